@@ -1,0 +1,54 @@
+# The one front door. `make run` and `make test` do all set-up on a fresh clone; they need Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check fix test-faults bench bench-limits lock clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Create .venv and install what requirements.lock pins
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "sailpipe needs Python 3.11 or newer; $(PYTHON) is older. Set PYTHON=python3.12, say." >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned packages into $(VENV) (a minute or two the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: setup ## Start everything on this machine: Redis, HTTP, workers, and a sandbox when no API key is set
+	@exec $(BIN)/sailpipe up
+
+test: setup ## Run the tests: unit, conformance, integration (under 5 minutes)
+	@$(BIN)/python -m pytest -m "not faults" tests
+
+check: setup ## Lint, types, import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --verbose
+
+fix: setup ## Let ruff mend what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+test-faults: setup ## Break it with real processes and print the report (about 10 minutes)
+	@$(BIN)/python -m pytest -m faults tests/faults
+
+bench: setup ## Measure throughput on this machine
+	@$(BIN)/python -m benchmarks.pipeline
+
+bench-limits: setup ## 4 processes, 60 s saturated: what the server receives, against the limits
+	@$(BIN)/python -m benchmarks.limits
+
+lock: ## Pin again after a change in pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--extra run --group dev pyproject.toml -o requirements.lock
+
+clean: ## Remove what set-up and tests made (asks nothing: .sailpipe, your data, stays)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

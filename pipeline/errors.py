@@ -1,0 +1,74 @@
+"""Every error sailpipe raises on purpose, and the reasons an event can die of.
+
+* SailpipeError
+    x ConfigError     a setting is missing or wrong; nothing starts
+    x InvalidEvent    this event can never be delivered (reason, detail)
+    x Rejected        the mapping refuses this event (reason, detail)
+    x EnqueueError    Redis did not take the event; safe to try again
+        + QueueFull   the raw stream is at its bound, or Redis is out of memory
+    x StaleClaim      another owner has the mailbox; this one must stop writing
+
+Each leaf exists because a caller reacts differently to it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why an event became a dead letter. The names are part of the contract (DESIGN 3)."""
+
+    INVALID_JSON = "invalid_json"
+    INVALID_EVENT = "invalid_event"
+    TOO_LARGE = "too_large"
+    MISSING_USER_ID = "missing_user_id"
+    RESERVED_EVENT = "reserved_event"
+    UNMAPPABLE = "unmappable"
+    NOTHING_TO_REMOVE = "nothing_to_remove"
+    REJECTED = "rejected"
+    UNKNOWN_USER = "unknown_user"
+    MISSING_EMAIL = "missing_email"
+    CART_LOOKUP_FAILED = "cart_lookup_failed"
+    EXHAUSTED = "exhausted"
+    TOO_OLD = "too_old"
+    POISON = "poison"
+    CRASHED = "crashed"
+
+
+class SailpipeError(Exception):
+    """Something sailpipe says no to."""
+
+
+class ConfigError(SailpipeError):
+    """A setting is missing or wrong. The message names it and says what to do."""
+
+
+class _WithReason(SailpipeError):
+    def __init__(self, reason: Reason = Reason.INVALID_EVENT, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
+class InvalidEvent(_WithReason):
+    """This event can never be delivered. `detail` is safe to log: it names fields, never values."""
+
+
+class Rejected(_WithReason):
+    """The mapping refuses this event. `detail` is safe to log: it names fields, never values."""
+
+
+class EnqueueError(SailpipeError):
+    """Redis did not take the event. Nothing was enqueued that was not acknowledged; try again."""
+
+
+class QueueFull(EnqueueError):
+    """The raw stream is at its bound or Redis is out of memory. Slow down and try again."""
+
+
+class StaleClaim(SailpipeError):
+    """The claim's token is no longer the mailbox's: another owner may be at work. Stop writing."""

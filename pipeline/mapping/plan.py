@@ -1,0 +1,115 @@
+"""What the mapping can say about the events that wait in a mailbox.
+
+`plan()` is pure: it never looks anything up. What it lacks it asks for (`Need`), delivery fetches
+it, puts it into `Known` and asks again. Every answer speaks of the first `covers` events of the
+batch; whoever asked settles those and asks again for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from pipeline.sailthru.calls import Call
+
+Item: TypeAlias = Mapping[str, Any]
+"""One cart or order item in Sailthru's words: id, title, qty, price (cents), url, ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cart:
+    """A user's cart. `at` is the time in seconds when it was last written; None when unknown."""
+
+    items: tuple[Item, ...] = ()
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What GET /user answered. `exists` is False when Sailthru does not know the user."""
+
+    exists: bool
+    email: str | None = None
+    cart: Cart | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that planning may rely on besides the events themselves.
+
+    email: learned for this user from earlier events or from Sailthru.
+    cart: our own last written cart while it is authoritative (reads lag writes), or the base of an
+        unsettled intent; it wins over `profile.cart`.
+    cart_written_at: when we last wrote this user's cart or order; a looked-up cart that is older
+        is ignored, or bought items would come back with a reminder mail.
+    profile: answer to Need("cart") or Need("email"): GET /user by the user's extid.
+    merge: answer to Need("merge"): GET /user by the anonymousId of the head event.
+    merged: anonymousIds already merged into this user.
+    """
+
+    now: float
+    email: str | None = None
+    cart: Cart | None = None
+    cart_written_at: float | None = None
+    profile: Profile | None = None
+    merge: Profile | None = None
+    merged: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderIntent:
+    """An order is about to be posted: before another post it must be looked up by this extid."""
+
+    extid: str
+
+
+@dataclass(frozen=True, slots=True)
+class CartIntent:
+    """A cart is about to be posted: `base` is what the change was computed from."""
+
+    base: tuple[Item, ...]
+
+
+Intent: TypeAlias = OrderIntent | CartIntent
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Make this call; if it is accepted the first `covers` events are delivered.
+
+    intent: what must be on record before the call leaves, or None when repeating is harmless.
+    cart_after: the cart this call leaves behind (orders leave an empty one), or None.
+    merged: the anonymousId this call merges away, to be remembered.
+    """
+
+    call: Call
+    covers: int = 1
+    intent: Intent | None = None
+    cart_after: Cart | None = None
+    merged: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Make this look-up and ask again.
+
+    `call` is the GET. What it is for decides what a failure means: a failed cart look-up retries
+    and dies as cart_lookup_failed; an email that is nowhere makes the event wait for one.
+    """
+
+    what: Literal["cart", "email", "merge"]
+    call: Call
+    covers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Not for Sailthru; counted under `reason` (snake_case)."""
+
+    reason: str
+    covers: int = 1
+
+
+Plan: TypeAlias = Send | Need | Ignored
+"""A refusal is the exception `pipeline.errors.Rejected`; it speaks of the first event alone."""

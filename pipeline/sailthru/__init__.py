@@ -1,0 +1,1 @@
+"""Sailthru's API: calls, signatures, the client, and what its answers mean."""

@@ -1,0 +1,34 @@
+"""A call to Sailthru as a value: what mapping produces, the client sends and a dead letter keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Method = Literal["GET", "POST", "DELETE"]
+
+PAGEVIEW_ENDPOINT = "/v1/track/event/pageview"
+"""Path of the pageview endpoint. It lives on another host and is not signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One API call: `params` is the JSON object that is signed and sent, without credentials."""
+
+    method: Method
+    endpoint: str
+    params: Mapping[str, Any]
+
+    @property
+    def bucket(self) -> str:
+        """The name of its rate limit, `POST /purchase`: Sailthru counts per method and endpoint."""
+        return f"{self.method} {self.endpoint}"
+
+    @property
+    def is_pageview(self) -> bool:
+        return self.endpoint == PAGEVIEW_ENDPOINT
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape `sailpipe map --json` and dead letters show."""
+        return {"method": self.method, "endpoint": self.endpoint, "params": dict(self.params)}
