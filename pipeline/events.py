@@ -129,9 +129,7 @@ class Alias(_Common):
     previous_id: Id = None
 
 
-Event = Annotated[
-    Identify | Track | Page | Screen | Group | Alias, Field(discriminator="type")
-]
+Event = Annotated[Identify | Track | Page | Screen | Group | Alias, Field(discriminator="type")]
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
 
 
