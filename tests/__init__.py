@@ -1,0 +1,1 @@
+"""The tests. A package, so that mypy and pytest name its modules alike."""
