@@ -1,0 +1,279 @@
+"""The producer's way in: make an event ready and append it to the raw stream.
+
+The contract with Redis is one command, open to any language (DESIGN 3):
+`XADD sailpipe:raw * event '<json>' [account NAME]`.
+
+Whether an XADD whose answer was lost took effect cannot be known. Sending the same event again is
+harmless when it carries a messageId: the splitter drops the second one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pydantic_core
+from pydantic import BaseModel
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import OutOfMemoryError, RedisError
+from redis.retry import Retry
+
+from pipeline import keys
+from pipeline.errors import ConfigError, EnqueueError, InvalidEvent, QueueFull, Reason
+from pipeline.events import parse_event
+
+AnyEvent: TypeAlias = Mapping[str, Any] | BaseModel
+"""A Segment-style event: a dict in Segment's spelling, or a model of `pipeline.events`."""
+
+DEFAULT_ACCOUNT = "default"
+CHUNK = 500
+"""Events per pipelined round trip: large enough to hide the trip, small enough to stay atomic."""
+RAW_HOLD = 20_000
+"""Entries in the raw stream above which bulk producers wait, so that others stay quick."""
+RAW_BOUND = 1_000_000
+"""Entries in the raw stream above which every producer is refused."""
+HOLD_S = 0.2
+"""Seconds between two looks at a raw stream that is too long."""
+
+
+def enqueue(event: AnyEvent, account: str = DEFAULT_ACCOUNT) -> str:
+    """Accept one event and return its messageId, which is assigned when the event has none.
+
+    Redis is found as every command finds it: SAILPIPE_REDIS_URL, else the address that a running
+    `sailpipe up` left in its data directory. The first call looks; importing connects to nothing.
+
+    Raises:
+        InvalidEvent: it could never be delivered; nothing was sent.
+        QueueFull: too much is waiting already; slow down and try again.
+        EnqueueError: Redis is away; try again. An event that carries its own messageId may be
+            sent twice without harm, one that doesn't may be delivered twice.
+        ConfigError: there is no telling where Redis is; the message says what to set.
+    """
+    message_id, raw = prepare(event)
+    _with_producer(lambda producer: producer.send(raw, account))
+    return message_id
+
+
+def enqueue_many(events: Iterable[AnyEvent], account: str = DEFAULT_ACCOUNT) -> list[str]:
+    """Accept many events, in order; returns their messageIds. Raises as `enqueue` does.
+
+    All are checked before the first is sent. It holds back while the raw stream is long.
+    """
+    ready = [prepare(event) for event in events]
+    _with_producer(lambda producer: producer.send_many((raw, account) for _, raw in ready))
+    return [message_id for message_id, _ in ready]
+
+
+def prepare(event: AnyEvent, new_id: Callable[[], str] | None = None) -> tuple[str, bytes]:
+    """Check an event and write it as JSON: (messageId, raw bytes). Pure but for the id it draws.
+
+    Raises InvalidEvent, whose detail names fields and never values.
+    """
+    data = _as_dict(event)
+    raw = _dump(data)
+    message_id = parse_event(raw).message_id
+    if message_id is not None:
+        return message_id, raw
+    message_id = (new_id or _uuid)()
+    raw = _dump({**data, "messageId": message_id})
+    parse_event(raw)
+    return message_id, raw
+
+
+def prepare_line(line: bytes, message_id: str) -> bytes:
+    """One line of a file as it goes into the raw stream: given `message_id` if it has none.
+
+    The line is otherwise left as it is, byte for byte, valid or not: the splitter judges it.
+
+    Raises:
+        InvalidEvent: invalid_json, since the line is not a JSON object; such a line is not sent.
+    """
+    line = line.strip()
+    try:
+        data = pydantic_core.from_json(line)
+    except ValueError as error:
+        raise InvalidEvent(Reason.INVALID_JSON, str(error)) from None
+    if not isinstance(data, dict):
+        raise InvalidEvent(Reason.INVALID_JSON, "not a JSON object")
+    return with_message_id(line, data, message_id)
+
+
+def with_message_id(raw: bytes, data: Mapping[str, Any], message_id: str) -> bytes:
+    """`raw`, the JSON text of `data`, with a messageId if it lacks one (null and blank are none)."""
+    given = data.get("messageId")
+    if given is not None and str(given).strip():
+        return raw
+    if "messageId" in data:
+        return _dump({**data, "messageId": message_id})
+    field = b'"messageId":' + pydantic_core.to_json(message_id)
+    return raw.rstrip()[:-1] + (b"," if data else b"") + field + b"}"
+
+
+def message_id_for_line(file_digest: str, line_no: int) -> str:
+    """The messageId of a line that has none: the same file imported again gives the same ids.
+
+    Args:
+        file_digest: SHA-256 of the file's (unpacked) content in hex; 16 digits of it are used.
+        line_no: counted from 1, as editors do.
+    """
+    return f"{file_digest[:16]}-{line_no}"
+
+
+class Producer:
+    """Appends raw events to the raw stream over a Redis client that is handed in.
+
+    Safe to share between threads as far as the client is.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        bound: int = RAW_BOUND,
+        hold: int = RAW_HOLD,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._redis = redis
+        self._bound = bound
+        self._hold = hold
+        self._sleep = sleep
+        self._backlog = 0
+
+    def send(self, raw: bytes, account: str = DEFAULT_ACCOUNT) -> None:
+        """Append one event. Raises QueueFull or EnqueueError."""
+        self._refuse_if_full()
+        self._append([(raw, account)])
+
+    def send_many(
+        self,
+        items: Iterable[tuple[bytes, str]],
+        on_hold: Callable[[int], None] | None = None,
+    ) -> int:
+        """Append (raw, account) pairs in order, waiting while the raw stream is long.
+
+        A chunk of 500 is taken whole or not at all. `on_hold` is called with the number of waiting
+        entries at each look, so that a person can be told why nothing moves.
+
+        Returns: how many were appended.
+        Raises: QueueFull or EnqueueError; the message says how many had been taken before.
+        """
+        sent = 0
+        for chunk in _chunks(items, CHUNK):
+            try:
+                self._wait_for_room(on_hold)
+                self._append(chunk)
+            except EnqueueError as error:
+                raise type(error)(f"{error} ({sent} events were taken before)") from None
+            sent += len(chunk)
+        return sent
+
+    def backlog(self) -> int:
+        """Entries in the raw stream now. Raises EnqueueError."""
+        try:
+            self._backlog = int(self._redis.xlen(keys.RAW))
+        except RedisError as error:
+            raise refusal(error) from None
+        return self._backlog
+
+    def _append(self, items: list[tuple[bytes, str]]) -> None:
+        """One transaction: it also tells the length, so that no trip is spent on asking."""
+        pipe = self._redis.pipeline(transaction=True)
+        for raw, account in items:
+            pipe.xadd(keys.RAW, entry(raw, account))
+        pipe.xlen(keys.RAW)
+        try:
+            self._backlog = int(pipe.execute()[-1])
+        except RedisError as error:
+            raise refusal(error) from None
+
+    def _refuse_if_full(self) -> None:
+        if self._backlog >= self._bound and self.backlog() >= self._bound:
+            raise queue_full(self._backlog)
+
+    def _wait_for_room(self, on_hold: Callable[[int], None] | None) -> None:
+        while self._backlog >= self._hold and self.backlog() >= self._hold:
+            if on_hold is not None:
+                on_hold(self._backlog)
+            self._sleep(HOLD_S)
+
+
+def entry(raw: bytes, account: str) -> dict[Any, Any]:
+    """The fields of a raw-stream entry; `default` goes without saying."""
+    if account == DEFAULT_ACCOUNT:
+        return {"event": raw}
+    return {"event": raw, "account": account}
+
+
+def refusal(error: RedisError) -> EnqueueError:
+    """What a Redis error means for a producer. Its text is left out: it can quote the event."""
+    if isinstance(error, OutOfMemoryError):
+        return QueueFull("Redis is out of memory")
+    return EnqueueError(f"Redis did not take the event ({type(error).__name__})")
+
+
+def queue_full(backlog: int) -> QueueFull:
+    """The refusal of a producer that would make a long raw stream longer."""
+    return QueueFull(f"{backlog} events wait in the raw stream already")
+
+
+_PRODUCERS: dict[int, Producer] = {}
+"""This process' producer, by process id: a forked child must not share its parent's sockets."""
+
+
+def _with_producer(use: Callable[[Producer], object]) -> None:
+    """Run `use`; after a failure the next call looks anew where Redis is.
+
+    No lock (one that is held while another thread forks would stay held in the child): two threads
+    may both build a producer, which connects to nothing, and setdefault keeps one.
+    """
+    pid = os.getpid()
+    producer = _PRODUCERS.get(pid) or _PRODUCERS.setdefault(pid, _open_producer())
+    try:
+        use(producer)
+    except QueueFull:
+        raise
+    except EnqueueError:
+        _PRODUCERS.pop(pid, None)
+        raise
+
+
+def _open_producer() -> Producer:
+    url = os.environ.get("SAILPIPE_REDIS_URL")
+    if not url:
+        file = Path(os.environ.get("SAILPIPE_DATA_DIR", ".sailpipe"), "redis.url")
+        if not file.exists():
+            raise ConfigError(f"Set SAILPIPE_REDIS_URL, or start `sailpipe up`: no {file} here.")
+        url = file.read_text(encoding="ascii").strip()
+    return Producer(Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=5))
+
+
+def _as_dict(event: AnyEvent) -> dict[str, Any]:
+    if isinstance(event, BaseModel):
+        return event.model_dump(by_alias=True, exclude_none=True)
+    if isinstance(event, Mapping):
+        return dict(event)
+    raise InvalidEvent(Reason.INVALID_EVENT, f"an event is a dict, not {type(event).__name__}")
+
+
+def _dump(data: Mapping[str, Any]) -> bytes:
+    try:
+        return pydantic_core.to_json(data)
+    except ValueError:
+        # Its text can quote the value.
+        raise InvalidEvent(Reason.INVALID_EVENT, "a value cannot be written as JSON") from None
+
+
+def _uuid() -> str:
+    return str(uuid.uuid4())
+
+
+def _chunks(items: Iterable[tuple[bytes, str]], size: int) -> Iterator[list[tuple[bytes, str]]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
