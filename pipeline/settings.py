@@ -1,61 +1,239 @@
-"""Settings as frozen values. Only entry points build them; everything else is handed one."""
+"""Settings as frozen values. Only entry points load them; everything else is handed one.
+
+In the environment a field is `SAILPIPE_<NAME>`; flat names describe the account `default`.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from pipeline.errors import ConfigError
+from pipeline.setting_sources import DEFAULT_ACCOUNT, FieldNames, RawSettings, read_sources
+from pipeline.setting_values import (
+    DEFAULT_MAX_AGE_S,
+    LANES,
+    LOAN_MARGIN_S,
+    SHARED_IDS,
+    AccountName,
+    HttpUrl,
+    LaneName,
+    Limits,
+    MaxAge,
+    PositiveSeconds,
+    RedisUrl,
+    ReminderTime,
+    Seconds,
+    SharedIds,
+    split_collection,
+)
 
 OptOut = Literal["none", "basic", "blast", "all"]
+Target = Literal["sandbox", "live"]
+
+SANDBOX_KEY = "sandbox"
+"""API key, secret, customer id and write key when no API key is set."""
+_Table = TypeVar("_Table", bound="_Settings")
 
 
-class AccountSettings(BaseModel):
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _split(cls, value: Any, info: ValidationInfo) -> Any:
+        return split_collection(cls.model_fields[info.field_name or ""].annotation, value)
+
+
+class AccountSettings(_Settings):
     """What one Sailthru account (brand) is set to. Durations are seconds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: AccountName = DEFAULT_ACCOUNT
+    api_key: str | None = Field(
+        None, repr=False, description="Sailthru API key; without it everything goes to a sandbox."
+    )
+    api_secret: SecretStr | None = Field(None, description="Sailthru API secret.")
+    customer_id: str | None = Field(
+        None, description="Sailthru customer id; page events are ignored without it."
+    )
+    api_url: HttpUrl = Field("https://api.sailthru.com", description="Where API calls go.")
+    pageview_url: HttpUrl = Field("https://api.sail-track.com", description="Where pageviews go.")
+    write_keys: tuple[str, ...] = Field(
+        (), repr=False, description="Keys that producers may use over HTTP."
+    )
+    dry_run: bool = Field(default=False, description="Do everything but call Sailthru.")
 
-    name: str = "default"
-    api_key: str | None = None
-    api_secret: SecretStr | None = None
-    customer_id: str | None = None
-    api_url: str = "https://api.sailthru.com"
-    pageview_url: str = "https://api.sail-track.com"
-    write_keys: tuple[str, ...] = ()
-    dry_run: bool = False
+    default_list: str | None = Field(None, description="List that identified users are added to.")
+    optout: OptOut | None = Field(None, description="Opt-out level set on identified users.")
+    reminder_template: str | None = Field(None, description="Template of the cart reminder.")
+    reminder_time: ReminderTime | None = Field(
+        None, description="When the cart reminder goes out, such as `24 hours`."
+    )
+    shared_ids: SharedIds = Field(
+        SHARED_IDS, description="User ids that are nobody (any case); replaces the default set."
+    )
+    ordered_lanes: frozenset[LaneName] = Field(
+        frozenset(LANES), description="Lanes that keep each user's events in order."
+    )
+    unknown_user: Literal["wait", "ignore"] = Field(
+        "wait", description="What a custom event does whose user Sailthru does not know."
+    )
+    limits: Limits = Field(
+        default_factory=dict, description="Calls per second, `POST /event=80,GET /user=300`."
+    )
+    max_age: MaxAge = Field(
+        DEFAULT_MAX_AGE_S,
+        description="Older events are dead letters, by lane: `purchase=24h,event=off`. For the"
+        " lane purchase it speaks of carts; orders keep their own date.",
+    )
 
-    default_list: str | None = None
-    optout: OptOut | None = None
-    reminder_template: str | None = None
-    reminder_time: str | None = None
-    shared_ids: frozenset[str] = frozenset()
-    ordered_lanes: frozenset[str] = frozenset({"user", "event", "purchase", "page"})
-    unknown_user: Literal["wait", "ignore"] = "wait"
-    limits: dict[str, float] = Field(default_factory=dict)
-    max_age: dict[str, float] = Field(default_factory=dict)
+    retry_first: PositiveSeconds = Field(1.0, description="Pause before the first retry.")
+    retry_max: PositiveSeconds = Field(600.0, description="Longest pause between retries.")
+    retry_for: Seconds = Field(4 * 3600.0, description="Keep retrying for at least this long.")
+    retry_attempts: int = Field(5, ge=1, le=1000, description="Try at least this often.")
+    email_wait: Seconds = Field(72 * 3600.0, description="How long an order waits for an email.")
+    user_wait: Seconds = Field(3600.0, description="How long an event waits for its user.")
+    dedupe_window: Seconds = Field(
+        24 * 3600.0, description="How long a messageId is remembered to drop repeats."
+    )
+    dead_keep: PositiveSeconds = Field(30 * 86400.0, description="How long dead letters are kept.")
+    dead_max: int = Field(100_000, ge=1, description="How many dead letters are kept.")
+    loan: PositiveSeconds = Field(12.0, description="How long a worker holds a user unrenewed.")
+    read_lag: Seconds = Field(3.0, description="How long Sailthru's reads may lag its writes.")
+    http_timeout: PositiveSeconds = Field(8.0, description="Total time of one call to Sailthru.")
 
-    retry_first: float = 1.0
-    retry_max: float = 600.0
-    retry_for: float = 4 * 3600.0
-    retry_attempts: int = 5
-    email_wait: float = 72 * 3600.0
-    user_wait: float = 3600.0
-    dedupe_window: float = 24 * 3600.0
-    dead_keep: float = 30 * 86400.0
-    dead_max: int = 100_000
-    loan: float = 12.0
-    read_lag: float = 3.0
-    http_timeout: float = 8.0
+    @property
+    def target(self) -> Target:
+        """Whether calls go to a sandbox or to the real Sailthru."""
+        key = self.api_key
+        return "sandbox" if key is None or key.partition("-")[0] == SANDBOX_KEY else "live"
+
+    @model_validator(mode="after")
+    def _check_credentials(self) -> AccountSettings:
+        if (self.api_key is None) != (self.api_secret is None):
+            have, lack = ("API_KEY", "API_SECRET") if self.api_key else ("API_SECRET", "API_KEY")
+            msg = f"{have} is set but {lack} is not: set both, or neither to use the sandbox"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _check_times(self) -> AccountSettings:
+        least = self.http_timeout + LOAN_MARGIN_S
+        if self.loan < least:
+            msg = (
+                f"LOAN ({self.loan:g}s) must be at least HTTP_TIMEOUT plus {LOAN_MARGIN_S:g}s:"
+                f" set LOAN={least:g}s or lower HTTP_TIMEOUT"
+            )
+            raise ValueError(msg)
+        if self.retry_max < self.retry_first:
+            msg = "RETRY_MAX is shorter than RETRY_FIRST: raise it or lower RETRY_FIRST"
+            raise ValueError(msg)
+        return self
 
 
-class Settings(BaseModel):
+class Settings(_Settings):
     """What one sailpipe installation is set to."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    redis_url: str | None = None
-    data_dir: str = ".sailpipe"
-    console_password: SecretStr | None = None
-    alert_url: str | None = None
-    accounts: dict[str, AccountSettings] = Field(
-        default_factory=lambda: {"default": AccountSettings()}
+    redis_url: RedisUrl | None = Field(
+        None, repr=False, description="Redis; without it the embedded one of `sailpipe up`."
     )
+    data_dir: str = Field(".sailpipe", description="Where the embedded Redis keeps its data.")
+    console_password: SecretStr | None = Field(None, description="Password of the web console.")
+    alert_url: HttpUrl | None = Field(None, repr=False, description="Alerts are posted here.")
+    accounts: dict[str, AccountSettings] = Field(
+        default_factory=lambda: {DEFAULT_ACCOUNT: AccountSettings()}
+    )
+
+    @property
+    def target(self) -> Target:
+        """`live` as soon as one account has a real API key."""
+        live = any(account.target == "live" for account in self.accounts.values())
+        return "live" if live else "sandbox"
+
+    def account(self, name: str) -> AccountSettings:
+        """The account of that name. Raises ConfigError with the names there are."""
+        if name not in self.accounts:
+            known = ", ".join(sorted(self.accounts))
+            raise ConfigError(f"There is no account {name!r}; the accounts are {known}.")
+        return self.accounts[name]
+
+    @model_validator(mode="after")
+    def _check_targets(self) -> Settings:
+        for account in self.accounts.values():
+            if account.target != self.target and account.name != DEFAULT_ACCOUNT:
+                msg = f"[accounts.{account.name}] has no api_key while another account has: add it"
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> Settings:
+        accounts = self.accounts.values()
+        keys = Counter(key for account in accounts for key in set(account.write_keys))
+        if any(count > 1 for count in keys.values()):
+            msg = "WRITE_KEYS of two accounts share a key: every key must belong to one account"
+            raise ValueError(msg)
+        api_keys = Counter(account.api_key for account in accounts if account.api_key)
+        if any(count > 1 for count in api_keys.values()):
+            msg = "API_KEY is the same in two accounts: every account needs its own"
+            raise ValueError(msg)
+        return self
+
+
+def load_settings(env: Mapping[str, str], *, directory: Path | None = None) -> Settings:
+    """Settings from `SAILPIPE_*` in `env` over sailpipe.toml in `directory` (the current one).
+
+    When no account has an API key all get the sandbox's credentials and write key.
+
+    Raises:
+        ConfigError: one sentence that names the first wrong setting and says what to write.
+    """
+    raw = read_sources(env, directory or Path(), setting_names())
+    accounts = {
+        name: _build(AccountSettings, {"name": name, **table}, raw, name)
+        for name, table in raw.accounts.items()
+    }
+    if all(account.target == "sandbox" for account in accounts.values()):
+        accounts = {name: _as_sandbox(account) for name, account in accounts.items()}
+    return _build(Settings, {**raw.installation, "accounts": accounts}, raw, None)
+
+
+def setting_names() -> FieldNames:
+    """Every setting there is, as field names."""
+    return FieldNames(
+        installation=frozenset(Settings.model_fields) - {"accounts"},
+        account=frozenset(AccountSettings.model_fields) - {"name"},
+    )
+
+
+def _as_sandbox(account: AccountSettings) -> AccountSettings:
+    key = SANDBOX_KEY if account.name == DEFAULT_ACCOUNT else f"{SANDBOX_KEY}-{account.name}"
+    return account.model_copy(
+        update={
+            "api_key": account.api_key or key,
+            "api_secret": account.api_secret or SecretStr(key),
+            "customer_id": account.customer_id or key,
+            "write_keys": account.write_keys or (key,),
+        }
+    )
+
+
+def _build(
+    model: type[_Table], values: dict[str, Any], raw: RawSettings, account: str | None
+) -> _Table:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(raw.explain(error, account)) from None

@@ -1,0 +1,145 @@
+"""Where settings come from: `SAILPIPE_*` in the environment over sailpipe.toml. No values are judged
+here but their names: one that does not exist is a mistake somebody must hear of."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline.errors import ConfigError
+
+PREFIX = "SAILPIPE_"
+CONFIG = f"{PREFIX}CONFIG"
+DEFAULT_FILE = "sailpipe.toml"
+DEFAULT_ACCOUNT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldNames:
+    """The settings there are: of the installation, and of each account."""
+
+    installation: frozenset[str]
+    account: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RawSettings:
+    """Unjudged values by field name. `from_file` tells how to name one in an error."""
+
+    installation: dict[str, Any]
+    accounts: dict[str, dict[str, Any]]
+    from_file: frozenset[str] = field(default_factory=frozenset)
+    path: str = DEFAULT_FILE
+
+    def explain(self, error: ValidationError, account: str | None) -> str:
+        """The first problem as a sentence; pydantic's own text would quote the value, a secret maybe.
+
+        account: whose table is wrong; None when it is the installation's own settings.
+        """
+        problem = error.errors(include_url=False, include_input=False)[0]
+        cause = problem.get("ctx", {}).get("error")
+        said = str(cause) if cause is not None else _lower_first(problem["msg"])
+        if problem["loc"]:
+            return f"{self._label(account, str(problem['loc'][0]))}: {said}."
+        if account is None:
+            return f"{said}."
+        return f"{PREFIX}{said}." if account == DEFAULT_ACCOUNT else f"[accounts.{account}] {said}."
+
+    def _label(self, account: str | None, name: str) -> str:
+        if account not in {None, DEFAULT_ACCOUNT}:
+            return f"{name} in [accounts.{account}] of {self.path}"
+        if name in self.from_file:
+            return f"{name} in {self.path}"
+        return f"{PREFIX}{name.upper()}"
+
+
+def read_sources(env: Mapping[str, str], directory: Path, names: FieldNames) -> RawSettings:
+    """Read both sources. Raises ConfigError for a missing file, bad TOML or an unknown name."""
+    path, document = _read_file(env, directory)
+    tables = _account_tables(document, path, names.account)
+    _check_names(document, names.installation | names.account, path)
+    values = _read_environment(env, names)
+    flat = {**document, **values}
+    accounts = {
+        DEFAULT_ACCOUNT: {k: v for k, v in flat.items() if k in names.account},
+        **tables,
+    }
+    return RawSettings(
+        installation={k: v for k, v in flat.items() if k in names.installation},
+        accounts=accounts,
+        from_file=frozenset(document.keys() - values.keys()),
+        path=path,
+    )
+
+
+def _read_environment(env: Mapping[str, str], names: FieldNames) -> dict[str, str]:
+    known = {f"{PREFIX}{name.upper()}": name for name in names.installation | names.account}
+    found: dict[str, str] = {}
+    for name, text in env.items():
+        if not name.startswith(PREFIX) or name == CONFIG:
+            continue
+        if name not in known:
+            raise ConfigError(f"{name} is not a setting{_nearest(name, [*known, CONFIG])}")
+        if text.strip():  # compose files pass on what is unset as an empty text
+            found[known[name]] = text.strip()
+    return found
+
+
+def _read_file(env: Mapping[str, str], directory: Path) -> tuple[str, dict[str, Any]]:
+    wanted = env.get(CONFIG)
+    path = directory / (wanted or DEFAULT_FILE)
+    if not wanted and not path.is_file():
+        return DEFAULT_FILE, {}
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{wanted or DEFAULT_FILE} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise ConfigError(f"{wanted or DEFAULT_FILE} is not valid TOML: {error}.") from None
+    return wanted or DEFAULT_FILE, {key: _as_text(value) for key, value in document.items()}
+
+
+def _account_tables(
+    document: dict[str, Any], path: str, names: frozenset[str]
+) -> dict[str, dict[str, Any]]:
+    tables = document.pop("accounts", {})
+    if not isinstance(tables, dict) or not all(isinstance(t, dict) for t in tables.values()):
+        raise ConfigError(f"accounts in {path} must be tables: write [accounts.NAME].")
+    if DEFAULT_ACCOUNT in tables:
+        raise ConfigError(
+            f"[accounts.default] in {path}: put its keys at the top of the file instead; they"
+            " describe the account default."
+        )
+    for name, table in tables.items():
+        _check_names(table, names, f"[accounts.{name}] of {path}")
+    return {n: {k: _as_text(v) for k, v in table.items()} for n, table in tables.items()}
+
+
+def _check_names(table: Mapping[str, Any], names: frozenset[str], where: str) -> None:
+    for name in table.keys() - names:
+        raise ConfigError(f"{name} in {where} is not a setting{_nearest(name, sorted(names))}")
+
+
+def _as_text(value: Any) -> Any:
+    """Numbers as text, so that a duration without a unit is refused here as in the environment."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    by_bare_name = {one.removeprefix(PREFIX): one for one in known}  # or the prefix alone is near
+    bare = name.removeprefix(PREFIX)
+    bare = bare.upper() if name.startswith(PREFIX) else bare.lower()
+    near = difflib.get_close_matches(bare, by_bare_name, n=1, cutoff=0.6)
+    return f"; did you mean {by_bare_name[near[0]]}?" if near else "; docs/settings.md lists all."

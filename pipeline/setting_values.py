@@ -1,0 +1,139 @@
+"""How the text of a setting becomes a value: durations, lists, pairs. Pure.
+
+Each parser takes text (from the environment or sailpipe.toml) or the finished value (from Python)
+and raises ValueError with a sentence that says what to write instead. Texts that may hold a
+secret are never quoted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+_UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
+_REMINDER = re.compile(r"\+?\s*\d+\s*(min(ute)?|h(ou)?r|day|week)s?", re.IGNORECASE)
+_BUCKET = re.compile(r"(GET|POST|DELETE) (/\S+)")
+_LIVES_IN_A_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+LaneName: TypeAlias = Literal["user", "event", "purchase", "page"]
+LANES: tuple[LaneName, ...] = get_args(LaneName)
+LOAN_MARGIN_S = 4.0
+"""A call begins only with a loan that outlives it: 1 s to settle, 3 s between renewals (DESIGN 1)."""
+SHARED_IDS = frozenset(
+    {"guest", "undefined", "null", "none", "nil", "nan", "0", "-1", "anonymous", "unknown", "n/a"}
+    | {"", "false", "[object object]", "00000000-0000-0000-0000-000000000000"}
+)
+"""What broken snippets and guest checkouts send as a user id, in lower case."""
+DEFAULT_MAX_AGE_S = {"purchase": 24 * 3600.0}
+"""A cart that is a day late would send a reminder for something long bought."""
+
+
+def parse_duration(value: object) -> object:
+    """`90s`, `10m`, `72h` or `30d` in seconds. A number from Python is seconds already."""
+    if not isinstance(value, str):
+        return value
+    found = _DURATION.fullmatch(value.strip().lower())
+    if found is None:
+        msg = f"{value!r} is not a duration; write a number and a unit: 2s, 10m, 72h or 30d"
+        raise ValueError(msg)
+    return float(found[1]) * _UNIT_S[found[2]]
+
+
+def parse_limits(value: object) -> object:
+    """`POST /event=80` pairs: calls/s by method and path, methods in any case."""
+    if not isinstance(value, Mapping):
+        return value
+    return {_bucket(str(name)): rate for name, rate in value.items()}
+
+
+def _bucket(name: str) -> str:
+    method, _, path = name.strip().partition(" ")
+    bucket = f"{method.upper()} {path.strip()}"
+    if not _BUCKET.fullmatch(bucket):
+        msg = f"{name!r} is not a method and a path; write POST /event=80,GET /user=300"
+        raise ValueError(msg)
+    return bucket
+
+
+def parse_max_age(value: object) -> object:
+    """`purchase=24h,event=off` in seconds by lane; `off` and a lane that is not named differ only
+    where a lane has a default."""
+    if not isinstance(value, Mapping):
+        return value
+    ages = {_lane(lane): age for lane, age in value.items()}
+    kept = {lane: parse_duration(age) for lane, age in ages.items() if age != "off"}
+    defaults = {lane: age for lane, age in DEFAULT_MAX_AGE_S.items() if lane not in ages}
+    return defaults | kept
+
+
+def _lane(name: object) -> str:
+    if name not in LANES:
+        msg = f"{name!r} is not a lane; the lanes are {', '.join(LANES)}"
+        raise ValueError(msg)
+    return str(name)
+
+
+def _check_reminder_time(value: str) -> str:
+    if not _REMINDER.fullmatch(value.strip()):
+        msg = f"{value!r} is not a reminder time; write 60 minutes, 24 hours, 3 days or 2 weeks"
+        raise ValueError(msg)
+    return value
+
+
+def _check_http_url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s?#]+(/[^\s?#]*)?", value):
+        msg = "this is not an http:// or https:// address"
+        raise ValueError(msg)
+    return value.rstrip("/")
+
+
+def _check_redis_url(value: str) -> str:
+    if not re.match(r"(rediss?://|unix://|redis\+sentinel://)\S", value):
+        msg = "this is not a Redis address; write redis://HOST:6379/0 (or rediss:, unix:)"
+        raise ValueError(msg)
+    return value
+
+
+def check_account_name(name: str) -> str:
+    """Account names become parts of Redis keys: letters, digits, `-` and `_`."""
+    if not _LIVES_IN_A_KEY.fullmatch(name) or name in {"raw", "splitter"}:
+        msg = f"{name!r} cannot name an account; use letters, digits, - and _ (not raw, splitter)"
+        raise ValueError(msg)
+    return name
+
+
+def split_collection(annotation: object, value: Any) -> Any:
+    """Comma-separated text as the collection that a field of type `annotation` holds."""
+    origin = get_origin(annotation)
+    if not isinstance(value, str) or origin not in {tuple, frozenset, dict}:
+        return value
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    return dict(_pair(part) for part in parts) if origin is dict else parts
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.rpartition("=")
+    if not equals:
+        msg = f"{text!r} is not a pair; write NAME=VALUE,NAME=VALUE"
+        raise ValueError(msg)
+    return name.strip(), value.strip()
+
+
+Seconds = Annotated[float, BeforeValidator(parse_duration), Field(ge=0, allow_inf_nan=False)]
+PositiveSeconds = Annotated[
+    float, BeforeValidator(parse_duration), Field(gt=0, allow_inf_nan=False)
+]
+Rate = Annotated[float, Field(gt=0, le=100_000)]
+Limits = Annotated[dict[str, Rate], BeforeValidator(parse_limits)]
+MaxAge = Annotated[dict[str, PositiveSeconds], BeforeValidator(parse_max_age)]
+SharedIds = Annotated[
+    frozenset[str], AfterValidator(lambda ids: frozenset(one.casefold() for one in ids))
+]
+ReminderTime = Annotated[str, AfterValidator(_check_reminder_time)]
+HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
+RedisUrl = Annotated[str, AfterValidator(_check_redis_url)]
+AccountName = Annotated[str, AfterValidator(check_account_name)]

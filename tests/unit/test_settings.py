@@ -1,0 +1,176 @@
+"""Settings: a right one is read, a wrong one is one sentence that names it before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ConfigError
+from pipeline.settings import AccountSettings, Settings, load_settings, setting_names
+
+LIVE = {"SAILPIPE_API_KEY": "key", "SAILPIPE_API_SECRET": "hunter2"}
+
+
+def load(directory: Path | None = None, /, **values: str) -> Settings:
+    env = {f"SAILPIPE_{name}": value for name, value in values.items()}
+    return load_settings(env, directory=directory or Path("/nonexistent"))
+
+
+def test_nothing_set_means_the_sandbox_with_its_key() -> None:
+    """No API key: target sandbox, and api key, secret and write key are `sandbox` (DESIGN 3)."""
+    settings = load()
+    account = settings.account("default")
+    assert settings.target == "sandbox"
+    assert account.api_secret is not None
+    assert (account.api_key, account.api_secret.get_secret_value()) == ("sandbox", "sandbox")
+    assert account.write_keys == ("sandbox",)
+
+
+def test_against_the_real_sailthru_no_write_key_is_made_up() -> None:
+    """`sandbox` as a write key of a live account would let the whole internet in."""
+    settings = load_settings(LIVE)
+    assert settings.target == "live"
+    assert settings.account("default").write_keys == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "field", "value"),
+    [
+        ("RETRY_FIRST", "2s", "retry_first", 2.0),
+        ("RETRY_MAX", "10m", "retry_max", 600.0),
+        ("EMAIL_WAIT", "72h", "email_wait", 72 * 3600.0),
+        ("DEAD_KEEP", "30d", "dead_keep", 30 * 86400.0),
+        ("USER_WAIT", "1.5h", "user_wait", 5400.0),
+        ("WRITE_KEYS", "a, b,,c", "write_keys", ("a", "b", "c")),
+        ("SHARED_IDS", "Nobody,0", "shared_ids", frozenset({"nobody", "0"})),
+        ("ORDERED_LANES", "user,page", "ordered_lanes", frozenset({"user", "page"})),
+        (
+            "LIMITS",
+            "POST /event=80,get /user=300",
+            "limits",
+            {"POST /event": 80.0, "GET /user": 300.0},
+        ),
+        ("MAX_AGE", "event=1h", "max_age", {"purchase": 86400.0, "event": 3600.0}),
+        ("MAX_AGE", "purchase=off", "max_age", {}),
+        ("DRY_RUN", "yes", "dry_run", True),
+        ("REMINDER_TIME", "+24 hours", "reminder_time", "+24 hours"),
+        ("DEFAULT_LIST", "", "default_list", None),
+    ],
+)
+def test_text_becomes_the_value_it_means(name: str, text: str, field: str, value: object) -> None:
+    """Durations are seconds, lists are comma-separated, pairs have `=`; empty text is unset."""
+    assert getattr(load(**{name: text}).account("default"), field) == value
+
+
+@pytest.mark.parametrize(
+    ("values", "parts"),
+    [
+        ({"REDIS_URLL": "x"}, ["SAILPIPE_REDIS_URLL", "did you mean SAILPIPE_REDIS_URL?"]),
+        ({"QUUX": "x"}, ["SAILPIPE_QUUX", "docs/settings.md"]),
+        ({"REDIS_URL": "http://x"}, ["SAILPIPE_REDIS_URL", "redis://"]),
+        ({"API_KEY": "k"}, ["SAILPIPE_API_KEY", "API_SECRET is not"]),
+        ({"API_SECRET": "hunter2"}, ["SAILPIPE_API_SECRET", "API_KEY is not"]),
+        ({"API_URL": "ftp://x"}, ["SAILPIPE_API_URL", "https://"]),
+        ({"RETRY_FIRST": "2"}, ["SAILPIPE_RETRY_FIRST", "'2'", "10m"]),
+        ({"RETRY_FIRST": "0s"}, ["SAILPIPE_RETRY_FIRST", "greater than 0"]),
+        ({"RETRY_FIRST": "20m"}, ["SAILPIPE_RETRY_MAX", "RETRY_FIRST"]),
+        ({"LOAN": "10s"}, ["SAILPIPE_LOAN", "LOAN=12s"]),
+        ({"HTTP_TIMEOUT": "9s"}, ["SAILPIPE_LOAN", "LOAN=13s"]),
+        ({"LIMITS": "/event=80"}, ["SAILPIPE_LIMITS", "POST /event=80"]),
+        ({"LIMITS": "POST /event"}, ["SAILPIPE_LIMITS", "NAME=VALUE"]),
+        ({"LIMITS": "POST /event=0"}, ["SAILPIPE_LIMITS", "greater than 0"]),
+        ({"MAX_AGE": "evnt=1h"}, ["SAILPIPE_MAX_AGE", "'evnt'", "purchase"]),
+        ({"ORDERED_LANES": "mail"}, ["SAILPIPE_ORDERED_LANES", "'purchase'"]),
+        ({"OPTOUT": "x"}, ["SAILPIPE_OPTOUT", "'blast'"]),
+        ({"REMINDER_TIME": "soon"}, ["SAILPIPE_REMINDER_TIME", "24 hours"]),
+        ({"DRY_RUN": "perhaps"}, ["SAILPIPE_DRY_RUN", "boolean"]),
+        ({"CONFIG": "nowhere.toml"}, ["nowhere.toml", "cannot be read"]),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence_that_names_it(
+    values: dict[str, str], parts: list[str]
+) -> None:
+    """Nothing starts with a wrong setting, and the sentence says what to write instead."""
+    with pytest.raises(ConfigError) as caught:
+        load(**values)
+    said = str(caught.value)
+    assert all(part in said for part in parts), said
+    assert said[-1] in ".?"
+    assert "\n" not in said
+
+
+def test_secrets_appear_in_no_error_and_no_repr() -> None:
+    """A setting's error or repr ends up in logs; secrets and addresses with passwords must not."""
+    settings = load(
+        API_KEY="topsecret1",
+        API_SECRET="topsecret2",
+        WRITE_KEYS="topsecret3",
+        CONSOLE_PASSWORD="topsecret4",
+        REDIS_URL="redis://:topsecret5@localhost/0",
+    )
+    assert "topsecret" not in repr(settings)
+    with pytest.raises(ConfigError) as caught:
+        load(REDIS_URL="http://:topsecret@localhost")
+    assert "topsecret" not in str(caught.value)
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    """sailpipe.toml holds what is shared, the environment what differs here."""
+    (tmp_path / "sailpipe.toml").write_text('retry_first = "3s"\nemail_wait = "5s"\ndead_max = 7\n')
+    account = load(tmp_path, EMAIL_WAIT="9s").account("default")
+    assert (account.retry_first, account.email_wait, account.dead_max) == (3.0, 9.0, 7)
+
+
+def test_each_brand_has_its_own_table(tmp_path: Path) -> None:
+    """`[accounts.NAME]` tables take the same keys; flat names describe the account default."""
+    path = tmp_path / "brands.toml"
+    path.write_text(
+        'api_key = "a"\napi_secret = "s"\n'
+        '[accounts.shoes]\napi_key = "b"\napi_secret = "t"\nwrite_keys = ["w1", "w2"]\n'
+        "[accounts.shoes.limits]\n'POST /event' = 80\n"
+    )
+    settings = load(tmp_path, CONFIG=str(path))
+    assert settings.account("shoes").write_keys == ("w1", "w2")
+    assert settings.account("shoes").limits == {"POST /event": 80.0}
+    assert settings.account("default").api_key == "a"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("retry_frist = '1s'", ["retry_frist in sailpipe.toml", "did you mean retry_first?"]),
+        ("retry_first = 2", ["retry_first in sailpipe.toml", "'2'", "2s"]),
+        ("a = 1 2", ["sailpipe.toml", "not valid TOML", "line 1"]),
+        ("[accounts.default]\n", ["[accounts.default]", "top of the file"]),
+        ("[accounts.'a:b']\n", ["name in [accounts.a:b]", "letters"]),
+        ("[accounts.b]\nredis_url='x'", ["redis_url in [accounts.b]", "not a setting"]),
+        ("[accounts.b]\nloan='1s'", ["[accounts.b] LOAN", "LOAN=12s"]),
+        (
+            "api_key='a'\napi_secret='b'\n[accounts.b]\n",
+            ["[accounts.b]", "no api_key"],
+        ),
+        ("write_keys='w'\n[accounts.b]\nwrite_keys='w'", ["WRITE_KEYS", "two accounts"]),
+    ],
+)
+def test_a_wrong_file_is_one_sentence_that_says_where(
+    tmp_path: Path, text: str, parts: list[str]
+) -> None:
+    """In a file with several accounts the sentence must name the table too."""
+    (tmp_path / "sailpipe.toml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path)
+    assert all(part in str(caught.value) for part in parts), str(caught.value)
+
+
+def test_an_unknown_account_is_told_the_known_ones() -> None:
+    """`--account` with a typo must not look like an empty account."""
+    with pytest.raises(ConfigError, match=r"'shoos'.*default"):
+        load().account("shoos")
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    """docs/settings.md is made from these descriptions."""
+    fields = {**AccountSettings.model_fields, **Settings.model_fields}
+    names = setting_names()
+    assert [n for n in names.account | names.installation if not fields[n].description] == []
