@@ -1,0 +1,125 @@
+"""From a request of Segment's Tracking API to the events it holds. Pure.
+
+The door adds what Segment's server adds and takes away only the write key. What is wrong with a
+single event is for the splitter to say: a batch must not fail for one of its events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pydantic_core
+
+from pipeline.doors.answers import DoorError
+from pipeline.enqueue import with_message_id
+from pipeline.events import MAX_EVENT_BYTES
+
+MERGED = ("context", "integrations")
+"""What a batch may say once for all of its events; the event's own words win."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What the server knows about a request. `at` is the wall time in seconds."""
+
+    at: float
+    new_id: Callable[[], str]
+
+    @property
+    def received_at(self) -> datetime:
+        return datetime.fromtimestamp(self.at, UTC)
+
+
+def single_event(body: Mapping[str, Any], event_type: str, arrival: Arrival) -> bytes:
+    """The event of /v1/track and its like; the path decides its type.
+
+    Raises:
+        DoorError: 400 when it is larger than 32 KB (reference: segment 1.3).
+    """
+    return _finish({**body, "type": event_type}, {}, arrival)
+
+
+def batch_events(body: Mapping[str, Any], arrival: Arrival) -> list[bytes]:
+    """The events of /v1/batch, in order. None at all is a success, as at Segment.
+
+    Raises:
+        DoorError: 400 when `batch` is no list of objects or one of them is larger than 32 KB.
+    """
+    batch = body.get("batch")
+    if not isinstance(batch, list):
+        raise DoorError(400, "invalid_batch", "The body has no `batch` that is a list.")
+    return [_finish(_item(event, n), body, arrival) for n, event in enumerate(batch)]
+
+
+def corrected_timestamp(original: object, sent_at: object, received_at: datetime) -> str | None:
+    """When it happened by the server's clock: `receivedAt - (sentAt - original)`.
+
+    Without a client time it is the time of arrival. None, "leave it as it is", when there is no
+    sentAt or either cannot be read (reference: segment 1.5).
+    """
+    if original is None:
+        return _iso(received_at)
+    happened, sent = _read_time(original), _read_time(sent_at)
+    if happened is None or sent is None:
+        return None
+    try:
+        return _iso(received_at - (sent - happened))
+    except OverflowError:
+        return None
+
+
+def _item(event: object, index: int) -> Mapping[str, Any]:
+    if not isinstance(event, dict):
+        raise DoorError(400, "invalid_batch", f"batch[{index}] is not a JSON object.")
+    return event
+
+
+def _finish(event: Mapping[str, Any], batch: Mapping[str, Any], arrival: Arrival) -> bytes:
+    if len(pydantic_core.to_json(event)) > MAX_EVENT_BYTES:
+        raise DoorError(400, "too_large", f"An event is larger than {MAX_EVENT_BYTES} bytes.")
+    data = {name: value for name, value in event.items() if name != "writeKey"}
+    data |= _merged(data, batch) | _times(data, batch.get("sentAt"), arrival)
+    return with_message_id(pydantic_core.to_json(data), data, arrival.new_id())
+
+
+def _merged(event: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Any]:
+    """The batch's context and integrations under the event's. Odd shapes stay as they are."""
+    merged = {}
+    for name in MERGED:
+        ours, theirs = event.get(name), batch.get(name)
+        if isinstance(theirs, dict) and theirs and isinstance(ours or {}, dict):
+            merged[name] = {**theirs, **(ours or {})}
+    return merged
+
+
+def _times(event: Mapping[str, Any], batch_sent_at: object, arrival: Arrival) -> dict[str, Any]:
+    """Segment's four times; what the producer wrote as `timestamp` is kept beside ours."""
+    sent_at = event.get("sentAt") or batch_sent_at
+    original = event.get("originalTimestamp") or event.get("timestamp")
+    times: dict[str, Any] = {"receivedAt": _iso(arrival.received_at)}
+    corrected = corrected_timestamp(original, sent_at, arrival.received_at)
+    if corrected is not None:
+        times["timestamp"] = corrected
+    if original is not None:
+        times["originalTimestamp"] = original
+    if sent_at is not None:
+        times["sentAt"] = sent_at
+    return times
+
+
+def _read_time(value: object) -> datetime | None:
+    """ISO 8601 with 0 to 9 digits of fraction, `Z` or an offset; without one it is UTC."""
+    if not isinstance(value, str):
+        return None
+    try:
+        time = datetime.fromisoformat(value.strip())
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _iso(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

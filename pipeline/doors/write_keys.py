@@ -1,0 +1,57 @@
+"""Which account a request speaks for. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+
+from pipeline.doors.answers import DoorError
+from pipeline.settings import Settings
+
+
+def write_key_accounts(settings: Settings) -> dict[str, str]:
+    """Write key -> account name. `load_settings` has given keys to accounts of the sandbox."""
+    return {key: name for name, account in settings.accounts.items() for key in account.write_keys}
+
+
+def choose_account(accounts: Mapping[str, str], authorization: str | None, body_key: object) -> str:
+    """The account of a request; the key in the header wins over the one in the body.
+
+    Args:
+        accounts: as `write_key_accounts` gives them.
+        authorization: the header. Basic carries the key as user name; Bearer is Segment's OAuth,
+            beside which the key is in the body (reference: segment 1.2).
+        body_key: `writeKey` of the body, whatever it is.
+
+    Raises:
+        DoorError: 401, naming the setting.
+    """
+    if not accounts:
+        raise DoorError(
+            401,
+            "no_write_keys",
+            "This server takes no events yet: set SAILPIPE_WRITE_KEYS to the keys producers use.",
+        )
+    key = _basic_user(authorization) or (body_key if isinstance(body_key, str) else None)
+    if not key:
+        raise DoorError(
+            401, "missing_write_key", "No write key, neither as Basic user name nor as writeKey."
+        )
+    if key not in accounts:
+        raise DoorError(
+            401, "invalid_write_key", "This write key is not one of SAILPIPE_WRITE_KEYS."
+        )
+    return accounts[key]
+
+
+def _basic_user(authorization: str | None) -> str | None:
+    """The user name of a Basic header; a missing colon is a tolerance Segment has."""
+    scheme, _, encoded = (authorization or "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return text.partition(":")[0].strip() or None

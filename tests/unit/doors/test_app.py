@@ -1,0 +1,234 @@
+"""The doors over ASGI and fakeredis: what is taken, and what each refusal looks like to an SDK."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import fakeredis
+import httpx
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError
+
+from pipeline import keys
+from pipeline.clock import ManualClock
+from pipeline.doors import create_app
+from pipeline.doors.bodies import MAX_BODY_BYTES
+from pipeline.doors.intake import Intake
+from pipeline.errors import QueueFull
+from pipeline.settings import Settings, load_settings
+
+KEY = {"Authorization": "Basic " + base64.b64encode(b"sandbox:").decode()}
+EVENT = {"userId": "u1", "event": "Registered"}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings({}, directory=tmp_path)
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[fakeredis.FakeAsyncRedis]:
+    async with fakeredis.FakeAsyncRedis() as client:
+        yield client
+
+
+@pytest.fixture
+async def http(
+    settings: Settings, fake: fakeredis.FakeAsyncRedis
+) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(settings, fake, ManualClock())
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://door") as client:
+        yield client
+
+
+async def taken(fake: fakeredis.FakeAsyncRedis) -> list[dict[str, Any]]:
+    entries: Any = await fake.xrange(keys.RAW)
+    return [json.loads(fields[b"event"]) for _, fields in entries]
+
+
+def check_refusal(reply: httpx.Response, status: int, code: str) -> None:
+    """Python's SDK needs code and message, Ruby's error; success must not be claimed."""
+    body = reply.json()
+    assert (reply.status_code, body["code"]) == (status, code)
+    assert body["success"] is False
+    assert body["error"] == body["message"] != ""
+
+
+@pytest.mark.parametrize(
+    ("path", "event_type"),
+    [
+        ("track", "track"),
+        ("identify", "identify"),
+        ("page", "page"),
+        ("screen", "screen"),
+        ("group", "group"),
+        ("alias", "alias"),
+        ("t", "track"),
+        ("i", "identify"),
+        ("p", "page"),
+        ("s", "screen"),
+        ("g", "group"),
+        ("a", "alias"),
+    ],
+)
+@pytest.mark.parametrize("slash", ["", "/"])
+async def test_every_single_path_takes_its_type(
+    http: httpx.AsyncClient,
+    fake: fakeredis.FakeAsyncRedis,
+    path: str,
+    event_type: str,
+    slash: str,
+) -> None:
+    """Exactly 200 and {"success": true}, with and without a trailing slash."""
+    reply = await http.post(f"/v1/{path}{slash}", json=EVENT, headers=KEY)
+    assert (reply.status_code, reply.json()) == (200, {"success": True})
+    (event,) = await taken(fake)
+    assert (event["type"], event["userId"]) == (event_type, "u1")
+
+
+@pytest.mark.parametrize("path", ["batch", "batch/", "import", "import/", "b"])
+async def test_every_batch_path_takes_many_in_order(
+    http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis, path: str
+) -> None:
+    """Documented, Ruby's and Java's, and the mobile SDKs' paths."""
+    items = [{"type": "track", "userId": "u1", "event": str(n)} for n in range(30)]
+    reply = await http.post(f"/v1/{path}", json={"batch": items, "writeKey": "sandbox"})
+    assert reply.status_code == 200
+    assert [event["event"] for event in await taken(fake)] == [str(n) for n in range(30)]
+
+
+async def test_one_bad_event_does_not_spoil_its_batch(
+    http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis
+) -> None:
+    """Every JSON object is enqueued; the splitter makes a dead letter of the bad one."""
+    items = [{"type": "nonsense"}, {"type": "track", **EVENT}]
+    reply = await http.post("/v1/batch", json={"batch": items}, headers=KEY)
+    assert reply.status_code == 200
+    assert len(await taken(fake)) == 2
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream", None])
+async def test_content_type_is_ignored(
+    http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis, content_type: str | None
+) -> None:
+    """Browsers and Kotlin send text/plain."""
+    headers = {**KEY, **({"Content-Type": content_type} if content_type else {})}
+    reply = await http.post("/v1/track", content=json.dumps(EVENT), headers=headers)
+    assert reply.status_code == 200
+    assert len(await taken(fake)) == 1
+
+
+@pytest.mark.parametrize("header", [{"Content-Encoding": "gzip"}, {}])
+async def test_a_gzip_body_is_unpacked_by_its_content(
+    http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis, header: dict[str, str]
+) -> None:
+    """With the header or without it."""
+    packed = gzip.compress(json.dumps(EVENT).encode())
+    reply = await http.post("/v1/track", content=packed, headers={**KEY, **header})
+    assert reply.status_code == 200
+    assert (await taken(fake))[0]["event"] == "Registered"
+
+
+BAD_BODIES = {
+    "empty": (b"", "invalid_json"),
+    "unfinished": (b"{", "invalid_json"),
+    "array": (b"[]", "invalid_json"),
+    "null": (b"null", "invalid_json"),
+    "string": (b'"text"', "invalid_json"),
+    "nan": (b'{"a": NaN}', "invalid_json"),
+    "infinity": (b'{"a": Infinity}', "invalid_json"),
+    "not_utf8": (b'{"a": "\xff"}', "invalid_json"),
+    "lone_surrogate": (b'{"a": "\\ud800"}', "invalid_json"),
+    "deep": (b'{"a": ' + b"[" * 1000 + b"]" * 1000 + b"}", "invalid_json"),
+    "deep_and_unfinished": (b"[" * 100_000, "invalid_json"),
+    "absurd_number": (b'{"a": ' + b"1" * 5000 + b"}", "invalid_json"),
+    "large_event": (b'{"a": "' + b"x" * 33_000 + b'"}', "too_large"),
+    "large_body": (b'{"a": "' + b"x" * MAX_BODY_BYTES + b'"}', "too_large"),
+    "gzip_bomb": (gzip.compress(b"x" * 50_000_000, 1), "too_large"),
+    "gzip_cut_short": (gzip.compress(b'{"a": 1}')[:-9], "invalid_gzip"),
+    "gzip_in_name_only": (b"\x1f\x8bnot gzip at all", "invalid_gzip"),
+}
+
+
+@pytest.mark.parametrize(("body", "code"), BAD_BODIES.values(), ids=BAD_BODIES.keys())
+async def test_bad_bodies_are_a_clear_400(
+    http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis, body: bytes, code: str
+) -> None:
+    """Bombs, broken JSON and oversize: never a 500, and nothing is enqueued."""
+    check_refusal(await http.post("/v1/track", content=body, headers=KEY), 400, code)
+    assert await taken(fake) == []
+
+
+async def test_an_unknown_key_is_401_and_enqueues_nothing(
+    http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis
+) -> None:
+    """A key decides the account; without one there is none."""
+    check_refusal(await http.post("/v1/track", json=EVENT), 401, "missing_write_key")
+    wrong = {**EVENT, "writeKey": "nope"}
+    check_refusal(await http.post("/v1/track", json=wrong), 401, "invalid_write_key")
+    assert await taken(fake) == []
+
+
+@pytest.mark.parametrize("error", [RedisConnectionError("away"), OutOfMemoryError("full")])
+async def test_a_redis_that_is_away_or_full_is_503_with_retry_after(
+    settings: Settings, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SDKs keep the event and come again; /readyz says no and /healthz still yes."""
+
+    async def fail(*_: object, **__: object) -> None:
+        raise error
+
+    async with fakeredis.FakeAsyncRedis() as fake:
+        monkeypatch.setattr("redis.asyncio.client.Pipeline.execute", fail)
+        monkeypatch.setattr(fake, "ping", fail)
+        transport = httpx.ASGITransport(create_app(settings, fake))
+        async with httpx.AsyncClient(transport=transport, base_url="http://door") as http:
+            reply = await http.post("/v1/track", json=EVENT, headers=KEY)
+            check_refusal(reply, 503, "unavailable")
+            assert 0 < int(reply.headers["Retry-After"]) <= 300
+            assert (await http.get("/readyz")).status_code == 503
+            assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_a_full_raw_stream_is_503_until_it_is_shorter(fake: fakeredis.FakeAsyncRedis) -> None:
+    """The bound holds over HTTP too."""
+    intake = Intake(fake, bound=1)
+    await intake.accept([b'{"n": 1}'], "default")
+    with pytest.raises(QueueFull):
+        await intake.accept([b'{"n": 2}'], "default")
+    await fake.delete(keys.RAW)
+    await intake.accept([b'{"n": 3}'], "default")
+    assert await taken(fake) == [{"n": 3}]
+
+
+async def test_browsers_may_call_from_any_site(http: httpx.AsyncClient) -> None:
+    """The pre-flight that an Authorization header causes is answered."""
+    headers = {
+        "Origin": "https://shop.example.com",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type",
+    }
+    reply = await http.options("/v1/t", headers=headers)
+    assert reply.status_code == 200
+    assert reply.headers["Access-Control-Allow-Origin"] == "*"
+    posted = await http.post("/v1/t", json=EVENT, headers={**KEY, "Origin": headers["Origin"]})
+    assert posted.headers["Access-Control-Allow-Origin"] == "*"
+
+
+async def test_ready_and_alive_are_told_apart(http: httpx.AsyncClient) -> None:
+    """/healthz: the process answers. /readyz: Redis answers as well."""
+    assert (await http.get("/healthz")).status_code == 200
+    assert (await http.get("/readyz")).status_code == 200
+
+
+async def test_what_is_not_served_is_refused_in_the_same_shape(http: httpx.AsyncClient) -> None:
+    """A wrong path or method must not look like success to any SDK."""
+    check_refusal(await http.post("/v1/nothing", json=EVENT), 404, "not_found")
+    check_refusal(await http.get("/v1/track"), 405, "method_not_allowed")

@@ -1,0 +1,144 @@
+"""What the Segment door makes of a body: times, merging, ids and limits, without any HTTP."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from pipeline.doors.answers import DoorError
+from pipeline.doors.segment_events import Arrival, batch_events, corrected_timestamp, single_event
+
+NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+ARRIVAL = Arrival(NOON.timestamp(), lambda: "fresh")
+
+
+def single(body: dict[str, Any], event_type: str = "track") -> dict[str, Any]:
+    event: dict[str, Any] = json.loads(single_event(body, event_type, ARRIVAL))
+    return event
+
+
+def batch(**body: Any) -> list[dict[str, Any]]:
+    return [json.loads(raw) for raw in batch_events(body, ARRIVAL)]
+
+
+@pytest.mark.parametrize(
+    ("original", "sent_at", "expected"),
+    [
+        ("2026-11-22T11:00:00Z", "2026-11-22T11:00:10Z", "2026-11-22T11:59:50.000Z"),
+        ("2026-11-22T11:00:00+02:00", "2026-11-22T09:00:01Z", "2026-11-22T11:59:59.000Z"),
+        ("2009-11-10T23:00:00.123456789Z", "2009-11-10T23:00:00Z", "2026-11-22T12:00:00.123Z"),
+        ("2026-11-22T11:00:00", "2026-11-22T11:00:00+00:00", "2026-11-22T12:00:00.000Z"),
+        (None, "2026-11-22T11:00:10Z", "2026-11-22T12:00:00.000Z"),
+        (None, None, "2026-11-22T12:00:00.000Z"),
+        ("2026-11-22T11:00:00Z", None, None),
+        ("last Tuesday", "2026-11-22T11:00:10Z", None),
+        ("2026-11-22T11:00:00Z", 1700000000, None),
+        ("9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", None),
+        ("0001-01-01T00:00:00+14:00", "2026-11-22T11:00:10Z", None),
+    ],
+)
+def test_a_timestamp_is_moved_to_the_servers_clock(
+    original: object, sent_at: object, expected: str | None
+) -> None:
+    """timestamp = receivedAt - (sentAt - original); what cannot be read is left alone."""
+    assert corrected_timestamp(original, sent_at, NOON) == expected
+
+
+def test_what_the_producer_wrote_is_kept_beside_the_correction() -> None:
+    """originalTimestamp and sentAt are the producer's words; unknown fields stay."""
+    event = single(
+        {
+            "userId": "u1",
+            "event": "Registered",
+            "timestamp": "2026-11-22T11:00:00Z",
+            "sentAt": "2026-11-22T11:00:10Z",
+            "odd": {"kept": [1, None]},
+        }
+    )
+    assert event == {
+        "userId": "u1",
+        "event": "Registered",
+        "type": "track",
+        "odd": {"kept": [1, None]},
+        "messageId": "fresh",
+        "originalTimestamp": "2026-11-22T11:00:00Z",
+        "sentAt": "2026-11-22T11:00:10Z",
+        "receivedAt": "2026-11-22T12:00:00.000Z",
+        "timestamp": "2026-11-22T11:59:50.000Z",
+    }
+
+
+def test_the_path_decides_the_type_of_a_single_event() -> None:
+    """/v1/identify holds an identify, whatever the body claims."""
+    assert single({"userId": "u1", "type": "track"}, "identify")["type"] == "identify"
+
+
+def test_the_write_key_goes_no_further() -> None:
+    """It is a credential: not queued, not shown in a dead letter."""
+    assert "writeKey" not in single({"userId": "u1", "writeKey": "k"})
+    assert "writeKey" not in batch(batch=[{"type": "page", "writeKey": "k"}], writeKey="k")[0]
+
+
+def test_a_batchs_context_and_integrations_are_merged_and_the_event_wins() -> None:
+    """Go's SDK says context.library once for the batch."""
+    events = batch(
+        context={"library": {"name": "go"}, "locale": "de"},
+        integrations={"All": False},
+        batch=[
+            {"type": "track", "context": {"locale": "fr"}},
+            {"type": "track", "context": None, "integrations": {"All": True}},
+            {"type": "track", "context": "odd"},
+        ],
+    )
+    assert [event["context"] for event in events] == [
+        {"library": {"name": "go"}, "locale": "fr"},
+        {"library": {"name": "go"}, "locale": "de"},
+        "odd",
+    ]
+    assert [event["integrations"]["All"] for event in events] == [False, True, False]
+
+
+def test_a_batchs_sent_at_corrects_each_event() -> None:
+    """SDKs write sentAt once, for the batch."""
+    (event,) = batch(sentAt="2026-11-22T11:00:10Z", batch=[{"timestamp": "2026-11-22T11:00:00Z"}])
+    assert event["timestamp"] == "2026-11-22T11:59:50.000Z"
+
+
+def test_an_event_keeps_its_own_message_id() -> None:
+    """An SDK's retry is recognised by it."""
+    assert single({"messageId": "m-1"})["messageId"] == "m-1"
+    assert [
+        event["messageId"] for event in batch(batch=[{"messageId": None}, {"messageId": "m"}])
+    ] == [
+        "fresh",
+        "m",
+    ]
+
+
+def test_an_empty_batch_is_a_success() -> None:
+    """As at Segment (reference: segment 1.4)."""
+    assert batch(batch=[]) == []
+
+
+@pytest.mark.parametrize("value", [None, {}, "x", [1], [{}, "x"], [None]])
+def test_a_batch_that_is_no_list_of_objects_is_refused(value: object) -> None:
+    """Whole: what was not understood must not be acknowledged."""
+    with pytest.raises(DoorError) as refused:
+        batch(batch=value)
+    assert (refused.value.status, refused.value.code) == (400, "invalid_batch")
+
+
+def test_an_event_over_32_kb_is_refused() -> None:
+    """Segment's limit for one event, alone or in a batch; its own bytes count, not our additions."""
+    padding = "x" * (32 * 1024 - len('{"type":"track","p":""}'))
+    assert single({"p": padding})["p"] == padding
+    for refuse in (
+        lambda: single({"p": padding + "x"}),
+        lambda: batch(batch=[{"p": "x" * 40_000}]),
+    ):
+        with pytest.raises(DoorError) as refused:
+            refuse()
+        assert (refused.value.status, refused.value.code) == (400, "too_large")
