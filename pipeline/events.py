@@ -8,11 +8,21 @@ Sailthru. The raw bytes are never changed; they travel beside the parsed event t
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import pydantic_core
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.alias_generators import to_camel
 
 from pipeline.errors import InvalidEvent, Reason
@@ -21,6 +31,9 @@ MAX_EVENT_BYTES = 32 * 1024
 """Segment's limit for one event (reference: HTTP Tracking API, 32 KB)."""
 MAX_ID_CHARS = 512
 """Longer ids are refused: no real one is, and they would become Redis keys."""
+
+FIRST_YEAR, LAST_YEAR = 1971, 2199
+"""Times outside of these are a client's mistake."""
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -36,14 +49,11 @@ class Lane(StrEnum):
 
 
 def _clean_id(value: object) -> object:
-    """Null and blank mean absent; numbers are what some SDKs send for ids."""
-    if value is None or isinstance(value, bool):
-        if value is None:
-            return None
-        msg = "must be a string"
-        raise ValueError(msg)
-    if isinstance(value, int):
-        value = str(value)
+    """Null and blank mean absent; whole numbers are what some SDKs send for ids."""
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= 64:
+        return str(value)
     if not isinstance(value, str):
         msg = "must be a string"
         raise ValueError(msg)
@@ -57,10 +67,19 @@ def _clean_id(value: object) -> object:
 
 
 def _none_as_empty(value: object) -> object:
-    return {} if value is None else value
+    """PHP's SDK writes an empty object as []."""
+    return {} if value is None or value == [] else value
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        msg = "must not be blank"
+        raise ValueError(msg)
+    return value
 
 
 Id = Annotated[str | None, BeforeValidator(_clean_id)]
+RequiredId = Annotated[str, BeforeValidator(_clean_id)]
 Object = Annotated[dict[str, Any], BeforeValidator(_none_as_empty)]
 
 
@@ -75,58 +94,87 @@ class _Common(BaseModel):
     timestamp: Any = None
     context: Object = Field(default_factory=dict)
     integrations: Object = Field(default_factory=dict)
+    traits: Object = Field(default_factory=dict)
+    properties: Object = Field(default_factory=dict)
 
     @property
     def email(self) -> str | None:
-        """The first well-formed email where Segment's SDKs put one, as it was written."""
-        for place in self._email_places():
-            found = place.get("email") if isinstance(place, dict) else None
+        """The first well-formed email where Segment's SDKs put one, as it was written.
+
+        In this order: traits, context.traits, properties, properties.traits, context.
+        """
+        nested = self.properties.get("traits")
+        places = (self.traits, self.context.get("traits"), self.properties, nested, self.context)
+        for place in places:
+            found = place.get("email") if isinstance(place, Mapping) else None
             if isinstance(found, str) and is_email(found.strip()):
                 return found.strip()
         return None
 
-    def _email_places(self) -> tuple[object, ...]:
-        return (
-            getattr(self, "traits", None),
-            self.context.get("traits"),
-            getattr(self, "properties", None),
-        )
+    @property
+    def page_url(self) -> str | None:
+        """context.page.url, unless it is blank or no text."""
+        page = self.context.get("page")
+        url = page.get("url") if isinstance(page, Mapping) else None
+        return url.strip() or None if isinstance(url, str) else None
+
+    @property
+    def occurred_at(self) -> datetime | None:
+        """`timestamp` with its own offset (none means UTC); None when it isn't ISO 8601 or when
+        its year is no year of an event. SDKs send 0 to 9 digits of a second."""
+        if not isinstance(self.timestamp, str):
+            return None
+        try:
+            at = datetime.fromisoformat(self.timestamp.strip())
+        except ValueError:
+            return None
+        if not FIRST_YEAR <= at.year <= LAST_YEAR:
+            return None
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 class Identify(_Common):
+    """Who a user is: traits, and maybe both of their ids."""
+
     type: Literal["identify"] = "identify"
-    traits: Object = Field(default_factory=dict)
 
 
 class Track(_Common):
+    """Something a user did. `event` must be a string (discard codes event_not_defined/string)."""
+
     type: Literal["track"] = "track"
-    event: Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)]
-    properties: Object = Field(default_factory=dict)
+    event: Annotated[str, Field(max_length=MAX_ID_CHARS), AfterValidator(_not_blank)]
 
 
 class Page(_Common):
+    """A page was seen. `name` and `category` must be strings (name_not_string, ...)."""
+
     type: Literal["page"] = "page"
     name: str | None = None
     category: str | None = None
-    properties: Object = Field(default_factory=dict)
 
 
 class Screen(_Common):
+    """A screen of an app was seen; same fields as Page."""
+
     type: Literal["screen"] = "screen"
     name: str | None = None
     category: str | None = None
-    properties: Object = Field(default_factory=dict)
 
 
 class Group(_Common):
+    """A user belongs to a group."""
+
     type: Literal["group"] = "group"
-    group_id: Id = None
-    traits: Object = Field(default_factory=dict)
+    group_id: RequiredId
 
 
 class Alias(_Common):
+    """`previous_id` and `user_id` are the same person."""
+
     type: Literal["alias"] = "alias"
-    previous_id: Id = None
+    previous_id: RequiredId
+    user_id: RequiredId
 
 
 Event = Annotated[Identify | Track | Page | Screen | Group | Alias, Field(discriminator="type")]
@@ -167,11 +215,23 @@ def validate_event(data: dict[str, Any]) -> Event:
     return event
 
 
+_RULES = {
+    "missing": "is missing",
+    "string_type": "must be a string",
+    "string_too_long": f"is longer than {MAX_ID_CHARS} characters",
+    "string_unicode": "must be valid Unicode",
+    "dict_type": "must be an object",
+    "union_tag_not_found": "is missing",
+    "union_tag_invalid": "must be identify, track, page, screen, group or alias",
+}
+
+
 def _explain(error: ValidationError) -> str:
     """Name each wrong field and its rule; pydantic's own text would quote the value."""
     lines = []
     for problem in error.errors(include_url=False, include_input=False):
-        where = ".".join(str(part) for part in problem["loc"]) or "event"
-        what = problem["type"] if "input" in problem["msg"].lower() else problem["msg"]
-        lines.append(f"{where}: {what}")
+        where = ".".join(str(part) for part in problem["loc"][1:]) or "type"
+        own = problem["msg"].removeprefix("Value error, ")
+        rule = own if problem["type"] == "value_error" else problem["type"]
+        lines.append(f"{where}: {_RULES.get(rule, rule)}")
     return "; ".join(lines[:5])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -77,6 +78,19 @@ def _lane(name: object) -> str:
     return str(name)
 
 
+def parse_whole_hours(value: object) -> object:
+    """`36` or `36.5`, as text or number; a fraction is cut off, as Sailthru's own setting does."""
+    if isinstance(value, float):
+        value = str(value)
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"([0-9]+)(\.[0-9]*)?", value.strip())
+    if found is None:
+        msg = f"{value!r} is not a number of hours; write 24, say"
+        raise ValueError(msg)
+    return int(found[1])
+
+
 def _check_reminder_time(value: str) -> str:
     if not _REMINDER.fullmatch(value.strip()):
         msg = f"{value!r} is not a reminder time; write 60 minutes, 24 hours, 3 days or 2 weeks"
@@ -95,6 +109,11 @@ def _check_redis_url(value: str) -> str:
     if not re.match(r"(rediss?://|unix://|redis\+sentinel://)\S", value):
         msg = "this is not a Redis address; write redis://HOST:6379/0 (or rediss:, unix:)"
         raise ValueError(msg)
+    try:
+        _ = "sentinel" in value or urlsplit(value).port
+    except ValueError:
+        msg = "the port is not a number; special characters of a password are written as %2F, say"
+        raise ValueError(msg) from None
     return value
 
 
@@ -137,3 +156,4 @@ ReminderTime = Annotated[str, AfterValidator(_check_reminder_time)]
 HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
 RedisUrl = Annotated[str, AfterValidator(_check_redis_url)]
 AccountName = Annotated[str, AfterValidator(check_account_name)]
+WholeHours = Annotated[int, BeforeValidator(parse_whole_hours), Field(ge=1, le=100_000)]

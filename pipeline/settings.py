@@ -38,6 +38,7 @@ from pipeline.setting_values import (
     ReminderTime,
     Seconds,
     SharedIds,
+    WholeHours,
     split_collection,
 )
 
@@ -114,6 +115,29 @@ class AccountSettings(_Settings):
     loan: PositiveSeconds = Field(12.0, description="How long a worker holds a user unrenewed.")
     read_lag: Seconds = Field(3.0, description="How long Sailthru's reads may lag its writes.")
     http_timeout: PositiveSeconds = Field(8.0, description="Total time of one call to Sailthru.")
+
+    # mapping
+    mapping: Literal["default", "classic"] = Field(
+        "default", description="`classic` maps as Segment's first Sailthru destination did."
+    )
+    keysconflict: Literal["merge", "error"] = Field(
+        "merge", description="What Sailthru does when an email already has another profile."
+    )
+    var_names: Literal["clean", "as_is"] = Field(
+        "clean", description="`as_is` sends var names that Sailthru may cut or refuse."
+    )
+    product_base_url: HttpUrl | None = Field(
+        None, description="Products without a url get this address and their id."
+    )
+    pii_properties: frozenset[str] = Field(
+        frozenset(), description="Traits and properties never sent as vars: `phone,address.street`."
+    )
+    allow_delete: bool = Field(
+        default=False, description="Let `User Deleted` events delete profiles at Sailthru."
+    )
+    clear_cart_after_hours: WholeHours | None = Field(
+        None, description="A cart untouched for so many hours is emptied by the next change."
+    )
 
     @property
     def target(self) -> Target:

@@ -1,0 +1,58 @@
+"""Segment's `integrations` object: whether an event is for Sailthru, and its per-event options.
+
+Names are display names and case-sensitive at Segment (reference: segment 2.4); people still write
+them in every case, so ours are read without regard to case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pipeline.events import Event
+
+NAMES = frozenset({"sailthru", "sailthru v2"})
+"""The destination of 2021 and its successor: a source that was set up for either is meant."""
+
+_OFF_WORDS = frozenset({"", "0", "false", "no", "off"})
+
+
+def is_for_sailthru(event: Event) -> bool:
+    """A named destination wins over `All`, which is on when absent. Options mean on."""
+    named = [_is_on(value) for value in _named(event)]
+    if named:
+        return any(named)
+    return all(
+        _is_on(value)
+        for name, value in event.integrations.items()
+        if name.strip().casefold() == "all" and value is not None
+    )
+
+
+def option(event: Event, name: str) -> object:
+    """The per-event option called `name` (snake_case), in snake or camel case; None when absent.
+
+    What people put into properties instead is found too: `reminder_time`, say.
+    """
+    for source in (*_named(event), event.properties):
+        if isinstance(source, Mapping):
+            for key, value in source.items():
+                if value is not None and same_name(key, name):
+                    return value
+    return None
+
+
+def same_name(key: str, name: str) -> bool:
+    """Whether `key` is `name` in any of snake_case, camelCase and plain carelessness."""
+    return key.replace("_", "").casefold() == name.replace("_", "").casefold()
+
+
+def _named(event: Event) -> Iterator[object]:
+    for name, value in event.integrations.items():
+        if value is not None and name.strip().casefold() in NAMES:
+            yield value
+
+
+def _is_on(value: object) -> bool:
+    if isinstance(value, str):
+        return value.strip().casefold() not in _OFF_WORDS
+    return isinstance(value, Mapping) or bool(value)

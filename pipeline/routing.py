@@ -1,0 +1,43 @@
+"""Which lane an event waits in, or why it goes nowhere. Pure, and cannot fail."""
+
+from __future__ import annotations
+
+from pipeline.events import Event, Lane
+from pipeline.integrations import is_for_sailthru
+from pipeline.kinds import LANES, Ignored, Kind, kind_of
+from pipeline.settings import AccountSettings
+
+
+def route(event: Event, settings: AccountSettings) -> Lane | Ignored:
+    """The lane of a valid event.
+
+    Ignored, in this order: `integrations_off`, `unsupported_type` (group, as in Sailthru's newer
+    destination), `user_delete_off` (ALLOW_DELETE), and for pages and screens `no_page_in_classic`,
+    `no_customer_id` and `screen_without_url`.
+    """
+    kind = kind_of(event, settings)
+    reason = _why_not(event, kind, settings)
+    return Ignored(reason) if reason else LANES[kind]
+
+
+def _why_not(event: Event, kind: Kind, settings: AccountSettings) -> str | None:
+    if not is_for_sailthru(event):
+        return "integrations_off"
+    if kind is Kind.GROUP:
+        return "unsupported_type"
+    if kind is Kind.USER_DELETED and not settings.allow_delete:
+        return "user_delete_off"
+    if kind in {Kind.PAGE, Kind.SCREEN}:
+        return _why_no_pageview(event, kind, settings)
+    return None
+
+
+def _why_no_pageview(event: Event, kind: Kind, settings: AccountSettings) -> str | None:
+    if settings.mapping == "classic":
+        return "no_page_in_classic"
+    if settings.customer_id is None:
+        return "no_customer_id"
+    # Apps name most screens and give few a url: a dead letter for each would bury the real ones.
+    if kind is Kind.SCREEN and not (event.properties.get("url") or event.page_url):
+        return "screen_without_url"
+    return None
