@@ -1,0 +1,81 @@
+"""Where a running `sailpipe up` can be found: commands in the same folder join it.
+
+`up` leaves the addresses of what it runs in DATA_DIR. What a setting says comes first.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from pipeline.errors import ConfigError
+from pipeline.setting_values import HttpUrl, RedisUrl
+from pipeline.settings import AccountSettings, Settings
+
+REDIS_FILE = "redis.url"
+SANDBOX_FILE = "sandbox.url"
+_REAL_HOSTS = frozenset(
+    AccountSettings.model_fields[name].default for name in ("api_url", "pageview_url")
+)
+
+
+def resolve_redis_url(settings: Settings) -> str:
+    """REDIS_URL, else the embedded Redis of a running `up`. Raises ConfigError without either."""
+    if settings.redis_url:
+        return settings.redis_url
+    found = _read(settings, REDIS_FILE)
+    if found is None:
+        raise ConfigError(
+            f"There is no Redis: start `sailpipe up` (its data would be in {settings.data_dir}),"
+            " or set SAILPIPE_REDIS_URL."
+        )
+    return str(TypeAdapter(RedisUrl).validate_python(found))
+
+
+def with_addresses(settings: Settings) -> Settings:
+    """Settings with `redis_url` filled in and sandbox accounts pointed at the sandbox of `up`.
+
+    An account without an API key is never left pointing at the real Sailthru.
+
+    Raises:
+        ConfigError: there is no Redis, or no sandbox although one is needed.
+    """
+    update: dict[str, object] = {"redis_url": resolve_redis_url(settings)}
+    if settings.target == "sandbox":
+        accounts = settings.accounts.items()
+        update["accounts"] = {name: _to_sandbox(account, settings) for name, account in accounts}
+    return settings.model_copy(update=update)
+
+
+def write_address(directory: Path, name: str, url: str) -> None:
+    """Publish an address; readers see the old one or the new one, never half of one."""
+    draft = directory / f"{name}.new"
+    draft.write_text(f"{url}\n")
+    draft.replace(directory / name)
+
+
+def _to_sandbox(account: AccountSettings, settings: Settings) -> AccountSettings:
+    if not {account.api_url, account.pageview_url} & _REAL_HOSTS:
+        return account
+    found = _read(settings, SANDBOX_FILE)
+    if found is None:
+        raise ConfigError(
+            "No API key is set and no sandbox is running: start `sailpipe up`, or set"
+            " SAILPIPE_API_KEY and SAILPIPE_API_SECRET, or point SAILPIPE_API_URL and"
+            " SAILPIPE_PAGEVIEW_URL at a `sailpipe sandbox`."
+        )
+    url = TypeAdapter(HttpUrl).validate_python(found)
+    pointed = {
+        name: url for name in ("api_url", "pageview_url") if getattr(account, name) in _REAL_HOSTS
+    }
+    return account.model_copy(update=pointed)
+
+
+def _read(settings: Settings, name: str) -> str | None:
+    try:
+        return (Path(settings.data_dir) / name).read_text().strip() or None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ConfigError(f"{settings.data_dir}/{name} cannot be read: {error.strerror}.") from None

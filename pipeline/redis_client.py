@@ -1,0 +1,102 @@
+"""Connections to Redis with the options that everything in sailpipe relies on.
+
+* A command is tried once. redis-py's own ten retries would send an XADD again whose reply was
+  lost, and hide an outage for a minute; whoever can repeat safely does so itself.
+* Replies come within 5 s or not at all, so a blocking read must block for less (2 s at most).
+* Replies are bytes: raw events are never decoded on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import redis
+import redis.asyncio
+import redis.asyncio.sentinel
+import redis.sentinel
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from pipeline.errors import ConfigError
+
+REPLY_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 3.0
+HEALTH_CHECK_S = 30
+SENTINEL_SCHEME = "redis+sentinel"
+_SENTINEL_PORT = 26379
+
+
+def open_redis(url: str, *, max_connections: int | None = None) -> redis.Redis:
+    """A client for threads; connects on first use.
+
+    url: redis://, rediss://, unix:// or redis+sentinel://HOST:PORT,HOST:PORT/MASTER[/DB].
+    """
+    options = _options(Retry(NoBackoff(), 0), max_connections)
+    if urlsplit(url).scheme == SENTINEL_SCHEME:
+        client: redis.Redis = _through_sentinel(redis.sentinel.Sentinel, url, options)
+    else:
+        client = _from_url(redis.Redis, url, options)
+    return client
+
+
+def open_async_redis(url: str, *, max_connections: int | None = None) -> redis.asyncio.Redis:
+    """A client for one asyncio loop; connects on first use. `url` as in `open_redis`."""
+    options = _options(AsyncRetry(NoBackoff(), 0), max_connections)
+    if urlsplit(url).scheme == SENTINEL_SCHEME:
+        client: redis.asyncio.Redis = _through_sentinel(
+            redis.asyncio.sentinel.Sentinel, url, options
+        )
+    else:
+        client = _from_url(redis.asyncio.Redis, url, options)
+    return client
+
+
+def without_password(url: str) -> str:
+    """The address as it may be shown and logged."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+
+
+def _options(retry: object, max_connections: int | None) -> dict[str, Any]:
+    return {
+        "socket_timeout": REPLY_TIMEOUT_S,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "socket_keepalive": True,
+        "health_check_interval": HEALTH_CHECK_S,
+        "max_connections": max_connections,
+        "retry": retry,
+    }
+
+
+def _from_url(client: Any, url: str, options: dict[str, Any]) -> Any:
+    if url.startswith("unix:"):
+        del options["socket_keepalive"]
+    try:
+        return client.from_url(url, **options)
+    except ValueError:  # its text may quote a piece of the password
+        raise ConfigError("SAILPIPE_REDIS_URL is not a Redis address.") from None
+
+
+def _through_sentinel(sentinel: Callable[..., Any], url: str, options: dict[str, Any]) -> Any:
+    parts = urlsplit(url)
+    login, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    master, _, db = parts.path.strip("/").partition("/")
+    if not (hosts and master):
+        raise ConfigError("SAILPIPE_REDIS_URL: write redis+sentinel://HOST:PORT,HOST:PORT/MASTER.")
+    watchers = sentinel([_host_port(host) for host in hosts.split(",")], sentinel_kwargs=options)
+    return watchers.master_for(
+        master,
+        db=int(db or 0),
+        username=unquote(user) or None,
+        password=unquote(password) or None,
+        **options,
+    )
+
+
+def _host_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":") if ":" in text else (text, "", "")
+    return host, int(port or _SENTINEL_PORT)
