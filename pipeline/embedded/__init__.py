@@ -1,0 +1,1 @@
+"""The Redis that `sailpipe up` brings along, and the folder it lives in."""

@@ -1,0 +1,151 @@
+"""The embedded Redis: how it is started, found, waited for, and cleared away.
+
+Append-only (a power cut costs at most the last second) and `noeviction` (a full Redis says no
+rather than forget events). A file that a crash cut short is repaired by Redis itself while it
+loads: `aof-load-truncated`. It keeps its port over restarts, so that workers of other processes
+find it again.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import redis
+import redis.asyncio
+
+from pipeline.addresses import REDIS_FILE, write_address
+from pipeline.clock import Clock, SystemClock
+from pipeline.embedded.binary import find_redis_server
+from pipeline.errors import ConfigError, SailpipeError
+from pipeline.redis_client import open_async_redis
+
+PORT_FILE = "redis.port"
+READY_WITHIN_S = 10.0
+"""Until it answers; reading a large file back may take longer and is waited for."""
+LEFTOVER_ENDS_WITHIN_S = 5.0
+_POLL_S = 0.05
+
+
+def free_port(preferred: int = 0) -> int:
+    """`preferred` if it can be bound on loopback, else any port that can."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise SailpipeError("No free port on 127.0.0.1.")
+
+
+class EmbeddedRedis:
+    """One redis-server with its data in DATA_DIR/redis. The supervisor runs `command`."""
+
+    def __init__(self, data_dir: Path, clock: Clock | None = None) -> None:
+        self.directory = data_dir / "redis"
+        self.log = self.directory / "redis.log"
+        self._data_dir = data_dir
+        self._clock = clock or SystemClock()
+        self._binary = find_redis_server()
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        return (self._binary, str(self.directory / "redis.conf"))
+
+    def prepare(self) -> None:
+        """End what a killed `up` left, choose a port, write the configuration.
+
+        Raises:
+            ConfigError: the directory cannot be written.
+        """
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            _end_leftover(self.directory)
+            self.port = free_port(self._last_port())
+            (self._data_dir / PORT_FILE).write_text(f"{self.port}\n")
+            (self.directory / "redis.conf").write_text(_configuration(self.directory, self.port))
+        except OSError as error:
+            raise ConfigError(f"{self.directory} cannot be written: {error.strerror}.") from None
+
+    async def wait_ready(self, alive: Callable[[], bool]) -> None:
+        """Return when it answers, and leave its address in DATA_DIR/redis.url.
+
+        Raises:
+            SailpipeError: it ended (`alive` says so) or does not answer in time.
+        """
+        deadline = self._clock.monotonic() + READY_WITHIN_S
+        async with open_async_redis(self.url) as client:
+            while not await self._answers(client):
+                if not alive() or self._clock.monotonic() > deadline:
+                    raise SailpipeError(f"The embedded Redis does not start; see {self.log}.")
+                await self._clock.sleep(_POLL_S)
+        write_address(self._data_dir, REDIS_FILE, self.url)
+
+    def withdraw(self) -> None:
+        """Take the address back: nobody should look for a Redis that was stopped."""
+        (self._data_dir / REDIS_FILE).unlink(missing_ok=True)
+
+    async def _answers(self, client: redis.asyncio.Redis) -> bool:
+        try:
+            while True:
+                try:
+                    return bool(await client.ping())
+                except redis.BusyLoadingError:
+                    await self._clock.sleep(_POLL_S)
+        except (redis.ConnectionError, redis.TimeoutError):
+            return False
+
+    def _last_port(self) -> int:
+        try:
+            port = int((self._data_dir / PORT_FILE).read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+        return port if 0 < port < 65536 else 0
+
+
+def _configuration(directory: Path, port: int) -> str:
+    options = {
+        "bind": "127.0.0.1",
+        "port": port,
+        "dir": _quoted(directory),
+        "pidfile": _quoted(directory / "redis.pid"),
+        "logfile": _quoted(directory / "redis.log"),
+        "daemonize": "no",
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "aof-load-truncated": "yes",
+        "save": '""',
+        "maxmemory-policy": "noeviction",
+        "always-show-logo": "no",
+    }
+    return "".join(f"{name} {value}\n" for name, value in options.items())
+
+
+def _quoted(path: Path) -> str:
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _end_leftover(directory: Path) -> None:
+    """End the redis-server that still works in this directory: two would write one file."""
+    try:
+        process = psutil.Process(int((directory / "redis.pid").read_text()))
+        if "redis-server" not in process.name() or Path(process.cwd()) != directory.resolve():
+            return
+        process.terminate()
+        try:
+            process.wait(LEFTOVER_ENDS_WITHIN_S)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(LEFTOVER_ENDS_WITHIN_S)
+    except (FileNotFoundError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
+        return
