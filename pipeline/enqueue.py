@@ -14,19 +14,19 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import pydantic_core
 from pydantic import BaseModel
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import OutOfMemoryError, RedisError
-from redis.retry import Retry
 
 from pipeline import keys
-from pipeline.errors import ConfigError, EnqueueError, InvalidEvent, QueueFull, Reason
+from pipeline.addresses import resolve_redis_url
+from pipeline.errors import EnqueueError, InvalidEvent, QueueFull, Reason
 from pipeline.events import parse_event
+from pipeline.redis_client import open_redis
+from pipeline.settings import load_settings
 
 AnyEvent: TypeAlias = Mapping[str, Any] | BaseModel
 """A Segment-style event: a dict in Segment's spelling, or a model of `pipeline.events`."""
@@ -244,13 +244,7 @@ def _with_producer(use: Callable[[Producer], object]) -> None:
 
 
 def _open_producer() -> Producer:
-    url = os.environ.get("SAILPIPE_REDIS_URL")
-    if not url:
-        file = Path(os.environ.get("SAILPIPE_DATA_DIR", ".sailpipe"), "redis.url")
-        if not file.exists():
-            raise ConfigError(f"Set SAILPIPE_REDIS_URL, or start `sailpipe up`: no {file} here.")
-        url = file.read_text(encoding="ascii").strip()
-    return Producer(Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=5))
+    return Producer(open_redis(resolve_redis_url(load_settings(os.environ))))
 
 
 def _as_dict(event: AnyEvent) -> dict[str, Any]:

@@ -1,0 +1,67 @@
+"""Runs the doors as a process: `sailpipe serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+
+import uvicorn
+
+from pipeline.addresses import resolve_redis_url
+from pipeline.doors.app import create_app
+from pipeline.errors import ConfigError
+from pipeline.redis_client import open_async_redis
+from pipeline.settings import Settings
+
+GRACE_S = 5
+"""Seconds that requests under way have to finish when the process is told to stop."""
+
+
+def serve(settings: Settings, host: str, port: int) -> None:
+    """Serve until SIGINT or SIGTERM; then finish what is under way, within GRACE_S.
+
+    Raises:
+        ConfigError: the port is taken or the host is not this machine's, or there is no telling
+            where Redis is. A Redis that is merely away is no reason not to start.
+    """
+    url = resolve_redis_url(settings)
+    with _listen(host, port) as listener:
+        asyncio.run(_run(settings, url, listener))
+
+
+async def _run(settings: Settings, redis_url: str, listener: socket.socket) -> None:
+    redis = open_async_redis(redis_url)
+    config = uvicorn.Config(
+        create_app(settings, redis),
+        log_config=None,
+        access_log=False,  # it would log a line an event, and paths can carry ids
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    try:
+        await uvicorn.Server(config).serve(sockets=[listener])
+    finally:
+        await redis.aclose()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bound here rather than by uvicorn, which would log a taken port and exit with code 3."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(_why_not(host, port, error)) from None
+    return listener
+
+
+def _why_not(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} is taken: choose another with --port."
+    return (
+        f"Cannot listen on {host} port {port} ({error.strerror or error}): check --host and --port."
+    )

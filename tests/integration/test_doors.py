@@ -1,0 +1,152 @@
+"""The doors as a process, a real Redis, and clients that know nothing of us: curl's way, the
+official Segment SDK."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import redis
+import segment.analytics as segment
+
+from pipeline import keys
+from pipeline.doors.server import serve
+from pipeline.errors import ConfigError
+from pipeline.settings import load_settings
+from tests.support.redis_server import RedisServer
+
+START_S = 15.0
+SERVE = (
+    "import os, sys; from pipeline.settings import load_settings;"
+    " from pipeline.doors.server import serve;"
+    " serve(load_settings(os.environ), '127.0.0.1', int(sys.argv[1]))"
+)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until_alive(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/healthz").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    pytest.fail(f"the doors did not come up (exit code {process.poll()})")
+
+
+@pytest.fixture(scope="module")
+def door(redis_server: RedisServer) -> Iterator[str]:
+    """A served door's base URL."""
+    port = free_port()
+    env = {**os.environ, "SAILPIPE_REDIS_URL": redis_server.url}
+    process = subprocess.Popen(  # noqa: S603 - our own words
+        [sys.executable, "-c", SERVE, str(port)], env=env
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_alive(url, process)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@pytest.fixture
+def store(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+def taken(store: redis.Redis) -> list[dict[str, Any]]:
+    entries: Any = store.xrange(keys.RAW)
+    return [json.loads(fields[b"event"]) for _, fields in entries]
+
+
+def test_one_curl_like_request_puts_one_event_into_redis(door: str, store: redis.Redis) -> None:
+    """The README's first event: Basic auth with the sandbox's key, a JSON body."""
+    body = {"userId": "u1", "traits": {"email": "ann@example.com"}}
+    reply = httpx.post(f"{door}/v1/identify", json=body, auth=("sandbox", ""))
+    assert (reply.status_code, reply.json()) == (200, {"success": True})
+    (event,) = taken(store)
+    assert (event["type"], event["traits"]) == ("identify", {"email": "ann@example.com"})
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_official_python_sdk_needs_only_a_host_and_a_key(
+    door: str, store: redis.Redis, packed: bool
+) -> None:
+    """segment-analytics-python, unmodified: batches, explicit nulls, gzip; no error reported."""
+    errors: list[object] = []
+    client = segment.Client(
+        "sandbox",
+        host=door,
+        gzip=packed,
+        on_error=lambda error, _: errors.append(error),
+        max_retries=0,
+    )
+    client.identify("u1", {"email": "ann@example.com"})
+    for n in range(250):
+        client.track("u1", "Viewed", {"n": n})
+    client.alias("anon-1", "u1")
+    client.flush()
+    client.join()
+    events = taken(store)
+    assert errors == []
+    assert [event["type"] for event in events] == ["identify", *["track"] * 250, "alias"]
+    assert [event["properties"]["n"] for event in events[1:-1]] == list(range(250))
+    assert all(event["messageId"] and "writeKey" not in event for event in events)
+
+
+def test_the_sdk_drops_nothing_silently_when_its_key_is_wrong(
+    door: str, store: redis.Redis
+) -> None:
+    """A 401 reaches on_error at once instead of being retried ten times."""
+    errors: list[Any] = []
+    client = segment.Client("nope", host=door, on_error=lambda error, _: errors.append(error))
+    client.track("u1", "Viewed")
+    client.flush()
+    client.join()
+    assert [(error.status, error.code) for error in errors] == [(401, "invalid_write_key")]
+    assert taken(store) == []
+
+
+def test_a_full_redis_is_503_and_the_door_recovers(door: str, store: redis.Redis) -> None:
+    """`noeviction` at maxmemory: nothing is acknowledged that was not taken."""
+    event = {"userId": "u1", "event": "Viewed"}
+    store.config_set("maxmemory", "1")
+    try:
+        refused = httpx.post(f"{door}/v1/track", json=event, auth=("sandbox", ""))
+    finally:
+        store.config_set("maxmemory", "0")
+    assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+    assert "memory" in refused.json()["message"]
+    assert int(refused.headers["Retry-After"]) > 0
+    assert taken(store) == []
+    assert httpx.post(f"{door}/v1/track", json=event, auth=("sandbox", "")).status_code == 200
+    assert len(taken(store)) == 1
+
+
+def test_a_taken_port_is_one_clear_sentence(redis_url: str) -> None:
+    """Not uvicorn's log line and exit code 3."""
+    settings = load_settings({"SAILPIPE_REDIS_URL": redis_url})
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"Port {port} is taken"):
+            serve(settings, "127.0.0.1", port)
