@@ -1,0 +1,228 @@
+"""The sandbox over HTTP: plain ASGI, so that it can take what a load test sends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from pipeline.clock import Clock, SystemClock
+from pipeline.sandbox.control import handle_control, is_control
+from pipeline.sandbox.core import PAGEVIEW_ENDPOINT, Sandbox
+from pipeline.sandbox.faults import Fault, FaultKind, Faults
+from pipeline.sandbox.limits import Limits
+from pipeline.sandbox.options import SandboxOptions
+from pipeline.sandbox.reading import describe_user
+from pipeline.sandbox.replies import INTERNAL, TOO_MANY, Refusal, Reply
+from pipeline.sandbox.wire import (
+    BodyTooLarge,
+    call_fields,
+    call_params,
+    check_signature,
+    header,
+    json_object,
+    read_body,
+    send_bytes,
+    send_json,
+    send_start,
+    wait_for_disconnect,
+)
+
+_PAGE = b"<html><body><h1>Service Unavailable</h1></body></html>"
+
+
+@dataclass(slots=True)
+class _Request:
+    """One request, read but not judged; `refusal` is what is already wrong with it."""
+
+    method: str
+    endpoint: str
+    at: float
+    bearer: str = ""
+    fields: dict[str, str] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
+    refusal: Refusal | None = None
+    user: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_pageview(self) -> bool:
+        return self.endpoint == PAGEVIEW_ENDPOINT
+
+
+class SandboxApp:
+    """An ASGI app around one `Sandbox`, with limits, faults and a control API."""
+
+    def __init__(self, options: SandboxOptions, clock: Clock, faults: Faults) -> None:
+        self.sandbox = Sandbox(options)
+        self.faults = faults
+        self.limits = Limits()
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+            return
+        try:
+            body = await read_body(receive)
+        except BodyTooLarge:
+            await send_json(send, 413, {"error": 99, "errormsg": "Request too large"})
+            return
+        if is_control(scope["path"]):
+            await handle_control(self, scope, body, send)
+            return
+        await self._serve(self._read(scope, body), scope, receive, send)
+
+    def reset(self) -> None:
+        """Forget what came in, the faults and the counters; options stay."""
+        self.sandbox.reset()
+        self.faults.clear()
+        self.limits = Limits()
+
+    def _read(self, scope: Scope, body: bytes) -> _Request:
+        request = _Request(scope["method"], scope["path"], self._clock.now())
+        try:
+            if request.is_pageview:
+                request.bearer = header(scope, b"authorization").removeprefix("Bearer ").strip()
+                request.params = json_object(body)
+            else:
+                request.fields = call_fields(request.method, scope["query_string"], body)
+                request.params = call_params(request.fields)
+        except Refusal as refusal:
+            request.refusal = refusal
+        request.user = describe_user(request.params)
+        return request
+
+    async def _serve(self, request: _Request, scope: Scope, receive: Receive, send: Send) -> None:
+        fault = self.faults.take(request.method, request.endpoint, request.user)
+        if fault is None:
+            reply = self._answer(request)
+            self._log(request, reply.status)
+            await self._pause(self.sandbox.options.latency_s)
+            await send_json(send, reply.status, reply.body, request.headers)
+        elif fault.kind is FaultKind.LATENCY:
+            await self._serve_late(request, fault, send)
+        else:
+            if fault.processed:
+                self._answer(request)
+            self._log(request, _fault_status(fault), fault)
+            await self._pause(self.sandbox.options.latency_s)
+            await _misbehave(fault, scope, receive, send)
+
+    async def _serve_late(self, request: _Request, fault: Fault, send: Send) -> None:
+        reply = self._answer(request) if fault.processed else None
+        await self._pause(fault.seconds)
+        reply = reply or self._answer(request)
+        self._log(request, reply.status, fault)
+        await send_json(send, reply.status, reply.body, request.headers)
+
+    def _answer(self, request: _Request) -> Reply:
+        """Signature, limit, and then the call itself."""
+        options = self.sandbox.options
+        try:
+            if request.refusal is not None:
+                raise request.refusal
+            if not request.is_pageview:
+                check_signature(request.fields, options)
+                self._count(request)
+        except Refusal as refusal:
+            return refusal.reply
+        return self.sandbox.handle(
+            request.method,
+            request.endpoint,
+            request.params,
+            self._clock.now(),
+            bearer=request.bearer,
+        )
+
+    def _count(self, request: _Request) -> None:
+        """Pageviews are not counted: their limit, if there is one, is undocumented."""
+        usage = self.limits.count(
+            request.method, request.endpoint, request.at, self.sandbox.options
+        )
+        request.headers = usage.headers
+        if not usage.allowed:
+            name = request.endpoint.removeprefix("/")
+            message = f"Too many {name} requests this minute to {request.endpoint} API"
+            raise Refusal(429, TOO_MANY, message)
+
+    def _log(self, request: _Request, status: int | None, fault: Fault | None = None) -> None:
+        self.sandbox.state.log_call(
+            request.at,
+            request.method,
+            request.endpoint,
+            request.user,
+            status,
+            None if fault is None else fault.kind.value,
+        )
+
+    async def _pause(self, seconds: float) -> None:
+        if seconds > 0:
+            await self._clock.sleep(seconds)
+
+
+def create_app(
+    options: SandboxOptions | None = None,
+    *,
+    clock: Clock | None = None,
+    faults: Faults | None = None,
+) -> SandboxApp:
+    """A fresh sandbox. `clock` decides limits, lag and latency; `faults` may bring its own dice."""
+    return SandboxApp(options or SandboxOptions(), clock or SystemClock(), faults or Faults())
+
+
+def _fault_status(fault: Fault) -> int | None:
+    if fault.kind in {FaultKind.HANG, FaultKind.RESET}:
+        return None
+    if fault.kind is FaultKind.SERVER_ERROR:
+        return fault.status
+    return 500 if fault.kind is FaultKind.ERROR_9 else 200
+
+
+async def _misbehave(fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer as the fault says. What only ends a connection waits until it has ended."""
+    html = {"Content-Type": "text/html"}
+    match fault.kind:
+        case FaultKind.SERVER_ERROR:
+            await send_bytes(send, fault.status, html, _PAGE)
+        case FaultKind.ERROR_9:
+            await send_json(send, 500, {"error": INTERNAL, "errormsg": "Internal Error"})
+        case FaultKind.ERROR_IN_200:
+            await send_json(send, 200, {"error": fault.code, "errormsg": "Something is wrong"})
+        case FaultKind.GARBAGE:
+            await send_bytes(send, 200, html, _PAGE)
+        case FaultKind.HANG:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(fault.seconds):
+                    await wait_for_disconnect(receive)
+            await _end_connection(scope, receive, reset=False)
+        case FaultKind.RESET:
+            await _end_connection(scope, receive, reset=True)
+        case FaultKind.HALF_BODY:
+            await send_start(
+                send, 200, {"Content-Type": "application/json", "Content-Length": "99"}
+            )
+            await send({"type": "http.response.body", "body": b'{"ok":', "more_body": True})
+            await _end_connection(scope, receive, reset=False)
+        case FaultKind.LATENCY:  # served elsewhere: it ends in a real answer
+            return
+
+
+async def _end_connection(scope: Scope, receive: Receive, *, reset: bool) -> None:
+    end = scope.get("state", {}).get("end_connection")
+    if end is None:
+        msg = "this server cannot end connections; run the sandbox with pipeline.sandbox.server"
+        raise RuntimeError(msg)
+    end(reset)
+    await wait_for_disconnect(receive)
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

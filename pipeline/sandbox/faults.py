@@ -1,0 +1,118 @@
+"""Things that go wrong on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from pipeline.clock import SYSTEM_RANDOM, Random
+
+
+class FaultKind(StrEnum):
+    """What happens to a call."""
+
+    LATENCY = "latency"  # the call is handled and answered, after `seconds`
+    SERVER_ERROR = "5xx"  # `status` with a proxy's HTML page
+    ERROR_9 = "error_9"  # HTTP 500 with Sailthru's "internal error"
+    ERROR_IN_200 = "200_with_error"  # HTTP 200 with error `code`
+    HANG = "hang"  # no answer for `seconds`, then the connection closes
+    RESET = "reset"  # the connection is reset without an answer
+    GARBAGE = "garbage"  # HTTP 200 with an HTML page
+    HALF_BODY = "half_body"  # the connection closes in the middle of the answer
+
+
+@dataclass(slots=True)
+class Fault:
+    """A rule: which calls it hits, how often, and what it does to them.
+
+    method, endpoint, user: whom it hits (`POST`, `/event`, `extid:42`); None is everyone.
+    probability: share of matching calls hit; times: how many more it hits, None for no end.
+    seconds: for latency and hang. status: for 5xx. code: Sailthru's, for 200_with_error.
+    processed: the call takes effect before the fault, as when only the answer is lost.
+    """
+
+    kind: FaultKind
+    method: str | None = None
+    endpoint: str | None = None
+    user: str | None = None
+    probability: float = 1.0
+    times: int | None = None
+    seconds: float = 60.0
+    status: int = 503
+    code: int = 99
+    processed: bool = False
+
+    @classmethod
+    def from_json(cls, rule: object) -> Fault:
+        """Read a rule as the control API takes it.
+
+        Raises:
+            ValueError: the kind is missing or unknown, a name is unknown or a value has the wrong type.
+        """
+        if not isinstance(rule, dict):
+            msg = "a fault is an object"
+            raise ValueError(msg)  # noqa: TRY004 - one error class for one reaction
+        known = {option.name for option in fields(cls)}
+        if unknown := set(rule) - known:
+            msg = f"unknown fault field {min(unknown)!r}; there are {', '.join(sorted(known))}"
+            raise ValueError(msg)
+        if rule.get("kind") not in set(FaultKind):
+            msg = f"kind must be one of {', '.join(FaultKind)}"
+            raise ValueError(msg)
+        _check_numbers(rule)
+        return cls(**{**rule, "kind": FaultKind(rule["kind"])})
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def matches(self, method: str, endpoint: str, user: str) -> bool:
+        """Whether this rule is about such a call."""
+        return (
+            self.times != 0
+            and self.method in (None, method)
+            and self.endpoint in (None, endpoint)
+            and self.user in (None, user)
+        )
+
+
+class Faults:
+    """The rules in force, first come first served."""
+
+    def __init__(self, random: Random = SYSTEM_RANDOM) -> None:
+        self._random = random
+        self.rules: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        self.rules.append(fault)
+
+    def clear(self) -> None:
+        self.rules.clear()
+
+    def take(self, method: str, endpoint: str, user: str) -> Fault | None:
+        """The fault that hits this call, if any; used-up rules are dropped."""
+        for fault in self.rules:
+            if fault.matches(method, endpoint, user) and self._random.random() < fault.probability:
+                self._use(fault)
+                return fault
+        return None
+
+    def _use(self, fault: Fault) -> None:
+        if fault.times is not None:
+            fault.times -= 1
+            if fault.times == 0:
+                self.rules.remove(fault)
+
+
+def _check_numbers(rule: Mapping[str, Any]) -> None:
+    for name in ("probability", "seconds", "status", "code"):
+        if name in rule and (
+            isinstance(rule[name], bool) or not isinstance(rule[name], int | float)
+        ):
+            msg = f"fault field {name} must be a number"
+            raise ValueError(msg)
+    times = rule.get("times")
+    if times is not None and (not isinstance(times, int) or isinstance(times, bool) or times < 1):
+        msg = "fault field times must be a positive integer"
+        raise ValueError(msg)
