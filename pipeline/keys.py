@@ -26,3 +26,61 @@ def slots(account: str, bucket: str) -> str:
 def limits(account: str) -> str:
     """Hash. Bucket -> calls/s that `sailpipe limits set` chose; wins over the settings."""
     return f"sailpipe:{account}:limits"
+
+
+CELERY_PREFIX = "sailpipe:celery:"
+"""What Celery's own keys begin with; its queues are `sailpipe:celery:user` and so on."""
+
+
+def celery_queue(lane: str) -> str:
+    """The list that is a lane's Celery queue."""
+    return f"{CELERY_PREFIX}{lane}"
+
+
+def gates(account: str, scope: str) -> str:
+    """Hash. Reason -> bar (JSON); the scope is a lane, a bucket, a host or `account`."""
+    return f"sailpipe:{account}:gates:{scope}"
+
+
+def counts(account: str) -> str:
+    """Hash. Counters of an account: delivered, waiting:LANE, dead:REASON, ..."""
+    return f"sailpipe:{account}:counts"
+
+
+def due(account: str, lane: str) -> str:
+    """Sorted set. Mailbox -> when it may be looked at next (ms)."""
+    return f"sailpipe:{account}:due:{lane}"
+
+
+def out(account: str, lane: str) -> str:
+    """Sorted set. Mailbox -> when its loan to a worker expires (ms)."""
+    return f"sailpipe:{account}:out:{lane}"
+
+
+def mail(account: str, lane: str, box: str) -> str:
+    """List. A mailbox: its entries in arrival order."""
+    return f"sailpipe:{account}:mail:{lane}:{box}"
+
+
+def book(account: str, lane: str, box: str) -> str:
+    """Hash. A mailbox's bookkeeping: claim token, strikes, intent, states of its events."""
+    return f"sailpipe:{account}:box:{lane}:{box}"
+
+
+def user(account: str, key: str) -> str:
+    """Hash. What is remembered of a user: email, when, merged ids, last cart write."""
+    return f"sailpipe:{account}:user:{key}"
+
+
+def dead(account: str) -> str:
+    """Hash. Dead letters by id; `dead:at` orders them by time."""
+    return f"sailpipe:{account}:dead"
+
+
+def dead_by_time(account: str) -> str:
+    """Sorted set. Dead letter id -> when it died (ms)."""
+    return f"sailpipe:{account}:dead:at"
+
+
+SLOTS_BEGAN = "sailpipe:slots-began"
+"""String. Microseconds at which this Redis first handed out a rate-limit slot since it started."""

@@ -1,0 +1,75 @@
+"""What Sailthru's rate headers say about everyone who uses the account, and what is left for us."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MINUTE_S = 60.0
+_SAMPLE_S = 1.0
+_SMOOTHING = 0.5
+_MARGIN = 0.01
+_LAST_MOMENT_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class RateHeaders:
+    """X-Rate-Limit-* of one answer: calls a minute, calls left in it, Unix second at which it ends
+    (reference: sailthru-api 3)."""
+
+    limit: int
+    remaining: int
+    reset: float
+
+
+class Headroom:
+    """How fast the rest of the minute may be spent.
+
+    Sailthru counts all keys of an account together. What it counted beyond our own slots was someone
+    else, and they will go on: `remaining` divided by the time left, less their rate, is ours. Alone on
+    the account that is always more than our pace, so the headers then change nothing.
+    """
+
+    def __init__(self) -> None:
+        self._headers: RateHeaders | None = None
+        self._sample: tuple[float, int, int] | None = None
+        self._others = 0.0
+        self._in_flight = 0
+
+    def observe(self, headers: RateHeaders, *, now: float, ours: int, in_flight: int) -> None:
+        """An answer came. `ours` is how many slots all our processes ever took of this bucket,
+        `in_flight` how many of our calls Sailthru may not have counted yet, `now` Unix seconds."""
+        if self._is_old(headers):
+            return
+        used = headers.limit - headers.remaining
+        if self._headers is None or headers.reset > self._headers.reset or self._sample is None:
+            self._sample = (now, used, ours)
+        elif now - self._sample[0] >= _SAMPLE_S:
+            self._learn(now, used, ours, in_flight)
+        self._headers, self._in_flight = headers, in_flight
+
+    def cap(self, *, now: float) -> float | None:
+        """The calls/s the headers allow, or None when they say nothing. May be negative: stop."""
+        if self._headers is None or now >= self._headers.reset + MINUTE_S:
+            return None
+        margin = self._headers.limit * _MARGIN if self._others else 0.0
+        if now >= self._headers.reset:
+            whole = (self._headers.limit - margin) / MINUTE_S - self._others
+            return whole if self._others else None
+        left = max(_LAST_MOMENT_S, self._headers.reset - now)
+        return (self._headers.remaining - self._in_flight - margin) / left - self._others
+
+    def _is_old(self, headers: RateHeaders) -> bool:
+        last = self._headers
+        if last is None or headers.reset > last.reset:
+            return False
+        return headers.reset < last.reset or headers.remaining > last.remaining
+
+    def _learn(self, now: float, used: int, ours: int, in_flight: int) -> None:
+        assert self._sample is not None  # noqa: S101 - the caller has looked
+        then, used_then, ours_then = self._sample
+        foreign = (used - used_then) - (ours - ours_then)
+        rate = foreign / (now - then) if foreign > in_flight else 0.0
+        self._others += _SMOOTHING * (rate - self._others)
+        if self._others < MINUTE_S**-1:
+            self._others = 0.0
+        self._sample = (now, used, ours)

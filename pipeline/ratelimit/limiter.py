@@ -1,0 +1,140 @@
+"""The rate limiter of a worker process: every call to Sailthru asks it first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+
+from pipeline.clock import Clock, SystemClock
+from pipeline.ratelimit.feedback import MINUTE_S, Headroom, RateHeaders
+from pipeline.ratelimit.limits import KNOWN_BUCKETS, SHARES, Purpose, default_limit
+from pipeline.ratelimit.pacer import Pacer, SlotTooFar
+from pipeline.ratelimit.slots import Bucket, SlotStore, Usage
+
+__all__ = ["Limiter", "SlotTooFar"]
+
+_SLOWEST = 1.0
+_SHORTEST_CLOSURE_S = 1.0
+
+
+class Limiter:
+    """Slots for all accounts and buckets of one process; lives in one event loop.
+
+    `settings` are the limits set per account (calls/s by bucket). No call may leave without `acquire`,
+    which together with the other processes' never lets more than the limit begin in any second.
+    """
+
+    def __init__(
+        self,
+        store: SlotStore,
+        settings: Mapping[str, Mapping[str, float]] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._store = store
+        self._settings = settings or {}
+        self._clock = clock or SystemClock()
+        self._pacers: dict[tuple[str, str, Purpose | None], Pacer] = {}
+        self._headrooms: dict[tuple[str, str], Headroom] = {}
+        self._adopted: dict[tuple[str, str], float] = {}
+
+    async def acquire(
+        self, account: str, bucket: str, *, purpose: Purpose = "normal", max_wait: float = 2.0
+    ) -> None:
+        """Return when this call's slot is now: send at once, a slot is good for a few milliseconds.
+
+        Waits are in order of arrival, carts first. Raises SlotTooFar when the slot is more than
+        `max_wait` seconds away, and redis.exceptions.RedisError when Redis does not answer.
+        """
+        started = self._clock.monotonic()
+        whole = self._pacer(account, bucket)
+        if purpose in SHARES:
+            if whole.closed_for > max_wait:
+                raise SlotTooFar(whole.closed_for)
+            part = self._pacer(account, bucket, purpose)
+            await part.acquire(urgent=False, max_wait=max_wait)
+        waited = self._clock.monotonic() - started
+        await whole.acquire(urgent=purpose == "cart", max_wait=max_wait - waited)
+
+    async def close(self, account: str, bucket: str, until: float) -> None:
+        """Sailthru refused (429, error 43): no call before `until`, Unix seconds, in any process."""
+        until = max(until, self._clock.now() + _SHORTEST_CLOSURE_S)
+        self._pacer(account, bucket).close(until - self._clock.now())
+        await self._store.close(account, bucket, until)
+
+    async def observe(
+        self, account: str, bucket: str, *, limit: int, remaining: int, reset: float, in_flight: int
+    ) -> None:
+        """Take in the headers of an answer: calls a minute, calls left, when it ends (Unix seconds).
+
+        `in_flight` counts this process's calls of the bucket that have not been answered. Local, but
+        for the first sight of a larger limit and for a minute that is spent.
+        """
+        headers = RateHeaders(limit, remaining, reset)
+        pacer, headroom = self._pacer(account, bucket), self._headroom(account, bucket)
+        now = self._clock.now()
+        headroom.observe(headers, now=now, ours=pacer.total, in_flight=in_flight)
+        await self._adopt(account, bucket, limit / MINUTE_S)
+        cap = headroom.cap(now=now)
+        if cap is not None and cap < _SLOWEST and not pacer.closed_for:
+            await self.close(account, bucket, reset)
+
+    def rate(self, account: str, bucket: str) -> float:
+        """Calls/s all processes together aim at now; 0 while the bucket is closed."""
+        return self._pacer(account, bucket).rate
+
+    def late(self, account: str, bucket: str) -> int:
+        """Slots this process could not use in time: its loop or its machine was too busy."""
+        return self._pacer(account, bucket).late
+
+    async def set_limit(self, account: str, bucket: str, limit: float | None) -> None:
+        """The operator's limit in calls/s, for every process from its next reservation on; None ends it.
+
+        ValueError when it is not above zero.
+        """
+        if limit is not None and not 0 < limit < float("inf"):
+            msg = f"a limit is a number of calls/s above zero, not {limit}"
+            raise ValueError(msg)
+        await self._store.set_limit(account, bucket, limit)
+
+    async def usage(self, account: str) -> list[Usage]:
+        """How the account's buckets stand: the known ones, and those anyone has set a limit for."""
+        names = [*KNOWN_BUCKETS, *self._settings.get(account, {})]
+        names += await self._store.operator_buckets(account)
+        return await self._store.usage(
+            [self._bucket(account, name) for name in dict.fromkeys(names)]
+        )
+
+    async def aclose(self) -> None:
+        """Cancel whoever waits. The store belongs to who made it."""
+        await asyncio.gather(*(pacer.aclose() for pacer in self._pacers.values()))
+
+    async def _adopt(self, account: str, bucket: str, limit: float) -> None:
+        if self._adopted.get((account, bucket), default_limit(bucket)) != limit:
+            self._adopted[account, bucket] = limit
+            await self._store.adopt(account, bucket, limit)
+
+    def _cap(self, account: str, bucket: str) -> float | None:
+        cap = self._headroom(account, bucket).cap(now=self._clock.now())
+        return None if cap is None else max(cap, _SLOWEST)
+
+    def _headroom(self, account: str, bucket: str) -> Headroom:
+        return self._headrooms.setdefault((account, bucket), Headroom())
+
+    def _pacer(self, account: str, bucket: str, part: Purpose | None = None) -> Pacer:
+        key = (account, bucket, part)
+        if key not in self._pacers:
+            cap = partial(self._cap, account, bucket)
+            slots = self._bucket(account, bucket, part)
+            self._pacers[key] = Pacer(slots, self._store, self._clock, cap)
+        return self._pacers[key]
+
+    def _bucket(self, account: str, name: str, part: Purpose | None = None) -> Bucket:
+        return Bucket(
+            account,
+            name,
+            part=part or "",
+            share=SHARES.get(part, 1.0) if part else 1.0,
+            setting=self._settings.get(account, {}).get(name),
+            default=default_limit(name),
+        )

@@ -1,0 +1,226 @@
+"""One process's queue for one bucket: reserves slots for those who wait, and hands them out in time."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+from pipeline.clock import Clock
+from pipeline.ratelimit.limits import LATENESS, MAX_AHEAD, lease, pace
+from pipeline.ratelimit.server_clock import ServerClock
+from pipeline.ratelimit.slots import MICROS, Ask, Bucket, Grant, SlotStore
+
+_SMOOTHING = 0.2
+
+
+class SlotTooFar(Exception):
+    """The next slot is further away than the caller wants to wait. `wait_s` is the best guess."""
+
+    def __init__(self, wait_s: float = 0.0) -> None:
+        super().__init__(wait_s)
+        self.wait_s = wait_s
+
+
+@dataclass(slots=True, order=True)
+class _Waiter:
+    rank: tuple[bool, int]
+    deadline: float = field(compare=False)
+    slot: asyncio.Future[float] = field(compare=False)
+
+
+class Pacer:
+    """Waiters get slots in order of arrival, urgent ones first.
+
+    Two short-lived tasks work while anyone waits: one reserves a lease of slots before the last is used
+    up, one sleeps until the next slot and gives it away. Idle, there is no task and no traffic.
+    """
+
+    def __init__(
+        self, bucket: Bucket, store: SlotStore, clock: Clock, cap: Callable[[], float | None]
+    ) -> None:
+        """`cap` says how many calls/s the server's headers allow at this moment."""
+        self.total = 0
+        self.late = 0
+        self._bucket = bucket
+        self._store = store
+        self._clock = clock
+        self._cap = cap
+        self._server = ServerClock()
+        self._tickets = count()
+        self._queue: list[_Waiter] = []
+        self._live = 0
+        self._slots: deque[float] = deque()
+        self._closed_until = 0.0
+        self._not_before = 0
+        limit = bucket.setting if bucket.setting is not None else bucket.default
+        self._rate = pace(limit * bucket.share)
+        self._gap = 1.0 / self._rate
+        self._last_given: float | None = None
+        self._refilling: asyncio.Task[None] | None = None
+        self._handing: asyncio.Task[None] | None = None
+
+    @property
+    def rate(self) -> float:
+        """Calls/s aimed at by all processes together; 0 while the bucket is closed."""
+        return 0.0 if self.closed_for > 0 else self._rate
+
+    @property
+    def closed_for(self) -> float:
+        """Seconds until the bucket opens; 0 when it is open, as far as this process knows."""
+        return max(0.0, self._closed_until - self._clock.monotonic())
+
+    async def acquire(self, *, urgent: bool, max_wait: float) -> None:
+        """Return when a slot of this bucket is now. Raises SlotTooFar, or what the store raises."""
+        deadline = self._clock.monotonic() + max_wait
+        rank = (not urgent, next(self._tickets))
+        while True:
+            expected = self._expected_wait()
+            if self._clock.monotonic() + expected > deadline:
+                raise SlotTooFar(expected)
+            slot = await self._wait(_Waiter(rank, deadline, asyncio.Future()))
+            if self._is_fresh(slot):
+                return
+
+    def close(self, seconds: float) -> None:
+        """The bucket is closed for `seconds`: drop what is reserved, turn away who cannot wait."""
+        self._closed_until = max(self._closed_until, self._clock.monotonic() + seconds)
+        self._not_before = max(self._not_before, self._server.remote(self._closed_until))
+        self._slots.clear()
+        self._forget_gap()
+        self._turn_away(self.closed_for)
+        self._refill()
+
+    async def aclose(self) -> None:
+        """Cancel whoever waits, and the tasks."""
+        for waiter in self._queue:
+            waiter.slot.cancel()
+        tasks = [task for task in (self._refilling, self._handing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _expected_wait(self) -> float:
+        return max(self.closed_for, self._live * self._gap)
+
+    async def _wait(self, waiter: _Waiter) -> float:
+        heapq.heappush(self._queue, waiter)
+        self._live += 1
+        self._refill()
+        try:
+            async with asyncio.timeout(max(0.0, waiter.deadline - self._clock.monotonic())):
+                return await waiter.slot
+        except asyncio.CancelledError:
+            self._withdraw(waiter)
+            raise
+        except TimeoutError:
+            self._withdraw(waiter)
+            raise SlotTooFar(max(self._gap, self._expected_wait())) from None
+
+    def _withdraw(self, waiter: _Waiter) -> None:
+        if waiter.slot.cancelled():
+            self._live -= 1
+        elif waiter.slot.exception() is None:
+            self._give(waiter.slot.result())
+
+    def _is_fresh(self, slot: float) -> bool:
+        fresh = self._clock.monotonic() - slot <= LATENESS
+        self.late += not fresh
+        return fresh
+
+    def _give(self, slot: float) -> None:
+        """To the first who still waits. A slot that is late by now would arrive in a burst: dropped."""
+        if not self._is_fresh(slot):
+            return
+        while self._queue:
+            waiter = heapq.heappop(self._queue)
+            if not waiter.slot.done():
+                self._live -= 1
+                self._measure_gap(slot)
+                waiter.slot.set_result(slot)
+                return
+
+    def _measure_gap(self, slot: float) -> None:
+        if self._last_given is not None:
+            self._gap += _SMOOTHING * (slot - self._last_given - self._gap)
+        if self._live:
+            self._last_given = slot
+        else:
+            self._forget_gap()
+
+    def _forget_gap(self) -> None:
+        self._last_given = None
+        self._gap = 1.0 / self._rate
+
+    def _wanted(self) -> int:
+        size = lease(self._rate)
+        missing = self._live - len(self._slots)
+        return 0 if len(self._slots) > size // 2 else max(0, min(missing, size))
+
+    def _refill(self) -> None:
+        if self._wanted() and (self._refilling is None or self._refilling.done()):
+            self._refilling = asyncio.create_task(self._reserve_while_wanted())
+
+    async def _reserve_while_wanted(self) -> None:
+        while wanted := self._wanted():
+            try:
+                grant = await self._reserve(wanted)
+            except Exception as error:  # noqa: BLE001 - not swallowed: every waiter gets it
+                self._fail(error)
+                return
+            if grant.count:
+                self._take(grant)
+            else:
+                await self._hold_off(grant)
+
+    async def _reserve(self, wanted: int) -> Grant:
+        asked = self._clock.monotonic()
+        grant = await self._store.reserve(self._bucket, Ask(wanted, self._cap(), self._not_before))
+        self._server.heard(grant.now, asked, self._clock.monotonic())
+        self._rate = MICROS / grant.interval
+        self.total = grant.total
+        return grant
+
+    def _take(self, grant: Grant) -> None:
+        if grant.first < self._not_before:  # closed while the answer was under way
+            return
+        self._slots.extend(self._server.local(slot) for slot in grant.slots)
+        if self._handing is None or self._handing.done():
+            self._handing = asyncio.create_task(self._hand_out())
+
+    async def _hold_off(self, grant: Grant) -> None:
+        wait = (grant.first - grant.now) / MICROS
+        if grant.closed_until > grant.now:
+            self.close(wait)
+        else:
+            self._turn_away(wait)
+        await self._clock.sleep(wait - MAX_AHEAD)
+
+    async def _hand_out(self) -> None:
+        while self._slots:
+            slot = self._slots[0]
+            await self._clock.sleep(slot - self._clock.monotonic())
+            if self._slots and self._slots[0] == slot:
+                self._slots.popleft()
+                self._give(slot)
+                self._refill()
+
+    def _turn_away(self, wait: float) -> None:
+        """Tell those whose patience ends before a slot comes."""
+        horizon = self._clock.monotonic() + wait
+        for waiter in self._queue:
+            if waiter.deadline < horizon and not waiter.slot.done():
+                self._live -= 1
+                waiter.slot.set_exception(SlotTooFar(wait))
+        self._queue = [waiter for waiter in self._queue if not waiter.slot.done()]
+        heapq.heapify(self._queue)
+
+    def _fail(self, error: Exception) -> None:
+        for waiter in self._queue:
+            if not waiter.slot.done():
+                waiter.slot.set_exception(error)
+        self._queue.clear()
+        self._live = 0
