@@ -56,7 +56,7 @@ def _clean_id(value: object) -> object:
         return str(value)
     if not isinstance(value, str):
         msg = "must be a string"
-        raise ValueError(msg)
+        raise ValueError(msg)  # noqa: TRY004 - pydantic turns a ValueError into its own error
     if len(value) > MAX_ID_CHARS:
         msg = f"is longer than {MAX_ID_CHARS} characters"
         raise ValueError(msg)

@@ -28,12 +28,14 @@ def is_for_sailthru(event: Event) -> bool:
     )
 
 
-def option(event: Event, name: str) -> object:
+def option(event: Event, name: str, *, or_property: bool = False) -> object:
     """The per-event option called `name` (snake_case), in snake or camel case; None when absent.
 
-    What people put into properties instead is found too: `reminder_time`, say.
+    or_property: people also put some of them into the properties, `reminder_time` say; look there
+    next.
     """
-    for source in (*_named(event), event.properties):
+    sources = [*_named(event), event.properties] if or_property else _named(event)
+    for source in sources:
         if isinstance(source, Mapping):
             for key, value in source.items():
                 if value is not None and same_name(key, name):

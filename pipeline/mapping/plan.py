@@ -11,7 +11,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from pipeline.kinds import Ignored
 from pipeline.sailthru.calls import Call
+
+__all__ = [
+    "Cart",
+    "CartIntent",
+    "Ignored",
+    "Intent",
+    "Item",
+    "Known",
+    "Need",
+    "OrderIntent",
+    "Plan",
+    "Profile",
+    "Send",
+    "WaitForEmail",
+]
 
 Item: TypeAlias = Mapping[str, Any]
 """One cart or order item in Sailthru's words: id, title, qty, price (cents), url, ..."""
@@ -46,6 +62,11 @@ class Known:
     profile: answer to Need("cart") or Need("email"): GET /user by the user's extid.
     merge: answer to Need("merge"): GET /user by the anonymousId of the head event.
     merged: anonymousIds already merged into this user.
+    user_id: the userId learned for the anonymousId of an event that names none.
+    accepted_at: when the head event was accepted; its time when it carries none.
+
+    Times are seconds since the epoch. `profile` and `merge` answer for the head event: forget them
+    once it is settled.
     """
 
     now: float
@@ -55,6 +76,8 @@ class Known:
     profile: Profile | None = None
     merge: Profile | None = None
     merged: frozenset[str] = field(default_factory=frozenset)
+    user_id: str | None = None
+    accepted_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +103,8 @@ class Send:
 
     intent: what must be on record before the call leaves, or None when repeating is harmless.
     cart_after: the cart this call leaves behind (orders leave an empty one), or None.
-    merged: the anonymousId this call merges away, to be remembered.
+    merged: the anonymousId that needs no look-up any more once this call is accepted: merged away
+        by it, or found to have no profile.
     """
 
     call: Call
@@ -104,12 +128,11 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class Ignored:
-    """Not for Sailthru; counted under `reason` (snake_case)."""
+class WaitForEmail:
+    """The first `covers` events need an email, and neither they nor `Known` nor Sailthru have one."""
 
-    reason: str
     covers: int = 1
 
 
-Plan: TypeAlias = Send | Need | Ignored
+Plan: TypeAlias = Send | Need | WaitForEmail | Ignored
 """A refusal is the exception `pipeline.errors.Rejected`; it speaks of the first event alone."""

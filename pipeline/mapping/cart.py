@@ -1,0 +1,217 @@
+"""Product Added, Product Removed -> a new whole cart, POST /purchase with `incomplete: 1`.
+
+Sailthru has no "add": a cart is read, changed and written back whole (reference: sailthru-api 2.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.errors import Reason, Rejected
+from pipeline.events import Event, Track
+from pipeline.integrations import option
+from pipeline.kinds import Kind, kind_of
+from pipeline.mapping.identity import ask_for_email, look_up, user_id
+from pipeline.mapping.items import item_id, item_quantity, purchase_item
+from pipeline.mapping.order import sailthru_bid
+from pipeline.mapping.plan import Cart, CartIntent, Item, Known, Need, Plan, Send
+from pipeline.mapping.values import number, refuse, text
+from pipeline.reminders import parse_reminder_time
+from pipeline.sailthru.calls import Call
+from pipeline.settings import AccountSettings
+
+NOTHING_TO_REMOVE = "Nothing to remove from Incomplete Cart for this user."
+"""Segment's own words (reference: document 001)."""
+
+_HOUR_S = 3600.0
+_WHERE = "properties"
+_NOT_VARS = frozenset(
+    {"cart_id", "cartId", "email", "sailthru_bid"}
+    | {"reminder_template", "reminder_time", "reminderTemplate", "reminderTime"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """One event, checked as far as that goes without the cart it changes."""
+
+    event: Track
+    adds: bool
+    user_id: str
+    item_id: str
+    quantity: int
+    email: str | None
+    envelope: dict[str, str]
+    clear_after_s: float | None
+
+    def follows(self, first: _Change) -> bool:
+        """Whether both changes can be one POST; emails are compared when the learned one is known."""
+        mine = (self.user_id, self.event.anonymous_id, self.envelope, self.clear_after_s)
+        return mine == (
+            first.user_id,
+            first.event.anonymous_id,
+            first.envelope,
+            first.clear_after_s,
+        )
+
+
+def plan_cart(events: Sequence[Event], known: Known, settings: AccountSettings) -> Plan:
+    """One GET and one POST for all adjacent changes that one POST can carry.
+
+    Raises:
+        Rejected: for the first event: unmappable, missing_user_id, nothing_to_remove.
+    """
+    changes, email = _run(events, known, settings)
+    first = changes[0]
+    if known.cart is None and known.profile is None:
+        get = look_up(first.user_id, "keys", "purchase_incomplete")
+        return Need("cart", get, len(changes))
+    base = _base(known, first.clear_after_s)
+    items, covers = _apply(changes, base, settings)
+    if email is None:
+        return ask_for_email(first.event, known, settings, covers)
+    params = {"email": email, "items": [dict(item) for item in items], "incomplete": 1}
+    # An empty cart has nobody to remind of anything; clearing cancels a pending reminder.
+    params |= first.envelope if items else {}
+    return Send(
+        Call("POST", "/purchase", params),
+        covers,
+        intent=CartIntent(base),
+        cart_after=Cart(items, known.now),
+    )
+
+
+def _run(
+    events: Sequence[Event], known: Known, settings: AccountSettings
+) -> tuple[list[_Change], str | None]:
+    """The changes that fold with the first one, and the email they are for."""
+    learned = known.email or (known.profile.email if known.profile else None)
+    changes = [_change(events[0], known, settings)]
+    email = changes[0].email or learned
+    for event in events[1:]:
+        try:
+            change = _change(event, known, settings)
+        except Rejected:
+            break
+        named = change.email or learned
+        if not change.follows(changes[0]) or (None not in (named, email) and named != email):
+            break
+        email = email or named
+        changes.append(change)
+    return changes, email
+
+
+def _change(event: Event, known: Known, settings: AccountSettings) -> _Change:
+    kind = kind_of(event, settings)
+    if not isinstance(event, Track) or kind not in {Kind.CART_ADD, Kind.CART_REMOVE}:
+        refuse("type", "is not a cart change")
+    user = user_id(event, known, settings)
+    if user is None:
+        raise Rejected(Reason.MISSING_USER_ID, "a cart change needs a userId")
+    return _Change(
+        event=event,
+        adds=kind is Kind.CART_ADD,
+        user_id=user,
+        item_id=item_id(event.properties, _WHERE),
+        quantity=item_quantity(event.properties, _WHERE),
+        email=event.email,
+        envelope=_envelope(event, settings),
+        clear_after_s=_clear_after_s(event, settings),
+    )
+
+
+def _base(known: Known, clear_after_s: float | None) -> tuple[Item, ...]:
+    """The cart to change: ours while it is authoritative, else Sailthru's unless that is stale."""
+    if known.cart is not None:
+        cart = known.cart
+    elif known.profile is not None and known.profile.cart is not None:
+        cart = known.profile.cart
+        if _is_overwritten(cart, known.cart_written_at):
+            return ()
+    else:
+        return ()
+    age_s = 0.0 if cart.at is None else known.now - cart.at
+    return () if clear_after_s is not None and age_s > clear_after_s else cart.items
+
+
+def _is_overwritten(cart: Cart, written_at: float | None) -> bool:
+    """Whether this is the cart from before our last write: a lagging read, or what was bought.
+
+    Sailthru tells times in whole seconds, so our own write may look up to a second older.
+    """
+    return written_at is not None and (cart.at is None or cart.at < int(written_at))
+
+
+def _apply(
+    changes: Sequence[_Change], base: tuple[Item, ...], settings: AccountSettings
+) -> tuple[tuple[Item, ...], int]:
+    """The cart after as many changes as are acceptable one after the other, and their number.
+
+    Raises:
+        Rejected: when not even the first one is.
+    """
+    items = base
+    for done, change in enumerate(changes):
+        try:
+            items = _add(change, items, settings) if change.adds else _remove(change, items)
+        except Rejected:
+            if done == 0:
+                raise
+            return items, done
+    return items, len(changes)
+
+
+def _add(change: _Change, items: tuple[Item, ...], settings: AccountSettings) -> tuple[Item, ...]:
+    """By the event's quantity, where Segment says "by one" and means it."""
+    if any(item["id"] == change.item_id for item in items):
+        return _with_quantity(change.item_id, change.quantity, items)
+    event = change.event
+    new = purchase_item(event.properties, event.page_url, settings, _WHERE, _NOT_VARS)
+    return (*items, new)
+
+
+def _remove(change: _Change, items: tuple[Item, ...]) -> tuple[Item, ...]:
+    if not any(item["id"] == change.item_id for item in items):
+        raise Rejected(Reason.NOTHING_TO_REMOVE, NOTHING_TO_REMOVE)
+    return _with_quantity(change.item_id, -change.quantity, items)
+
+
+def _with_quantity(wanted: str, change: int, items: tuple[Item, ...]) -> tuple[Item, ...]:
+    changed = ({**one, "qty": one["qty"] + change} if one["id"] == wanted else one for one in items)
+    return tuple(one for one in changed if one["qty"] > 0)
+
+
+def _envelope(event: Track, settings: AccountSettings) -> dict[str, str]:
+    """What goes into the POST beside the cart itself."""
+    template = text(option(event, "reminder_template", or_property=True), "reminder_template")
+    when = text(option(event, "reminder_time", or_property=True), "reminder_time")
+    envelope = {
+        "reminder_template": template or settings.reminder_template,
+        "reminder_time": _reminder_time(when or settings.reminder_time),
+        "message_id": sailthru_bid(event),
+    }
+    if (envelope["reminder_template"] is None) != (envelope["reminder_time"] is None):
+        refuse("reminder_template and reminder_time", "must both be given, or neither")
+    return {name: value for name, value in envelope.items() if value}
+
+
+def _reminder_time(given: str | None) -> str | None:
+    if given is None:
+        return None
+    try:
+        return parse_reminder_time(given)
+    except ValueError:
+        refuse("reminder_time", "must be like 60 minutes, 24 hours or 2 weeks")
+
+
+def _clear_after_s(event: Track, settings: AccountSettings) -> float | None:
+    """Hours of the option, a fraction cut off (reference: segment 2.1), else the setting."""
+    given = option(event, "clear_incomplete_cart_after_n_hours")
+    if given is None:
+        hours = settings.clear_cart_after_hours
+        return None if hours is None else hours * _HOUR_S
+    amount = number(given, "clearIncompleteCartAfterNHours")
+    if not 1 <= amount <= 100_000:
+        refuse("clearIncompleteCartAfterNHours", "must be 1 or more")
+    return int(amount) * _HOUR_S

@@ -1,0 +1,79 @@
+"""What would be sent for one line of input: the answer of `sailpipe map` and /api/map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import blake2s
+from typing import Any
+
+from pipeline.errors import InvalidEvent, Reason, Rejected
+from pipeline.events import Event, Lane, parse_event
+from pipeline.kinds import Ignored
+from pipeline.mapping.plan import Known, Need, WaitForEmail
+from pipeline.mapping.planner import plan
+from pipeline.mapping.profile import read_profile
+from pipeline.routing import route
+from pipeline.settings import AccountSettings
+
+
+def dry_run(
+    raw: bytes,
+    settings: AccountSettings,
+    profile: Mapping[str, Any] | None,
+    now: float = 0.0,
+) -> dict[str, Any]:
+    """One event on its own, unfolded; look-ups are shown as GET calls (DESIGN 3, `map`).
+
+    profile: what every GET /user would answer; None for a user Sailthru does not know.
+    now: seconds since the epoch; 0 for a time before every MAX_AGE and cart age.
+    """
+    line: dict[str, Any] = {
+        "messageId": None,
+        "lane": None,
+        "calls": [],
+        "ignored": None,
+        "error": None,
+    }
+    try:
+        event = _with_message_id(parse_event(raw), raw)
+        line["messageId"] = event.message_id
+        lane = route(event, settings)
+        if isinstance(lane, Lane):
+            line["lane"] = lane.value
+            line["ignored"] = _follow(event, settings, profile, now, line["calls"])
+        else:
+            line["ignored"] = lane.reason
+    except (InvalidEvent, Rejected) as error:
+        line["error"] = {"reason": error.reason.value, "detail": error.detail}
+    return line
+
+
+def _with_message_id(event: Event, raw: bytes) -> Event:
+    """Doors give every event an id; here its hash stands for that."""
+    if event.message_id:
+        return event
+    return event.model_copy(update={"message_id": blake2s(raw, digest_size=16).hexdigest()})
+
+
+def _follow(
+    event: Event,
+    settings: AccountSettings,
+    profile: Mapping[str, Any] | None,
+    now: float,
+    calls: list[dict[str, Any]],
+) -> str | None:
+    """Append the event's calls; answer why it is ignored, if it is."""
+    known = Known(now=now)
+    found = read_profile(profile is not None, profile or {})
+    while True:
+        answer = plan([event], known, settings)
+        if isinstance(answer, Ignored):
+            return answer.reason
+        if isinstance(answer, WaitForEmail):
+            raise Rejected(Reason.MISSING_EMAIL, "neither the event nor Sailthru has an email")
+        calls.append(answer.call.as_json())
+        if not isinstance(answer, Need):
+            return None
+        is_merge = answer.what == "merge"
+        known = replace(known, merge=found) if is_merge else replace(known, profile=found)

@@ -1,0 +1,67 @@
+"""Who an event is about, in Sailthru's words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.errors import Reason, Rejected
+from pipeline.events import Event
+from pipeline.mapping.plan import Known, Need, WaitForEmail
+from pipeline.sailthru.calls import Call
+from pipeline.settings import AccountSettings
+
+
+def user_id(event: Event, known: Known, settings: AccountSettings) -> str | None:
+    """The event's userId, or the one learned for its anonymousId; None when it is nobody's."""
+    if event.user_id and event.user_id.casefold() not in settings.shared_ids:
+        return event.user_id
+    return known.user_id if event.anonymous_id else None
+
+
+def anonymous_id(event: Event, settings: AccountSettings) -> str | None:
+    """The event's anonymousId; None when it is nobody's."""
+    anonymous = event.anonymous_id
+    return anonymous if anonymous and anonymous.casefold() not in settings.shared_ids else None
+
+
+def extid(event: Event, known: Known, settings: AccountSettings) -> str | None:
+    """The userId, else the anonymousId (reference: document 001, Identify)."""
+    return user_id(event, known, settings) or anonymous_id(event, settings)
+
+
+def user_key(event: Event, known: Known, settings: AccountSettings) -> dict[str, str]:
+    """`id` and `key` of the user: by extid, or by email when there is nothing else.
+
+    `key` is always sent: Sailthru's documents disagree about its default.
+
+    Raises:
+        Rejected: missing_user_id, when all its ids are nobody's.
+    """
+    found = extid(event, known, settings)
+    if found:
+        return {"id": found, "key": "extid"}
+    if event.email:
+        return {"id": event.email, "key": "email"}
+    raise Rejected(Reason.MISSING_USER_ID, "its ids belong to nobody (SHARED_IDS), and no email")
+
+
+def look_up(ext: str, *fields: str) -> Call:
+    """GET /user by extid, asking for `fields`."""
+    params: dict[str, Any] = {"id": ext, "key": "extid", "fields": dict.fromkeys(fields, 1)}
+    return Call("GET", "/user", params)
+
+
+def find_email(event: Event, known: Known) -> str | None:
+    """From the event, else learned, else looked up (reference: document 001, Order Completed)."""
+    looked_up = known.profile.email if known.profile else None
+    return event.email or known.email or looked_up
+
+
+def ask_for_email(
+    event: Event, known: Known, settings: AccountSettings, covers: int = 1
+) -> Need | WaitForEmail:
+    """What to do about an email that `find_email` did not find."""
+    found = extid(event, known, settings)
+    if found is None or known.profile is not None:
+        return WaitForEmail(covers)
+    return Need("email", look_up(found, "keys"), covers)

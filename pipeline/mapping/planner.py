@@ -1,0 +1,68 @@
+"""Events that wait in one mailbox -> the next thing to do about them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import takewhile
+
+from pipeline.errors import Reason, Rejected
+from pipeline.events import Alias, Event, Group, Identify, Page, Screen, Track
+from pipeline.kinds import LANES, Ignored, Kind, kind_of
+from pipeline.mapping.cart import plan_cart
+from pipeline.mapping.order import plan_order, plan_refund
+from pipeline.mapping.pageview import plan_pageview
+from pipeline.mapping.plan import Known, Plan
+from pipeline.mapping.track import plan_custom
+from pipeline.mapping.user import plan_alias, plan_deletion, plan_identify, plan_subscribed
+from pipeline.settings import AccountSettings
+
+
+def plan(events: Sequence[Event], known: Known, settings: AccountSettings) -> Plan:
+    """What to do about the longest prefix of `events` that can be one call.
+
+    events: one user's, in order, all of one lane; at least one.
+
+    Raises:
+        Rejected: the first event can never be delivered. Nothing else, whatever its body holds.
+    """
+    head = events[0]
+    fresh = list(takewhile(lambda event: not _is_too_old(event, known, settings), events))
+    if not fresh:
+        raise Rejected(Reason.TOO_OLD, "older than MAX_AGE of its lane")
+    if isinstance(head, Identify):
+        return plan_identify(fresh, known, settings)
+    if isinstance(head, Alias):
+        return plan_alias(head, known, settings)
+    if isinstance(head, Page | Screen):
+        return plan_pageview(head, known, settings)
+    if isinstance(head, Group):
+        return Ignored("unsupported_type")
+    return _plan_tracked(head, fresh, known, settings)
+
+
+def _plan_tracked(
+    head: Track, events: Sequence[Event], known: Known, settings: AccountSettings
+) -> Plan:
+    match kind_of(head, settings):
+        case Kind.CART_ADD | Kind.CART_REMOVE:
+            return plan_cart(events, known, settings)
+        case Kind.ORDER:
+            return plan_order(head, known, settings)
+        case Kind.REFUND:
+            return plan_refund(head, known, settings)
+        case Kind.SUBSCRIBED:
+            return plan_subscribed(head, known, settings)
+        case Kind.USER_DELETED:
+            return plan_deletion(head, known)
+        case _:
+            return plan_custom(head, known, settings)
+
+
+def _is_too_old(event: Event, known: Known, settings: AccountSettings) -> bool:
+    """By the time it happened, else when it was accepted. Orders keep their own time in `date`."""
+    kind = kind_of(event, settings)
+    if kind in {Kind.ORDER, Kind.REFUND, Kind.GROUP}:
+        return False
+    limit = settings.max_age.get(LANES[kind])
+    at = event.occurred_at.timestamp() if event.occurred_at else known.accepted_at
+    return limit is not None and at is not None and known.now - at > limit

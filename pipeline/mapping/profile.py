@@ -1,0 +1,65 @@
+"""GET /user replies, as Sailthru's PHP really writes them (reference: sailthru-api 2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from pipeline.errors import Rejected
+from pipeline.events import is_email
+from pipeline.mapping.items import normal_images
+from pipeline.mapping.plan import Cart, Item, Profile
+from pipeline.mapping.values import quantity, text
+
+
+def read_profile(status_ok: bool, body: Mapping[str, Any]) -> Profile:
+    """What a reply says about the user.
+
+    status_ok: False when Sailthru answered that it does not know the user.
+
+    An empty object may come as [] or null, the cart as an object or a list of one, its images and
+    numbers as strings. What cannot be read is left out.
+    """
+    if not status_ok or "error" in body or "errormsg" in body:
+        return Profile(exists=False)
+    keys = body.get("keys")
+    email = keys.get("email") if isinstance(keys, Mapping) else None
+    known = isinstance(email, str) and is_email(email)
+    return Profile(True, email if known else None, _cart(body.get("purchase_incomplete")))
+
+
+def read_time(value: object) -> float | None:
+    """An RFC 2822 time in seconds since the epoch; None when it is none."""
+    if not isinstance(value, str):
+        return None
+    try:
+        at = parsedate_to_datetime(value)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _cart(value: object) -> Cart | None:
+    if isinstance(value, list):
+        value = value[0] if value else None
+    if not isinstance(value, Mapping) or not value:
+        return None
+    given = value.get("items")
+    items = [_item(one) for one in given] if isinstance(given, list) else []
+    return Cart(tuple(item for item in items if item), read_time(value.get("time")))
+
+
+def _item(value: object) -> Item | None:
+    """One item as POST takes it back; None when it has no id or no quantity to count with."""
+    if not isinstance(value, Mapping):
+        return None
+    try:
+        read = {"id": text(value.get("id"), "id"), "qty": quantity(value.get("qty"), "qty")}
+    except Rejected:
+        return None
+    if read["id"] is None:
+        return None
+    item = {**value, **read, "images": normal_images(value.get("images"))}
+    return {name: one for name, one in item.items() if one not in ([], {}, None)}

@@ -1,0 +1,56 @@
+"""The lane `event`: custom events -> POST /event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.errors import Reason, Rejected
+from pipeline.events import Track, is_email
+from pipeline.integrations import option
+from pipeline.mapping.flatten import flat_vars
+from pipeline.mapping.identity import extid, user_key
+from pipeline.mapping.plan import Known, Plan, Send
+from pipeline.mapping.values import clean_text, refuse, text
+from pipeline.sailthru.calls import Call
+from pipeline.settings import AccountSettings
+
+RESERVED_EVENTS = frozenset({"send", "cancel", "open", "click", "purchase", "daily"})
+"""Sailthru's own event names (reference: sailthru-api 2.2). How it compares case is not known."""
+USER_KEYS = frozenset({"sid", "email", "extid", "cookie", "sms", "fb", "twitter"})
+
+
+def plan_custom(event: Track, known: Known, settings: AccountSettings) -> Plan:
+    """POST /event with the properties as flat vars.
+
+    Raises:
+        Rejected: reserved_event, unmappable, missing_user_id.
+    """
+    if event.event.strip().casefold() in RESERVED_EVENTS:
+        raise Rejected(Reason.RESERVED_EVENT, "Sailthru reserves this event name")
+    params: dict[str, Any] = _addressee(event, known, settings)
+    params["event"] = clean_text(event.event)
+    values = flat_vars(event.properties, settings, "properties")
+    if values:
+        params["vars"] = values
+    schedule = text(option(event, "schedule_time"), "schedule_time")
+    if schedule:
+        params["schedule_time"] = schedule
+    return Send(Call("POST", "/event", params))
+
+
+def _addressee(event: Track, known: Known, settings: AccountSettings) -> dict[str, Any]:
+    """`id` and `key` as the integrations object says, else as the event's own ids do."""
+    chosen = text(option(event, "id"), "integrations.Sailthru.id")
+    key = text(option(event, "key"), "integrations.Sailthru.key")
+    if key is not None and key not in USER_KEYS:
+        refuse("integrations.Sailthru.key", f"must be one of {', '.join(sorted(USER_KEYS))}")
+    if chosen is None and key is None:
+        return dict(user_key(event, known, settings))
+    if chosen is None:
+        own = {"extid": extid(event, known, settings), "email": event.email or known.email}
+        chosen = own.get(key or "")
+    elif key is None and is_email(chosen):
+        key = "email"
+    if chosen is None or key is None:
+        refuse("integrations.Sailthru", "needs both id and key, or an email as id")
+    return {"id": chosen, "key": key}

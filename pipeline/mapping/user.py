@@ -1,0 +1,163 @@
+"""The lane `user`: identify, alias, Subscribed, User Deleted -> /user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pipeline.errors import Reason, Rejected
+from pipeline.events import Alias, Event, Identify, is_email
+from pipeline.integrations import option
+from pipeline.mapping.flatten import flat_vars
+from pipeline.mapping.identity import anonymous_id, look_up, user_id, user_key
+from pipeline.mapping.plan import Ignored, Known, Need, Plan, Send
+from pipeline.mapping.values import refuse, text
+from pipeline.sailthru.calls import Call
+from pipeline.settings import AccountSettings
+
+OPTOUT_LEVELS = frozenset({"none", "basic", "blast", "all"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Update:
+    """One POST /user before it is addressed."""
+
+    key: dict[str, str]
+    anonymous_id: str | None
+    email: str | None
+    lists: dict[str, int]
+    optout: str | None
+    values: dict[str, Any]
+
+    def takes(self, later: _Update) -> bool:
+        """Whether `later` only adds vars.
+
+        It may repeat the email, lists and opt-out or leave them out. It may not bring them: an
+        email can merge another profile in, and one call does that before its vars where two calls
+        do it after the first one's.
+        """
+        return (
+            (later.key, later.anonymous_id) == (self.key, self.anonymous_id)
+            and later.email in (None, self.email)
+            and later.lists in ({}, self.lists)
+            and later.optout in (None, self.optout)
+        )
+
+    def params(self, settings: AccountSettings) -> dict[str, Any]:
+        by_extid = self.key["key"] == "extid"
+        keys = {"email": self.email} if self.email and by_extid else None
+        parts = {
+            "keys": keys,
+            "keysconflict": settings.keysconflict if self.email else None,
+            "lists": self.lists,
+            "optout_email": self.optout,
+            "vars": self.values,
+        }
+        return self.key | {name: value for name, value in parts.items() if value}
+
+
+def plan_identify(events: Sequence[Event], known: Known, settings: AccountSettings) -> Plan:
+    """POST /user; adjacent identifies that only add vars are one call.
+
+    With both ids the anonymous profile is looked up once and merged (reference: sailthru-api 2.1).
+    """
+    update, covers = _fold(events, known, settings)
+    anonymous = update.anonymous_id
+    if anonymous is None or anonymous in known.merged:
+        return Send(Call("POST", "/user", update.params(settings)), covers)
+    if known.merge is None:
+        return Need("merge", look_up(anonymous, "keys"), covers)
+    params = update.params(settings)
+    if known.merge.exists:
+        params = _merge_into(anonymous, update.key["id"], params)
+    return Send(Call("POST", "/user", params), covers, merged=anonymous)
+
+
+def plan_alias(event: Alias, known: Known, settings: AccountSettings) -> Plan:
+    """POST /user that renames the profile of `previousId`, if there is one, to `userId`."""
+    user = user_id(event, known, settings)
+    previous = event.previous_id
+    if user is None or previous.casefold() in settings.shared_ids:
+        raise Rejected(Reason.MISSING_USER_ID, "userId or previousId is nobody's (SHARED_IDS)")
+    if previous == user or previous in known.merged:
+        return Ignored("already_merged")
+    if known.merge is None:
+        return Need("merge", look_up(previous, "keys"))
+    if not known.merge.exists:
+        return Ignored("nothing_to_merge")
+    return Send(Call("POST", "/user", _merge_into(previous, user, {})), merged=previous)
+
+
+def plan_subscribed(event: Event, known: Known, settings: AccountSettings) -> Plan:
+    """POST /user that adds to `properties.list` and lifts the opt-out: the person asked for mail.
+
+    As Sailthru's newer destination does (reference: segment 2.1).
+    """
+    update = _update(event, known, settings)
+    name = text(event.properties.get("list"), "properties.list")
+    lists = {name: 1} if name else update.lists
+    if not lists:
+        refuse("properties.list", "is required, or DEFAULT_LIST")
+    asked = replace(update, lists=lists, optout=_optout(event, "none"), values={})
+    return Send(Call("POST", "/user", asked.params(settings)))
+
+
+def plan_deletion(event: Event, known: Known) -> Plan:
+    """DELETE /user, by the only documented key: the email, which may stand in `userId`."""
+    in_user_id = event.user_id if event.user_id and is_email(event.user_id) else None
+    email = in_user_id or event.email or known.email
+    if email is None:
+        raise Rejected(Reason.MISSING_EMAIL, "User Deleted needs an email in userId or traits")
+    return Send(Call("DELETE", "/user", {"id": email, "key": "email"}))
+
+
+def _fold(events: Sequence[Event], known: Known, settings: AccountSettings) -> tuple[_Update, int]:
+    update = _update(events[0], known, settings)
+    covers = 1
+    for event in events[1:]:
+        try:
+            later = _update(event, known, settings) if isinstance(event, Identify) else None
+        except Rejected:
+            break
+        if later is None or not update.takes(later):
+            break
+        update = replace(update, values=update.values | later.values)
+        covers += 1
+    return update, covers
+
+
+def _update(event: Event, known: Known, settings: AccountSettings) -> _Update:
+    user = user_id(event, known, settings)
+    anonymous = anonymous_id(event, settings)
+    list_name = text(option(event, "default_list_name"), "defaultListName")
+    name = list_name or settings.default_list
+    return _Update(
+        key=user_key(event, known, settings),
+        anonymous_id=anonymous if user and anonymous != user else None,
+        email=_email(event),
+        lists={name: 1} if name else {},
+        optout=_optout(event, settings.optout),
+        values=flat_vars(event.traits, settings, "traits", skip=frozenset({"email"})),
+    )
+
+
+def _email(event: Event) -> str | None:
+    if event.email is None and event.traits.get("email") not in (None, ""):
+        refuse("traits.email", "is not an email address")
+    return event.email
+
+
+def _optout(event: Event, otherwise: str | None) -> str | None:
+    level = text(option(event, "optout_value"), "optoutValue")
+    if level is None:
+        return otherwise
+    if level.casefold() not in OPTOUT_LEVELS:
+        refuse("optoutValue", "must be none, basic, blast or all")
+    return level.casefold()
+
+
+def _merge_into(old: str, new: str, params: dict[str, Any]) -> dict[str, Any]:
+    """The POST that gives the profile `old` the extid `new`; a clash is what we want merged."""
+    keys = {"extid": new} | params.get("keys", {})
+    return params | {"id": old, "key": "extid", "keys": keys, "keysconflict": "merge"}
