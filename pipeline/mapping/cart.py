@@ -14,9 +14,9 @@ from pipeline.integrations import option
 from pipeline.kinds import Kind, kind_of
 from pipeline.mapping.identity import ask_for_email, look_up, user_id
 from pipeline.mapping.items import item_id, item_quantity, purchase_item
-from pipeline.mapping.order import sailthru_bid
+from pipeline.mapping.options import sailthru_bid, text_option
 from pipeline.mapping.plan import Cart, CartIntent, Item, Known, Need, Plan, Send
-from pipeline.mapping.values import number, refuse, text
+from pipeline.mapping.values import number, refuse
 from pipeline.reminders import parse_reminder_time
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
@@ -184,8 +184,8 @@ def _with_quantity(wanted: str, change: int, items: tuple[Item, ...]) -> tuple[I
 
 def _envelope(event: Track, settings: AccountSettings) -> dict[str, str]:
     """What goes into the POST beside the cart itself."""
-    template = text(option(event, "reminder_template", or_property=True), "reminder_template")
-    when = text(option(event, "reminder_time", or_property=True), "reminder_time")
+    template = text_option(event, "reminder_template", or_property=True)
+    when = text_option(event, "reminder_time", or_property=True)
     envelope = {
         "reminder_template": template or settings.reminder_template,
         "reminder_time": _reminder_time(when or settings.reminder_time),

@@ -7,10 +7,10 @@ from email.utils import format_datetime, formatdate
 from typing import Any
 
 from pipeline.events import Track
-from pipeline.integrations import option
 from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import ask_for_email, find_email
 from pipeline.mapping.items import find_item_id, item_price, item_quantity, item_url, purchase_item
+from pipeline.mapping.options import sailthru_bid, text_option
 from pipeline.mapping.plan import Cart, Known, OrderIntent, Plan, Send
 from pipeline.mapping.values import cents, cents_of, field, number, objects, refuse, scalar, text
 from pipeline.sailthru.calls import Call
@@ -54,12 +54,6 @@ def plan_refund(event: Track, known: Known, settings: AccountSettings) -> Plan:
     return Send(Call("POST", "/return", {"email": email, "items": items}))
 
 
-def sailthru_bid(event: Track) -> str | None:
-    """The message that led here, for revenue attribution: the value of the cookie sailthru_bid."""
-    found = option(event, "message_id") or option(event, "sailthru_bid", or_property=True)
-    return text(found, "sailthru_bid")
-
-
 def _order_params(event: Track, known: Known, settings: AccountSettings) -> dict[str, Any]:
     given = event.properties
     products = objects(given.get("products"), "properties.products")
@@ -74,7 +68,7 @@ def _order_params(event: Track, known: Known, settings: AccountSettings) -> dict
         "adjustments": adjustments,
         "date": _date(event, known),
         "message_id": sailthru_bid(event),
-        "send_template": text(option(event, "send_template", or_property=True), "send_template"),
+        "send_template": text_option(event, "send_template", or_property=True),
         "vars": flat_vars(given, settings, "properties", _NOT_VARS | used),
     }
     keys = {"extid": _order_id(event)}

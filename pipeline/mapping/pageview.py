@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.events import Event
-from pipeline.integrations import option
 from pipeline.mapping.identity import user_key
 from pipeline.mapping.items import is_web_url
+from pipeline.mapping.options import sailthru_bid
 from pipeline.mapping.plan import Known, Plan, Send
 from pipeline.mapping.values import field, refuse, text
 from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT, Call
@@ -25,7 +25,7 @@ def plan_pageview(event: Event, known: Known, settings: AccountSettings) -> Plan
         refuse("properties.url", "is missing or no absolute address, and context.page.url too")
     user = user_key(event, known, settings)
     params: dict[str, Any] = {"url": url, "userIdKey": user["key"], "userIdValue": user["id"]}
-    extras = {"tags": _tags(event), "messageId": text(_bid(event), "sailthru_bid")}
+    extras = {"tags": _tags(event), "messageId": sailthru_bid(event)}
     return Send(
         Call(
             "POST",
@@ -33,10 +33,6 @@ def plan_pageview(event: Event, known: Known, settings: AccountSettings) -> Plan
             params | {name: value for name, value in extras.items() if value},
         )
     )
-
-
-def _bid(event: Event) -> object:
-    return option(event, "message_id") or option(event, "sailthru_bid", or_property=True)
 
 
 def _tags(event: Event) -> str | None:

@@ -6,11 +6,11 @@ from typing import Any
 
 from pipeline.errors import Reason, Rejected
 from pipeline.events import Track, is_email
-from pipeline.integrations import option
 from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import extid, user_key
+from pipeline.mapping.options import text_option
 from pipeline.mapping.plan import Known, Plan, Send
-from pipeline.mapping.values import clean_text, refuse, text
+from pipeline.mapping.values import clean_text, refuse
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 
@@ -32,7 +32,7 @@ def plan_custom(event: Track, known: Known, settings: AccountSettings) -> Plan:
     values = flat_vars(event.properties, settings, "properties")
     if values:
         params["vars"] = values
-    schedule = text(option(event, "schedule_time"), "schedule_time")
+    schedule = text_option(event, "schedule_time")
     if schedule:
         params["schedule_time"] = schedule
     return Send(Call("POST", "/event", params))
@@ -40,8 +40,8 @@ def plan_custom(event: Track, known: Known, settings: AccountSettings) -> Plan:
 
 def _addressee(event: Track, known: Known, settings: AccountSettings) -> dict[str, Any]:
     """`id` and `key` as the integrations object says, else as the event's own ids do."""
-    chosen = text(option(event, "id"), "integrations.Sailthru.id")
-    key = text(option(event, "key"), "integrations.Sailthru.key")
+    chosen = text_option(event, "id")
+    key = text_option(event, "key")
     if key is not None and key not in USER_KEYS:
         refuse("integrations.Sailthru.key", f"must be one of {', '.join(sorted(USER_KEYS))}")
     if chosen is None and key is None:

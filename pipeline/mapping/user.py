@@ -8,9 +8,9 @@ from typing import Any
 
 from pipeline.errors import Reason, Rejected
 from pipeline.events import Alias, Event, Identify, is_email
-from pipeline.integrations import option
 from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import anonymous_id, look_up, user_id, user_key
+from pipeline.mapping.options import text_option
 from pipeline.mapping.plan import Ignored, Known, Need, Plan, Send
 from pipeline.mapping.values import refuse, text
 from pipeline.sailthru.calls import Call
@@ -130,7 +130,7 @@ def _fold(events: Sequence[Event], known: Known, settings: AccountSettings) -> t
 def _update(event: Event, known: Known, settings: AccountSettings) -> _Update:
     user = user_id(event, known, settings)
     anonymous = anonymous_id(event, settings)
-    list_name = text(option(event, "default_list_name"), "defaultListName")
+    list_name = text_option(event, "default_list_name")
     name = list_name or settings.default_list
     return _Update(
         key=user_key(event, known, settings),
@@ -149,7 +149,7 @@ def _email(event: Event) -> str | None:
 
 
 def _optout(event: Event, otherwise: str | None) -> str | None:
-    level = text(option(event, "optout_value"), "optoutValue")
+    level = text_option(event, "optout_value")
     if level is None:
         return otherwise
     if level.casefold() not in OPTOUT_LEVELS:
