@@ -36,16 +36,24 @@ def resolve_redis_url(settings: Settings) -> str:
 def with_addresses(settings: Settings) -> Settings:
     """Settings with `redis_url` filled in and sandbox accounts pointed at the sandbox of `up`.
 
-    An account without an API key is never left pointing at the real Sailthru.
-
     Raises:
         ConfigError: there is no Redis, or no sandbox although one is needed.
     """
-    update: dict[str, object] = {"redis_url": resolve_redis_url(settings)}
-    if settings.target == "sandbox":
-        accounts = settings.accounts.items()
-        update["accounts"] = {name: _to_sandbox(account, settings) for name, account in accounts}
-    return settings.model_copy(update=update)
+    redis_url = resolve_redis_url(settings)
+    return with_sandbox(settings).model_copy(update={"redis_url": redis_url})
+
+
+def with_sandbox(settings: Settings) -> Settings:
+    """Settings in which no account without an API key points at the real Sailthru.
+
+    Raises:
+        ConfigError: no API key is set and no sandbox runs.
+    """
+    if settings.target == "live":
+        return settings
+    accounts = settings.accounts.items()
+    pointed = {name: _to_sandbox(account, settings) for name, account in accounts}
+    return settings.model_copy(update={"accounts": pointed})
 
 
 def write_address(directory: Path, name: str, url: str) -> None:
@@ -53,6 +61,11 @@ def write_address(directory: Path, name: str, url: str) -> None:
     draft = directory / f"{name}.new"
     draft.write_text(f"{url}\n")
     draft.replace(directory / name)
+
+
+def withdraw_address(directory: Path, name: str) -> None:
+    """Take an address back: nobody should look for what was stopped."""
+    (directory / name).unlink(missing_ok=True)
 
 
 def _to_sandbox(account: AccountSettings, settings: Settings) -> AccountSettings:

@@ -68,7 +68,7 @@ class EmbeddedRedis:
             ConfigError: the directory cannot be written.
         """
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             _end_leftover(self.directory)
             self.port = free_port(self._last_port())
             (self._data_dir / PORT_FILE).write_text(f"{self.port}\n")
@@ -89,10 +89,6 @@ class EmbeddedRedis:
                     raise SailpipeError(f"The embedded Redis does not start; see {self.log}.")
                 await self._clock.sleep(_POLL_S)
         write_address(self._data_dir, REDIS_FILE, self.url)
-
-    def withdraw(self) -> None:
-        """Take the address back: nobody should look for a Redis that was stopped."""
-        (self._data_dir / REDIS_FILE).unlink(missing_ok=True)
 
     async def _answers(self, client: redis.asyncio.Redis) -> bool:
         try:

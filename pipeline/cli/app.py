@@ -1,0 +1,53 @@
+"""All commands in one place, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import redis
+import typer
+
+from pipeline.cli import doctor, enqueue, map_events, parts, up
+from pipeline.cli.errors import BadInput
+from pipeline.cli.output import note
+from pipeline.errors import ConfigError, SailpipeError
+
+DONE, FAILED, WRONG_USAGE = 0, 1, 2
+
+app = typer.Typer(
+    name="sailpipe",
+    help="Deliver customer events to Sailthru: queues, rate limits, retries, dead letters.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("up")(up.up)
+app.command("serve")(parts.serve)
+app.command("worker")(parts.worker)
+app.command("sandbox")(parts.sandbox)
+app.command("enqueue")(enqueue.enqueue)
+app.command("map")(map_events.map_events)
+app.command("doctor")(doctor.doctor)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code; an expected error is a sentence on stderr."""
+    try:
+        app(args=arguments, prog_name="sailpipe")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else FAILED
+    except (ConfigError, BadInput) as error:
+        note(f"sailpipe: {error}")
+        return WRONG_USAGE
+    except SailpipeError as error:
+        note(f"sailpipe: {error}")
+        return FAILED
+    except redis.RedisError as error:  # its text can quote an event; its class says enough
+        note(f"sailpipe: Redis does not answer as it should ({type(error).__name__}): is it up?")
+        return FAILED
+    except BrokenPipeError:  # `sailpipe map … | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    return DONE

@@ -1,0 +1,88 @@
+"""Whether Redis is fit to keep events: reachable, new enough, durable, never evicting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import redis
+
+from pipeline.addresses import resolve_redis_url
+from pipeline.cli.checks import Check, Verdict
+from pipeline.embedded.binary import OLDEST
+from pipeline.errors import ConfigError
+from pipeline.redis_client import open_async_redis, without_password
+from pipeline.settings import Settings
+
+ALERT_AT = 0.7
+"""Share of maxmemory: beyond it an outage of some hours may fill the rest."""
+
+
+async def check_redis(settings: Settings) -> list[Check]:
+    """Look at the Redis that commands here would use. INFO alone: managed ones refuse CONFIG."""
+    try:
+        url = resolve_redis_url(settings)
+        async with open_async_redis(url) as client:
+            info = await client.info("everything")
+    except ConfigError as error:
+        return [Check("redis", Verdict.FAIL, str(error))]
+    except redis.RedisError as error:
+        found = f"{without_password(url)} does not answer ({type(error).__name__})"
+        return [Check("redis", Verdict.FAIL, found, "start it, or mend SAILPIPE_REDIS_URL")]
+    return [Check("redis", Verdict.OK, f"{without_password(url)} answers"), *judge(info)]
+
+
+def judge(info: Mapping[str, Any]) -> Iterator[Check]:
+    """What INFO says, judged. Pure."""
+    yield _version(str(info.get("redis_version", "0.0")))
+    yield _role(info)
+    yield _persistence(info)
+    yield _eviction(str(info.get("maxmemory_policy", "noeviction")))
+    yield _memory(int(info.get("used_memory", 0)), int(info.get("maxmemory", 0)))
+
+
+def _version(version: str) -> Check:
+    parts = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if parts >= OLDEST:
+        return Check("redis version", Verdict.OK, version)
+    wanted = ".".join(map(str, OLDEST))
+    return Check("redis version", Verdict.FAIL, f"{version} is too old", f"use {wanted} or newer")
+
+
+def _role(info: Mapping[str, Any]) -> Check:
+    if str(info.get("redis_mode")) == "cluster":
+        found, fix = "a cluster, which is not supported", "use one Redis, or Sentinel"
+        return Check("redis role", Verdict.FAIL, found, fix)
+    if str(info.get("role")) == "slave":
+        return Check(
+            "redis role", Verdict.FAIL, "a replica", "point SAILPIPE_REDIS_URL at the master"
+        )
+    return Check("redis role", Verdict.OK, "master")
+
+
+def _persistence(info: Mapping[str, Any]) -> Check:
+    if int(info.get("aof_enabled", 0)):
+        if str(info.get("aof_last_write_status", "ok")) != "ok":
+            found, fix = "the append-only file cannot be written", "look at the disk of Redis"
+            return Check("redis persistence", Verdict.FAIL, found, fix)
+        return Check("redis persistence", Verdict.OK, "append-only file")
+    found = "no append-only file: events that wait are lost when Redis restarts"
+    return Check("redis persistence", Verdict.WARN, found, "set appendonly yes in Redis")
+
+
+def _eviction(policy: str) -> Check:
+    if policy == "noeviction":
+        return Check("redis eviction", Verdict.OK, policy)
+    found = f"{policy}: a full Redis would drop events"
+    return Check("redis eviction", Verdict.FAIL, found, "set maxmemory-policy noeviction in Redis")
+
+
+def _memory(used: int, most: int) -> Check:
+    used_mb = f"{used / 2**20:.0f} MB used"
+    if not most:
+        return Check("redis memory", Verdict.OK, f"{used_mb}, no maxmemory")
+    share = used / most
+    found = f"{used_mb}, {share:.0%} of maxmemory"
+    if share < ALERT_AT:
+        return Check("redis memory", Verdict.OK, found)
+    return Check("redis memory", Verdict.WARN, found, "raise maxmemory, or see what waits and why")

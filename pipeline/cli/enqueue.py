@@ -1,0 +1,87 @@
+"""`sailpipe enqueue`: events from files and stdin into the raw stream."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from pipeline.addresses import resolve_redis_url
+from pipeline.cli.errors import BadInput
+from pipeline.cli.event_files import STDIN, digest_of, open_lines
+from pipeline.cli.options import AccountOption, JsonOption, settings_here
+from pipeline.cli.output import json_result, note, result
+from pipeline.cli.progress import Progress, open_progress
+from pipeline.enqueue import Producer, message_id_for_line, prepare_line
+from pipeline.errors import InvalidEvent
+from pipeline.redis_client import open_redis
+
+SHOWN_BAD_LINES = 20
+BAD_INPUT = 2
+
+
+def enqueue(
+    files: Annotated[
+        list[str], typer.Argument(help="JSON lines or a JSON array, .gz too; - is stdin.")
+    ],
+    account: AccountOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Append events to the pipeline. Ends with 2 when a line is not a JSON object."""
+    settings = settings_here(account)
+    import_ = _Import(files, account)
+    with open_redis(resolve_redis_url(settings)) as redis, open_progress("enqueued") as progress:
+        sent = Producer(redis).send_many(import_.events(progress), on_hold=progress.hold)
+    import_.report(sent, as_json=as_json)
+    if import_.bad or import_.broken:
+        raise typer.Exit(BAD_INPUT)
+
+
+class _Import:
+    """What one call of the command takes in; counts the bad lines on the way."""
+
+    def __init__(self, files: list[str], account: str) -> None:
+        self.bad = 0
+        self.broken = False
+        self._files = files
+        self._account = account
+
+    def events(self, progress: Progress) -> Iterator[tuple[bytes, str]]:
+        """The events of all files, in order, each with a messageId.
+
+        A file that cannot be read to its end is told of and left; what came before it counts.
+        """
+        for name in self._files:
+            try:
+                for raw in self._events_of(name):
+                    progress.advance()
+                    yield raw, self._account
+            except BadInput as error:
+                self.broken = True
+                note(f"sailpipe: {error}")
+
+    def _events_of(self, name: str) -> Iterator[bytes]:
+        # What comes from stdin cannot be read twice, so it gets ids of its own each time.
+        digest = uuid.uuid4().hex if name == STDIN else digest_of(name)
+        for line in open_lines(name):
+            try:
+                yield prepare_line(line.raw, message_id_for_line(digest, line.number))
+            except InvalidEvent as error:
+                self._refuse(name, line.number, error.detail)
+
+    def report(self, sent: int, *, as_json: bool) -> None:
+        """What was taken, on stdout."""
+        if self.bad > SHOWN_BAD_LINES:
+            note(f"... and {self.bad - SHOWN_BAD_LINES} more bad lines.")
+        if as_json:
+            json_result({"enqueued": sent, "bad": self.bad})
+        else:
+            left_out = f" Bad lines left out: {self.bad}." if self.bad else ""
+            result(f"Enqueued: {sent}.{left_out}")
+
+    def _refuse(self, name: str, number: int, detail: str) -> None:
+        self.bad += 1
+        if self.bad <= SHOWN_BAD_LINES:
+            note(f"{'stdin' if name == STDIN else name}:{number}: not a JSON object ({detail})")

@@ -1,0 +1,178 @@
+"""What `up` runs: which processes, in which order, and what each is told."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+import redis
+
+from pipeline.addresses import REDIS_FILE, SANDBOX_FILE, withdraw_address, write_address
+from pipeline.cli.output import note, result
+from pipeline.clock import Clock, SystemClock
+from pipeline.embedded.redis_server import EmbeddedRedis, free_port
+from pipeline.errors import SailpipeError
+from pipeline.redis_client import open_async_redis, without_password
+from pipeline.setting_sources import DEFAULT_ACCOUNT
+from pipeline.settings import Settings
+from pipeline.supervisor import Service, Stage, Supervisor
+
+READY_WITHIN_S = 10.0
+WORKERS_STOP_WITHIN_S = 10.0
+"""More than the HTTP timeout: a call under way is finished, what comes back is settled."""
+_POLL_S = 0.05
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Machine:
+    """One `up`: starts the parts in order, waits for a signal, stops them in the other order."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        data_dir: Path,
+        *,
+        host: str,
+        port: int,
+        workers: int,
+        clock: Clock | None = None,
+    ) -> None:
+        self._settings = settings
+        self._data_dir = data_dir
+        self._host, self._port, self._workers = host, port, workers
+        self._clock = clock or SystemClock()
+        self._environment: dict[str, str] = {"SAILPIPE_DATA_DIR": str(data_dir)}
+        self._told = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run until SIGINT, SIGTERM or SIGHUP; a second one cuts the workers' grace short.
+
+        Raises:
+            SailpipeError: a part does not start; the others have been stopped by then.
+        """
+        self._supervisor = Supervisor()
+        for one in _SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(one, self._on_signal)
+        try:
+            if await self._start():
+                self._announce()
+                await self._told.wait()
+                note("Stopping: doors, workers, Redis ... (again to hurry)")
+        finally:
+            await self._supervisor.stop()
+            withdraw_address(self._data_dir, SANDBOX_FILE)
+            withdraw_address(self._data_dir, REDIS_FILE)
+
+    def _on_signal(self) -> None:
+        if self._told.is_set():
+            self._supervisor.hurry()
+        self._told.set()
+
+    async def _start(self) -> bool:
+        """Start all parts. False when a signal came before they were up."""
+        starting = asyncio.ensure_future(self._start_parts())
+        told = asyncio.ensure_future(self._told.wait())
+        await asyncio.wait({starting, told}, return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        if starting.done():
+            starting.result()
+            return True
+        starting.cancel()
+        await asyncio.wait({starting})
+        return False
+
+    async def _start_parts(self) -> None:
+        await self._start_redis()
+        if self._settings.target == "sandbox":
+            await self._start_sandbox()
+        for number in range(self._workers):
+            await self._supervisor.start(self._worker(number))
+        door = self._part("http", Stage.DOORS, "serve", self._host, self._port)
+        await self._supervisor.start(door)
+        await self._wait_listening("http", self._host, self._port)
+
+    async def _start_redis(self) -> None:
+        if self._settings.redis_url:
+            await _check_reachable(self._settings.redis_url)
+            self._environment["SAILPIPE_REDIS_URL"] = self._settings.redis_url
+            return
+        embedded = EmbeddedRedis(self._data_dir, self._clock)
+        embedded.prepare()
+        service = Service("redis", embedded.command, Stage.REDIS, stop_within_s=30.0)
+        await self._supervisor.start(service)
+        await embedded.wait_ready(lambda: self._supervisor.restarts("redis") == 0)
+        self._environment["SAILPIPE_REDIS_URL"] = embedded.url
+
+    async def _start_sandbox(self) -> None:
+        port = free_port()
+        await self._supervisor.start(
+            self._part("sandbox", Stage.SANDBOX, "sandbox", "127.0.0.1", port)
+        )
+        await self._wait_listening("sandbox", "127.0.0.1", port)
+        write_address(self._data_dir, SANDBOX_FILE, f"http://127.0.0.1:{port}")
+
+    def _part(self, name: str, stage: Stage, command: str, host: str, port: int) -> Service:
+        words = (command, "--host", host, "--port", str(port))
+        return Service(name, _sailpipe(*words), stage, self._environment)
+
+    def _worker(self, number: int) -> Service:
+        return Service(
+            "worker" if self._workers == 1 else f"worker-{number + 1}",
+            _sailpipe("worker"),
+            Stage.WORKERS,
+            self._environment,
+            stop_within_s=WORKERS_STOP_WITHIN_S,
+        )
+
+    async def _wait_listening(self, name: str, host: str, port: int) -> None:
+        deadline = self._clock.monotonic() + READY_WITHIN_S
+        while not await _listens(host, port):
+            if self._supervisor.restarts(name) or self._clock.monotonic() > deadline:
+                raise SailpipeError(f"{name} does not start; what it said is above.")
+            await self._clock.sleep(_POLL_S)
+
+    def _announce(self) -> None:
+        account = self._settings.account(DEFAULT_ACCOUNT)
+        result(f"HTTP        http://{self._host}:{self._port}")
+        if account.target == "sandbox":
+            result(f"Write key   {', '.join(account.write_keys)}")
+            result("Delivers to the sandbox in memory, because no API key is set")
+            result("            (SAILPIPE_API_KEY and SAILPIPE_API_SECRET deliver to Sailthru)")
+        else:
+            known = (
+                f"{len(account.write_keys)} set" if account.write_keys else "none set: doors say no"
+            )
+            result(f"Write keys  {known} (SAILPIPE_WRITE_KEYS)")
+            result(f"Delivers to {account.api_url}")
+        result(f"Data        {self._data_dir} (Ctrl-C stops)")
+        sys.stdout.flush()
+
+
+def _sailpipe(*words: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "pipeline.cli", *words)
+
+
+async def _check_reachable(url: str) -> None:
+    try:
+        async with open_async_redis(url) as client:
+            await client.ping()
+    except redis.RedisError as error:
+        raise SailpipeError(
+            f"Redis at {without_password(url)} does not answer ({type(error).__name__}): start it,"
+            " or mend SAILPIPE_REDIS_URL."
+        ) from None
+
+
+async def _listens(host: str, port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(_reachable(host), port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not bound here

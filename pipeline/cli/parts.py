@@ -1,0 +1,76 @@
+"""`serve`, `worker`, `sandbox`: the parts, one process a container. `up` runs the same ones."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from pipeline.addresses import with_addresses
+from pipeline.cli.options import HostOption, PortOption, settings_here
+from pipeline.cli.output import note
+from pipeline.cli.ports import check_port_free
+from pipeline.errors import ConfigError
+from pipeline.observe.logs import set_up_logging
+from pipeline.setting_values import LANES
+
+DEFAULT_CONCURRENCY = 8
+"""Wake-ups handled at once by a worker process; its calls to Sailthru are bounded elsewhere."""
+
+
+def serve(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
+    """Take events over HTTP."""
+    from pipeline.doors.server import serve as serve_doors  # noqa: PLC0415 - the web, only here
+
+    settings = settings_here()
+    set_up_logging()
+    serve_doors(settings, host, port)
+
+
+def sandbox(host: HostOption = "127.0.0.1", port: PortOption = 8100) -> None:
+    """Run a stand-in Sailthru; what it is told lives in memory."""
+    from pipeline.sandbox.server import serve as serve_sandbox  # noqa: PLC0415 - the web, only here
+
+    check_port_free(host, port)
+    set_up_logging()
+    note(f"Sandbox on http://{host}:{port}; key and secret are `sandbox`.")
+    serve_sandbox(host, port)
+
+
+def worker(
+    lanes: Annotated[str, typer.Option(help="Comma-separated lanes to deliver.")] = ",".join(LANES),
+    concurrency: Annotated[
+        int, typer.Option(min=1, help="Wake-ups handled at once.")
+    ] = DEFAULT_CONCURRENCY,
+    splitter: Annotated[
+        bool, typer.Option(help="Stand by as the splitter; one at a time has its lease.")
+    ] = True,
+) -> None:
+    """Deliver what waits: becomes a Celery worker process."""
+    with_addresses(settings_here())  # a wrong setting is one sentence here, not a traceback there
+    command = worker_command(_lanes(lanes), concurrency, splitter=splitter)
+    sys.stderr.flush()
+    os.execv(sys.executable, command)  # noqa: S606 - ourselves, with checked arguments
+
+
+def worker_command(lanes: list[str], concurrency: int, *, splitter: bool) -> list[str]:
+    """The Celery command line of one worker process.
+
+    Gossip, mingle and heartbeats cost round trips and serve nothing here: a worker that is gone
+    is noticed by its loans running out.
+    """
+    command = [sys.executable, "-m", "celery", "-A", "workers", "--quiet", "worker"]
+    command += ["-Q", ",".join(lanes), "-P", "threads", "--concurrency", str(concurrency)]
+    command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    command += ["--hostname", f"sailpipe-{os.getpid()}@%h", "--loglevel", "INFO"]
+    return command if splitter else [*command, "--no-splitter"]
+
+
+def _lanes(text: str) -> list[str]:
+    wanted = [lane.strip() for lane in text.split(",") if lane.strip()]
+    wrong = [lane for lane in wanted if lane not in LANES]
+    if wrong or not wanted:
+        raise ConfigError(f"--lanes {text}: the lanes are {', '.join(LANES)}.")
+    return list(dict.fromkeys(wanted))

@@ -1,0 +1,74 @@
+"""Progress on stderr: a bar that moves in a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from pipeline.cli.output import note
+
+if TYPE_CHECKING:
+    import rich.progress
+
+LINE_EVERY = 50_000
+"""Items between two lines where nobody watches."""
+
+
+class Progress(Protocol):
+    """What a long command tells about itself."""
+
+    def advance(self) -> None:
+        """One more item is under way."""
+
+    def hold(self, waiting: int) -> None:
+        """Nothing moves: this many entries wait in the raw stream."""
+
+
+@contextmanager
+def open_progress(verb: str) -> Iterator[Progress]:
+    """Show progress for as long as the block lasts; `verb` says what became of the items."""
+    if not sys.stderr.isatty():
+        yield _Lines(verb)
+        return
+    from rich import console, progress  # noqa: PLC0415 - slow to import, and only for terminals
+
+    columns = (
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.completed} " + verb),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("{task.fields[why]}"),
+    )
+    with progress.Progress(*columns, console=console.Console(stderr=True), transient=True) as bar:
+        yield _Bar(bar, bar.add_task(verb, total=None, why=""))
+
+
+class _Lines:
+    def __init__(self, verb: str) -> None:
+        self._verb = verb
+        self._done = 0
+        self._held = False
+
+    def advance(self) -> None:
+        self._done += 1
+        self._held = False
+        if self._done % LINE_EVERY == 0:
+            note(f"{self._done} {self._verb} ...")
+
+    def hold(self, waiting: int) -> None:
+        if not self._held:
+            note(f"Holding back: {waiting} events wait already ...")
+        self._held = True
+
+
+class _Bar:
+    def __init__(self, bar: rich.progress.Progress, task: rich.progress.TaskID) -> None:
+        self._bar = bar
+        self._task = task
+
+    def advance(self) -> None:
+        self._bar.update(self._task, advance=1, why="")
+
+    def hold(self, waiting: int) -> None:
+        self._bar.update(self._task, why=f"holding back: {waiting} wait already")

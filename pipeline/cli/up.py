@@ -1,0 +1,26 @@
+"""`sailpipe up`: everything on this machine, supervised."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.machine import Machine
+from pipeline.cli.options import HostOption, PortOption, settings_here
+from pipeline.cli.ports import check_port_free
+from pipeline.embedded.data_dir import DataDir
+
+
+def up(
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
+) -> None:
+    """Run everything on this machine: Redis, HTTP, workers, and a sandbox without an API key."""
+    settings = settings_here()
+    check_port_free(host, port)
+    with DataDir(settings.data_dir) as data_dir:
+        machine = Machine(settings, data_dir.path, host=host, port=port, workers=workers)
+        asyncio.run(machine.run())

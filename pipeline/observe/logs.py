@@ -1,0 +1,64 @@
+"""Logging: one line an event, `key=value`, on stderr, for our events and for libraries' alike.
+
+Set up by entry points only. Nothing that names a person belongs in a log; as a second line of
+defence whatever looks like an email address is masked on its way out.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+from pipeline.observe.names import LogEvent
+
+_EMAIL = re.compile(r"[^\s@\"'<>=,;:()]+(?:@|%40)[^\s@\"'<>=,;:()&]+\.[^\s@\"'<>=,;:()&]+")
+_LOGGER = "sailpipe"
+
+
+def log_event(event: LogEvent, level: int = logging.INFO, **fields: object) -> None:
+    """Log one of our events. Field values are ids of ours, names and numbers; never payloads."""
+    structlog.stdlib.get_logger(_LOGGER).log(level, event, **fields)
+
+
+def set_up_logging(level: int = logging.INFO, stream: TextIO | None = None) -> None:
+    """Send all logging of this process to `stream` (stderr). May be called again."""
+    before: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=before,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                mask_emails,
+                structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.getLogger("uvicorn.error").setLevel(max(level, logging.WARNING))  # no chat about pids
+    structlog.configure(
+        processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+
+
+def mask_emails(
+    logger: object, method: str, event_dict: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Replace email addresses in all texts of a log line (a structlog processor)."""
+    for key, value in event_dict.items():
+        if isinstance(value, str):
+            event_dict[key] = _EMAIL.sub("***", value)
+    return event_dict
