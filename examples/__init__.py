@@ -1,0 +1,1 @@
+"""Samples to try sailpipe with, and what makes them."""
