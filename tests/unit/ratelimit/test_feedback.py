@@ -1,0 +1,97 @@
+"""Sailthru's headers: someone else on the account, a minute nearly spent, answers out of order."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.ratelimit.feedback import Headroom, RateHeaders
+
+MINUTE = 1_000_000_020.0
+"""A minute of Sailthru's starts here."""
+
+
+def _answer(headroom: Headroom, second: float, *, used: int, ours: int, in_flight: int = 0) -> None:
+    headroom.observe(
+        RateHeaders(2400, 2400 - used, MINUTE + 60.0),
+        now=MINUTE + second,
+        ours=ours,
+        in_flight=in_flight,
+    )
+
+
+def test_nothing_heard_means_no_cap() -> None:
+    """Before the first answer the limit alone counts."""
+    assert Headroom().cap(now=MINUTE) is None
+
+
+def test_alone_on_the_account_the_headers_never_slow_us() -> None:
+    """At our own pace what is left of the minute always allows more than our pace."""
+    headroom = Headroom()
+    for tick in range(599):
+        used = int(39.6 * tick / 10)
+        _answer(headroom, tick / 10, used=max(0, used - 4), ours=used, in_flight=4)
+        cap = headroom.cap(now=MINUTE + tick / 10)
+        assert cap is not None
+        assert cap > 39.6
+
+
+def test_someone_elses_rate_is_left_to_them() -> None:
+    """They take half the account: we settle on the other half, early and without overshooting."""
+    headroom = Headroom()
+    for second in range(12):
+        _answer(headroom, second, used=40 * second, ours=20 * second)
+    cap = headroom.cap(now=MINUTE + 11.0)
+    assert cap == pytest.approx(20.0, abs=1.0)
+
+
+def test_who_took_half_the_minute_will_take_half_the_next() -> None:
+    """Between Reset and the first answer after it, the known rate of the others is kept free."""
+    headroom = Headroom()
+    for second in range(12):
+        _answer(headroom, second, used=40 * second, ours=20 * second)
+    cap = headroom.cap(now=MINUTE + 60.5)
+    assert cap == pytest.approx(20.0, abs=1.0)
+    assert headroom.cap(now=MINUTE + 121.0) is None
+
+
+def test_others_that_stopped_are_forgotten_in_seconds() -> None:
+    """Their capacity becomes ours again."""
+    headroom = Headroom()
+    for second in range(10):
+        _answer(headroom, second, used=40 * second, ours=20 * second)
+    for second in range(10, 25):
+        ours = 200 + 39 * (second - 10)
+        _answer(headroom, second, used=200 + ours, ours=ours)
+    cap = headroom.cap(now=MINUTE + 24.0)
+    assert cap is not None
+    assert cap > 35.0
+
+
+def test_a_spent_minute_leaves_nothing() -> None:
+    """Remaining 0: not one call more."""
+    headroom = Headroom()
+    _answer(headroom, 30.0, used=2400, ours=100)
+    cap = headroom.cap(now=MINUTE + 30.0)
+    assert cap is not None
+    assert cap <= 0.0
+
+
+def test_calls_in_flight_are_taken_from_what_remains() -> None:
+    """The server has not counted them yet, but it will."""
+    headroom = Headroom()
+    _answer(headroom, 50.0, used=2300, ours=100, in_flight=90)
+    assert headroom.cap(now=MINUTE + 50.0) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("remaining", "reset"),
+    [(2399, MINUTE + 60.0), (2400, MINUTE)],
+    ids=["same minute", "old minute"],
+)
+def test_an_answer_that_comes_late_changes_nothing(remaining: int, reset: float) -> None:
+    """Answers overtake each other; the smallest Remaining of the newest minute counts."""
+    headroom = Headroom()
+    _answer(headroom, 30.0, used=1400, ours=0)
+    before = headroom.cap(now=MINUTE + 30.0)
+    headroom.observe(RateHeaders(2400, remaining, reset), now=MINUTE + 30.0, ours=0, in_flight=0)
+    assert headroom.cap(now=MINUTE + 30.0) == before

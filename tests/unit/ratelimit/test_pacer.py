@@ -1,0 +1,298 @@
+"""One process's queue: order, cancelling, lateness, closing, a store that fails. Virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+import pytest_asyncio
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from pipeline.ratelimit.limits import LATENESS
+from pipeline.ratelimit.pacer import Pacer, SlotTooFar
+from pipeline.ratelimit.slots import Ask, Bucket, Grant
+from pipeline.ratelimit.store_memory import MemorySlotStore
+from tests.support.virtual_time import VirtualClock
+
+USERS = Bucket("default", "POST /user", default=300.0)
+EVENTS = Bucket("default", "POST /event")
+PATIENT = 1e6
+
+
+@dataclass
+class CountingStore(MemorySlotStore):
+    """Notes what is asked, and can be away."""
+
+    clock: VirtualClock
+    asked: list[int] = field(default_factory=list)
+    away: bool = False
+    before_answer: Callable[[], None] = lambda: None
+
+    def __post_init__(self) -> None:
+        super().__init__(self.clock)
+
+    async def reserve(self, bucket: Bucket, ask: Ask) -> Grant:
+        self.asked.append(ask.count)
+        await asyncio.sleep(0)
+        if self.away:
+            raise RedisConnectionError
+        grant = await super().reserve(bucket, ask)
+        self.before_answer()
+        return grant
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def store(clock: VirtualClock) -> CountingStore:
+    return CountingStore(clock)
+
+
+@pytest_asyncio.fixture
+async def events(store: CountingStore, clock: VirtualClock) -> AsyncIterator[Pacer]:
+    pacer = Pacer(EVENTS, store, clock, lambda: None)
+    yield pacer
+    await pacer.aclose()
+
+
+@pytest_asyncio.fixture
+async def users(store: CountingStore, clock: VirtualClock) -> AsyncIterator[Pacer]:
+    pacer = Pacer(USERS, store, clock, lambda: None)
+    yield pacer
+    await pacer.aclose()
+
+
+@dataclass
+class Callers:
+    """Tasks that acquire, and who of them got a slot when."""
+
+    pacer: Pacer
+    clock: VirtualClock
+    served: list[tuple[str, float]] = field(default_factory=list)
+
+    def start(
+        self, name: str, *, urgent: bool = False, max_wait: float = PATIENT
+    ) -> asyncio.Task[None]:
+        return asyncio.create_task(self._acquire(name, urgent, max_wait))
+
+    async def _acquire(self, name: str, urgent: bool, max_wait: float) -> None:
+        await self.pacer.acquire(urgent=urgent, max_wait=max_wait)
+        self.served.append((name, self.clock.now()))
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.served]
+
+
+async def test_waiters_are_served_in_order_of_arrival(events: Pacer, clock: VirtualClock) -> None:
+    """First come, first served."""
+    callers = Callers(events, clock)
+    tasks = [callers.start(str(i)) for i in range(20)]
+    await clock.run(1.0)
+    assert callers.names == [str(i) for i in range(20)]
+    await asyncio.gather(*tasks)
+
+
+async def test_urgent_waiters_go_before_all_others(events: Pacer, clock: VirtualClock) -> None:
+    """A cart's read waits for the slot under way, not for the queue."""
+    callers = Callers(events, clock)
+    tasks = [callers.start(f"later{i}") for i in range(5)]
+    await clock.run(0.0)
+    tasks += [callers.start(f"cart{i}", urgent=True) for i in range(2)]
+    await clock.run(1.0)
+    assert callers.names == ["later0", "cart0", "cart1", *(f"later{i}" for i in range(1, 5))]
+    await asyncio.gather(*tasks)
+
+
+async def test_a_cancelled_waiters_slot_goes_to_the_next(
+    events: Pacer, store: CountingStore, clock: VirtualClock
+) -> None:
+    """The reserved slot is not lost: whoever is next gets it, at the same time."""
+    callers = Callers(events, clock)
+    first, second, third = (callers.start(name) for name in "abc")
+    await clock.run(0.0)
+    second.cancel()
+    await clock.run(1.0)
+    assert callers.names == ["a", "c"]
+    assert store.asked == [1, 1]
+    await asyncio.gather(first, third)
+
+
+async def test_a_slot_given_to_a_waiter_that_is_cancelled_in_that_moment_is_passed_on(
+    events: Pacer, store: CountingStore, clock: VirtualClock
+) -> None:
+    """Between giving a slot and taking it the caller may be cancelled."""
+    callers = Callers(events, clock)
+    tasks = [callers.start(name) for name in "ab"]
+    await asyncio.sleep(0)
+    events._give(clock.now())
+    tasks[0].cancel()
+    await clock.settle()
+    assert callers.names == ["b"]
+    assert store.asked == [1]
+
+
+async def test_a_late_slot_is_dropped_and_nobody_bursts(users: Pacer, clock: VirtualClock) -> None:
+    """A loop that stood still for 100 ms does not catch up."""
+    callers = Callers(users, clock)
+    tasks = [callers.start(str(i)) for i in range(100)]
+    await clock.run(0.1)
+    clock.jump(0.1)
+    await clock.run(1.0)
+    await asyncio.gather(*tasks)
+    times = [at for _, at in callers.served]
+    gaps = sorted(b - a for a, b in itertools.pairwise(times))
+    assert users.late > 0
+    assert gaps[0] > 1 / 300 - LATENESS
+    assert callers.names == [str(i) for i in range(100)]
+
+
+async def test_a_slot_that_went_stale_before_its_owner_ran_is_not_used(
+    events: Pacer, clock: VirtualClock
+) -> None:
+    """The last look at the clock is the caller's own, after the loop got round to it."""
+    callers = Callers(events, clock)
+    task = callers.start("a")
+    await asyncio.sleep(0)
+    events._give(clock.now())
+    clock.jump(LATENESS + 0.05)
+    await clock.settle()
+    assert (events.late, callers.names) == (1, [])
+    await asyncio.gather(task, clock.run(1.0))
+    assert callers.names == ["a"]
+
+
+async def test_one_slot_at_a_time_is_reserved_at_forty_a_second(
+    events: Pacer, store: CountingStore, clock: VirtualClock
+) -> None:
+    """A killed process wastes one slot."""
+    callers = Callers(events, clock)
+    tasks = [callers.start(str(i)) for i in range(10)]
+    await clock.run(1.0)
+    assert store.asked == [1] * 10
+    await asyncio.gather(*tasks)
+
+
+async def test_a_lease_saves_round_trips_at_three_hundred_a_second(
+    users: Pacer, store: CountingStore, clock: VirtualClock
+) -> None:
+    """Several slots in one round trip, never more than are wanted."""
+    callers = Callers(users, clock)
+    tasks = [callers.start(str(i)) for i in range(60)]
+    await clock.run(1.0)
+    assert sum(store.asked) == 60
+    assert len(store.asked) <= 20
+    await asyncio.gather(*tasks)
+
+
+async def test_an_idle_pacer_has_no_task_and_asks_nothing(
+    events: Pacer, store: CountingStore, clock: VirtualClock
+) -> None:
+    """No polling."""
+    await asyncio.gather(Callers(events, clock).start("a"), clock.run(1.0))
+    await clock.run(100.0)
+    assert store.asked == [1]
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_queue_longer_than_the_patience_is_refused_at_once(
+    events: Pacer, clock: VirtualClock
+) -> None:
+    """The mailbox is released rather than held for seconds."""
+    callers = Callers(events, clock)
+    tasks = [callers.start(str(i)) for i in range(100)]
+    await clock.run(0.0)
+    with pytest.raises(SlotTooFar) as refused:
+        await events.acquire(urgent=False, max_wait=2.0)
+    assert refused.value.wait_s == pytest.approx(99 / 40, rel=0.05)
+    for task in tasks:
+        task.cancel()
+
+
+async def test_closing_turns_waiters_away_and_drops_what_is_reserved(
+    users: Pacer, clock: VirtualClock
+) -> None:
+    """After a 429 not one more call leaves this process, and the impatient hear how long it is."""
+    callers = Callers(users, clock)
+    tasks = [callers.start(str(i), max_wait=2.0) for i in range(10)]
+    await clock.run(0.0)
+    users.close(30.0)
+    served = len(callers.served)
+    await clock.run(29.9)
+    assert len(callers.served) == served
+    failures = [task.exception() for task in tasks if task.exception()]
+    assert len(failures) == 10 - served
+    assert all(isinstance(error, SlotTooFar) and error.wait_s == 30.0 for error in failures)
+    assert users.rate == 0.0
+
+
+async def test_who_can_wait_is_served_when_the_bucket_opens(
+    events: Pacer, store: CountingStore, clock: VirtualClock
+) -> None:
+    """Patience is kept: in order, at the pace, not before the closure ends."""
+    opening = clock.now() + 30.0
+    await store.close("default", "POST /event", opening)
+    callers = Callers(events, clock)
+    tasks = [callers.start(str(i)) for i in range(3)]
+    await clock.run(31.0)
+    assert callers.names == ["0", "1", "2"]
+    assert callers.served[0][1] == pytest.approx(opening, abs=1e-3)
+    assert len(store.asked) <= 5
+    await asyncio.gather(*tasks)
+
+
+async def test_a_slot_reserved_while_the_bucket_was_closing_is_not_used(
+    events: Pacer, store: CountingStore, clock: VirtualClock
+) -> None:
+    """The answer of Redis and the 429 may cross."""
+    callers = Callers(events, clock)
+    store.before_answer = lambda: events.close(5.0)
+    task = callers.start("a", max_wait=2.0)
+    with pytest.raises(SlotTooFar):
+        await asyncio.gather(task, clock.run(1.0))
+    assert callers.names == []
+
+
+async def test_every_waiter_hears_that_redis_is_away_and_the_next_one_is_served(
+    events: Pacer, store: CountingStore, clock: VirtualClock
+) -> None:
+    """Nobody is left hanging, and nothing has to be reset."""
+    callers = Callers(events, clock)
+    store.away = True
+    tasks = [callers.start(str(i)) for i in range(3)]
+    await clock.run(0.1)
+    errors = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(error) for error in errors] == [RedisConnectionError] * 3
+    store.away = False
+    await asyncio.gather(callers.start("back"), clock.run(1.0))
+    assert callers.names == ["back"]
+
+
+async def test_a_store_that_never_answers_costs_no_more_than_the_patience(
+    events: Pacer, store: CountingStore
+) -> None:
+    """A frozen Redis: the caller gets SlotTooFar, in real time, and can release its mailbox."""
+
+    async def hang(bucket: Bucket, ask: Ask) -> Grant:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    store.reserve = hang  # type: ignore[method-assign]
+    with pytest.raises(SlotTooFar):
+        await events.acquire(urgent=False, max_wait=0.05)
+
+
+async def test_closing_the_pacer_cancels_who_waits(events: Pacer, clock: VirtualClock) -> None:
+    """Shut-down leaves neither a task nor a waiter behind."""
+    tasks = [Callers(events, clock).start(str(i)) for i in range(3)]
+    await clock.run(0.0)
+    await events.aclose()
+    results = await asyncio.gather(*tasks[1:], return_exceptions=True)
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+    assert len(asyncio.all_tasks()) == 1
