@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -160,9 +161,9 @@ def _outage(status: int, what: str, rate: RateHeaders | None) -> Refused:
 def _code(body: Mapping[str, Any]) -> int | None:
     """The error code; some clients have seen it as a string."""
     code = body.get("error")
-    if isinstance(code, int) and not isinstance(code, bool):
-        return code
-    return int(code) if isinstance(code, str) and code.isascii() and code.isdigit() else None
+    if isinstance(code, str) and re.fullmatch(r"[0-9]{1,4}", code):
+        return int(code)
+    return code if isinstance(code, int) and not isinstance(code, bool) else None
 
 
 def _message(status: int, body: Mapping[str, Any]) -> str:

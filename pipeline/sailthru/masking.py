@@ -12,7 +12,7 @@ MAX_CHARS = 200
 """Longer texts are cut."""
 
 _EMAIL = re.compile(r"[^\s\"'<>:,;()]+@[^\s\"'<>,;()]+")
-_QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|`[^`]*`|“[^”]*”")
+_QUOTED = re.compile(r"\"[^\"]*(\"|$)|(?<!\w)'.*'(?!\w)|`[^`]*`")
 _WITH_DIGIT = re.compile(r"[^\s<>]*\d[^\s<>]*")
 _ECHO = re.compile(r":\s+(?P<rest>.+)$")
 
