@@ -1,0 +1,99 @@
+"""Makes one call to Sailthru: waits for its slot, checks the loan last, and learns from the answer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Protocol
+
+from pipeline.clock import Clock
+from pipeline.delivery.loans import Loan, Loans
+from pipeline.ratelimit.limiter import Limiter
+from pipeline.ratelimit.limits import Purpose
+from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused
+from pipeline.sailthru.calls import Call
+
+SIGNATURE_CODE = 5
+MARGIN_S = 1.0
+"""Loan time that must remain beyond the HTTP timeout when a call begins."""
+
+
+class Sender(Protocol):
+    """What sends a call: the Sailthru client, or the dry run."""
+
+    async def send(self, call: Call) -> Answer:
+        """The answer; never raises for network trouble."""
+
+
+class DryRun:
+    """Sends nothing and says yes (setting DRY_RUN)."""
+
+    async def send(self, call: Call) -> Answer:
+        return Accepted(200, {"ok": True} if call.method != "GET" else {})
+
+
+class Caller:
+    """Calls for one account."""
+
+    def __init__(
+        self,
+        account: str,
+        sender: Sender,
+        limiter: Limiter,
+        loans: Loans,
+        clock: Clock,
+        *,
+        http_timeout: float,
+    ) -> None:
+        self._account = account
+        self._sender = sender
+        self._limiter = limiter
+        self._loans = loans
+        self._clock = clock
+        self._enough = http_timeout + MARGIN_S
+        self._in_flight: Counter[str] = Counter()
+        self.latency_s = 0.2
+
+    async def call(self, loan: Loan, call: Call, purpose: Purpose = "normal") -> Answer:
+        """Make one call under a loan.
+
+        Raises:
+            SlotTooFar: its slot is more than two seconds away, or the bucket is closed.
+            StaleClaim: the loan is lost.
+            redis.exceptions.RedisError: the limits cannot be kept without Redis.
+        """
+        answer = await self._paced(loan, call, purpose)
+        if isinstance(answer, Refused) and answer.code == SIGNATURE_CODE:
+            # Single mismatches of a good secret are on record (reference: sailthru-api 8).
+            return await self._paced(loan, call, purpose)
+        return answer
+
+    async def _paced(self, loan: Loan, call: Call, purpose: Purpose) -> Answer:
+        await self._loans.until_fresh(loan, self._enough)
+        await self._limiter.acquire(self._account, call.bucket, purpose=purpose)
+        while not self._loans.is_fresh(loan, self._enough):
+            # The slot has passed while the renewal was late; a late call would be a burst.
+            await self._loans.until_fresh(loan, self._enough)
+            await self._limiter.acquire(self._account, call.bucket, purpose=purpose)
+        self._in_flight[call.bucket] += 1
+        try:
+            answer = await self._sender.send(call)
+        finally:
+            self._in_flight[call.bucket] -= 1
+        self.latency_s += 0.1 * (answer.duration_s - self.latency_s)
+        await self._observe(call.bucket, answer)
+        return answer
+
+    async def _observe(self, bucket: str, answer: Answer) -> None:
+        rate = answer.rate
+        if rate is not None:
+            await self._limiter.observe(
+                self._account,
+                bucket,
+                limit=rate.limit,
+                remaining=rate.remaining,
+                reset=rate.reset,
+                in_flight=self._in_flight[bucket],
+            )
+        if isinstance(answer, Refused) and answer.failure is Failure.THROTTLED:
+            until = rate.reset if rate else self._clock.now() + 10.0
+            await self._limiter.close(self._account, bucket, until)

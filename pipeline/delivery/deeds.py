@@ -1,0 +1,193 @@
+"""From an outcome to what is written into the mailbox. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import assert_never
+
+from pipeline import retry
+from pipeline.clock import Random
+from pipeline.deadletters.letter import write_header
+from pipeline.delivery.fate import age_s
+from pipeline.delivery.known import write_cart
+from pipeline.errors import Reason
+from pipeline.events import Event, Lane
+from pipeline.mailbox.entry import Attempt, EventState
+from pipeline.mailbox.store import Claim, Deed
+from pipeline.outcomes import (
+    Delivered,
+    Held,
+    Ignored,
+    Misconfigured,
+    Outage,
+    Outcome,
+    Postponed,
+    Rejected,
+    Retry,
+    Single,
+    Throttled,
+    WaitingForEmail,
+    WaitingForUser,
+)
+from pipeline.settings import AccountSettings
+
+CART_KEEP_MS = 86_400_000
+"""How long our own copy of a non-empty cart may stand in for a look-up that is older."""
+EMPTY_CART_KEEP_MS = 30 * 86_400_000
+"""How long we know that an order emptied the cart, so that bought items do not come back."""
+TIMELINE = 50
+"""Attempts kept for each event; the count goes on."""
+
+
+def deed_of(
+    outcome: Outcome,
+    claim: Claim,
+    head: Event | None,
+    settings: AccountSettings,
+    now_ms: int,
+    random: Random,
+) -> Deed:
+    """What to settle. Waits and failures give the mailbox back; progress keeps it."""
+    match outcome:
+        case Delivered():
+            return _delivered(outcome, claim, now_ms)
+        case Ignored(reason, covers):
+            return Deed(pop=covers, count={f"ignored:{reason}": covers}, intent=_settled(claim))
+        case Rejected():
+            return _dead(outcome, claim, head, now_ms)
+        case Retry():
+            return _retry(outcome, claim, settings, now_ms, random)
+        case WaitingForEmail():
+            return _wait_for_email(claim, settings, now_ms)
+        case WaitingForUser():
+            return _wait_for_user(claim, settings, now_ms)
+        case Held(wait_s, waits):
+            return _held(claim, waits, now_ms + int(wait_s * 1000))
+        case Postponed(due_in_s):
+            return Deed(back=True, due="old" if due_in_s is None else now_ms + int(due_in_s * 1000))
+        case Throttled() | Misconfigured() | Outage():
+            return Deed(back=True, due="old")
+        case Single():
+            return Deed()
+        case _:
+            assert_never(outcome)
+
+
+def _settled(claim: Claim) -> str | None:
+    return "" if claim.intent else None
+
+
+def _delivered(outcome: Delivered, claim: Claim, now_ms: int) -> Deed:
+    deed = Deed(pop=outcome.covers, count={"delivered": outcome.covers}, intent=_settled(claim))
+    if claim.lane is Lane.USER:
+        deed.learn["identified"] = str(now_ms)
+        deed.wake = (Lane.EVENT, Lane.PURCHASE, Lane.PAGE)
+    if outcome.merged:
+        claim.memory.merged |= {outcome.merged}
+        deed.learn["merged"] = json.dumps(sorted(claim.memory.merged))
+    if outcome.cart_after is not None:
+        cart = write_cart(outcome.cart_after, now_ms / 1000)
+        claim.cart = deed.cart = cart
+        deed.cart_keep_ms = CART_KEEP_MS if outcome.cart_after.items else EMPTY_CART_KEEP_MS
+    return deed
+
+
+def _dead(no: Rejected, claim: Claim, event: Event | None, now_ms: int) -> Deed:
+    entry, state = claim.head, claim.state(claim.head)
+    timeline = state.attempts
+    tried = state.tried
+    if no.call is not None:
+        tried += 1
+        timeline = _append(state, no.detail, no.status, 0.0, now_ms, 0.0).attempts
+    header = write_header(
+        account=claim.account,
+        lane=claim.lane,
+        box=claim.box,
+        user=claim.user,
+        kind=event.type if event else None,
+        event=getattr(event, "event", None),
+        reason=no.reason,
+        detail=no.detail,
+        first_seen_ms=entry.first or entry.at,
+        died_at_ms=now_ms,
+        calls=[no.call.as_json()] if no.call else [],
+        endpoint=no.call.bucket if no.call else None,
+        status=no.status,
+        error=no.code,
+        attempts=tried,
+        timeline=timeline,
+        mark=claim.intent if no.reason in (Reason.EXHAUSTED, Reason.POISON) else "",
+        nobody=entry.nobody,
+    )
+    return Deed(pop=1, dead=[(1, entry.id, header)], intent=_settled(claim))
+
+
+def _retry(
+    failure: Retry, claim: Claim, settings: AccountSettings, now_ms: int, random: Random
+) -> Deed:
+    tried = claim.state(claim.head).tried + 1
+    wait = retry.backoff(tried, settings, random)
+    deed = Deed(back=True, due=now_ms + int(wait * 1000))
+    for entry in claim.entries[: failure.covers]:
+        state = claim.state(entry)
+        state = _append(state, failure.error, failure.status, failure.duration_s, now_ms, wait)
+        failing = state.failing_since if state.failing_since is not None else claim.clock
+        deed.state[entry.seq] = replace(state, failing_since=failing)
+    return deed
+
+
+def _append(
+    state: EventState,
+    error: str,
+    status: int | None,
+    duration_s: float,
+    now_ms: int,
+    wait_s: float,
+) -> EventState:
+    attempt = Attempt(
+        n=state.attempts[-1].n + 1 if state.attempts else 1,
+        at=now_ms / 1000,
+        duration_s=round(duration_s, 3),
+        status=status,
+        error=error,
+        wait_s=round(wait_s, 3),
+    )
+    return replace(state, tried=state.tried + 1, attempts=(*state.attempts, attempt)[-TIMELINE:])
+
+
+def _wait_for_email(claim: Claim, settings: AccountSettings, now_ms: int) -> Deed:
+    state, age = claim.state(claim.head), age_s(claim)
+    left = settings.email_wait - age
+    ask = retry.next_email_ask(state.asked, age)
+    wait = left if ask is None else min(left, ask)
+    return Deed(
+        back=True,
+        waits="email",
+        due=now_ms + max(10, int(wait * 1000)),
+        state={claim.head.seq: state},
+    )
+
+
+def _wait_for_user(claim: Claim, settings: AccountSettings, now_ms: int) -> Deed:
+    state = claim.state(claim.head)
+    since = state.unknown_since if state.unknown_since is not None else claim.clock
+    waited = (claim.clock - since) / 1000
+    wait = min(settings.user_wait - waited, retry.unknown_user_recheck(waited))
+    return Deed(
+        back=True,
+        waits="user",
+        due=now_ms + max(10, int(wait * 1000)),
+        state={claim.head.seq: replace(state, unknown_since=since)},
+    )
+
+
+def _held(claim: Claim, waits: str | None, due: int) -> Deed:
+    state = claim.state(claim.head)
+    since = state.held_since if state.held_since is not None else claim.user_clock
+    return Deed(
+        back=True,
+        waits="turn" if waits else None,
+        due=due,
+        state={claim.head.seq: replace(state, held_since=since)},
+    )

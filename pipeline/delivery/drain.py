@@ -1,0 +1,117 @@
+"""Drains one claimed mailbox: plan, call, decide, settle, again."""
+
+from __future__ import annotations
+
+import asyncio
+
+import redis.exceptions
+import structlog
+
+from pipeline.delivery import fate
+from pipeline.delivery.deeds import deed_of
+from pipeline.delivery.loans import Loan
+from pipeline.delivery.turn import Tools, Turn
+from pipeline.errors import StaleClaim
+from pipeline.events import Lane
+from pipeline.mailbox.store import Claim, Deed
+from pipeline.outcomes import Delivered, Ignored, Outcome, Postponed, Rejected, Single
+
+log = structlog.get_logger(__name__)
+
+MOST_EVENTS = 40
+"""Events a claim reads: what can fold is seen at once, and a claim stays small."""
+MOST_TURNS = 6
+LONGEST_S = 1.0
+"""A claim ends after a handful of calls or a second, so that a busy user keeps nobody waiting."""
+SETTLE_FOR_S = 60.0
+"""How long a settle is repeated while Redis is away."""
+
+
+class Drain:
+    """The delivery of one account's mailboxes. One object serves many mailboxes at a time."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Begin no further call; claims go back after the one they are at."""
+        self._stopping = True
+
+    async def drain(self, lane: Lane, box: str) -> None:
+        """Deliver what waits in one lent mailbox. Returns at once when it is not lent any more."""
+        tools = self._tools
+        asked = tools.clock.monotonic()
+        claim = await tools.store.claim(lane, box, most=MOST_EVENTS)
+        if claim is None:
+            return
+        with tools.loans.hold(claim, asked) as loan:
+            try:
+                await self._work(claim, loan, asked)
+            except StaleClaim:
+                log.warning("claim_lost", account=claim.account, lane=lane)
+
+    async def _work(self, claim: Claim, loan: Loan, started: float) -> None:
+        clock, turns, going = self._tools.clock, 0, True
+        turn = Turn(self._tools, claim, loan, started)
+        while going:
+            outcome = await self._outcome(turn)
+            turns += 1
+            elapsed = clock.monotonic() - started
+            give_back = self._stopping or turns >= MOST_TURNS or elapsed >= LONGEST_S
+            going = await self._settle(turn, outcome, give_back=give_back)
+
+    async def _outcome(self, turn: Turn) -> Outcome:
+        if self._stopping:
+            return Postponed(why="stopping")
+        try:
+            outcome = await turn.take()
+        except redis.exceptions.OutOfMemoryError:
+            return Postponed(due_in_s=2.0, why="redis_full")
+        except redis.exceptions.RedisError as error:
+            return Postponed(due_in_s=1.0, why=type(error).__name__)
+        return fate.final(outcome, turn.claim, turn.head_event, self._tools.settings)
+
+    async def _settle(self, turn: Turn, outcome: Outcome, *, give_back: bool) -> bool:
+        """Write the outcome. True while the claim is kept and has events left."""
+        claim, tools = turn.claim, self._tools
+        now_ms = turn.now_ms
+        deed = deed_of(outcome, claim, turn.head_event, tools.settings, now_ms, tools.random)
+        turn.complete(deed, outcome)
+        deed.back = deed.back or give_back or deed.pop >= len(claim.entries)
+        await self._persist(claim, deed)
+        await tools.outages.close_for(outcome, claim, now_ms)
+        _report(claim, outcome)
+        turn.advance(outcome)
+        return not deed.back
+
+    async def _persist(self, claim: Claim, deed: Deed) -> None:
+        """Settle, and again while Redis is away: what is not written down would be sent twice."""
+        clock = self._tools.clock
+        until = clock.monotonic() + SETTLE_FOR_S
+        repeated = False
+        while True:
+            try:
+                await self._tools.store.settle(claim, deed)
+            except StaleClaim:
+                # A giving-back whose answer was lost has ended the claim: nothing is amiss.
+                if repeated and deed.back:
+                    return
+                raise
+            except redis.exceptions.RedisError:
+                if clock.monotonic() > until:
+                    raise
+                repeated = True
+                await asyncio.sleep(0.25)
+            else:
+                return
+
+
+def _report(claim: Claim, outcome: Outcome) -> None:
+    match outcome:
+        case Delivered() | Ignored() | Single() | Postponed():
+            log.debug("settled", lane=claim.lane, outcome=type(outcome).__name__)
+        case Rejected(reason):
+            log.warning("died", account=claim.account, lane=claim.lane, reason=str(reason))
+        case _:
+            log.info("waits", account=claim.account, lane=claim.lane, why=type(outcome).__name__)

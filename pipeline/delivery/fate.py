@@ -1,0 +1,116 @@
+"""What an answer means for the events it is about. Pure: the one place that decides.
+
+`fate_of_*` turn an answer into an Outcome; `final` turns waits and retries that have lasted too
+long into what they end as.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from pipeline import retry
+from pipeline.errors import Reason
+from pipeline.events import Event
+from pipeline.mailbox.store import Claim
+from pipeline.mapping.plan import Need, Send
+from pipeline.outcomes import (
+    Delivered,
+    Ignored,
+    Misconfigured,
+    Outcome,
+    Rejected,
+    Retry,
+    Single,
+    Throttled,
+    WaitingForEmail,
+    WaitingForUser,
+)
+from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused
+from pipeline.sailthru.calls import Call
+from pipeline.settings import AccountSettings
+
+POISON_AFTER = 5
+"""Claims of one event that may end unsettled before it is dead."""
+THROTTLE_S = 10.0
+"""How long to stay away after a 429 that names no reset (reference: sailthru-api 3, edx-ace)."""
+
+
+def fate_of_send(answer: Answer, send: Send, now: float) -> Outcome:
+    """What the answer to a write call means. `now` in Unix seconds."""
+    if isinstance(answer, Accepted):
+        return Delivered(send.covers, send.cart_after, send.merged)
+    return _fate_of_no(answer, send.call, send.covers, now, lookup=False)
+
+
+def fate_of_lookup(answer: Refused, need: Need, now: float) -> Outcome:
+    """What a failed look-up means. A cart that cannot be read is always tried again."""
+    is_cart = need.what == "cart"
+    if is_cart and answer.failure in (Failure.REJECTED, Failure.USER_NOT_FOUND):
+        return _retry(answer, need.call, need.covers, lookup=True)
+    return _fate_of_no(answer, need.call, need.covers, now, lookup=is_cart)
+
+
+def _fate_of_no(no: Refused, call: Call, covers: int, now: float, *, lookup: bool) -> Outcome:
+    match no.failure:
+        case Failure.THROTTLED:
+            return Throttled(call.bucket, no.rate.reset if no.rate else now + THROTTLE_S)
+        case Failure.MISCONFIGURED:
+            return Misconfigured(no.message, no.code)
+        case Failure.UNAVAILABLE:
+            return _retry(no, call, covers, lookup=lookup)
+        case Failure.USER_NOT_FOUND if call.endpoint == "/event":
+            return WaitingForUser(call, no.status, no.code, no.message)
+        case Failure.USER_NOT_FOUND | Failure.REJECTED:
+            if covers > 1:
+                return Single()
+            return Rejected(Reason.REJECTED, no.message, call, no.status, no.code)
+        case _:
+            assert_never(no.failure)
+
+
+def _retry(no: Refused, call: Call, covers: int, *, lookup: bool) -> Retry:
+    return Retry(
+        error=no.message,
+        covers=covers,
+        status=no.status,
+        code=no.code,
+        call=call,
+        duration_s=no.duration_s,
+        ambiguous=no.ambiguous,
+        lookup=lookup,
+    )
+
+
+def final(outcome: Outcome, claim: Claim, head: Event | None, settings: AccountSettings) -> Outcome:
+    """The outcome itself, or what it has become now that its time is up.
+
+    Deadlines run on the lane's clock, which stands still behind a closed gate.
+    """
+    state = claim.state(claim.head)
+    match outcome:
+        case Retry():
+            failing_s = _since(claim, state.failing_since)
+            if retry.is_exhausted(state.tried + 1, failing_s, settings):
+                reason = Reason.CART_LOOKUP_FAILED if outcome.lookup else Reason.EXHAUSTED
+                return Rejected(reason, outcome.error, outcome.call, outcome.status, outcome.code)
+        case WaitingForEmail() if age_s(claim) >= settings.email_wait:
+            return Rejected(Reason.MISSING_EMAIL, "no email in the event, learned or at Sailthru")
+        case WaitingForUser():
+            anonymous = head is not None and not head.user_id
+            if anonymous or settings.unknown_user == "ignore":
+                return Ignored("unknown_user")
+            if _since(claim, state.unknown_since) >= settings.user_wait:
+                call, status, code = outcome.call, outcome.status, outcome.code
+                return Rejected(Reason.UNKNOWN_USER, outcome.detail, call, status, code)
+        case _:
+            pass
+    return outcome
+
+
+def age_s(claim: Claim) -> float:
+    """How long the head event has waited since it was accepted, in seconds of the lane's clock."""
+    return max(0.0, (claim.clock - claim.head.clock) / 1000)
+
+
+def _since(claim: Claim, clock_ms: int | None) -> float:
+    return 0.0 if clock_ms is None else max(0.0, (claim.clock - clock_ms) / 1000)

@@ -1,0 +1,73 @@
+"""What planning may rely on, from what a claim brought along."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from pipeline.delivery.marks import CartMark, read_mark
+from pipeline.events import Event
+from pipeline.identity import NOBODY
+from pipeline.mailbox.store import Claim
+from pipeline.mapping.plan import Cart, Known, Profile
+
+
+def known_of(claim: Claim, head: Event, now: float, read_lag: float) -> Known:
+    """Memory as `Known`, for the head event. Times are Unix seconds.
+
+    A mailbox that is named neither by the event's anonymousId nor by its email is a learned
+    userId's. The cart is authoritative while an intent with it is unsettled, or while Sailthru's reads may
+    still lag our own write of it.
+    """
+    own = own_cart(claim)
+    mark = read_mark(claim.intent)
+    cart: Cart | None = None
+    if isinstance(mark, CartMark):
+        cart = Cart(mark.base, mark.at)
+    elif own is not None and own.at is not None and now - own.at <= read_lag:
+        cart = own
+    return Known(
+        now=now,
+        email=claim.memory.email,
+        cart=cart,
+        cart_written_at=own.at if own else None,
+        merged=claim.memory.merged,
+        user_id=_learned_user_id(claim, head),
+        accepted_at=claim.head.at / 1000,
+    )
+
+
+def _learned_user_id(claim: Claim, head: Event) -> str | None:
+    email = head.email
+    own_names = (head.user_id, head.anonymous_id, email.lower() if email else None)
+    is_nobody = claim.user.startswith(NOBODY)
+    return None if claim.user in own_names or is_nobody else claim.user
+
+
+def with_profile(known: Known, profile: Profile, claim: Claim) -> Known:
+    """`known` after GET /user. A cart read there that is older than our last write loses to ours."""
+    own = own_cart(claim)
+    email = known.email or profile.email
+    if known.cart is None and own is not None and _is_stale(profile.cart, own):
+        return replace(known, profile=profile, email=email, cart=own)
+    return replace(known, profile=profile, email=email)
+
+
+def own_cart(claim: Claim) -> Cart | None:
+    """The cart we wrote last, as remembered."""
+    if not claim.cart:
+        return None
+    fields = json.loads(claim.cart)
+    return Cart(tuple(fields["items"]), fields["at"])
+
+
+def write_cart(cart: Cart, now: float) -> str:
+    """The cart as remembered, stamped with the time of our write."""
+    return json.dumps({"items": list(cart.items), "at": now}, separators=(",", ":"))
+
+
+def _is_stale(read: Cart | None, own: Cart) -> bool:
+    # Sailthru's times have whole seconds: our own write may read back as up to a second older.
+    if read is None or read.at is None or own.at is None:
+        return False
+    return read.at < own.at - 1.0

@@ -1,0 +1,102 @@
+"""The claims a process holds, renewed together, and whether a call may still begin under one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import redis.exceptions
+import structlog
+
+from pipeline.clock import Clock
+from pipeline.errors import StaleClaim
+from pipeline.mailbox.store import Claim, MailboxStore
+
+RENEW_EVERY_S = 3.0
+
+log = structlog.get_logger(__name__)
+
+
+class Loan:
+    """One claim's time. `valid_until` is monotonic, read before the write that extended it."""
+
+    def __init__(self, claim: Claim, valid_until: float) -> None:
+        self.claim = claim
+        self.valid_until = valid_until
+        self.lost = False
+        self.renewed = asyncio.Event()
+
+    def extend(self, valid_until: float) -> None:
+        self.valid_until = valid_until
+        self.renewed.set()
+        self.renewed = asyncio.Event()
+
+    def lose(self) -> None:
+        self.lost = True
+        self.renewed.set()
+
+
+class Loans:
+    """All loans of one process, in every account.
+
+    A call may begin only if its answer will be in before the loan can expire: `enough` seconds
+    (HTTP timeout and a margin) must remain.
+    """
+
+    def __init__(self, clock: Clock, *, loan_s: float) -> None:
+        self._clock = clock
+        self._loan_s = loan_s
+        self._held: set[Loan] = set()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    @contextmanager
+    def hold(self, claim: Claim, claimed_at: float) -> Iterator[Loan]:
+        """Keep a claim renewed. `claimed_at`: monotonic time before the claim was sent."""
+        loan = Loan(claim, claimed_at + self._loan_s)
+        self._held.add(loan)
+        try:
+            yield loan
+        finally:
+            self._held.discard(loan)
+
+    def is_fresh(self, loan: Loan, enough: float) -> bool:
+        """Whether a call may begin. Raises StaleClaim when the loan is lost."""
+        if loan.lost:
+            raise StaleClaim(loan.claim.box)
+        return loan.valid_until - self._clock.monotonic() >= enough
+
+    async def until_fresh(self, loan: Loan, enough: float) -> None:
+        """Wait for a renewal if too little time is left. Raises StaleClaim when there is none."""
+        while not self.is_fresh(loan, enough):
+            if self._clock.monotonic() > loan.valid_until:
+                raise StaleClaim(loan.claim.box)
+            try:
+                await asyncio.wait_for(loan.renewed.wait(), RENEW_EVERY_S)
+            except TimeoutError:
+                continue
+
+    async def renew_forever(self, stores: Mapping[str, MailboxStore]) -> None:
+        """Renew everything that is held, every three seconds, one script an account."""
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            for account, store in stores.items():
+                mine = [loan for loan in self._held if loan.claim.account == account]
+                if mine:
+                    await self._renew(store, mine)
+
+    async def _renew(self, store: MailboxStore, loans: list[Loan]) -> None:
+        asked = self._clock.monotonic()
+        try:
+            lost = await store.renew([loan.claim for loan in loans])
+        except redis.exceptions.RedisError as error:
+            log.warning("renew_failed", claims=len(loans), error=type(error).__name__)
+            return
+        gone = {id(claim) for claim in lost}
+        for loan in loans:
+            if id(loan.claim) in gone:
+                loan.lose()
+            else:
+                loan.extend(asked + self._loan_s)

@@ -1,0 +1,59 @@
+"""Whether a mailbox's head must wait for something else first. Pure; waiting uses up no attempt."""
+
+from __future__ import annotations
+
+import json
+
+from pipeline import retry
+from pipeline.delivery.fate import age_s
+from pipeline.events import Alias, Event, Identify, Lane
+from pipeline.mailbox.entry import seq_order
+from pipeline.mailbox.store import Claim
+from pipeline.outcomes import Held, Outcome, WaitingForEmail
+from pipeline.settings import AccountSettings
+
+LOOK_AGAIN_S = 1.0
+"""How soon a merge looks again whether the mailbox it merges is empty."""
+
+
+def held_by_identify(claim: Claim) -> Held | None:
+    """An event or purchase waits for an earlier identify of its user, a minute at most."""
+    if claim.lane not in (Lane.EVENT, Lane.PURCHASE) or not claim.head_of_user:
+        return None
+    if seq_order(json.loads(claim.head_of_user)["seq"]) > claim.head.order:
+        return None
+    left = retry.TURN_WAIT - _held_for(claim)
+    return Held(left) if left > 0 else None
+
+
+def held_by_merge(claim: Claim, waiting: dict[Lane, int]) -> Held | None:
+    """A merge waits until the mailbox it merges is empty: other lanes' a minute at most."""
+    in_turn = _held_for(claim) < retry.TURN_WAIT
+    if waiting[Lane.USER] or (in_turn and any(waiting.values())):
+        return Held(LOOK_AGAIN_S, waits=None)
+    return None
+
+
+def merges(head: Event, claim: Claim) -> str | None:
+    """The mailbox that delivering `head` would merge away; None when it merges nothing."""
+    if claim.lane is not Lane.USER:
+        return None
+    old = head.previous_id if isinstance(head, Alias) else None
+    if isinstance(head, Identify) and head.user_id:
+        old = head.anonymous_id
+    return None if old in (None, claim.user) or old in claim.memory.merged else old
+
+
+def still_without_email(claim: Claim, head: Event, settings: AccountSettings) -> Outcome | None:
+    """An order that waits for an email: Sailthru is not asked again before its next time."""
+    state = claim.state(claim.head)
+    if not state.asked or claim.memory.email or head.email:
+        return None
+    age = age_s(claim)
+    due = age < settings.email_wait and retry.next_email_ask(state.asked, age) == 0.0
+    return None if due else WaitingForEmail()
+
+
+def _held_for(claim: Claim) -> float:
+    since = claim.state(claim.head).held_since
+    return 0.0 if since is None else (claim.user_clock - since) / 1000

@@ -1,0 +1,128 @@
+"""One event as it lies in a mailbox, and what it has been through there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An accepted event. Its raw bytes are what the producer sent, unchanged.
+
+    id: the event's messageId, else its stream entry id.
+    seq: `ms-n`, where it stands in the order of arrival over all lanes.
+    at: Redis' wall time of acceptance (ms).
+    clock: the lane's clock then (ms; it stands still behind closed gates), for deadlines.
+    user: key of the user's memory; the mailbox has the same name unless the lane is unordered.
+    nobody: id fields that name nobody (a shared id) and are left out of the mapping.
+    first, past, mark: of a replayed dead letter: when it was first seen (ms), its attempts (JSON)
+        and its unsettled intent (JSON).
+    """
+
+    id: str
+    seq: str
+    at: int
+    clock: int
+    user: str
+    raw: bytes
+    nobody: str = ""
+    first: int | None = None
+    past: str = ""
+    mark: str = ""
+    replay: bool = False
+
+    def encode(self) -> bytes:
+        """`HEADER JSON\\nRAW`, what the mailbox list holds."""
+        header = {
+            name: value
+            for name in self.__slots__
+            if name != "raw" and (value := getattr(self, name)) not in (None, "", False)
+        }
+        return json.dumps(header, separators=(",", ":")).encode() + b"\n" + self.raw
+
+    @classmethod
+    def decode(cls, blob: bytes) -> Entry:
+        """Read what `encode` or the revive function of lib.lua wrote."""
+        header, _, raw = blob.partition(b"\n")
+        fields: dict[str, Any] = json.loads(header)
+        for name in ("at", "clock", "first"):
+            if name in fields:
+                fields[name] = int(fields[name])
+        return cls(raw=raw, **fields)
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Sorts by arrival."""
+        return seq_order(self.seq)
+
+
+def seq_order(seq: str) -> tuple[int, int]:
+    """`ms-n` as numbers that sort by arrival."""
+    first, _, second = seq.partition("-")
+    return int(first), int(second or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One failed try: when (Unix seconds), how long, what came back, how long until the next."""
+
+    n: int
+    at: float
+    duration_s: float
+    status: int | None
+    error: str
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EventState:
+    """What happened to one event so far. Clocks are lane clocks in ms.
+
+    failing_since: first failure that counted.
+    asked, asked_at: how often Sailthru was asked for an email, and when last.
+    held_since: (user lane's clock) since when an earlier identify is waited for.
+    unknown_since: since when its user is awaited.
+    empty_since: since when there has been nothing to remove from the cart.
+    tried: attempts made, also those no longer in `attempts`.
+    """
+
+    attempts: tuple[Attempt, ...] = ()
+    tried: int = 0
+    failing_since: int | None = None
+    asked: int = 0
+    asked_at: int | None = None
+    held_since: int | None = None
+    unknown_since: int | None = None
+    empty_since: int | None = None
+
+    def encode(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def decode(cls, text: bytes | str) -> EventState:
+        fields: dict[str, Any] = json.loads(text)
+        fields["attempts"] = read_attempts(fields["attempts"])
+        return cls(**fields)
+
+
+def read_attempts(rows: list[dict[str, Any]]) -> tuple[Attempt, ...]:
+    """Attempts from their JSON rows."""
+    return tuple(Attempt(**row) for row in rows)
+
+
+def start_state(entry: Entry) -> EventState:
+    """The state of an event nothing has happened to, but for what a dead letter brought back."""
+    past = read_attempts(json.loads(entry.past)) if entry.past else ()
+    return EventState(attempts=past)
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is remembered of a user, as a claim reads it."""
+
+    email: str | None = None
+    email_at: int = 0
+    identified: str = ""
+    merged: frozenset[str] = field(default_factory=frozenset)

@@ -1,0 +1,79 @@
+"""Gates: what stands between a lane and Sailthru, each reason with its own end.
+
+A reason is removed only by what set it: the operator's `paused`, Sailthru's `throttled`, the
+`circuit` of an outage, `misconfigured` credentials, the `brake` on mass dying.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import redis.asyncio
+
+from pipeline import keys
+from pipeline.events import Lane
+from pipeline.mailbox.lanes import scopes
+
+GateReason = Literal["paused", "throttled", "circuit", "misconfigured", "brake"]
+PROBED: frozenset[str] = frozenset({"circuit", "misconfigured"})
+"""Reasons that are tried with one mailbox once their time is up, instead of just ending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One reason why a gate is closed.
+
+    until: when it ends or is probed (ms, Redis' time); 0 until somebody removes it.
+    detail: for the operator; safe to log.
+    tries: failed probes so far.
+    """
+
+    scope: str
+    reason: GateReason
+    until: int
+    since: int
+    detail: str = ""
+    tries: int = 0
+
+
+class Gates:
+    """Reads and writes the gates of one account."""
+
+    def __init__(self, client: redis.asyncio.Redis, account: str) -> None:
+        self._redis = client
+        self._account = account
+
+    async def close(self, bar: Bar) -> None:
+        """Set one reason; an earlier bar of the same reason and scope is replaced."""
+        value = {**asdict(bar), "probe": bar.reason in PROBED}
+        await self._redis.hset(keys.gates(self._account, bar.scope), bar.reason, json.dumps(value))
+
+    async def open(self, scope: str, reason: GateReason) -> bool:
+        """Remove one reason. False when it was not there."""
+        return bool(await self._redis.hdel(keys.gates(self._account, scope), reason))
+
+    async def bars(self, scope_names: Iterable[str], now_ms: int) -> list[Bar]:
+        """The reasons that hold now in these scopes, or that wait for a probe."""
+        found: list[Bar] = []
+        for scope in scope_names:
+            table = await self._redis.hgetall(keys.gates(self._account, scope))
+            found += [bar for value in table.values() if _holds(bar := read_bar(value), now_ms)]
+        return found
+
+    async def all_bars(self, now_ms: int) -> list[Bar]:
+        """Every reason of the account that holds now."""
+        names = dict.fromkeys(name for lane in Lane for name in scopes(lane))
+        return await self.bars([*names, "GET /user", "POST /return", "GET /purchase"], now_ms)
+
+
+def read_bar(value: bytes | str) -> Bar:
+    """A bar from its stored JSON."""
+    fields = json.loads(value)
+    return Bar(**{name: fields[name] for name in Bar.__slots__})
+
+
+def _holds(bar: Bar, now_ms: int) -> bool:
+    return bar.until == 0 or bar.until > now_ms or bar.reason in PROBED

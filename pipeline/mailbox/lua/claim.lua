@@ -1,0 +1,43 @@
+-- Become the one owner of a lent mailbox.
+-- ARGV    now, lane, box, user, loan ms, most events, scopes of the lane's gates...
+-- Returns {'no'} when there is nothing to own (a lost, doubled or late wake-up), else
+--         {token, now, lane clock, user-lane clock, header of the user lane's head or '',
+--          cart or '', bookkeeping (flat), user (flat), entry...}
+local now, lane, box, user, loan = ms(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local most = tonumber(ARGV[6])
+local scopes = {}
+for i = 7, #ARGV do scopes[#scopes + 1] = ARGV[i] end
+local record, out = book(P, lane, box), P .. 'out:' .. lane
+
+if not redis.call('ZSCORE', out, box) or redis.call('HEXISTS', record, 'token') == 1 then
+  return { 'no' }
+end
+if redis.call('LLEN', mail(P, lane, box)) == 0 then
+  redis.call('ZREM', out, box)
+  redis.call('DEL', record)
+  return { 'no' }
+end
+if gate(P, scopes, now) == 'closed' then
+  redis.call('ZREM', out, box)
+  redis.call('ZADD', P .. 'due:' .. lane, redis.call('HGET', record, 'due') or int(now), box)
+  return { 'no' }
+end
+
+redis.call('HDEL', record, 'waits') -- frees first: see lib.lua
+-- After two unsettled claims events are lent one at a time, until all that were lent then are through.
+local trouble = redis.call('HMGET', record, 'strikes', 'singles')
+if tonumber(trouble[1] or '0') >= 2 and tonumber(trouble[2] or '0') > 0 then most = 1 end
+local entries = redis.call('LRANGE', mail(P, lane, box), 0, most - 1)
+local token = redis.call('INCR', P .. 'token')
+redis.call('HSET', record, 'token', token, 'step', 0)
+if tonumber(trouble[2] or '0') == 0 then redis.call('HSET', record, 'lent', #entries) end
+redis.call('ZADD', out, 'XX', int(now + loan), box)
+
+local head = lane ~= 'user' and redis.call('LINDEX', mail(P, 'user', user), 0)
+local reply = {
+  tostring(token), int(now), int(lane_clock(P, lane, now)), int(lane_clock(P, 'user', now)),
+  head and header(head) or '', redis.call('GET', P .. 'cart:' .. user) or '',
+  redis.call('HGETALL', record), redis.call('HGETALL', P .. 'user:' .. user),
+}
+for _, entry in ipairs(entries) do reply[#reply + 1] = entry end
+return reply

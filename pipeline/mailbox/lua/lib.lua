@@ -1,0 +1,147 @@
+-- Shared by every mailbox script (prepended to each by scripts.py).
+--
+-- Keys, all under the account's prefix P = KEYS[1] = "sailpipe:ACCOUNT:"
+--   mail:LANE:BOX    list    a mailbox: entries in arrival order, "HEADER JSON\nRAW BYTES"
+--   box:LANE:BOX     hash    its bookkeeping: token, step, due (when it was lent), lent (events in the
+--                            last claim), strikes, singles, probe, intent, waits, s:SEQ (an event's state)
+--   due:LANE         zset    mailbox -> when it may be looked at next (ms)
+--   out:LANE         zset    mailbox -> when its loan expires (ms)
+--   lane:LANE        hash    tick (last wake), stopped (ms spent behind closed gates), shut (0/1)
+--   gates:SCOPE      hash    reason -> {"until": ms or 0, ...}; SCOPE is a lane, a bucket, a host or `account`
+--   counts           hash    delivered, duplicates, removed, ignored:REASON, dead:REASON, waiting:LANE
+--   token            string  fencing tokens, one INCR a claim
+--   user:USER        hash    email, email_at, seen (emails of the last day), identified (ms), merged
+--   cart:USER        string  the cart we wrote last, JSON
+--   anon:ID, email:E string  the userId learned for an anonymousId or an email
+--   dead             hash    id -> letter, "HEADER JSON\nRAW BYTES"
+--   dead:at          zset    id -> when it died (ms)
+--   dead:email:USER  zset    ids of letters that died missing_email, oldest first
+--   dedupe:SLICE...  sets    see split.lua
+-- A non-empty mailbox is in exactly one of due and out.
+--
+-- Redis refuses a script's first write when its memory is full, unless that write frees memory; later
+-- ones pass. So scripts that must not fail then begin with a deletion.
+
+local P = KEYS[1]
+
+-- Milliseconds; tests hand their own time in, everything else uses Redis' clock.
+local function ms(given)
+  if given ~= '' then return tonumber(given) end
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function int(number) return string.format('%.0f', number) end
+
+local function mail(p, lane, box) return p .. 'mail:' .. lane .. ':' .. box end
+local function book(p, lane, box) return p .. 'box:' .. lane .. ':' .. box end
+
+local function header(blob) return string.sub(blob, 1, string.find(blob, '\n', 1, true) - 1) end
+local function raw(blob) return string.sub(blob, string.find(blob, '\n', 1, true) + 1) end
+
+-- A lane's clock stands still behind a closed gate, so that waiting there counts towards no deadline.
+local function lane_clock(p, lane, now)
+  local home = redis.call('HMGET', p .. 'lane:' .. lane, 'stopped', 'shut', 'tick')
+  local stopped = tonumber(home[1] or '0')
+  if home[2] == '1' then stopped = stopped + math.max(0, now - tonumber(home[3])) end
+  return now - stopped
+end
+
+-- 'open', 'probe' (lend one to see whether it works again) or 'closed'; forgets what has run out.
+local function gate(p, scopes, now)
+  local state = 'open'
+  for _, scope in ipairs(scopes) do
+    local flat = redis.call('HGETALL', p .. 'gates:' .. scope)
+    for i = 1, #flat, 2 do
+      local bar = cjson.decode(flat[i + 1])
+      if bar['until'] == 0 or bar['until'] > now then return 'closed' end
+      if bar.probe then
+        state = 'probe'
+      else
+        redis.call('HDEL', p .. 'gates:' .. scope, flat[i])
+      end
+    end
+  end
+  return state
+end
+
+local function look_now(p, lane, box, now)
+  local due = redis.call('ZSCORE', p .. 'due:' .. lane, box)
+  if due and tonumber(due) > now then redis.call('ZADD', p .. 'due:' .. lane, int(now), box) end
+end
+
+-- Bring a mailbox forward if it waits for one of these: 'email', 'user', 'turn'.
+local function wake_waiting(p, lane, box, now, what)
+  local waits = redis.call('HGET', book(p, lane, box), 'waits')
+  if waits and what[waits] then look_now(p, lane, box, now) end
+end
+
+local function post(p, lane, box, entry, now)
+  redis.call('RPUSH', mail(p, lane, box), entry)
+  redis.call('HINCRBY', p .. 'counts', 'waiting:' .. lane, 1)
+  if not redis.call('ZSCORE', p .. 'out:' .. lane, box) then
+    redis.call('ZADD', p .. 'due:' .. lane, 'NX', int(now), box)
+  end
+end
+
+local function bury(p, id, letter)
+  local head = cjson.decode(header(letter))
+  while redis.call('HEXISTS', p .. 'dead', id) == 1 do id = id .. '~' end
+  redis.call('HSET', p .. 'dead', id, letter)
+  redis.call('ZADD', p .. 'dead:at', int(head.died_at), id)
+  redis.call('HINCRBY', p .. 'counts', 'dead:' .. head.reason, 1)
+  if head.reason == 'missing_email' then
+    redis.call('ZADD', p .. 'dead:email:' .. head.user, int(head.died_at), id)
+  end
+end
+
+-- Take a letter out of the store; nil when it is gone.
+local function unbury(p, id)
+  local letter = redis.call('HGET', p .. 'dead', id)
+  if not letter then return nil end
+  local head = cjson.decode(header(letter))
+  redis.call('HDEL', p .. 'dead', id)
+  redis.call('ZREM', p .. 'dead:at', id)
+  redis.call('HINCRBY', p .. 'counts', 'dead:' .. head.reason, -1)
+  redis.call('ZREM', p .. 'dead:email:' .. head.user, id)
+  return letter, head
+end
+
+-- Back into its mailbox, as if it had just arrived; what it went through before travels with it.
+local function revive(p, id, now)
+  local letter, head = unbury(p, id)
+  if not letter then return false end
+  if head.lane == '' then -- the splitter refused it: it is split again
+    redis.call('XADD', 'sailpipe:raw', '*', 'event', raw(letter), 'account', head.account, 'replay', id)
+    return true
+  end
+  local entry = {
+    id = id, seq = int(now) .. '-0', at = now, clock = lane_clock(p, head.lane, now),
+    user = head.user, nobody = head.nobody, first = head.first_seen_ms, past = head.past,
+    mark = head.mark, replay = true,
+  }
+  post(p, head.lane, head.box, cjson.encode(entry) .. '\n' .. raw(letter), now)
+  return true
+end
+
+-- An email seen for a user: the newest wins, and what waited or died for want of one goes on.
+local function learn_email(p, user, email, at, now, keep)
+  local key = p .. 'user:' .. user
+  if tonumber(redis.call('HGET', key, 'email_at') or '0') <= at then
+    redis.call('HSET', key, 'email', email, 'email_at', int(at))
+  end
+  redis.call('PEXPIRE', key, int(keep))
+  wake_waiting(p, 'purchase', user, now, { email = true })
+  for _, id in ipairs(redis.call('ZRANGE', p .. 'dead:email:' .. user, 0, 99)) do
+    revive(p, id, now)
+  end
+end
+
+-- What the owner of a claim must show. 'again': this very write has already been made.
+local function owner(p, lane, box, token, step)
+  local have = redis.call('HMGET', book(p, lane, box), 'token', 'step')
+  if have[1] ~= token then return 'stale' end
+  if have[2] == step then return 'yes' end
+  if tonumber(have[2]) == tonumber(step) + 1 then return 'again' end
+  return 'stale'
+end

@@ -1,0 +1,86 @@
+-- Write what became of a claim's first events and, if asked to, give the mailbox back.
+-- ARGV    now, lane, box, token, step, deed (JSON):
+--   pop      events that are through, from the head
+--   count    counter -> by how much
+--   dead     [[position among the popped from 1, id, letter header], ...]; the raw bytes are taken from the entry
+--   state    event seq -> its state (JSON), of events that stay
+--   intent   '' forgets it, text replaces it, absent keeps it
+--   user     whose memory the next four are for
+--   learn    fields of the user's memory;  cart, cart_keep: the cart we left behind and for how many ms to know it
+--   keep     ms for which a user's memory is kept
+--   back     give the mailbox back; due: when (absent = now, 'old' = when it was due);
+--   waits    what it waits for; saw: what the decision to wait was based on {email, identified, head}
+--   wake     lanes in which mailboxes of this user may wait for what happened
+-- Returns {'yes' | 'again' | 'stale', events left}
+local now, lane, box, token, step = ms(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local deed = cjson.decode(ARGV[6])
+local record, list = book(P, lane, box), mail(P, lane, box)
+
+local mine = owner(P, lane, box, token, step)
+if mine ~= 'yes' then return { mine, redis.call('LLEN', list) } end
+
+local popped = deed.pop > 0 and redis.call('LRANGE', list, 0, deed.pop - 1) or {}
+redis.call('LTRIM', list, deed.pop, -1) -- frees first: see lib.lua
+if deed.pop > 0 then redis.call('HINCRBY', P .. 'counts', 'waiting:' .. lane, -#popped) end
+for i, entry in ipairs(popped) do
+  redis.call('HDEL', record, 's:' .. cjson.decode(header(entry)).seq)
+end
+for _, letter in ipairs(deed.dead) do
+  bury(P, letter[2], letter[3] .. '\n' .. raw(popped[letter[1]]))
+end
+for counter, by in pairs(deed.count) do redis.call('HINCRBY', P .. 'counts', counter, by) end
+
+if deed.intent == '' then
+  redis.call('HDEL', record, 'intent')
+elseif deed.intent then
+  redis.call('HSET', record, 'intent', deed.intent)
+end
+for seq, state in pairs(deed.state) do redis.call('HSET', record, 's:' .. seq, state) end
+
+local memory = P .. 'user:' .. deed.user
+for field, value in pairs(deed.learn) do redis.call('HSET', memory, field, value) end
+if next(deed.learn) then redis.call('PEXPIRE', memory, int(deed.keep)) end
+if deed.cart then
+  redis.call('SET', P .. 'cart:' .. deed.user, deed.cart, 'PX', int(deed.cart_keep))
+end
+for _, other in ipairs(deed.wake) do
+  wake_waiting(P, other, deed.user, now, { user = true, turn = true })
+end
+
+-- Progress clears what earlier deaths in this mailbox counted against it; while events are lent one at
+-- a time, only the next one's own two come off.
+if #popped > 0 then
+  local trouble = redis.call('HMGET', record, 'strikes', 'singles')
+  local singles = tonumber(trouble[2] or '0') - #popped
+  if tonumber(trouble[1] or '0') >= 2 and singles > 0 then
+    redis.call('HSET', record, 'strikes', 2, 'singles', singles)
+  else
+    redis.call('HDEL', record, 'strikes', 'singles')
+  end
+end
+
+local left = redis.call('LLEN', list)
+if not deed.back then
+  redis.call('HSET', record, 'step', tonumber(step) + 1)
+  return { 'yes', left }
+end
+
+redis.call('ZREM', P .. 'out:' .. lane, box)
+if left == 0 then
+  redis.call('DEL', record)
+  return { 'yes', 0 }
+end
+redis.call('HDEL', record, 'token', 'step')
+local due = deed.due or now
+if due == 'old' then due = tonumber(redis.call('HGET', record, 'due') or now) end
+if deed.waits then
+  redis.call('HSET', record, 'waits', deed.waits)
+  local head = redis.call('LINDEX', mail(P, 'user', deed.user), 0)
+  local have = redis.call('HMGET', memory, 'email', 'identified')
+  if (have[1] or '') ~= deed.saw.email or (have[2] or '') ~= deed.saw.identified
+      or (head and header(head) or '') ~= deed.saw.head then
+    due = now
+  end
+end
+redis.call('ZADD', P .. 'due:' .. lane, int(due), box)
+return { 'yes', left }

@@ -1,0 +1,107 @@
+-- Move a batch of raw entries to where they belong. Nothing is read between decision and deletion, so an
+-- entry is never in two places.
+-- KEYS[1] the raw stream, KEYS[2] the splitter's lease
+-- ARGV    now, the splitter's token, its lease in ms, then for each entry: sid, deed (JSON), blob
+--   deed: p        the account's prefix
+--         kind     'post' | 'dead' | 'ignored'
+--         id       the event's id; hash: its dedupe hash as a decimal string ('' = asks no dedupe)
+--         window   ms for which a repeat counts as a duplicate
+--         replay   an exported dead letter: it takes the place of the letter with this id
+--         lane, box, reason
+--         emails   [[user, email, at ms, emails seen today (JSON)], ...]
+--         aliases  [[key below the prefix, user], ...];  keep: ms for which all this is known
+--   blob: the mailbox entry or the dead letter ('' when ignored)
+-- Returns 'lost' when the lease is another's, else how many were duplicates
+local now, lease = ms(ARGV[1]), redis.call('GET', KEYS[2])
+if lease ~= ARGV[2] then return 'lost' end
+
+-- Dedupe: 64-bit hashes in integer sets (8 bytes a member while a set has at most 512), a few time
+-- slices for the window. A set that fills up is split in two by the next bit of the hash.
+local FULL, DEEPEST = 500, 15
+
+local function leaf(slice, hash)
+  local route = math.abs(tonumber(string.sub(hash, -15)))
+  for depth = tonumber(redis.call('GET', slice) or '0'), 0, -1 do
+    local key = slice .. ':' .. depth .. ':' .. int(route % 2 ^ depth)
+    if redis.call('EXISTS', key) == 1 then return key, depth end
+  end
+  return slice .. ':0:0', 0
+end
+
+local function split(slice, key, depth, life)
+  local halves = {}
+  for _, hash in ipairs(redis.call('SMEMBERS', key)) do
+    local route = math.abs(tonumber(string.sub(hash, -15)))
+    local half = slice .. ':' .. (depth + 1) .. ':' .. int(route % 2 ^ (depth + 1))
+    halves[half] = halves[half] or {}
+    table.insert(halves[half], hash)
+  end
+  redis.call('DEL', key)
+  for half, members in pairs(halves) do
+    redis.call('SADD', half, unpack(members))
+    redis.call('PEXPIRE', half, life)
+  end
+  if depth + 1 > tonumber(redis.call('GET', slice) or '0') then
+    redis.call('SET', slice, depth + 1, 'PX', life)
+  end
+end
+
+local function known(p, hash, window)
+  local slice = math.floor(now / (window / 4))
+  for back = 0, 4 do
+    local key = leaf(p .. 'dedupe:' .. int(slice - back), hash)
+    if redis.call('SISMEMBER', key, hash) == 1 then return true end
+  end
+  return false
+end
+
+local function remember(p, hash, window)
+  local slice, life = p .. 'dedupe:' .. int(math.floor(now / (window / 4))), int(window * 1.5)
+  local key, depth = leaf(slice, hash)
+  redis.call('SADD', key, hash)
+  local size = redis.call('SCARD', key)
+  if size == 1 then redis.call('PEXPIRE', key, life) end
+  if size >= FULL and depth < DEEPEST then split(slice, key, depth, life) end
+end
+
+local function apply(deed, blob)
+  local p = deed.p
+  if deed.replay then
+    if unbury(p, deed.id) then redis.call('HINCRBY', p .. 'counts', 'removed', 1) end
+  elseif deed.hash ~= '' and known(p, deed.hash, deed.window) then
+    redis.call('HINCRBY', p .. 'counts', 'duplicates', 1)
+    return 1
+  end
+  for _, alias in ipairs(deed.aliases) do
+    redis.call('SET', p .. alias[1], alias[2], 'PX', int(deed.keep))
+  end
+  for _, seen in ipairs(deed.emails) do
+    if seen[4] ~= '' then
+      redis.call('HSET', p .. 'user:' .. seen[1], 'seen', seen[4])
+      redis.call('PEXPIRE', p .. 'user:' .. seen[1], int(deed.keep))
+    end
+    if seen[2] ~= '' then learn_email(p, seen[1], seen[2], seen[3], now, deed.keep) end
+  end
+  if deed.kind == 'post' then
+    post(p, deed.lane, deed.box, blob, now)
+  elseif deed.kind == 'dead' then
+    bury(p, deed.id, blob)
+  else
+    redis.call('HINCRBY', p .. 'counts', 'ignored:' .. deed.reason, 1)
+  end
+  if deed.hash ~= '' then remember(p, deed.hash, deed.window) end
+  return 0
+end
+
+local batch = {}
+for i = 4, #ARGV, 3 do
+  batch[#batch + 1] = { ARGV[i], cjson.decode(ARGV[i + 1]), ARGV[i + 2] }
+end
+redis.call('DEL', KEYS[2] .. ':room') -- a first write that frees: see lib.lua
+redis.call('PEXPIRE', KEYS[2], ARGV[3])
+local duplicates = 0
+for _, entry in ipairs(batch) do
+  duplicates = duplicates + apply(entry[2], entry[3])
+  redis.call('XDEL', KEYS[1], entry[1])
+end
+return duplicates

@@ -1,0 +1,212 @@
+"""What is to be done with one raw entry. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pydantic_core
+
+from pipeline import keys
+from pipeline.deadletters.letter import write_header
+from pipeline.errors import InvalidEvent, Reason
+from pipeline.events import Event, Lane, parse_event
+from pipeline.identity import Directory, Placement, place
+from pipeline.mailbox.entry import Entry
+from pipeline.mailbox.store import MEMORY_KEEP_MS
+from pipeline.routing import route
+from pipeline.settings import AccountSettings
+
+SPREAD = 16
+"""Into how many mailboxes an unordered lane spreads one user's events."""
+DEFAULT_ACCOUNT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class RawEntry:
+    """One entry of the raw stream. `sid` is its id, `ms-n`; `replay` the dead letter it was."""
+
+    sid: str
+    raw: bytes
+    account: str = DEFAULT_ACCOUNT
+    replay: str = ""
+
+    @property
+    def at_ms(self) -> int:
+        return int(self.sid.partition("-")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An entry with its event, or with what is wrong with it."""
+
+    entry: RawEntry
+    event: Event | None
+    problem: InvalidEvent | None
+    message_id: str | None
+    replay: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """What split.lua is to do with one entry: its deed, and the mailbox entry or dead letter."""
+
+    sid: str
+    deed: dict[str, Any]
+    blob: bytes
+    account: str
+    lane: Lane | None
+
+
+@dataclass(slots=True)
+class Account:
+    """What sorting needs of one account: settings, what is known, and each lane's stopped ms."""
+
+    settings: AccountSettings
+    known: Directory
+    stopped: Mapping[Lane, int] = field(default_factory=dict)
+
+
+def read_entry(sid: bytes, fields: Mapping[bytes, bytes]) -> RawEntry:
+    """An entry as any producer may have written it; one without `event` is kept as it came."""
+    raw = fields.get(b"event")
+    if raw is None:
+        raw = repr(dict(fields)).encode()
+    account = fields.get(b"account", DEFAULT_ACCOUNT.encode()).decode("utf-8", "replace")
+    return RawEntry(sid.decode(), raw, account, fields.get(b"replay", b"").decode())
+
+
+def read(entry: RawEntry) -> Read:
+    """Parse one entry; what is wrong with it is part of the answer."""
+    event, problem = None, None
+    try:
+        event = parse_event(entry.raw)
+    except InvalidEvent as error:
+        problem = error
+    needs_body = problem is not None or b'"sailpipe"' in entry.raw
+    body = _body(entry.raw) if needs_body else {}
+    message_id = event.message_id if event else _text(body.get("messageId"))
+    ours = body.get("sailpipe")
+    return Read(
+        entry=entry,
+        event=event,
+        problem=problem,
+        message_id=message_id,
+        replay=bool(entry.replay) or (isinstance(ours, dict) and ours.get("replay") is True),
+    )
+
+
+def sort(item: Read, account: Account) -> Sorted:
+    """Decide what becomes of one entry and let `account.known` learn from it."""
+    if item.event is None:
+        return _dead(item, item.problem or InvalidEvent())
+    settings = account.settings
+    placement = place(
+        item.event, item.entry.sid, item.entry.at_ms, account.known, settings.shared_ids
+    )
+    lane = route(item.event, settings)
+    deed = _deed(item, settings.dedupe_window) | _lesson(placement, item.entry.at_ms)
+    if not isinstance(lane, Lane):
+        deed |= {"kind": "ignored", "reason": lane.reason}
+        return Sorted(item.entry.sid, deed, b"", item.entry.account, None)
+    deed |= {"kind": "post", "lane": lane, "box": _box(item, placement, lane, settings)}
+    blob = _entry(item, placement, account.stopped.get(lane, 0)).encode()
+    return Sorted(item.entry.sid, deed, blob, item.entry.account, lane)
+
+
+def crashed(item: Read, error: Exception) -> Sorted:
+    """The dead letter for an entry that fails alone."""
+    detail = f"the splitter failed: {type(error).__name__}"
+    return _dead(item, InvalidEvent(Reason.CRASHED, detail), dedupe=False)
+
+
+def unknown_account(item: Read) -> Sorted:
+    """The dead letter, in the default account, for an account nobody has configured."""
+    entry = item.entry
+    home = RawEntry(entry.sid, entry.raw, DEFAULT_ACCOUNT, entry.replay)
+    problem = InvalidEvent(Reason.INVALID_EVENT, "names an account that is not configured")
+    return _dead(Read(home, None, problem, item.message_id, item.replay), problem)
+
+
+def dedupe_hash(message_id: str) -> str:
+    """64 bits of the messageId as a signed decimal, which Redis keeps in eight bytes."""
+    digest = hashlib.blake2b(message_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return str(int.from_bytes(digest, "big", signed=True))
+
+
+def _deed(item: Read, window_s: float) -> dict[str, Any]:
+    asks_no_dedupe = item.replay or item.message_id is None or window_s <= 0
+    return {
+        "p": keys.account_prefix(item.entry.account),
+        "id": item.entry.replay or item.message_id or item.entry.sid,
+        "hash": "" if asks_no_dedupe else dedupe_hash(item.message_id or ""),
+        "window": int(window_s * 1000),
+        "replay": item.replay,
+        "emails": [],
+        "aliases": [],
+        "keep": MEMORY_KEEP_MS,
+    }
+
+
+def _lesson(placement: Placement, at_ms: int) -> dict[str, Any]:
+    lesson = placement.lesson
+    return {
+        "emails": [
+            [user, email, at_ms, json.dumps(seen) if seen else ""]
+            for user, email, seen in lesson.emails
+        ],
+        "aliases": [list(alias) for alias in lesson.aliases],
+    }
+
+
+def _box(item: Read, placement: Placement, lane: Lane, settings: AccountSettings) -> str:
+    if str(lane) in settings.ordered_lanes:
+        return placement.user
+    number = int(dedupe_hash(item.message_id or item.entry.sid)) % SPREAD
+    return f"{placement.user}\x1f{number}"
+
+
+def _entry(item: Read, placement: Placement, stopped_ms: int) -> Entry:
+    entry = item.entry
+    return Entry(
+        id=item.message_id or entry.sid,
+        seq=entry.sid,
+        at=entry.at_ms,
+        clock=entry.at_ms - stopped_ms,
+        user=placement.user,
+        raw=entry.raw,
+        nobody=",".join(placement.nobody),
+    )
+
+
+def _dead(item: Read, problem: InvalidEvent, *, dedupe: bool = True) -> Sorted:
+    entry = item.entry
+    header = write_header(
+        account=entry.account,
+        lane="",
+        box="",
+        user="",
+        kind=None,
+        event=None,
+        reason=problem.reason,
+        detail=problem.detail,
+        first_seen_ms=entry.at_ms,
+        died_at_ms=entry.at_ms,
+    )
+    deed = _deed(item, 86_400.0 if dedupe else 0.0) | {"kind": "dead"}
+    return Sorted(entry.sid, deed, header.encode() + b"\n" + entry.raw, entry.account, None)
+
+
+def _body(raw: bytes) -> dict[str, Any]:
+    try:
+        body = pydantic_core.from_json(raw)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= 512 else None
