@@ -78,8 +78,16 @@ def _not_blank(value: str) -> str:
     return value
 
 
+def _required(value: str | None) -> str:
+    if value is None:
+        msg = "must be a string"
+        raise ValueError(msg)
+    return value
+
+
 Id = Annotated[str | None, BeforeValidator(_clean_id)]
-RequiredId = Annotated[str, BeforeValidator(_clean_id)]
+RequiredId = Annotated[str | None, BeforeValidator(_clean_id), AfterValidator(_required)]
+"""Present in what a client sends; later it may be taken away from an event as nobody's."""
 Object = Annotated[dict[str, Any], BeforeValidator(_none_as_empty)]
 
 

@@ -78,7 +78,7 @@ def plan_alias(event: Alias, known: Known, settings: AccountSettings) -> Plan:
     """POST /user that renames the profile of `previousId`, if there is one, to `userId`."""
     user = user_id(event, known, settings)
     previous = event.previous_id
-    if user is None or previous.casefold() in settings.shared_ids:
+    if user is None or previous is None or previous.casefold() in settings.shared_ids:
         raise Rejected(Reason.MISSING_USER_ID, "userId or previousId is nobody's (SHARED_IDS)")
     if previous == user or previous in known.merged:
         return Ignored("already_merged")
@@ -134,7 +134,8 @@ def _update(event: Event, known: Known, settings: AccountSettings) -> _Update:
     name = list_name or settings.default_list
     return _Update(
         key=user_key(event, known, settings),
-        anonymous_id=anonymous if user and anonymous != user else None,
+        # Only an event that names both ids says that they are one person's profiles.
+        anonymous_id=anonymous if user and user == event.user_id != anonymous else None,
         email=_email(event),
         lists={name: 1} if name else {},
         optout=_optout(event, settings.optout),

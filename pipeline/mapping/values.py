@@ -41,6 +41,8 @@ def text(value: object, where: str) -> str | None:
 
 def clean_text(value: str) -> str:
     """Half a surrogate pair (a cut emoji) becomes U+FFFD: Sailthru refuses what isn't UTF-8."""
+    if value.isascii():
+        return value
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

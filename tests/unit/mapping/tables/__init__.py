@@ -1,0 +1,30 @@
+"""The mapping as tables: what tests check and docs/mapping.md shows, row by row."""
+
+from __future__ import annotations
+
+from tests.unit.mapping.tables.carts import CARTS
+from tests.unit.mapping.tables.classic import CLASSIC
+from tests.unit.mapping.tables.events import EVENTS, FLATTENING, NAMES
+from tests.unit.mapping.tables.orders import ITEMS, ORDERS, REFUNDS
+from tests.unit.mapping.tables.pages import PAGES
+from tests.unit.mapping.tables.routes import ROUTES
+from tests.unit.mapping.tables.row import Row, Table
+from tests.unit.mapping.tables.users import ALIASES, IDENTIFIES, SUBSCRIPTIONS
+
+TABLES: tuple[Table, ...] = (
+    ROUTES,
+    IDENTIFIES,
+    ALIASES,
+    SUBSCRIPTIONS,
+    EVENTS,
+    FLATTENING,
+    NAMES,
+    ORDERS,
+    ITEMS,
+    REFUNDS,
+    CARTS,
+    PAGES,
+    CLASSIC,
+)
+
+__all__ = ["TABLES", "Row", "Table"]

@@ -1,0 +1,185 @@
+"""Product Added, Product Removed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.errors import Reason
+from tests.unit.mapping.tables.orders import EMAIL, GAME, GAME_ITEM
+from tests.unit.mapping.tables.row import Row, Table, lookup, options, post_purchase, track
+
+GET = lookup("u1", "keys", "purchase_incomplete")
+CARD = {"id": "card", "title": "Card", "qty": 1, "price": 100, "url": "https://shop.example/card"}
+NO_CART: dict[str, Any] = {"keys": {"email": EMAIL}}
+TEXT = "Nothing to remove from Incomplete Cart for this user."
+
+
+def cart_of(*items: dict[str, Any]) -> dict[str, Any]:
+    """The profile of a user with this cart."""
+    return NO_CART | {
+        "purchase_incomplete": {"time": "Thu, 21 Feb 2019 08:33:46 -0500", "items": list(items)}
+    }
+
+
+def posted(*items: dict[str, Any], **more: Any) -> tuple[dict[str, Any], ...]:
+    """The look-up, and the whole cart written back."""
+    return GET, post_purchase(email=EMAIL, items=list(items), incomplete=1, **more)
+
+
+def added(**fields: Any) -> dict[str, Any]:
+    """A Product Added of GAME."""
+    return track("Product Added", GAME, **fields)
+
+
+def removed(**fields: Any) -> dict[str, Any]:
+    """A Product Removed of one GAME."""
+    return track("Product Removed", {"product_id": "507f1f77"}, **fields)
+
+
+def reminded(says: str, given: str, sent: str) -> Row:
+    """A reminder time as people write it, and as it is sent."""
+    chosen = options(reminder_template="abandoned cart", reminder_time=given)
+    more = {"reminder_template": "abandoned cart", "reminder_time": sent}
+    return Row(says, added(integrations=chosen), posted(GAME_ITEM, **more), profile=NO_CART)
+
+
+def _bad_reminder(says: str, detail: str, **given: Any) -> Row:
+    event = added(integrations=options(**given))
+    return Row(says, event, refused=(Reason.UNMAPPABLE, detail), profile=NO_CART)
+
+
+_CHANGES = (
+    Row("a product joins an empty cart", added(), posted(GAME_ITEM), profile=NO_CART),
+    Row(
+        "V1's name does the same",
+        track("Added Product", {**GAME, "product_id": None, "id": "507f1f77"}),
+        posted(GAME_ITEM),
+        profile=NO_CART,
+    ),
+    Row(
+        "it joins what is there",
+        added(),
+        posted(CARD, GAME_ITEM),
+        profile=cart_of(CARD),
+    ),
+    Row(
+        "one that is there is counted up, by the event's quantity",
+        track("Product Added", {**GAME, "quantity": 2}),
+        posted(GAME_ITEM | {"qty": 5}),
+        profile=cart_of(GAME_ITEM | {"qty": 3}),
+    ),
+    Row(
+        "without a quantity by one, and with nothing but the id",
+        track("Product Added", {"product_id": "507f1f77"}),
+        posted(GAME_ITEM | {"qty": 4}),
+        profile=cart_of(GAME_ITEM | {"qty": 3}),
+    ),
+    Row(
+        "a cart is posted back with its images as POST wants them",
+        added(),
+        posted(CARD | {"images": {"full": {"url": "https://i.example/c.jpg"}}}, GAME_ITEM),
+        profile=cart_of(CARD | {"images": {"full": "https://i.example/c.jpg"}}),
+    ),
+    Row(
+        "removing counts down",
+        removed(),
+        posted(GAME_ITEM | {"qty": 2}),
+        profile=cart_of(GAME_ITEM | {"qty": 3}),
+    ),
+    Row(
+        "removing the last one of them takes the item out",
+        removed(),
+        posted(CARD),
+        profile=cart_of(CARD, GAME_ITEM),
+    ),
+    Row(
+        "removing more than there are does, too",
+        track("Removed Product", {"id": "507f1f77", "quantity": 9}),
+        posted(CARD),
+        profile=cart_of(CARD, GAME_ITEM),
+    ),
+    Row(
+        "removing the last item posts the empty cart, without a reminder",
+        removed(),
+        posted(),
+        profile=cart_of(GAME_ITEM),
+        settings={"reminder_template": "cart", "reminder_time": "1 day"},
+    ),
+    Row(
+        "removing from an empty cart is refused in Segment's words",
+        removed(),
+        (GET,),
+        refused=(Reason.NOTHING_TO_REMOVE, TEXT),
+        profile=NO_CART,
+    ),
+    Row(
+        "removing what is not in the cart is, too",
+        removed(),
+        (GET,),
+        refused=(Reason.NOTHING_TO_REMOVE, TEXT),
+        profile=cart_of(CARD),
+    ),
+    Row(
+        "other properties are vars of the item",
+        track("Product Added", {**GAME, "cart_id": "c1", "brand": "Hasbro", "position": 3}),
+        posted(GAME_ITEM | {"vars": {"brand": "Hasbro", "position": 3}}),
+        profile=NO_CART,
+    ),
+    Row(
+        "without a userId there is no cart to look up",
+        {"type": "track", "event": "Product Added", "anonymousId": "a1", "properties": GAME},
+        refused=(Reason.MISSING_USER_ID, "userId"),
+    ),
+    Row(
+        "a fractional quantity is refused",
+        track("Product Added", {**GAME, "quantity": "1.5"}),
+        refused=(Reason.UNMAPPABLE, "properties.quantity"),
+    ),
+    Row(
+        "a negative one is refused",
+        track("Product Removed", {**GAME, "quantity": -1}),
+        refused=(Reason.UNMAPPABLE, "properties.quantity"),
+    ),
+)
+_REMINDERS = (
+    reminded("`60 minutes` gets a +", "60 minutes", "+60 minutes"),
+    reminded("`24 hrs` are hours", "24 hrs", "+24 hours"),
+    reminded("`2 weeks`", "2 weeks", "+2 weeks"),
+    reminded("`+20 minutes` keeps its +", "+20 minutes", "+20 minutes"),
+    Row(
+        "the options may be in camel case",
+        added(integrations=options(reminderTemplate="cart", reminderTime="1 day")),
+        posted(GAME_ITEM, reminder_template="cart", reminder_time="+1 day"),
+        profile=NO_CART,
+    ),
+    Row(
+        "or properties",
+        track("Product Added", GAME | {"reminder_template": "cart", "reminder_time": "1 day"}),
+        posted(GAME_ITEM, reminder_template="cart", reminder_time="+1 day"),
+        profile=NO_CART,
+    ),
+    Row(
+        "else they are REMINDER_TEMPLATE and REMINDER_TIME",
+        added(),
+        posted(GAME_ITEM, reminder_template="cart", reminder_time="+24 hours"),
+        profile=NO_CART,
+        settings={"reminder_template": "cart", "reminder_time": "24 hours"},
+    ),
+    _bad_reminder("a template without a time is refused", "both", reminder_template="cart"),
+    _bad_reminder("a time without a template is refused", "both", reminder_time="1 day"),
+    _bad_reminder(
+        "a time that is none is refused",
+        "60 minutes",
+        reminder_template="cart",
+        reminder_time="tomorrow",
+    ),
+)
+
+CARTS = Table(
+    "Product Added, Product Removed -> GET /user, POST /purchase",
+    "Sailthru cannot add to a cart: the whole cart is read, changed and written back, by one worker"
+    " at a time. What we wrote ourselves is the base while Sailthru's reads may lag behind it."
+    " Segment adds one whatever the event says; here the event's quantity counts. Segment passes"
+    " `24 hrs` on; Sailthru's times are PHP's, which has no `hrs`, so units are written out.",
+    _CHANGES + _REMINDERS,
+)

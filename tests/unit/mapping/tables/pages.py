@@ -1,0 +1,73 @@
+"""page and screen."""
+
+from __future__ import annotations
+
+from pipeline.errors import Reason
+from tests.unit.mapping.tables.row import Row, Table, options, page, pageview
+
+URL = "https://news.example/a"
+BY_U1 = {"url": URL, "userIdKey": "extid", "userIdValue": "u1"}
+ON = {"customer_id": "c1"}
+
+PAGES = Table(
+    "Page, screen -> the pageview endpoint",
+    "The endpoint of Sailthru's own tag; it is on another host and takes the customer id as bearer"
+    " token.",
+    (
+        Row("a page is a pageview", page({"url": URL}), (pageview(**BY_U1),), settings=ON),
+        Row(
+            "its url may be in context.page",
+            page(context={"page": {"url": URL}}),
+            (pageview(**BY_U1),),
+            settings=ON,
+        ),
+        Row(
+            "properties.url comes first",
+            page({"url": URL}, context={"page": {"url": "https://news.example/b"}}),
+            (pageview(**BY_U1),),
+            settings=ON,
+        ),
+        Row(
+            "keywords are tags",
+            page({"url": URL, "keywords": ["football", "new york giants", "eli manning"]}),
+            (pageview(**BY_U1, tags="football,new york giants,eli manning"),),
+            settings=ON,
+        ),
+        Row(
+            "tags come first",
+            page({"url": URL, "keywords": ["football"], "tags": "a,b"}),
+            (pageview(**BY_U1, tags="a,b"),),
+            settings=ON,
+        ),
+        Row(
+            "an anonymous reader is one, too",
+            {"type": "page", "anonymousId": "anon-1", "properties": {"url": URL}},
+            (pageview(url=URL, userIdKey="extid", userIdValue="anon-1"),),
+            settings=ON,
+        ),
+        Row(
+            "the mail that led here is credited",
+            page({"url": URL}, integrations=options(messageId="bid1")),
+            (pageview(**BY_U1, messageId="bid1"),),
+            settings=ON,
+        ),
+        Row(
+            "a screen with a url is a pageview",
+            {"type": "screen", "userId": "u1", "properties": {"url": URL}},
+            (pageview(**BY_U1),),
+            settings=ON,
+        ),
+        Row(
+            "a page without a url is refused",
+            page({"title": "Home"}),
+            refused=(Reason.UNMAPPABLE, "properties.url"),
+            settings=ON,
+        ),
+        Row(
+            "so is a url that leads nowhere",
+            page({"url": "/a"}),
+            refused=(Reason.UNMAPPABLE, "properties.url"),
+            settings=ON,
+        ),
+    ),
+)

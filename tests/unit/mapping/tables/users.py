@@ -1,0 +1,242 @@
+"""identify, alias, Subscribed, User Deleted."""
+
+from __future__ import annotations
+
+from pipeline.errors import Reason
+from tests.unit.mapping.tables.row import (
+    Row,
+    Table,
+    call,
+    identify,
+    lookup,
+    options,
+    post_user,
+    track,
+    with_email,
+)
+
+KNOWN = {"keys": {"sid": "5f1e", "extid": "anon-1"}}
+EMAIL = "a@example.com"
+BY_EMAIL = {"keys": {"email": EMAIL}, "keysconflict": "merge"}
+U1 = {"id": "u1", "key": "extid"}
+
+IDENTIFIES = Table(
+    "Identify -> POST /user",
+    "Traits become flat vars, the email a key. An identify with an email always says what happens"
+    " when that email has another profile (`KEYSCONFLICT`): many people are at Sailthru by email"
+    " alone. Nothing is sent as a default that could re-subscribe somebody: Segment's default"
+    " opt-out `none` does, so `optout_email` is sent only when `OPTOUT` or the event says so."
+    " Computed traits and audiences arrive as identifies and need nothing special.",
+    (
+        Row(
+            "userId is the extid, traits are vars",
+            identify(traits={"name": "Hamurai", "vip": True, "visits": 3}),
+            (post_user(**U1, vars={"name": "Hamurai", "vip": True, "visits": 3}),),
+        ),
+        Row(
+            "the email is a key and not repeated in vars",
+            identify(traits={"name": "Hamurai", "email": EMAIL}),
+            (post_user(**U1, **BY_EMAIL, vars={"name": "Hamurai"}),),
+        ),
+        Row(
+            "the email may be in context.traits",
+            identify(context=with_email()),
+            (post_user(**U1, **BY_EMAIL),),
+        ),
+        Row(
+            "a clash may be refused instead of merged",
+            identify(traits={"email": EMAIL}),
+            (post_user(**U1, keys={"email": EMAIL}, keysconflict="error"),),
+            settings={"keysconflict": "error"},
+        ),
+        Row(
+            "only a userId makes a profile that only the API can find",
+            identify(),
+            (post_user(**U1),),
+        ),
+        Row(
+            "without userId the anonymousId is the extid",
+            {"type": "identify", "anonymousId": "anon-1", "traits": {"name": "Duck"}},
+            (post_user(id="anon-1", key="extid", vars={"name": "Duck"}),),
+        ),
+        Row(
+            "with nothing but an email that is the key",
+            {"type": "identify", "traits": {"email": EMAIL, "name": "Duck"}},
+            (post_user(id=EMAIL, key="email", keysconflict="merge", vars={"name": "Duck"}),),
+        ),
+        Row(
+            "with both ids an anonymous profile is renamed, or merged if the user has one",
+            identify(anonymousId="anon-1", traits={"name": "Duck"}),
+            (
+                lookup("anon-1", "keys"),
+                post_user(
+                    id="anon-1",
+                    key="extid",
+                    keys={"extid": "u1"},
+                    keysconflict="merge",
+                    vars={"name": "Duck"},
+                ),
+            ),
+            profile=KNOWN,
+        ),
+        Row(
+            "with both ids and an email all three end on one profile",
+            identify(anonymousId="anon-1", traits={"email": EMAIL}),
+            (
+                lookup("anon-1", "keys"),
+                post_user(
+                    id="anon-1",
+                    key="extid",
+                    keys={"extid": "u1", "email": EMAIL},
+                    keysconflict="merge",
+                ),
+            ),
+            profile=KNOWN,
+        ),
+        Row(
+            "an anonymousId without a profile needs no merge",
+            identify(anonymousId="anon-1", traits={"name": "Duck"}),
+            (lookup("anon-1", "keys"), post_user(**U1, vars={"name": "Duck"})),
+        ),
+        Row(
+            "the list is the event's defaultListName",
+            identify(integrations=options(defaultListName="testingList")),
+            (post_user(**U1, lists={"testingList": 1}),),
+            settings={"default_list": "Everyone"},
+        ),
+        Row(
+            "else it is DEFAULT_LIST",
+            identify(),
+            (post_user(**U1, lists={"Everyone": 1}),),
+            settings={"default_list": "Everyone"},
+        ),
+        Row(
+            "the opt-out is the event's optoutValue",
+            identify(integrations=options(optoutValue="basic")),
+            (post_user(**U1, optout_email="basic"),),
+            settings={"optout": "all"},
+        ),
+        Row(
+            "else it is OPTOUT, the documents' default too if you set it",
+            identify(),
+            (post_user(**U1, optout_email="none"),),
+            settings={"optout": "none"},
+        ),
+        Row(
+            "an opt-out that Sailthru does not know is refused",
+            identify(integrations=options(optoutValue="maybe")),
+            refused=(Reason.UNMAPPABLE, "none, basic, blast or all"),
+        ),
+        Row(
+            "an email that is none is refused, not dropped",
+            identify(traits={"email": "Hamurai"}),
+            refused=(Reason.UNMAPPABLE, "traits.email"),
+        ),
+        Row(
+            "an audience is a trait like any other",
+            identify(traits={"order_completed_last_30days": True}),
+            (post_user(**U1, vars={"order_completed_last_30days": True}),),
+        ),
+        Row(
+            "a null trait says nothing",
+            identify(traits={"name": None, "plan": "gold"}),
+            (post_user(**U1, vars={"plan": "gold"}),),
+        ),
+        Row(
+            "PII_PROPERTIES stay here, by name or by path",
+            identify(traits={"phone": "1", "address": {"street": "s", "city": "c"}}),
+            (post_user(**U1, vars={"address_city": "c"}),),
+            settings={"pii_properties": ["phone", "address.street"]},
+        ),
+        Row(
+            "an id that is nobody's names nobody (SHARED_IDS)",
+            {"type": "identify", "userId": "guest", "anonymousId": "anon-1"},
+            (post_user(id="anon-1", key="extid"),),
+        ),
+        Row(
+            "when all ids are nobody's and there is no email, it is refused",
+            {"type": "identify", "userId": "guest"},
+            refused=(Reason.MISSING_USER_ID, "SHARED_IDS"),
+        ),
+    ),
+)
+
+ALIASES = Table(
+    "Alias -> POST /user",
+    "Segment's destinations dropped alias. Here it does what it says: the profile of `previousId`"
+    " becomes, or is merged into, that of `userId`.",
+    (
+        Row(
+            "a known previousId is merged",
+            {"type": "alias", "userId": "u1", "previousId": "anon-1"},
+            (
+                lookup("anon-1", "keys"),
+                post_user(id="anon-1", key="extid", keys={"extid": "u1"}, keysconflict="merge"),
+            ),
+            profile=KNOWN,
+        ),
+        Row(
+            "an unknown one leaves nothing to do",
+            {"type": "alias", "userId": "u1", "previousId": "anon-1"},
+            (lookup("anon-1", "keys"),),
+            ignored="nothing_to_merge",
+        ),
+        Row(
+            "so does one that is the same id",
+            {"type": "alias", "userId": "u1", "previousId": "u1"},
+            ignored="already_merged",
+        ),
+        Row(
+            "a previousId that is nobody's is never merged",
+            {"type": "alias", "userId": "u1", "previousId": "guest"},
+            refused=(Reason.MISSING_USER_ID, "SHARED_IDS"),
+        ),
+        Row(
+            "without previousId it is invalid",
+            {"type": "alias", "userId": "u1"},
+            refused=(Reason.INVALID_EVENT, "previousId"),
+        ),
+    ),
+)
+
+SUBSCRIPTIONS = Table(
+    "Subscribed, User Deleted -> /user",
+    "As Sailthru's newer destination does. `Subscribed` is the one event that lifts an opt-out by"
+    " itself: the person asked for mail.",
+    (
+        Row(
+            "Subscribed joins a list and lifts the opt-out",
+            track("Subscribed", {"list": "News"}, context=with_email()),
+            (post_user(**U1, **BY_EMAIL, lists={"News": 1}, optout_email="none"),),
+        ),
+        Row(
+            "without a list it joins DEFAULT_LIST",
+            track("Subscribed"),
+            (post_user(**U1, lists={"Everyone": 1}, optout_email="none"),),
+            settings={"default_list": "Everyone"},
+        ),
+        Row(
+            "with neither it is refused",
+            track("Subscribed"),
+            refused=(Reason.UNMAPPABLE, "properties.list"),
+        ),
+        Row(
+            "User Deleted erases by the email in context.traits",
+            track("User Deleted", context=with_email()),
+            (call("DELETE", "/user", {"id": EMAIL, "key": "email"}),),
+            settings={"allow_delete": True},
+        ),
+        Row(
+            "or in userId",
+            {"type": "track", "event": "User Deleted", "userId": EMAIL},
+            (call("DELETE", "/user", {"id": EMAIL, "key": "email"}),),
+            settings={"allow_delete": True},
+        ),
+        Row(
+            "without one it is refused: nothing else is documented to delete by",
+            track("User Deleted"),
+            refused=(Reason.MISSING_EMAIL, "email"),
+            settings={"allow_delete": True},
+        ),
+    ),
+)

@@ -1,0 +1,44 @@
+"""Every row of the tables that docs/mapping.md shows."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pipeline.mapping import dry_run
+from pipeline.settings import AccountSettings
+from tests.unit.mapping.tables import TABLES, Row
+
+ROWS = [
+    pytest.param(row, id=f"{table.title}: {row.says}") for table in TABLES for row in table.rows
+]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_an_event_becomes_what_its_row_says(row: Row) -> None:
+    """Calls in order, with exactly these params; or ignored, or refused, for that reason."""
+    settings = AccountSettings.model_validate(row.settings)
+
+    line = dry_run(json.dumps(row.event).encode(), settings, row.profile)
+
+    assert line["calls"] == list(row.calls)
+    assert line["ignored"] == row.ignored
+    _check_refusal(line["error"], row)
+
+
+def test_every_row_says_something_else() -> None:
+    """Two rows of one table with one sentence would be one rule in two versions."""
+    for table in TABLES:
+        said = [row.says for row in table.rows]
+        assert sorted(set(said)) == sorted(said)
+
+
+def _check_refusal(error: dict[str, str] | None, row: Row) -> None:
+    if row.refused is None:
+        assert error is None
+        return
+    reason, words = row.refused
+    assert error is not None
+    assert error["reason"] == reason
+    assert words in error["detail"]
