@@ -38,6 +38,7 @@ _PAGE = b"<html><body><h1>Service Unavailable</h1></body></html>"
 class _Request:
     """One request, read but not judged; `refusal` is what is already wrong with it."""
 
+    sandbox: Sandbox
     method: str
     endpoint: str
     at: float
@@ -77,13 +78,13 @@ class SandboxApp:
         await self._serve(self._read(scope, body), scope, receive, send)
 
     def reset(self) -> None:
-        """Forget what came in, the faults and the counters; options stay."""
-        self.sandbox.reset()
+        """Forget what came in and is under way, the faults and the counters; options stay."""
+        self.sandbox = Sandbox(self.sandbox.options)
         self.faults.clear()
         self.limits = Limits()
 
     def _read(self, scope: Scope, body: bytes) -> _Request:
-        request = _Request(scope["method"], scope["path"], self._clock.now())
+        request = _Request(self.sandbox, scope["method"], scope["path"], self._clock.now())
         try:
             if request.is_pageview:
                 request.bearer = header(scope, b"authorization").removeprefix("Bearer ").strip()
@@ -101,7 +102,7 @@ class SandboxApp:
         if fault is None:
             reply = self._answer(request)
             self._log(request, reply.status)
-            await self._pause(self.sandbox.options.latency_s)
+            await self._pause(request.sandbox.options.latency_s)
             await send_json(send, reply.status, reply.body, request.headers)
         elif fault.kind is FaultKind.LATENCY:
             await self._serve_late(request, fault, send)
@@ -109,7 +110,7 @@ class SandboxApp:
             if fault.processed:
                 self._answer(request)
             self._log(request, _fault_status(fault), fault)
-            await self._pause(self.sandbox.options.latency_s)
+            await self._pause(request.sandbox.options.latency_s)
             await _misbehave(fault, scope, receive, send)
 
     async def _serve_late(self, request: _Request, fault: Fault, send: Send) -> None:
@@ -121,7 +122,7 @@ class SandboxApp:
 
     def _answer(self, request: _Request) -> Reply:
         """Signature, limit, and then the call itself."""
-        options = self.sandbox.options
+        options = request.sandbox.options
         try:
             if request.refusal is not None:
                 raise request.refusal
@@ -130,7 +131,7 @@ class SandboxApp:
                 self._count(request)
         except Refusal as refusal:
             return refusal.reply
-        return self.sandbox.handle(
+        return request.sandbox.handle(
             request.method,
             request.endpoint,
             request.params,
@@ -141,7 +142,7 @@ class SandboxApp:
     def _count(self, request: _Request) -> None:
         """Pageviews are not counted: their limit, if there is one, is undocumented."""
         usage = self.limits.count(
-            request.method, request.endpoint, request.at, self.sandbox.options
+            request.method, request.endpoint, request.at, request.sandbox.options
         )
         request.headers = usage.headers
         if not usage.allowed:
@@ -150,7 +151,7 @@ class SandboxApp:
             raise Refusal(429, TOO_MANY, message)
 
     def _log(self, request: _Request, status: int | None, fault: Fault | None = None) -> None:
-        self.sandbox.state.log_call(
+        request.sandbox.state.log_call(
             request.at,
             request.method,
             request.endpoint,

@@ -51,10 +51,6 @@ class Sandbox:
         except Refusal as refusal:
             return refusal.reply
 
-    def reset(self) -> None:
-        """Forget everything but the options."""
-        self.state = SandboxState()
-
 
 def _no_such(method: str, endpoint: str, *, known: bool) -> Reply:
     if known:
