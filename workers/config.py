@@ -1,0 +1,51 @@
+"""How Celery is set up. Events never live in its queues: a message is only a wake-up.
+
+A lost or doubled wake-up is harmless (the loan runs out, the second finds nothing lent), so messages
+are acknowledged early, nothing is stored, and no countdown is ever used
+(reference: celery-redis 1).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kombu import Queue
+
+from pipeline.events import Lane
+from pipeline.keys import CELERY_PREFIX
+
+DELIVER = "workers.deliver"
+"""Name of the one task: deliver(account, lane, mailboxes)."""
+
+
+def celery_config(redis_url: str) -> dict[str, Any]:
+    """Celery's settings for one Redis."""
+    return {
+        "broker_url": redis_url,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": {
+            "global_keyprefix": CELERY_PREFIX,
+            "visibility_timeout": 3600,
+            "socket_timeout": 10,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+        },
+        "task_queues": [Queue(str(lane)) for lane in Lane],
+        "task_create_missing_queues": False,
+        "task_default_queue": str(Lane.USER),
+        "task_acks_late": False,
+        "task_ignore_result": True,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_publish_retry": False,
+        "worker_prefetch_multiplier": 1,
+        "worker_send_task_events": False,
+        "worker_disable_rate_limits": True,
+        "worker_hijack_root_logger": False,
+        "worker_pool": "threads",
+        "worker_concurrency": 8,
+        "worker_enable_remote_control": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+    }

@@ -1,0 +1,130 @@
+"""What a worker process owns: one asyncio loop in a thread, one HTTP client, one Redis pool."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any
+
+import redis.exceptions
+import structlog
+
+from pipeline.clock import SYSTEM_RANDOM, SystemClock
+from pipeline.delivery.engine import Engine
+from pipeline.events import Lane
+from pipeline.redis_client import open_async_redis
+from pipeline.settings import Settings
+
+CAPACITY = 400
+"""Mailboxes a process delivers at once; most of them wait for a slot or an answer."""
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 9.5
+
+log = structlog.get_logger(__name__)
+
+
+class Runtime:
+    """One process's loop and what runs on it. `submit` may be called from any thread."""
+
+    def __init__(self, settings: Settings, redis_url: str) -> None:
+        self._settings = settings
+        self._redis_url = redis_url
+        self._room = threading.BoundedSemaphore(CAPACITY)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = threading.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="sailpipe-loop", daemon=True)
+        self.engine: Engine
+        self.loop: asyncio.AbstractEventLoop
+
+    def start(self) -> Runtime:
+        """Start the loop and wait until it runs."""
+        self._thread.start()
+        if not self._ready.wait(START_TIMEOUT_S):
+            msg = "the worker's event loop did not start"
+            raise RuntimeError(msg)
+        return self
+
+    def submit(self, account: str, lane: str, boxes: list[str]) -> None:
+        """Deliver these mailboxes; blocks while the process is full."""
+        for box in boxes:
+            while not self._room.acquire(timeout=0.5):
+                if self._closing.is_set():
+                    return
+            self.loop.call_soon_threadsafe(self._begin, account, Lane(lane), box)
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Run a coroutine on the loop from another thread."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    def stop(self) -> None:
+        """Let calls in flight end, give every claim back, close everything (at most ten seconds)."""
+        self._closing.set()
+        future = self.run(self._drain())
+        try:
+            future.result(STOP_TIMEOUT_S)
+        except TimeoutError:
+            log.warning("stop_timed_out", mailboxes=len(self._tasks))
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(1.0)
+
+    def _main(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self.loop)
+        client = open_async_redis(self._redis_url)
+        self.engine = self.loop.run_until_complete(self._open(client))
+        self._ready.set()
+        self.loop.run_forever()
+
+    async def _open(self, client: redis.asyncio.Redis) -> Engine:
+        return await Engine.open(self._settings, client, SystemClock(), SYSTEM_RANDOM)
+
+    def _begin(self, account: str, lane: Lane, box: str) -> None:
+        task = self.loop.create_task(self._deliver(account, lane, box))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, account: str, lane: Lane, box: str) -> None:
+        try:
+            await self.engine.deliver(account, lane, box)
+        except redis.exceptions.RedisError as error:
+            # The loan runs out and the mailbox is lent again.
+            log.warning("delivery_lost_redis", lane=lane, error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - counted: the claim stays unsettled, five make poison
+            log.error("delivery_crashed", lane=lane, error=type(error).__name__)  # noqa: TRY400 - a traceback may hold an event
+        finally:
+            self._room.release()
+
+    async def _drain(self) -> None:
+        self.engine.stop()
+        while self._tasks:
+            await asyncio.wait(self._tasks, timeout=1.0)
+        await self.engine.close()
+
+
+class Runtimes:
+    """Each process's Runtime, made on first use: a forked child must not share its parent's."""
+
+    def __init__(self, settings: Settings, redis_url: str) -> None:
+        self.settings = settings
+        self._redis_url = redis_url
+        self._lock = threading.Lock()
+        self._made: dict[int, Runtime] = {}
+
+    def here(self) -> Runtime:
+        """This process's Runtime, started."""
+        with self._lock:
+            pid = os.getpid()
+            if pid not in self._made:
+                self._made = {pid: Runtime(self.settings, self._redis_url).start()}
+            return self._made[pid]
+
+    def stop_here(self) -> None:
+        """Stop this process's Runtime, if there is one."""
+        with self._lock:
+            runtime = self._made.pop(os.getpid(), None)
+        if runtime is not None:
+            runtime.stop()

@@ -1,0 +1,21 @@
+"""The one task: hand lent mailboxes to this process's loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workers.config import DELIVER
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from workers.runtime import Runtimes
+
+
+def register(app: Celery, runtimes: Runtimes) -> None:
+    """Define the task on this app only."""
+
+    @app.task(name=DELIVER, shared=False, ignore_result=True)
+    def deliver(account: str, lane: str, boxes: list[str]) -> None:
+        """Returns when the process has room for all of them, which is what keeps queues honest."""
+        runtimes.here().submit(account, lane, boxes)

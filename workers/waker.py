@@ -1,0 +1,115 @@
+"""Lends due mailboxes and publishes the wake-ups, from a timer and whenever there is reason to."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import redis.exceptions
+import structlog
+from celery import bootsteps
+from kombu.exceptions import OperationalError
+
+from pipeline.events import Lane
+from workers.config import DELIVER
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from workers.runtime import Runtime
+
+TICK_S = 0.25
+"""How late a retry may start; also how soon an expired loan is noticed."""
+BREATH_S = 0.02
+"""Reasons to wake that come closer together than this count as one."""
+MESSAGE_BOXES = 20
+"""Mailboxes in one Celery message: few messages, yet enough of them to share among processes."""
+LONGEST_QUEUE = 10
+"""Messages in a lane's Celery queue past which nothing more is published."""
+
+log = structlog.get_logger(__name__)
+
+
+class Waker:
+    """Wakes every lane of every account. All state that matters is in Redis."""
+
+    def __init__(self, app: Celery, runtime: Runtime) -> None:
+        self._app = app
+        self._engine = runtime.engine
+        self._ticks: dict[tuple[str, Lane], int] = {}
+        self._reason = asyncio.Event()
+
+    def nudge(self) -> None:
+        """There is reason to look now. To be called on the loop."""
+        self._reason.set()
+
+    async def run(self) -> None:
+        """Wake until cancelled. Redis going away is waited out."""
+        while True:
+            try:
+                await self._wake_all()
+            except (redis.exceptions.RedisError, OperationalError, OSError) as error:
+                log.warning("waker_waits_for_redis", error=type(error).__name__)
+                await asyncio.sleep(TICK_S * 4)
+            await asyncio.sleep(BREATH_S)
+            try:
+                await asyncio.wait_for(self._reason.wait(), TICK_S)
+            except TimeoutError:
+                continue
+            finally:
+                self._reason.clear()
+
+    async def _wake_all(self) -> None:
+        for account in self._engine.stores:
+            for lane in Lane:
+                await self.wake(account, lane)
+
+    async def wake(self, account: str, lane: Lane) -> None:
+        """Lend what is due in one lane and publish it."""
+        lent = await self._engine.stores[account].wake(
+            lane,
+            bound=self._engine.bound(account, lane),
+            longest_queue=LONGEST_QUEUE,
+            own_tick=self._ticks.get((account, lane), 0),
+        )
+        self._ticks[account, lane] = lent.now
+        if lent.boxes:
+            await asyncio.to_thread(self._publish, account, lane, lent.boxes)
+
+    def _publish(self, account: str, lane: Lane, boxes: tuple[str, ...]) -> None:
+        with self._app.producer_pool.acquire(block=True) as producer:
+            for start in range(0, len(boxes), MESSAGE_BOXES):
+                self._app.send_task(
+                    DELIVER,
+                    args=[account, lane, list(boxes[start : start + MESSAGE_BOXES])],
+                    queue=str(lane),
+                    producer=producer,
+                    argsrepr="",
+                    kwargsrepr="",
+                )
+
+
+class WakerStep(bootsteps.StartStopStep):
+    """Runs the waker and owns the process's Runtime: started after the pool, stopped before it."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, **_options: Any) -> None:
+        self._waking: Future[Any] | None = None
+        worker.sailpipe_waker = None
+
+    def start(self, worker: Any) -> None:
+        runtime = worker.app.runtimes.here()
+        waker = Waker(worker.app, runtime)
+        worker.sailpipe_waker = waker
+        runtime.engine.on_settled = waker.nudge
+        self._waking = runtime.run(waker.run())
+
+    def stop(self, worker: Any) -> None:
+        if self._waking is not None:
+            self._waking.cancel()
+        worker.app.runtimes.stop_here()
+
+    def terminate(self, worker: Any) -> None:
+        self.stop(worker)
