@@ -15,6 +15,8 @@ from pipeline.settings import AccountSettings, Settings
 
 REDIS_FILE = "redis.url"
 SANDBOX_FILE = "sandbox.url"
+_REDIS_URL: TypeAdapter[str] = TypeAdapter(RedisUrl)
+_HTTP_URL: TypeAdapter[str] = TypeAdapter(HttpUrl)
 _REAL_HOSTS = frozenset(
     AccountSettings.model_fields[name].default for name in ("api_url", "pageview_url")
 )
@@ -24,13 +26,13 @@ def resolve_redis_url(settings: Settings) -> str:
     """REDIS_URL, else the embedded Redis of a running `up`. Raises ConfigError without either."""
     if settings.redis_url:
         return settings.redis_url
-    found = _read(settings, REDIS_FILE)
+    found = _read(settings, REDIS_FILE, _REDIS_URL)
     if found is None:
         raise ConfigError(
             f"There is no Redis: start `sailpipe up` (its data would be in {settings.data_dir}),"
             " or set SAILPIPE_REDIS_URL."
         )
-    return str(TypeAdapter(RedisUrl).validate_python(found))
+    return found
 
 
 def with_addresses(settings: Settings) -> Settings:
@@ -71,24 +73,26 @@ def withdraw_address(directory: Path, name: str) -> None:
 def _to_sandbox(account: AccountSettings, settings: Settings) -> AccountSettings:
     if not {account.api_url, account.pageview_url} & _REAL_HOSTS:
         return account
-    found = _read(settings, SANDBOX_FILE)
+    found = _read(settings, SANDBOX_FILE, _HTTP_URL)
     if found is None:
         raise ConfigError(
             "No API key is set and no sandbox is running: start `sailpipe up`, or set"
             " SAILPIPE_API_KEY and SAILPIPE_API_SECRET, or point SAILPIPE_API_URL and"
             " SAILPIPE_PAGEVIEW_URL at a `sailpipe sandbox`."
         )
-    url = TypeAdapter(HttpUrl).validate_python(found)
     pointed = {
-        name: url for name in ("api_url", "pageview_url") if getattr(account, name) in _REAL_HOSTS
+        name: found for name in ("api_url", "pageview_url") if getattr(account, name) in _REAL_HOSTS
     }
     return account.model_copy(update=pointed)
 
 
-def _read(settings: Settings, name: str) -> str | None:
+def _read(settings: Settings, name: str, kind: TypeAdapter[str]) -> str | None:
+    path = Path(settings.data_dir) / name
     try:
-        return (Path(settings.data_dir) / name).read_text().strip() or None
+        return kind.validate_python(path.read_text().strip())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise ConfigError(f"{settings.data_dir}/{name} cannot be read: {error.strerror}.") from None
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError:
+        raise ConfigError(f"{path} holds no address: delete it and start `sailpipe up`.") from None

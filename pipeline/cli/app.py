@@ -9,11 +9,9 @@ import redis
 import typer
 
 from pipeline.cli import doctor, enqueue, map_events, parts, up
-from pipeline.cli.errors import BadInput
+from pipeline.cli.errors import DONE, FAILED, WRONG_USAGE, BadInput
 from pipeline.cli.output import note
 from pipeline.errors import ConfigError, SailpipeError
-
-DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
 app = typer.Typer(
     name="sailpipe",

@@ -9,12 +9,10 @@ import typer
 
 from pipeline.cli.checks import Check, Verdict
 from pipeline.cli.checks_redis import check_redis
-from pipeline.cli.checks_sailthru import check_account, check_live
+from pipeline.cli.errors import FAILED
 from pipeline.cli.options import JsonOption, settings_here
 from pipeline.cli.output import json_result, result
 from pipeline.errors import ConfigError
-
-FAILED = 1
 
 
 def doctor(
@@ -37,6 +35,8 @@ def doctor(
 
 
 async def _run(account: str | None, live: str | None) -> list[Check]:
+    from pipeline.cli.checks_sailthru import check_account, check_live  # noqa: PLC0415 - httpx
+
     try:
         settings = settings_here(account)
     except ConfigError as error:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pipeline.addresses import resolve_redis_url
-from pipeline.cli.errors import BadInput
+from pipeline.cli.errors import WRONG_USAGE, BadInput
 from pipeline.cli.event_files import STDIN, digest_of, open_lines
 from pipeline.cli.options import AccountOption, JsonOption, settings_here
 from pipeline.cli.output import json_result, note, result
@@ -19,7 +19,6 @@ from pipeline.errors import InvalidEvent
 from pipeline.redis_client import open_redis
 
 SHOWN_BAD_LINES = 20
-BAD_INPUT = 2
 
 
 def enqueue(
@@ -36,7 +35,7 @@ def enqueue(
         sent = Producer(redis).send_many(import_.events(progress), on_hold=progress.hold)
     import_.report(sent, as_json=as_json)
     if import_.bad or import_.broken:
-        raise typer.Exit(BAD_INPUT)
+        raise typer.Exit(WRONG_USAGE)
 
 
 class _Import:

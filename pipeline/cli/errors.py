@@ -1,8 +1,11 @@
-"""What only a command line can get wrong."""
+"""What only a command line can get wrong, and how a command ends."""
 
 from __future__ import annotations
 
 from pipeline.errors import SailpipeError
+
+DONE, FAILED, WRONG_USAGE = 0, 1, 2
+"""Exit codes. 2 is for wrong usage, wrong settings and bad input."""
 
 
 class BadInput(SailpipeError):

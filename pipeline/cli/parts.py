@@ -49,8 +49,8 @@ def worker(
     ] = True,
 ) -> None:
     """Deliver what waits: becomes a Celery worker process."""
-    with_addresses(settings_here())  # a wrong setting is one sentence here, not a traceback there
     command = worker_command(_lanes(lanes), concurrency, splitter=splitter)
+    with_addresses(settings_here())  # a wrong setting is one sentence here, not a traceback there
     sys.stderr.flush()
     os.execv(sys.executable, command)  # noqa: S606 - ourselves, with checked arguments
 

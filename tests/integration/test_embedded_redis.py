@@ -1,0 +1,116 @@
+"""The embedded Redis keeps what it was told, whatever ends it."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from pipeline.embedded.data_dir import DataDir
+from pipeline.embedded.redis_server import EmbeddedRedis
+from pipeline.errors import ConfigError, SailpipeError
+from tests.support.commands import wait_until
+
+
+@contextmanager
+def started(embedded: EmbeddedRedis) -> Iterator[subprocess.Popen[bytes]]:
+    embedded.prepare()
+    process = subprocess.Popen(embedded.command)  # noqa: S603 - our own arguments
+    try:
+        wait_until(lambda: answers(embedded.url), "Redis answers")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(url: str) -> bool:
+    with redis.Redis.from_url(url) as client:
+        try:
+            return bool(client.ping())
+        except redis.ConnectionError:
+            return False
+
+
+def test_it_is_durable_never_evicts_and_is_ours_alone(tmp_path: Path) -> None:
+    """Append-only, noeviction, loopback; its files hold customers' data."""
+    embedded = EmbeddedRedis(tmp_path)
+    with started(embedded), redis.Redis.from_url(embedded.url) as client:
+        config = client.config_get("*")
+        expected = {"appendonly": "yes", "appendfsync": "everysec", "bind": "127.0.0.1"}
+        expected |= {"maxmemory-policy": "noeviction"}
+        assert {name: config[name] for name in expected} == expected
+    assert stat.S_IMODE(embedded.directory.stat().st_mode) == 0o700
+
+
+def test_a_file_that_a_crash_cut_short_is_repaired(tmp_path: Path) -> None:
+    """Power cuts end in the middle of a write; only that last write may be lost."""
+    embedded = EmbeddedRedis(tmp_path)
+    with started(embedded), redis.Redis.from_url(embedded.url) as client:
+        client.set("kept", "1")
+        client.set("cut", "short")
+        client.execute_command("CONFIG", "SET", "appendfsync", "always")
+        client.set("last", "2")
+    files = tmp_path.rglob("appendonly.aof*")  # Redis 7 has a folder of that name, and a base
+    file = max((f for f in files if f.is_file()), key=lambda f: f.stat().st_size)
+    file.write_bytes(file.read_bytes()[:-7])
+    again = EmbeddedRedis(tmp_path)
+    with started(again), redis.Redis.from_url(again.url) as client:
+        assert client.get("kept") == b"1"
+        assert client.get("cut") == b"short"
+        assert client.get("last") is None
+
+
+def test_it_keeps_its_port_so_that_others_find_it_again(tmp_path: Path) -> None:
+    """A `sailpipe worker` of another terminal reconnects after `up` was restarted."""
+    first, second = EmbeddedRedis(tmp_path), EmbeddedRedis(tmp_path)
+    first.prepare()
+    second.prepare()
+    assert first.port == second.port
+
+
+def test_one_that_a_killed_up_left_is_ended_first(tmp_path: Path) -> None:
+    """Two redis-servers over one append-only file would spoil it."""
+    leftover, ours = EmbeddedRedis(tmp_path), EmbeddedRedis(tmp_path)
+    with started(leftover) as process:
+        with redis.Redis.from_url(leftover.url) as client:
+            client.set("kept", "1")
+        ours.prepare()
+        assert process.poll() is not None or process.wait(5) is not None
+        with started(ours), redis.Redis.from_url(ours.url) as client:
+            assert client.get("kept") == b"1"
+
+
+def test_a_process_that_merely_has_the_leftovers_number_is_left_alone(tmp_path: Path) -> None:
+    """Process ids are used again; killing by number alone would hit a stranger."""
+    embedded = EmbeddedRedis(tmp_path)
+    embedded.directory.mkdir()
+    with started(EmbeddedRedis(tmp_path / "other")) as stranger:
+        (embedded.directory / "redis.pid").write_text(str(stranger.pid))
+        embedded.prepare()
+        assert stranger.poll() is None
+
+
+async def test_one_that_does_not_start_is_told_with_its_log(tmp_path: Path) -> None:
+    """A spoilt file, say: the reason is in Redis' own log."""
+    embedded = EmbeddedRedis(tmp_path)
+    embedded.prepare()
+    with pytest.raises(SailpipeError, match=r"redis\.log"):
+        await embedded.wait_ready(alive=lambda: False)
+
+
+def test_a_data_directory_has_one_up_at_a_time(tmp_path: Path) -> None:
+    """The second is told which process has it; when the first ends, however, it may start."""
+    with (
+        DataDir(str(tmp_path)),
+        pytest.raises(ConfigError, match="already runs"),
+        DataDir(str(tmp_path)),
+    ):
+        pass
+    with DataDir(str(tmp_path)) as held:
+        assert held.path == tmp_path

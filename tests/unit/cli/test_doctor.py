@@ -1,0 +1,123 @@
+"""`sailpipe doctor`: what would lose events is a failure, and every line that isn't ok has a fix."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cli import checks_redis, checks_sailthru
+from pipeline.cli.app import run
+from pipeline.cli.checks import Verdict
+from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused
+from pipeline.sandbox.server import running_in_thread
+from pipeline.settings import AccountSettings
+
+GOOD: dict[str, Any] = {
+    "redis_version": "7.2.4",
+    "redis_mode": "standalone",
+    "role": "master",
+    "aof_enabled": 1,
+    "maxmemory_policy": "noeviction",
+    "used_memory": 2**20,
+    "maxmemory": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("info", "name", "verdict"),
+    [
+        ({}, None, None),
+        ({"redis_version": "6.2.0"}, None, None),
+        ({"redis_version": "6.0.16"}, "redis version", Verdict.FAIL),
+        ({"redis_mode": "cluster"}, "redis role", Verdict.FAIL),
+        ({"role": "slave"}, "redis role", Verdict.FAIL),
+        ({"aof_enabled": 0}, "redis persistence", Verdict.WARN),
+        ({"aof_last_write_status": "err"}, "redis persistence", Verdict.FAIL),
+        ({"maxmemory_policy": "allkeys-lru"}, "redis eviction", Verdict.FAIL),
+        ({"maxmemory": 2 * 2**20}, None, None),
+        ({"maxmemory": int(1.2 * 2**20)}, "redis memory", Verdict.WARN),
+    ],
+)
+def test_redis_is_judged_by_what_would_lose_events(
+    info: dict[str, Any], name: str | None, verdict: Verdict | None
+) -> None:
+    """Eviction loses them silently, a cluster cannot run the scripts, no AOF loses them at restart."""
+    wrong = [check for check in checks_redis.judge(GOOD | info) if check.verdict is not Verdict.OK]
+    assert [(check.name, check.verdict) for check in wrong] == ([(name, verdict)] if name else [])
+    assert all(check.fix for check in wrong)
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (Accepted(200, {}), Verdict.OK),
+        (Refused(Failure.REJECTED, 400, 99, "User not found"), Verdict.OK),
+        (Refused(Failure.USER_NOT_FOUND, 400, 99, "User not found"), Verdict.OK),
+        (Refused(Failure.MISCONFIGURED, 401, 3, "Invalid API key"), Verdict.FAIL),
+        (Refused(Failure.UNAVAILABLE, None, None, "ClientConnectorError"), Verdict.FAIL),
+        (Refused(Failure.THROTTLED, 429, 43, "Too many"), Verdict.WARN),
+    ],
+)
+def test_credentials_are_fine_when_sailthru_speaks_of_the_user(
+    answer: Answer, verdict: Verdict
+) -> None:
+    """`No such user` proves that key and signature were accepted."""
+    found = checks_sailthru.judge("credentials", answer, AccountSettings(), must_exist=False)
+    assert found.verdict is verdict
+
+
+def lines(capfd: pytest.CaptureFixture[str]) -> dict[str, dict[str, str]]:
+    found = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    return {line["check"]: line for line in found}
+
+
+def test_a_healthy_installation_ends_with_0(
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Every line is one JSON object; --live writes a profile and finds it again."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SAILPIPE_REDIS_URL", redis_url)
+    with running_in_thread() as sandbox:
+        monkeypatch.setenv("SAILPIPE_API_URL", sandbox.url)
+        monkeypatch.setenv("SAILPIPE_PAGEVIEW_URL", sandbox.url)
+        assert run(["doctor", "--json", "--live", "ann@example.com"]) == 0
+    found = lines(capfd)
+    assert {name for name, line in found.items() if line["result"] != "ok"} == {"redis persistence"}
+    assert found["default read"]["result"] == "ok"
+
+
+def test_wrong_credentials_end_with_1_and_say_which_setting(
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The sandbox answers a bad signature as Sailthru does."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SAILPIPE_REDIS_URL", redis_url)
+    monkeypatch.setenv("SAILPIPE_API_KEY", "sandbox")
+    monkeypatch.setenv("SAILPIPE_API_SECRET", "hunter2")
+    with running_in_thread() as sandbox:
+        monkeypatch.setenv("SAILPIPE_API_URL", sandbox.url)
+        monkeypatch.setenv("SAILPIPE_PAGEVIEW_URL", sandbox.url)
+        assert run(["doctor", "--json"]) == 1
+    line = lines(capfd)["default credentials"]
+    assert line["result"] == "fail"
+    assert "SAILPIPE_API_SECRET" in line["fix"]
+    assert "hunter2" not in str(line)
+
+
+def test_an_unknown_setting_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A typo in a variable's name would otherwise be silence."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SAILPIPE_RETRY_FRIST", "2s")
+    assert run(["doctor", "--json"]) == 1
+    assert "SAILPIPE_RETRY_FIRST" in lines(capfd)["settings"]["found"]

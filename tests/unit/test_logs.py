@@ -1,0 +1,65 @@
+"""What goes to the log: one line an event, and nobody's address in it."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from pipeline.observe.logs import log_event, set_up_logging
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    set_up_logging(stream=stream)
+    yield stream
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def test_an_event_is_one_line_of_names_and_values(log: io.StringIO) -> None:
+    """`key=value` can be searched by people and parsed by every log store."""
+    log_event("gate_closed", account="default", lane="user", reason="throttled")
+    [line] = log.getvalue().splitlines()
+    assert " level=info event=gate_closed account=default lane=user reason=throttled" in line
+    assert line.startswith("timestamp=")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "no user ann.o'neil+x@example.co.uk here",
+        '{"email":"ann@example.com"}',
+        "GET /user?id=ann%40example.com&key=email",
+    ],
+)
+def test_an_email_address_never_reaches_the_log(log: io.StringIO, said: str) -> None:
+    """Not even from a library that quotes what it was given."""
+    logging.getLogger("library").warning("failed: %s", said)
+    log_event("event_died", reason=said)
+    assert "example" not in log.getvalue()
+    assert log.getvalue().count("***") == 2
+
+
+def test_nor_does_one_in_an_exception(log: io.StringIO) -> None:
+    """Tracebacks end with the message, and messages quote values."""
+    try:
+        int("ann@example.com")
+    except ValueError:
+        logging.getLogger("library").exception("crashed")
+    assert "ValueError" in log.getvalue()
+    assert "example" not in log.getvalue()
+
+
+def test_setting_up_twice_does_not_say_everything_twice(log: io.StringIO) -> None:
+    """Celery sets up logging too; whoever comes last wins, nobody doubles."""
+    set_up_logging(stream=log)
+    logging.getLogger("library").warning("once")
+    assert log.getvalue().count("once") == 1
