@@ -18,6 +18,7 @@ _UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _REMINDER = re.compile(r"\+?\s*\d+\s*(min(ute)?|h(ou)?r|day|week)s?", re.IGNORECASE)
 _BUCKET = re.compile(r"(GET|POST|DELETE) (/\S+)")
+_OUR_KEYS = frozenset({"raw", "splitter", "celery"})
 _LIVES_IN_A_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 LaneName: TypeAlias = Literal["user", "event", "purchase", "page"]
@@ -119,8 +120,8 @@ def _check_redis_url(value: str) -> str:
 
 def check_account_name(name: str) -> str:
     """Account names become parts of Redis keys: letters, digits, `-` and `_`."""
-    if not _LIVES_IN_A_KEY.fullmatch(name) or name in {"raw", "splitter"}:
-        msg = f"{name!r} cannot name an account; use letters, digits, - and _ (not raw, splitter)"
+    if not _LIVES_IN_A_KEY.fullmatch(name) or name in _OUR_KEYS:
+        msg = f"{name!r} cannot name an account; use letters, digits, - and _, and no name of ours"
         raise ValueError(msg)
     return name
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import redis
 
+from pipeline import keys
 from pipeline.addresses import REDIS_FILE, SANDBOX_FILE, withdraw_address, write_address
 from pipeline.cli.output import note, result
 from pipeline.clock import Clock, SystemClock
@@ -22,6 +24,7 @@ from pipeline.supervisor import Service, Stage, Supervisor
 READY_WITHIN_S = 10.0
 WORKERS_STOP_WITHIN_S = 10.0
 """More than the HTTP timeout: a call under way is finished, what comes back is settled."""
+_WORKER = "worker"
 _POLL_S = 0.05
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -43,7 +46,7 @@ class Machine:
         self._data_dir = data_dir
         self._host, self._port, self._workers = host, port, workers
         self._clock = clock or SystemClock()
-        self._environment: dict[str, str] = {"SAILPIPE_DATA_DIR": str(data_dir)}
+        self._redis_url = ""
         self._told = asyncio.Event()
 
     async def run(self) -> None:
@@ -91,44 +94,52 @@ class Machine:
             await self._supervisor.start(self._worker(number))
         door = self._part("http", Stage.DOORS, "serve", self._host, self._port)
         await self._supervisor.start(door)
-        await self._wait_listening("http", self._host, self._port)
+        await self._wait("http", lambda: _listens(self._host, self._port))
+        async with open_async_redis(self._redis_url) as client:
+            await self._wait(_WORKER, lambda: client.exists(keys.SPLITTER))
 
     async def _start_redis(self) -> None:
         if self._settings.redis_url:
-            await _check_reachable(self._settings.redis_url)
-            self._environment["SAILPIPE_REDIS_URL"] = self._settings.redis_url
+            self._redis_url = self._settings.redis_url
+            await _check_reachable(self._redis_url)
             return
         embedded = EmbeddedRedis(self._data_dir, self._clock)
         embedded.prepare()
         service = Service("redis", embedded.command, Stage.REDIS, stop_within_s=30.0)
         await self._supervisor.start(service)
         await embedded.wait_ready(lambda: self._supervisor.restarts("redis") == 0)
-        self._environment["SAILPIPE_REDIS_URL"] = embedded.url
+        self._redis_url = embedded.url
 
     async def _start_sandbox(self) -> None:
         port = free_port()
         await self._supervisor.start(
             self._part("sandbox", Stage.SANDBOX, "sandbox", "127.0.0.1", port)
         )
-        await self._wait_listening("sandbox", "127.0.0.1", port)
+        await self._wait("sandbox", lambda: _listens("127.0.0.1", port))
         write_address(self._data_dir, SANDBOX_FILE, f"http://127.0.0.1:{port}")
 
     def _part(self, name: str, stage: Stage, command: str, host: str, port: int) -> Service:
         words = (command, "--host", host, "--port", str(port))
-        return Service(name, _sailpipe(*words), stage, self._environment)
+        return Service(name, _sailpipe(*words), stage, self._environment())
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "SAILPIPE_DATA_DIR": str(self._data_dir),
+            "SAILPIPE_REDIS_URL": self._redis_url,
+        }
 
     def _worker(self, number: int) -> Service:
         return Service(
-            "worker" if self._workers == 1 else f"worker-{number + 1}",
+            f"{_WORKER}-{number + 1}" if number else _WORKER,
             _sailpipe("worker"),
             Stage.WORKERS,
-            self._environment,
+            self._environment(),
             stop_within_s=WORKERS_STOP_WITHIN_S,
         )
 
-    async def _wait_listening(self, name: str, host: str, port: int) -> None:
+    async def _wait(self, name: str, ready: Callable[[], Awaitable[object]]) -> None:
         deadline = self._clock.monotonic() + READY_WITHIN_S
-        while not await _listens(host, port):
+        while not await ready():
             if self._supervisor.restarts(name) or self._clock.monotonic() > deadline:
                 raise SailpipeError(f"{name} does not start; what it said is above.")
             await self._clock.sleep(_POLL_S)

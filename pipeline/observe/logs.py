@@ -18,6 +18,8 @@ from pipeline.observe.names import LogEvent
 
 _EMAIL = re.compile(r"[^\s@\"'<>=,;:()]+(?:@|%40)[^\s@\"'<>=,;:()&]+\.[^\s@\"'<>=,;:()&]+")
 _LOGGER = "sailpipe"
+CHATTY = ("uvicorn.error", "httpx", "celery.worker.strategy", "celery.app.trace")
+"""Libraries that log a line a request or task at INFO."""
 
 
 def log_event(event: LogEvent, level: int = logging.INFO, **fields: object) -> None:
@@ -46,9 +48,14 @@ def set_up_logging(level: int = logging.INFO, stream: TextIO | None = None) -> N
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    logging.getLogger("uvicorn.error").setLevel(max(level, logging.WARNING))  # no chat about pids
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
     structlog.configure(
-        processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *before,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
