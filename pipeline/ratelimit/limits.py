@@ -21,12 +21,13 @@ KNOWN_BUCKETS = (
 )
 """The buckets sailpipe itself uses, in the order `sailpipe limits` shows them."""
 
-SLACK = 0.0105
-"""Seconds. N + 1 slots in a row take 1 s + SLACK, so as many arrivals as the limit allows fit into a
-second as long as no call is delayed by SLACK more than another. It costs SLACK of the rate (1 %)."""
+FAST = 100.0
+"""Calls/s. Limits from here on are fast: their slots are so close that some are reserved together."""
 
-LATENESS = 0.004
-"""Seconds. A slot not used by then is dropped; the rest of SLACK is left to the network."""
+SLACK_FAST, SLACK_SLOW = 0.0105, 0.020
+"""Seconds. N + 1 slots in a row take 1 s + slack, so no second receives more than the limit as long as
+no call is delayed by the slack more than another. It costs its share of the rate: 1 %, or 2 % of slow
+limits, which have no dropped slots to make up for one call that hung."""
 
 MAX_AHEAD = 0.25
 """Seconds. Nobody reserves further ahead, so that a closed bucket is soon quiet."""
@@ -47,9 +48,19 @@ def default_limit(bucket: str) -> float:
     return 300.0 if method == "GET" or (method, endpoint) == ("POST", "/user") else 40.0
 
 
+def slack(limit: float) -> float:
+    """Seconds by which calls under `limit` calls/s may be delayed unequally."""
+    return SLACK_FAST if limit >= FAST else SLACK_SLOW
+
+
+def lateness(limit: float) -> float:
+    """Seconds after which an unused slot is dropped; the rest of the slack is left to the network."""
+    return 0.4 * slack(limit)
+
+
 def pace(limit: float) -> float:
     """Calls/s to aim at under `limit` calls/s."""
-    return limit / (1.0 + SLACK)
+    return limit / (1.0 + slack(limit))
 
 
 def lease(rate: float) -> int:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from pipeline.clock import Clock
-from pipeline.ratelimit.limits import LATENESS, MAX_AHEAD, lease, pace
+from pipeline.ratelimit.limits import MAX_AHEAD, lateness, lease, pace
 from pipeline.ratelimit.server_clock import ServerClock
 from pipeline.ratelimit.slots import MICROS, Ask, Bucket, Grant, SlotStore
 
 _SMOOTHING = 0.2
+_ROUNDING_S = 0.001
 
 
 class SlotTooFar(Exception):
@@ -55,9 +56,8 @@ class Pacer:
         self._live = 0
         self._slots: deque[float] = deque()
         self._closed_until = 0.0
-        self._not_before = 0
-        limit = bucket.setting if bucket.setting is not None else bucket.default
-        self._rate = pace(limit * bucket.share)
+        self._limit = bucket.setting if bucket.setting is not None else bucket.default
+        self._rate = pace(self._limit) * bucket.share
         self._gap = 1.0 / self._rate
         self._last_given: float | None = None
         self._refilling: asyncio.Task[None] | None = None
@@ -82,13 +82,13 @@ class Pacer:
             if self._clock.monotonic() + expected > deadline:
                 raise SlotTooFar(expected)
             slot = await self._wait(_Waiter(rank, deadline, asyncio.Future()))
-            if self._is_fresh(slot):
+            if self._clock.monotonic() - slot <= lateness(self._limit):
                 return
+            self.late += 1  # sent now, it would arrive in a burst with the next
 
     def close(self, seconds: float) -> None:
         """The bucket is closed for `seconds`: drop what is reserved, turn away who cannot wait."""
         self._closed_until = max(self._closed_until, self._clock.monotonic() + seconds)
-        self._not_before = max(self._not_before, self._server.remote(self._closed_until))
         self._slots.clear()
         self._forget_gap()
         self._turn_away(self.closed_for)
@@ -126,15 +126,8 @@ class Pacer:
         elif waiter.slot.exception() is None:
             self._give(waiter.slot.result())
 
-    def _is_fresh(self, slot: float) -> bool:
-        fresh = self._clock.monotonic() - slot <= LATENESS
-        self.late += not fresh
-        return fresh
-
     def _give(self, slot: float) -> None:
-        """To the first who still waits. A slot that is late by now would arrive in a burst: dropped."""
-        if not self._is_fresh(slot):
-            return
+        """To the first who still waits; a slot nobody waits for is lost."""
         while self._queue:
             waiter = heapq.heappop(self._queue)
             if not waiter.slot.done():
@@ -178,15 +171,16 @@ class Pacer:
 
     async def _reserve(self, wanted: int) -> Grant:
         asked = self._clock.monotonic()
-        grant = await self._store.reserve(self._bucket, Ask(wanted, self._cap(), self._not_before))
+        not_before = self._server.remote(self._closed_until)
+        grant = await self._store.reserve(self._bucket, Ask(wanted, self._cap(), not_before))
         self._server.heard(grant.now, asked, self._clock.monotonic())
-        self._rate = MICROS / grant.interval
+        self._limit, self._rate = grant.limit, MICROS / grant.interval
         self.total = grant.total
         return grant
 
     def _take(self, grant: Grant) -> None:
-        if grant.first < self._not_before:  # closed while the answer was under way
-            return
+        if self._server.local(grant.first) < self._closed_until - _ROUNDING_S:
+            return  # closed while the answer was under way
         self._slots.extend(self._server.local(slot) for slot in grant.slots)
         if self._handing is None or self._handing.done():
             self._handing = asyncio.create_task(self._hand_out())
@@ -215,8 +209,7 @@ class Pacer:
             if waiter.deadline < horizon and not waiter.slot.done():
                 self._live -= 1
                 waiter.slot.set_exception(SlotTooFar(wait))
-        self._queue = [waiter for waiter in self._queue if not waiter.slot.done()]
-        heapq.heapify(self._queue)
+        self._queue = sorted(waiter for waiter in self._queue if not waiter.slot.done())
 
     def _fail(self, error: Exception) -> None:
         for waiter in self._queue:

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from pipeline.ratelimit.limits import MAX_AHEAD, RESTART_PAUSE, SLACK
+from pipeline.ratelimit.limits import MAX_AHEAD, RESTART_PAUSE, slack
 
 MICROS = 1_000_000
 _MINUTE = 60 * MICROS
@@ -130,7 +130,7 @@ def effective(state: State, bucket: Bucket) -> tuple[float, Source]:
 
 def interval_us(limit: float, share: float, cap: float | None) -> int:
     """Microseconds between two slots."""
-    interval = math.ceil((1.0 + SLACK) * MICROS / (limit * share))
+    interval = math.ceil((1.0 + slack(limit)) * MICROS / (limit * share))
     return interval if cap is None else max(interval, math.ceil(MICROS / cap))
 
 
@@ -139,7 +139,8 @@ def take(state: State, bucket: Bucket, ask: Ask, now: int) -> tuple[State, Grant
     limit, source = effective(state, bucket)
     interval = interval_us(limit, bucket.share, ask.cap)
     closed = max(state.closed, ask.not_before)
-    first = max(now, state.free_at, closed, state.began + int(RESTART_PAUSE * MICROS))
+    ready = state.began + int(RESTART_PAUSE * MICROS) + interval
+    first = max(now, state.free_at, closed, ready)
     count = ask.count if first - now <= int(MAX_AHEAD * MICROS) else 0
     state = _at_minute(state, now // _MINUTE)
     state = replace(state, total=state.total + count, closed=closed)

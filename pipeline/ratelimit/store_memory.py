@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.clock import Clock
-from pipeline.ratelimit.limits import RESTART_PAUSE
 from pipeline.ratelimit.slots import (
     MICROS,
     Ask,
@@ -24,7 +23,7 @@ class MemorySlotStore:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._began = self._now() - int(RESTART_PAUSE * MICROS)
+        self._began = 0
         self._states: dict[tuple[str, str, str], State] = {}
         self._limits: dict[tuple[str, str], float] = {}
 

@@ -12,7 +12,7 @@ from redis.exceptions import NoScriptError
 
 from pipeline import keys
 from pipeline.clock import Clock
-from pipeline.ratelimit.limits import MAX_AHEAD, RESTART_PAUSE, SLACK
+from pipeline.ratelimit.limits import FAST, MAX_AHEAD, RESTART_PAUSE, SLACK_FAST, SLACK_SLOW
 from pipeline.ratelimit.slots import MICROS, Ask, Bucket, Grant, Source, State, Usage
 from pipeline.ratelimit.store_memory import usage_of
 
@@ -96,7 +96,9 @@ class RedisSlotStore:
             str(ask.count),
             _number(ask.cap),
             str(ask.not_before),
-            repr(SLACK),
+            repr(FAST),
+            repr(SLACK_FAST),
+            repr(SLACK_SLOW),
             str(int(MAX_AHEAD * MICROS)),
             str(int(RESTART_PAUSE * MICROS)),
             "1" if restarted else "0",

@@ -39,7 +39,7 @@ async def store(request: pytest.FixtureRequest, clock: ManualClock) -> AsyncIter
     async with redis:
         redis_store = RedisSlotStore(redis, clock)
         await redis_store.reserve(Bucket("default", "warm-up"), Ask())
-        clock.advance(RESTART_PAUSE)
+        clock.advance(RESTART_PAUSE + 1.0)
         yield redis_store
 
 

@@ -5,17 +5,18 @@
 -- KEYS[3] hash   operator's limits: bucket -> calls/s
 -- KEYS[4] string microseconds at which this Redis began to hand out slots
 -- ARGV    1 bucket  2 setting or ""  3 default  4 share  5 count  6 cap or ""  7 not_before
---         8 slack (s)  9 max ahead  10 restart pause  11 "1" when this Redis did not know the script
---         12 now or "" for TIME.                       Times are microseconds, rates are calls/s.
+--         8 fast from (calls/s)  9 slack of fast limits (s)  10 slack of slow ones  11 max ahead
+--         12 restart pause  13 "1" when this Redis did not know the script  14 now or "" for TIME
+--         Times are microseconds, rates are calls/s.
 -- Returns count, now, first, interval, total, closed, limit (string), source
-local now = tonumber(ARGV[12])
+local now = tonumber(ARGV[14])
 if not now then
   local time = redis.call('TIME')
   now = time[1] * 1000000 + time[2]
 end
 
 local began = tonumber(redis.call('GET', KEYS[4]))
-if not began or ARGV[11] == '1' then
+if not began or ARGV[13] == '1' then
   began = now
   redis.call('SET', KEYS[4], string.format('%.0f', now))
 end
@@ -33,7 +34,8 @@ elseif adopted and adopted > default then
   limit, source = adopted, 'header'
 end
 
-local interval = math.ceil((1.0 + tonumber(ARGV[8])) * 1000000 / (limit * tonumber(ARGV[4])))
+local slack = limit >= tonumber(ARGV[8]) and tonumber(ARGV[9]) or tonumber(ARGV[10])
+local interval = math.ceil((1.0 + slack) * 1000000 / (limit * tonumber(ARGV[4])))
 local cap = tonumber(ARGV[6])
 if cap then
   interval = math.max(interval, math.ceil(1000000 / cap))
@@ -46,9 +48,9 @@ end
 local free_at, closed, total, minute, at_minute, before = unpack(kept)
 
 closed = math.max(closed, tonumber(ARGV[7]))
-local first = math.max(now, free_at, closed, began + tonumber(ARGV[10]))
+local first = math.max(now, free_at, closed, began + tonumber(ARGV[12]) + interval)
 local count = tonumber(ARGV[5])
-if first - now > tonumber(ARGV[9]) then
+if first - now > tonumber(ARGV[11]) then
   count = 0
 end
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.ratelimit.limits import LATENESS, default_limit, lease
+from pipeline.ratelimit.limits import default_limit, lateness, lease
 from pipeline.ratelimit.slots import interval_us
 
 
@@ -31,7 +31,7 @@ def test_as_many_slots_as_the_limit_cannot_be_late_enough_to_share_a_second_with
     limit: float,
 ) -> None:
     """limit + 1 slots span more than a second even if the first is used as late as it may be."""
-    assert limit * interval_us(limit, 1.0, None) / 1e6 - LATENESS > 1.0
+    assert limit * interval_us(limit, 1.0, None) / 1e6 - lateness(limit) > 1.0
 
 
 @pytest.mark.parametrize("limit", [1.0, 40.0, 300.0])
