@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,10 +23,13 @@ import segment.analytics as segment
 
 from pipeline import keys
 from pipeline.doors.server import serve
+from pipeline.enqueue import _PRODUCERS
 from pipeline.errors import ConfigError
+from pipeline.events import parse_event
 from pipeline.settings import load_settings
 from tests.support.redis_server import RedisServer
 
+README = Path(__file__).parents[2] / "README.md"
 START_S = 15.0
 SERVE = (
     "import os, sys; from pipeline.settings import load_settings;"
@@ -139,6 +146,32 @@ def test_a_full_redis_is_503_and_the_door_recovers(door: str, store: redis.Redis
     assert taken(store) == []
     assert httpx.post(f"{door}/v1/track", json=event, auth=("sandbox", "")).status_code == 200
     assert len(taken(store)) == 1
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
+def test_the_first_events_of_the_readme_arrive(
+    door: str, store: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its curl, Python and redis-cli lines as they stand there, at this test's addresses."""
+    section = README.read_text().partition("## Your first event")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```\w+\n(.*?)```", section.replace("\\\n", " "), re.DOTALL)
+    curl, python, redis_cli = blocks
+    done = subprocess.run(  # noqa: S603 - our own README
+        shlex.split(curl.replace("http://127.0.0.1:8000", door)), capture_output=True, check=True
+    )
+    assert json.loads(done.stdout) == {"success": True}
+    monkeypatch.setenv("SAILPIPE_REDIS_URL", redis_url)
+    _PRODUCERS.clear()
+    exec(python, {})  # noqa: S102 - our own README
+    _PRODUCERS.clear()
+    words = shlex.split(redis_cli)
+    store.execute_command(*words[words.index("XADD") :])  # type: ignore[no-untyped-call]
+    events = [parse_event(json.dumps(event).encode()) for event in taken(store)]
+    assert [(event.type, event.user_id) for event in events] == [
+        ("identify", "u-1"),
+        ("track", "u-1"),
+        ("page", "u-1"),
+    ]
 
 
 def test_a_taken_port_is_one_clear_sentence(redis_url: str) -> None:

@@ -1,0 +1,52 @@
+"""docs/producers.md and README.md say what is: paths, codes and limits come from the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline.doors.bodies import MAX_BODY_BYTES
+from pipeline.doors.segment import BATCH_PATHS, SINGLE_PATHS
+from pipeline.enqueue import RAW_BOUND, RAW_HOLD
+from pipeline.events import MAX_EVENT_BYTES
+
+ROOT = Path(__file__).parents[2]
+PRODUCERS = (ROOT / "docs" / "producers.md").read_text()
+README = (ROOT / "README.md").read_text()
+DOOR_SOURCES = "".join(path.read_text() for path in (ROOT / "pipeline" / "doors").glob("*.py"))
+
+
+def test_every_path_is_documented_and_no_other() -> None:
+    """What an SDK may call."""
+    documented = set(re.findall(r"`/v1/(\w+)`", PRODUCERS))
+    assert documented == {*SINGLE_PATHS, *BATCH_PATHS}
+
+
+def test_every_refusal_is_documented_and_no_other() -> None:
+    """Status and code of each DoorError that the doors raise."""
+    raised = set(re.findall(r'DoorError\(\s*(\d{3}),\s*"(\w+)"', DOOR_SOURCES))
+    documented = set(re.findall(r"^\| (\d{3}) \| `(\w+)` \|", PRODUCERS, re.MULTILINE))
+    assert documented == raised
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"{MAX_EVENT_BYTES // 1024} KB",
+        f"{MAX_BODY_BYTES // 1024} KB",
+        f"{RAW_HOLD:,} events",
+        f"{RAW_BOUND:,} events",
+    ],
+)
+def test_limits_are_those_of_the_code(said: str) -> None:
+    """Numbers in prose drift unless something holds them."""
+    assert said in PRODUCERS
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    """Only files that exist are promised."""
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
