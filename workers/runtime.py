@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import Coroutine
@@ -10,11 +11,11 @@ from concurrent.futures import Future
 from typing import Any
 
 import redis.exceptions
-import structlog
 
 from pipeline.clock import SYSTEM_RANDOM, SystemClock
 from pipeline.delivery.engine import Engine
 from pipeline.events import Lane
+from pipeline.observe.logs import log_event
 from pipeline.redis_client import open_async_redis
 from pipeline.settings import Settings
 
@@ -22,8 +23,6 @@ CAPACITY = 400
 """Mailboxes a process delivers at once; most of them wait for a slot or an answer."""
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 9.5
-
-log = structlog.get_logger(__name__)
 
 
 class Runtime:
@@ -67,7 +66,7 @@ class Runtime:
         try:
             future.result(STOP_TIMEOUT_S)
         except TimeoutError:
-            log.warning("stop_timed_out", mailboxes=len(self._tasks))
+            log_event("stop_timed_out", logging.WARNING, mailboxes=len(self._tasks))
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(1.0)
 
@@ -92,9 +91,12 @@ class Runtime:
             await self.engine.deliver(account, lane, box)
         except redis.exceptions.RedisError as error:
             # The loan runs out and the mailbox is lent again.
-            log.warning("delivery_lost_redis", lane=lane, error=type(error).__name__)
+            name = type(error).__name__
+            log_event("delivery_unsettled", logging.WARNING, lane=lane, error=name)
         except Exception as error:  # noqa: BLE001 - counted: the claim stays unsettled, five make poison
-            log.error("delivery_crashed", lane=lane, error=type(error).__name__)  # noqa: TRY400 - a traceback may hold an event
+            # The error's class only: a traceback may hold an event.
+            name = type(error).__name__
+            log_event("delivery_unsettled", logging.ERROR, lane=lane, error=name)
         finally:
             self._room.release()
 

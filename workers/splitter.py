@@ -8,6 +8,7 @@ from typing import Any
 
 from celery import bootsteps
 
+from pipeline.clock import SystemClock
 from pipeline.events import Lane
 from pipeline.splitter.loop import Splitter
 from workers.waker import WakerStep
@@ -33,7 +34,9 @@ class SplitterStep(bootsteps.StartStopStep):
             waker.nudge()
 
         settings = worker.app.runtimes.settings
-        self._splitter = Splitter(runtime.engine.redis, settings, uuid.uuid4().hex, wake)
+        self._splitter = Splitter(
+            runtime.engine.redis, settings, uuid.uuid4().hex, wake, SystemClock()
+        )
         self._splitting = runtime.run(self._splitter.run())
 
     def stop(self, worker: Any) -> None:

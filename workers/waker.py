@@ -7,11 +7,12 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import redis.exceptions
-import structlog
 from celery import bootsteps
 from kombu.exceptions import OperationalError
 
+from pipeline.clock import SystemClock
 from pipeline.events import Lane
+from pipeline.observe.redis_watch import RedisWatch
 from workers.config import DELIVER
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ MESSAGE_BOXES = 20
 LONGEST_QUEUE = 10
 """Messages in a lane's Celery queue past which nothing more is published."""
 
-log = structlog.get_logger(__name__)
-
 
 class Waker:
     """Wakes every lane of every account. All state that matters is in Redis."""
@@ -39,6 +38,7 @@ class Waker:
         self._engine = runtime.engine
         self._ticks: dict[tuple[str, Lane], int] = {}
         self._reason = asyncio.Event()
+        self._watch = RedisWatch("waker", SystemClock())
 
     def nudge(self) -> None:
         """There is reason to look now. To be called on the loop."""
@@ -49,8 +49,9 @@ class Waker:
         while True:
             try:
                 await self._wake_all()
+                self._watch.back()
             except (redis.exceptions.RedisError, OperationalError, OSError) as error:
-                log.warning("waker_waits_for_redis", error=type(error).__name__)
+                self._watch.away(error)
                 await asyncio.sleep(TICK_S * 4)
             await asyncio.sleep(BREATH_S)
             try:

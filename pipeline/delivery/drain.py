@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import redis.exceptions
-import structlog
 
 from pipeline.delivery import fate
 from pipeline.delivery.deeds import deed_of
@@ -14,9 +14,8 @@ from pipeline.delivery.turn import Tools, Turn
 from pipeline.errors import StaleClaim
 from pipeline.events import Lane
 from pipeline.mailbox.store import Claim, Deed
+from pipeline.observe.logs import log_event
 from pipeline.outcomes import Delivered, Ignored, Outcome, Postponed, Rejected, Single
-
-log = structlog.get_logger(__name__)
 
 MOST_EVENTS = 40
 """Events a claim reads: what can fold is seen at once, and a claim stays small."""
@@ -49,7 +48,7 @@ class Drain:
             try:
                 await self._work(claim, loan, asked)
             except StaleClaim:
-                log.warning("claim_lost", account=claim.account, lane=lane)
+                log_event("claim_lost", logging.WARNING, account=claim.account, lane=lane)
 
     async def _work(self, claim: Claim, loan: Loan, started: float) -> None:
         clock, turns, going = self._tools.clock, 0, True
@@ -110,8 +109,10 @@ class Drain:
 def _report(claim: Claim, outcome: Outcome) -> None:
     match outcome:
         case Delivered() | Ignored() | Single() | Postponed():
-            log.debug("settled", lane=claim.lane, outcome=type(outcome).__name__)
+            return
         case Rejected(reason):
-            log.warning("died", account=claim.account, lane=claim.lane, reason=str(reason))
+            names = {"account": claim.account, "lane": claim.lane, "reason": str(reason)}
+            log_event("event_died", logging.WARNING, **names)
         case _:
-            log.info("waits", account=claim.account, lane=claim.lane, why=type(outcome).__name__)
+            why = type(outcome).__name__
+            log_event("event_waits", account=claim.account, lane=claim.lane, why=why)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import redis.exceptions
-import structlog
 
 from pipeline.clock import Clock
 from pipeline.errors import StaleClaim
 from pipeline.mailbox.store import Claim, MailboxStore
+from pipeline.observe.logs import log_event
 
 RENEW_EVERY_S = 3.0
-
-log = structlog.get_logger(__name__)
 
 
 class Loan:
@@ -92,7 +91,8 @@ class Loans:
         try:
             lost = await store.renew([loan.claim for loan in loans])
         except redis.exceptions.RedisError as error:
-            log.warning("renew_failed", claims=len(loans), error=type(error).__name__)
+            name = type(error).__name__
+            log_event("renew_failed", logging.WARNING, claims=len(loans), error=name)
             return
         gone = {id(claim) for claim in lost}
         for loan in loans:

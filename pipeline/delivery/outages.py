@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import structlog
+import logging
 
 from pipeline.clock import Clock
 from pipeline.delivery.circuit import Circuit, probe_delay
 from pipeline.mailbox.gates import Bar, GateReason, Gates
 from pipeline.mailbox.lanes import Host, host_of
 from pipeline.mailbox.store import Claim
+from pipeline.observe.logs import log_event
 from pipeline.outcomes import Misconfigured, Outage, Outcome, Retry, Throttled
 from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused
 from pipeline.sailthru.calls import Call
-
-log = structlog.get_logger(__name__)
 
 FIRST_CONFIG_PROBE = 3
 """Wrong credentials are probed as if three probes had failed: after 8 s, then 16 ... 60 s."""
@@ -53,16 +52,16 @@ class Outages:
         self._down.discard(host)
         self._circuits[host].reset()
         if await self._gates.open(host, "circuit"):
-            log.info("circuit_closed", account=claim.account, host=host)
+            log_event("gate_opened", account=claim.account, scope=host, reason="circuit")
         wrong = isinstance(answer, Refused) and answer.failure is Failure.MISCONFIGURED
         if not wrong and await self._gates.open(host, "misconfigured"):
-            log.info("misconfigured_resolved", account=claim.account)
+            log_event("gate_opened", account=claim.account, scope=host, reason="misconfigured")
 
     async def close_for(self, outcome: Outcome, claim: Claim, now_ms: int) -> None:
         """Close the gate an outcome calls for, if any."""
         match outcome:
             case Throttled(bucket, until):
-                log.warning("throttled", account=claim.account, bucket=bucket)
+                log_event("throttled", logging.WARNING, account=claim.account, bucket=bucket)
                 bar = Bar(bucket, "throttled", int(until * 1000), now_ms, "429 until the reset")
                 await self._gates.close(bar)
             case Misconfigured(detail, code):
@@ -83,7 +82,7 @@ class Outages:
         until = now_ms + int(probe_delay(tries) * 1000)
         await self._gates.close(Bar(scope, reason, until, since, detail, tries))
         if before is None:
-            log.error("gate_closed", scope=scope, reason=reason, detail=detail)
+            log_event("gate_closed", logging.ERROR, scope=scope, reason=reason, detail=detail)
 
 
 def as_outage(outcome: Outcome) -> Outcome:

@@ -32,6 +32,18 @@ LogEvent: TypeAlias = Literal[
     "worker_started",
     # This process has finished what it held and ends.
     "worker_stopped",
+    # Sailthru answered 429 or error 43: account, bucket.
+    "throttled",
+    # An event waits or failed and stays in its mailbox: account, lane, why.
+    "event_waits",
+    # A batch of raw entries failed and is split one by one: entries, error class.
+    "split_batch_failed",
+    # Loans could not be renewed; calls do not begin until they are: claims, error class.
+    "renew_failed",
+    # A delivery ended without settling; its loan runs out: lane, error class.
+    "delivery_unsettled",
+    # Calls were still in flight when the time to stop was over: mailboxes.
+    "stop_timed_out",
     # Something a person should look at was posted to ALERT_URL, or could not be: kind.
     "alert",
 ]

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import redis.asyncio
 import redis.exceptions
-import structlog
 
 from pipeline import keys
+from pipeline.clock import Clock
 from pipeline.events import Lane
 from pipeline.identity import Directory, Seen, ids_of
 from pipeline.mailbox.scripts import Scripts
+from pipeline.observe.logs import log_event
+from pipeline.observe.redis_watch import RedisWatch
 from pipeline.settings import Settings
 from pipeline.splitter.sort import (
     Account,
@@ -32,8 +35,6 @@ LEASE_MS = 5_000
 BLOCK_MS = 1_000
 STAND_BY_S = 1.0
 
-log = structlog.get_logger(__name__)
-
 Wake = Callable[[str, Lane], Awaitable[None]]
 
 
@@ -50,12 +51,14 @@ class Splitter:
         settings: Settings,
         token: str,
         wake: Wake,
+        clock: Clock,
     ) -> None:
         self._redis = client
         self._settings = settings
         self._token = token
         self._wake = wake
         self._scripts = Scripts(client)
+        self._watch = RedisWatch("splitter", clock)
 
     async def run(self) -> None:
         """Split until cancelled. Redis going away is waited out."""
@@ -65,8 +68,9 @@ class Splitter:
                     await self.step(block_ms=BLOCK_MS)
                 else:
                     await asyncio.sleep(STAND_BY_S)
+                self._watch.back()
             except redis.exceptions.RedisError as error:
-                log.warning("splitter_waits_for_redis", error=type(error).__name__)
+                self._watch.away(error)
                 await asyncio.sleep(STAND_BY_S)
 
     async def release(self) -> None:
@@ -105,7 +109,8 @@ class Splitter:
             raise
         except Exception as error:  # noqa: BLE001 - one bad entry must not stop the stream
             # No traceback: it could show parts of an event.
-            log.warning("split_batch_failed", entries=len(items), error=type(error).__name__)
+            name = type(error).__name__
+            log_event("split_batch_failed", logging.WARNING, entries=len(items), error=name)
             return [await self._split_one(item) for item in items]
         return batch
 

@@ -1,0 +1,24 @@
+"""Our logging in a worker: Celery would set up its own."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery import signals
+
+from pipeline.observe.logs import set_up_logging
+
+TOO_CHATTY = ("celery.worker.strategy", "celery.app.trace", "httpx")
+"""These say a line for every wake-up or call."""
+
+
+def set_up_worker_logging() -> None:
+    """Make `celery worker` log as the rest of sailpipe does. For the entry point only."""
+    signals.setup_logging.connect(_set_up, weak=False)
+
+
+def _set_up(loglevel: int = logging.INFO, **_options: Any) -> None:
+    set_up_logging(loglevel)
+    for name in TOO_CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
