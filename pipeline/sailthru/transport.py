@@ -7,6 +7,7 @@ less than one (reference: celery-redis 2.4).
 from __future__ import annotations
 
 import logging
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import aiohttp
 import httpx
@@ -24,8 +25,9 @@ closed by the other end is an ambiguous failure."""
 def open_http() -> httpx.AsyncClient:
     """Open the client all accounts of a process share; whoever opens it closes it.
 
-    It follows no redirect, sets no read timeout (the caller bounds the whole call), keeps no
-    cookies in its pool, ignores proxy settings, and never sends anything twice.
+    It follows no redirect, sets no read timeout (the caller bounds the whole call), takes no
+    cookies (accounts must not share a session), ignores proxy settings, and never sends anything
+    twice.
     """
     ssl_context = httpx.create_ssl_context()
 
@@ -42,6 +44,7 @@ def open_http() -> httpx.AsyncClient:
     return httpx.AsyncClient(
         transport=AiohttpTransport(verify=ssl_context, client=open_session),
         timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,
         trust_env=False,
     )

@@ -93,7 +93,9 @@ class Profiles:
         history.put(profile, now, keep_s)
 
     def remove(self, profile: Profile, now: float, keep_s: float) -> None:
-        """Forget `profile`: deleted, or merged into another."""
+        """Forget `profile`: deleted, or merged into another, perhaps before it was ever stored."""
+        if profile.sid not in self._by_sid:
+            return
         for item in profile.keys.items():
             self._point(item, None, now, keep_s)
         self._by_sid[profile.sid].put(None, now, keep_s)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import struct
@@ -42,7 +41,9 @@ def serve(host: str, port: int, options: SandboxOptions | None = None) -> None:
     Raises:
         SystemExit: the port is taken (uvicorn has logged it).
     """
-    _server(create_app(options), host, port).run()
+    # uvicorn shuts down in order and then raises the signal again.
+    with contextlib.suppress(KeyboardInterrupt):
+        _server(create_app(options), host, port).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def running_in_thread(
         listener.listen(2048)
         port = listener.getsockname()[1]
         server = _server(app, "127.0.0.1", port)
-        thread = threading.Thread(target=_run, args=(server, listener), daemon=True)
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         try:
             # The socket listens already: whoever connects before the loop runs just waits.
@@ -74,10 +75,6 @@ def running_in_thread(
         finally:
             server.should_exit = True
             thread.join(timeout=10)
-
-
-def _run(server: uvicorn.Server, listener: socket.socket) -> None:
-    asyncio.run(server.serve(sockets=[listener]))
 
 
 def _server(app: SandboxApp, host: str, port: int) -> uvicorn.Server:

@@ -219,11 +219,13 @@ def _open_sockets(client: SailthruClient) -> int:
     return sum(len(kept) for kept in transport.client.connector._conns.values())
 
 
-async def _scripted(reply: bytes) -> asyncio.Server:
-    """A server that reads one request head and answers with these bytes."""
+async def _scripted(reply: bytes, heads: list[bytes] | None = None) -> asyncio.Server:
+    """A server that reads one request head, kept in `heads`, and answers with these bytes."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        if heads is not None:
+            heads.append(head)
         writer.write(reply)
         await writer.drain()
         writer.close()
@@ -253,6 +255,20 @@ async def test_whatever_a_server_says_is_an_answer(
         found = refused(await SailthruClient(credentials(url), http, timeout_s=5).send(GET_USER))
     assert (found.failure, found.status) == (Failure.UNAVAILABLE, status)
     assert not found.ambiguous
+
+
+async def test_a_cookie_is_not_sent_back(http: httpx.AsyncClient) -> None:
+    """One HTTP client serves every account of a process."""
+    heads: list[bytes] = []
+    reply = b"HTTP/1.1 200 OK\r\nSet-Cookie: sid=1; Path=/\r\nConnection: close\r\n\r\n{}"
+    server = await _scripted(reply, heads)
+    async with server:
+        url = f"http://localhost:{server.sockets[0].getsockname()[1]}"
+        client = SailthruClient(credentials(url), http, timeout_s=5)
+        for _ in range(2):
+            assert isinstance(await client.send(GET_USER), Accepted)
+    assert len(heads) == 2
+    assert b"sid=1" not in heads[1]
 
 
 async def test_a_cancelled_call_raises_cancelled(

@@ -85,6 +85,15 @@ def test_a_merge_into_nobody_renames(sandbox: Sandbox) -> None:
     assert get(sandbox, "anon").status == 400
 
 
+def test_a_merge_of_nobody_into_somebody_is_fine(sandbox: Sandbox) -> None:
+    """An anonymous id that Sailthru never saw, or that was merged already: nothing is lost."""
+    post(sandbox, "42", vars={"a": 1})
+    for _ in range(2):
+        assert post(sandbox, "anon", keys={"extid": "42"}, keysconflict="merge").status == 200
+    assert get(sandbox, "42").body["vars"] == {"a": 1}
+    assert len(list(sandbox.state.profiles)) == 1
+
+
 def test_a_merge_carries_orders_and_cart_along(sandbox: Sandbox) -> None:
     """Purchase history is combined; the cart that changed last stays."""
     item = {"id": "1", "title": "T", "price": 5, "qty": 1, "url": "http://x"}
