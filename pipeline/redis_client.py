@@ -25,6 +25,8 @@ from pipeline.errors import ConfigError
 REPLY_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 3.0
 HEALTH_CHECK_S = 30
+ASYNC_CONNECTIONS = 32
+QUEUE_TIMEOUT_S = 20.0
 SENTINEL_SCHEME = "redis+sentinel"
 _SENTINEL_PORT = 26379
 
@@ -42,15 +44,22 @@ def open_redis(url: str, *, max_connections: int | None = None) -> redis.Redis:
     return client
 
 
-def open_async_redis(url: str, *, max_connections: int | None = None) -> redis.asyncio.Redis:
-    """A client for one asyncio loop; connects on first use. `url` as in `open_redis`."""
+def open_async_redis(url: str, *, max_connections: int = ASYNC_CONNECTIONS) -> redis.asyncio.Redis:
+    """A client for one asyncio loop; connects on first use. `url` as in `open_redis`.
+
+    A command past `max_connections` waits for a connection: a worker has hundreds under way at a
+    time, and Redis answers them one after the other however many sockets they come by.
+    """
     options = _options(AsyncRetry(NoBackoff(), 0), max_connections)
     if urlsplit(url).scheme == SENTINEL_SCHEME:
         client: redis.asyncio.Redis = _through_sentinel(
             redis.asyncio.sentinel.Sentinel, url, options
         )
     else:
-        client = _from_url(redis.asyncio.Redis, url, options)
+        pool = _from_url(
+            redis.asyncio.BlockingConnectionPool, url, options | {"timeout": QUEUE_TIMEOUT_S}
+        )
+        client = redis.asyncio.Redis.from_pool(pool)
     return client
 
 
