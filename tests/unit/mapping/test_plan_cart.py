@@ -131,7 +131,18 @@ def test_an_untouched_cart_is_emptied_by_the_next_change_when_asked() -> None:
         change("Product Removed", properties={"product_id": "other"}),
         change(properties={"product_id": "new", "price": 1}),
     ],
-    ids="order custom user anonymous email reminder age quantity absent nameless".split(),
+    ids=[
+        "order",
+        "custom",
+        "user",
+        "anonymous",
+        "email",
+        "reminder",
+        "age",
+        "quantity",
+        "absent",
+        "nameless",
+    ],
 )
 def test_what_one_post_cannot_carry_ends_the_run(second: Event) -> None:
     """Also a refused event: only it dies, not those before it."""
