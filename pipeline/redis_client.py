@@ -65,8 +65,8 @@ def open_async_redis(url: str, *, max_connections: int = ASYNC_CONNECTIONS) -> r
 
 def without_password(url: str) -> str:
     """The address as it may be shown and logged."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
 
 
 def _options(retry: object, max_connections: int | None) -> dict[str, Any]:

@@ -12,11 +12,13 @@ import redis
 from tests.support.redis_server import RedisServer
 
 
-@pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith("SAILPIPE_"):
-            monkeypatch.delenv(name)
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("SAILPIPE_"):
+                patch.delenv(name)
+        yield
 
 
 @pytest.fixture(scope="session")

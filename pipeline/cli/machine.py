@@ -21,7 +21,8 @@ from pipeline.setting_sources import DEFAULT_ACCOUNT
 from pipeline.settings import Settings
 from pipeline.supervisor import Service, Stage, Supervisor
 
-READY_WITHIN_S = 10.0
+READY_WITHIN_S = 30.0
+"""For each part; on an idle machine all are up within 5 s together."""
 WORKERS_STOP_WITHIN_S = 10.0
 """More than the HTTP timeout: a call under way is finished, what comes back is settled."""
 _WORKER = "worker"

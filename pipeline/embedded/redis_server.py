@@ -23,7 +23,7 @@ from pipeline.errors import ConfigError, SailpipeError
 from pipeline.redis_client import open_async_redis
 
 PORT_FILE = "redis.port"
-READY_WITHIN_S = 10.0
+READY_WITHIN_S = 15.0
 """Until it answers; reading a large file back may take longer and is waited for."""
 LEFTOVER_ENDS_WITHIN_S = 5.0
 _POLL_S = 0.05

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -18,12 +20,29 @@ from tests.support.redis_server import free_port
 UP = "Ctrl-C stops"
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder; afterwards no process may still work in it."""
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    wait_until(lambda: not processes_of(tmp_path), "no process is left over")
+@dataclass(frozen=True)
+class Machine:
+    """A running `up`: where it works, and on which port it takes events."""
+
+    up: Running
+    folder: Path
+    port: int
+
+
+@contextmanager
+def machine_in(folder: Path, **environment: str) -> Iterator[Machine]:
+    port = free_port()
+    with running("up", "--port", str(port), directory=folder, **environment) as up:
+        up.wait_for(UP)
+        yield Machine(up, folder, port)
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """One `up` for the tests that leave it running."""
+    with machine_in(tmp_path_factory.mktemp("machine")) as machine:
+        yield machine
+        assert machine.up.stop() == 0
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
@@ -56,71 +75,79 @@ def track(port: int, key: str) -> int:
         return 0
 
 
-def test_one_command_brings_everything_up_and_takes_it_down_again(folder: Path) -> None:
-    """Where HTTP is, its key, and that it is the sandbox; commands in the same folder join it."""
-    port = free_port()
-    with running("up", "--port", str(port), directory=folder) as up:
-        up.wait_for(UP)
-        assert f"http://127.0.0.1:{port}" in up.output
-        assert "Write key   sandbox" in up.output
-        assert "sandbox in memory, because no API key is set" in up.output
-        assert (track(port, "sandbox"), track(port, "wrong")) == (200, 401)
-        joined = sailpipe("enqueue", "-", stdin=b'{"type":"page","userId":"u1"}\n')
-        assert (joined.returncode, joined.stdout) == (0, b"Enqueued: 1.\n")
-        assert b"default credentials: the sandbox accepts them" in sailpipe("doctor").stdout
-        assert up.stop(signal.SIGINT) == 0
-    assert sailpipe("enqueue", "-", stdin=b"{}\n").returncode == 2
-    assert b"There is no Redis" in sailpipe("enqueue", "-", stdin=b"{}\n").stderr
+def test_it_says_where_it_is_and_what_it_delivers_to(machine: Machine) -> None:
+    """Where HTTP is, its key, and that it is the sandbox because no API key is set."""
+    assert f"http://127.0.0.1:{machine.port}" in machine.up.output
+    assert "Write key   sandbox" in machine.up.output
+    assert "sandbox in memory, because no API key is set" in machine.up.output
+    assert (track(machine.port, "sandbox"), track(machine.port, "wrong")) == (200, 401)
 
 
-def test_a_second_up_is_told_what_is_in_its_way(folder: Path) -> None:
+def test_commands_in_the_same_folder_join_it(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With no REDIS_URL every command finds the embedded Redis, and the sandbox."""
+    monkeypatch.chdir(machine.folder)
+    joined = sailpipe("enqueue", "-", stdin=b'{"type":"page","userId":"u1"}\n')
+    assert (joined.returncode, joined.stdout) == (0, b"Enqueued: 1.\n")
+    assert b"default credentials: the sandbox accepts them" in sailpipe("doctor").stdout
+
+
+def test_a_second_up_is_told_what_is_in_its_way(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One `up` per data directory, one server per port: a sentence each, and nothing started."""
-    port = free_port()
-    with running("up", "--port", str(port), directory=folder) as up:
-        up.wait_for(UP)
-        same_port = sailpipe("up", "--port", str(port))
-        assert same_port.returncode == 1
-        assert f"port {port} (address already in use)".encode() in same_port.stderr
-        same_folder = sailpipe("up", "--port", str(free_port()))
-        assert same_folder.returncode == 2
-        assert f"already runs for {folder}/.sailpipe (process {up.process.pid})".encode() in (
-            same_folder.stderr
-        )
-        assert up.stop() == 0
+    monkeypatch.chdir(machine.folder)
+    same_port = sailpipe("up", "--port", str(machine.port))
+    assert same_port.returncode == 1
+    assert f"port {machine.port} (address already in use)".encode() in same_port.stderr
+    same_folder = sailpipe("up", "--port", str(free_port()))
+    assert same_folder.returncode == 2
+    told = f"already runs for {machine.folder}/.sailpipe (process {machine.up.process.pid})"
+    assert told.encode() in same_folder.stderr
 
 
-def test_what_is_killed_is_started_again(folder: Path) -> None:
+def test_what_is_killed_is_started_again(machine: Machine) -> None:
     """The door by itself, Redis with what it kept."""
-    port = free_port()
-    with running("up", "--port", str(port), directory=folder) as up:
-        up.wait_for(UP)
-        with redis_of(folder) as client:
-            client.set("kept", "1")
-            client.config_set("appendfsync", "always")
-            client.set("kept", "2")
-        child(up, "serve").kill()
-        up.wait_for("http     | exited (SIGKILL)")
-        wait_until(lambda: track(port, "sandbox") == 200, "the door is open again")
-        [server] = [p for p in processes_of(folder) if "redis-server" in p.name()]
-        server.kill()
-        up.wait_for("redis    | exited (SIGKILL)")
-        wait_until(lambda: track(port, "sandbox") == 200, "Redis takes events again")
-        with redis_of(folder) as client:
-            assert client.get("kept") == b"2"
-        assert up.stop() == 0
+    with redis_of(machine.folder) as client:
+        client.config_set("appendfsync", "always")
+        client.set("kept", "1")
+    child(machine.up, "serve").kill()
+    machine.up.wait_for("http     | exited (SIGKILL)")
+    wait_until(lambda: track(machine.port, "sandbox") == 200, "the door is open again")
+    [server] = [p for p in processes_of(machine.folder) if "redis-server" in p.name()]
+    server.kill()
+    machine.up.wait_for("redis    | exited (SIGKILL)")
+    wait_until(lambda: track(machine.port, "sandbox") == 200, "Redis takes events again")
+    with redis_of(machine.folder) as client:
+        assert client.get("kept") == b"1"
 
 
-def test_what_was_queued_survives_a_killed_up(folder: Path) -> None:
-    """SIGKILL of `up` ends all it started; the next one goes on with what was kept."""
-    port = free_port()
-    with running("up", "--port", str(port), directory=folder) as up:
-        up.wait_for(UP)
-        with redis_of(folder) as client:
+def test_what_was_queued_survives_a_killed_up_and_ctrl_c(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGKILL of `up` ends all it started, the next one goes on with what was kept, and after
+    Ctrl-C nothing is left running and nobody is sent to where Redis was."""
+    monkeypatch.chdir(tmp_path)
+    with machine_in(tmp_path) as first:
+        with redis_of(tmp_path) as client:
             client.config_set("appendfsync", "always")
             client.set("kept", "1")
-        up.stop(signal.SIGKILL)
-    with running("up", "--port", str(port), directory=folder) as again:
-        again.wait_for(UP)
-        with redis_of(folder) as client:
+        first.up.stop(signal.SIGKILL)
+    with machine_in(tmp_path) as second:
+        with redis_of(tmp_path) as client:
             assert client.get("kept") == b"1"
-        assert again.stop() == 0
+        assert second.up.stop(signal.SIGINT) == 0
+    assert processes_of(tmp_path) == []
+    told = sailpipe("enqueue", "-", stdin=b"{}\n")
+    assert (told.returncode, b"There is no Redis" in told.stderr) == (2, True)
+
+
+def test_with_a_redis_of_its_own_no_other_is_started(tmp_path: Path, redis_url: str) -> None:
+    """REDIS_URL set: `up` uses that one, and leaves it running."""
+    with machine_in(tmp_path, SAILPIPE_REDIS_URL=redis_url) as machine:
+        assert track(machine.port, "sandbox") == 200
+        assert not (tmp_path / ".sailpipe" / "redis").exists()
+        assert machine.up.stop() == 0
+    with open_redis(redis_url) as client:
+        assert client.ping()
