@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +12,10 @@ from pipeline.sandbox.control import handle_control, is_control
 from pipeline.sandbox.core import PAGEVIEW_ENDPOINT, Sandbox
 from pipeline.sandbox.faults import Fault, FaultKind, Faults
 from pipeline.sandbox.limits import Limits
+from pipeline.sandbox.misbehaviour import misbehave, status_of
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.sandbox.reading import describe_user
-from pipeline.sandbox.replies import INTERNAL, TOO_MANY, Refusal, Reply
+from pipeline.sandbox.replies import TOO_MANY, Refusal, Reply
 from pipeline.sandbox.wire import (
     BodyTooLarge,
     call_fields,
@@ -25,13 +24,8 @@ from pipeline.sandbox.wire import (
     header,
     json_object,
     read_body,
-    send_bytes,
     send_json,
-    send_start,
-    wait_for_disconnect,
 )
-
-_PAGE = b"<html><body><h1>Service Unavailable</h1></body></html>"
 
 
 @dataclass(slots=True)
@@ -109,9 +103,9 @@ class SandboxApp:
         else:
             if fault.processed:
                 self._answer(request)
-            self._log(request, _fault_status(fault), fault)
+            self._log(request, status_of(fault), fault)
             await self._pause(request.sandbox.options.latency_s)
-            await _misbehave(fault, scope, receive, send)
+            await misbehave(fault, scope, receive, send)
 
     async def _serve_late(self, request: _Request, fault: Fault, send: Send) -> None:
         reply = self._answer(request) if fault.processed else None
@@ -173,52 +167,6 @@ def create_app(
 ) -> SandboxApp:
     """A fresh sandbox. `clock` decides limits, lag and latency; `faults` may bring its own dice."""
     return SandboxApp(options or SandboxOptions(), clock or SystemClock(), faults or Faults())
-
-
-def _fault_status(fault: Fault) -> int | None:
-    if fault.kind in {FaultKind.HANG, FaultKind.RESET}:
-        return None
-    if fault.kind is FaultKind.SERVER_ERROR:
-        return fault.status
-    return 500 if fault.kind is FaultKind.ERROR_9 else 200
-
-
-async def _misbehave(fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer as the fault says. What only ends a connection waits until it has ended."""
-    html = {"Content-Type": "text/html"}
-    match fault.kind:
-        case FaultKind.SERVER_ERROR:
-            await send_bytes(send, fault.status, html, _PAGE)
-        case FaultKind.ERROR_9:
-            await send_json(send, 500, {"error": INTERNAL, "errormsg": "Internal Error"})
-        case FaultKind.ERROR_IN_200:
-            await send_json(send, 200, {"error": fault.code, "errormsg": "Something is wrong"})
-        case FaultKind.GARBAGE:
-            await send_bytes(send, 200, html, _PAGE)
-        case FaultKind.HANG:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(fault.seconds):
-                    await wait_for_disconnect(receive)
-            await _end_connection(scope, receive, reset=False)
-        case FaultKind.RESET:
-            await _end_connection(scope, receive, reset=True)
-        case FaultKind.HALF_BODY:
-            await send_start(
-                send, 200, {"Content-Type": "application/json", "Content-Length": "99"}
-            )
-            await send({"type": "http.response.body", "body": b'{"ok":', "more_body": True})
-            await _end_connection(scope, receive, reset=False)
-        case FaultKind.LATENCY:  # served elsewhere: it ends in a real answer
-            return
-
-
-async def _end_connection(scope: Scope, receive: Receive, *, reset: bool) -> None:
-    end = scope.get("state", {}).get("end_connection")
-    if end is None:
-        msg = "this server cannot end connections; run the sandbox with pipeline.sandbox.server"
-        raise RuntimeError(msg)
-    end(reset)
-    await wait_for_disconnect(receive)
 
 
 async def _live(receive: Receive, send: Send) -> None:

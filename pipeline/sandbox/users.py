@@ -114,8 +114,7 @@ def _with_keys(
             continue
         if params.get("keysconflict") != "merge":
             raise Refusal(409, OTHER, f"Another user has this {key}")
-        if moment.state.profiles.find("sid", profile.sid) is not None:  # not the one being created
-            absorbed.append(profile)
+        absorbed.append(profile)
         profile = owner.merged_with(profile)
     return replace(profile, keys={**profile.keys, **wanted}), absorbed
 
