@@ -5,6 +5,7 @@
     pipeline.enqueue({"type": "identify", "userId": "u1", "traits": {"email": "a@example.com"}})
 
 Importing it connects to nothing, and loads neither Celery nor an HTTP client nor the web.
+`pipeline.enqueue` is the function; what else its module has is `from pipeline.enqueue import ...`.
 """
 
 from __future__ import annotations

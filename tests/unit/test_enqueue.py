@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -321,6 +322,31 @@ def test_one_invalid_event_stops_the_lot_before_anything_is_sent(
         pipeline.enqueue_many([REGISTERED, {"type": "track"}])
     with redis.Redis.from_url(redis_url) as client:
         assert client.xlen(keys.RAW) == 0
+
+
+def test_threads_and_forked_children_can_all_enqueue(redis_url: str) -> None:
+    """First use in many threads at once, then in a child that inherited the parent's producer."""
+    code = """
+import os, threading, pipeline
+event = {"type": "track", "userId": "u1", "event": "Registered"}
+threads = [threading.Thread(target=pipeline.enqueue, args=[event]) for _ in range(16)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+child = os.fork()
+for _ in range(50): pipeline.enqueue(event)
+if child == 0: os._exit(0)
+raise SystemExit(os.waitpid(child, 0)[1])
+"""
+    done = subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, "-c", code],
+        env={**os.environ, "SAILPIPE_REDIS_URL": redis_url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.xlen(keys.RAW) == 16 + 50 + 50
 
 
 def test_importing_pipeline_loads_neither_celery_nor_http_nor_the_web() -> None:
