@@ -52,13 +52,17 @@ class Splitter:
         token: str,
         wake: Wake,
         clock: Clock,
+        *,
+        time_ms: Callable[[], int] | None = None,
     ) -> None:
+        """`time_ms` replaces Redis' clock in tests."""
         self._redis = client
         self._settings = settings
         self._token = token
         self._wake = wake
         self._scripts = Scripts(client)
         self._watch = RedisWatch("splitter", clock)
+        self._time = time_ms
 
     async def run(self) -> None:
         """Split until cancelled. Redis going away is waited out."""
@@ -127,7 +131,8 @@ class Splitter:
         return one
 
     async def _write(self, batch: Sequence[Sorted]) -> None:
-        args: list[Any] = ["", self._token, LEASE_MS]
+        now = "" if self._time is None else str(self._time())
+        args: list[Any] = [now, self._token, LEASE_MS]
         for one in batch:
             args += [one.sid, json.dumps(one.deed), one.blob]
         answer = await self._scripts.run("split", [keys.RAW, keys.SPLITTER], args)
