@@ -12,7 +12,7 @@ from pipeline.errors import Reason, Rejected
 from pipeline.events import Event, Track
 from pipeline.integrations import option
 from pipeline.kinds import Kind, kind_of
-from pipeline.mapping.identity import ask_for_email, look_up, user_id
+from pipeline.mapping.identity import ask_for_email, find_email, look_up, user_id
 from pipeline.mapping.items import item_id, item_quantity, purchase_item
 from pipeline.mapping.options import sailthru_bid, text_option
 from pipeline.mapping.plan import Cart, CartIntent, Item, Known, Need, Plan, Send
@@ -41,12 +41,11 @@ class _Change:
     user_id: str
     item_id: str
     quantity: int
-    email: str | None
     envelope: dict[str, str]
     clear_after_s: float | None
 
     def follows(self, first: _Change) -> bool:
-        """Whether both changes can be one POST; emails are compared when the learned one is known."""
+        """Whether both changes can be one POST, if it goes to one address."""
         mine = (self.user_id, self.event.anonymous_id, self.envelope, self.clear_after_s)
         return mine == (
             first.user_id,
@@ -85,19 +84,22 @@ def plan_cart(events: Sequence[Event], known: Known, settings: AccountSettings) 
 def _run(
     events: Sequence[Event], known: Known, settings: AccountSettings
 ) -> tuple[list[_Change], str | None]:
-    """The changes that fold with the first one, and the email they are for."""
-    learned = known.email or (known.profile.email if known.profile else None)
+    """The changes that fold with the first one, and the email they are for.
+
+    Once Sailthru was asked and has no email either, an absent one may be any that another shows.
+    """
     changes = [_change(events[0], known, settings)]
-    email = changes[0].email or learned
+    email = find_email(events[0], known)
     for event in events[1:]:
         try:
             change = _change(event, known, settings)
         except Rejected:
             break
-        named = change.email or learned
-        if not change.follows(changes[0]) or (None not in (named, email) and named != email):
+        own = find_email(event, known)
+        same = own == email or (known.profile is not None and None in (own, email))
+        if not same or not change.follows(changes[0]):
             break
-        email = email or named
+        email = email or own
         changes.append(change)
     return changes, email
 
@@ -115,7 +117,6 @@ def _change(event: Event, known: Known, settings: AccountSettings) -> _Change:
         user_id=user,
         item_id=item_id(event.properties, _WHERE),
         quantity=item_quantity(event.properties, _WHERE),
-        email=event.email,
         envelope=_envelope(event, settings),
         clear_after_s=_clear_after_s(event, settings),
     )

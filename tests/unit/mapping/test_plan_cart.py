@@ -167,13 +167,23 @@ def test_changes_fold_when_they_go_to_one_address(
     emails: list[str | None], learned: str | None, covers: int
 ) -> None:
     """An absent email is the learned one; if none is, the one that is shown."""
-    facts = Known(now=NOW, email=learned, cart=Cart())
+    facts = Known(now=NOW, email=learned, cart=Cart(), profile=Profile(exists=True))
 
     step = step_of([change(**shown(email)) for email in emails], facts)
 
     assert isinstance(step, Send)
     assert step.covers == covers
     assert step.call.params["email"] == (emails[0] or learned or EMAIL)
+
+
+def test_an_email_that_may_be_another_is_looked_up_before_it_is_folded() -> None:
+    """Nobody has asked yet whether Sailthru has one for the event that shows none."""
+    events = [change(**shown(None)), change(**shown(EMAIL))]
+
+    need = step_of(events, Known(now=NOW, cart=Cart()))
+
+    assert isinstance(need, Need)
+    assert (need.what, need.covers) == ("email", 1)
 
 
 def test_the_run_ends_before_a_removal_from_a_cart_that_became_empty() -> None:
