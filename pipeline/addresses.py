@@ -58,6 +58,13 @@ def with_sandbox(settings: Settings) -> Settings:
     return settings.model_copy(update={"accounts": pointed})
 
 
+def needs_sandbox(settings: Settings) -> bool:
+    """Whether some account has neither an API key nor a sandbox named by its settings."""
+    return settings.target == "sandbox" and any(
+        _points_at_sailthru(account) for account in settings.accounts.values()
+    )
+
+
 def write_address(directory: Path, name: str, url: str) -> None:
     """Publish an address; readers see the old one or the new one, never half of one."""
     draft = directory / f"{name}.new"
@@ -71,7 +78,7 @@ def withdraw_address(directory: Path, name: str) -> None:
 
 
 def _to_sandbox(account: AccountSettings, settings: Settings) -> AccountSettings:
-    if not {account.api_url, account.pageview_url} & _REAL_HOSTS:
+    if not _points_at_sailthru(account):
         return account
     found = _read(settings, SANDBOX_FILE, _HTTP_URL)
     if found is None:
@@ -84,6 +91,10 @@ def _to_sandbox(account: AccountSettings, settings: Settings) -> AccountSettings
         name: found for name in ("api_url", "pageview_url") if getattr(account, name) in _REAL_HOSTS
     }
     return account.model_copy(update=pointed)
+
+
+def _points_at_sailthru(account: AccountSettings) -> bool:
+    return not _REAL_HOSTS.isdisjoint({account.api_url, account.pageview_url})
 
 
 def _read(settings: Settings, name: str, kind: TypeAdapter[str]) -> str | None:

@@ -11,14 +11,20 @@ from pathlib import Path
 import redis
 
 from pipeline import keys
-from pipeline.addresses import REDIS_FILE, SANDBOX_FILE, withdraw_address, write_address
+from pipeline.addresses import (
+    REDIS_FILE,
+    SANDBOX_FILE,
+    needs_sandbox,
+    withdraw_address,
+    write_address,
+)
 from pipeline.cli.output import note, result
 from pipeline.clock import Clock, SystemClock
 from pipeline.embedded.redis_server import EmbeddedRedis, free_port
 from pipeline.errors import SailpipeError
 from pipeline.redis_client import open_async_redis, without_password
 from pipeline.setting_sources import DEFAULT_ACCOUNT
-from pipeline.settings import Settings
+from pipeline.settings import AccountSettings, Settings
 from pipeline.supervisor import Service, Stage, Supervisor
 
 READY_WITHIN_S = 30.0
@@ -49,6 +55,7 @@ class Machine:
         self._clock = clock or SystemClock()
         self._redis_url = ""
         self._told = asyncio.Event()
+        self._supervisor = Supervisor()
 
     async def run(self) -> None:
         """Run until SIGINT, SIGTERM or SIGHUP; a second one cuts the workers' grace short.
@@ -56,9 +63,9 @@ class Machine:
         Raises:
             SailpipeError: a part does not start; the others have been stopped by then.
         """
-        self._supervisor = Supervisor()
         for one in _SIGNALS:
-            asyncio.get_running_loop().add_signal_handler(one, self._on_signal)
+            if one is not signal.SIGHUP or signal.getsignal(one) is not signal.SIG_IGN:  # nohup
+                asyncio.get_running_loop().add_signal_handler(one, self._on_signal)
         try:
             if await self._start():
                 self._announce()
@@ -89,7 +96,7 @@ class Machine:
 
     async def _start_parts(self) -> None:
         await self._start_redis()
-        if self._settings.target == "sandbox":
+        if needs_sandbox(self._settings):
             await self._start_sandbox()
         for number in range(self._workers):
             await self._supervisor.start(self._worker(number))
@@ -148,18 +155,22 @@ class Machine:
     def _announce(self) -> None:
         account = self._settings.account(DEFAULT_ACCOUNT)
         result(f"HTTP        http://{self._host}:{self._port}")
-        if account.target == "sandbox":
-            result(f"Write key   {', '.join(account.write_keys)}")
+        result(f"Write keys  {_shown_keys(account)}")
+        if needs_sandbox(self._settings):
             result("Delivers to the sandbox in memory, because no API key is set")
             result("            (SAILPIPE_API_KEY and SAILPIPE_API_SECRET deliver to Sailthru)")
         else:
-            known = (
-                f"{len(account.write_keys)} set" if account.write_keys else "none set: doors say no"
-            )
-            result(f"Write keys  {known} (SAILPIPE_WRITE_KEYS)")
             result(f"Delivers to {account.api_url}")
         result(f"Data        {self._data_dir} (Ctrl-C stops)")
         sys.stdout.flush()
+
+
+def _shown_keys(account: AccountSettings) -> str:
+    if account.target == "sandbox":
+        return ", ".join(account.write_keys)
+    if account.write_keys:
+        return f"{len(account.write_keys)} set"
+    return "none: producers over HTTP are answered 401 (set SAILPIPE_WRITE_KEYS)"
 
 
 def _sailpipe(*words: str) -> tuple[str, ...]:

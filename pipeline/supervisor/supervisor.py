@@ -96,7 +96,10 @@ class Supervisor:
                 return
             pause = min(pause * 2, RESTART_MAX_S)
             child.restarts += 1
-            await self._spawn(child)
+            try:
+                await self._spawn(child)
+            except OSError as error:  # no more processes or memory: the next round tries again
+                self._say(child.service.name, f"cannot be started ({error.strerror})")
 
     async def _spawn(self, child: _Child) -> None:
         service = child.service

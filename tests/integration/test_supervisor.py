@@ -129,4 +129,6 @@ def test_no_child_outlives_a_supervisor_that_was_killed() -> None:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
     _, alive = psutil.wait_procs(children, timeout=DEADLINE_S)
+    for survivor in alive:
+        survivor.kill()
     assert alive == []

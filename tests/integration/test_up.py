@@ -78,7 +78,7 @@ def track(port: int, key: str) -> int:
 def test_it_says_where_it_is_and_what_it_delivers_to(machine: Machine) -> None:
     """Where HTTP is, its key, and that it is the sandbox because no API key is set."""
     assert f"http://127.0.0.1:{machine.port}" in machine.up.output
-    assert "Write key   sandbox" in machine.up.output
+    assert "Write keys  sandbox" in machine.up.output
     assert "sandbox in memory, because no API key is set" in machine.up.output
     assert (track(machine.port, "sandbox"), track(machine.port, "wrong")) == (200, 401)
 

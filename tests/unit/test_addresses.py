@@ -9,6 +9,7 @@ import pytest
 from pipeline.addresses import (
     REDIS_FILE,
     SANDBOX_FILE,
+    needs_sandbox,
     resolve_redis_url,
     with_addresses,
     withdraw_address,
@@ -54,6 +55,7 @@ def test_a_sandbox_that_was_named_is_kept(tmp_path: Path) -> None:
     )
     account = with_addresses(named).account("default")
     assert (account.api_url, account.pageview_url) == ("http://box:1", "http://box:2")
+    assert not needs_sandbox(named)
 
 
 @pytest.mark.parametrize("named", [{}, {"API_URL": SANDBOX}])
@@ -61,8 +63,10 @@ def test_without_an_api_key_nothing_ever_points_at_the_real_sailthru(
     tmp_path: Path, named: dict[str, str]
 ) -> None:
     """The sandbox's key would be refused there; worse, a pageview would be taken."""
+    unnamed = settings(tmp_path, REDIS_URL="redis://r", **named)
+    assert needs_sandbox(unnamed)
     with pytest.raises(ConfigError, match="no sandbox is running"):
-        with_addresses(settings(tmp_path, REDIS_URL="redis://r", **named))
+        with_addresses(unnamed)
 
 
 def test_with_an_api_key_the_real_sailthru_is_called(tmp_path: Path) -> None:
