@@ -29,7 +29,7 @@ from pipeline.clock import SystemClock
 from tests.support.redis_server import RedisServer
 
 _CLOCK = SystemClock()
-_START_UP_S = 4.0
+_LEAD_S = 0.3
 _WARM_S = 2.0
 _IDLE_S = 5.0
 _PATIENCE_S = 20.0
@@ -86,37 +86,58 @@ async def measure(
     scenario: Scenario, redis_url: str, directory: Path, processes: int = 4
 ) -> Measured:
     """Run one scenario with real processes; leaves none behind."""
+    records = [directory / f"sent{i}" for i in range(processes)]
+    spans = [f"{begin}-{end}" for begin, end in scenario.spans]
     async with AsyncExitStack() as stack:
         server = await _start(stack, "limits_server", str(directory / "arrivals"))
-        assert server.stdout is not None  # noqa: S101 - it is a pipe
-        url = f"http://127.0.0.1:{int(await server.stdout.readline())}"
-        start = _CLOCK.now() + _START_UP_S
-        spans = [f"{start + begin}-{start + end}" for begin, end in scenario.spans]
+        url = f"http://127.0.0.1:{int(await _said(server))}"
         workers = [
-            await _start(
-                stack, "limits_worker", redis_url, url, str(directory / f"sent{i}"), *spans
-            )
-            for i in range(processes)
+            await _start(stack, "limits_worker", redis_url, url, str(record), *spans)
+            for record in records
         ]
+        start = await _begin_together(workers)
         if scenario.kill_at is not None:
             await _CLOCK.sleep(start + scenario.kill_at - _CLOCK.now())
             workers[0].kill()
-        patience = start + scenario.spans[-1][1] + _PATIENCE_S - _CLOCK.now()
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout_at(_loop_time(start + scenario.spans[-1][1] + _PATIENCE_S)):
             reports = [(await worker.communicate())[0] for worker in workers]
         server.terminate()
         await server.wait()
     begin, end = (start + moment for moment in scenario.spans[-1])
-    sent = [directory / f"sent{i}" for i in range(processes)]
-    return Measured(_times(sent), _times([directory / "arrivals"]), _sum(reports), begin, end)
+    return Measured(_times(records), _times([directory / "arrivals"]), _sum(reports), begin, end)
 
 
 async def _start(stack: AsyncExitStack, module: str, *arguments: str) -> asyncio.subprocess.Process:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", f"benchmarks.{module}", *arguments, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        f"benchmarks.{module}",
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
     stack.push_async_callback(_end, process)
     return process
+
+
+async def _said(process: asyncio.subprocess.Process) -> bytes:
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    return await process.stdout.readline()
+
+
+async def _begin_together(workers: list[asyncio.subprocess.Process]) -> float:
+    """Unix seconds at which all start; every one of them is ready before."""
+    for worker in workers:
+        await _said(worker)
+    start = _CLOCK.now() + _LEAD_S
+    for worker in workers:
+        assert worker.stdin is not None  # noqa: S101 - it is a pipe
+        worker.stdin.write(f"{start}\n".encode())
+    return start
+
+
+def _loop_time(moment: float) -> float:
+    return asyncio.get_running_loop().time() + moment - _CLOCK.now()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

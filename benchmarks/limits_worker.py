@@ -1,8 +1,9 @@
 """One worker process of the benchmark: sends as fast as its limiter lets it.
 
-`python -m benchmarks.limits_worker REDIS_URL SERVER_URL FILE BEGIN-END…`: in each span (Unix seconds)
-many tasks call both endpoints, in between it idles. Every send is written down at once, `PATH
-NANOSECONDS`, so that nothing is lost when the process is killed. Prints how many slots it dropped.
+`python -m benchmarks.limits_worker REDIS_URL SERVER_URL FILE BEGIN-END…`: says `ready`, reads the common
+start (Unix seconds) from stdin, and in each span of seconds from there many tasks call both endpoints;
+in between it idles. Every send is written down at once, `PATH NANOSECONDS`, so that nothing is lost
+when the process is killed. Prints how many slots it dropped.
 """
 
 from __future__ import annotations
@@ -44,13 +45,16 @@ async def _work(redis_url: str, server_url: str, sent: FileIO, spans: list[str])
     async with Redis.from_url(redis_url) as redis, open_http() as http:
         http.base_url = httpx.URL(server_url)
         limiter = Limiter(RedisSlotStore(redis))
+        await redis.ping()
+        print("ready", flush=True)
+        start = float(sys.stdin.readline())
         for span in spans:
             begin, end = (float(moment) for moment in span.split("-"))
-            await _CLOCK.sleep(begin - _CLOCK.now())
+            await _CLOCK.sleep(start + begin - _CLOCK.now())
             async with asyncio.TaskGroup() as group:
                 for path, tasks in TASKS.items():
                     for _ in range(tasks):
-                        group.create_task(_saturate(limiter, http, path, end, sent))
+                        group.create_task(_saturate(limiter, http, path, start + end, sent))
         print(json.dumps({path: limiter.late("default", f"POST {path}") for path in TASKS}))
         await limiter.aclose()
 

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from functools import partial
 
+from redis.exceptions import RedisError
+
 from pipeline.clock import Clock, SystemClock
 from pipeline.ratelimit.feedback import MINUTE_S, Headroom, RateHeaders
 from pipeline.ratelimit.limits import KNOWN_BUCKETS, SHARES, Purpose, default_limit
@@ -68,16 +70,21 @@ class Limiter:
         """Take in the headers of an answer: calls a minute, calls left, when it ends (Unix seconds).
 
         `in_flight` counts this process's calls of the bucket that have not been answered. Local, but
-        for the first sight of a larger limit and for a minute that is spent.
+        for the first sight of another limit and for a minute that is spent; a Redis that is away then is
+        no error.
         """
         headers = RateHeaders(limit, remaining, reset)
         pacer, headroom = self._pacer(account, bucket), self._headroom(account, bucket)
         now = self._clock.now()
         headroom.observe(headers, now=now, ours=pacer.total, in_flight=in_flight)
-        await self._adopt(account, bucket, limit / MINUTE_S)
         cap = headroom.cap(now=now)
-        if cap is not None and cap < _SLOWEST and not pacer.closed_for:
-            await self.close(account, bucket, reset)
+        try:
+            if cap is not None and cap < _SLOWEST and not pacer.closed_for:
+                await self.close(account, bucket, reset)
+            await self._adopt(account, bucket, limit / MINUTE_S)
+        except RedisError:
+            # The answer these headers came with counts for more, and the next one repeats them.
+            return
 
     def rate(self, account: str, bucket: str) -> float:
         """Calls/s all processes together aim at now; 0 while the bucket is closed."""
@@ -111,8 +118,8 @@ class Limiter:
 
     async def _adopt(self, account: str, bucket: str, limit: float) -> None:
         if self._adopted.get((account, bucket), default_limit(bucket)) != limit:
-            self._adopted[account, bucket] = limit
             await self._store.adopt(account, bucket, limit)
+            self._adopted[account, bucket] = limit
 
     def _cap(self, account: str, bucket: str) -> float | None:
         cap = self._headroom(account, bucket).cap(now=self._clock.now())

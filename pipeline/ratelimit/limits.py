@@ -58,6 +58,11 @@ def lateness(limit: float) -> float:
     return 0.4 * slack(limit)
 
 
+def hung(limit: float) -> float:
+    """Seconds after its slot at which a call that has only just been sent is too late."""
+    return 0.7 * slack(limit)
+
+
 def pace(limit: float) -> float:
     """Calls/s to aim at under `limit` calls/s."""
     return limit / (1.0 + slack(limit))

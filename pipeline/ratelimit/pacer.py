@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from pipeline.clock import Clock
-from pipeline.ratelimit.limits import MAX_AHEAD, lateness, lease, pace
+from pipeline.ratelimit.limits import MAX_AHEAD, hung, lateness, lease, pace
 from pipeline.ratelimit.server_clock import ServerClock
 from pipeline.ratelimit.slots import MICROS, Ask, Bucket, Grant, SlotStore
 
@@ -55,6 +55,7 @@ class Pacer:
         self._queue: list[_Waiter] = []
         self._live = 0
         self._slots: deque[float] = deque()
+        self._owed: deque[float] = deque()
         self._closed_until = 0.0
         self._limit = bucket.setting if bucket.setting is not None else bucket.default
         self._rate = pace(self._limit) * bucket.share
@@ -78,11 +79,12 @@ class Pacer:
         deadline = self._clock.monotonic() + max_wait
         rank = (not urgent, next(self._tickets))
         while True:
-            expected = self._expected_wait()
+            expected = self._expected_wait(urgent)
             if self._clock.monotonic() + expected > deadline:
                 raise SlotTooFar(expected)
             slot = await self._wait(_Waiter(rank, deadline, asyncio.Future()))
             if self._clock.monotonic() - slot <= lateness(self._limit):
+                self._watch(slot)
                 return
             self.late += 1  # sent now, it would arrive in a burst with the next
 
@@ -103,8 +105,17 @@ class Pacer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _expected_wait(self) -> float:
-        return max(self.closed_for, self._live * self._gap)
+    def _watch(self, slot: float, turns: int = 2) -> None:
+        """The caller sends in one of the loop's next two turns. If the process hung meanwhile, its call
+        shares a second with one more than planned; so it gives up a slot within that second."""
+        if turns:
+            asyncio.get_running_loop().call_soon(self._watch, slot, turns - 1)
+        elif self._clock.monotonic() - slot > hung(self._limit):
+            self._owed.append(self._clock.monotonic() + 1.0)
+
+    def _expected_wait(self, urgent: bool) -> float:
+        ahead = sum(waiter.rank[0] is False for waiter in self._queue) if urgent else self._live
+        return max(self.closed_for, ahead * self._gap)
 
     async def _wait(self, waiter: _Waiter) -> float:
         heapq.heappush(self._queue, waiter)
@@ -118,7 +129,7 @@ class Pacer:
             raise
         except TimeoutError:
             self._withdraw(waiter)
-            raise SlotTooFar(max(self._gap, self._expected_wait())) from None
+            raise SlotTooFar(max(self._gap, self.closed_for)) from None
 
     def _withdraw(self, waiter: _Waiter) -> None:
         if waiter.slot.cancelled():
@@ -127,7 +138,10 @@ class Pacer:
             self._give(waiter.slot.result())
 
     def _give(self, slot: float) -> None:
-        """To the first who still waits; a slot nobody waits for is lost."""
+        """To the first who still waits; a slot that is owed, or that nobody waits for, is lost."""
+        if self._owed and self._owed.popleft() > slot:
+            self.late += 1
+            return
         while self._queue:
             waiter = heapq.heappop(self._queue)
             if not waiter.slot.done():
@@ -171,7 +185,7 @@ class Pacer:
 
     async def _reserve(self, wanted: int) -> Grant:
         asked = self._clock.monotonic()
-        not_before = self._server.remote(self._closed_until)
+        not_before = self._server.remote(self._closed_until) if self.closed_for else 0
         grant = await self._store.reserve(self._bucket, Ask(wanted, self._cap(), not_before))
         self._server.heard(grant.now, asked, self._clock.monotonic())
         self._limit, self._rate = grant.limit, MICROS / grant.interval

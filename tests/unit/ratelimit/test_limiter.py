@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import pytest_asyncio
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from pipeline.ratelimit.limiter import Limiter, SlotTooFar
 from pipeline.ratelimit.limits import Purpose, pace
@@ -244,6 +245,26 @@ async def test_a_spent_minute_closes_the_bucket_before_a_429_does(fleet: Fleet) 
     with pytest.raises(SlotTooFar) as refused:
         await fleet.limiters[1].acquire("default", EVENTS)
     assert refused.value.wait_s == pytest.approx(30.0, abs=0.3)
+
+
+class AwayStore(MemorySlotStore):
+    """A Redis that went away after the slot was given."""
+
+    async def close(self, account: str, bucket: str, until: float) -> None:
+        raise RedisConnectionError
+
+    async def adopt(self, account: str, bucket: str, limit: float | None) -> None:
+        raise RedisConnectionError
+
+
+async def test_an_answer_is_not_lost_because_its_headers_could_not_be_shared(
+    clock: VirtualClock,
+) -> None:
+    """`observe` runs between an answer and its settling: it closes here and raises nothing."""
+    limiter = Limiter(AwayStore(clock), clock=clock)
+    reset = clock.now() + 30.0
+    await limiter.observe("default", EVENTS, limit=4800, remaining=0, reset=reset, in_flight=0)
+    assert limiter.rate("default", EVENTS) == 0.0
 
 
 async def test_the_operators_limit_reaches_every_process(fleet: Fleet) -> None:

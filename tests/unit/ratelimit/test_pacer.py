@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from pipeline.ratelimit.limits import lateness
+from pipeline.ratelimit.limits import lateness, pace
 from pipeline.ratelimit.pacer import Pacer, SlotTooFar
 from pipeline.ratelimit.slots import Ask, Bucket, Grant
 from pipeline.ratelimit.store_memory import MemorySlotStore
@@ -168,6 +168,36 @@ async def test_a_slot_that_went_stale_before_its_owner_ran_is_not_used(
     assert callers.names == ["a"]
 
 
+async def test_a_call_that_hung_before_it_was_sent_is_paid_for_with_the_next_slot(
+    events: Pacer, clock: VirtualClock
+) -> None:
+    """The process stood still between taking its slot and sending: the second that begins with that
+    call would have one too many."""
+
+    async def hang() -> None:
+        await events.acquire(urgent=False, max_wait=PATIENT)
+        clock.jump(0.021)
+
+    callers = Callers(events, clock)
+    start = clock.now()
+    await asyncio.gather(asyncio.create_task(hang()), *map(callers.start, "ab"), clock.run(1.0))
+    interval = 1 / pace(40.0)
+    expected = [start + 2 * interval, start + 3 * interval]
+    assert [at for _, at in callers.served] == pytest.approx(expected, abs=1e-4)
+    assert events.late == 1
+
+
+async def test_what_a_hung_call_owes_is_forgotten_after_a_second(
+    events: Pacer, clock: VirtualClock
+) -> None:
+    """By then the second it spoilt is over."""
+    events._owed.append(clock.now() + 1.0)
+    clock.jump(1.1)
+    callers = Callers(events, clock)
+    await asyncio.gather(callers.start("a"), clock.run(0.0))
+    assert events.late == 0
+
+
 async def test_one_slot_at_a_time_is_reserved_at_forty_a_second(
     events: Pacer, store: CountingStore, clock: VirtualClock
 ) -> None:
@@ -211,6 +241,18 @@ async def test_a_queue_longer_than_the_patience_is_refused_at_once(
     with pytest.raises(SlotTooFar) as refused:
         await events.acquire(urgent=False, max_wait=2.0)
     assert refused.value.wait_s == pytest.approx(99 / 40, rel=0.05)
+    for task in tasks:
+        task.cancel()
+
+
+async def test_an_urgent_call_is_not_refused_for_the_queue_it_overtakes(
+    events: Pacer, clock: VirtualClock
+) -> None:
+    """Carts count carts."""
+    callers = Callers(events, clock)
+    tasks = [callers.start(str(i)) for i in range(100)]
+    await clock.run(0.0)
+    await asyncio.gather(events.acquire(urgent=True, max_wait=2.0), clock.run(0.1))
     for task in tasks:
         task.cancel()
 
