@@ -12,7 +12,7 @@ import typer
 
 from pipeline.cli.errors import BadInput
 from pipeline.cli.event_files import open_lines
-from pipeline.cli.options import AccountOption, settings_here
+from pipeline.cli.options import AccountOption, JsonOption, settings_here
 from pipeline.cli.output import json_result
 
 
@@ -22,6 +22,7 @@ def map_events(
         Path | None, typer.Option(help="JSON file: what GET /user would answer.")
     ] = None,
     account: AccountOption = "default",
+    _always: JsonOption = True,
 ) -> None:
     """Show the calls each event would become, one line per input, and send nothing."""
     from pipeline.mapping import dry_run  # noqa: PLC0415 - the slowest import of this command

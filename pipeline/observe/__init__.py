@@ -1,1 +1,1 @@
-"""What sailpipe says about itself: names of log events and metrics, and the logging set-up."""
+"""What sailpipe says about itself: names of log events, and the logging set-up."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
 
 import pytest
 import structlog
 
 from pipeline.observe.logs import log_event, set_up_logging
+from pipeline.observe.names import LogEvent
 
 
 @pytest.fixture
@@ -63,3 +66,11 @@ def test_setting_up_twice_does_not_say_everything_twice(log: io.StringIO) -> Non
     set_up_logging(stream=log)
     logging.getLogger("library").warning("once")
     assert log.getvalue().count("once") == 1
+
+
+def test_every_name_is_said_somewhere() -> None:
+    """A name that nothing logs would be an alert that never comes."""
+    root = Path(__file__).parents[2]
+    sources = [*root.glob("pipeline/**/*.py"), *root.glob("workers/*.py")]
+    said = "".join(path.read_text() for path in sources if path.name != "names.py")
+    assert [name for name in get_args(LogEvent) if f'"{name}"' not in said] == []

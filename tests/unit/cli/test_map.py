@@ -25,7 +25,7 @@ def test_each_input_is_one_line_in_its_order(capfd: pytest.CaptureFixture[str]) 
     """The shape is a contract: messageId, lane, calls, ignored, error (DESIGN 3)."""
     identify = {"messageId": "m1", "type": "identify", "userId": "u1"}
     Path("in.jsonl").write_text(f"{json.dumps(identify)}\nnope\n")
-    first, second = mapped(capfd, "in.jsonl")
+    first, second = mapped(capfd, "in.jsonl", "--json")
     assert (first["messageId"], first["lane"], first["error"]) == ("m1", "user", None)
     assert [call["endpoint"] for call in first["calls"]] == ["/user"]
     assert second["error"]["reason"] == "invalid_json"
