@@ -34,12 +34,15 @@ class Headroom:
         self._sample: tuple[float, int, int] | None = None
         self._others = 0.0
         self._in_flight = 0
+        self._heard_at = 0.0
+        self._ahead = 0.0
 
     def observe(self, headers: RateHeaders, *, now: float, ours: int, in_flight: int) -> None:
         """An answer came. `ours` is how many slots all our processes ever took of this bucket,
         `in_flight` how many of our calls Sailthru may not have counted yet, `now` Unix seconds."""
         if self._is_old(headers):
             return
+        self._compare_clocks(headers.reset, now)
         used = headers.limit - headers.remaining
         if self._headers is None or headers.reset > self._headers.reset or self._sample is None:
             self._sample = (now, used, ours)
@@ -49,6 +52,7 @@ class Headroom:
 
     def cap(self, *, now: float) -> float | None:
         """The calls/s the headers allow, or None when they say nothing. May be negative: stop."""
+        now -= self._ahead
         if self._headers is None or now >= self._headers.reset + MINUTE_S:
             return None
         margin = self._headers.limit * _MARGIN if self._others else 0.0
@@ -57,6 +61,13 @@ class Headroom:
             return whole if self._others else None
         left = max(_LAST_MOMENT_S, self._headers.reset - now)
         return (self._headers.remaining - self._in_flight - margin) / left - self._others
+
+    def _compare_clocks(self, reset: float, now: float) -> None:
+        """A minute that begins while answers flow shows how far our clock is ahead of Sailthru's."""
+        last, self._heard_at = self._heard_at, now
+        begun = self._headers is not None and reset > self._headers.reset
+        if begun and now - last < _SAMPLE_S:
+            self._ahead = now - (reset - MINUTE_S)
 
     def _is_old(self, headers: RateHeaders) -> bool:
         last = self._headers

@@ -70,7 +70,7 @@ class Limiter:
         """Take in the headers of an answer: calls a minute, calls left, when it ends (Unix seconds).
 
         `in_flight` counts this process's calls of the bucket that have not been answered. Local, but
-        for the first sight of another limit and for a minute that is spent; a Redis that is away then is
+        for the first sight of a limit and for a minute that is spent; a Redis that is away then is
         no error.
         """
         headers = RateHeaders(limit, remaining, reset)
@@ -117,7 +117,7 @@ class Limiter:
         await asyncio.gather(*(pacer.aclose() for pacer in self._pacers.values()))
 
     async def _adopt(self, account: str, bucket: str, limit: float) -> None:
-        if self._adopted.get((account, bucket), default_limit(bucket)) != limit:
+        if self._adopted.get((account, bucket)) != limit:
             await self._store.adopt(account, bucket, limit)
             self._adopted[account, bucket] = limit
 

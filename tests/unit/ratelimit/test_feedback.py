@@ -35,6 +35,26 @@ def test_alone_on_the_account_the_headers_never_slow_us() -> None:
         assert cap > 39.6
 
 
+@pytest.mark.parametrize("ahead", [-8.0, 8.0])
+def test_a_clock_that_differs_from_sailthrus_is_found_out_when_a_minute_begins(
+    ahead: float,
+) -> None:
+    """Else the end of every minute would look too near or too far, and cost calls or a 429."""
+    headroom = Headroom()
+    for tick in range(1500):
+        second, minute = tick / 10 % 60, tick // 600
+        headroom.observe(
+            RateHeaders(2400, 2400 - int(39.2 * second), MINUTE + 60.0 * (minute + 1)),
+            now=MINUTE + tick / 10 + ahead,
+            ours=int(39.2 * tick / 10),
+            in_flight=4,
+        )
+        if minute:
+            left = (2400 - int(39.2 * second) - 4) / max(0.5, 60.0 - second)
+            cap = headroom.cap(now=MINUTE + tick / 10 + ahead)
+            assert cap == pytest.approx(left, rel=0.01)
+
+
 def test_someone_elses_rate_is_left_to_them() -> None:
     """They take half the account: we settle on the other half, early and without overshooting."""
     headroom = Headroom()

@@ -236,6 +236,23 @@ async def test_a_larger_limit_header_speeds_every_process_up(fleet: Fleet) -> No
     assert (usage[EVENTS].limit, usage[EVENTS].source) == (80.0, "header")
 
 
+async def test_a_limit_header_that_is_smaller_again_is_believed_after_a_restart(
+    fleet: Fleet,
+) -> None:
+    """What an earlier process adopted does not outlive what Sailthru says today."""
+    for limiter, limit in zip(fleet.limiters, (4800, 2400), strict=False):
+        await limiter.observe(
+            "default",
+            EVENTS,
+            limit=limit,
+            remaining=2000,
+            reset=fleet.clock.now() + 60,
+            in_flight=1,
+        )
+    usage = {use.bucket: use for use in await fleet.limiters[3].usage("default")}
+    assert (usage[EVENTS].limit, usage[EVENTS].source) == (40.0, "default")
+
+
 async def test_a_spent_minute_closes_the_bucket_before_a_429_does(fleet: Fleet) -> None:
     """Remaining 0 is as good as a refusal."""
     reset = fleet.clock.now() + 30.0
