@@ -53,9 +53,12 @@ class Letter:
         return row
 
     def as_json(self) -> dict[str, Any]:
-        """The shape of `dead show --json`: the row, the raw event, calls and timeline."""
+        """The shape of `dead show --json`: the row, the raw event, calls and timeline.
+
+        Bytes of `raw` that are no UTF-8 are written as \\xNN: JSON cannot hold them.
+        """
         return self.as_row() | {
-            "raw": self.raw.decode("utf-8", "surrogateescape"),
+            "raw": self.raw.decode("utf-8", "backslashreplace"),
             "calls": self.header.get("calls", []),
             "timeline": [asdict(attempt) for attempt in self.timeline],
             "version": self.header.get("version"),

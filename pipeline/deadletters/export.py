@@ -1,0 +1,51 @@
+"""Dead letters as lines that can be enqueued again, wherever their letters then are. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pydantic_core
+
+from pipeline.deadletters.letter import Letter
+from pipeline.errors import InvalidEvent
+from pipeline.events import MAX_EVENT_BYTES, parse_event
+
+_MARK = {"sailpipe": {"replay": True}}
+
+
+def export_line(letter: Letter) -> bytes | None:
+    """The raw event on one line, marked as a replay: enqueued, it takes its letter's place.
+
+    An event without a messageId is given its letter's id as one; nothing else changes. None when
+    the line would not find its letter again: the event is not a JSON object, the letter is the
+    second one of its messageId, or the mark makes it longer than an event may be.
+    """
+    try:
+        body = pydantic_core.from_json(letter.raw)
+    except ValueError:
+        return None
+    if not isinstance(body, dict):
+        return None
+    named = _message_id(letter.raw, body)
+    extra = _MARK if named else {**_MARK, "messageId": letter.id}
+    line = _with(letter.raw, body, extra)
+    is_too_long = len(line) > MAX_EVENT_BYTES >= len(letter.raw)
+    return None if is_too_long or (named or letter.id) != letter.id else line
+
+
+def _message_id(raw: bytes, body: Mapping[str, Any]) -> str | None:
+    """The id that the splitter will read: cleaned when the event is valid, else if it is text."""
+    try:
+        return parse_event(raw).message_id
+    except InvalidEvent:
+        given = body.get("messageId")
+        return given if isinstance(given, str) and given else None
+
+
+def _with(raw: bytes, body: Mapping[str, Any], extra: Mapping[str, Any]) -> bytes:
+    if extra.keys() & body.keys():
+        return pydantic_core.to_json({**body, **extra})
+    # JSON allows line breaks only between its tokens, where a space means the same.
+    text = raw.strip().replace(b"\r", b" ").replace(b"\n", b" ")
+    return text[:-1] + (b"," if body else b"") + pydantic_core.to_json(extra)[1:]

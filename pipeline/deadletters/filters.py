@@ -1,0 +1,51 @@
+"""Which dead letters are meant. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.deadletters.letter import Letter
+from pipeline.errors import Reason
+from pipeline.events import Lane
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a letter must be to be meant; None asks nothing.
+
+    user: the id that names its mailbox (a userId, else an anonymousId or email).
+    since_ms: it died then or later, Unix milliseconds.
+    group: its fingerprint.
+    """
+
+    reason: Reason | None = None
+    lane: Lane | None = None
+    user: str | None = None
+    since_ms: int | None = None
+    group: str | None = None
+
+    def matches(self, letter: Letter) -> bool:
+        """Whether this letter is meant."""
+        asked = {
+            "reason": self.reason,
+            "lane": self.lane,
+            "user": self.user,
+            "fingerprint": self.group,
+        }
+        is_late = self.since_ms is None or letter.died_at_ms >= self.since_ms
+        return is_late and all(
+            letter.header.get(name) == value for name, value in asked.items() if value is not None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Letters a command is about, counted before anything is done to them.
+
+    ids: in the order in which their events first came, which replay must keep.
+    reasons: how many died of what.
+    """
+
+    ids: tuple[str, ...]
+    reasons: Mapping[str, int]

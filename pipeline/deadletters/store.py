@@ -1,0 +1,187 @@
+"""The dead letters of one account: find, read, replay, drop, group, and keep within bounds."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from functools import cache
+from importlib.resources import files
+from itertools import islice
+
+import redis.asyncio
+from aiolimiter import AsyncLimiter
+
+from pipeline import keys
+from pipeline.deadletters.filters import Filter, Selection
+from pipeline.deadletters.groups import Group, Groups
+from pipeline.deadletters.letter import Letter
+from pipeline.errors import SailpipeError
+from pipeline.mailbox.store import MailboxStore
+
+PAGE = 500
+"""Letters looked at in one step: some milliseconds of Redis' time."""
+CHUNK = 100
+"""Letters moved or read whole in one step."""
+PACED_STEPS = 10
+"""Steps a second of a paced replay."""
+
+Done = Callable[[int], None]
+"""Told how many more letters are through."""
+
+
+class UnknownLetter(SailpipeError):
+    """There is no dead letter of this id: it was never there, or it was replayed or dropped."""
+
+
+class DeadLetters:
+    """One account's dead letters. Connection errors propagate; every verb may be repeated."""
+
+    def __init__(self, client: redis.asyncio.Redis, account: str) -> None:
+        self.account = account
+        self._redis = client
+        self._page = client.register_script(_source("page"))
+        self._mailboxes = MailboxStore(client, account)
+
+    async def scan(self, wanted: Filter) -> AsyncIterator[Letter]:
+        """Matching letters, newest first, without their raw events (`raw` is empty).
+
+        Letters may come and go meanwhile; none is told of twice.
+        """
+        newest: bytes | str = "+inf"
+        at_newest: set[bytes] = set()
+        while page := await self._read_page(newest, wanted.since_ms, skip=at_newest):
+            for identity, died_at, header in page:
+                if died_at != newest:
+                    newest, at_newest = died_at, set()
+                at_newest.add(identity)
+                if header and wanted.matches(letter := self._letter(identity, header + b"\n")):
+                    yield letter
+
+    async def find(self, wanted: Filter, *, limit: int) -> list[Letter]:
+        """The `limit` newest matching letters, without their raw events."""
+        found: list[Letter] = []
+        if limit > 0:
+            async for letter in self.scan(wanted):
+                found.append(letter)
+                if len(found) >= limit:
+                    break
+        return found
+
+    async def get(self, identity: str) -> Letter:
+        """One whole letter. Raises UnknownLetter."""
+        blob = await self._redis.hget(keys.dead(self.account), identity)
+        if not isinstance(blob, bytes):
+            raise UnknownLetter(f"There is no dead letter {identity!r} in account {self.account}.")
+        return self._letter(identity.encode(), blob)
+
+    async def select(self, wanted: Filter) -> Selection:
+        """Count and name all matching letters."""
+        return _selection([_line(letter) async for letter in self.scan(wanted)])
+
+    async def select_ids(self, ids: Iterable[str]) -> Selection:
+        """Name these letters. Raises UnknownLetter when one is not there."""
+        return _selection([_line(await self.get(identity)) for identity in dict.fromkeys(ids)])
+
+    async def read(self, ids: Iterable[str]) -> AsyncIterator[Letter]:
+        """Whole letters; those that are gone are left out."""
+        for chunk in _chunks(ids, CHUNK):
+            blobs = await self._redis.hmget(keys.dead(self.account), chunk)
+            for identity, blob in zip(chunk, blobs, strict=True):
+                if isinstance(blob, bytes):
+                    yield self._letter(identity.encode(), blob)
+
+    async def replay(
+        self, ids: Sequence[str], *, rate: float | None = None, on_done: Done | None = None
+    ) -> int:
+        """Put letters back into their mailboxes, at most `rate` a second; returns how many.
+
+        A letter that is gone is passed over, so that two replays of one letter send it once.
+        """
+        size = CHUNK if rate is None else min(CHUNK, math.ceil(rate / PACED_STEPS))
+        pace = None if rate is None else AsyncLimiter(size, size / rate)
+        replayed = 0
+        for chunk in _chunks(ids, size):
+            if pace is not None:
+                await pace.acquire(len(chunk))
+            replayed += len(await self._mailboxes.replay(chunk))
+            if on_done is not None:
+                on_done(len(chunk))
+        return replayed
+
+    async def drop(self, ids: Iterable[str], *, on_done: Done | None = None) -> int:
+        """Remove letters for good; returns how many were there. They are counted as removed."""
+        dropped = 0
+        for chunk in _chunks(ids, CHUNK):
+            dropped += await self._mailboxes.drop(chunk)
+            if on_done is not None:
+                on_done(len(chunk))
+        return dropped
+
+    async def groups(self, wanted: Filter) -> list[Group]:
+        """Matching letters by fingerprint, largest group first."""
+        groups = Groups()
+        async for letter in self.scan(wanted):
+            groups.add(letter)
+        return list(groups.largest_first())
+
+    async def trim(self, keep_s: float, most: int) -> int:
+        """Remove what died more than `keep_s` ago, and the oldest beyond `most`; returns how many.
+
+        They are counted as removed.
+        """
+        seconds, micros = await self._redis.time()
+        oldest_ms = int((seconds + micros / 1e6 - keep_s) * 1000)
+        removed = 0
+        while chunk := await self._oldest(died_before_ms=oldest_ms, most=most):
+            gone = await self.drop(chunk)
+            removed += gone
+            if not gone:  # another process is trimming, too
+                break
+        return removed
+
+    async def _oldest(self, *, died_before_ms: int, most: int) -> list[str]:
+        """Some letters that are too old or, oldest first, too many."""
+        by_time = keys.dead_by_time(self.account)
+        async with self._redis.pipeline() as pipe:
+            pipe.zrange(by_time, "-inf", f"({died_before_ms}", byscore=True, offset=0, num=CHUNK)
+            pipe.zrange(by_time, 0, CHUNK - 1)
+            pipe.zcard(by_time)
+            old, first, count = await pipe.execute()
+        excess = first[: max(0, count - most)]
+        return [identity.decode() for identity in old or excess]
+
+    async def _read_page(
+        self, newest: bytes | str, since_ms: int | None, *, skip: set[bytes]
+    ) -> list[tuple[bytes, bytes, bytes]]:
+        """Letters that died at or before `newest`, as (id, died at, header), without `skip`."""
+        names = [keys.dead_by_time(self.account), keys.dead(self.account)]
+        oldest = "-inf" if since_ms is None else since_ms
+        flat = await self._page(keys=names, args=[newest, oldest, PAGE + len(skip)])
+        page = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+        return [row for row in page if row[0] not in skip]
+
+    def _letter(self, identity: bytes, blob: bytes) -> Letter:
+        return Letter.read(self.account, identity.decode(), blob)
+
+
+def _line(letter: Letter) -> tuple[int, int, str, str]:
+    """What a selection needs of a letter, sorting by when its event first came."""
+    first_seen_ms = int(letter.header["first_seen_ms"])
+    return first_seen_ms, letter.died_at_ms, letter.id, str(letter.header["reason"])
+
+
+def _selection(lines: list[tuple[int, int, str, str]]) -> Selection:
+    lines.sort()
+    return Selection(tuple(line[2] for line in lines), Counter(line[3] for line in lines))
+
+
+def _chunks(ids: Iterable[str], size: int) -> Iterable[list[str]]:
+    iterator = iter(ids)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+@cache
+def _source(name: str) -> str:
+    return (files("pipeline.deadletters") / "lua" / f"{name}.lua").read_text("utf-8")

@@ -1,0 +1,121 @@
+"""Events on their way, and dead letters, made by the real scripts on a real Redis."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import redis.asyncio
+
+from pipeline import keys
+from pipeline.clock import SystemClock
+from pipeline.deadletters.letter import write_header
+from pipeline.errors import Reason
+from pipeline.events import Lane
+from pipeline.mailbox.entry import EventState
+from pipeline.mailbox.store import Claim, Deed, MailboxStore
+from pipeline.settings import AccountSettings, Settings
+from pipeline.splitter.loop import Splitter
+
+LEASE = "the test's"
+
+
+async def _nobody(_account: str, _lane: Lane) -> None:
+    """No worker listens."""
+
+
+class Pipeline:
+    """One account's way from the raw stream to a claim, step by step and without workers."""
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        settings: Settings | None = None,
+        account: str = "default",
+    ) -> None:
+        self.redis = client
+        self.account = account
+        self.settings = settings or Settings(accounts={"default": AccountSettings(customer_id="c")})
+        self.mailboxes = MailboxStore(client, account)
+        self._splitter = Splitter(client, self.settings, LEASE, _nobody, SystemClock())
+
+    async def send(self, *events: dict[str, Any] | bytes, account: str | None = None) -> None:
+        """XADD events as any producer would; bytes go in as they are."""
+        for event in events:
+            raw = event if isinstance(event, bytes) else json.dumps(event).encode()
+            fields: dict[Any, Any] = {"event": raw, "account": account or self.account}
+            await self.redis.xadd(keys.RAW, fields)
+
+    async def split(self) -> None:
+        """Split everything in the raw stream."""
+        await self.redis.set(keys.SPLITTER, LEASE, px=60_000)
+        while await self._splitter.step():
+            pass
+
+    async def claim(self, user: str, lane: Lane) -> Claim:
+        """Become the owner of a user's mailbox, which must be due."""
+        await self.mailboxes.wake(lane, bound=100, longest_queue=10, own_tick=0)
+        claim = await self.mailboxes.claim(lane, user, most=10)
+        assert claim is not None
+        return claim
+
+    async def wait_for_email(self, user: str) -> None:
+        """The head of this user's purchases turns out to lack an email."""
+        claim = await self.claim(user, Lane.PURCHASE)
+        await self.mailboxes.settle(claim, Deed(back=True, due=claim.now + 60_000, waits="email"))
+
+    async def fail_once(self, user: str, lane: Lane) -> None:
+        """The head fails and is due again in a minute."""
+        claim = await self.claim(user, lane)
+        state = {claim.head.seq: EventState(tried=1)}
+        await self.mailboxes.settle(claim, Deed(state=state, back=True, due=claim.now + 60_000))
+
+    async def kill(
+        self,
+        *events: dict[str, Any],
+        lane: Lane = Lane.EVENT,
+        reason: Reason = Reason.REJECTED,
+        detail: str = "no such thing 17",
+        died_at_ms: int | None = None,
+    ) -> None:
+        """Send events of one user each and let every one of them die."""
+        for event in events:
+            await self.send(event)
+            await self.split()
+            claim = await self.claim(str(event["userId"]), lane)
+            header = self._header(claim, event, reason, detail, died_at_ms)
+            deed = Deed(pop=1, dead=[(1, claim.head.id, header)], back=True)
+            await self.mailboxes.settle(claim, deed)
+
+    def _header(
+        self, claim: Claim, event: dict[str, Any], reason: Reason, detail: str, at_ms: int | None
+    ) -> str:
+        return write_header(
+            account=self.account,
+            lane=str(claim.lane),
+            box=claim.box,
+            user=claim.user,
+            kind=event["type"],
+            event=event.get("event"),
+            reason=reason,
+            detail=detail,
+            first_seen_ms=claim.head.at,
+            died_at_ms=claim.now if at_ms is None else at_ms,
+            calls=[{"method": "POST", "endpoint": "/event", "params": {"id": claim.user}}],
+            endpoint="/event",
+            status=400,
+            error=99,
+        )
+
+
+def track(number: int, user: str | None = None) -> dict[str, Any]:
+    """A custom event with the messageId `mNUMBER`."""
+    who = user or f"u{number}"
+    return {"type": "track", "event": "Signed Up", "userId": who, "messageId": f"m{number}"}
+
+
+def order(number: int, user: str | None = None) -> dict[str, Any]:
+    """An order without an email."""
+    items = [{"product_id": "p1", "name": "Lamp", "price": 10, "quantity": 1}]
+    event = track(number, user) | {"event": "Order Completed"}
+    return event | {"properties": {"order_id": f"o{number}", "products": items}}

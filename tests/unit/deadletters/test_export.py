@@ -1,0 +1,69 @@
+"""An exported line is the event as it came, plus what makes it find its letter again."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pipeline.deadletters.export import export_line
+from pipeline.deadletters.letter import Letter
+from pipeline.events import MAX_EVENT_BYTES
+
+
+def letter(raw: bytes, identity: str = "m1") -> Letter:
+    return Letter(identity, "default", {}, raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "line"),
+    [
+        (
+            b'{"messageId":"m1", "a":1.50}',
+            b'{"messageId":"m1", "a":1.50,"sailpipe":{"replay":true}}',
+        ),
+        (
+            b'{"type":"page","userId":"u","messageId":" m1 "}',
+            b'{"type":"page","userId":"u","messageId":" m1 ","sailpipe":{"replay":true}}',
+        ),
+        (
+            b'{\r\n "messageId":\n"m1"\n}\n',
+            b'{   "messageId": "m1" ,"sailpipe":{"replay":true}}',
+        ),
+        (b"{}", b'{"sailpipe":{"replay":true},"messageId":"m1"}'),
+        (b'{"messageId":null}', b'{"messageId":"m1","sailpipe":{"replay":true}}'),
+        (b'{"messageId":5,"a":1}', b'{"messageId":"m1","a":1,"sailpipe":{"replay":true}}'),
+        (
+            b'{"messageId":"m1","sailpipe":{"replay":true}}',
+            b'{"messageId":"m1","sailpipe":{"replay":true}}',
+        ),
+    ],
+)
+def test_only_the_mark_and_a_missing_id_are_added(raw: bytes, line: bytes) -> None:
+    """Byte for byte what the producer sent, but for line breaks between tokens."""
+    assert export_line(letter(raw)) == line
+
+
+@pytest.mark.parametrize(
+    ("raw", "identity"),
+    [
+        (b"not json", "m1"),
+        (b'["m1"]', "m1"),
+        (b'{"a":"\xff"}', "m1"),
+        (b'{"messageId":"m1"}', "m1~"),
+    ],
+)
+def test_what_could_not_find_its_letter_again_is_left_out(raw: bytes, identity: str) -> None:
+    """`m1~` is the second letter of messageId m1: its line would remove the first one."""
+    assert export_line(letter(raw, identity)) is None
+
+
+def test_a_line_the_mark_would_make_too_long_is_left_out() -> None:
+    """It would die too_large. An event that was too large before may go: somebody will mend it."""
+    frame = len(b'{"messageId":"m1","x":""}')
+    fits = json.dumps(
+        {"messageId": "m1", "x": "y" * (MAX_EVENT_BYTES - frame)}, separators=(",", ":")
+    )
+    assert len(fits) == MAX_EVENT_BYTES
+    assert export_line(letter(fits.encode())) is None
+    assert export_line(letter(fits.replace('"y', '"yy', 1).encode())) is not None
