@@ -36,8 +36,9 @@ def _identify(
 
 
 def _change(
-    name: str, product: str, count: object, email: str | None, option: dict[str, str]
+    what: tuple[str, str], count: object, email: str | None, option: dict[str, str]
 ) -> dict[str, Any]:
+    name, product = what
     properties = {"product_id": product, "name": product, "price": 1, "quantity": count}
     properties["url"] = "https://shop.example/p"
     context = {"traits": {"email": email}}
@@ -62,10 +63,16 @@ user_barriers = st.sampled_from(
         _body("identify", traits={"email": "not an email"}),
     )
 )
+# What is refused when added is never removed: within a fold nobody would see that it was there.
+changes_of = st.sampled_from(
+    (
+        *(("Product Added", product) for product in ("p", "q", "p", "q", POISON)),
+        *(("Product Removed", product) for product in ("p", "q")),
+    )
+)
 changes = st.builds(
     _change,
-    name=st.sampled_from(("Product Added", "Product Added", "Product Removed")),
-    product=st.sampled_from(("p", "q", "p", "q", POISON)),
+    what=changes_of,
     count=st.sampled_from((1, 1, 2, "3", 0, 0.5)),
     email=emails,
     option=st.sampled_from(({}, {}, {}, {}, REMINDER)),
@@ -108,7 +115,7 @@ def test_folded_carts_leave_the_cart_that_single_changes_leave(
 
 def test_ten_waiting_changes_are_one_post() -> None:
     """The property above would hold for a mapping that never folds."""
-    bodies = [_change("Product Added", "p", 1, EMAILS[0], {})] * 10
+    bodies = [_change(("Product Added", "p"), 1, EMAILS[0], {})] * 10
     sandbox = Sandbox()
 
     folded = Delivery(sandbox, SETTINGS, fold=True)
@@ -140,8 +147,7 @@ def _compare(
     by_one.deliver(events)
 
     assert end_state(folded) == end_state(single)
-    # What is put into a cart and taken out again within a fold is never seen, nor refused.
-    assert set(by_folds.refused) <= set(by_one.refused)
+    assert by_folds.refused == by_one.refused
 
 
 def _people(sandbox: Sandbox) -> None:
