@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import redis
+import redis.asyncio
 
 from pipeline import keys
 from pipeline.addresses import (
@@ -31,6 +32,8 @@ READY_WITHIN_S = 30.0
 """For each part; on an idle machine all are up within 5 s together."""
 WORKERS_STOP_WITHIN_S = 10.0
 """More than the HTTP timeout: a call under way is finished, what comes back is settled."""
+LEASE_ENDS_WITHIN_S = 6.0
+"""A splitter's lease that nobody renews is gone by then."""
 _WORKER = "worker"
 _POLL_S = 0.05
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -98,13 +101,26 @@ class Machine:
         await self._start_redis()
         if needs_sandbox(self._settings):
             await self._start_sandbox()
-        for number in range(self._workers):
-            await self._supervisor.start(self._worker(number))
-        door = self._part("http", Stage.DOORS, "serve", self._host, self._port)
-        await self._supervisor.start(door)
-        await self._wait("http", lambda: _listens(self._host, self._port))
         async with open_async_redis(self._redis_url) as client:
-            await self._wait(_WORKER, lambda: client.exists(keys.SPLITTER))
+            splits = await self._splitting(client)
+            for number in range(self._workers):
+                await self._supervisor.start(self._worker(number))
+            door = self._part("http", Stage.DOORS, "serve", self._host, self._port)
+            await self._supervisor.start(door)
+            await self._wait("http", lambda: _listens(self._host, self._port))
+            await self._wait(_WORKER, splits)
+
+    async def _splitting(self, client: redis.asyncio.Redis) -> Callable[[], Awaitable[bool]]:
+        """Whether somebody splits: a lease that is not the one a killed `up` may have left."""
+        before = await client.get(keys.SPLITTER)
+        outlived = self._clock.monotonic() + LEASE_ENDS_WITHIN_S
+
+        async def splits() -> bool:
+            lease = await client.get(keys.SPLITTER)
+            renewed = self._clock.monotonic() > outlived  # by a worker that is not ours
+            return lease is not None and (lease != before or renewed)
+
+        return splits
 
     async def _start_redis(self) -> None:
         if self._settings.redis_url:
