@@ -112,7 +112,7 @@ class Runtimes:
 
     def __init__(self, settings: Settings, redis_url: str) -> None:
         self.settings = settings
-        self._redis_url = redis_url
+        self.redis_url = redis_url
         self._lock = threading.Lock()
         self._made: dict[int, Runtime] = {}
 
@@ -121,7 +121,7 @@ class Runtimes:
         with self._lock:
             pid = os.getpid()
             if pid not in self._made:
-                self._made = {pid: Runtime(self.settings, self._redis_url).start()}
+                self._made = {pid: Runtime(self.settings, self.redis_url).start()}
             return self._made[pid]
 
     def stop_here(self) -> None:

@@ -2,49 +2,69 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import uuid
-from concurrent.futures import Future
 from typing import Any
 
 from celery import bootsteps
 
 from pipeline.clock import SystemClock
 from pipeline.events import Lane
+from pipeline.redis_client import open_async_redis
 from pipeline.splitter.loop import Splitter
-from workers.waker import WakerStep
+from workers.waker import Waker, WakerStep
 
 
 class SplitterStep(bootsteps.StartStopStep):
-    """Runs the splitter on the process's loop (`--no-splitter` leaves it to others)."""
+    """Runs the splitter in a thread and loop of its own (`--no-splitter` leaves it to others).
+
+    A batch takes tens of milliseconds to read; on the delivery loop it would make every call that
+    is due meanwhile miss its slot.
+    """
 
     requires = (WakerStep,)
 
     def __init__(self, worker: Any, splitter: bool = True, **_options: Any) -> None:
         self.enabled = splitter
-        self._splitting: Future[Any] | None = None
-        self._splitter: Splitter | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread: threading.Thread | None = None
+        self._work: asyncio.Task[None] | None = None
 
     def include_if(self, _worker: Any) -> bool:
         return self.enabled
 
     def start(self, worker: Any) -> None:
-        runtime, waker = worker.app.runtimes.here(), worker.sailpipe_waker
-
-        async def wake(_account: str, _lane: Lane) -> None:
-            waker.nudge()
-
-        settings = worker.app.runtimes.settings
-        self._splitter = Splitter(
-            runtime.engine.redis, settings, uuid.uuid4().hex, wake, SystemClock()
+        self._thread = threading.Thread(
+            target=self._main, args=(worker,), name="sailpipe-splitter", daemon=True
         )
-        self._splitting = runtime.run(self._splitter.run())
+        self._thread.start()
 
     def stop(self, worker: Any) -> None:
-        if self._splitting is None or self._splitter is None:
-            return
-        self._splitting.cancel()
-        worker.app.runtimes.here().run(self._splitter.release()).result(5.0)
-        self._splitting = None
+        if self._thread is not None and self._work is not None:
+            self._loop.call_soon_threadsafe(self._work.cancel)
+            self._thread.join(5.0)
+            self._thread = None
 
     def terminate(self, worker: Any) -> None:
         self.stop(worker)
+
+    def _main(self, worker: Any) -> None:
+        asyncio.set_event_loop(self._loop)
+        runtimes, waker = worker.app.runtimes, worker.sailpipe_waker
+        self._work = self._loop.create_task(_split(runtimes, waker))
+        self._loop.run_until_complete(asyncio.wait([self._work]))
+        self._loop.close()
+
+
+async def _split(runtimes: Any, waker: Waker) -> None:
+    async def wake(_account: str, _lane: Lane) -> None:
+        waker.nudge_from_thread()
+
+    token = uuid.uuid4().hex
+    async with open_async_redis(runtimes.redis_url) as client:
+        splitter = Splitter(client, runtimes.settings, token, wake, SystemClock())
+        try:
+            await splitter.run()
+        finally:
+            await splitter.release()

@@ -36,6 +36,7 @@ class Waker:
     def __init__(self, app: Celery, runtime: Runtime) -> None:
         self._app = app
         self._engine = runtime.engine
+        self._loop = runtime.loop
         self._ticks: dict[tuple[str, Lane], int] = {}
         self._reason = asyncio.Event()
         self._watch = RedisWatch("waker", SystemClock())
@@ -43,6 +44,10 @@ class Waker:
     def nudge(self) -> None:
         """There is reason to look now. To be called on the loop."""
         self._reason.set()
+
+    def nudge_from_thread(self) -> None:
+        """`nudge`, from any thread."""
+        self._loop.call_soon_threadsafe(self._reason.set)
 
     async def run(self) -> None:
         """Wake until cancelled. Redis going away is waited out."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import httpx
 import redis.asyncio
@@ -14,6 +15,7 @@ from pipeline.delivery.caller import Caller, DryRun, Sender
 from pipeline.delivery.drain import Drain
 from pipeline.delivery.loans import Loans
 from pipeline.delivery.outages import Outages
+from pipeline.delivery.room import Room
 from pipeline.delivery.turn import Tools
 from pipeline.events import Lane
 from pipeline.mailbox.gates import Gates
@@ -27,6 +29,9 @@ from pipeline.settings import AccountSettings, Settings
 
 MOST_OUT = 2_000
 """Mailboxes of a lane that are lent at a time, however fast it goes."""
+LENT_AHEAD_S = 2.0
+CLAIMED_AHEAD_S = 0.3
+"""Of what is lent, a process claims no more than so many seconds of the lane's rate can use."""
 
 
 @dataclass(slots=True)
@@ -34,6 +39,7 @@ class _Account:
     store: MailboxStore
     caller: Caller
     drain: Drain
+    rooms: dict[Lane, Room]
 
 
 class Engine:
@@ -74,16 +80,21 @@ class Engine:
 
     async def deliver(self, account: str, lane: Lane, box: str) -> None:
         """Deliver what waits in one lent mailbox."""
+        home = self._accounts[account]
         try:
-            await self._accounts[account].drain.drain(lane, box)
+            async with home.rooms[lane]:
+                await home.drain.drain(lane, box)
         finally:
             self.on_settled()
 
     def bound(self, account: str, lane: Lane) -> int:
         """How many mailboxes of a lane may be lent at once: what two seconds and a call can use."""
+        return self._usable(account, lane, self._accounts[account].caller, LENT_AHEAD_S)
+
+    def _usable(self, account: str, lane: Lane, caller: Caller, ahead_s: float) -> int:
+        """How many mailboxes a lane's rate can use in the time of a call and `ahead_s`."""
         rate = self.limiter.rate(account, BUCKETS[lane])
-        latency_s = self._accounts[account].caller.latency_s
-        return max(4, min(MOST_OUT, int(rate * (latency_s + 2.0))))
+        return max(4, min(MOST_OUT, int(rate * (caller.latency_s + ahead_s))))
 
     def stop(self) -> None:
         """Begin no further call."""
@@ -110,7 +121,11 @@ class Engine:
         )
         outages = Outages(Gates(self.redis, account.name), self._clock)
         tools = Tools(account, store, caller, outages, self.loans, self._clock, self._random)
-        return _Account(store, caller, Drain(tools))
+        rooms = {
+            lane: Room(partial(self._usable, account.name, lane, caller, CLAIMED_AHEAD_S))
+            for lane in Lane
+        }
+        return _Account(store, caller, Drain(tools), rooms)
 
     def _sender(self, account: AccountSettings) -> Sender:
         if account.dry_run:
