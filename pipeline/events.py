@@ -35,7 +35,8 @@ MAX_ID_CHARS = 512
 FIRST_YEAR, LAST_YEAR = 1971, 2199
 """Times outside of these are a client's mistake."""
 
-_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,255}")
+_EMAIL_CHAR = r"[^@\s\x00-\x1f\x7f\ud800-\udfff]"
+_EMAIL = re.compile(f"{_EMAIL_CHAR}{{1,64}}@{_EMAIL_CHAR}{{1,255}}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 

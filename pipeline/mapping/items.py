@@ -100,14 +100,14 @@ def normal_images(images: object) -> dict[str, Any]:
 
 
 def is_web_url(url: str) -> bool:
-    """Whether this is an absolute http(s) address without blanks."""
+    """Whether this is an absolute http(s) address without blanks or control characters."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return False
-    return (
-        parts.scheme in {"http", "https"} and bool(parts.netloc) and not set(url) & set(" \t\r\n")
-    )
+    if " " in url or not url.isprintable():
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.netloc)
 
 
 def _absolute(url: str | None, base: str | None) -> str | None:
