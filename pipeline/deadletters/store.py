@@ -143,7 +143,7 @@ class DeadLetters:
     async def _oldest(self, *, died_before_ms: int, most: int) -> list[str]:
         """Some letters that are too old or, oldest first, too many."""
         by_time = keys.dead_by_time(self.account)
-        async with self._redis.pipeline() as pipe:
+        async with self._redis.pipeline(transaction=False) as pipe:
             pipe.zrange(by_time, "-inf", f"({died_before_ms}", byscore=True, offset=0, num=CHUNK)
             pipe.zrange(by_time, 0, CHUNK - 1)
             pipe.zcard(by_time)

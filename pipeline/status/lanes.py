@@ -1,0 +1,61 @@
+"""What waits in a lane: how old it is, and what for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import redis.asyncio
+
+from pipeline import keys
+from pipeline.events import Lane
+from pipeline.status.scripts import script
+
+MOST_LATER = 20_000
+"""Mailboxes due later that are looked at: those that retry or wait for something."""
+MOST_DUE = 2_000
+"""Mailboxes due now or out that are looked at, longest-due first: the oldest event is there."""
+CHUNK = 250
+"""Mailboxes looked at in one step, about a millisecond of Redis' time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen in one lane. `retrying` and `waiting_email` count mailboxes, by their heads.
+
+    oldest_ms: when the oldest event seen was accepted (Unix ms); None when nothing waits.
+    complete: False when there were more mailboxes than are looked at; the numbers are then the
+        least there is.
+    """
+
+    oldest_ms: int | None = None
+    retrying: int = 0
+    waiting_email: int = 0
+    complete: bool = True
+
+
+async def look_at_lane(
+    client: redis.asyncio.Redis, account: str, lane: Lane, *, now_ms: int
+) -> Look:
+    """Look at the heads of a lane's mailboxes; no event leaves Redis for it."""
+    due, out = keys.due(account, lane), keys.out(account, lane)
+    async with client.pipeline(transaction=False) as pipe:
+        pipe.zrange(due, f"({now_ms}", "+inf", byscore=True, offset=0, num=MOST_LATER)
+        pipe.zrange(due, "-inf", str(now_ms), byscore=True, offset=0, num=MOST_DUE)
+        pipe.zrange(out, 0, MOST_DUE - 1)
+        pipe.zcount(due, f"({now_ms}", "+inf")
+        later, now, lent, waiting = await pipe.execute()
+    boxes = [box.decode() for box in dict.fromkeys([*later, *now, *lent])]
+    oldest, retrying, waiting_email = 0, 0, 0
+    look = script(client, "look")
+    for start in range(0, len(boxes), CHUNK):
+        names = _names(account, lane, boxes[start : start + CHUNK])
+        at, retries, waits = await look(keys=names)
+        oldest = min(filter(None, (oldest, int(at))), default=0)
+        retrying, waiting_email = retrying + retries, waiting_email + waits
+    return Look(oldest or None, retrying, waiting_email, complete=waiting <= len(later))
+
+
+def _names(account: str, lane: Lane, boxes: Sequence[str]) -> list[str]:
+    kinds = (keys.mail, keys.book)
+    return [name(account, lane, box) for box in boxes for name in kinds]

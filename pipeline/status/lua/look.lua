@@ -1,0 +1,19 @@
+-- What some mailboxes of one lane wait for, without moving their events.
+-- KEYS    a mailbox and its bookkeeping, as often as there are mailboxes
+-- Returns {when the oldest head was accepted (ms; '0' without any), heads being retried, mailboxes
+--          that wait for an email}
+local oldest, retrying, waiting_email = math.huge, 0, 0
+for i = 1, #KEYS, 2 do
+  local head = redis.call('LINDEX', KEYS[i], 0)
+  if head then
+    local entry = cjson.decode(string.sub(head, 1, string.find(head, '\n', 1, true) - 1))
+    local record = redis.call('HMGET', KEYS[i + 1], 'waits', 's:' .. entry.seq)
+    oldest = math.min(oldest, tonumber(entry.at))
+    if record[1] == 'email' then
+      waiting_email = waiting_email + 1
+    elseif record[2] and tonumber(cjson.decode(record[2]).tried) > 0 then
+      retrying = retrying + 1
+    end
+  end
+end
+return { oldest == math.huge and '0' or string.format('%.0f', oldest), retrying, waiting_email }

@@ -1,0 +1,18 @@
+-- Whose some raw entries are.
+-- KEYS[1] the raw stream
+-- ARGV    id to begin at, most entries
+-- Returns {id of the last one or '', account, entries, account, entries, ...}
+local found = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])
+local counts, reply = {}, { #found > 0 and found[#found][1] or '' }
+for _, entry in ipairs(found) do
+  local account = 'default'
+  for i = 1, #entry[2], 2 do
+    if entry[2][i] == 'account' then account = entry[2][i + 1] end
+  end
+  counts[account] = (counts[account] or 0) + 1
+end
+for account, count in pairs(counts) do
+  reply[#reply + 1] = account
+  reply[#reply + 1] = count
+end
+return reply

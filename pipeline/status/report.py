@@ -1,0 +1,143 @@
+"""`status --json`, `/api/status` and the console show this one reading of Redis (DESIGN 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import redis.asyncio
+
+from pipeline import keys
+from pipeline.deadletters.letter import iso
+from pipeline.events import Lane
+from pipeline.mailbox.gates import Bar, Gates
+from pipeline.mailbox.lanes import BUCKETS, scopes
+from pipeline.ratelimit.limiter import Limiter
+from pipeline.ratelimit.limits import pace
+from pipeline.ratelimit.slots import Usage
+from pipeline.ratelimit.store_redis import RedisSlotStore
+from pipeline.redis_client import without_password
+from pipeline.settings import Settings
+from pipeline.status.lanes import look_at_lane
+from pipeline.status.raw import raw_by_account
+from pipeline.status.scripts import script
+
+Json: TypeAlias = dict[str, Any]
+
+
+async def read_status(
+    client: redis.asyncio.Redis,
+    settings: Settings,
+    redis_url: str,
+    *,
+    only: Sequence[str] | None = None,
+) -> Json:
+    """How everything stands, in the shape of DESIGN 3. `only` names the accounts that are told of.
+
+    Counters and backlog are read at one moment, so that `enqueued` never misses an event that
+    is on its way from one to the other. What lanes wait for is read after them.
+    """
+    names = list(settings.accounts)
+    wanted = [keys.RAW, *map(keys.counts, names)]
+    seconds, micros, backlog, *tables = await script(client, "counts")(keys=wanted)
+    now_ms = int(seconds) * 1000 + int(micros) // 1000
+    raw = await raw_by_account(client, names, backlog)
+    full = _full(await client.info("memory"))
+    accounts = {}
+    for name, table in zip(names, tables, strict=True):
+        if only is None or name in only:
+            counters = {table[i].decode(): int(table[i + 1]) for i in range(0, len(table), 2)}
+            account = await _account(client, settings, name, counters, now_ms)
+            account["counts"] = count_up(counters, raw.get(name, 0))
+            account["gates"] += full
+            accounts[name] = account
+    return {
+        "redis_url": without_password(redis_url),
+        "target": settings.target,
+        "raw": {"backlog": backlog},
+        "accounts": accounts,
+        "jobs": [],
+    }
+
+
+def count_up(counters: Mapping[str, int], raw: int) -> dict[str, int]:
+    """The seven counts of an account. `enqueued` is the sum of the other six by definition."""
+    counts = {
+        "delivered": counters.get("delivered", 0),
+        "dead": sum(_by(counters, "dead").values()),
+        "ignored": sum(_by(counters, "ignored").values()),
+        "duplicates": counters.get("duplicates", 0),
+        "waiting": raw + sum(_by(counters, "waiting").values()),
+        "removed": counters.get("removed", 0),
+    }
+    return {"enqueued": sum(counts.values()), **counts}
+
+
+def gate_row(bar: Bar) -> Json:
+    """One reason why a gate is closed; `until` None: until somebody removes it."""
+    return {
+        "scope": bar.scope,
+        "reason": bar.reason,
+        "until": iso(bar.until) if bar.until else None,
+        "since": iso(bar.since),
+        "detail": bar.detail,
+    }
+
+
+async def _account(
+    client: redis.asyncio.Redis,
+    settings: Settings,
+    name: str,
+    counters: Mapping[str, int],
+    now_ms: int,
+) -> Json:
+    limiter = Limiter(RedisSlotStore(client), {name: settings.account(name).limits})
+    usage = {one.bucket: one for one in await limiter.usage(name)}
+    bars = await Gates(client, name).all_bars(now_ms)
+    waiting = _by(counters, "waiting")
+    lanes = {}
+    for lane in Lane:
+        look = await look_at_lane(client, name, lane, now_ms=now_ms)
+        oldest = None if look.oldest_ms is None else max(0, now_ms - look.oldest_ms) / 1000
+        lanes[str(lane)] = {
+            "backlog": waiting.get(str(lane), 0),
+            "oldest_s": oldest,
+            "retrying": look.retrying,
+            "waiting_email": look.waiting_email,
+            "rate": _rate(lane, usage[BUCKETS[lane]], bars, now_ms),
+            "limit": usage[BUCKETS[lane]].limit,
+            "complete": look.complete,
+        }
+    return {
+        "gates": [gate_row(bar) for bar in bars],
+        "counts": {},
+        "lanes": lanes,
+        "dead": _by(counters, "dead"),
+        "ignored": _by(counters, "ignored"),
+    }
+
+
+def _rate(lane: Lane, usage: Usage, bars: Sequence[Bar], now_ms: int) -> float:
+    """Calls/s that all processes together aim at in this lane; 0 behind a closed gate."""
+    shut = any(bar.scope in scopes(lane) and not 0 < bar.until <= now_ms for bar in bars)
+    return 0.0 if shut or usage.closed_until is not None else round(pace(usage.limit), 2)
+
+
+def _by(counters: Mapping[str, int], what: str) -> dict[str, int]:
+    """`dead:too_old` and the like by what follows the colon; nothing that is zero."""
+    prefix = f"{what}:"
+    found = {
+        name.removeprefix(prefix): n for name, n in counters.items() if name.startswith(prefix)
+    }
+    return {name: n for name, n in sorted(found.items()) if n}
+
+
+def _full(memory: Mapping[str, Any]) -> list[Json]:
+    """The gate `redis_full`, which no one sets: Redis itself refuses what would need memory."""
+    most, used = int(memory.get("maxmemory", 0)), int(memory.get("used_memory", 0))
+    if not most or used < most:
+        return []
+    detail = f"{used} of {most} bytes used: new events are refused, what waits is delivered"
+    return [
+        {"scope": "redis", "reason": "redis_full", "until": None, "since": None, "detail": detail}
+    ]

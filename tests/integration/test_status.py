@@ -1,0 +1,180 @@
+"""How everything stands, read from a real Redis that the real scripts have written."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import redis.asyncio
+
+from pipeline import keys
+from pipeline.errors import Reason
+from pipeline.events import Lane
+from pipeline.mailbox.entry import Entry
+from pipeline.mailbox.gates import Bar, Gates
+from pipeline.mailbox.store import Deed
+from pipeline.ratelimit.limits import pace
+from pipeline.redis_client import open_async_redis
+from pipeline.settings import AccountSettings, Settings
+from pipeline.status import lanes, raw
+from pipeline.status.report import read_status
+from tests.support.letters import Pipeline, order, track
+
+COUNTS = ("delivered", "dead", "ignored", "duplicates", "waiting", "removed")
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    async with open_async_redis(redis_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def pipeline(client: redis.asyncio.Redis) -> Pipeline:
+    return Pipeline(client)
+
+
+async def status(pipeline: Pipeline) -> dict[str, Any]:
+    return await read_status(pipeline.redis, pipeline.settings, "redis://:pw@127.0.0.1:1/0")
+
+
+async def account(pipeline: Pipeline) -> dict[str, Any]:
+    found: dict[str, Any] = (await status(pipeline))["accounts"]["default"]
+    return found
+
+
+async def test_an_empty_installation_has_every_key(pipeline: Pipeline) -> None:
+    """Shapes are a contract: a script that reads them must not have to ask whether a key is there."""
+    found = await status(pipeline)
+    assert found["redis_url"] == "redis://127.0.0.1:1/0", "no password"
+    assert (found["target"], found["raw"], found["jobs"]) == ("sandbox", {"backlog": 0}, [])
+    one = found["accounts"]["default"]
+    assert one["counts"] == dict.fromkeys(("enqueued", *COUNTS), 0)
+    assert (one["gates"], one["dead"], one["ignored"]) == ([], {}, {})
+    assert list(one["lanes"]) == ["user", "event", "purchase", "page"]
+    assert one["lanes"]["event"] == {
+        "backlog": 0,
+        "oldest_s": None,
+        "retrying": 0,
+        "waiting_email": 0,
+        "rate": round(pace(40), 2),
+        "limit": 40.0,
+        "complete": True,
+    }
+
+
+async def test_every_event_is_counted_exactly_once(pipeline: Pipeline) -> None:
+    """`enqueued` is the sum of the other six (I1), wherever each of them is."""
+    group = {"type": "group", "userId": "u", "groupId": "g", "messageId": "g1"}
+    await pipeline.kill(track(1), track(2), reason=Reason.TOO_OLD)
+    await pipeline.send(track(3), track(3), group, b"no json")
+    await pipeline.split()
+    claim = await pipeline.claim("u3", Lane.EVENT)
+    await pipeline.mailboxes.settle(claim, Deed(pop=1, count={"delivered": 1}, back=True))
+    await pipeline.mailboxes.drop(["m1"])
+    await pipeline.send(track(4))
+    await pipeline.split()
+    await pipeline.send(track(5), track(6))
+    one = await account(pipeline)
+    assert one["counts"] == {
+        "enqueued": 9,
+        "delivered": 1,
+        "dead": 2,
+        "ignored": 1,
+        "duplicates": 1,
+        "waiting": 3,
+        "removed": 1,
+    }
+    assert one["dead"] == {"invalid_json": 1, "too_old": 1}
+    assert sum(one["ignored"].values()) == 1
+    assert (await status(pipeline))["raw"]["backlog"] == 2
+
+
+async def test_a_lane_tells_what_its_mailboxes_wait_for(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the event at the head, whether the mailbox is due, due later, or out to a worker."""
+    monkeypatch.setattr(lanes, "CHUNK", 2)
+    await pipeline.send(*(order(n) for n in range(5)))
+    await pipeline.split()
+    for user in ("u0", "u1", "u2"):
+        await pipeline.wait_for_email(user)
+    await pipeline.fail_once("u3", Lane.PURCHASE)
+    await pipeline.claim("u4", Lane.PURCHASE)
+    lane = (await account(pipeline))["lanes"]["purchase"]
+    assert (lane["backlog"], lane["waiting_email"], lane["retrying"]) == (5, 3, 1)
+    assert lane["complete"]
+    assert 0 <= lane["oldest_s"] < 60
+    monkeypatch.setattr(lanes, "MOST_LATER", 3)
+    assert not (await account(pipeline))["lanes"]["purchase"]["complete"]
+
+
+async def test_the_oldest_event_is_found_behind_a_retry(pipeline: Pipeline) -> None:
+    """A head that fails is due later than all others, and yet it may be the oldest."""
+    await pipeline.send(track(1), track(2))
+    await pipeline.split()
+    await pipeline.fail_once("u1", Lane.EVENT)
+    seconds, _ = await pipeline.redis.time()
+    mail = keys.mail("default", Lane.EVENT, "u1")
+    blob: Any = await pipeline.redis.lpop(mail)
+    old = replace(Entry.decode(blob), at=(seconds - 3600) * 1000)
+    await pipeline.redis.lpush(mail, old.encode())
+    assert (await account(pipeline))["lanes"]["event"]["oldest_s"] == pytest.approx(3600, abs=60)
+
+
+async def test_gates_say_why_nothing_moves(pipeline: Pipeline) -> None:
+    """Scope, reason, since when, until when; a lane behind one aims at no calls at all."""
+    gates = Gates(pipeline.redis, "default")
+    far = 4_000_000_000_000
+    await gates.close(Bar("event", "paused", 0, 1_000, "by the operator"))
+    await gates.close(Bar("POST /purchase", "throttled", far, 2_000))
+    await gates.close(Bar("track", "circuit", 1, 3_000))
+    one = await account(pipeline)
+    assert one["gates"][0] == {
+        "scope": "event",
+        "reason": "paused",
+        "until": None,
+        "since": "1970-01-01T00:00:01.000+00:00",
+        "detail": "by the operator",
+    }
+    assert [gate["reason"] for gate in one["gates"]] == ["paused", "throttled", "circuit"]
+    assert one["gates"][1]["until"] == "2096-10-02T07:06:40.000+00:00"
+    rates = {name: lane["rate"] > 0 for name, lane in one["lanes"].items()}
+    assert rates == {"user": True, "event": False, "purchase": False, "page": True}
+
+
+async def test_a_full_redis_is_a_closed_gate(pipeline: Pipeline) -> None:
+    """Nobody sets it: it is what Redis itself says."""
+    await pipeline.send(track(1))
+    used = int((await pipeline.redis.info("memory"))["used_memory"])
+    await pipeline.redis.config_set("maxmemory", used // 2)
+    try:
+        gates = (await account(pipeline))["gates"]
+    finally:
+        await pipeline.redis.config_set("maxmemory", 0)
+    assert [(gate["scope"], gate["reason"]) for gate in gates] == [("redis", "redis_full")]
+
+
+async def test_the_raw_backlog_is_shared_out_to_its_accounts(
+    client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exact for what is looked at, in proportion behind it; unknown accounts are the default's."""
+    names = ("default", "shoes")
+    settings = Settings(accounts={name: AccountSettings(name=name) for name in names})
+    pipeline = Pipeline(client, settings)
+    for number, name in enumerate(["default", "shoes", "shoes", "nobody"] * 2):
+        await pipeline.send(track(number), account=name)
+
+    async def waiting() -> list[int]:
+        found = await status(pipeline)
+        return [found["accounts"][name]["counts"]["waiting"] for name in names]
+
+    monkeypatch.setattr(raw, "CHUNK", 3)
+    assert await waiting() == [4, 4]
+    monkeypatch.setattr(raw, "MOST_READ", 3)
+    assert await waiting() == [3, 5]
+    monkeypatch.undo()
+    only = await read_status(client, settings, "redis://127.0.0.1:1/0", only=["shoes"])
+    assert list(only["accounts"]) == ["shoes"]
