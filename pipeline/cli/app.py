@@ -8,7 +8,17 @@ import sys
 import redis
 import typer
 
-from pipeline.cli import doctor, enqueue, map_events, parts, up
+from pipeline.cli import (
+    dead,
+    doctor,
+    enqueue,
+    gates,
+    limits,
+    map_events,
+    parts,
+    status,
+    up,
+)
 from pipeline.cli.errors import DONE, FAILED, WRONG_USAGE, BadInput
 from pipeline.cli.output import note
 from pipeline.errors import ConfigError, SailpipeError
@@ -27,6 +37,11 @@ app.command("worker")(parts.worker)
 app.command("sandbox")(parts.sandbox)
 app.command("enqueue")(enqueue.enqueue)
 app.command("map")(map_events.map_events)
+app.command("status")(status.status)
+app.add_typer(dead.app, name="dead")
+app.command("pause")(gates.pause)
+app.command("resume")(gates.resume)
+app.add_typer(limits.app, name="limits")
 app.command("doctor")(doctor.doctor)
 
 

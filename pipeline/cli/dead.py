@@ -1,0 +1,151 @@
+"""`sailpipe dead`: what could not be delivered. Looking at it; dead_change.py is for the rest."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.cli import dead_change
+from pipeline.cli.dead_options import (
+    GroupOption,
+    LaneOption,
+    ReasonOption,
+    SinceOption,
+    UserOption,
+    make_filter,
+)
+from pipeline.cli.errors import FAILED
+from pipeline.cli.options import AccountOption, JsonOption
+from pipeline.cli.output import json_result, note, result
+from pipeline.cli.session import Session, in_session
+from pipeline.cli.tables import printable, show_table
+from pipeline.deadletters.export import export_line
+from pipeline.deadletters.groups import Group
+from pipeline.deadletters.letter import Letter
+from pipeline.deadletters.store import DeadLetters
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+
+_LIST = ("id", "died_at", "reason", "lane", "user", "event", "detail")
+_STATS = ("fingerprint", "letters", "users", "reason", "endpoint", "error", "last", "detail")
+
+
+@app.callback()
+def dead() -> None:
+    """See, replay, drop and export what could not be delivered."""
+
+
+@app.command("list")
+def list_letters(
+    reason: ReasonOption = None,
+    lane: LaneOption = None,
+    user: UserOption = None,
+    since: SinceOption = None,
+    group: GroupOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 50,
+    account: AccountOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """List dead letters, newest first."""
+    wanted = make_filter(reason, lane, user, since, group)
+
+    async def work(session: Session) -> list[Letter]:
+        return await DeadLetters(session.redis, account).find(wanted, limit=limit + 1)
+
+    found = in_session(account, work)
+    _show_rows([letter.as_row() for letter in found[:limit]], _LIST, as_json=as_json)
+    if len(found) > limit:
+        note(f"There are more than these {limit}; --limit shows more.")
+
+
+@app.command("show")
+def show(
+    identity: Annotated[str, typer.Argument(metavar="ID")],
+    account: AccountOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Show one dead letter: the event as it came, the calls as sent, every attempt."""
+
+    async def work(session: Session) -> Letter:
+        return await DeadLetters(session.redis, account).get(identity)
+
+    letter = in_session(account, work).as_json()
+    if as_json:
+        json_result(letter)
+        return
+    raw, calls, timeline = (letter.pop(name) for name in ("raw", "calls", "timeline"))
+    for name, value in letter.items():
+        result(f"{name:<12}{printable(value)}")
+    for call in calls:
+        result(f"{'call':<12}{printable(call)}")
+    if timeline:
+        show_table(tuple(timeline[0]), [tuple(attempt.values()) for attempt in timeline])
+    result(printable(raw))
+
+
+@app.command("stats")
+def stats(
+    reason: ReasonOption = None,
+    lane: LaneOption = None,
+    user: UserOption = None,
+    since: SinceOption = None,
+    group: GroupOption = None,
+    account: AccountOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Count dead letters by cause: same reason, endpoint, error and message."""
+    wanted = make_filter(reason, lane, user, since, group)
+
+    async def work(session: Session) -> list[Group]:
+        return await DeadLetters(session.redis, account).groups(wanted)
+
+    rows = [one.as_json() for one in in_session(account, work)]
+    _show_rows(rows, _STATS, as_json=as_json)
+
+
+@app.command("export")
+def export(
+    reason: ReasonOption = None,
+    lane: LaneOption = None,
+    user: UserOption = None,
+    since: SinceOption = None,
+    group: GroupOption = None,
+    account: AccountOption = "default",
+) -> None:
+    """Write events as JSON lines, oldest first. Enqueued again, each replaces its dead letter.
+
+    Ends with 1 when letters were left out: they can only be replayed here.
+    """
+    wanted = make_filter(reason, lane, user, since, group)
+
+    async def work(session: Session) -> tuple[int, int]:
+        letters, written, left_out = DeadLetters(session.redis, account), 0, 0
+        async for letter in letters.read((await letters.select(wanted)).ids):
+            line = export_line(letter)
+            if line is None:
+                left_out += 1
+            else:
+                written += 1
+                result(line.decode())
+        return written, left_out
+
+    written, left_out = in_session(account, work)
+    note(f"Exported: {written}.")
+    if left_out:
+        note(f"Left out: {left_out}, which no line could bring back; replay or drop them here.")
+        raise typer.Exit(FAILED)
+
+
+app.command("replay")(dead_change.replay)
+app.command("drop")(dead_change.drop)
+
+
+def _show_rows(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
+    if as_json:
+        for row in rows:
+            json_result(row)
+    elif rows:
+        show_table(columns, [[row[name] for name in columns] for row in rows])
+    else:
+        note("No dead letters.")

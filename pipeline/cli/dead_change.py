@@ -1,0 +1,119 @@
+"""`sailpipe dead replay` and `drop`: a count first, a question, then progress."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.dead_options import (
+    AllOption,
+    GroupOption,
+    IdsArgument,
+    LaneOption,
+    ReasonOption,
+    SinceOption,
+    UserOption,
+    YesOption,
+    check_means_some,
+    make_filter,
+)
+from pipeline.cli.errors import FAILED
+from pipeline.cli.options import AccountOption
+from pipeline.cli.output import note, result
+from pipeline.cli.progress import Progress, open_progress
+from pipeline.cli.session import Session, in_session
+from pipeline.deadletters.filters import Filter, Selection
+from pipeline.deadletters.store import DeadLetters, Done
+
+
+def replay(
+    ids: IdsArgument = None,
+    reason: ReasonOption = None,
+    lane: LaneOption = None,
+    user: UserOption = None,
+    since: SinceOption = None,
+    group: GroupOption = None,
+    everything: AllOption = False,
+    rate: Annotated[
+        float | None, typer.Option(min=0.1, max=10_000, help="At most so many a second.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count them and stop.")] = False,
+    yes: YesOption = False,
+    account: AccountOption = "default",
+) -> None:
+    """Put dead letters back into their queues, in the order in which their events came."""
+    wanted = make_filter(reason, lane, user, since, group)
+    check_means_some(ids, wanted, everything=everything)
+
+    async def work(session: Session) -> None:
+        letters = DeadLetters(session.redis, account)
+        chosen = await _choose(letters, ids, wanted)
+        if dry_run:
+            result(f"Would be replayed: {len(chosen.ids)}.")
+        elif chosen.ids and _agreed("Replay", yes=yes):
+            with open_progress("replayed") as progress:
+                done = await letters.replay(chosen.ids, rate=rate, on_done=_counter(progress))
+            _report("Replayed", done, chosen)
+
+    in_session(account, work)
+
+
+def drop(
+    ids: IdsArgument = None,
+    reason: ReasonOption = None,
+    lane: LaneOption = None,
+    user: UserOption = None,
+    since: SinceOption = None,
+    group: GroupOption = None,
+    everything: AllOption = False,
+    yes: YesOption = False,
+    account: AccountOption = "default",
+) -> None:
+    """Delete dead letters for good; `status` counts them as removed."""
+    wanted = make_filter(reason, lane, user, since, group)
+    check_means_some(ids, wanted, everything=everything)
+
+    async def work(session: Session) -> None:
+        letters = DeadLetters(session.redis, account)
+        chosen = await _choose(letters, ids, wanted)
+        if chosen.ids and _agreed("Drop", yes=yes):
+            with open_progress("dropped") as progress:
+                done = await letters.drop(chosen.ids, on_done=_counter(progress))
+            _report("Dropped", done, chosen)
+
+    in_session(account, work)
+
+
+async def _choose(letters: DeadLetters, ids: list[str] | None, wanted: Filter) -> Selection:
+    """Which letters are meant; says how many, and what they died of."""
+    chosen = await letters.select_ids(ids) if ids else await letters.select(wanted)
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(chosen.reasons.items()))
+    note(f"{len(chosen.ids)} dead letters: {reasons}." if chosen.ids else "No dead letter matches.")
+    return chosen
+
+
+def _agreed(verb: str, *, yes: bool) -> bool:
+    """Whether the person agrees; anything but a yes ends the command with 1."""
+    if yes:
+        return True
+    sys.stderr.write(f"{verb} them? [y/N] ")  # typer.confirm would write to stdout, too
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() in {"y", "yes"}:
+        return True
+    note("Nothing was done; --yes does not ask.")
+    raise typer.Exit(FAILED)
+
+
+def _counter(progress: Progress) -> Done:
+    def count(more: int) -> None:
+        for _ in range(more):
+            progress.advance()
+
+    return count
+
+
+def _report(verb: str, done: int, chosen: Selection) -> None:
+    gone = len(chosen.ids) - done
+    result(f"{verb}: {done}." + (f" Gone meanwhile: {gone}." if gone else ""))

@@ -1,0 +1,70 @@
+"""`sailpipe pause` and `resume`: the operator's brake."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+from pipeline.cli.options import AccountOption
+from pipeline.cli.output import note, result
+from pipeline.cli.session import Session, in_session
+from pipeline.cli.status import describe_gate
+from pipeline.events import Lane
+from pipeline.mailbox.gates import Bar, GateReason, Gates
+from pipeline.status.report import gate_row
+
+LaneOption: TypeAlias = Annotated[
+    Lane | None, typer.Option(help="This lane alone; without it all of the account.")
+]
+_OURS: tuple[GateReason, ...] = ("paused", "brake")
+"""What a person may end; the other reasons end by themselves when their cause does."""
+
+
+def pause(lane: LaneOption = None, account: AccountOption = "default") -> None:
+    """Stop delivering; what arrives is kept. Lasts until `sailpipe resume`."""
+
+    async def work(session: Session) -> None:
+        gates, now_ms = Gates(session.redis, account), await _now_ms(session)
+        scope = str(lane or "account")
+        paused = [bar for bar in await gates.bars([scope], now_ms) if bar.reason == "paused"]
+        if paused:
+            note(f"{_what(scope, account)} is paused already.")
+        else:
+            await gates.close(Bar(scope, "paused", 0, now_ms, "by the operator"))
+        await _show(gates, now_ms)
+
+    in_session(account, work)
+
+
+def resume(lane: LaneOption = None, account: AccountOption = "default") -> None:
+    """End a pause, and the brake that stopped a lane in which most events died."""
+
+    async def work(session: Session) -> None:
+        gates, scope = Gates(session.redis, account), str(lane or "account")
+        ended = [reason for reason in _OURS if await gates.open(scope, reason)]
+        why = " and ".join(ended) or "neither paused nor stopped by the brake"
+        note(f"{_what(scope, account)} was {why}.")
+        await _show(gates, await _now_ms(session))
+
+    in_session(account, work)
+
+
+async def _show(gates: Gates, now_ms: int) -> None:
+    """What stands now. A lane that is paused by itself stays so when the account goes on."""
+    bars = await gates.all_bars(now_ms)
+    if not bars:
+        result("All gates are open.")
+    for bar in bars:
+        lane = f" --lane {bar.scope}" if bar.scope != "account" else ""
+        hint = f"; sailpipe resume{lane}" if bar.reason in _OURS else ""
+        result(describe_gate(gate_row(bar)) + hint)
+
+
+def _what(scope: str, account: str) -> str:
+    return f"Account {account}" if scope == "account" else f"Lane {scope}"
+
+
+async def _now_ms(session: Session) -> int:
+    seconds, micros = await session.redis.time()
+    return int(seconds * 1000 + micros // 1000)

@@ -1,0 +1,114 @@
+"""`sailpipe limits`: what each kind of call is limited to, who says so, and the operator's say."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any, TypeAlias
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline.cli.errors import BadInput
+from pipeline.cli.options import AccountOption, JsonOption, settings_here
+from pipeline.cli.output import json_result, note, result
+from pipeline.cli.session import Session, in_session
+from pipeline.cli.tables import show_table
+from pipeline.deadletters.letter import iso
+from pipeline.ratelimit.limiter import Limiter
+from pipeline.ratelimit.limits import KNOWN_BUCKETS, default_limit
+from pipeline.ratelimit.slots import Usage
+from pipeline.ratelimit.store_redis import RedisSlotStore
+from pipeline.setting_values import Limits
+
+app = typer.Typer(rich_markup_mode=None)
+
+BucketArgument: TypeAlias = Annotated[str, typer.Argument(help='Method and path: "POST /event".')]
+OwnAccountOption: TypeAlias = Annotated[
+    str | None, typer.Option("--account", help="The account (brand).")
+]
+_LIMITS: TypeAdapter[dict[str, float]] = TypeAdapter(Limits)
+
+
+@app.callback(invoke_without_command=True)
+def limits(
+    context: typer.Context, account: AccountOption = "default", as_json: JsonOption = False
+) -> None:
+    """Show or change the limits, in calls per second."""
+    context.obj = account
+    if context.invoked_subcommand is None:
+        _show(account, as_json=as_json)
+
+
+@app.command("set")
+def set_limit(
+    context: typer.Context,
+    bucket: BucketArgument,
+    calls_per_s: Annotated[float, typer.Argument(help="Calls per second.")],
+    account: OwnAccountOption = None,
+) -> None:
+    """Limit one kind of call, in every process from its next call on."""
+    chosen = account or str(context.obj)
+    name, limit = _checked(bucket, calls_per_s, chosen)
+    if limit > default_limit(name):
+        note(f"Sailthru allows {default_limit(name):g}/s by default: is yours raised?")
+    _set(chosen, name, limit)
+    result(f"{name} is limited to {limit:g} calls/s.")
+
+
+@app.command("unset")
+def unset_limit(
+    context: typer.Context, bucket: BucketArgument, account: OwnAccountOption = None
+) -> None:
+    """Go back to what the settings, Sailthru's headers or the defaults say."""
+    chosen = account or str(context.obj)
+    name, _ = _checked(bucket, 1.0, chosen)
+    _set(chosen, name, None)
+    now = next(usage for usage in _usage(chosen) if usage.bucket == name)
+    result(f"{name} is limited to {now.limit:g} calls/s ({now.source}).")
+
+
+def _show(account: str, *, as_json: bool) -> None:
+    found = _usage(account)
+    if as_json:
+        for usage in found:
+            json_result(_as_json(usage))
+        return
+    columns = ("bucket", "calls/s", "says", "calls in the last minute", "closed until")
+    rows = [(u.bucket, u.limit, u.source, u.used, _as_json(u)["closed_until"]) for u in found]
+    show_table(columns, rows)
+
+
+def _as_json(usage: Usage) -> dict[str, Any]:
+    closed = usage.closed_until
+    return asdict(usage) | {"closed_until": None if closed is None else iso(int(closed * 1000))}
+
+
+def _usage(account: str) -> list[Usage]:
+    async def work(session: Session) -> list[Usage]:
+        return await _limiter(session, account).usage(account)
+
+    return in_session(account, work)
+
+
+def _set(account: str, bucket: str, limit: float | None) -> None:
+    async def work(session: Session) -> None:
+        await _limiter(session, account).set_limit(account, bucket, limit)
+
+    in_session(account, work)
+
+
+def _limiter(session: Session, account: str) -> Limiter:
+    settings = session.settings.account(account)
+    return Limiter(RedisSlotStore(session.redis), {account: settings.limits})
+
+
+def _checked(bucket: str, calls_per_s: float, account: str) -> tuple[str, float]:
+    """The bucket as it is spelt here, and its limit. Raises BadInput."""
+    try:
+        [(name, limit)] = _LIMITS.validate_python({bucket: calls_per_s}).items()
+    except ValidationError as error:
+        raise BadInput(f"{error.errors()[0]['msg'].removeprefix('Value error, ')}.") from None
+    known = dict.fromkeys([*KNOWN_BUCKETS, *settings_here(account).account(account).limits])
+    if name not in known:
+        raise BadInput(f"No call of ours is a {name}; the limits are of {', '.join(known)}.")
+    return name, limit

@@ -1,0 +1,50 @@
+"""What commands that look into Redis have in common: settings, a connection, one clear error."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import redis
+import redis.asyncio
+
+from pipeline.addresses import resolve_redis_url
+from pipeline.cli.options import settings_here
+from pipeline.errors import SailpipeError
+from pipeline.redis_client import open_async_redis, without_password
+from pipeline.settings import Settings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One command's connection to Redis."""
+
+    settings: Settings
+    redis: redis.asyncio.Redis
+    redis_url: str
+
+
+def in_session(account: str | None, work: Callable[[Session], Awaitable[T]]) -> T:
+    """Run `work` on the Redis that commands here use, and return what it returns.
+
+    Raises:
+        ConfigError: a setting is wrong, `account` does not exist, or no Redis is known.
+        SailpipeError: Redis does not answer.
+    """
+    settings = settings_here(account)
+    return asyncio.run(_run(settings, resolve_redis_url(settings), work))
+
+
+async def _run(settings: Settings, url: str, work: Callable[[Session], Awaitable[T]]) -> T:
+    try:
+        async with open_async_redis(url) as client:
+            return await work(Session(settings, client, url))
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise SailpipeError(
+            f"Redis at {without_password(url)} does not answer ({type(error).__name__}):"
+            " start `sailpipe up`, or mend SAILPIPE_REDIS_URL."
+        ) from None

@@ -1,0 +1,67 @@
+"""`sailpipe status`: how everything stands, once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.cli.options import JsonOption
+from pipeline.cli.output import json_result, result
+from pipeline.cli.session import Session, in_session
+from pipeline.cli.tables import age, show_counts, show_table
+
+_LANE_COLUMNS = ("lane", "backlog", "oldest", "retrying", "no email", "calls/s", "limit")
+
+
+def status(
+    account: Annotated[str | None, typer.Option(help="Tell of this account alone.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show lanes, gates, counts and dead letters."""
+
+    async def work(session: Session) -> dict[str, Any]:
+        from pipeline.status.report import read_status  # noqa: PLC0415 - only this command
+
+        only = None if account is None else [account]
+        return await read_status(session.redis, session.settings, session.redis_url, only=only)
+
+    found = in_session(account, work)
+    if as_json:
+        json_result(found)
+        return
+    result(f"Redis {found['redis_url']}, target {found['target']}")
+    result(f"Raw stream: {found['raw']['backlog']} waiting to be split")
+    for name, one in found["accounts"].items():
+        _show_account(name, one)
+
+
+def _show_account(name: str, account: dict[str, Any]) -> None:
+    result("")
+    show_counts(f"Account {name}", account["counts"].items())
+    show_table(_LANE_COLUMNS, [_lane_row(*lane) for lane in account["lanes"].items()])
+    for gate in account["gates"]:
+        result(describe_gate(gate))
+    show_counts("Dead", account["dead"].items())
+    show_counts("Ignored", account["ignored"].items())
+
+
+def _lane_row(name: str, lane: dict[str, Any]) -> tuple[object, ...]:
+    least = "" if lane["complete"] else "+"
+    return (
+        name,
+        lane["backlog"],
+        age(lane["oldest_s"]),
+        f"{lane['retrying']}{least}",
+        f"{lane['waiting_email']}{least}",
+        lane["rate"],
+        lane["limit"],
+    )
+
+
+def describe_gate(gate: dict[str, Any]) -> str:
+    """One line about a closed gate."""
+    since = f" since {gate['since']}" if gate["since"] else ""
+    until = f", until {gate['until']}" if gate["until"] else ""
+    detail = f" ({gate['detail']})" if gate["detail"] else ""
+    return f"Closed: {gate['scope']} is {gate['reason']}{since}{until}{detail}"

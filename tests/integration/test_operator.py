@@ -1,0 +1,282 @@
+"""The operator's commands, as they are typed, on a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cli.app import run
+from pipeline.errors import Reason
+from pipeline.events import Lane
+from pipeline.mailbox.gates import Bar, Gates
+from pipeline.redis_client import open_async_redis
+from tests.support.commands import sailpipe
+from tests.support.letters import Pipeline, track
+
+Setup = Callable[[Callable[[Pipeline], Awaitable[None]]], None]
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def setup(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
+    """Bring the Redis that commands will find into a state."""
+    monkeypatch.setenv("SAILPIPE_REDIS_URL", redis_url)
+    monkeypatch.chdir(tmp_path)
+
+    def do(work: Callable[[Pipeline], Awaitable[None]]) -> None:
+        async def with_pipeline() -> None:
+            async with open_async_redis(redis_url) as client:
+                await work(Pipeline(client))
+
+        asyncio.run(with_pipeline())
+
+    return do
+
+
+@pytest.fixture
+def command(setup: Setup, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Run a command line in this process: (exit code, stdout, stderr)."""
+
+    def do(*words: str) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = run(list(words))
+        return code, *capfd.readouterr()
+
+    return do
+
+
+@pytest.fixture
+def letters(setup: Setup) -> None:
+    """Three dead letters: m1, m2 rejected, m3 too old."""
+
+    async def work(pipeline: Pipeline) -> None:
+        await pipeline.kill(track(1), track(2))
+        await pipeline.kill(track(3), reason=Reason.TOO_OLD)
+
+    setup(work)
+
+
+def rows(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def counts(command: Command) -> dict[str, int]:
+    found: dict[str, int] = rows(command("status", "--json")[1])[0]["accounts"]["default"]["counts"]
+    return {name: count for name, count in found.items() if count}
+
+
+@pytest.mark.usefixtures("letters")
+def test_status_is_a_table_for_people_and_one_object_for_programs(command: Command) -> None:
+    """Both say the same; the JSON is one line."""
+    code, out, _ = command("status")
+    assert code == 0
+    assert "Account default: enqueued 3, delivered 0, dead 3" in out
+    assert "Dead: rejected 2, too_old 1" in out
+    assert counts(command) == {"enqueued": 3, "dead": 3}
+    assert list(rows(command("status", "--json", "--account", "default")[1])[0]) == [
+        "redis_url",
+        "target",
+        "raw",
+        "accounts",
+        "jobs",
+    ]
+
+
+@pytest.mark.usefixtures("letters")
+def test_dead_letters_are_listed_and_shown_in_the_agreed_shape(command: Command) -> None:
+    """`show` is the row of `list` and more."""
+    listed = rows(command("dead", "list", "--reason", "rejected", "--since", "1h", "--json")[1])
+    assert [row["id"] for row in listed] == ["m2", "m1"]
+    assert set(listed[0]) == {
+        *("id", "account", "lane", "user", "type", "event", "reason", "detail", "endpoint"),
+        *("status", "error", "attempts", "first_seen", "died_at", "fingerprint"),
+    }
+    [shown] = rows(command("dead", "show", "m1", "--json")[1])
+    assert {name: shown[name] for name in listed[1]} == listed[1]
+    assert json.loads(shown["raw"]) == track(1)
+    assert shown["calls"][0]["endpoint"] == "/event"
+    assert shown["timeline"] == []
+    _, out, err = command("dead", "list", "--limit", "2")
+    assert ("m3" in out, "m2" in out, "m1" in out) == (True, True, False)
+    assert "more than these 2" in err
+    assert '"messageId": "m1"' in command("dead", "show", "m1")[1]
+    [biggest, _] = rows(command("dead", "stats", "--json")[1])
+    assert (biggest["letters"], biggest["fingerprint"]) == (2, listed[0]["fingerprint"])
+
+
+def test_a_letter_with_hostile_bytes_can_still_be_shown(setup: Setup, command: Command) -> None:
+    """Terminal escapes are not obeyed, and bytes that are no text do not break JSON."""
+
+    async def work(pipeline: Pipeline) -> None:
+        await pipeline.send(b"\x1b[2J\xff")
+        await pipeline.split()
+
+    setup(work)
+    [row] = rows(command("dead", "list", "--json")[1])
+    code, out, _ = command("dead", "show", row["id"])
+    assert (code, "\x1b" in out, "[2J" in out) == (0, False, True)
+    [shown] = rows(command("dead", "show", row["id"], "--json")[1])
+    assert shown["raw"] == "\x1b[2J\\xff"
+
+
+@pytest.mark.usefixtures("letters")
+def test_a_replay_counts_first_and_asks(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run or a no changes nothing; --yes does not ask."""
+    code, out, err = command("dead", "replay", "--reason", "rejected", "--dry-run")
+    assert (code, out) == (0, "Would be replayed: 2.\n")
+    assert "2 dead letters: rejected 2." in err
+    refused = sailpipe("dead", "replay", "m1", stdin=b"n\n")
+    assert (refused.returncode, refused.stdout) == (1, b"")
+    assert b"Replay them?" in refused.stderr
+    assert counts(command) == {"enqueued": 3, "dead": 3}
+    agreed = sailpipe("dead", "replay", "m1", stdin=b"y\n")
+    assert (agreed.returncode, agreed.stdout) == (0, b"Replayed: 1.\n")
+    code, out, _ = command("dead", "replay", "--all", "--yes", "--rate", "1000")
+    assert (code, out) == (0, "Replayed: 2.\n")
+    assert counts(command) == {"enqueued": 3, "waiting": 3}
+
+
+@pytest.mark.usefixtures("letters")
+def test_a_drop_asks_and_is_counted(command: Command) -> None:
+    """Without an answer nothing is dropped."""
+    assert sailpipe("dead", "drop", "m1").returncode == 1
+    assert command("dead", "drop", "m1", "m1", "m2", "--yes")[:2] == (0, "Dropped: 2.\n")
+    assert command("dead", "drop", "--reason", "rejected", "--yes")[:2] == (0, "")
+    assert counts(command) == {"enqueued": 3, "dead": 1, "removed": 2}
+
+
+@pytest.mark.usefixtures("letters")
+def test_an_export_can_be_enqueued_again(setup: Setup, command: Command) -> None:
+    """Each event takes the place of its letter; what no line can bring back is told of."""
+    code, out, err = command("dead", "export", "--reason", "too_old")
+    assert (code, err) == (0, "Exported: 1.\n")
+    assert json.loads(out) == track(3) | {"sailpipe": {"replay": True}}
+    Path("old.jsonl").write_text(out)
+    assert command("enqueue", "old.jsonl")[0] == 0
+
+    async def split_with_one_more(pipeline: Pipeline) -> None:
+        await pipeline.send(b"no json")
+        await pipeline.split()
+
+    setup(split_with_one_more)
+    left = {"enqueued": 5, "dead": 3, "waiting": 1, "removed": 1}
+    assert counts(command) == left
+    code, out, err = command("dead", "export")
+    assert (code, len(out.splitlines())) == (1, 2)
+    assert "Left out: 1" in err
+
+
+def test_a_pause_lasts_until_it_is_resumed(setup: Setup, command: Command) -> None:
+    """A lane by itself or all of an account; both say what stands now."""
+    _, out, _ = command("pause", "--lane", "event")
+    assert out.startswith("Closed: event is paused since ")
+    assert "sailpipe resume --lane event" in out
+    assert "paused already" in command("pause", "--lane", "event")[2]
+    assert "Closed: account is paused" in command("pause")[1]
+
+    async def nothing_is_lent(pipeline: Pipeline) -> None:
+        await pipeline.send(track(1))
+        await pipeline.split()
+        lent = await pipeline.mailboxes.wake(Lane.EVENT, bound=9, longest_queue=9, own_tick=0)
+        assert (lent.gate, lent.boxes) == ("closed", ())
+
+    setup(nothing_is_lent)
+    _, out, err = command("resume")
+    assert err == "Account default was paused.\n"
+    assert out.startswith("Closed: event is paused")
+    assert command("resume", "--lane", "event")[1] == "All gates are open.\n"
+    assert "neither paused" in command("resume", "--lane", "event")[2]
+
+
+def test_a_person_resumes_what_the_brake_stopped(setup: Setup, command: Command) -> None:
+    """What Sailthru closed stays closed: it ends when its cause does."""
+
+    async def stop(pipeline: Pipeline) -> None:
+        gates = Gates(pipeline.redis, "default")
+        await gates.close(Bar("event", "brake", 0, 1_000, "most of the lane dies"))
+        await gates.close(Bar("api", "misconfigured", 1, 1_000, "error 5"))
+
+    setup(stop)
+    code, out, err = command("resume", "--lane", "event")
+    assert (code, err) == (0, "Lane event was brake.\n")
+    assert "api is misconfigured" in out
+    assert "resume" not in out
+
+
+def test_limits_are_shown_set_and_unset(command: Command) -> None:
+    """The operator's word counts until it is taken back."""
+    found = {row["bucket"]: row for row in rows(command("limits", "--json")[1])}
+    assert found["POST /event"] == {
+        "bucket": "POST /event",
+        "limit": 40.0,
+        "source": "default",
+        "used": 0,
+        "closed_until": None,
+    }
+    code, out, err = command("limits", "set", "post /event", "80")
+    assert (code, out) == (0, "POST /event is limited to 80 calls/s.\n")
+    assert "40/s by default" in err
+    found = {row["bucket"]: row for row in rows(command("limits", "--json")[1])}
+    assert (found["POST /event"]["limit"], found["POST /event"]["source"]) == (80.0, "operator")
+    assert "POST /event" in command("limits")[1]
+    assert command("limits", "unset", "POST /event")[1] == (
+        "POST /event is limited to 40 calls/s (default).\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("dead show m9", 1, "no dead letter 'm9' in account default"),
+        ("dead replay m9 --yes", 1, "no dead letter 'm9' in account default"),
+        ("dead drop", 2, "Say which dead letters"),
+        ("dead replay m1 --all", 2, "Say which dead letters"),
+        ("dead list --since soon", 2, "'soon' is not a duration"),
+        ("dead list --reason bad", 2, "--reason"),
+        ("dead list --account x", 2, "There is no account 'x'"),
+        ("pause --lane mail", 2, "--lane"),
+        ("status --account x", 2, "There is no account 'x'"),
+        ("limits --account x", 2, "There is no account 'x'"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(
+    words: str, code: int, said: str, command: Command
+) -> None:
+    """1 failed, 2 wrong usage; stdout stays empty."""
+    ended, out, err = command(*words.split())
+    assert (ended, out) == (code, "")
+    assert said in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("bucket", "limit", "said"),
+    [
+        ("/event", "80", "is not a method and a path"),
+        ("POST /list", "80", "No call of ours is a POST /list"),
+        ("POST /event", "0", "greater than 0"),
+        ("POST /event", "many", "calls_per_s"),
+    ],
+)
+def test_a_wrong_limit_is_refused(bucket: str, limit: str, said: str, command: Command) -> None:
+    """A misspelt bucket would otherwise be a limit on nothing."""
+    code, _, err = command("limits", "set", bucket, limit)
+    assert code == 2
+    assert said in err
+
+
+@pytest.mark.parametrize("words", ["status", "dead list", "pause", "resume", "limits"])
+def test_without_redis_every_command_says_what_to_do(
+    words: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names the setting and the command that would help, and never the password."""
+    monkeypatch.setenv("SAILPIPE_REDIS_URL", "redis://:secret@127.0.0.1:1/0")
+    code, out, err = command(*words.split())
+    assert (code, out) == (1, "")
+    assert "redis://127.0.0.1:1/0 does not answer" in err
+    assert "start `sailpipe up`, or mend SAILPIPE_REDIS_URL" in err
+    assert (err.count("\n"), "secret" in err) == (1, False)
