@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import Any
 
 from celery import signals
+from celery.exceptions import SecurityWarning
 
 from pipeline.observe.logs import set_up_logging
 
@@ -16,6 +18,8 @@ TOO_CHATTY = ("celery.worker.strategy", "celery.app.trace", "httpx")
 def set_up_worker_logging() -> None:
     """Make `celery worker` log as the rest of sailpipe does. For the entry point only."""
     signals.setup_logging.connect(_set_up, weak=False)
+    # Celery warns root because of pickled messages; only JSON is accepted here, also in containers.
+    warnings.simplefilter("ignore", SecurityWarning)
 
 
 def _set_up(loglevel: int = logging.INFO, **_options: Any) -> None:

@@ -49,7 +49,8 @@ async def _run(settings: Settings, redis_url: str, listener: socket.socket) -> N
 def _listen(host: str, port: int) -> socket.socket:
     """Bound here rather than by uvicorn, which would log a taken port and exit with code 3."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio turns Nagle's algorithm off only for sockets that say they are TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
