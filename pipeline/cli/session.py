@@ -33,7 +33,7 @@ def in_session(account: str | None, work: Callable[[Session], Awaitable[T]]) -> 
 
     Raises:
         ConfigError: a setting is wrong, `account` does not exist, or no Redis is known.
-        SailpipeError: Redis does not answer.
+        SailpipeError: Redis does not answer, or is full.
     """
     settings = settings_here(account)
     return asyncio.run(_run(settings, resolve_redis_url(settings), work))
@@ -47,4 +47,8 @@ async def _run(settings: Settings, url: str, work: Callable[[Session], Awaitable
         raise SailpipeError(
             f"Redis at {without_password(url)} does not answer ({type(error).__name__}):"
             " start `sailpipe up`, or mend SAILPIPE_REDIS_URL."
+        ) from None
+    except redis.OutOfMemoryError:
+        raise SailpipeError(
+            "Redis is full and takes nothing that needs memory: raise its maxmemory."
         ) from None

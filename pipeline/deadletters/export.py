@@ -18,9 +18,12 @@ def export_line(letter: Letter) -> bytes | None:
     """The raw event on one line, marked as a replay: enqueued, it takes its letter's place.
 
     An event without a messageId is given its letter's id as one; nothing else changes. None when
-    the line would not find its letter again: the event is not a JSON object, the letter is the
-    second one of its messageId, or the mark makes it longer than an event may be.
+    the line would not find its letter again: the event is not a JSON object or was meant for
+    another account, the letter is the second one of its messageId, or the mark makes it longer
+    than an event may be.
     """
+    if letter.header.get("account") != letter.account:
+        return None
     try:
         body = pydantic_core.from_json(letter.raw)
     except ValueError:

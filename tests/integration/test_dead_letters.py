@@ -1,4 +1,4 @@
-"""The store of dead letters on a real Redis, with letters made by the real scripts."""
+"""The store of dead letters, on a real Redis and on fakeredis, with letters the real scripts made."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import fakeredis
 import pytest
 import redis.asyncio
 
@@ -20,9 +21,12 @@ from pipeline.redis_client import open_async_redis
 from tests.support.letters import Pipeline, order, track
 
 
-@pytest.fixture
-async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
-    async with open_async_redis(redis_url) as opened:
+@pytest.fixture(params=["real", "fake"])
+async def client(
+    request: pytest.FixtureRequest, redis_url: str
+) -> AsyncIterator[redis.asyncio.Redis]:
+    real = request.param == "real"
+    async with open_async_redis(redis_url) if real else fakeredis.FakeAsyncRedis() as opened:
         yield opened
 
 

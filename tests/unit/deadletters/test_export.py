@@ -11,8 +11,8 @@ from pipeline.deadletters.letter import Letter
 from pipeline.events import MAX_EVENT_BYTES
 
 
-def letter(raw: bytes, identity: str = "m1") -> Letter:
-    return Letter(identity, "default", {}, raw)
+def letter(raw: bytes, identity: str = "m1", account: str = "default") -> Letter:
+    return Letter(identity, "default", {"account": account}, raw)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,11 @@ def test_only_the_mark_and_a_missing_id_are_added(raw: bytes, line: bytes) -> No
 def test_what_could_not_find_its_letter_again_is_left_out(raw: bytes, identity: str) -> None:
     """`m1~` is the second letter of messageId m1: its line would remove the first one."""
     assert export_line(letter(raw, identity)) is None
+
+
+def test_an_event_for_an_account_that_is_not_configured_is_left_out() -> None:
+    """The default account keeps its letter, but must not send it to its own customers."""
+    assert export_line(letter(b'{"messageId":"m1"}', account="shoos")) is None
 
 
 def test_a_line_the_mark_would_make_too_long_is_left_out() -> None:
