@@ -16,7 +16,6 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 _UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
-_REMINDER = re.compile(r"\+?\s*\d+\s*(min(ute)?|h(ou)?r|day|week)s?", re.IGNORECASE)
 _BUCKET = re.compile(r"(GET|POST|DELETE) (/\S+)")
 _OUR_KEYS = frozenset({"raw", "splitter", "celery"})
 _LIVES_IN_A_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -92,13 +91,6 @@ def parse_whole_hours(value: object) -> object:
     return int(found[1])
 
 
-def _check_reminder_time(value: str) -> str:
-    if not _REMINDER.fullmatch(value.strip()):
-        msg = f"{value!r} is not a reminder time; write 60 minutes, 24 hours, 3 days or 2 weeks"
-        raise ValueError(msg)
-    return value
-
-
 def _check_http_url(value: str) -> str:
     if not re.fullmatch(r"https?://[^/\s?#]+(/[^\s?#]*)?", value):
         msg = "this is not an http:// or https:// address"
@@ -153,7 +145,6 @@ MaxAge = Annotated[dict[str, PositiveSeconds], BeforeValidator(parse_max_age)]
 SharedIds = Annotated[
     frozenset[str], AfterValidator(lambda ids: frozenset(one.casefold() for one in ids))
 ]
-ReminderTime = Annotated[str, AfterValidator(_check_reminder_time)]
 HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
 RedisUrl = Annotated[str, AfterValidator(_check_redis_url)]
 AccountName = Annotated[str, AfterValidator(check_account_name)]

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -22,6 +23,7 @@ from pydantic import (
 )
 
 from pipeline.errors import ConfigError
+from pipeline.reminders import parse_reminder_time
 from pipeline.setting_sources import DEFAULT_ACCOUNT, FieldNames, RawSettings, read_sources
 from pipeline.setting_values import (
     DEFAULT_MAX_AGE_S,
@@ -35,13 +37,13 @@ from pipeline.setting_values import (
     MaxAge,
     PositiveSeconds,
     RedisUrl,
-    ReminderTime,
     Seconds,
     SharedIds,
     WholeHours,
     split_collection,
 )
 
+ReminderTime = Annotated[str, AfterValidator(parse_reminder_time)]
 OptOut = Literal["none", "basic", "blast", "all"]
 Target = Literal["sandbox", "live"]
 
@@ -79,9 +81,12 @@ class AccountSettings(_Settings):
 
     default_list: str | None = Field(None, description="List that identified users are added to.")
     optout: OptOut | None = Field(None, description="Opt-out level set on identified users.")
-    reminder_template: str | None = Field(None, description="Template of the cart reminder.")
+    reminder_template: str | None = Field(
+        None, description="Template of the cart reminder; nothing without a time."
+    )
     reminder_time: ReminderTime | None = Field(
-        None, description="When the cart reminder goes out, such as `24 hours`."
+        None,
+        description="When the cart reminder goes out, such as `24 hours`; nothing without a template.",
     )
     shared_ids: SharedIds = Field(
         SHARED_IDS, description="User ids that are nobody (any case); replaces the default set."

@@ -185,21 +185,24 @@ def _with_quantity(wanted: str, change: int, items: tuple[Item, ...]) -> tuple[I
 
 def _envelope(event: Track, settings: AccountSettings) -> dict[str, str]:
     """What goes into the POST beside the cart itself."""
-    template = text_option(event, "reminder_template", or_property=True)
-    when = text_option(event, "reminder_time", or_property=True)
-    envelope = {
-        "reminder_template": template or settings.reminder_template,
-        "reminder_time": _reminder_time(when or settings.reminder_time),
-        "message_id": sailthru_bid(event),
-    }
-    if (envelope["reminder_template"] is None) != (envelope["reminder_time"] is None):
-        refuse("reminder_template and reminder_time", "must both be given, or neither")
+    envelope = {**_reminder(event, settings), "message_id": sailthru_bid(event)}
     return {name: value for name, value in envelope.items() if value}
 
 
-def _reminder_time(given: str | None) -> str | None:
-    if given is None:
-        return None
+def _reminder(event: Track, settings: AccountSettings) -> dict[str, str]:
+    """Template and time, both or neither. What an event leaves out the settings complete."""
+    template = text_option(event, "reminder_template", or_property=True)
+    when = text_option(event, "reminder_time", or_property=True)
+    is_asked = bool(template or when)
+    template, when = template or settings.reminder_template, when or settings.reminder_time
+    if template and when:
+        return {"reminder_template": template, "reminder_time": _reminder_time(when)}
+    if is_asked:
+        refuse("reminder_template and reminder_time", "must both be given, or neither")
+    return {}
+
+
+def _reminder_time(given: str) -> str:
     try:
         return parse_reminder_time(given)
     except ValueError:

@@ -165,6 +165,20 @@ _REMINDERS = (
         profile=NO_CART,
         settings={"reminder_template": "cart", "reminder_time": "24 hours"},
     ),
+    Row(
+        "what the event leaves out they complete",
+        added(integrations=options(reminder_template="special")),
+        posted(GAME_ITEM, reminder_template="special", reminder_time="+24 hours"),
+        profile=NO_CART,
+        settings={"reminder_template": "cart", "reminder_time": "24 hours"},
+    ),
+    Row(
+        "a time alone in the settings reminds nobody",
+        added(),
+        posted(GAME_ITEM),
+        profile=NO_CART,
+        settings={"reminder_time": "24 hours"},
+    ),
     _bad_reminder("a template without a time is refused", "both", reminder_template="cart"),
     _bad_reminder("a time without a template is refused", "both", reminder_time="1 day"),
     _bad_reminder(
