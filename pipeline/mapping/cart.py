@@ -44,15 +44,10 @@ class _Change:
     envelope: dict[str, str]
     clear_after_s: float | None
 
-    def follows(self, first: _Change) -> bool:
-        """Whether both changes can be one POST, if it goes to one address."""
-        mine = (self.user_id, self.event.anonymous_id, self.envelope, self.clear_after_s)
-        return mine == (
-            first.user_id,
-            first.event.anonymous_id,
-            first.envelope,
-            first.clear_after_s,
-        )
+    @property
+    def shared(self) -> tuple[object, ...]:
+        """What changes have in common that can be one POST, besides the address it goes to."""
+        return self.user_id, self.event.anonymous_id, self.envelope, self.clear_after_s
 
 
 def plan_cart(events: Sequence[Event], known: Known, settings: AccountSettings) -> Plan:
@@ -97,7 +92,7 @@ def _run(
             break
         own = find_email(event, known)
         same = own == email or (known.profile is not None and None in (own, email))
-        if not same or not change.follows(changes[0]):
+        if not same or change.shared != changes[0].shared:
             break
         email = email or own
         changes.append(change)
@@ -108,7 +103,7 @@ def _change(event: Event, known: Known, settings: AccountSettings) -> _Change:
     kind = kind_of(event, settings)
     if not isinstance(event, Track) or kind not in {Kind.CART_ADD, Kind.CART_REMOVE}:
         refuse("type", "is not a cart change")
-    user = user_id(event, known, settings)
+    user = user_id(event, known, settings) or known.user_id
     if user is None:
         raise Rejected(Reason.MISSING_USER_ID, "a cart change needs a userId")
     return _Change(

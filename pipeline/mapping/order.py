@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from email.utils import format_datetime, formatdate
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 from pipeline.events import Track
 from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import ask_for_email, find_email
-from pipeline.mapping.items import find_item_id, item_price, item_quantity, item_url, purchase_item
+from pipeline.mapping.items import (
+    find_item_id,
+    is_web_url,
+    item_price,
+    item_quantity,
+    item_url,
+    purchase_item,
+)
 from pipeline.mapping.options import sailthru_bid, text_option
 from pipeline.mapping.plan import Cart, Known, OrderIntent, Plan, Send
 from pipeline.mapping.values import cents, cents_of, field, number, objects, refuse, scalar, text
@@ -116,9 +124,10 @@ def _as_given(adjustment: Mapping[str, Any]) -> dict[str, Any]:
 
 def _date(event: Track, known: Known) -> str | None:
     """RFC 2822 with an offset, which is what Sailthru recommends (reference: sailthru-api 5)."""
-    if event.occurred_at:
-        return format_datetime(event.occurred_at)
-    return None if known.accepted_at is None else formatdate(known.accepted_at)
+    at = event.occurred_at
+    if at is None and known.accepted_at is not None:
+        at = datetime.fromtimestamp(known.accepted_at, UTC)
+    return None if at is None else format_datetime(at)
 
 
 def _returned_items(event: Track, settings: AccountSettings) -> list[dict[str, Any]]:
@@ -146,7 +155,8 @@ def _whole_order(event: Track, settings: AccountSettings) -> dict[str, Any]:
     key, total = field(event.properties, ("total", "revenue", "value"))
     if total is None:
         refuse("properties.products", "is missing, and properties.total too")
-    url = event.page_url or settings.product_base_url
+    page = event.page_url
+    url = page if page and is_web_url(page) else settings.product_base_url
     if url is None:
         refuse("context.page.url", "is missing, and PRODUCT_BASE_URL is not set")
     return {"qty": 1, "price": cents(total, f"properties.{key}"), "url": url}

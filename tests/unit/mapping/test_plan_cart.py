@@ -221,7 +221,7 @@ def test_an_order_without_a_time_has_that_of_its_acceptance() -> None:
     step = step_of([event], known(accepted_at=NOW))
 
     assert isinstance(step, Send)
-    assert step.call.params["date"] == "Tue, 14 Nov 2023 22:13:20 -0000"
+    assert step.call.params["date"] == "Tue, 14 Nov 2023 22:13:20 +0000"
 
 
 def test_a_cart_change_of_yesterday_is_too_old_and_an_order_is_not() -> None:
@@ -234,3 +234,16 @@ def test_a_cart_change_of_yesterday_is_too_old_and_an_order_is_not() -> None:
         step_of([change(**old)], known())
     assert caught.value.reason is Reason.TOO_OLD
     assert isinstance(step_of([change(**old)], known(), max_age={"purchase": "off"}), Send)
+
+
+def test_the_cart_of_a_learned_user_is_looked_up_by_their_id() -> None:
+    """An event without a userId whose anonymousId or email belongs to somebody we know."""
+    event = change(userId=None, **shown(EMAIL))
+
+    need = step_of([event], Known(now=NOW, user_id="u1"))
+
+    assert isinstance(need, Need)
+    assert need.call.params["id"] == "u1"
+    with pytest.raises(Rejected) as caught:
+        step_of([event], Known(now=NOW))
+    assert caught.value.reason is Reason.MISSING_USER_ID
