@@ -17,8 +17,8 @@ from pipeline.status.report import gate_row
 LaneOption: TypeAlias = Annotated[
     Lane | None, typer.Option(help="This lane alone; without it all of the account.")
 ]
-_OURS: tuple[GateReason, ...] = ("paused", "brake")
-"""What a person may end; the other reasons end by themselves when their cause does."""
+_OURS: dict[GateReason, str] = {"paused": "paused", "brake": "stopped by the brake"}
+"""What a person may end, in words; the other reasons end by themselves when their cause does."""
 
 
 def pause(lane: LaneOption = None, account: AccountOption = "default") -> None:
@@ -42,8 +42,8 @@ def resume(lane: LaneOption = None, account: AccountOption = "default") -> None:
 
     async def work(session: Session) -> None:
         gates, scope = Gates(session.redis, account), str(lane or "account")
-        ended = [reason for reason in _OURS if await gates.open(scope, reason)]
-        why = " and ".join(ended) or "neither paused nor stopped by the brake"
+        ended = [words for reason, words in _OURS.items() if await gates.open(scope, reason)]
+        why = " and ".join(ended) or f"not {' or '.join(_OURS.values())}"
         note(f"{_what(scope, account)} was {why}.")
         await _show(gates, await _now_ms(session))
 

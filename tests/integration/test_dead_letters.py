@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -19,6 +20,9 @@ from pipeline.errors import Reason
 from pipeline.events import Lane
 from pipeline.redis_client import open_async_redis
 from tests.support.letters import Pipeline, order, track
+
+CLOCK_STEP_S = 0.01
+"""A timer may ring this much early by the clock it is read from."""
 
 
 @pytest.fixture(params=["real", "fake"])
@@ -125,10 +129,24 @@ async def test_dropped_letters_are_counted_as_removed(
     assert await counts(pipeline) == {"dead:rejected": 1, "removed": 1}
 
 
-async def test_an_unknown_id_is_named(letters: DeadLetters) -> None:
-    """Also among known ones: then nothing is done."""
+async def test_an_unknown_id_is_named(pipeline: Pipeline, letters: DeadLetters) -> None:
+    """Also among known ones, before anything is done; an id that is given twice counts once."""
+    await pipeline.kill(track(1))
+    assert (await letters.select_ids(["m1", "m1"])).ids == ("m1",)
     with pytest.raises(UnknownLetter, match="no dead letter 'm9' in account default"):
-        await letters.select_ids(["m9"])
+        await letters.select_ids(["m1", "m9"])
+
+
+async def test_a_paced_replay_never_goes_faster_than_it_may(
+    pipeline: Pipeline, letters: DeadLetters
+) -> None:
+    """At 100/s ten may go at once, then ten every tenth of a second: 30 take at least 0.2 s."""
+    await pipeline.kill(*(track(n) for n in range(30)))
+    chosen = await letters.select(Filter())
+    began, steps = asyncio.get_running_loop().time(), list[int]()
+    assert await letters.replay(chosen.ids, rate=100, on_done=steps.append) == 30
+    assert asyncio.get_running_loop().time() - began >= 0.2 - CLOCK_STEP_S
+    assert steps == [10, 10, 10]
 
 
 async def test_groups_count_what_died_of_the_same_cause(

@@ -125,7 +125,7 @@ def test_a_letter_with_hostile_bytes_can_still_be_shown(setup: Setup, command: C
 
 
 @pytest.mark.usefixtures("letters")
-def test_a_replay_counts_first_and_asks(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replay_counts_first_and_asks(command: Command) -> None:
     """A dry run or a no changes nothing; --yes does not ask."""
     code, out, err = command("dead", "replay", "--reason", "rejected", "--dry-run")
     assert (code, out) == (0, "Would be replayed: 2.\n")
@@ -190,7 +190,7 @@ def test_a_pause_lasts_until_it_is_resumed(setup: Setup, command: Command) -> No
     assert err == "Account default was paused.\n"
     assert out.startswith("Closed: event is paused")
     assert command("resume", "--lane", "event")[1] == "All gates are open.\n"
-    assert "neither paused" in command("resume", "--lane", "event")[2]
+    assert "was not paused" in command("resume", "--lane", "event")[2]
 
 
 def test_a_person_resumes_what_the_brake_stopped(setup: Setup, command: Command) -> None:
@@ -203,7 +203,7 @@ def test_a_person_resumes_what_the_brake_stopped(setup: Setup, command: Command)
 
     setup(stop)
     code, out, err = command("resume", "--lane", "event")
-    assert (code, err) == (0, "Lane event was brake.\n")
+    assert (code, err) == (0, "Lane event was stopped by the brake.\n")
     assert "api is misconfigured" in out
     assert "resume" not in out
 
