@@ -5,8 +5,9 @@ from __future__ import annotations
 from tests.unit.mapping.tables.carts import CARTS
 from tests.unit.mapping.tables.classic import CLASSIC
 from tests.unit.mapping.tables.events import EVENTS, FLATTENING, NAMES
-from tests.unit.mapping.tables.orders import ITEMS, ORDERS, REFUNDS
+from tests.unit.mapping.tables.orders import ITEMS, ORDERS
 from tests.unit.mapping.tables.pages import PAGES
+from tests.unit.mapping.tables.refunds import REFUNDS
 from tests.unit.mapping.tables.routes import ROUTES
 from tests.unit.mapping.tables.row import Row, Table
 from tests.unit.mapping.tables.users import ALIASES, IDENTIFIES, SUBSCRIPTIONS

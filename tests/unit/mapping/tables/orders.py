@@ -1,4 +1,4 @@
-"""Orders, their items, and refunds."""
+"""Orders and their items."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from tests.unit.mapping.tables.row import (
     lookup,
     options,
     post_purchase,
-    post_return,
     track,
     with_email,
 )
@@ -245,55 +244,5 @@ ITEMS = Table(
         bad_item("half an item is refused", {"quantity": 0.5}, "quantity must be a whole"),
         bad_item("fewer than one is refused", {"quantity": -1}, "quantity must be a whole"),
         bad_item("so are absurdly many", {"quantity": 1e30}, "quantity must be a whole"),
-    ),
-)
-
-REFUNDS = Table(
-    "Order Refunded -> POST /return",
-    "Segment's destinations made it a custom event; Sailthru's returns correct what a customer is"
-    " worth. A full refund names no products in Segment's spec: it is one item at the total.",
-    (
-        Row(
-            "a partial refund returns its products",
-            track("Order Refunded", {"order_id": "o1", "products": [GAME]}, **SHOWN),
-            (
-                post_return(
-                    email=EMAIL,
-                    items=[
-                        {
-                            "id": "507f1f77",
-                            "qty": 1,
-                            "price": 1899,
-                            "url": "https://shop.example/monopoly",
-                            "order_id": "o1",
-                        }
-                    ],
-                ),
-            ),
-        ),
-        Row(
-            "a full one returns the total",
-            track(
-                "Order Refunded",
-                {"order_id": "o1", "total": 27.5},
-                context={**with_email(), "page": {"url": CHECKOUT}},
-            ),
-            (
-                post_return(
-                    email=EMAIL,
-                    items=[{"qty": 1, "price": 2750, "url": CHECKOUT, "order_id": "o1"}],
-                ),
-            ),
-        ),
-        Row(
-            "with neither there is nothing to return",
-            track("Order Refunded", {"order_id": "o1"}, **SHOWN),
-            refused=(Reason.UNMAPPABLE, "properties.products"),
-        ),
-        Row(
-            "the total needs some url: Sailthru requires one",
-            track("Order Refunded", {"order_id": "o1", "total": 1}, **SHOWN),
-            refused=(Reason.UNMAPPABLE, "PRODUCT_BASE_URL"),
-        ),
     ),
 )
