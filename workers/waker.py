@@ -14,6 +14,7 @@ from pipeline.clock import SystemClock
 from pipeline.events import Lane
 from pipeline.observe.redis_watch import RedisWatch
 from workers.config import DELIVER
+from workers.keeper import keep_forever
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -103,6 +104,7 @@ class WakerStep(bootsteps.StartStopStep):
 
     def __init__(self, worker: Any, **_options: Any) -> None:
         self._waking: Future[Any] | None = None
+        self._keeping: Future[Any] | None = None
         worker.sailpipe_waker = None
 
     def start(self, worker: Any) -> None:
@@ -111,10 +113,14 @@ class WakerStep(bootsteps.StartStopStep):
         worker.sailpipe_waker = waker
         runtime.engine.on_settled = waker.nudge
         self._waking = runtime.run(waker.run())
+        self._keeping = runtime.run(
+            keep_forever(runtime.engine.redis, worker.app.runtimes.settings)
+        )
 
     def stop(self, worker: Any) -> None:
-        if self._waking is not None:
-            self._waking.cancel()
+        for work in (self._waking, self._keeping):
+            if work is not None:
+                work.cancel()
         worker.app.runtimes.stop_here()
 
     def terminate(self, worker: Any) -> None:

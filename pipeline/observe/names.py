@@ -30,6 +30,8 @@ LogEvent: TypeAlias = Literal[
     "renew_failed",
     # A delivery ended without settling; its loan runs out: lane, error class.
     "delivery_unsettled",
+    # Dead letters past DEAD_KEEP or DEAD_MAX were removed: account, letters.
+    "dead_letters_trimmed",
     # Calls were still in flight when the time to stop was over: mailboxes.
     "stop_timed_out",
 ]
