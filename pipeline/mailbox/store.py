@@ -140,7 +140,6 @@ class MailboxStore:
         answer = (await self._scripts.run("intent", [self._prefix], args)).decode()
         if answer == "stale":
             raise StaleClaim(claim.box)
-        claim.step += 1
         claim.intent = intent
 
     async def settle(self, claim: Claim, deed: Deed) -> int:
@@ -160,6 +159,8 @@ class MailboxStore:
         claim.states.update(deed.state)
         if deed.intent is not None:
             claim.intent = deed.intent
+        if deed.pop and claim.entries:
+            claim.intent = claim.intent or claim.head.mark
         return int(left)
 
     async def waiting(self, box: str) -> dict[Lane, int]:

@@ -17,7 +17,8 @@ if redis.call('LLEN', mail(P, lane, box)) == 0 then
   redis.call('DEL', record)
   return { 'no' }
 end
-if gate(P, scopes, now) == 'closed' then
+local state = gate(P, scopes, now)
+if state == 'closed' or (state == 'probe' and redis.call('HGET', record, 'probe') ~= '1') then
   redis.call('ZREM', out, box)
   redis.call('ZADD', P .. 'due:' .. lane, redis.call('HGET', record, 'due') or int(now), box)
   return { 'no' }
@@ -28,14 +29,15 @@ redis.call('HDEL', record, 'waits') -- frees first: see lib.lua
 local trouble = redis.call('HMGET', record, 'strikes', 'singles')
 if tonumber(trouble[1] or '0') >= 2 and tonumber(trouble[2] or '0') > 0 then most = 1 end
 local entries = redis.call('LRANGE', mail(P, lane, box), 0, most - 1)
-local token = redis.call('INCR', P .. 'token')
+-- The time is part of it, or a Redis that forgot its last second would give the same token twice.
+local token = int(redis.call('INCR', P .. 'token')) .. '-' .. int(now)
 redis.call('HSET', record, 'token', token, 'step', 0)
 if tonumber(trouble[2] or '0') == 0 then redis.call('HSET', record, 'lent', #entries) end
 redis.call('ZADD', out, 'XX', int(now + loan), box)
 
 local head = lane ~= 'user' and redis.call('LINDEX', mail(P, 'user', user), 0)
 local reply = {
-  tostring(token), int(now), int(lane_clock(P, lane, now)), int(lane_clock(P, 'user', now)),
+  token, int(now), int(lane_clock(P, lane, now)), int(lane_clock(P, 'user', now)),
   head and header(head) or '', redis.call('GET', P .. 'cart:' .. user) or '',
   redis.call('HGETALL', record), redis.call('HGETALL', P .. 'user:' .. user),
 }

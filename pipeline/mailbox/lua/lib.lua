@@ -6,16 +6,18 @@
 --                            last claim), strikes, singles, probe, intent, waits, s:SEQ (an event's state)
 --   due:LANE         zset    mailbox -> when it may be looked at next (ms)
 --   out:LANE         zset    mailbox -> when its loan expires (ms)
---   lane:LANE        hash    tick (last wake), stopped (ms spent behind closed gates), shut (0/1)
+--   lane:LANE        hash    tick (last wake), stopped (ms spent behind closed gates), shut (0/1), stood (0/1:
+--                            loans were extended after a standstill)
 --   gates:SCOPE      hash    reason -> {"until": ms or 0, ...}; SCOPE is a lane, a bucket, a host or `account`
 --   counts           hash    delivered, duplicates, removed, ignored:REASON, dead:REASON, waiting:LANE
---   token            string  fencing tokens, one INCR a claim
---   user:USER        hash    email, email_at, seen (emails of the last day), identified (ms), merged
+--   token            string  a counter of claims, letters and replays: what needs a number of its own
+--   user:USER        hash    email, email_at, seen (emails of the last day), identified (ms), merged, spread
+--                            (1: a mailbox of an unordered lane has waited for something)
 --   cart:USER        string  the cart we wrote last, JSON
 --   anon:ID, email:E string  the userId learned for an anonymousId or an email
 --   dead             hash    id -> letter, "HEADER JSON\nRAW BYTES"
 --   dead:at          zset    id -> when it died (ms)
---   dead:email:USER  zset    ids of letters that died missing_email, oldest first
+--   dead:email:USER  zset    ids of letters that died missing_email, in the order of their deaths
 --   dedupe:SLICE...  sets    see split.lua
 -- A non-empty mailbox is in exactly one of due and out.
 --
@@ -70,10 +72,16 @@ local function look_now(p, lane, box, now)
   if due and tonumber(due) > now then redis.call('ZADD', p .. 'due:' .. lane, int(now), box) end
 end
 
--- Bring a mailbox forward if it waits for one of these: 'email', 'user', 'turn'.
-local function wake_waiting(p, lane, box, now, what)
-  local waits = redis.call('HGET', book(p, lane, box), 'waits')
-  if waits and what[waits] then look_now(p, lane, box, now) end
+-- Bring a user's mailboxes forward if they wait for one of these: 'email', 'user', 'turn'.
+local function wake_waiting(p, lane, user, now, what)
+  local boxes = { user }
+  if redis.call('HEXISTS', p .. 'user:' .. user, 'spread') == 1 then
+    for i = 0, 15 do boxes[#boxes + 1] = user .. '\31' .. i end -- as splitter/sort.py spreads them
+  end
+  for _, box in ipairs(boxes) do
+    local waits = redis.call('HGET', book(p, lane, box), 'waits')
+    if waits and what[waits] then look_now(p, lane, box, now) end
+  end
 end
 
 local function post(p, lane, box, entry, now)
@@ -91,7 +99,7 @@ local function bury(p, id, letter)
   redis.call('ZADD', p .. 'dead:at', int(head.died_at), id)
   redis.call('HINCRBY', p .. 'counts', 'dead:' .. head.reason, 1)
   if head.reason == 'missing_email' then
-    redis.call('ZADD', p .. 'dead:email:' .. head.user, int(head.died_at), id)
+    redis.call('ZADD', p .. 'dead:email:' .. head.user, redis.call('INCR', p .. 'token'), id)
   end
 end
 
@@ -116,7 +124,7 @@ local function revive(p, id, now)
     return true
   end
   local entry = {
-    id = id, seq = int(now) .. '-0', at = now, clock = lane_clock(p, head.lane, now),
+    id = id, seq = int(now) .. '-' .. int(redis.call('INCR', p .. 'token')), at = now, clock = lane_clock(p, head.lane, now),
     user = head.user, nobody = head.nobody, first = head.first_seen_ms, past = head.past,
     mark = head.mark, replay = true,
   }

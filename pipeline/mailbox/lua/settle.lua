@@ -19,15 +19,18 @@ local record, list = book(P, lane, box), mail(P, lane, box)
 local mine = owner(P, lane, box, token, step)
 if mine ~= 'yes' then return { mine, redis.call('LLEN', list) } end
 
+-- All that could fail comes before the first write: a script is not rolled back.
 local popped = deed.pop > 0 and redis.call('LRANGE', list, 0, deed.pop - 1) or {}
+local states, letters = {}, {}
+for i, entry in ipairs(popped) do states[i] = 's:' .. cjson.decode(header(entry)).seq end
+for i, letter in ipairs(deed.dead) do letters[i] = letter[3] .. '\n' .. raw(popped[letter[1]]) end
+
 redis.call('LTRIM', list, deed.pop, -1) -- frees first: see lib.lua
-if deed.pop > 0 then redis.call('HINCRBY', P .. 'counts', 'waiting:' .. lane, -#popped) end
-for i, entry in ipairs(popped) do
-  redis.call('HDEL', record, 's:' .. cjson.decode(header(entry)).seq)
+if #popped > 0 then
+  redis.call('HINCRBY', P .. 'counts', 'waiting:' .. lane, -#popped)
+  redis.call('HDEL', record, unpack(states))
 end
-for _, letter in ipairs(deed.dead) do
-  bury(P, letter[2], letter[3] .. '\n' .. raw(popped[letter[1]]))
-end
+for i, letter in ipairs(deed.dead) do bury(P, letter[2], letters[i]) end
 for counter, by in pairs(deed.count) do redis.call('HINCRBY', P .. 'counts', counter, by) end
 
 if deed.intent == '' then
@@ -38,7 +41,11 @@ end
 for seq, state in pairs(deed.state) do redis.call('HSET', record, 's:' .. seq, state) end
 
 local memory = P .. 'user:' .. deed.user
-for field, value in pairs(deed.learn) do redis.call('HSET', memory, field, value) end
+for field, value in pairs(deed.learn) do
+  -- An email that was looked up does not replace what an event showed meanwhile.
+  local looked_up = field == 'email' or field == 'email_at'
+  redis.call(looked_up and 'HSETNX' or 'HSET', memory, field, value)
+end
 if next(deed.learn) then redis.call('PEXPIRE', memory, int(deed.keep)) end
 if deed.cart then
   redis.call('SET', P .. 'cart:' .. deed.user, deed.cart, 'PX', int(deed.cart_keep))
@@ -75,6 +82,10 @@ local due = deed.due or now
 if due == 'old' then due = tonumber(redis.call('HGET', record, 'due') or now) end
 if deed.waits then
   redis.call('HSET', record, 'waits', deed.waits)
+  if box ~= deed.user then
+    redis.call('HSET', memory, 'spread', 1)
+    redis.call('PEXPIRE', memory, int(deed.keep))
+  end
   local head = redis.call('LINDEX', mail(P, 'user', deed.user), 0)
   local have = redis.call('HMGET', memory, 'email', 'identified')
   if (have[1] or '') ~= deed.saw.email or (have[2] or '') ~= deed.saw.identified

@@ -6,7 +6,7 @@
 --         kind     'post' | 'dead' | 'ignored'
 --         id       the event's id; hash: its dedupe hash as a decimal string ('' = asks no dedupe)
 --         window   ms for which a repeat counts as a duplicate
---         replay   an exported dead letter: it takes the place of the letter with this id
+--         replay   an exported dead letter: it takes the place of the letter with this id, if that is there
 --         lane, box, reason
 --         emails   [[user, email, at ms, emails seen today (JSON)], ...]
 --         aliases  [[key below the prefix, user], ...];  keep: ms for which all this is known
@@ -48,7 +48,7 @@ end
 
 local function known(p, hash, window)
   local slice = math.floor(now / (window / 4))
-  for back = 0, 4 do
+  for back = -1, 4 do -- one ahead: the clock may have been set back
     local key = leaf(p .. 'dedupe:' .. int(slice - back), hash)
     if redis.call('SISMEMBER', key, hash) == 1 then return true end
   end

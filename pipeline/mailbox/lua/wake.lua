@@ -11,13 +11,15 @@ local due, out, home = P .. 'due:' .. lane, P .. 'out:' .. lane, P .. 'lane:' ..
 
 redis.call('HDEL', home, 'room') -- a first write that frees: see lib.lua
 
-local seen = redis.call('HMGET', home, 'tick', 'stopped', 'shut')
+local seen = redis.call('HMGET', home, 'tick', 'stopped', 'shut', 'stood')
 local last, stopped = tonumber(seen[1] or '0'), tonumber(seen[2] or '0')
 
 -- Nobody ticked for long although this waker was there before: Redis or the machine stood still. The
--- owners stood still too, so their loans are extended once instead of expiring.
+-- owners stood still too, so their loans are extended once instead of expiring; not again before somebody
+-- has ticked in time, or a waker that is always late would keep the loans of the dead for ever.
 local gap = loan / 2
-if own > 0 and now - last > gap and last - own < gap then
+local late = now - last > gap
+if late and own > 0 and last - own < gap and seen[4] ~= '1' then
   for _, box in ipairs(redis.call('ZRANGEBYSCORE', out, '-inf', int(now + loan))) do
     redis.call('ZADD', out, 'XX', int(now + loan), box)
   end
@@ -40,7 +42,8 @@ end
 
 local state = gate(P, scopes, now)
 if seen[3] == '1' then stopped = stopped + math.max(0, now - last) end
-redis.call('HSET', home, 'tick', int(now), 'stopped', int(stopped), 'shut', state == 'open' and '0' or '1')
+redis.call('HSET', home, 'tick', int(now), 'stopped', int(stopped), 'shut', state == 'open' and '0' or '1',
+  'stood', late and '1' or '0')
 
 local reply = { int(now), state }
 local lent = redis.call('ZCARD', out)

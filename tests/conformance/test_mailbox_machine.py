@@ -1,0 +1,391 @@
+"""Any history of posts, wakes, claims, deaths, gates and replays, against a model: I1, I2, I3, I5."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import fakeredis
+import pytest
+import redis.asyncio
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from pipeline.errors import StaleClaim
+from pipeline.events import Lane
+from pipeline.mailbox.gates import Bar, GateReason
+from pipeline.mailbox.store import Claim, Deed
+from tests.support.mailbox_model import LOAN, Box, Item, Model, Saw
+from tests.support.mailboxes import (
+    FAR,
+    Mailboxes,
+    delivered,
+    identify,
+    letter,
+    order,
+    track,
+    tried_again,
+)
+
+T = TypeVar("T")
+LANES = st.sampled_from([Lane.USER, Lane.EVENT, Lane.PURCHASE])
+USERS = st.sampled_from(["ann", "bob"])
+IDS = st.integers(1, 30).map("m{}".format)
+PICK = st.integers(0, 1_000)
+EVENTS = {Lane.USER: identify, Lane.EVENT: track, Lane.PURCHASE: order}
+
+
+@dataclass(eq=False)
+class Owner:
+    """A process's view of a claim, which it may hold long after losing it."""
+
+    claim: Claim
+    saw: Saw
+
+    @property
+    def lane(self) -> Lane:
+        return self.claim.lane
+
+
+class MailboxMachine(RuleBasedStateMachine):
+    """Rules act on Redis and on the model and compare answers; invariants compare the rest."""
+
+    url: str | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.boxes = self.run(self._open())
+        self.model = Model(self.boxes.now_ms())
+        self.owners: list[Owner] = []
+        self.lent: list[tuple[Lane, str]] = []
+        self.ticks: dict[tuple[int, Lane], int] = {}
+
+    def run(self, doing: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(doing)
+
+    async def _open(self) -> Mailboxes:
+        if self.url is None:
+            return Mailboxes(fakeredis.FakeAsyncRedis())
+        client = redis.asyncio.Redis.from_url(self.url)
+        await client.flushall()
+        return Mailboxes(client)
+
+    def teardown(self) -> None:
+        self.run(self.boxes.redis.aclose())
+        self.runner.close()
+
+    # --- arrival
+
+    @rule(message_id=IDS, lane=LANES, user=USERS, replay=st.booleans(), split=st.booleans())
+    def arrive(self, message_id: str, lane: Lane, user: str, replay: bool, split: bool) -> None:
+        """One more event; a repeated id is a duplicate, unless it says that it is a replay."""
+        event = EVENTS[lane](message_id, user) | ({"sailpipe": {"replay": True}} if replay else {})
+        self._accept(event, Item(message_id, user, lane, replay=replay), split)
+
+    @rule(message_id=IDS, user=USERS, number=st.integers(1, 3), split=st.booleans())
+    def arrive_with_email(self, message_id: str, user: str, number: int, split: bool) -> None:
+        email = f"{user}{number}@example.com"
+        item = Item(message_id, user, Lane.USER, email=email)
+        self._accept(identify(message_id, user, email=email), item, split)
+
+    @rule(message_id=IDS, split=st.booleans())
+    def arrive_invalid(self, message_id: str, split: bool) -> None:
+        self._accept(
+            {"messageId": message_id, "type": "nonsense"}, Item(message_id, "", None), split
+        )
+
+    def _accept(self, event: dict[str, Any], item: Item, split: bool) -> None:
+        self.run(self.boxes.accept(event))
+        self.model.accept(item)
+        if split:
+            self.split()
+
+    @rule()
+    def split(self) -> None:
+        self.run(self.boxes.split())
+        self.model.split()
+
+    # --- lending
+
+    @rule(lane=LANES, waker=st.integers(0, 1), bound=st.sampled_from([1, 2, 10]))
+    def wake(self, lane: Lane, waker: int, bound: int) -> None:
+        self._wake(lane, waker, bound, longest_queue=FAR)
+
+    @rule(lane=LANES, waker=st.integers(0, 1))
+    def wake_while_the_queue_is_long(self, lane: Lane, waker: int) -> None:
+        self._wake(lane, waker, 10, longest_queue=0)
+
+    def _wake(self, lane: Lane, waker: int, bound: int, *, longest_queue: int) -> None:
+        own = self.ticks.get((waker, lane), 0)
+        lent = self.run(
+            self.boxes.store.wake(lane, bound=bound, longest_queue=longest_queue, own_tick=own)
+        )
+        self.ticks[waker, lane] = lent.now
+        state = self.model.wake(lane, own)
+        assert lent.gate == state
+        mine = {user: box for (at, user), box in self.model.boxes.items() if at is lane}
+        out = sum(box.out is not None for box in mine.values())
+        due = {user: box.due for user, box in mine.items() if _is_due(box, self.model.now)}
+        room = {"open": bound - out, "probe": int(out == 0), "closed": 0}[state]
+        room = max(0, room) if longest_queue else 0
+        assert len(lent.boxes) == len(set(lent.boxes)) == min(room, len(due))
+        longest = sorted(at for at in due.values() if at is not None)[: len(lent.boxes)]
+        assert [due[user] for user in lent.boxes] == longest
+        for user in lent.boxes:
+            box = mine[user]
+            box.lent_due, box.due, box.out = box.due or 0, None, self.model.now + LOAN
+            box.probe = state == "probe"
+            self.lent.append((lane, user))
+
+    @rule(lane=LANES, user=USERS, most=st.sampled_from([1, 3, 40]))
+    def claim(self, lane: Lane, user: str, most: int) -> None:
+        """Also by a wake-up that is late, doubled or made up."""
+        box = self.model.box(lane, user)
+        claim = self.run(self.boxes.store.claim(lane, user, most=most))
+        state = self.model.gate(lane)
+        if box.out is None or box.token is not None:
+            assert claim is None
+            return
+        if state == "closed" or (state == "probe" and not box.probe):
+            assert claim is None
+            box.out, box.due = None, box.lent_due
+            return
+        assert claim is not None
+        most = 1 if box.strikes >= 2 and box.singles > 0 else most
+        assert [entry.id for entry in claim.entries] == [one.id for one in box.items[:most]]
+        assert [claim.state(e).tried for e in claim.entries] == [i.tried for i in box.items[:most]]
+        assert (claim.strikes, claim.intent) == (box.strikes, box.intent)
+        assert claim.clock == self.model.lanes[lane].clock
+        assert claim.memory.email == self.model.emails.get(user)
+        box.lent = box.lent if box.singles else len(claim.entries)
+        box.token, box.out, box.waits = claim.token, self.model.now + LOAN, ""
+        self.owners.append(Owner(claim, self.model.saw(lane, user)))
+
+    @precondition(lambda self: self.lent)
+    @rule(pick=PICK)
+    def claim_what_was_lent(self, pick: int) -> None:
+        lane, user = self.lent[-1 - pick % min(3, len(self.lent))]
+        self.claim(lane, user, 40)
+
+    # --- owners
+
+    def _owner(self, pick: int) -> tuple[Owner, Box, bool]:
+        """One of the latest owners, its mailbox, and whether it still owns that."""
+        owner = self.owners[-1 - pick % min(4, len(self.owners))]
+        box = self.model.box(owner.lane, owner.claim.box)
+        return owner, box, box.token == owner.claim.token
+
+    @precondition(lambda self: self.owners)
+    @rule()
+    def renew(self) -> None:
+        claims = [owner.claim for owner in self.owners]
+        lost = self.run(self.boxes.store.renew(claims))
+        for owner in self.owners:
+            box = self.model.box(owner.lane, owner.claim.box)
+            still = box.token == owner.claim.token
+            assert (owner.claim not in lost) == still
+            if still:
+                box.out = self.model.now + LOAN
+
+    @precondition(lambda self: self.owners)
+    @rule(pick=PICK)
+    def record_intent(self, pick: int) -> None:
+        owner, box, still = self._owner(pick)
+        intent = f"intent {pick}"
+        try:
+            self.run(self.boxes.store.record_intent(owner.claim, intent))
+        except StaleClaim:
+            assert not still
+        else:
+            assert still
+            box.intent = intent
+
+    def _settle(self, owner: Owner, box: Box, deed: Deed, *, still: bool) -> bool:
+        try:
+            self.run(self.boxes.store.settle(owner.claim, deed))
+        except StaleClaim:
+            assert not still
+            self.owners.remove(owner)
+            return False
+        assert still
+        if deed.intent is not None:
+            box.intent = deed.intent
+        return True
+
+    def _give_back(self, owner: Owner, box: Box, due: int) -> None:
+        self.owners.remove(owner)
+        box.out = box.token = None
+        if box.items:
+            box.due = due
+        else:
+            self.model.forget(box)
+
+    @precondition(lambda self: self.owners)
+    @rule(pick=PICK, count=st.integers(1, 3), back=st.booleans())
+    def settle_delivered(self, pick: int, count: int, back: bool) -> None:
+        owner, box, still = self._owner(pick)
+        count = min(count, len(owner.claim.entries))
+        deed = delivered(count, back=back or count == len(owner.claim.entries))
+        if owner.lane is Lane.USER:
+            deed.learn["identified"] = str(self.model.now)
+            deed.wake = (Lane.EVENT, Lane.PURCHASE, Lane.PAGE)
+        if not self._settle(owner, box, deed, still=still):
+            return
+        self.model.progress(box, count)
+        self.model.counts["delivered"] += count
+        if deed.learn:
+            self.model.identified[owner.claim.user] = deed.learn["identified"]
+            for lane in deed.wake:
+                self.model.bring_forward(lane, owner.claim.user, {"user", "turn"})
+        if deed.back:
+            self._give_back(owner, box, self.model.now)
+
+    @precondition(lambda self: self.owners)
+    @rule(pick=PICK, reason=st.sampled_from(["rejected", "missing_email"]), back=st.booleans())
+    def settle_dead(self, pick: int, reason: str, back: bool) -> None:
+        owner, box, still = self._owner(pick)
+        deed = letter(owner.claim, reason=reason)
+        deed.back = back or len(owner.claim.entries) == 1
+        if not self._settle(owner, box, deed, still=still):
+            return
+        for item in self.model.progress(box, 1):
+            self.model.bury(item, reason)
+        if deed.back:
+            self._give_back(owner, box, self.model.now)
+
+    @precondition(lambda self: self.owners)
+    @rule(pick=PICK, wait=st.sampled_from([1_000, 30_000]))
+    def settle_retry(self, pick: int, wait: int) -> None:
+        owner, box, still = self._owner(pick)
+        due = self.model.now + wait
+        if self._settle(owner, box, tried_again(owner.claim, due), still=still):
+            box.items[0].tried += 1
+            self._give_back(owner, box, due)
+
+    @precondition(lambda self: self.owners)
+    @rule(pick=PICK, what=st.sampled_from(["email", "user", "turn"]))
+    def settle_waits(self, pick: int, what: Any) -> None:
+        """What it waits for may have come since it was claimed: then it waits no longer."""
+        owner, box, still = self._owner(pick)
+        due = self.model.now + 60_000
+        deed = Deed(back=True, due=due, waits=what)
+        if self._settle(owner, box, deed, still=still):
+            box.waits = what
+            news = owner.saw != self._saw_now(owner)
+            self._give_back(owner, box, self.model.now if news else due)
+
+    def _saw_now(self, owner: Owner) -> Saw:
+        head = self.model.box(Lane.USER, owner.claim.user).items[:1]
+        return *self.model.saw(owner.lane, owner.claim.user)[:2], head[0] if head else None
+
+    @precondition(lambda self: self.owners)
+    @rule(pick=PICK)
+    def release(self, pick: int) -> None:
+        owner, box, still = self._owner(pick)
+        if self._settle(owner, box, Deed(back=True, due="old"), still=still):
+            self._give_back(owner, box, box.lent_due)
+
+    @precondition(lambda self: self.owners)
+    @rule(pick=PICK)
+    def kill(self, pick: int) -> None:
+        """A process dies: nobody speaks for its claim any more."""
+        self.owners.remove(self._owner(pick)[0])
+
+    # --- time, gates, dead letters
+
+    @rule(ms=st.sampled_from([1, 250, 2_000, 5_000, LOAN, 60_000]))
+    def let_time_pass(self, ms: int) -> None:
+        self.boxes.clock.advance(ms / 1000)
+        self.model.pass_time(ms)
+        assert self.boxes.now_ms() == self.model.now
+
+    @rule(
+        scope=st.sampled_from(["user", "event", "account"]),
+        reason=st.sampled_from(["paused", "throttled", "circuit"]),
+        wait=st.sampled_from([0, 3_000]),
+    )
+    def close_gate(self, scope: str, reason: GateReason, wait: int) -> None:
+        until = self.model.now + wait if wait else 0
+        self.run(self.boxes.gates.close(Bar(scope, reason, until, self.model.now)))
+        self.model.bars.setdefault(scope, {})[reason] = (until, reason == "circuit")
+
+    @precondition(lambda self: any(self.model.bars.values()))
+    @rule()
+    def open_gates(self) -> None:
+        for scope, bars in self.model.bars.items():
+            for reason in bars:
+                assert self.run(self.boxes.gates.open(scope, reason))  # type: ignore[arg-type]
+        self.model.bars.clear()
+
+    @precondition(lambda self: self.model.dead)
+    @rule(pick=PICK)
+    def replay(self, pick: int) -> None:
+        name = sorted(self.model.dead)[pick % len(self.model.dead)]
+        assert self.run(self.boxes.store.replay([name, "gone"])) == [name]
+        self.model.revive(name)
+
+    @precondition(lambda self: self.model.dead)
+    @rule(pick=PICK)
+    def drop(self, pick: int) -> None:
+        name = sorted(self.model.dead)[pick % len(self.model.dead)]
+        assert self.run(self.boxes.store.drop([name, "gone"])) == 1
+        del self.model.dead[name]
+        self.model.counts["removed"] += 1
+
+    # --- invariants
+
+    @invariant()
+    def every_event_is_in_exactly_one_place(self) -> None:
+        """I1, and the order of every mailbox."""
+        assert self.run(self.boxes.backlog()) == len(self.model.raw)
+        assert set(self.run(self.boxes.dead())) == set(self.model.dead)
+        for (lane, user), box in self.model.boxes.items():
+            assert self.run(self.boxes.mail(lane, user)) == [item.id for item in box.items]
+
+    @invariant()
+    def counts_add_up(self) -> None:
+        """I1: what was accepted is the sum of all that became of it."""
+        counts = self.run(self.boxes.counts())
+        assert counts == self.model.expected_counts()
+        assert sum(counts.values()) + len(self.model.raw) == self.model.accepted
+
+    @invariant()
+    def full_mailboxes_are_due_or_out(self) -> None:
+        """I2: in exactly one of the two, at its time; empty ones in neither, unless owned."""
+        for lane in (Lane.USER, Lane.EVENT, Lane.PURCHASE):
+            mine = {user: box for (at, user), box in self.model.boxes.items() if at is lane}
+            due, out = self.run(self.boxes.due(lane)), self.run(self.boxes.out(lane))
+            assert not set(due) & set(out)
+            assert due == {u: b.due - self.model.now for u, b in mine.items() if b.due is not None}
+            assert out == {u: b.out - self.model.now for u, b in mine.items() if b.out is not None}
+            held = {user for user, box in mine.items() if box.items or box.token}
+            assert held == {*due, *out}
+
+
+def _is_due(box: Box, now: int) -> bool:
+    return box.due is not None and box.due <= now
+
+
+def test_any_history_keeps_the_invariants() -> None:
+    """I1, I2, I3, I5, on fakeredis."""
+    budget = settings(max_examples=60, stateful_step_count=40, deadline=None)
+    run_state_machine_as_test(MailboxMachine, settings=budget)
+
+
+def test_any_history_keeps_the_invariants_on_a_real_redis(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same scripts under Redis' own Lua."""
+    monkeypatch.setattr(MailboxMachine, "url", redis_url)
+    budget = settings(max_examples=60, stateful_step_count=50, deadline=None)
+    run_state_machine_as_test(MailboxMachine, settings=budget)

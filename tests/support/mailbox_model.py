@@ -1,0 +1,205 @@
+"""What mailboxes must do, in plain Python: lists, and a dictionary of bookkeeping a mailbox.
+
+Times are milliseconds. Each event is an `Item` that is in exactly one place.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+from pipeline.events import Lane
+
+LOAN = 12_000
+BoxKey = tuple[Lane, str]
+Saw = tuple[str, str, "Item | None"]
+
+
+@dataclass(eq=False)
+class Item:
+    """One accepted event; compared by identity, since a replay may repeat a message id."""
+
+    id: str
+    user: str
+    lane: Lane | None
+    email: str = ""
+    replay: bool = False
+    from_store: bool = False
+    tried: int = 0
+
+
+@dataclass
+class Box:
+    """A mailbox. `due` or `out` is set whenever it holds events."""
+
+    items: list[Item] = field(default_factory=list)
+    due: int | None = None
+    out: int | None = None
+    lent_due: int = 0
+    token: str | None = None
+    probe: bool = False
+    strikes: int = 0
+    singles: int = 0
+    lent: int = 0
+    intent: str = ""
+    waits: str = ""
+
+
+@dataclass
+class LaneModel:
+    clock: int
+    tick: int = 0
+    shut: bool = False
+    stood: bool = False
+
+
+class Model:
+    """The account. `bars` is scope -> reason -> (until, probed)."""
+
+    def __init__(self, now: int) -> None:
+        self.now = now
+        self.raw: list[Item] = []
+        self.boxes: dict[BoxKey, Box] = {}
+        self.dead: dict[str, tuple[Item, str]] = {}
+        self.counts: Counter[str] = Counter()
+        self.accepted = 0
+        self.seen: set[str] = set()
+        self.emails: dict[str, str] = {}
+        self.identified: dict[str, str] = {}
+        self.lanes = {lane: LaneModel(now) for lane in Lane}
+        self.bars: dict[str, dict[str, tuple[int, bool]]] = {}
+
+    def pass_time(self, ms: int) -> None:
+        """I5: a lane's clock stands still from a tick that found its gate shut to the next."""
+        self.now += ms
+        for lane in self.lanes.values():
+            lane.clock += 0 if lane.shut else ms
+
+    def box(self, lane: Lane, user: str) -> Box:
+        return self.boxes.setdefault((lane, user), Box())
+
+    def accept(self, item: Item) -> None:
+        self.raw.append(item)
+        self.accepted += 1
+
+    def split(self) -> None:
+        for item in self.raw:
+            self._split(item)
+        self.raw.clear()
+
+    def _split(self, item: Item) -> None:
+        if item.replay:
+            if self.dead.pop(item.id, None):
+                self.counts["removed"] += 1
+        elif item.id in self.seen and not item.from_store:
+            self.counts["duplicates"] += 1
+            return
+        if not item.replay and not item.from_store:
+            self.seen.add(item.id)
+        if item.email:
+            self.learn_email(item.user, item.email)
+        if item.lane is None:
+            self.bury(item, "invalid_event")
+        else:
+            self.post(item)
+
+    def post(self, item: Item) -> None:
+        assert item.lane is not None
+        box = self.box(item.lane, item.user)
+        box.items.append(item)
+        if box.out is None and box.due is None:
+            box.due = self.now
+
+    def learn_email(self, user: str, email: str) -> None:
+        self.emails[user] = email
+        self.bring_forward(Lane.PURCHASE, user, {"email"})
+        letters = [
+            name
+            for name, (item, reason) in self.dead.items()
+            if reason == "missing_email" and item.user == user
+        ]
+        for name in letters:
+            self.revive(name)
+
+    def bring_forward(self, lane: Lane, user: str, what: set[str]) -> None:
+        box = self.box(lane, user)
+        if box.waits in what and box.due is not None:
+            box.due = min(box.due, self.now)
+
+    def bury(self, item: Item, reason: str) -> None:
+        name = item.id
+        while name in self.dead:
+            name += "~"
+        self.dead[name] = (item, reason)
+
+    def revive(self, name: str) -> None:
+        item, _ = self.dead.pop(name)
+        if item.lane is None:
+            self.raw.append(Item(item.id, item.user, None, from_store=True))
+        else:
+            self.post(Item(name, item.user, item.lane))
+
+    def gate(self, lane: Lane) -> str:
+        state = "open"
+        for scope in (str(lane), "account"):
+            for reason, (until, probed) in list(self.bars.get(scope, {}).items()):
+                if until == 0 or until > self.now:
+                    return "closed"
+                if probed:
+                    state = "probe"
+                else:
+                    del self.bars[scope][reason]
+        return state
+
+    def wake(self, lane: Lane, own: int) -> str:
+        """Everything but the choice of what to lend: expire or extend loans, tick."""
+        home = self.lanes[lane]
+        late = self.now - home.tick > LOAN // 2
+        mine = {user: box for (at, user), box in self.boxes.items() if at is lane}
+        spare = late and own > 0 and home.tick - own < LOAN // 2 and not home.stood
+        for box in mine.values():
+            if spare and box.out is not None and box.out <= self.now + LOAN:
+                box.out = self.now + LOAN
+            if box.out is not None and box.out <= self.now:
+                self._expire(box)
+        state = self.gate(lane)
+        home.tick, home.shut, home.stood = self.now, state != "open", late
+        return state
+
+    def _expire(self, box: Box) -> None:
+        box.out = None
+        if not box.items:
+            self.forget(box)
+            return
+        if box.token is not None:
+            box.token = None
+            box.strikes += 1
+            box.singles = box.singles or box.lent
+        box.due = box.lent_due
+
+    def forget(self, box: Box) -> None:
+        """Nothing is left of a mailbox that was emptied."""
+        box.__dict__.update(replace(Box()).__dict__)
+
+    def progress(self, box: Box, count: int) -> list[Item]:
+        """The first events leave; what earlier deaths counted against them goes with them."""
+        gone, box.items = box.items[:count], box.items[count:]
+        if gone:
+            left = box.singles - len(gone)
+            box.strikes, box.singles = (2, left) if box.strikes >= 2 and left > 0 else (0, 0)
+        return gone
+
+    def saw(self, lane: Lane, user: str) -> Saw:
+        """What a decision to wait is based on."""
+        users = self.box(Lane.USER, user).items
+        head = users[0] if users and lane is not Lane.USER else None
+        return self.emails.get(user, ""), self.identified.get(user, ""), head
+
+    def expected_counts(self) -> Counter[str]:
+        waiting = Counter(
+            {f"waiting:{lane}": 0 for lane in Lane},
+        )
+        for (lane, _), box in self.boxes.items():
+            waiting[f"waiting:{lane}"] += len(box.items)
+        dead = Counter(f"dead:{reason}" for _, reason in self.dead.values())
+        return +(self.counts + waiting + dead)
