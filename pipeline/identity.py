@@ -30,6 +30,28 @@ class Directory:
     email: dict[str, str] = field(default_factory=dict)
     seen: dict[str, Seen] = field(default_factory=dict)
 
+    def today(self, name: str, at_ms: int) -> Seen:
+        """The emails an id came with in the day before `at_ms`."""
+        return {email: at for email, at in self.seen.get(name, {}).items() if at > at_ms - DAY_MS}
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The directory at one event's time, without those who are nobody."""
+
+    known: Directory
+    at_ms: int
+    shared: Collection[str]
+
+    def is_nobody(self, name: str) -> bool:
+        crowd = self.known.today(name, self.at_ms)
+        return name.casefold() in self.shared or len(crowd) > EMAILS_A_DAY
+
+    def owner(self, learned: dict[str, str], name: str) -> str | None:
+        """The userId that was learned for an id or email, unless it turned out to be shared."""
+        user = learned.get(name)
+        return None if user is None or self.is_nobody(user) else user
+
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
@@ -66,11 +88,12 @@ def place(
     """
     email = event.email
     address = email.lower() if email else None
-    sightings = _sightings(event, address, at_ms, known, shared)
-    nobody = _nobody(event, known, shared)
+    view = _View(known, at_ms, shared)
+    sightings = _sightings(event, address, view)
+    nobody = _nobody(event, view)
     clean = without_nobody(event, nobody)
-    lesson = _learn(clean, email, sightings, known)
-    return Placement(_mailbox(clean, address, seq, known), nobody, lesson)
+    lesson = _learn(clean, email, sightings, view)
+    return Placement(_mailbox(clean, address, seq, view), nobody, lesson)
 
 
 def ids_of(event: Event) -> tuple[str, ...]:
@@ -79,34 +102,30 @@ def ids_of(event: Event) -> tuple[str, ...]:
     return tuple(name for name in (event.user_id, event.anonymous_id, previous) if name)
 
 
-def _sightings(
-    event: Event, address: str | None, at_ms: int, known: Directory, shared: Collection[str]
-) -> dict[str, Seen]:
+def _sightings(event: Event, address: str | None, view: _View) -> dict[str, Seen]:
     """Note the event's email beside each of its ids; returns what changed."""
     changed: dict[str, Seen] = {}
     if address is None:
         return changed
     for name in (event.user_id, event.anonymous_id):
-        if not name or name.casefold() in shared:
+        if not name or name.casefold() in view.shared:
             continue
-        today = {mail: at for mail, at in known.seen.get(name, {}).items() if at > at_ms - DAY_MS}
+        today = view.known.today(name, view.at_ms)
         if len(today) > EMAILS_A_DAY and address not in today:
             today.pop(min(today, key=today.__getitem__))
-        known.seen[name] = changed[name] = today | {address: at_ms}
+        view.known.seen[name] = changed[name] = today | {address: view.at_ms}
     return changed
 
 
-def _nobody(event: Event, known: Directory, shared: Collection[str]) -> tuple[str, ...]:
+def _nobody(event: Event, view: _View) -> tuple[str, ...]:
     fields = ["user_id", "anonymous_id", *(["previous_id"] if isinstance(event, Alias) else [])]
     return tuple(
-        name
-        for name in fields
-        if (value := getattr(event, name))
-        and (value.casefold() in shared or len(known.seen.get(value, {})) > EMAILS_A_DAY)
+        name for name in fields if (value := getattr(event, name)) and view.is_nobody(value)
     )
 
 
-def _learn(event: Event, email: str | None, sightings: dict[str, Seen], known: Directory) -> Lesson:
+def _learn(event: Event, email: str | None, sightings: dict[str, Seen], view: _View) -> Lesson:
+    known = view.known
     ids = [name for name in (event.user_id, event.anonymous_id) if name]
     emails = [(name, email or "", sightings.get(name, {})) for name in ids if email]
     emails += [(name, "", seen) for name, seen in sightings.items() if name not in ids]
@@ -121,16 +140,16 @@ def _learn(event: Event, email: str | None, sightings: dict[str, Seen], known: D
         if email:
             aliases.append((f"email:{email.lower()}", event.user_id))
             known.email[email.lower()] = event.user_id
-    elif event.anonymous_id and email and (user := known.anon.get(event.anonymous_id)):
+    elif event.anonymous_id and email and (user := view.owner(known.anon, event.anonymous_id)):
         emails.append((user, email, {}))
     return Lesson(tuple(emails), tuple(aliases))
 
 
-def _mailbox(event: Event, address: str | None, seq: str, known: Directory) -> str:
+def _mailbox(event: Event, address: str | None, seq: str, view: _View) -> str:
     if event.user_id:
         return event.user_id
     if event.anonymous_id:
-        return known.anon.get(event.anonymous_id, event.anonymous_id)
+        return view.owner(view.known.anon, event.anonymous_id) or event.anonymous_id
     if address:
-        return known.email.get(address, address)
+        return view.owner(view.known.email, address) or address
     return NOBODY + seq

@@ -15,12 +15,14 @@ from pipeline import keys
 from pipeline.clock import Clock
 from pipeline.events import Lane
 from pipeline.identity import Directory, Seen, ids_of
-from pipeline.mailbox.scripts import Scripts
+from pipeline.mailbox.scripts import Scripts, is_own_fault
 from pipeline.observe.logs import log_event
 from pipeline.observe.redis_watch import RedisWatch
 from pipeline.settings import Settings
 from pipeline.splitter.sort import (
+    DEFAULT_ACCOUNT,
     Account,
+    RawEntry,
     Read,
     Sorted,
     crashed,
@@ -68,7 +70,7 @@ class Splitter:
         """Split until cancelled. Redis going away is waited out."""
         while True:
             try:
-                if await self._hold_lease():
+                if await self.hold_lease():
                     await self.step(block_ms=BLOCK_MS)
                 else:
                     await asyncio.sleep(STAND_BY_S)
@@ -79,56 +81,56 @@ class Splitter:
 
     async def release(self) -> None:
         """Give the lease up, so that another need not wait for it to expire."""
-        if await self._redis.get(keys.SPLITTER) == self._token.encode():
-            await self._redis.delete(keys.SPLITTER)
+        await self._scripts.run("lease", [keys.SPLITTER], [self._token, 0])
 
     async def step(self, *, block_ms: int | None = None) -> int:
         """Split one batch; returns how many entries it had. Waits `block_ms` for the first."""
-        reply = await self._redis.xread({keys.RAW: "0-0"}, count=BATCH, block=block_ms)
-        entries = _entries(reply)
+        entries = await self._oldest(BATCH, block_ms)
         if not entries:
             return 0
-        items = [read(read_entry(sid, fields)) for sid, fields in entries]
-        done = await self._split(items)
+        try:
+            done = await self._split(entries)
+        except Exception as error:  # noqa: BLE001 - one bad entry must not stop the stream
+            _raise_unless_own_fault(error)
+            # No traceback: it could show parts of an event.
+            name = type(error).__name__
+            log_event("split_batch_failed", logging.WARNING, entries=len(entries), error=name)
+            done = [one for _ in entries for one in await self._split_oldest()]
         for account, lane in dict.fromkeys((one.account, one.lane) for one in done):
             if lane is not None:
                 await self._wake(account, lane)
         return len(entries)
 
-    async def _hold_lease(self) -> bool:
-        if await self._redis.set(keys.SPLITTER, self._token, nx=True, px=LEASE_MS):
-            return True
-        if await self._redis.get(keys.SPLITTER) != self._token.encode():
-            return False
-        await self._redis.pexpire(keys.SPLITTER, LEASE_MS)
-        return True
+    async def hold_lease(self) -> bool:
+        """Take or keep the lease. False while another splitter has it."""
+        args = [self._token, LEASE_MS]
+        return bool(await self._scripts.run("lease", [keys.SPLITTER], args))
 
-    async def _split(self, items: list[Read]) -> list[Sorted]:
-        """One script for the batch; if that fails, one for each entry, and the culprit dies."""
+    async def _oldest(self, count: int, block_ms: int | None = None) -> list[RawEntry]:
+        reply = await self._redis.xread({keys.RAW: "0-0"}, count=count, block=block_ms)
+        return [read_entry(sid, fields) for sid, fields in _entries(reply)]
+
+    async def _split(self, entries: list[RawEntry]) -> list[Sorted]:
+        items = [read(entry) for entry in entries]
         accounts = await self._accounts(items)
-        try:
-            batch = [_sort(item, accounts) for item in items]
-            await self._write(batch)
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
-            raise
-        except Exception as error:  # noqa: BLE001 - one bad entry must not stop the stream
-            # No traceback: it could show parts of an event.
-            name = type(error).__name__
-            log_event("split_batch_failed", logging.WARNING, entries=len(items), error=name)
-            return [await self._split_one(item) for item in items]
+        batch = [_sort(item, accounts) for item in items]
+        await self._write(batch)
         return batch
 
-    async def _split_one(self, item: Read) -> Sorted:
-        accounts = await self._accounts([item])
+    async def _split_oldest(self) -> list[Sorted]:
+        """Split one entry alone; if that fails it dies.
+
+        It is read anew: a script that failed midway has dealt with what came before its culprit.
+        """
+        entries = await self._oldest(1)
         try:
-            one = _sort(item, accounts)
-            await self._write([one])
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
-            raise
+            return await self._split(entries)
         except Exception as error:  # noqa: BLE001 - recorded as a dead letter
-            one = crashed(item, error)
+            _raise_unless_own_fault(error)
+            known = entries[0].account in self._settings.accounts
+            one = crashed(entries[0], error, entries[0].account if known else DEFAULT_ACCOUNT)
             await self._write([one])
-        return one
+            return [one]
 
     async def _write(self, batch: Sequence[Sorted]) -> None:
         now = "" if self._time is None else str(self._time())
@@ -163,18 +165,20 @@ class Splitter:
             for email in emails:
                 pipe.get(f"{prefix}email:{email}")
             reply = await pipe.execute()
-        anon, seen, by_email = (
-            reply[: 2 * len(ids) : 2],
-            reply[1 : 2 * len(ids) : 2],
-            reply[2 * len(ids) :],
+        known = Directory(
+            anon=_learned(ids, reply[: 2 * len(ids) : 2]),
+            email=_learned(emails, reply[2 * len(ids) :]),
+            seen=_seen(ids, reply[1 : 2 * len(ids) : 2]),
         )
-        return Directory(
-            anon={name: user.decode() for name, user in zip(ids, anon, strict=True) if user},
-            email={
-                name: user.decode() for name, user in zip(emails, by_email, strict=True) if user
-            },
-            seen={name: _seen(text) for name, text in zip(ids, seen, strict=True) if text},
-        )
+        owners = {*known.anon.values(), *known.email.values()} - set(ids)
+        known.seen |= await self._sightings(account, sorted(owners))
+        return known
+
+    async def _sightings(self, account: str, names: Sequence[str]) -> dict[str, Seen]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.hget(keys.user(account, name), "seen")
+            return _seen(names, await pipe.execute())
 
     async def _stopped(self, account: str) -> Mapping[Lane, int]:
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -184,13 +188,23 @@ class Splitter:
         return {lane: int(value or 0) for lane, value in zip(Lane, values, strict=True)}
 
 
+def _raise_unless_own_fault(error: Exception) -> None:
+    """Redis being away or full is nobody's fault: it passes, and no event may die of it."""
+    if isinstance(error, redis.exceptions.RedisError) and not is_own_fault(error):
+        raise error
+
+
 def _sort(item: Read, accounts: Mapping[str, Account]) -> Sorted:
     account = accounts.get(item.entry.account)
     return unknown_account(item) if account is None else sort(item, account)
 
 
-def _seen(text: bytes) -> Seen:
-    return {email: int(at) for email, at in json.loads(text).items()}
+def _learned(names: Sequence[str], users: Sequence[bytes | None]) -> dict[str, str]:
+    return {name: user.decode() for name, user in zip(names, users, strict=True) if user}
+
+
+def _seen(names: Sequence[str], texts: Sequence[bytes | None]) -> dict[str, Seen]:
+    return {name: json.loads(text) for name, text in zip(names, texts, strict=True) if text}
 
 
 def _entries(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:

@@ -76,7 +76,8 @@ def read_entry(sid: bytes, fields: Mapping[bytes, bytes]) -> RawEntry:
     if raw is None:
         raw = repr(dict(fields)).encode()
     account = fields.get(b"account", DEFAULT_ACCOUNT.encode()).decode("utf-8", "replace")
-    return RawEntry(sid.decode(), raw, account, fields.get(b"replay", b"").decode())
+    replay = fields.get(b"replay", b"").decode("utf-8", "replace")
+    return RawEntry(sid.decode(), raw, account, replay)
 
 
 def read(entry: RawEntry) -> Read:
@@ -101,9 +102,9 @@ def read(entry: RawEntry) -> Read:
 
 def sort(item: Read, account: Account) -> Sorted:
     """Decide what becomes of one entry and let `account.known` learn from it."""
-    if item.event is None:
-        return _dead(item, item.problem or InvalidEvent())
     settings = account.settings
+    if item.event is None:
+        return _dead(item, item.problem or InvalidEvent(), settings.dedupe_window)
     placement = place(
         item.event, item.entry.sid, item.entry.at_ms, account.known, settings.shared_ids
     )
@@ -117,18 +118,20 @@ def sort(item: Read, account: Account) -> Sorted:
     return Sorted(item.entry.sid, deed, blob, item.entry.account, lane)
 
 
-def crashed(item: Read, error: Exception) -> Sorted:
-    """The dead letter for an entry that fails alone."""
-    detail = f"the splitter failed: {type(error).__name__}"
-    return _dead(item, InvalidEvent(Reason.CRASHED, detail), dedupe=False)
+def crashed(entry: RawEntry, error: Exception, keeper: str) -> Sorted:
+    """The dead letter, kept in account `keeper`, for an entry that fails alone."""
+    problem = InvalidEvent(Reason.CRASHED, f"the splitter failed: {type(error).__name__}")
+    item = Read(entry, None, problem, _text(_body(entry.raw).get("messageId")), replay=False)
+    return _dead(item, problem, keeper=keeper)
 
 
 def unknown_account(item: Read) -> Sorted:
-    """The dead letter, in the default account, for an account nobody has configured."""
-    entry = item.entry
-    home = RawEntry(entry.sid, entry.raw, DEFAULT_ACCOUNT, entry.replay)
+    """The dead letter, kept in the default account, for an account nobody has configured.
+
+    Its header names the account it asked for: replayed, it must not go to another brand's customers.
+    """
     problem = InvalidEvent(Reason.INVALID_EVENT, "names an account that is not configured")
-    return _dead(Read(home, None, problem, item.message_id, item.replay), problem)
+    return _dead(item, problem, keeper=DEFAULT_ACCOUNT)
 
 
 def dedupe_hash(message_id: str) -> str:
@@ -144,7 +147,7 @@ def _deed(item: Read, window_s: float) -> dict[str, Any]:
         "id": item.entry.replay or item.message_id or item.entry.sid,
         "hash": "" if asks_no_dedupe else dedupe_hash(item.message_id or ""),
         "window": int(window_s * 1000),
-        "replay": item.replay,
+        "replay": item.replay and not item.entry.replay,
         "emails": [],
         "aliases": [],
         "keep": MEMORY_KEEP_MS,
@@ -182,7 +185,9 @@ def _entry(item: Read, placement: Placement, stopped_ms: int) -> Entry:
     )
 
 
-def _dead(item: Read, problem: InvalidEvent, *, dedupe: bool = True) -> Sorted:
+def _dead(
+    item: Read, problem: InvalidEvent, window_s: float = 0.0, *, keeper: str | None = None
+) -> Sorted:
     entry = item.entry
     header = write_header(
         account=entry.account,
@@ -196,7 +201,8 @@ def _dead(item: Read, problem: InvalidEvent, *, dedupe: bool = True) -> Sorted:
         first_seen_ms=entry.at_ms,
         died_at_ms=entry.at_ms,
     )
-    deed = _deed(item, 86_400.0 if dedupe else 0.0) | {"kind": "dead"}
+    prefix = keys.account_prefix(keeper or entry.account)
+    deed = _deed(item, window_s) | {"kind": "dead", "p": prefix}
     return Sorted(entry.sid, deed, header.encode() + b"\n" + entry.raw, entry.account, None)
 
 
