@@ -1,0 +1,98 @@
+"""The real parts a benchmark runs against: Redis, a sandbox and workers as processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pipeline.cli.parts import worker_command
+from pipeline.events import Lane
+from tests.support.commands import wait_until
+from tests.support.redis_server import RedisServer, free_port
+
+_LANES = [str(lane) for lane in Lane]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Everything that runs. `workers` are the Celery worker processes."""
+
+    redis_url: str
+    sandbox_url: str
+    workers: list[psutil.Process]
+
+    def sandbox(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """GET, or POST `body` to, the sandbox's control API."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.sandbox_url}/_sandbox/{path}", data=data)  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+            return json.load(answer)
+
+    def worker_cpu_s(self) -> float:
+        """CPU seconds all workers have used."""
+        times = [worker.cpu_times() for worker in self.workers]
+        return float(sum(one.user + one.system for one in times))
+
+
+@contextmanager
+def machine(workers: int = 1, **settings: str) -> Iterator[Machine]:
+    """Start everything, and end it with the block. `settings`: SAILPIPE_ names without the prefix."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server = RedisServer(folder)
+        server.start()
+        stack.callback(server.stop)
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        environment = {
+            **os.environ,
+            "SAILPIPE_REDIS_URL": server.url,
+            "SAILPIPE_API_KEY": "sandbox",
+            "SAILPIPE_API_SECRET": "sandbox",
+            "SAILPIPE_CUSTOMER_ID": "sandbox",
+            "SAILPIPE_API_URL": url,
+            "SAILPIPE_PAGEVIEW_URL": url,
+            **{f"SAILPIPE_{name}": value for name, value in settings.items()},
+        }
+        sandbox = [sys.executable, "-m", "pipeline.cli", "sandbox", "--port", str(port)]
+        _start(stack, sandbox, folder, environment)
+        command = worker_command(_LANES, 8, splitter=True)
+        processes = [_start(stack, command, folder, environment) for _ in range(workers)]
+        found = Machine(server.url, url, processes)
+        wait_until(lambda: _answers(found), "the sandbox answers")
+        yield found
+
+
+def _start(
+    stack: ExitStack, command: list[str], folder: Path, environment: dict[str, str]
+) -> psutil.Process:
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            command, cwd=folder, env=environment, stdout=log, stderr=log
+        )
+
+    def end() -> None:
+        process.terminate()
+        process.wait(15)
+
+    stack.callback(end)
+    return psutil.Process(process.pid)
+
+
+def _answers(found: Machine) -> bool:
+    try:
+        found.sandbox("options")
+    except OSError:
+        return False
+    return True
