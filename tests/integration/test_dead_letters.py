@@ -86,6 +86,25 @@ async def test_paging_tells_of_every_letter_once_even_when_all_died_in_one_milli
     assert set((await ids(letters))[:5]) == {f"m{n}" for n in range(5)}
 
 
+async def test_a_page_stays_small_however_many_letters_came_before_it(
+    pipeline: Pipeline, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was told already is asked for again only within one millisecond."""
+    asked: list[int] = []
+    read_page = letters._page
+
+    async def watched(keys: list[str], args: list[Any]) -> Any:
+        asked.append(args[2])
+        return await read_page(keys=keys, args=args)
+
+    monkeypatch.setattr(letters, "_page", watched)
+    monkeypatch.setattr(store, "PAGE", 2)
+    for number in range(8):
+        await pipeline.kill(track(number), died_at_ms=1_000 + number)
+    assert len(await ids(letters)) == 8
+    assert max(asked) <= 2 + 1
+
+
 async def test_a_replay_puts_letters_back_in_the_order_their_events_came(
     pipeline: Pipeline, letters: DeadLetters
 ) -> None:

@@ -111,11 +111,17 @@ async def test_a_lane_tells_what_its_mailboxes_wait_for(
     assert not (await account(pipeline))["lanes"]["purchase"]["complete"]
 
 
-async def test_the_oldest_event_is_found_behind_a_retry(pipeline: Pipeline) -> None:
-    """A head that fails is due later than all others, and yet it may be the oldest."""
+@pytest.mark.parametrize("place", ["due", "out", "due later"])
+async def test_the_oldest_event_is_found_wherever_its_mailbox_is(
+    pipeline: Pipeline, place: str
+) -> None:
+    """One that is retried is due later than all others, and yet it may be the oldest."""
     await pipeline.send(track(1), track(2))
     await pipeline.split()
-    await pipeline.fail_once("u1", Lane.EVENT)
+    if place == "out":
+        await pipeline.claim("u1", Lane.EVENT)
+    elif place == "due later":
+        await pipeline.fail_once("u1", Lane.EVENT)
     seconds, _ = await pipeline.redis.time()
     mail = keys.mail("default", Lane.EVENT, "u1")
     blob: Any = await pipeline.redis.lpop(mail)
