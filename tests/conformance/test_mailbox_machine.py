@@ -171,6 +171,14 @@ class MailboxMachine(RuleBasedStateMachine):
         box.token, box.out, box.waits = claim.token, self.model.now + LOAN, ""
         self.owners.append(Owner(claim, self.model.saw(lane, user)))
 
+    @rule(lane=LANES, most=st.sampled_from([1, 40]))
+    def wake_and_claim(self, lane: Lane, most: int) -> None:
+        """As it mostly goes."""
+        self.lent.clear()
+        self._wake(lane, 0, 10, longest_queue=FAR)
+        for _, user in self.lent[:2]:
+            self.claim(lane, user, most)
+
     @precondition(lambda self: self.lent)
     @rule(pick=PICK)
     def claim_what_was_lent(self, pick: int) -> None:

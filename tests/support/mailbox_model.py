@@ -156,14 +156,15 @@ class Model:
         home = self.lanes[lane]
         late = self.now - home.tick > LOAN // 2
         mine = {user: box for (at, user), box in self.boxes.items() if at is lane}
-        spare = late and own > 0 and home.tick - own < LOAN // 2 and not home.stood
+        stood = late and home.stood
+        spare = late and not stood and own > 0 and home.tick - own < LOAN // 2
         for box in mine.values():
             if spare and box.out is not None and box.out <= self.now + LOAN:
                 box.out = self.now + LOAN
             if box.out is not None and box.out <= self.now:
                 self._expire(box)
         state = self.gate(lane)
-        home.tick, home.shut, home.stood = self.now, state != "open", late
+        home.tick, home.shut, home.stood = self.now, state != "open", stood or spare
         return state
 
     def _expire(self, box: Box) -> None:

@@ -19,7 +19,9 @@ local last, stopped = tonumber(seen[1] or '0'), tonumber(seen[2] or '0')
 -- has ticked in time, or a waker that is always late would keep the loans of the dead for ever.
 local gap = loan / 2
 local late = now - last > gap
-if late and own > 0 and last - own < gap and seen[4] ~= '1' then
+local stood = late and seen[4] == '1'
+if late and not stood and own > 0 and last - own < gap then
+  stood = true
   for _, box in ipairs(redis.call('ZRANGEBYSCORE', out, '-inf', int(now + loan))) do
     redis.call('ZADD', out, 'XX', int(now + loan), box)
   end
@@ -43,7 +45,7 @@ end
 local state = gate(P, scopes, now)
 if seen[3] == '1' then stopped = stopped + math.max(0, now - last) end
 redis.call('HSET', home, 'tick', int(now), 'stopped', int(stopped), 'shut', state == 'open' and '0' or '1',
-  'stood', late and '1' or '0')
+  'stood', stood and '1' or '0')
 
 local reply = { int(now), state }
 local lent = redis.call('ZCARD', out)

@@ -1,0 +1,124 @@
+"""Processes that die with a mailbox in hand: what their deaths count against, and what they don't."""
+
+from __future__ import annotations
+
+import fakeredis
+import pytest
+
+from pipeline.delivery.fate import POISON_AFTER
+from pipeline.events import Lane
+from pipeline.mailbox.store import Deed
+from tests.support.mailboxes import LOAN_S, Mailboxes, delivered, letter, track
+
+
+@pytest.fixture
+def boxes() -> Mailboxes:
+    return Mailboxes(fakeredis.FakeAsyncRedis())
+
+
+async def test_after_two_deaths_events_are_lent_one_at_a_time(boxes: Mailboxes) -> None:
+    """Poison: one bad event must not take its neighbours with it."""
+    await boxes.post(*(track(f"m{n}", "ann") for n in range(3)))
+    lent = [len((await boxes.die(Lane.EVENT, "ann")).entries) for _ in range(4)]
+    assert lent == [3, 3, 1, 1]
+
+
+async def test_only_the_culprit_dies_of_poison(boxes: Mailboxes) -> None:
+    """Whoever is handed `bad` dies; everything around it is delivered, it alone gets the blame."""
+    names = ["m1", "m2", "bad", "m3", "m4"]
+    await boxes.post(*(track(name, "ann") for name in names))
+    through, poisoned, deaths = [], [], 0
+    while await boxes.mail(Lane.EVENT, "ann"):
+        claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+        if claim.strikes >= POISON_AFTER:
+            poisoned.append(claim.head.id)
+            await boxes.store.settle(claim, letter(claim, reason="poison"))
+            await boxes.store.settle(claim, Deed(back=True))
+        elif "bad" in [entry.id for entry in claim.entries]:
+            deaths += 1
+            boxes.clock.advance(LOAN_S + 1)
+        else:
+            through += [entry.id for entry in claim.entries]
+            await boxes.store.settle(claim, delivered(len(claim.entries), back=True))
+    assert (through, poisoned, deaths) == (["m1", "m2", "m3", "m4"], ["bad"], POISON_AFTER)
+    assert set(await boxes.dead()) == {"bad"}
+
+
+async def test_progress_forgives_earlier_deaths(boxes: Mailboxes) -> None:
+    """Attempts belong to events: what came through clears what was counted before."""
+    await boxes.post(*(track(f"m{n}", "ann") for n in range(4)))
+    await boxes.die(Lane.EVENT, "ann")
+    claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+    assert claim.strikes == 1
+    await boxes.store.settle(claim, delivered(back=True))
+    assert (await boxes.lend_and_claim(Lane.EVENT, "ann")).strikes == 0
+
+
+async def test_a_lost_wake_up_is_no_death(boxes: Mailboxes) -> None:
+    """What was lent and never claimed comes back after its loan, without a strike."""
+    await boxes.post(track("m1", "ann"))
+    for _ in range(6):
+        assert (await boxes.wake(Lane.EVENT)).boxes == ("ann",)
+        boxes.clock.advance(LOAN_S)
+    assert (await boxes.lend_and_claim(Lane.EVENT, "ann")).strikes == 0
+
+
+async def test_a_standstill_extends_loans_instead_of_expiring_them(boxes: Mailboxes) -> None:
+    """When nobody ticked for long the owners stood still, too: their loans last once more."""
+    await boxes.post(track("m1", "ann"))
+    tick = (await boxes.wake(Lane.EVENT)).now
+    claim = await boxes.claim(Lane.EVENT, "ann")
+    boxes.clock.advance(60.0)
+    assert (await boxes.wake(Lane.EVENT, own_tick=tick)).boxes == ()
+    assert await boxes.store.settle(claim, delivered(back=True)) == 0
+
+
+async def test_loans_are_extended_once_even_if_wakers_stay_slow(boxes: Mailboxes) -> None:
+    """A waker that is always late must not keep the loans of the dead for ever."""
+    await boxes.post(track("m1", "ann"))
+    tick = (await boxes.wake(Lane.EVENT)).now
+    await boxes.claim(Lane.EVENT, "ann")
+    given_back = []
+    for _ in range(4):
+        boxes.clock.advance(7.0)
+        lent = await boxes.wake(Lane.EVENT, own_tick=tick)
+        tick = lent.now
+        given_back.append(lent.boxes)
+    assert given_back == [(), (), ("ann",), ()]
+
+
+async def test_a_dead_process_is_noticed_while_another_waker_ticks(boxes: Mailboxes) -> None:
+    """A frozen waker extends nothing when others went on ticking."""
+    await boxes.post(track("m1", "ann"))
+    first_tick = (await boxes.wake(Lane.EVENT)).now
+    await boxes.claim(Lane.EVENT, "ann")
+    for _ in range(12):
+        boxes.clock.advance(1.0)
+        own = boxes.now_ms() - 1000
+        last = await boxes.wake(Lane.EVENT, own_tick=own)
+    assert last.boxes == ("ann",)
+    boxes.clock.advance(LOAN_S)
+    assert (await boxes.wake(Lane.EVENT, own_tick=first_tick)).boxes == ("ann",)
+
+
+async def test_a_new_waker_extends_nothing(boxes: Mailboxes) -> None:
+    """After everything was down the loans are those of the dead."""
+    await boxes.post(track("m1", "ann"))
+    await boxes.wake(Lane.EVENT)
+    await boxes.claim(Lane.EVENT, "ann")
+    boxes.clock.advance(60.0)
+    assert (await boxes.wake(Lane.EVENT, own_tick=0)).boxes == ("ann",)
+
+
+async def test_a_clock_set_back_loses_nothing(boxes: Mailboxes) -> None:
+    """Loans last longer by as much as Redis' clock was set back, and lane clocks never run back."""
+    await boxes.post(track("m1", "ann"), track("m2", "bob"))
+    await boxes.wake(Lane.EVENT, bound=1)
+    await boxes.claim(Lane.EVENT, "ann")
+    boxes.clock.advance(-5.0)
+    assert (await boxes.wake(Lane.EVENT)).boxes == ()
+    boxes.clock.advance(5.0)
+    assert (await boxes.wake(Lane.EVENT)).boxes == ("bob",)
+    boxes.clock.advance(LOAN_S)
+    assert set((await boxes.wake(Lane.EVENT)).boxes) == {"ann", "bob"}
+    assert sum((await boxes.counts()).values()) == 2

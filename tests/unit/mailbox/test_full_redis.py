@@ -1,0 +1,67 @@
+"""A Redis without memory to give: everything that frees some goes on, nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import redis.asyncio
+import redis.exceptions
+
+from pipeline.events import Lane
+from pipeline.mailbox.store import Deed
+from tests.support.mailboxes import LOAN_S, Mailboxes, delivered, letter, order, track
+
+
+@asynccontextmanager
+async def no_memory(client: redis.asyncio.Redis) -> AsyncIterator[None]:
+    await client.config_set("maxmemory", "1")
+    try:
+        yield
+    finally:
+        await client.config_set("maxmemory", "0")
+
+
+@pytest.fixture
+async def boxes(redis_url: str) -> AsyncIterator[Mailboxes]:
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        yield Mailboxes(client)
+
+
+async def test_delivery_goes_on_without_memory(boxes: Mailboxes) -> None:
+    """Wake, claim, renew and every kind of settle pass: they begin with a write that frees."""
+    await boxes.post(*(track(f"m{n}", "ann") for n in range(4)), track("m9", "bob"))
+    async with no_memory(boxes.redis):
+        await boxes.die(Lane.EVENT, "bob")
+        claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+        assert await boxes.store.renew([claim]) == []
+        await boxes.store.settle(claim, delivered())
+        await boxes.store.settle(claim, letter(claim))
+        await boxes.store.settle(claim, Deed(back=True, due="old"))
+        await boxes.store.replay(["m1"])
+        assert await boxes.mail(Lane.EVENT, "ann") == ["m2", "m3", "m1"]
+        boxes.clock.advance(LOAN_S + 1)
+        assert set((await boxes.wake(Lane.EVENT)).boxes) == {"ann", "bob"}
+
+
+async def test_an_intent_is_refused_without_memory(boxes: Mailboxes) -> None:
+    """An order that cannot be put on record must not be posted; its mailbox can be given back."""
+    await boxes.post(order("m1", "ann"))
+    claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    async with no_memory(boxes.redis):
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            await boxes.store.record_intent(claim, "{}")
+        await boxes.store.settle(claim, Deed(back=True))
+    assert (await boxes.lend_and_claim(Lane.PURCHASE, "ann")).intent == ""
+
+
+async def test_the_raw_stream_is_emptied_without_memory(boxes: Mailboxes) -> None:
+    """The splitter gets its lease and moves what was accepted: else nothing would ever free memory."""
+    await boxes.accept(track("m1", "ann"), {"type": "nonsense"})
+    async with no_memory(boxes.redis):
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            await boxes.accept(track("m2", "ann"))
+        assert await boxes.split() == 2
+    assert await boxes.counts() == {"waiting:event": 1, "dead:invalid_event": 1}
+    assert await boxes.backlog() == 0

@@ -1,0 +1,179 @@
+"""Mailboxes that wait for an email, a user or their turn: woken at once, and never too late."""
+
+from __future__ import annotations
+
+import fakeredis
+import pytest
+
+from pipeline.events import Lane
+from pipeline.mailbox.gates import Bar
+from pipeline.mailbox.store import Claim, Deed
+from pipeline.settings import AccountSettings
+from tests.support.mailboxes import LOAN_S, Mailboxes, delivered, identify, letter, order, track
+
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def boxes() -> Mailboxes:
+    return Mailboxes(fakeredis.FakeAsyncRedis())
+
+
+def until_email(boxes: Mailboxes) -> Deed:
+    return Deed(back=True, waits="email", due=boxes.now_ms() + HOUR_MS)
+
+
+def identified(claim: Claim) -> Deed:
+    return delivered(
+        back=True,
+        learn={"identified": str(claim.now)},
+        wake=(Lane.EVENT, Lane.PURCHASE, Lane.PAGE),
+    )
+
+
+async def test_a_learned_email_wakes_an_order_at_once(boxes: Mailboxes) -> None:
+    """Any event of the user that shows an email releases what waits for one."""
+    await boxes.post(order("m1", "ann"))
+    claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    await boxes.store.settle(claim, until_email(boxes))
+    assert await boxes.due(Lane.PURCHASE) == {"ann": HOUR_MS}
+    await boxes.post(track("m2", "ann", properties={"email": "ann@example.com"}))
+    assert await boxes.due(Lane.PURCHASE) == {"ann": 0}
+    again = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    assert again.memory.email == "ann@example.com"
+
+
+async def test_an_email_learned_between_claim_and_settle_is_not_missed(boxes: Mailboxes) -> None:
+    """The settle that would wait reads again what the decision to wait was based on."""
+    await boxes.post(order("m1", "ann"))
+    claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    await boxes.post(identify("m2", "ann", email="ann@example.com"))
+    await boxes.store.settle(claim, until_email(boxes))
+    assert await boxes.due(Lane.PURCHASE) == {"ann": 0}
+
+
+async def test_a_user_identified_between_claim_and_settle_is_not_missed(boxes: Mailboxes) -> None:
+    """The same for an event whose user Sailthru did not know."""
+    await boxes.post(identify("m1", "ann"), track("m2", "ann"))
+    waiting = await boxes.lend_and_claim(Lane.EVENT, "ann")
+    user = await boxes.lend_and_claim(Lane.USER, "ann")
+    boxes.clock.advance(1.0)
+    await boxes.store.settle(user, identified(user))
+    await boxes.store.settle(waiting, Deed(back=True, waits="user", due=boxes.now_ms() + HOUR_MS))
+    assert await boxes.due(Lane.EVENT) == {"ann": 0}
+
+
+async def test_a_delivered_identify_wakes_what_waits_for_its_user_or_turn(boxes: Mailboxes) -> None:
+    """It releases event, purchase and page; a mailbox between two tries stays where it is."""
+    await boxes.post(identify("m0", "ann"), track("m1", "ann"), order("m2", "ann"))
+    later = boxes.now_ms() + HOUR_MS
+    event = await boxes.lend_and_claim(Lane.EVENT, "ann")
+    await boxes.store.settle(event, Deed(back=True, waits="turn", due=later))
+    purchase = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    await boxes.store.settle(purchase, Deed(back=True, due=later))
+    user = await boxes.lend_and_claim(Lane.USER, "ann")
+    await boxes.store.settle(user, identified(user))
+    assert await boxes.due(Lane.EVENT) == {"ann": 0}
+    assert await boxes.due(Lane.PURCHASE) == {"ann": HOUR_MS}
+
+
+async def test_an_email_also_wakes_an_unordered_lane(boxes: Mailboxes) -> None:
+    """There one user's orders wait in up to sixteen mailboxes."""
+    unordered = AccountSettings(ordered_lanes=frozenset({"user"}))
+    boxes = Mailboxes(fakeredis.FakeAsyncRedis(), unordered)
+    await boxes.post(*(order(f"m{n}", "ann") for n in range(40)))
+    lent = (await boxes.wake(Lane.PURCHASE)).boxes
+    assert len(lent) > 8
+    assert {box.partition("\x1f")[0] for box in lent} == {"ann"}
+    for box in lent:
+        await boxes.store.settle(await boxes.claim(Lane.PURCHASE, box), until_email(boxes))
+    await boxes.post(identify("m99", "ann", email="ann@example.com"))
+    assert await boxes.due(Lane.PURCHASE) == dict.fromkeys(lent, 0)
+
+
+async def test_the_newest_email_stays(boxes: Mailboxes) -> None:
+    """What a look-up answers late never replaces what an event showed meanwhile."""
+    await boxes.post(order("m1", "ann"))
+    claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    await boxes.post(identify("m2", "ann", email="new@example.com"))
+    claim.memory.email = "old@example.com"
+    learned = {"email": "old@example.com", "email_at": "0"}
+    await boxes.store.settle(claim, Deed(back=True, learn=learned))
+    again = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    assert again.memory.email == "new@example.com"
+    assert again.memory.email_at == boxes.now_ms()
+
+
+async def test_orders_that_died_without_email_come_back_in_order(boxes: Mailboxes) -> None:
+    """An identify that brings the email replays them, the one that died first first."""
+    names = [f"m{n}" for n in range(12)]
+    await boxes.post(*(order(name, "ann") for name in names), order("other", "bob"))
+    claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    for _ in names[1:]:
+        await boxes.store.settle(claim, letter(claim, reason="missing_email"))
+    await boxes.store.settle(claim, letter(claim, reason="rejected"))
+    await boxes.store.settle(claim, Deed(back=True))
+    assert await boxes.mail(Lane.PURCHASE, "ann") == []
+    await boxes.post(identify("id", "ann", email="ann@example.com"))
+    assert await boxes.mail(Lane.PURCHASE, "ann") == names[:-1]
+    assert await boxes.due(Lane.PURCHASE) == {"ann": 0}
+    assert set(await boxes.dead()) == {names[-1]}
+
+
+async def test_a_lanes_clock_stands_still_behind_a_closed_gate(boxes: Mailboxes) -> None:
+    """I5: an hour of pause is no hour of age, for what waited before and for what came during it."""
+    await boxes.post(order("m1", "ann"))
+    await boxes.gates.close(Bar("purchase", "paused", 0, boxes.now_ms()))
+    await boxes.wake(Lane.PURCHASE)
+    for _ in range(60):
+        boxes.clock.advance(60.0)
+        await boxes.wake(Lane.PURCHASE)
+    await boxes.post(order("m2", "bob"))
+    assert await boxes.gates.open("purchase", "paused")
+    await boxes.wake(Lane.PURCHASE)
+    boxes.clock.advance(7.0)
+    ages = [
+        claim.clock - claim.head.clock
+        for box in ("ann", "bob")
+        if (claim := await boxes.claim(Lane.PURCHASE, box))
+    ]
+    assert ages == [7_000, 7_000]
+
+
+async def test_a_closed_gate_lends_nothing_and_takes_back_the_unclaimed(boxes: Mailboxes) -> None:
+    """A wake-up that arrives after the gate closed finds nothing; the mailbox keeps its place."""
+    await boxes.post(track("m1", "ann"))
+    boxes.clock.advance(2.0)
+    await boxes.wake(Lane.EVENT)
+    await boxes.gates.close(Bar("account", "paused", 0, boxes.now_ms()))
+    assert await boxes.store.claim(Lane.EVENT, "ann", most=40) is None
+    assert await boxes.due(Lane.EVENT) == {"ann": -2000}
+    lent = await boxes.wake(Lane.EVENT)
+    assert (lent.gate, lent.boxes) == ("closed", ())
+
+
+async def test_a_gate_is_open_when_all_its_reasons_are_gone(boxes: Mailboxes) -> None:
+    """Each reason ends by itself: the operator's pause outlives a throttle."""
+    await boxes.post(track("m1", "ann"))
+    await boxes.gates.close(Bar("POST /event", "throttled", boxes.now_ms() + 5000, boxes.now_ms()))
+    await boxes.gates.close(Bar("event", "paused", 0, boxes.now_ms()))
+    boxes.clock.advance(5.0)
+    assert (await boxes.wake(Lane.EVENT)).gate == "closed"
+    assert await boxes.gates.open("event", "paused")
+    assert (await boxes.wake(Lane.EVENT)).boxes == ("ann",)
+    assert await boxes.gates.bars(["POST /event", "event"], boxes.now_ms()) == []
+
+
+async def test_a_half_open_gate_lets_one_mailbox_through(boxes: Mailboxes) -> None:
+    """Also when many were lent before it closed and their wake-ups come late."""
+    await boxes.post(*(track(f"m{n}", f"user{n}") for n in range(3)))
+    early = (await boxes.wake(Lane.EVENT)).boxes
+    await boxes.gates.close(Bar("api", "circuit", boxes.now_ms() + 1000, boxes.now_ms()))
+    boxes.clock.advance(1.0)
+    assert [await boxes.store.claim(Lane.EVENT, box, most=40) for box in early] == [None] * 3
+    lent = await boxes.wake(Lane.EVENT)
+    assert (lent.gate, len(lent.boxes)) == ("probe", 1)
+    assert (await boxes.wake(Lane.EVENT)).boxes == ()
+    assert (await boxes.claim(Lane.EVENT, lent.boxes[0])).probe
+    boxes.clock.advance(LOAN_S)
+    assert len((await boxes.wake(Lane.EVENT)).boxes) == 1
