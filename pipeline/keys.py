@@ -42,6 +42,11 @@ def gates(account: str, scope: str) -> str:
     return f"sailpipe:{account}:gates:{scope}"
 
 
+def deaths(account: str, lane: str) -> str:
+    """Sorted set. A lane's latest deaths (JSON) by time (ms), for the brake."""
+    return f"sailpipe:{account}:deaths:{lane}"
+
+
 def counts(account: str) -> str:
     """Hash. Counters of an account: delivered, waiting:LANE, dead:REASON, ..."""
     return f"sailpipe:{account}:counts"

@@ -39,11 +39,14 @@ class Rejected:
     call: Call | None = None
     status: int | None = None
     code: int | None = None
+    duration_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """A call for several events was refused: they are tried one by one, so only the culprit dies."""
+    """A call for `covers` events was refused: they are tried one by one, so only the culprit dies."""
+
+    covers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Misconfigured:
     """The account's credentials or rights are wrong: its gate closes, nothing is buried."""
 
     detail: str
+    call: Call
     code: int | None = None
 
 
@@ -96,10 +100,11 @@ class WaitingForEmail:
 class WaitingForUser:
     """Sailthru does not know this event's user yet."""
 
-    call: Call | None = None
+    call: Call
+    detail: str
     status: int | None = None
     code: int | None = None
-    detail: str = ""
+    duration_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ class Waker:
             own_tick=self._ticks.get((account, lane), 0),
         )
         self._ticks[account, lane] = lent.now
+        self._engine.saw_gate(account, lane, lent.gate)
         if lent.boxes:
             await asyncio.to_thread(self._publish, account, lane, lent.boxes)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from typing import Protocol
+
+import redis.exceptions
 
 from pipeline.clock import Clock
 from pipeline.delivery.loans import Loan, Loans
@@ -13,6 +16,8 @@ from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused
 from pipeline.sailthru.calls import Call
 
 SIGNATURE_CODE = 5
+THROTTLE_S = 10.0
+"""How long to stay away after a 429 that names no reset (reference: sailthru-api 3, edx-ace)."""
 MARGIN_S = 1.0
 """Loan time that must remain beyond the HTTP timeout when a call begins."""
 
@@ -68,12 +73,7 @@ class Caller:
         return answer
 
     async def _paced(self, loan: Loan, call: Call, purpose: Purpose) -> Answer:
-        await self._loans.until_fresh(loan, self._enough)
-        await self._limiter.acquire(self._account, call.bucket, purpose=purpose)
-        while not self._loans.is_fresh(loan, self._enough):
-            # The slot has passed while the renewal was late; a late call would be a burst.
-            await self._loans.until_fresh(loan, self._enough)
-            await self._limiter.acquire(self._account, call.bucket, purpose=purpose)
+        await self._wait_for_slot(loan, call.bucket, purpose)
         self._in_flight[call.bucket] += 1
         try:
             answer = await self._sender.send(call)
@@ -82,6 +82,15 @@ class Caller:
         self.latency_s += 0.1 * (answer.duration_s - self.latency_s)
         await self._observe(call.bucket, answer)
         return answer
+
+    async def _wait_for_slot(self, loan: Loan, bucket: str, purpose: Purpose) -> None:
+        """Return with a slot that is now. Whether enough of the loan is left is checked last: a slot
+        that passed while the loan was being renewed is given up, or it would be part of a burst."""
+        while True:
+            await self._loans.until_fresh(loan, self._enough)
+            await self._limiter.acquire(self._account, bucket, purpose=purpose)
+            if self._loans.is_fresh(loan, self._enough):
+                return
 
     async def _observe(self, bucket: str, answer: Answer) -> None:
         rate = answer.rate
@@ -95,5 +104,7 @@ class Caller:
                 in_flight=self._in_flight[bucket],
             )
         if isinstance(answer, Refused) and answer.failure is Failure.THROTTLED:
-            until = rate.reset if rate else self._clock.now() + 10.0
-            await self._limiter.close(self._account, bucket, until)
+            until = rate.reset if rate else self._clock.now() + THROTTLE_S
+            # Without Redis there are no slots either, so nothing is lost by not telling the others.
+            with contextlib.suppress(redis.exceptions.RedisError):
+                await self._limiter.close(self._account, bucket, until)

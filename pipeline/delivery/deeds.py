@@ -11,7 +11,7 @@ from pipeline.clock import Random
 from pipeline.deadletters.letter import write_header
 from pipeline.delivery.fate import age_s
 from pipeline.delivery.known import write_cart
-from pipeline.errors import Reason
+from pipeline.delivery.marks import CartMark, read_mark
 from pipeline.events import Event, Lane
 from pipeline.mailbox.entry import Attempt, EventState
 from pipeline.mailbox.store import Claim, Deed
@@ -53,7 +53,7 @@ def deed_of(
         case Delivered():
             return _delivered(outcome, claim, now_ms)
         case Ignored(reason, covers):
-            return Deed(pop=covers, count={f"ignored:{reason}": covers}, intent=_settled(claim))
+            return _through(claim, covers, f"ignored:{reason}")
         case Rejected():
             return _dead(outcome, claim, head, now_ms)
         case Retry():
@@ -74,15 +74,18 @@ def deed_of(
             assert_never(outcome)
 
 
-def _settled(claim: Claim) -> str | None:
-    return "" if claim.intent else None
+def _through(claim: Claim, covers: int, counter: str | None = None) -> Deed:
+    """The first events leave the mailbox, and nobody has to wait for them any more."""
+    deed = Deed(pop=covers, count={counter: covers} if counter else {}, intent="")
+    if claim.lane is Lane.USER:
+        deed.wake = (Lane.EVENT, Lane.PURCHASE, Lane.PAGE)
+    return deed
 
 
 def _delivered(outcome: Delivered, claim: Claim, now_ms: int) -> Deed:
-    deed = Deed(pop=outcome.covers, count={"delivered": outcome.covers}, intent=_settled(claim))
+    deed = _through(claim, outcome.covers, "delivered")
     if claim.lane is Lane.USER:
         deed.learn["identified"] = str(now_ms)
-        deed.wake = (Lane.EVENT, Lane.PURCHASE, Lane.PAGE)
     if outcome.merged:
         claim.memory.merged |= {outcome.merged}
         deed.learn["merged"] = json.dumps(sorted(claim.memory.merged))
@@ -99,7 +102,7 @@ def _dead(no: Rejected, claim: Claim, event: Event | None, now_ms: int) -> Deed:
     tried = state.tried
     if no.call is not None:
         tried += 1
-        timeline = _append(state, no.detail, no.status, 0.0, now_ms, 0.0).attempts
+        timeline = _append(state, no.detail, no.status, no.duration_s, now_ms, 0.0).attempts
     header = write_header(
         account=claim.account,
         lane=claim.lane,
@@ -117,10 +120,15 @@ def _dead(no: Rejected, claim: Claim, event: Event | None, now_ms: int) -> Deed:
         error=no.code,
         attempts=tried,
         timeline=timeline,
-        mark=claim.intent if no.reason in (Reason.EXHAUSTED, Reason.POISON) else "",
+        mark=claim.intent,
         nobody=entry.nobody,
     )
-    return Deed(pop=1, dead=[(1, entry.id, header)], intent=_settled(claim))
+    deed = _through(claim, 1)
+    deed.dead = [(1, entry.id, header)]
+    if isinstance(read_mark(claim.intent), CartMark):
+        # What dies here may be in Sailthru's cart: the next change starts from what was before it.
+        deed.intent = claim.intent
+    return deed
 
 
 def _retry(

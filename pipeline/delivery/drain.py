@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 import redis.exceptions
@@ -10,7 +9,8 @@ import redis.exceptions
 from pipeline.delivery import fate
 from pipeline.delivery.deeds import deed_of
 from pipeline.delivery.loans import Loan
-from pipeline.delivery.turn import Tools, Turn
+from pipeline.delivery.tools import Tools
+from pipeline.delivery.turn import Turn
 from pipeline.errors import StaleClaim
 from pipeline.events import Lane
 from pipeline.mailbox.store import Claim, Deed
@@ -23,7 +23,8 @@ MOST_TURNS = 6
 LONGEST_S = 1.0
 """A claim ends after a handful of calls or a second, so that a busy user keeps nobody waiting."""
 SETTLE_FOR_S = 60.0
-"""How long a settle is repeated while Redis is away."""
+SETTLE_AGAIN_S = 0.25
+"""How long, and how often, a settle is repeated while Redis is away."""
 
 
 class Drain:
@@ -61,25 +62,28 @@ class Drain:
             going = await self._settle(turn, outcome, give_back=give_back)
 
     async def _outcome(self, turn: Turn) -> Outcome:
-        if self._stopping:
-            return Postponed(why="stopping")
+        outcome = Postponed(why="stopping") if self._stopping else await self._take(turn)
+        turn.resolve(outcome)
+        return fate.final(outcome, turn.claim, turn.head_event, self._tools.settings)
+
+    async def _take(self, turn: Turn) -> Outcome:
         try:
-            outcome = await turn.take()
+            return await turn.take()
         except redis.exceptions.OutOfMemoryError:
             return Postponed(due_in_s=2.0, why="redis_full")
         except redis.exceptions.RedisError as error:
             return Postponed(due_in_s=1.0, why=type(error).__name__)
-        return fate.final(outcome, turn.claim, turn.head_event, self._tools.settings)
 
     async def _settle(self, turn: Turn, outcome: Outcome, *, give_back: bool) -> bool:
         """Write the outcome. True while the claim is kept and has events left."""
         claim, tools = turn.claim, self._tools
-        now_ms = turn.now_ms
+        now_ms, head = turn.now_ms, claim.head
         deed = deed_of(outcome, claim, turn.head_event, tools.settings, now_ms, tools.random)
-        turn.complete(deed, outcome)
+        turn.complete(deed)
         deed.back = deed.back or give_back or deed.pop >= len(claim.entries)
-        await self._persist(claim, deed)
         await tools.outages.close_for(outcome, claim, now_ms)
+        await self._persist(claim, deed)
+        await tools.brake.note(outcome, claim.lane, head, now_ms)
         _report(claim, outcome)
         turn.advance(outcome)
         return not deed.back
@@ -101,7 +105,7 @@ class Drain:
                 if clock.monotonic() > until:
                     raise
                 repeated = True
-                await asyncio.sleep(0.25)
+                await clock.sleep(SETTLE_AGAIN_S)
             else:
                 return
 

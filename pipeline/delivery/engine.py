@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import httpx
 import redis.asyncio
 
 from pipeline.clock import Clock, Random
+from pipeline.delivery.alerts import Alerts
+from pipeline.delivery.brake import Brake
 from pipeline.delivery.caller import Caller, DryRun, Sender
 from pipeline.delivery.drain import Drain
+from pipeline.delivery.gatekeeper import Gatekeeper
 from pipeline.delivery.loans import Loans
 from pipeline.delivery.outages import Outages
+from pipeline.delivery.ramp import Ramp
 from pipeline.delivery.room import Room
-from pipeline.delivery.turn import Tools
+from pipeline.delivery.tools import Tools
 from pipeline.events import Lane
 from pipeline.mailbox.gates import Gates
 from pipeline.mailbox.lanes import BUCKETS
@@ -40,6 +44,7 @@ class _Account:
     caller: Caller
     drain: Drain
     rooms: dict[Lane, Room]
+    ramps: dict[Lane, Ramp] = field(default_factory=lambda: {lane: Ramp() for lane in Lane})
 
 
 class Engine:
@@ -55,6 +60,7 @@ class Engine:
     ) -> None:
         self.redis = client
         self._http = http
+        self._alerts = Alerts(settings.alert_url, http)
         self._clock = clock
         self._random = random
         limits = {name: account.limits for name, account in settings.accounts.items()}
@@ -89,7 +95,14 @@ class Engine:
 
     def bound(self, account: str, lane: Lane) -> int:
         """How many mailboxes of a lane may be lent at once: what two seconds and a call can use."""
-        return self._usable(account, lane, self._accounts[account].caller, LENT_AHEAD_S)
+        home = self._accounts[account]
+        full = self._usable(account, lane, home.caller, LENT_AHEAD_S)
+        return home.ramps[lane].bound(full, self._clock.monotonic())
+
+    def saw_gate(self, account: str, lane: Lane, state: str) -> None:
+        """A wake-up found a lane's gate `open`, `closed` or to be tried with a `probe`."""
+        ramp = self._accounts[account].ramps[lane]
+        ramp.saw(is_open=state == "open", now=self._clock.monotonic())
 
     def _usable(self, account: str, lane: Lane, caller: Caller, ahead_s: float) -> int:
         """How many mailboxes a lane's rate can use in the time of a call and `ahead_s`."""
@@ -106,6 +119,7 @@ class Engine:
         if self._renewing is not None:
             self._renewing.cancel()
         await self.limiter.aclose()
+        await self._alerts.aclose()
         await self._http.aclose()
         await self.redis.aclose()
 
@@ -119,8 +133,9 @@ class Engine:
             self._clock,
             http_timeout=account.http_timeout,
         )
-        outages = Outages(Gates(self.redis, account.name), self._clock)
-        tools = Tools(account, store, caller, outages, self.loans, self._clock, self._random)
+        gatekeeper = Gatekeeper(account.name, Gates(self.redis, account.name), self._alerts.tell)
+        outages, brake = Outages(gatekeeper, self._clock), Brake(self.redis, gatekeeper)
+        tools = Tools(account, store, caller, outages, brake, self.loans, self._clock, self._random)
         rooms = {
             lane: Room(partial(self._usable, account.name, lane, caller, CLAIMED_AHEAD_S))
             for lane in Lane

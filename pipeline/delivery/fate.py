@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from pipeline import retry
+from pipeline.delivery.caller import THROTTLE_S
 from pipeline.errors import Reason
 from pipeline.events import Event
 from pipeline.mailbox.store import Claim
@@ -31,8 +32,6 @@ from pipeline.settings import AccountSettings
 
 POISON_AFTER = 5
 """Claims of one event that may end unsettled before it is dead."""
-THROTTLE_S = 10.0
-"""How long to stay away after a 429 that names no reset (reference: sailthru-api 3, edx-ace)."""
 
 
 def fate_of_send(answer: Answer, send: Send, now: float) -> Outcome:
@@ -45,7 +44,7 @@ def fate_of_send(answer: Answer, send: Send, now: float) -> Outcome:
 def fate_of_lookup(answer: Refused, need: Need, now: float) -> Outcome:
     """What a failed look-up means. A cart that cannot be read is always tried again."""
     is_cart = need.what == "cart"
-    if is_cart and answer.failure in (Failure.REJECTED, Failure.USER_NOT_FOUND):
+    if is_cart and answer.failure is Failure.REJECTED:
         return _retry(answer, need.call, need.covers, lookup=True)
     return _fate_of_no(answer, need.call, need.covers, now, lookup=is_cart)
 
@@ -55,15 +54,15 @@ def _fate_of_no(no: Refused, call: Call, covers: int, now: float, *, lookup: boo
         case Failure.THROTTLED:
             return Throttled(call.bucket, no.rate.reset if no.rate else now + THROTTLE_S)
         case Failure.MISCONFIGURED:
-            return Misconfigured(no.message, no.code)
+            return Misconfigured(no.message, call, no.code)
         case Failure.UNAVAILABLE:
             return _retry(no, call, covers, lookup=lookup)
         case Failure.USER_NOT_FOUND if call.endpoint == "/event":
-            return WaitingForUser(call, no.status, no.code, no.message)
+            return WaitingForUser(call, no.message, no.status, no.code, no.duration_s)
         case Failure.USER_NOT_FOUND | Failure.REJECTED:
             if covers > 1:
-                return Single()
-            return Rejected(Reason.REJECTED, no.message, call, no.status, no.code)
+                return Single(covers)
+            return _rejected(Reason.REJECTED, no, call)
         case _:
             assert_never(no.failure)
 
@@ -81,30 +80,49 @@ def _retry(no: Refused, call: Call, covers: int, *, lookup: bool) -> Retry:
     )
 
 
+def _rejected(reason: Reason, no: Refused, call: Call) -> Rejected:
+    return Rejected(reason, no.message, call, no.status, no.code, no.duration_s)
+
+
 def final(outcome: Outcome, claim: Claim, head: Event | None, settings: AccountSettings) -> Outcome:
     """The outcome itself, or what it has become now that its time is up.
 
     Deadlines run on the lane's clock, which stands still behind a closed gate.
     """
-    state = claim.state(claim.head)
     match outcome:
         case Retry():
-            failing_s = _since(claim, state.failing_since)
-            if retry.is_exhausted(state.tried + 1, failing_s, settings):
-                reason = Reason.CART_LOOKUP_FAILED if outcome.lookup else Reason.EXHAUSTED
-                return Rejected(reason, outcome.error, outcome.call, outcome.status, outcome.code)
+            return _final_retry(outcome, claim, settings)
         case WaitingForEmail() if age_s(claim) >= settings.email_wait:
             return Rejected(Reason.MISSING_EMAIL, "no email in the event, learned or at Sailthru")
         case WaitingForUser():
-            anonymous = head is not None and not head.user_id
-            if anonymous or settings.unknown_user == "ignore":
-                return Ignored("unknown_user")
-            if _since(claim, state.unknown_since) >= settings.user_wait:
-                call, status, code = outcome.call, outcome.status, outcome.code
-                return Rejected(Reason.UNKNOWN_USER, outcome.detail, call, status, code)
+            return _final_wait(outcome, claim, head, settings)
         case _:
-            pass
-    return outcome
+            return outcome
+
+
+def _final_retry(failure: Retry, claim: Claim, settings: AccountSettings) -> Outcome:
+    state = claim.state(claim.head)
+    failing_s = _since(claim, state.failing_since)
+    if not retry.is_exhausted(state.tried + 1, failing_s, settings):
+        return failure
+    reason = Reason.CART_LOOKUP_FAILED if failure.lookup else Reason.EXHAUSTED
+    return Rejected(
+        reason, failure.error, failure.call, failure.status, failure.code, failure.duration_s
+    )
+
+
+def _final_wait(
+    wait: WaitingForUser, claim: Claim, head: Event | None, settings: AccountSettings
+) -> Outcome:
+    # Nobody will ever identify most visitors, and their events are of no use without a profile.
+    anonymous = head is not None and wait.call.params.get("id") == head.anonymous_id
+    if anonymous or settings.unknown_user == "ignore":
+        return Ignored("unknown_user")
+    if _since(claim, claim.state(claim.head).unknown_since) < settings.user_wait:
+        return wait
+    return Rejected(
+        Reason.UNKNOWN_USER, wait.detail, wait.call, wait.status, wait.code, wait.duration_s
+    )
 
 
 def age_s(claim: Claim) -> float:

@@ -22,7 +22,8 @@ def known_of(claim: Claim, head: Event, now: float, read_lag: float) -> Known:
     own = own_cart(claim)
     mark = read_mark(claim.intent)
     cart: Cart | None = None
-    if isinstance(mark, CartMark):
+    if isinstance(mark, CartMark) and (own is None or own.at is None or own.at <= mark.at):
+        # A mark that a dead letter brought back is out of date once the cart was written after it.
         cart = Cart(mark.base, mark.at)
     elif own is not None and own.at is not None and now - own.at <= read_lag:
         cart = own
@@ -34,7 +35,15 @@ def known_of(claim: Claim, head: Event, now: float, read_lag: float) -> Known:
         merged=claim.memory.merged,
         user_id=_learned_user_id(claim, head),
         accepted_at=claim.head.at / 1000,
+        stopped_s=_stopped_s(claim),
     )
+
+
+def _stopped_s(claim: Claim) -> float:
+    """How much of the head's wait was behind closed gates, where the lane's clock stands still."""
+    on_the_wall = claim.now - claim.head.at
+    counted = claim.clock - claim.head.clock
+    return max(0, on_the_wall - counted) / 1000
 
 
 def _learned_user_id(claim: Claim, head: Event) -> str | None:

@@ -15,22 +15,23 @@ from pipeline.mapping.plan import CartIntent, Intent, Item
 from pipeline.sailthru.calls import Call
 
 MISSES_TO_POST_AGAIN = 2
+LATEST_START_S = 5.0
+"""How long after its mark a call may still begin: a slot (2 s) and a renewal (3 s) are waited for."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderMark:
-    """An order may have been posted at `at` (Unix s); looked up `misses` times in vain."""
+    """An order may have been posted, no later than `until` (Unix s); `misses` look-ups since then did
+    not find it."""
 
     extid: str
-    at: float
+    until: float
     misses: int = 0
     looked_at: float = 0.0
 
-    def look_again_at(self, http_timeout: float, read_lag: float) -> float:
+    def look_at(self, read_lag: float) -> float:
         """When the next look-up means something: the call has ended and reads have caught up."""
-        if self.misses:
-            return self.looked_at + read_lag
-        return self.at + http_timeout + read_lag
+        return (self.looked_at if self.misses else self.until) + read_lag
 
     def missed(self, now: float) -> OrderMark:
         return replace(self, misses=self.misses + 1, looked_at=now)
@@ -52,11 +53,19 @@ class CartMark:
 Mark: TypeAlias = OrderMark | CartMark
 
 
-def mark_of(intent: Intent, now: float) -> Mark:
+def mark_of(intent: Intent, now: float, http_timeout: float) -> Mark:
     """The mark to leave before a call with this intent."""
     if isinstance(intent, CartIntent):
         return CartMark(intent.base, now)
-    return OrderMark(intent.extid, now)
+    return OrderMark(intent.extid, now + LATEST_START_S + http_timeout)
+
+
+def ended(text: str, now: float) -> str:
+    """The mark, once its call has ended `now` without an answer."""
+    mark = read_mark(text)
+    if isinstance(mark, OrderMark):
+        return write_mark(replace(mark, until=max(mark.until, now)))
+    return text
 
 
 def write_mark(mark: Mark) -> str:

@@ -1,17 +1,21 @@
-"""Opens and closes the gates that delivery itself sets: circuit, misconfigured, throttled."""
+"""Opens and closes the gates that Sailthru's answers call for: circuit, misconfigured, throttled."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+
+import redis.exceptions
 
 from pipeline.clock import Clock
 from pipeline.delivery.circuit import Circuit, probe_delay
-from pipeline.mailbox.gates import Bar, GateReason, Gates
+from pipeline.delivery.gatekeeper import Gatekeeper
+from pipeline.mailbox.gates import Bar, GateReason
 from pipeline.mailbox.lanes import Host, host_of
 from pipeline.mailbox.store import Claim
 from pipeline.observe.logs import log_event
 from pipeline.outcomes import Misconfigured, Outage, Outcome, Retry, Throttled
-from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused
+from pipeline.sailthru.answers import Accepted, Answer, Failure
 from pipeline.sailthru.calls import Call
 
 FIRST_CONFIG_PROBE = 3
@@ -19,72 +23,85 @@ FIRST_CONFIG_PROBE = 3
 
 
 class Outages:
-    """One account's view of whether Sailthru is there, shared with other processes by gates."""
+    """One account's view of whether Sailthru is there, shared with other processes by gates.
 
-    def __init__(self, gates: Gates, clock: Clock) -> None:
-        self._gates = gates
+    Nothing here may cost the answer that it was told of: while Redis is away gates stay as they are.
+    """
+
+    def __init__(self, gatekeeper: Gatekeeper, clock: Clock) -> None:
+        self._gates = gatekeeper
         self._clock = clock
         self._circuits: dict[Host, Circuit] = {"api": Circuit(), "track": Circuit()}
-        self._down: set[Host] = set()
 
     async def note(self, claim: Claim, call: Call, answer: Answer, now_ms: int) -> bool:
         """Take an answer in. True when it is part of an outage and so not the event's failure."""
-        host = host_of(call)
-        if isinstance(answer, Accepted) or answer.failure is not Failure.UNAVAILABLE:
-            self._note_ok(host, call, claim)
-            await self._recovered(claim, host, answer)
+        try:
+            if isinstance(answer, Accepted) or answer.failure is not Failure.UNAVAILABLE:
+                await self._answered(claim, call, answer)
+                return False
+            return await self._unanswered(claim, call, now_ms)
+        except redis.exceptions.RedisError as error:
+            _unwritten(claim, error)
             return False
-        tripped = self._circuits[host].note(
-            self._clock.monotonic(), call.endpoint, claim.user, ok=False
-        )
-        if not (tripped or claim.probe or host in self._down):
-            return False
-        await self._bar(host, "circuit", now_ms, "Sailthru does not answer", first=0)
-        self._down.add(host)
-        return True
-
-    def _note_ok(self, host: Host, call: Call, claim: Claim) -> None:
-        self._circuits[host].note(self._clock.monotonic(), call.endpoint, claim.user, ok=True)
-
-    async def _recovered(self, claim: Claim, host: Host, answer: Answer) -> None:
-        if not claim.probe and host not in self._down:
-            return
-        self._down.discard(host)
-        self._circuits[host].reset()
-        if await self._gates.open(host, "circuit"):
-            log_event("gate_opened", account=claim.account, scope=host, reason="circuit")
-        wrong = isinstance(answer, Refused) and answer.failure is Failure.MISCONFIGURED
-        if not wrong and await self._gates.open(host, "misconfigured"):
-            log_event("gate_opened", account=claim.account, scope=host, reason="misconfigured")
 
     async def close_for(self, outcome: Outcome, claim: Claim, now_ms: int) -> None:
         """Close the gate an outcome calls for, if any."""
-        match outcome:
-            case Throttled(bucket, until):
-                log_event("throttled", logging.WARNING, account=claim.account, bucket=bucket)
-                bar = Bar(bucket, "throttled", int(until * 1000), now_ms, "429 until the reset")
-                await self._gates.close(bar)
-            case Misconfigured(detail, code):
-                text = f"Sailthru error {code}: {detail}"
-                await self._bar("api", "misconfigured", now_ms, text, first=FIRST_CONFIG_PROBE)
-            case _:
-                pass
+        try:
+            match outcome:
+                case Throttled(bucket, until):
+                    log_event("throttled", logging.WARNING, account=claim.account, bucket=bucket)
+                    text = "429 until the reset"
+                    await self._gates.close(
+                        Bar(bucket, "throttled", int(until * 1000), now_ms, text)
+                    )
+                case Misconfigured(detail, call, code):
+                    text = f"Sailthru error {code}: {detail}"
+                    await self._shut(host_of(call), "misconfigured", now_ms, text)
+                case _:
+                    pass
+        except redis.exceptions.RedisError as error:
+            _unwritten(claim, error)
 
-    async def _bar(
-        self, scope: Host, reason: GateReason, now_ms: int, detail: str, *, first: int
-    ) -> None:
-        bars = await self._gates.bars([scope], now_ms)
-        before = next((bar for bar in bars if bar.reason == reason), None)
-        if before and before.until > now_ms:
+    async def _answered(self, claim: Claim, call: Call, answer: Answer) -> None:
+        host, failure = host_of(call), getattr(answer, "failure", None)
+        self._circuits[host].note(self._clock.monotonic(), call.endpoint, claim.user, ok=True)
+        if not claim.probe:
             return
-        tries = before.tries + 1 if before else first
-        since = before.since if before else now_ms
-        until = now_ms + int(probe_delay(tries) * 1000)
-        await self._gates.close(Bar(scope, reason, until, since, detail, tries))
+        self._circuits[host].reset()
+        await self._gates.open(host, "circuit")
+        if failure not in (Failure.MISCONFIGURED, Failure.THROTTLED):
+            await self._gates.open(host, "misconfigured")
+
+    async def _unanswered(self, claim: Claim, call: Call, now_ms: int) -> bool:
+        host = host_of(call)
+        known = await self._gates.bar(host, "circuit", now_ms) is not None
+        now = self._clock.monotonic()
+        circuit = self._circuits[host]
+        if not known and not circuit.note(now, call.endpoint, claim.user, ok=False):
+            return False
+        circuit.reset()
+        await self._shut(host, "circuit", now_ms, "Sailthru does not answer")
+        return True
+
+    async def _shut(self, host: Host, reason: GateReason, now_ms: int, detail: str) -> None:
+        """Close a gate that a probe will open; each probe that failed doubles the pause."""
+        before = await self._gates.bar(host, reason, now_ms)
         if before is None:
-            log_event("gate_closed", logging.ERROR, scope=scope, reason=reason, detail=detail)
+            tries = FIRST_CONFIG_PROBE if reason == "misconfigured" else 0
+            before = Bar(host, reason, 0, now_ms, detail, tries)
+        elif before.until > now_ms:
+            return
+        else:
+            before = replace(before, detail=detail, tries=before.tries + 1)
+        until = now_ms + int(probe_delay(before.tries) * 1000)
+        await self._gates.close(replace(before, until=until))
 
 
 def as_outage(outcome: Outcome) -> Outcome:
     """A failure that belongs to an outage uses up no attempt."""
     return Outage(outcome.error, outcome.ambiguous) if isinstance(outcome, Retry) else outcome
+
+
+def _unwritten(claim: Claim, error: Exception) -> None:
+    name = type(error).__name__
+    log_event("gate_unwritten", logging.WARNING, account=claim.account, error=name)

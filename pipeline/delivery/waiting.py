@@ -26,10 +26,14 @@ def held_by_identify(claim: Claim) -> Held | None:
     return Held(left) if left > 0 else None
 
 
-def held_by_merge(claim: Claim, waiting: dict[Lane, int]) -> Held | None:
-    """A merge waits until the mailbox it merges is empty: other lanes' a minute at most."""
-    in_turn = _held_for(claim) < retry.TURN_WAIT
-    if waiting[Lane.USER] or (in_turn and any(waiting.values())):
+def held_by_merge(claim: Claim, waiting: dict[Lane, int], settings: AccountSettings) -> Held | None:
+    """A merge waits until the mailbox it merges is empty, for other lanes' a minute at most.
+
+    Nor for ever for the profile itself (USER_WAIT): two merges of each other would never end.
+    """
+    held_s = _held_for(claim)
+    of_profile = waiting[Lane.USER] and held_s < settings.user_wait
+    if of_profile or (any(waiting.values()) and held_s < retry.TURN_WAIT):
         return Held(LOOK_AGAIN_S, waits=None)
     return None
 

@@ -46,10 +46,12 @@ class Gates:
         self._redis = client
         self._account = account
 
-    async def close(self, bar: Bar) -> None:
-        """Set one reason; an earlier bar of the same reason and scope is replaced."""
+    async def close(self, bar: Bar) -> bool:
+        """Set one reason; an earlier bar of the same reason and scope is replaced. True when there
+        was none."""
         value = {**asdict(bar), "probe": bar.reason in PROBED}
-        await self._redis.hset(keys.gates(self._account, bar.scope), bar.reason, json.dumps(value))
+        key = keys.gates(self._account, bar.scope)
+        return bool(await self._redis.hset(key, bar.reason, json.dumps(value)))
 
     async def open(self, scope: str, reason: GateReason) -> bool:
         """Remove one reason. False when it was not there."""

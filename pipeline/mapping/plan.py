@@ -64,6 +64,7 @@ class Known:
     merged: anonymousIds already merged into this user.
     user_id: the userId learned for the anonymousId of an event that names none.
     accepted_at: when the head event was accepted; its time when it carries none.
+    stopped_s: how long it has waited behind closed gates since; counts towards no deadline.
 
     Times are seconds since the epoch. `profile` and `merge` answer for the head event: forget them
     once it is settled.
@@ -78,6 +79,7 @@ class Known:
     merged: frozenset[str] = field(default_factory=frozenset)
     user_id: str | None = None
     accepted_at: float | None = None
+    stopped_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

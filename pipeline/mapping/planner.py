@@ -65,4 +65,4 @@ def _is_too_old(event: Event, known: Known, settings: AccountSettings) -> bool:
         return False
     limit = settings.max_age.get(LANES[kind])
     at = event.occurred_at.timestamp() if event.occurred_at else known.accepted_at
-    return limit is not None and at is not None and known.now - at > limit
+    return limit is not None and at is not None and known.now - known.stopped_s - at > limit

@@ -10,6 +10,10 @@ from typing import Literal, TypeAlias
 LogEvent: TypeAlias = Literal[
     # A gate closed: account, lane, reason, until.
     "gate_closed",
+    # A gate could not be closed or opened, for Redis is away: account, error class.
+    "gate_unwritten",
+    # An alert could not be posted to ALERT_URL: account, kind, error class or HTTP status.
+    "alert_failed",
     # A gate lost a reason: account, lane, reason.
     "gate_opened",
     # An event became a dead letter: account, lane, reason. Never whose.

@@ -1,0 +1,59 @@
+"""Tells an operator's own service (setting ALERT_URL) that a gate has closed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import httpx
+
+from pipeline.deadletters.letter import iso
+from pipeline.mailbox.gates import Bar
+from pipeline.observe.logs import log_event
+
+TIMEOUT_S = 5.0
+
+
+class Alerts:
+    """Posts one JSON object an alert, in the background: nothing waits for it or fails with it."""
+
+    def __init__(self, url: str | None, http: httpx.AsyncClient) -> None:
+        self._url = url
+        self._http = http
+        self._posts: set[asyncio.Task[None]] = set()
+
+    def tell(self, account: str, bar: Bar) -> None:
+        """Post `{"kind", "account", "scope", "detail", "since"}`: names and times, never an event."""
+        if self._url is None:
+            return
+        message = {
+            "kind": bar.reason,
+            "account": account,
+            "scope": bar.scope,
+            "detail": bar.detail,
+            "since": iso(bar.since),
+        }
+        post = asyncio.create_task(self._post(self._url, message))
+        self._posts.add(post)
+        post.add_done_callback(self._posts.discard)
+
+    async def aclose(self) -> None:
+        """Let what is under way end; it takes TIMEOUT_S at most."""
+        await asyncio.gather(*self._posts)
+
+    async def _post(self, url: str, message: dict[str, Any]) -> None:
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                response = await self._http.post(url, json=message)
+        except (httpx.HTTPError, OSError, TimeoutError) as error:
+            # The error's text would show the address, which often holds a token.
+            _failed(message, type(error).__name__)
+        else:
+            if not response.is_success:
+                _failed(message, f"HTTP {response.status_code}")
+
+
+def _failed(message: dict[str, Any], error: str) -> None:
+    fields = {"account": message["account"], "kind": message["kind"], "error": error}
+    log_event("alert_failed", logging.WARNING, **fields)

@@ -1,0 +1,29 @@
+"""How fast a lane goes again after its gate was closed."""
+
+from __future__ import annotations
+
+FIRST = 4
+"""Mailboxes lent at a time when a gate has just opened; doubles every second."""
+
+
+class Ramp:
+    """One lane, as one waker sees it: a host that has just come back is not met by the whole backlog."""
+
+    def __init__(self) -> None:
+        self._closed = False
+        self._opened_at: float | None = None
+
+    def saw(self, *, is_open: bool, now: float) -> None:
+        """Take in what a wake-up found (monotonic seconds)."""
+        if self._closed and is_open:
+            self._opened_at = now
+        self._closed = not is_open
+
+    def bound(self, full: int, now: float) -> int:
+        """How many mailboxes may be lent at a time now, `full` at most."""
+        if self._opened_at is None:
+            return full
+        ramped = int(FIRST * 2.0 ** min(30.0, now - self._opened_at))
+        if ramped >= full:
+            self._opened_at = None
+        return min(full, ramped)

@@ -1,0 +1,248 @@
+"""The whole pipeline in one process and in no time: fakeredis, a clock that is moved, a sandbox.
+
+What is real: every script, the splitter, claims, planning, limits, fates, gates, dead letters.
+What is not: Celery and HTTP. Mailboxes are delivered one after the other, so runs are repeatable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+from collections.abc import AsyncIterator
+from itertools import count
+from typing import Any
+
+import fakeredis
+
+from pipeline import keys
+from pipeline.clock import ManualClock
+from pipeline.deadletters.letter import Letter
+from pipeline.delivery.brake import Brake
+from pipeline.delivery.caller import Caller
+from pipeline.delivery.drain import Drain
+from pipeline.delivery.gatekeeper import Gatekeeper
+from pipeline.delivery.loans import Loans
+from pipeline.delivery.outages import Outages
+from pipeline.delivery.tools import Tools
+from pipeline.events import Lane
+from pipeline.mailbox.gates import Bar, Gates
+from pipeline.mailbox.store import MailboxStore
+from pipeline.ratelimit.limiter import Limiter
+from pipeline.ratelimit.store_memory import MemorySlotStore
+from pipeline.sandbox.core import Sandbox
+from pipeline.sandbox.options import SandboxOptions
+from pipeline.settings import AccountSettings, Settings
+from pipeline.splitter.loop import Splitter
+from tests.support.fake_sailthru import FakeSailthru, Killed
+
+START = 1_700_000_000.0
+ACCOUNT = "default"
+BOUND = 100
+LONGEST_STEP_S = 5.0
+"""While anything is lent, time moves in steps no waker would take for a standstill."""
+
+
+class Pipe:
+    """One account's pipeline. `clock` may be moved and `sailthru` troubled at any time."""
+
+    def __init__(self, settings: AccountSettings, sandbox: SandboxOptions, seed: int) -> None:
+        self.clock = ManualClock(START)
+        self.server = fakeredis.FakeServer()
+        self.redis: Any = fakeredis.FakeAsyncRedis(server=self.server)
+        self.settings = settings
+        self.sailthru = FakeSailthru(Sandbox(sandbox), self.clock)
+        self.random = random.Random(seed)
+        self.store = MailboxStore(self.redis, ACCOUNT, time_ms=self.now_ms)
+        self.gates = Gates(self.redis, ACCOUNT)
+        self.alerts: list[Bar] = []
+        self.kills = 0
+        self._limiter = Limiter(MemorySlotStore(self.clock), {}, self.clock)
+        self._numbers = count(1)
+        self._ticks: dict[Lane, int] = {}
+        self.start_process()
+        self._splitter = Splitter(
+            self.redis,
+            Settings(accounts={ACCOUNT: settings}),
+            "splitter",
+            self._no_wake,
+            self.clock,
+            time_ms=self.now_ms,
+        )
+
+    def start_process(self) -> None:
+        """A worker process that knows nothing but what is in Redis."""
+        self.loans = Loans(self.clock, loan_s=self.settings.loan)
+        caller = Caller(
+            ACCOUNT,
+            self.sailthru,
+            self._limiter,
+            self.loans,
+            self.clock,
+            http_timeout=self.settings.http_timeout,
+        )
+        gatekeeper = Gatekeeper(ACCOUNT, self.gates, lambda _, bar: self.alerts.append(bar))
+        outages, brake = Outages(gatekeeper, self.clock), Brake(self.redis, gatekeeper)
+        self.drain = Drain(
+            Tools(
+                self.settings,
+                self.store,
+                caller,
+                outages,
+                brake,
+                self.loans,
+                self.clock,
+                self.random,
+            )
+        )
+
+    def now_ms(self) -> int:
+        return int(self.clock.now() * 1000)
+
+    async def post(self, *events: dict[str, Any]) -> None:
+        """Accept and split these events, now. Each gets a messageId unless it has one."""
+        for event in events:
+            number = next(self._numbers)
+            body = json.dumps({"messageId": f"m{number}", **event})
+            await self.redis.xadd(keys.RAW, {"event": body}, id=f"{self.now_ms()}-{number}")
+        await self.redis.set(keys.SPLITTER, "splitter")
+        while await self._splitter.step():
+            pass
+
+    async def run(self, seconds: float = 0.0) -> None:
+        """Deliver what is due until that much time has passed and nothing is due any more."""
+        end = self.clock.now() + seconds
+        while True:
+            if await self._round():
+                continue
+            soon = await self._next_change()
+            if soon is None or soon > end or self.clock.now() >= end:
+                self.clock.advance(max(0.0, end - self.clock.now()))
+                return
+            self.clock.advance(max(0.001, soon - self.clock.now()))
+
+    async def letters(self) -> list[Letter]:
+        """The dead letters, oldest first."""
+        ids = await self.redis.zrange(keys.dead_by_time(ACCOUNT), 0, -1)
+        found = [(name, await self.redis.hget(keys.dead(ACCOUNT), name)) for name in ids]
+        return [Letter.read(ACCOUNT, name.decode(), blob) for name, blob in found]
+
+    async def reasons(self) -> list[str]:
+        """What the dead letters died of, oldest first."""
+        return [letter.header["reason"] for letter in await self.letters()]
+
+    async def counts(self) -> dict[str, int]:
+        """The account's counters that are not zero."""
+        table = await self.redis.hgetall(keys.counts(ACCOUNT))
+        return {name.decode(): int(value) for name, value in table.items() if int(value)}
+
+    async def bars(self) -> list[Bar]:
+        """Why gates are closed."""
+        return await self.gates.all_bars(self.now_ms())
+
+    async def waiting(self, lane: Lane, user: str) -> list[str]:
+        """The ids in a mailbox, in order."""
+        blobs = await self.redis.lrange(keys.mail(ACCOUNT, lane, user), 0, -1)
+        return [json.loads(blob.partition(b"\n")[0])["id"] for blob in blobs]
+
+    async def lend(self, lane: Lane) -> tuple[str, ...]:
+        """What a waker would publish now."""
+        lent = await self.store.wake(
+            lane, bound=BOUND, longest_queue=10, own_tick=self._ticks.get(lane, 0)
+        )
+        self._ticks[lane] = lent.now
+        return lent.boxes
+
+    async def _round(self) -> bool:
+        worked = False
+        for lane in Lane:
+            for box in await self.lend(lane):
+                worked = True
+                await self._deliver(lane, box)
+        return worked
+
+    async def _deliver(self, lane: Lane, box: str) -> None:
+        try:
+            await self.drain.drain(lane, box)
+        except Killed:
+            self.kills += 1
+            self.start_process()
+
+    async def _next_change(self) -> float | None:
+        """When something is next due, expires, or may be probed (Unix seconds)."""
+        times = [bar.until for bar in await self.bars() if bar.until > self.now_ms()]
+        lent = False
+        for lane in Lane:
+            for key in (keys.due(ACCOUNT, lane), keys.out(ACCOUNT, lane)):
+                first = await self.redis.zrange(key, 0, 0, withscores=True)
+                times += [int(score) for _, score in first if score > self.now_ms()]
+                lent = lent or bool(first and key == keys.out(ACCOUNT, lane))
+        if not times:
+            return None
+        soon = (min(times) + 1) / 1000
+        return min(soon, self.clock.now() + LONGEST_STEP_S) if lent else soon
+
+    async def _no_wake(self, account: str, lane: Lane) -> None:
+        """The test says when."""
+
+    async def aclose(self) -> None:
+        await self._limiter.aclose()
+        await self.redis.aclose()
+
+
+@contextlib.asynccontextmanager
+async def open_pipe(
+    *, seed: int = 1, sandbox: SandboxOptions | None = None, **settings: Any
+) -> AsyncIterator[Pipe]:
+    """A pipeline with these account settings; its sandbox refuses events of unknown users."""
+    account = AccountSettings(customer_id="customer", **settings)
+    pipe = Pipe(account, sandbox or SandboxOptions(), seed)
+    try:
+        yield pipe
+    finally:
+        await pipe.aclose()
+
+
+def identify(user: str, **more: Any) -> dict[str, Any]:
+    """An identify with an email, unless `traits` says otherwise."""
+    return {"type": "identify", "userId": user, "traits": {"email": f"{user}@example.org"}, **more}
+
+
+def track(user: str, event: str = "Reached the end", **properties: Any) -> dict[str, Any]:
+    """A custom event."""
+    return {"type": "track", "userId": user, "event": event, "properties": properties}
+
+
+def order(user: str, number: str, *, email: bool = True) -> dict[str, Any]:
+    """An order of one product."""
+    known = {"email": f"{user}@example.org"} if email else {}
+    properties = {"order_id": number, "products": [product("p1")], "total": 12.5, **known}
+    return track(user, "Order Completed", **properties)
+
+
+def added(user: str, item: str = "p1", *, email: bool = True, **more: Any) -> dict[str, Any]:
+    """A product put into the cart."""
+    known = {"email": f"{user}@example.org"} if email else {}
+    return track(user, "Product Added", **product(item), **known, **more)
+
+
+def removed(user: str, item: str = "p1") -> dict[str, Any]:
+    """A product taken out of the cart again."""
+    return track(user, "Product Removed", **product(item), email=f"{user}@example.org")
+
+
+def page(user: str) -> dict[str, Any]:
+    """A pageview."""
+    url = "https://shop.example.org/a"
+    return {"type": "page", "userId": user, "properties": {"url": url, "title": "A"}}
+
+
+def product(item: str) -> dict[str, Any]:
+    """One product as Segment describes it."""
+    return {
+        "product_id": item,
+        "name": f"Product {item}",
+        "price": 12.5,
+        "quantity": 1,
+        "url": f"https://shop.example.org/{item}",
+    }
