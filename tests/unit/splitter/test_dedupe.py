@@ -1,0 +1,111 @@
+"""Dedupe: no repeat inside the window gets through, whatever the sets behind it do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+
+import fakeredis
+import pytest
+import redis.asyncio
+
+from pipeline import keys
+from pipeline.mailbox.scripts import Scripts
+from pipeline.splitter.sort import dedupe_hash
+from tests.support.mailboxes import Mailboxes, track
+
+WINDOW_MS = 86_400_000
+START_MS = 1_700_006_400_000
+"""A multiple of a quarter of the window: where a slice begins."""
+
+
+class Dedupe:
+    """The split script, asked about hashes alone: its entries are ignored events."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._redis = client
+        self._scripts = Scripts(client)
+        self.now = START_MS
+
+    async def duplicates(self, ids: Sequence[str]) -> int:
+        """Let these pass through the splitter; returns how many of them were known."""
+        await self._redis.set(keys.SPLITTER, "token")
+        found = 0
+        for start in range(0, len(ids), 500):
+            args: list[str | int] = [str(self.now), "token", 5000]
+            for name in ids[start : start + 500]:
+                args += ["1-1", self._deed(name), ""]
+            found += await self._scripts.run("split", [keys.RAW, keys.SPLITTER], args)
+        return found
+
+    def _deed(self, name: str) -> str:
+        deed = {"p": "sailpipe:default:", "kind": "ignored", "reason": "x", "id": name}
+        more = {"hash": dedupe_hash(name), "window": WINDOW_MS, "emails": [], "aliases": []}
+        return json.dumps(deed | more | {"replay": False, "keep": 1})
+
+
+@pytest.fixture
+async def dedupe(redis_url: str) -> AsyncIterator[Dedupe]:
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        yield Dedupe(client)
+
+
+async def test_every_repeat_is_found_however_often_the_sets_split(dedupe: Dedupe) -> None:
+    """40,000 hashes make a hundred sets of one: each is still found, and no new one is."""
+    ids = [f"event-{n}" for n in range(40_000)]
+    assert await dedupe.duplicates(ids) == 0
+    assert await dedupe.duplicates(ids) == len(ids)
+    assert await dedupe.duplicates([f"other-{n}" for n in range(1000)]) == 0
+
+
+async def test_no_set_outgrows_the_compact_encoding(dedupe: Dedupe) -> None:
+    """Integer sets cost eight bytes a hash only up to 512 members."""
+    await dedupe.duplicates([f"event-{n}" for n in range(5_000)])
+    sets = [key async for key in dedupe._redis.scan_iter("*dedupe:*:*:*")]
+    assert len(sets) > 8
+    assert {await dedupe._redis.object("encoding", key) for key in sets} == {b"intset"}
+
+
+async def test_a_repeat_is_found_until_the_window_ends_and_not_for_ever(dedupe: Dedupe) -> None:
+    """For any place in a slice: known for the whole window, forgotten a slice later."""
+    quarter = WINDOW_MS // 4
+    for offset in (0, 1, quarter // 2, quarter - 1):
+        dedupe.now = START_MS + 10 * WINDOW_MS + offset
+        name = [f"event at {offset}"]
+        assert await dedupe.duplicates(name) == 0
+        for age in (1, quarter, WINDOW_MS - quarter, WINDOW_MS - 1, WINDOW_MS):
+            dedupe.now = START_MS + 10 * WINDOW_MS + offset + age
+            assert await dedupe.duplicates(name) == 1
+        dedupe.now = START_MS + 10 * WINDOW_MS + offset + WINDOW_MS + quarter
+        assert await dedupe.duplicates(name) == 0
+        await dedupe._redis.flushdb()
+
+
+async def test_what_is_remembered_lives_for_the_window(dedupe: Dedupe) -> None:
+    """Redis drops the sets by itself, never before the youngest hash in them is too old."""
+    await dedupe.duplicates([f"event-{n}" for n in range(2_000)])
+    async for key in dedupe._redis.scan_iter("*dedupe*"):
+        assert WINDOW_MS * 1.25 <= await dedupe._redis.pttl(key) <= WINDOW_MS * 1.5
+
+
+async def test_a_clock_set_back_over_a_slice_hides_nothing(dedupe: Dedupe) -> None:
+    """A second back may be the slice before: what the next one holds still counts."""
+    assert await dedupe.duplicates(["m1"]) == 0
+    dedupe.now -= 1000
+    assert await dedupe.duplicates(["m1"]) == 1
+
+
+async def test_an_event_that_died_is_remembered_as_any_other() -> None:
+    """An invalid event sent twice is one dead letter, with any window."""
+    boxes = Mailboxes(fakeredis.FakeAsyncRedis())
+    await boxes.post({"messageId": "m1", "type": "nonsense"}, {"messageId": "m1", "type": "no"})
+    await boxes.post(track("m1", "ann"))
+    assert await boxes.counts() == {"dead:invalid_event": 1, "duplicates": 2}
+
+
+def test_hashes_have_64_bits_in_the_form_redis_keeps_in_eight_bytes() -> None:
+    """A false duplicate is a lost event: signed 64-bit integers, spread over all of them."""
+    hashes = [int(dedupe_hash(f"m{n}")) for n in range(10_000)]
+    assert len(set(hashes)) == len(hashes)
+    assert min(hashes) < -(2**62) < 2**62 < max(hashes)
+    assert all(-(2**63) <= value < 2**63 for value in hashes)

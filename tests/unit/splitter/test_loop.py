@@ -1,0 +1,202 @@
+"""The splitter: all or nothing, one at a time, and no entry that stops it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import fakeredis
+import pytest
+import redis.exceptions
+
+from pipeline import keys
+from pipeline.events import Lane
+from pipeline.settings import AccountSettings
+from pipeline.splitter import loop
+from pipeline.splitter.sort import Account, Read, Sorted
+from tests.support.mailboxes import Mailboxes, identify, letter, order, track
+
+sort = loop.sort
+
+
+@pytest.fixture
+def boxes() -> Mailboxes:
+    return Mailboxes(fakeredis.FakeAsyncRedis())
+
+
+async def test_each_event_goes_to_its_users_mailbox_in_its_lane(boxes: Mailboxes) -> None:
+    """Mailboxes hold the producer's bytes, unchanged and in order of arrival."""
+    await boxes.post(
+        identify("m1", "ann"), track("m2", "ann"), order("m3", "ann"), track("m4", "ann")
+    )
+    assert await boxes.mail(Lane.USER, "ann") == ["m1"]
+    assert await boxes.mail(Lane.EVENT, "ann") == ["m2", "m4"]
+    assert await boxes.mail(Lane.PURCHASE, "ann") == ["m3"]
+    raw = b' {"type" :"track",\n "event": "\\u00e9\xc3\xa9", "userId": 7, "x": 1.10}'
+    sid = await boxes.accept_raw({"event": raw})
+    await boxes.split()
+    claim = await boxes.lend_and_claim(Lane.EVENT, "7")
+    assert [(entry.id, entry.raw) for entry in claim.entries] == [(sid, raw)]
+
+
+async def test_a_repeated_message_id_is_dropped_and_counted(boxes: Mailboxes) -> None:
+    """Within a batch and across batches; an event without an id is never a duplicate."""
+    await boxes.post(track("m1", "ann"), track("m1", "bob"))
+    await boxes.post(track("m1", "ann"))
+    nameless = {"type": "track", "event": "x", "userId": "ann"}
+    await boxes.post(nameless, nameless)
+    assert await boxes.counts() == {"waiting:event": 3, "duplicates": 2}
+
+
+async def test_an_entry_without_event_is_a_dead_letter(boxes: Mailboxes) -> None:
+    """Whatever a producer wrote is kept; bytes that are no text neither stop nor lose anything."""
+    sid = await boxes.accept_raw({"evnt": "typo"})
+    other = await boxes.accept_raw({b"event": b"\xff\xfe", b"replay": b"\xff"})
+    await boxes.accept(track("m1", "ann"))
+    assert await boxes.split() == 3
+    letters = await boxes.dead()
+    assert {one["reason"] for one in letters.values()} == {"invalid_json"}
+    assert b"typo" in letters[sid]["raw"]
+    assert [one["raw"] for name, one in letters.items() if name != sid] == [b"\xff\xfe"]
+    assert await boxes.mail(Lane.EVENT, "ann") == ["m1"]
+    assert other
+
+
+async def test_an_unknown_account_is_a_dead_letter_that_replays_to_its_own() -> None:
+    """Another brand's event never reaches the default account's customers, nor its dedupe."""
+    client = fakeredis.FakeAsyncRedis()
+    boxes = Mailboxes(client)
+    await boxes.post(track("m1", "ann"))
+    await boxes.accept(track("m1", "bob"), account="shoes")
+    await boxes.split()
+    assert {one["reason"] for one in (await boxes.dead()).values()} == {"invalid_event"}
+    await boxes.store.replay(["m1"])
+    configured = Mailboxes(client, AccountSettings(), AccountSettings(name="shoes"))
+    await configured.split()
+    assert await boxes.counts() == {"waiting:event": 1}
+    assert await client.llen(keys.mail("shoes", Lane.EVENT, "bob")) == 1
+
+
+async def test_a_stale_splitter_is_refused(boxes: Mailboxes) -> None:
+    """Two at a time would reorder a user: the lease is checked in the script that moves events."""
+    await boxes.accept(track("m1", "ann"))
+    second = boxes.make_splitter("second")
+    assert await boxes.splitter.hold_lease()
+    assert not await second.hold_lease()
+    with pytest.raises(redis.exceptions.ConnectionError):
+        await second.step()
+    assert await boxes.backlog() == 1
+    await second.release()
+    assert await boxes.splitter.hold_lease()
+    await boxes.splitter.release()
+    assert await second.hold_lease()
+    with pytest.raises(redis.exceptions.ConnectionError):
+        await boxes.splitter.step()
+    assert await second.step() == 1
+
+
+async def test_only_the_entry_that_crashes_the_splitter_dies(
+    boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that fails goes singly; the culprit becomes a dead letter, named by its messageId."""
+
+    def picky(item: Read, account: Account) -> Sorted:
+        if item.message_id == "bad":
+            raise ZeroDivisionError
+        return sort(item, account)
+
+    monkeypatch.setattr(loop, "sort", picky)
+    await boxes.post(*(track(name, "ann") for name in ("m1", "bad", "m2")))
+    assert await boxes.mail(Lane.EVENT, "ann") == ["m1", "m2"]
+    assert {name: one["reason"] for name, one in (await boxes.dead()).items()} == {"bad": "crashed"}
+    assert "ZeroDivisionError" in (await boxes.dead())["bad"]["detail"]
+
+
+async def test_a_script_that_fails_midway_repeats_nothing(
+    boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis rolls nothing back: what came before the culprit is through and must not go again."""
+
+    def broken(item: Read, account: Account) -> Sorted:
+        one = sort(item, account)
+        if item.message_id == "bad":
+            one.deed["aliases"] = [[None, None]]
+        return one
+
+    monkeypatch.setattr(loop, "sort", broken)
+    nameless = {"type": "track", "event": "x", "userId": "bob"}
+    await boxes.post(nameless, track("m1", "ann"), track("bad", "ann"), track("m2", "ann"))
+    assert await boxes.mail(Lane.EVENT, "ann") == ["m1", "m2"]
+    assert await boxes.counts() == {"waiting:event": 3, "dead:crashed": 1}
+    assert await boxes.backlog() == 0
+
+
+async def test_no_event_dies_of_a_redis_that_refuses(
+    boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of memory or read-only passes: entries stay in the raw stream until it has."""
+    refusals = iter(
+        [
+            redis.exceptions.OutOfMemoryError("command not allowed"),
+            redis.exceptions.ResponseError("@user_script: 9: -READONLY You can't write"),
+            redis.exceptions.ResponseError("MISCONF Redis is configured to save"),
+        ]
+    )
+
+    async def refuse(*_args: Any) -> Any:
+        raise next(refusals)
+
+    await boxes.accept(track("m1", "ann"))
+    assert await boxes.splitter.hold_lease()
+    with monkeypatch.context() as patch:
+        patch.setattr(boxes.splitter._scripts, "run", refuse)
+        for _ in range(3):
+            with pytest.raises(redis.exceptions.ResponseError):
+                await boxes.splitter.step()
+    assert await boxes.split() == 1
+    assert await boxes.counts() == {"waiting:event": 1}
+
+
+async def test_an_unordered_lane_spreads_one_user_by_message_id() -> None:
+    """Up to sixteen mailboxes; a user's other lanes keep their order."""
+    settings = AccountSettings(ordered_lanes=frozenset({"user"}))
+    boxes = Mailboxes(fakeredis.FakeAsyncRedis(), settings)
+    await boxes.post(*(track(f"m{n}", "ann") for n in range(100)), identify("m100", "ann"))
+    names = set(await boxes.due(Lane.EVENT))
+    assert names == {f"ann\x1f{n}" for n in range(16)}
+    claim = await boxes.lend_and_claim(Lane.EVENT, "ann\x1f3")
+    assert (claim.user, {entry.user for entry in claim.entries}) == ("ann", {"ann"})
+    assert set(await boxes.due(Lane.USER)) == {"ann"}
+
+
+async def test_a_refused_letter_is_split_again(boxes: Mailboxes) -> None:
+    """Replaying what had no lane yet sends it through the splitter, which may refuse it again."""
+    await boxes.post({"messageId": "m1", "type": "nonsense"})
+    assert await boxes.store.replay(["m1"]) == ["m1"]
+    assert (await boxes.counts(), await boxes.backlog()) == ({}, 1)
+    await boxes.post({"messageId": "m2", "type": "nonsense"})
+    assert set(await boxes.dead()) == {"m1", "m2"}
+    assert await boxes.counts() == {"dead:invalid_event": 2}
+
+
+async def test_an_exported_letter_takes_the_place_of_its_original(boxes: Mailboxes) -> None:
+    """Enqueued again it asks no dedupe, and the letter is removed in the same script."""
+    await boxes.post(order("m1", "ann"))
+    claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    await boxes.store.settle(claim, replace(letter(claim), back=True))
+    await boxes.post(order("m1", "ann") | {"sailpipe": {"replay": True}})
+    assert await boxes.dead() == {}
+    assert await boxes.counts() == {"waiting:purchase": 1, "removed": 1}
+
+
+async def test_a_replayed_refusal_leaves_a_younger_letter_of_its_id_alone(
+    boxes: Mailboxes,
+) -> None:
+    """Only exported letters replace: a letter from the store has left it already."""
+    nonsense = {"messageId": "m1", "type": "nonsense"}
+    await boxes.post(nonsense)
+    await boxes.accept(nonsense | {"sailpipe": {"replay": True}})
+    await boxes.store.replay(["m1"])
+    await boxes.split()
+    assert set(await boxes.dead()) == {"m1", "m1~"}
+    assert await boxes.counts() == {"dead:invalid_event": 2}
