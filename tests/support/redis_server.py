@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -33,11 +34,14 @@ def free_port() -> int:
 class RedisServer:
     """A redis-server that can be stopped, killed and started again on the same port and data."""
 
-    def __init__(self, directory: Path, *, append_only: bool = False) -> None:
+    def __init__(
+        self, directory: Path, *, append_only: bool = False, fsync: str = "everysec"
+    ) -> None:
         self.directory = directory
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._append_only = append_only
+        self._fsync = fsync
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -66,6 +70,11 @@ class RedisServer:
             self._process.kill()
             self._process.wait(10)
 
+    def send(self, signal_number: signal.Signals) -> None:
+        """SIGSTOP freezes it, SIGCONT lets it go on."""
+        if self._process is not None:
+            self._process.send_signal(signal_number)
+
     def _options(self) -> list[str]:
         values = {
             "bind": "127.0.0.1",
@@ -73,6 +82,7 @@ class RedisServer:
             "dir": str(self.directory),
             "save": "",
             "appendonly": "yes" if self._append_only else "no",
+            "appendfsync": self._fsync,
             "maxmemory-policy": "noeviction",
             "logfile": str(self.directory / "redis.log"),
         }

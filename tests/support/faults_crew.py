@@ -1,0 +1,132 @@
+"""Worker processes that are started again when they die, as `sailpipe up` does it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+from pipeline.cli.parts import worker_command
+from pipeline.setting_values import LANES
+from pipeline.supervisor import leash
+from tests.support.commands import wait_until
+
+LOOK_EVERY_S = 0.02
+CONCURRENCY = 8
+
+
+class Worker:
+    """One place in the crew and the process that fills it now."""
+
+    def __init__(self, command: list[str], environment: Mapping[str, str], log: Path) -> None:
+        self.command = command
+        self.starts = 0
+        self.kept = True
+        self.process: subprocess.Popen[bytes]
+        self._environment = dict(environment)
+        self._log = log
+
+    def start(self) -> None:
+        """Start the process; it dies with ours."""
+        tether = [sys.executable, "-I", "-S", str(leash.__file__), str(os.getpid())]
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(  # noqa: S603 - our own arguments
+                [*tether, str(int(signal.SIGKILL)), *self.command],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self.starts += 1
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text("utf-8", "replace")
+
+    def send(self, signal_number: signal.Signals) -> None:
+        self.process.send_signal(signal_number)
+
+    def stop(self, deadline_s: float = 30.0) -> float:
+        """SIGTERM, for good; returns how many seconds it took to exit."""
+        self.kept = False
+        began = time.monotonic()
+        self.send(signal.SIGTERM)
+        self.process.wait(deadline_s)
+        return time.monotonic() - began
+
+    def calls_in_flight(self, busy_ports: set[int]) -> bool:
+        """Whether this process waits for an answer on one of these local ports."""
+        try:
+            sockets = psutil.Process(self.process.pid).net_connections("tcp")
+        except psutil.Error:
+            return False
+        return any(one.laddr.port in busy_ports for one in sockets)
+
+
+class Crew:
+    """Workers, kept running by a thread until `close`."""
+
+    def __init__(self, environment: Mapping[str, str], directory: Path) -> None:
+        self._environment = {**os.environ, **environment}
+        self._directory = directory
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self.workers: list[Worker] = []
+        self._keeper = threading.Thread(target=self._keep, daemon=True)
+        self._keeper.start()
+
+    def hire(
+        self,
+        *,
+        app: str = "workers",
+        lanes: tuple[str, ...] = LANES,
+        splitter: bool = True,
+        **environment: str,
+    ) -> Worker:
+        """One more worker; returns when its process exists."""
+        command = worker_command(list(lanes), CONCURRENCY, splitter=splitter)
+        command[command.index("workers")] = app
+        log = self._directory / f"worker-{len(self.workers)}.log"
+        worker = Worker(command, {**self._environment, **environment}, log)
+        with self._lock:
+            self.workers.append(worker)
+        wait_until(lambda: worker.starts > 0, "the keeper starts the worker")
+        return worker
+
+    def delivering(self, busy_ports: set[int]) -> Worker | None:
+        """A worker that has a call to Sailthru under way."""
+        return next((one for one in self.workers if one.calls_in_flight(busy_ports)), None)
+
+    def close(self) -> None:
+        """Kill them all."""
+        self._closing.set()
+        self._keeper.join()
+        for worker in self.workers:
+            if worker.alive:
+                worker.process.kill()
+            worker.process.wait(10)
+
+    def show_logs(self) -> None:
+        """Print what the workers said last, for a failed test."""
+        for worker in self.workers:
+            sys.stdout.write(worker.log[-3000:])
+
+    def _keep(self) -> None:
+        # Processes are started here only: the kernel ties a child's life to the starting thread.
+        while not self._closing.wait(LOOK_EVERY_S):
+            with self._lock:
+                workers = list(self.workers)
+            for worker in workers:
+                if worker.starts == 0 or (worker.kept and not worker.alive):
+                    worker.start()

@@ -1,0 +1,124 @@
+"""What a fault did: everything counted, and compared with one event after the other."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.settings import AccountSettings
+from tests.support.faults_sandbox import Effect, Mark, RecordingSandbox
+from tests.support.replay import Replay, end_state
+
+
+@dataclass(slots=True)
+class Counts:
+    """An account's counters, as DESIGN 3 names them."""
+
+    delivered: int = 0
+    dead: int = 0
+    ignored: int = 0
+    duplicates: int = 0
+    removed: int = 0
+    waiting: int = 0
+
+    @property
+    def total(self) -> int:
+        """Events accepted: each is in exactly one of the counters."""
+        return (
+            self.delivered
+            + self.dead
+            + self.ignored
+            + self.duplicates
+            + self.removed
+            + self.waiting
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One line of the report. `recovery_s` is None where nothing had to recover."""
+
+    fault: str
+    events: int
+    counts: Counts
+    lost: int
+    doubled_orders: int
+    out_of_order: int
+    repeated: int
+    recovery_s: float | None = None
+
+
+@dataclass(slots=True)
+class Expected:
+    """What one event after the other leaves: fates, traces and the end at Sailthru."""
+
+    dead: dict[str, str]
+    delivered: int
+    ignored: int
+    duplicates: int
+    marks: set[Mark] = field(default_factory=set)
+    end: dict[str, Any] = field(default_factory=dict)
+
+
+def expected_of(raws: Sequence[bytes], settings: AccountSettings) -> Expected:
+    """Replay the events one by one."""
+    sandbox = RecordingSandbox()
+    plain = Replay(settings, sandbox)
+    for raw in raws:
+        plain.feed(raw)
+    fates = plain.finish()
+    return Expected(
+        dead=fates.dead,
+        delivered=fates.delivered,
+        ignored=sum(fates.ignored.values()),
+        duplicates=fates.duplicates,
+        marks=needed_marks(sandbox.effects),
+        end=settled_end(sandbox),
+    )
+
+
+def settled_end(sandbox: RecordingSandbox) -> dict[str, Any]:
+    """The end that must be equal: profiles, carts and orders. What may repeat is compared as sets."""
+    end = end_state(sandbox.state.as_json())
+    return {name: end[name] for name in ("profiles", "orders", "returns")}
+
+
+def needed_marks(effects: Iterable[Effect]) -> set[Mark]:
+    """Traces that must be there: of identifies, which fold, only each user's last."""
+    marks = {mark for one in effects if (mark := one.mark)}
+    last: dict[str, int] = defaultdict(int)
+    for mark in marks:
+        if mark.kind == "/user":
+            last[mark.who] = max(last[mark.who], mark.seq)
+    return {mark for mark in marks if mark.kind != "/user" or mark.seq == last[mark.who]}
+
+
+def doubled_orders(effects: Iterable[Effect]) -> int:
+    """Orders that were posted more than once."""
+    return sum(count - 1 for count in _traces(effects, "order").values())
+
+
+def repeated(effects: Iterable[Effect]) -> int:
+    """Calls that were made again although one had taken effect, orders aside."""
+    effects = list(effects)
+    kinds = ("/event", "page", "/user")
+    return sum(count - 1 for kind in kinds for count in _traces(effects, kind).values())
+
+
+def out_of_order(effects: Iterable[Effect]) -> int:
+    """How often a user's event took effect after a later one of the same lane."""
+    last: dict[tuple[str, str], int] = {}
+    wrong = 0
+    for one in effects:
+        if (mark := one.mark) is None:
+            continue
+        key = (mark.kind, mark.who)
+        wrong += mark.seq < last.get(key, 0)
+        last[key] = max(mark.seq, last.get(key, 0))
+    return wrong
+
+
+def _traces(effects: Iterable[Effect], kind: str) -> Counter[Mark]:
+    return Counter(mark for one in effects if (mark := one.mark) and mark.kind == kind)
