@@ -137,7 +137,7 @@ def _full(memory: Mapping[str, Any]) -> list[Json]:
     most, used = int(memory.get("maxmemory", 0)), int(memory.get("used_memory", 0))
     if not most or used < most:
         return []
-    detail = f"{used} of {most} bytes used: new events are refused, what waits is delivered"
+    detail = f"{used} of {most} bytes used: new events are refused"
     return [
         {"scope": "redis", "reason": "redis_full", "until": None, "since": None, "detail": detail}
     ]

@@ -193,6 +193,31 @@ def test_a_pause_lasts_until_it_is_resumed(setup: Setup, command: Command) -> No
     assert "was not paused" in command("resume", "--lane", "event")[2]
 
 
+def test_a_full_redis_still_tells_and_says_what_it_cannot_take(
+    setup: Setup, command: Command
+) -> None:
+    """Reading, replaying and dropping work on, since they are how room is made."""
+
+    async def limit_memory(pipeline: Pipeline, share: float) -> None:
+        used = int((await pipeline.redis.info("memory"))["used_memory"])
+        await pipeline.redis.config_set("maxmemory", int(used * share))
+
+    async def fill(pipeline: Pipeline) -> None:
+        await pipeline.kill(track(1), track(2))
+        await limit_memory(pipeline, 0.5)
+
+    setup(fill)
+    try:
+        assert "Closed: redis is redis_full" in command("status")[1]
+        assert "m1" in command("dead", "list")[1]
+        assert command("dead", "drop", "m1", "--yes")[:2] == (0, "Dropped: 1.\n")
+        assert command("dead", "replay", "m2", "--yes")[:2] == (0, "Replayed: 1.\n")
+        code, _, err = command("pause")
+        assert (code, "Redis is full" in err) == (1, True)
+    finally:
+        setup(lambda pipeline: limit_memory(pipeline, 0.0))
+
+
 def test_a_person_resumes_what_the_brake_stopped(setup: Setup, command: Command) -> None:
     """What Sailthru closed stays closed: it ends when its cause does."""
 

@@ -68,7 +68,8 @@ def test_help_tells_what_each_command_is_for(capfd: pytest.CaptureFixture[str]) 
     """A newcomer types --help first."""
     assert run(["--help"]) == 0
     out = capfd.readouterr().out
-    for command in ("up", "serve", "worker", "sandbox", "enqueue", "map", "doctor"):
+    parts = ("up", "serve", "worker", "sandbox", "enqueue", "map", "doctor")
+    for command in (*parts, "status", "dead", "pause", "resume", "limits"):
         assert f"\n  {command} " in out
 
 
