@@ -2,46 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 import fakeredis
 import pytest
 import redis.asyncio
 
-from pipeline import keys
-from pipeline.mailbox.scripts import Scripts
 from pipeline.splitter.sort import dedupe_hash
+from tests.support.dedupe import START_MS, WINDOW_MS, Dedupe
 from tests.support.mailboxes import Mailboxes, track
-
-WINDOW_MS = 86_400_000
-START_MS = 1_700_006_400_000
-"""A multiple of a quarter of the window: where a slice begins."""
-
-
-class Dedupe:
-    """The split script, asked about hashes alone: its entries are ignored events."""
-
-    def __init__(self, client: redis.asyncio.Redis) -> None:
-        self._redis = client
-        self._scripts = Scripts(client)
-        self.now = START_MS
-
-    async def duplicates(self, ids: Sequence[str]) -> int:
-        """Let these pass through the splitter; returns how many of them were known."""
-        await self._redis.set(keys.SPLITTER, "token")
-        found = 0
-        for start in range(0, len(ids), 500):
-            args: list[str | int] = [str(self.now), "token", 5000]
-            for name in ids[start : start + 500]:
-                args += ["1-1", self._deed(name), ""]
-            found += await self._scripts.run("split", [keys.RAW, keys.SPLITTER], args)
-        return found
-
-    def _deed(self, name: str) -> str:
-        deed = {"p": "sailpipe:default:", "kind": "ignored", "reason": "x", "id": name}
-        more = {"hash": dedupe_hash(name), "window": WINDOW_MS, "emails": [], "aliases": []}
-        return json.dumps(deed | more | {"replay": False, "keep": 1})
 
 
 @pytest.fixture
@@ -61,9 +30,9 @@ async def test_every_repeat_is_found_however_often_the_sets_split(dedupe: Dedupe
 async def test_no_set_outgrows_the_compact_encoding(dedupe: Dedupe) -> None:
     """Integer sets cost eight bytes a hash only up to 512 members."""
     await dedupe.duplicates([f"event-{n}" for n in range(5_000)])
-    sets = [key async for key in dedupe._redis.scan_iter("*dedupe:*:*:*")]
+    sets = [key async for key in dedupe.redis.scan_iter("*dedupe:*:*:*")]
     assert len(sets) > 8
-    assert {await dedupe._redis.object("encoding", key) for key in sets} == {b"intset"}
+    assert {await dedupe.redis.object("encoding", key) for key in sets} == {b"intset"}
 
 
 async def test_a_repeat_is_found_until_the_window_ends_and_not_for_ever(dedupe: Dedupe) -> None:
@@ -78,14 +47,14 @@ async def test_a_repeat_is_found_until_the_window_ends_and_not_for_ever(dedupe: 
             assert await dedupe.duplicates(name) == 1
         dedupe.now = START_MS + 10 * WINDOW_MS + offset + WINDOW_MS + quarter
         assert await dedupe.duplicates(name) == 0
-        await dedupe._redis.flushdb()
+        await dedupe.redis.flushdb()
 
 
 async def test_what_is_remembered_lives_for_the_window(dedupe: Dedupe) -> None:
     """Redis drops the sets by itself, never before the youngest hash in them is too old."""
     await dedupe.duplicates([f"event-{n}" for n in range(2_000)])
-    async for key in dedupe._redis.scan_iter("*dedupe*"):
-        assert WINDOW_MS * 1.25 <= await dedupe._redis.pttl(key) <= WINDOW_MS * 1.5
+    async for key in dedupe.redis.scan_iter("*dedupe*"):
+        assert WINDOW_MS * 1.25 <= await dedupe.redis.pttl(key) <= WINDOW_MS * 1.5
 
 
 async def test_a_clock_set_back_over_a_slice_hides_nothing(dedupe: Dedupe) -> None:

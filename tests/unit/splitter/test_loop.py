@@ -12,11 +12,10 @@ import redis.exceptions
 from pipeline import keys
 from pipeline.events import Lane
 from pipeline.settings import AccountSettings
-from pipeline.splitter import loop
-from pipeline.splitter.sort import Account, Read, Sorted
+from pipeline.splitter.sort import Account, Read, Sorted, sort
 from tests.support.mailboxes import Mailboxes, identify, letter, order, track
 
-sort = loop.sort
+SORT = "pipeline.splitter.loop.sort"
 
 
 @pytest.fixture
@@ -105,7 +104,7 @@ async def test_only_the_entry_that_crashes_the_splitter_dies(
             raise ZeroDivisionError
         return sort(item, account)
 
-    monkeypatch.setattr(loop, "sort", picky)
+    monkeypatch.setattr(SORT, picky)
     await boxes.post(*(track(name, "ann") for name in ("m1", "bad", "m2")))
     assert await boxes.mail(Lane.EVENT, "ann") == ["m1", "m2"]
     assert {name: one["reason"] for name, one in (await boxes.dead()).items()} == {"bad": "crashed"}
@@ -123,7 +122,7 @@ async def test_a_script_that_fails_midway_repeats_nothing(
             one.deed["aliases"] = [[None, None]]
         return one
 
-    monkeypatch.setattr(loop, "sort", broken)
+    monkeypatch.setattr(SORT, broken)
     nameless = {"type": "track", "event": "x", "userId": "bob"}
     await boxes.post(nameless, track("m1", "ann"), track("bad", "ann"), track("m2", "ann"))
     assert await boxes.mail(Lane.EVENT, "ann") == ["m1", "m2"]

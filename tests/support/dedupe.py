@@ -1,0 +1,41 @@
+"""The splitter's dedupe alone, without streams and mailboxes around it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import redis.asyncio
+
+from pipeline import keys
+from pipeline.mailbox.scripts import Scripts
+from pipeline.splitter.sort import dedupe_hash
+
+WINDOW_MS = 86_400_000
+START_MS = 1_700_006_400_000
+"""A multiple of a quarter of the window: where a slice begins."""
+
+
+class Dedupe:
+    """The split script, asked about hashes alone: its entries are ignored events."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self.redis = client
+        self._scripts = Scripts(client)
+        self.now = START_MS
+
+    async def duplicates(self, ids: Sequence[str]) -> int:
+        """Let these pass through the splitter; returns how many of them were known."""
+        await self.redis.set(keys.SPLITTER, "token")
+        found = 0
+        for start in range(0, len(ids), 500):
+            args: list[str | int] = [str(self.now), "token", 5000]
+            for name in ids[start : start + 500]:
+                args += ["1-1", self._deed(name), ""]
+            found += await self._scripts.run("split", [keys.RAW, keys.SPLITTER], args)
+        return found
+
+    def _deed(self, name: str) -> str:
+        deed = {"p": "sailpipe:default:", "kind": "ignored", "reason": "x", "id": name}
+        more = {"hash": dedupe_hash(name), "window": WINDOW_MS, "emails": [], "aliases": []}
+        return json.dumps(deed | more | {"replay": False, "keep": 1})

@@ -1,0 +1,167 @@
+"""Whose mailbox an event belongs in, and what it teaches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fakeredis
+import pytest
+
+from pipeline.clock import ManualClock
+from pipeline.events import Lane, validate_event
+from pipeline.identity import DAY_MS, Directory, Placement, place, without_nobody
+from pipeline.setting_values import SHARED_IDS
+from tests.support.mailboxes import Mailboxes, identify, order, track
+
+AT = 1_700_000_000_000
+
+
+class Arrivals:
+    """Events that arrive one after the other, each learning from those before."""
+
+    def __init__(self) -> None:
+        self.known = Directory()
+        self.clock = ManualClock(AT / 1000)
+        self._count = 0
+
+    def place(self, **fields: Any) -> Placement:
+        self._count += 1
+        event = validate_event({"type": "track", "event": "x", **fields})
+        now = int(self.clock.now() * 1000)
+        return place(event, f"{now}-{self._count}", now, self.known, SHARED_IDS)
+
+
+def shown(email: str) -> dict[str, Any]:
+    return {"properties": {"email": email}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "mailbox"),
+    [
+        ({"userId": "u", "anonymousId": "a", **shown("E@x.com")}, "u"),
+        ({"anonymousId": "a", **shown("E@x.com")}, "a"),
+        (shown("E@x.com"), "e@x.com"),
+    ],
+)
+def test_a_mailbox_has_the_best_name_there_is(fields: dict[str, Any], mailbox: str) -> None:
+    """userId, else anonymousId, else the email in lower case."""
+    assert Arrivals().place(**fields).user == mailbox
+
+
+def test_an_anonymous_id_or_email_leads_to_the_user_id_it_came_with() -> None:
+    """Once a visitor is known all that is theirs goes to one mailbox, in order."""
+    arrivals = Arrivals()
+    lesson = arrivals.place(userId="u", anonymousId="a", **shown("E@x.com")).lesson
+    assert set(lesson.aliases) == {("anon:a", "u"), ("email:e@x.com", "u")}
+    assert arrivals.place(anonymousId="a").user == "u"
+    assert arrivals.place(**shown("e@X.com")).user == "u"
+
+
+def test_an_alias_leads_the_previous_id_to_the_user() -> None:
+    """What still comes under the old id goes to the new one's mailbox."""
+    arrivals = Arrivals()
+    arrivals.place(type="alias", previousId="old", userId="u")
+    assert arrivals.place(anonymousId="old").user == "u"
+
+
+def test_every_event_that_shows_an_email_teaches_it() -> None:
+    """For its own ids, and for the userId that is known for its anonymousId."""
+    arrivals = Arrivals()
+    arrivals.place(userId="u", anonymousId="a")
+    lesson = arrivals.place(anonymousId="a", **shown("e@x.com")).lesson
+    assert [(user, email) for user, email, _ in lesson.emails] == [
+        ("a", "e@x.com"),
+        ("u", "e@x.com"),
+    ]
+
+
+@pytest.mark.parametrize("shared", ["guest", "GUEST", "undefined", "0", "null"])
+def test_an_id_that_is_nobody_names_and_teaches_nothing(shared: str) -> None:
+    """A shop sends `guest` for everyone: each of them keeps their own mailbox and email."""
+    arrivals = Arrivals()
+    first = arrivals.place(userId=shared, **shown("e1@x.com"))
+    second = arrivals.place(userId=shared, anonymousId="a", **shown("e2@x.com"))
+    assert (first.user, second.user) == ("e1@x.com", "a")
+    assert first.nobody == second.nobody == ("user_id",)
+    assert [user for user, *_ in second.lesson.emails] == ["a"]
+    assert first.lesson.aliases == second.lesson.aliases == ()
+
+
+def test_events_that_name_nobody_at_all_share_no_mailbox() -> None:
+    """Two guests without email are two people."""
+    arrivals = Arrivals()
+    mailboxes = {arrivals.place(userId="guest").user for _ in range(5)}
+    assert len(mailboxes) == 5
+    assert all(name.startswith("~") for name in mailboxes)
+
+
+def test_an_id_with_more_than_three_emails_a_day_is_shared() -> None:
+    """A till's or a kiosk's id: from the fourth person on it is nobody's."""
+    arrivals = Arrivals()
+    users = [arrivals.place(userId="till", **shown(f"e{n}@x.com")).user for n in range(6)]
+    assert users == ["till", "till", "till", "e3@x.com", "e4@x.com", "e5@x.com"]
+    assert arrivals.place(userId="till").user.startswith("~")
+
+
+def test_what_a_shared_id_taught_before_it_was_known_as_shared_is_void() -> None:
+    """The first three people must not go on sharing its mailbox, by email or by anonymousId."""
+    arrivals = Arrivals()
+    for n in range(4):
+        arrivals.place(userId="till", anonymousId=f"a{n}", **shown(f"e{n}@x.com"))
+    assert arrivals.place(**shown("e0@x.com")).user == "e0@x.com"
+    later = arrivals.place(anonymousId="a0", **shown("e0@x.com"))
+    assert later.user == "a0"
+    assert [user for user, *_ in later.lesson.emails] == ["a0"]
+
+
+def test_a_person_may_have_many_emails_over_time() -> None:
+    """Only what came within one day counts, also for events that show no email."""
+    arrivals = Arrivals()
+    for n in range(10):
+        assert arrivals.place(userId="u", **shown(f"e{n}@x.com")).user == "u"
+        arrivals.clock.advance(DAY_MS / 2000)
+    for n in range(5):
+        arrivals.place(userId="till", **shown(f"e{n}@x.com"))
+    assert arrivals.place(userId="till").user != "till"
+    arrivals.clock.advance(DAY_MS / 1000)
+    assert arrivals.place(userId="till").user == "till"
+
+
+def test_the_sightings_of_an_id_stay_few() -> None:
+    """However many people share an id, four emails say that it is shared."""
+    arrivals = Arrivals()
+    for n in range(50):
+        seen = arrivals.place(userId="till", **shown(f"e{n}@x.com")).lesson.emails
+    assert [(user, email, len(emails)) for user, email, emails in seen] == [("till", "", 4)]
+
+
+def test_nobodys_ids_are_left_out_of_the_event() -> None:
+    """The mapping must not see them; the event itself stays as it was."""
+    event = validate_event({"type": "track", "event": "x", "userId": "guest", "anonymousId": "a"})
+    clean = without_nobody(event, ("user_id",))
+    assert (clean.user_id, clean.anonymous_id, event.user_id) == (None, "a", "guest")
+
+
+async def test_what_was_learned_outlives_the_batch() -> None:
+    """The splitter reads back aliases and sightings, also of the ids that aliases lead to."""
+    boxes = Mailboxes(fakeredis.FakeAsyncRedis())
+    await boxes.post(identify("m1", "u", anonymousId="a", email="e@x.com"))
+    await boxes.post(track("m2", anonymousId="a"), order("m3", properties={"email": "E@x.com"}))
+    assert await boxes.mail(Lane.EVENT, "u") == ["m2"]
+    assert await boxes.mail(Lane.PURCHASE, "u") == ["m3"]
+    for n in range(4):
+        await boxes.post(identify(f"till{n}", "till", email=f"till{n}@x.com"))
+    await boxes.post(order("m4", properties={"email": "till0@x.com"}))
+    assert await boxes.mail(Lane.PURCHASE, "till") == []
+    assert await boxes.mail(Lane.PURCHASE, "till0@x.com") == ["m4"]
+
+
+async def test_strangers_behind_a_shared_id_never_learn_each_others_email() -> None:
+    """An order of `guest` waits for its own email, not for the next guest's."""
+    boxes = Mailboxes(fakeredis.FakeAsyncRedis())
+    await boxes.post(
+        identify("m1", "guest", email="e1@x.com"), order("m2", "guest", anonymousId="a2")
+    )
+    claim = await boxes.lend_and_claim(Lane.PURCHASE, "a2")
+    assert claim.memory.email is None
+    assert claim.head.nobody == "user_id"
