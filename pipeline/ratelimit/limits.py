@@ -55,7 +55,7 @@ def slack(limit: float) -> float:
 
 def lateness(limit: float) -> float:
     """Seconds after which an unused slot is dropped; the rest of the slack is left to the network."""
-    return 0.4 * slack(limit)
+    return 0.5 * slack(limit)
 
 
 def hung(limit: float) -> float:
