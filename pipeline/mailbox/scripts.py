@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from functools import cache
 from importlib.resources import files
@@ -9,11 +10,16 @@ from typing import Any
 
 import redis.asyncio
 import redis.exceptions
-from redis.commands.core import AsyncScript
 
-NAMES = ("wake", "claim", "renew", "intent", "settle", "replay", "drop", "split", "lease")
+from pipeline.mailbox.batcher import Batcher
 
 _REFUSED = re.compile(r"\b(OOM|READONLY|MISCONF|NOREPLICAS|MASTERDOWN)\b")
+
+
+@cache
+def sha1(name: str) -> str:
+    """What Redis knows a script by."""
+    return hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest()
 
 
 @cache
@@ -27,9 +33,8 @@ class Scripts:
     """Callable scripts on one connection pool: `await scripts.run("wake", keys, args)`."""
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
-        self._scripts: dict[str, AsyncScript] = {
-            name: client.register_script(source(name)) for name in NAMES
-        }
+        self._redis = client
+        self._batcher = Batcher(client)
 
     async def run(self, name: str, keys: list[str], args: list[Any]) -> Any:
         """Run one script (EVALSHA, loaded when the server does not know it).
@@ -38,12 +43,20 @@ class Scripts:
             OutOfMemoryError: also where Redis 6.2 hides it in the text of a script's error.
             RedisError: anything else that went wrong.
         """
+        command = ("EVALSHA", sha1(name), len(keys), *keys, *args)
         try:
-            return await self._scripts[name](keys=keys, args=args)
+            return await self._known(name, command)
         except redis.exceptions.ResponseError as error:
             if "-OOM " in str(error):
                 raise redis.exceptions.OutOfMemoryError(str(error)) from None
             raise
+
+    async def _known(self, name: str, command: tuple[Any, ...]) -> Any:
+        try:
+            return await self._batcher.execute(*command)
+        except redis.exceptions.NoScriptError:
+            await self._redis.script_load(source(name))
+            return await self._batcher.execute(*command)
 
 
 def is_own_fault(error: Exception) -> bool:
