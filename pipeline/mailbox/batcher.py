@@ -7,7 +7,6 @@ from collections import deque
 from typing import Any
 
 import redis.asyncio
-import redis.exceptions
 
 MOST = 100
 """Commands in one round trip."""
@@ -48,7 +47,7 @@ class Batcher:
             replies: list[Any]
             try:
                 replies = await pipe.execute(raise_on_error=False)
-            except redis.exceptions.RedisError as error:
+            except Exception as error:  # noqa: BLE001 - raised where each reply is awaited
                 replies = [error] * len(batch)
         for (_, future), reply in zip(batch, replies, strict=True):
             if future.done():
