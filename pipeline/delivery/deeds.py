@@ -15,6 +15,7 @@ from pipeline.delivery.marks import CartMark, read_mark
 from pipeline.events import Event, Lane
 from pipeline.mailbox.entry import Attempt, EventState
 from pipeline.mailbox.store import Claim, Deed
+from pipeline.mapping.plan import Cart
 from pipeline.outcomes import (
     Delivered,
     Held,
@@ -55,7 +56,7 @@ def deed_of(
         case Ignored(reason, covers):
             return _through(claim, covers, f"ignored:{reason}")
         case Rejected():
-            return _dead(outcome, claim, head, now_ms)
+            return _dead(outcome, claim, head, settings, now_ms)
         case Retry():
             return _retry(outcome, claim, settings, now_ms, random)
         case WaitingForEmail():
@@ -90,14 +91,15 @@ def _delivered(outcome: Delivered, claim: Claim, now_ms: int) -> Deed:
         claim.memory.merged |= {outcome.merged}
         deed.learn["merged"] = json.dumps(sorted(claim.memory.merged))
     if outcome.cart_after is not None:
-        cart = write_cart(outcome.cart_after, now_ms / 1000)
-        claim.cart = deed.cart = cart
-        deed.cart_keep_ms = CART_KEEP_MS if outcome.cart_after.items else EMPTY_CART_KEEP_MS
+        _remember_cart(deed, claim, outcome.cart_after, now_ms)
     return deed
 
 
-def _dead(no: Rejected, claim: Claim, event: Event | None, now_ms: int) -> Deed:
+def _dead(
+    no: Rejected, claim: Claim, event: Event | None, settings: AccountSettings, now_ms: int
+) -> Deed:
     entry, state = claim.head, claim.state(claim.head)
+    mark = read_mark(claim.intent)
     timeline = state.attempts
     tried = state.tried
     if no.call is not None:
@@ -120,15 +122,23 @@ def _dead(no: Rejected, claim: Claim, event: Event | None, now_ms: int) -> Deed:
         error=no.code,
         attempts=tried,
         timeline=timeline,
-        mark=claim.intent,
+        mark="" if isinstance(mark, CartMark) else claim.intent,
         nobody=entry.nobody,
     )
     deed = _through(claim, 1)
     deed.dead = [(1, entry.id, header)]
-    if isinstance(read_mark(claim.intent), CartMark):
-        # What dies here may be in Sailthru's cart: the next change starts from what was before it.
-        deed.intent = claim.intent
+    if isinstance(mark, CartMark):
+        # What dies here may be in Sailthru's cart. It counts for nothing: what was there before is the
+        # cart from now on, for the next change and for the replay of this one. The lost call may be
+        # carried out even later than now.
+        until_ms = now_ms + int(settings.read_lag * 1000) + 1000
+        _remember_cart(deed, claim, Cart(mark.base), until_ms)
     return deed
+
+
+def _remember_cart(deed: Deed, claim: Claim, cart: Cart, now_ms: int) -> None:
+    claim.cart = deed.cart = write_cart(cart, now_ms / 1000)
+    deed.cart_keep_ms = CART_KEEP_MS if cart.items else EMPTY_CART_KEEP_MS
 
 
 def _retry(

@@ -22,8 +22,7 @@ def known_of(claim: Claim, head: Event, now: float, read_lag: float) -> Known:
     own = own_cart(claim)
     mark = read_mark(claim.intent)
     cart: Cart | None = None
-    if isinstance(mark, CartMark) and (own is None or own.at is None or own.at <= mark.at):
-        # A mark that a dead letter brought back is out of date once the cart was written after it.
+    if isinstance(mark, CartMark):
         cart = Cart(mark.base, mark.at)
     elif own is not None and own.at is not None and now - own.at <= read_lag:
         cart = own
@@ -54,10 +53,15 @@ def _learned_user_id(claim: Claim, head: Event) -> str | None:
 
 
 def with_profile(known: Known, profile: Profile, claim: Claim) -> Known:
-    """`known` after GET /user. A cart read there that is older than our last write loses to ours."""
+    """`known` after GET /user. A cart read there that is older than our last write loses to ours.
+
+    So does the silence about a user who has no profile under this id: a cart is written by email, and
+    until an identify joins the two nobody can read it.
+    """
     own = own_cart(claim)
     email = known.email or profile.email
-    if known.cart is None and own is not None and _is_stale(profile.cart, own):
+    silent = not profile.exists or (own is not None and _is_stale(profile.cart, own))
+    if known.cart is None and own is not None and silent:
         return replace(known, profile=profile, email=email, cart=own)
     return replace(known, profile=profile, email=email)
 

@@ -13,7 +13,8 @@ from pipeline.outcomes import Held, Outcome, WaitingForEmail
 from pipeline.settings import AccountSettings
 
 LOOK_AGAIN_S = 1.0
-"""How soon a merge looks again whether the mailbox it merges is empty."""
+RAREST_LOOK_S = 30.0
+"""How soon a merge looks again whether the mailbox it merges is empty: the longer, the rarer."""
 
 
 def held_by_identify(claim: Claim) -> Held | None:
@@ -34,7 +35,7 @@ def held_by_merge(claim: Claim, waiting: dict[Lane, int], settings: AccountSetti
     held_s = _held_for(claim)
     of_profile = waiting[Lane.USER] and held_s < settings.user_wait
     if of_profile or (any(waiting.values()) and held_s < retry.TURN_WAIT):
-        return Held(LOOK_AGAIN_S, waits=None)
+        return Held(min(RAREST_LOOK_S, max(LOOK_AGAIN_S, held_s / 4)), waits=None)
     return None
 
 

@@ -57,7 +57,7 @@ class Pipe:
         self.gates = Gates(self.redis, ACCOUNT)
         self.alerts: list[Bar] = []
         self.kills = 0
-        self._limiter = Limiter(MemorySlotStore(self.clock), {}, self.clock)
+        self.limiter = Limiter(MemorySlotStore(self.clock), {}, self.clock)
         self._numbers = count(1)
         self._ticks: dict[Lane, int] = {}
         self.start_process()
@@ -76,7 +76,7 @@ class Pipe:
         caller = Caller(
             ACCOUNT,
             self.sailthru,
-            self._limiter,
+            self.limiter,
             self.loans,
             self.clock,
             http_timeout=self.settings.http_timeout,
@@ -145,6 +145,16 @@ class Pipe:
         blobs = await self.redis.lrange(keys.mail(ACCOUNT, lane, user), 0, -1)
         return [json.loads(blob.partition(b"\n")[0])["id"] for blob in blobs]
 
+    async def pause(self, scope: str) -> None:
+        """As an operator does."""
+        await self.gates.close(Bar(scope, "paused", 0, self.now_ms()))
+        await self.run()
+
+    async def resume(self, scope: str) -> None:
+        """Take away what only a person takes away."""
+        await self.gates.open(scope, "paused")
+        await self.gates.open(scope, "brake")
+
     async def lend(self, lane: Lane) -> tuple[str, ...]:
         """What a waker would publish now."""
         lent = await self.store.wake(
@@ -186,7 +196,7 @@ class Pipe:
         """The test says when."""
 
     async def aclose(self) -> None:
-        await self._limiter.aclose()
+        await self.limiter.aclose()
         await self.redis.aclose()
 
 

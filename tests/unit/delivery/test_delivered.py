@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.support.pipe import Pipe, added, identify, order, page, track
+from pipeline.sandbox.options import SandboxOptions
+from tests.support.pipe import Pipe, added, identify, open_pipe, order, page, track
 
 
 async def test_one_event_of_each_lane_reaches_sailthru(pipe: Pipe) -> None:
@@ -14,3 +15,50 @@ async def test_one_event_of_each_lane_reaches_sailthru(pipe: Pipe) -> None:
     assert [one["event"] for one in state.events] == ["Reached the end"]
     assert [one.extid for one in state.purchases] == ["o1"]
     assert len(state.pageviews) == 1
+
+
+async def test_what_waits_and_can_be_merged_is_one_call(pipe: Pipe) -> None:
+    """Ten cart changes are one GET and one POST, five identifies one POST."""
+    await pipe.pause("account")
+    await pipe.post(
+        *(identify("u1", traits={"email": "u1@example.org", f"k{n}": n}) for n in range(5))
+    )
+    await pipe.post(*(added("u1", f"p{n}") for n in range(10)))
+    await pipe.resume("account")
+    await pipe.run(5)
+    buckets = [one.call.bucket for one in pipe.sailthru.sent]
+    assert buckets == ["POST /user", "GET /user", "POST /purchase"]
+    assert await pipe.counts() == {"delivered": 15}
+
+
+async def test_what_does_not_fold_keeps_its_order(pipe: Pipe) -> None:
+    """An order is a barrier: what was added before it is bought, what comes after is a new cart."""
+    await pipe.pause("account")
+    await pipe.post(added("u1", "p1"), order("u1", "o1"), added("u1", "p2"))
+    await pipe.resume("account")
+    await pipe.run(5)
+    posts = pipe.sailthru.calls("POST /purchase")
+    items = [[item["id"] for item in call.params["items"]] for call in posts]
+    assert items == [["p1"], ["p1"], ["p2"]]
+    assert [call.params.get("incomplete") for call in posts] == [1, 0, 1]
+
+
+async def test_a_cart_that_cannot_be_read_yet_is_the_one_we_wrote(pipe: Pipe) -> None:
+    """A cart is written by email; before an identify Sailthru has no profile under the userId."""
+    await pipe.post(added("u1", "p1"))
+    await pipe.run(60)
+    await pipe.post(added("u1", "p2"))
+    await pipe.run(60)
+    items = pipe.sailthru.calls("POST /purchase")[-1].params["items"]
+    assert [item["id"] for item in items] == ["p1", "p2"]
+
+
+async def test_reads_that_lag_lose_no_cart_change() -> None:
+    """Within the read lag our own cart counts."""
+    async with open_pipe(sandbox=SandboxOptions(lag_s=2.0)) as pipe:
+        await pipe.post(identify("u1"))
+        for number in range(6):
+            await pipe.post(added("u1", f"p{number}"))
+            await pipe.run(1)
+        items = pipe.sailthru.calls("POST /purchase")[-1].params["items"]
+        assert [item["id"] for item in items] == [f"p{number}" for number in range(6)]

@@ -1,0 +1,164 @@
+"""The brake: one cause that kills most of a lane stops the lane; what is the events' own fault doesn't."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.delivery import turn
+from pipeline.delivery.brake import USERS, Death, is_mass_dying
+from pipeline.events import Event, Lane
+from pipeline.mapping import plan
+from pipeline.mapping.plan import Known, Plan
+from pipeline.settings import AccountSettings
+from tests.support.fake_sailthru import REFUSED
+from tests.support.pipe import Pipe, identify, open_pipe, order, track
+
+
+@contextmanager
+def mapping_bug() -> Iterator[None]:
+    """Every track event crashes the mapping."""
+
+    def buggy(events: list[Event], known: Known, settings: AccountSettings) -> Plan:
+        if events[0].type == "track":
+            raise ZeroDivisionError
+        return plan(events, known, settings)
+
+    with patch.object(turn, "plan", buggy):
+        yield
+
+
+async def braked(pipe: Pipe) -> set[str]:
+    """The lanes whose brake is on."""
+    return {bar.scope for bar in await pipe.bars() if bar.reason == "brake"}
+
+
+async def test_a_mapping_bug_stops_its_lane_instead_of_burying_the_stream(pipe: Pipe) -> None:
+    """Twenty users' events die, then the gate closes and says so once; other lanes go on."""
+    with mapping_bug():
+        for number in range(100):
+            await pipe.post(identify(f"u{number}"), track(f"u{number}"))
+        await pipe.run(30)
+    assert await braked(pipe) == {"event"}
+    counts = await pipe.counts()
+    assert counts["dead:crashed"] == USERS
+    assert counts["waiting:event"] == 100 - USERS
+    assert counts["delivered"] == 100
+    assert [(bar.reason, bar.scope) for bar in pipe.alerts] == [("brake", "event")]
+
+
+async def test_a_person_resumes_the_lane_and_the_dead_are_one_replay(pipe: Pipe) -> None:
+    """Nothing opens it by itself."""
+    await pipe.post(*(identify(f"u{number}") for number in range(30)))
+    await pipe.run(5)
+    with mapping_bug():
+        await pipe.post(*(track(f"u{number}") for number in range(30)))
+        await pipe.run(86_400)
+    assert await braked(pipe) == {"event"}
+    await pipe.resume(Lane.EVENT)
+    await pipe.store.replay([letter.id for letter in await pipe.letters()])
+    await pipe.run(30)
+    assert await pipe.counts() == {"delivered": 60}
+
+
+async def test_a_lane_that_was_resumed_too_early_is_stopped_again(pipe: Pipe) -> None:
+    """By twenty more users: what was counted before does not count twice."""
+    with mapping_bug():
+        await pipe.post(*(track(f"u{number}") for number in range(60)))
+        await pipe.run(5)
+        await pipe.resume(Lane.EVENT)
+        await pipe.run(5)
+    assert await braked(pipe) == {"event"}
+    assert (await pipe.counts())["dead:crashed"] == 2 * USERS
+
+
+async def test_refusals_of_the_accounts_making_brake_too(pipe: Pipe) -> None:
+    """A removed template, say: Sailthru refuses every order alike."""
+    pipe.sailthru.trouble(REFUSED, on="POST /purchase")
+    await pipe.post(*(order(f"u{number}", f"o{number}") for number in range(40)))
+    await pipe.run(30)
+    assert await braked(pipe) == {"purchase"}
+    assert (await pipe.counts())["dead:rejected"] == USERS
+
+
+async def test_deaths_are_counted_over_all_processes(pipe: Pipe) -> None:
+    """Each sees only a few; together they are twenty."""
+    with mapping_bug():
+        for number in range(USERS):
+            pipe.start_process()
+            await pipe.post(track(f"u{number}"))
+            await pipe.run()
+    assert await braked(pipe) == {"event"}
+
+
+async def test_a_cause_that_kills_a_few_of_many_does_not_brake(pipe: Pipe) -> None:
+    """Half of the lane gets through: they are somebody's odd events."""
+    pipe.sailthru.trouble(REFUSED, on="POST /user", about="odd")
+    for number in range(60):
+        await pipe.post(identify(f"u{number}"), identify(f"v{number}"), identify(f"odd{number}"))
+        await pipe.run(1)
+    assert await braked(pipe) == set()
+    assert (await pipe.counts())["dead:rejected"] == 60
+
+
+async def test_events_without_email_never_brake() -> None:
+    """What an event lacks is its own."""
+    async with open_pipe(email_wait=0.0) as pipe:
+        await pipe.post(*(order(f"u{number}", f"o{number}", email=False) for number in range(40)))
+        await pipe.run(30)
+        assert (await pipe.counts())["dead:missing_email"] == 40
+        assert await braked(pipe) == set()
+
+
+async def test_a_flood_of_events_without_user_id_never_brakes(pipe: Pipe) -> None:
+    """They die in the splitter and close nothing."""
+    nobody = {"type": "track", "event": "Looked"}
+    await pipe.post(*(nobody for _ in range(100)))
+    await pipe.run(5)
+    assert (await pipe.counts())["dead:missing_user_id"] == 100
+    assert await braked(pipe) == set()
+
+
+async def test_replays_never_brake(pipe: Pipe) -> None:
+    """Who replays what cannot be delivered finds out from the letters, and stops nobody else."""
+    pipe.sailthru.trouble(REFUSED, on="POST /user")
+    for number in range(USERS - 1):
+        await pipe.post(identify(f"u{number}"))
+    await pipe.run(5)
+    for _ in range(3):
+        await pipe.store.replay([letter.id for letter in await pipe.letters()])
+        await pipe.run(5)
+    await pipe.post(identify("u0"))
+    await pipe.run(5)
+    assert await braked(pipe) == set()
+
+
+async def test_deaths_spread_over_hours_never_brake(pipe: Pipe) -> None:
+    """Only what dies within ten minutes counts."""
+    pipe.sailthru.trouble(REFUSED, on="POST /user")
+    for number in range(40):
+        await pipe.post(identify(f"u{number}"))
+        await pipe.run(60)
+    assert await braked(pipe) == set()
+
+
+def death(cause: str, user: str, delivered: int = 0) -> Death:
+    return Death(cause, user, delivered, "0-0")
+
+
+@given(
+    st.lists(st.builds(death, st.sampled_from("ab"), st.text("uvw", max_size=3), st.integers(0, 9)))
+)
+def test_the_brake_needs_twenty_users_and_most_of_the_lane(deaths: list[Death]) -> None:
+    users = {one.user for one in deaths if one.cause == "a"}
+    dead = sum(one.cause == "a" for one in deaths)
+    others = sum(one.delivered for one in deaths) + len(deaths) - dead
+    assert is_mass_dying("a", deaths) == (len(users) >= 20 and dead > others)
+
+
+def test_one_user_who_dies_often_is_no_mass_dying() -> None:
+    assert not is_mass_dying("a", [death("a", "u1") for _ in range(400)])

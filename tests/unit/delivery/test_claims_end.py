@@ -1,0 +1,260 @@
+"""How a claim ends: soon, by its loan, in a crash, or while Redis is away."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import redis.exceptions
+
+from pipeline.delivery import turn
+from pipeline.errors import StaleClaim
+from pipeline.events import Event, Lane
+from pipeline.mailbox import store as mailbox_store
+from pipeline.mailbox.store import Claim, Deed, MailboxStore
+from pipeline.mapping import plan
+from pipeline.mapping.plan import Known, Plan
+from pipeline.sailthru.answers import Answer
+from pipeline.sailthru.calls import Call
+from pipeline.settings import AccountSettings
+from tests.support.pipe import Pipe, added, identify, order, track
+
+
+async def lend(pipe: Pipe, lane: Lane) -> str:
+    """Lend the one mailbox that is due."""
+    (box,) = await pipe.lend(lane)
+    return box
+
+
+async def test_a_claim_ends_after_a_handful_of_calls(pipe: Pipe) -> None:
+    """A user with very many events keeps nobody waiting."""
+    await pipe.post(*(order("u1", f"o{number}") for number in range(30)))
+    await pipe.drain.drain(Lane.PURCHASE, await lend(pipe, Lane.PURCHASE))
+    assert 1 < len(pipe.sailthru.sent) <= 6
+    await pipe.run(60)
+    assert await pipe.counts() == {"delivered": 30}
+
+
+async def test_a_claim_ends_after_a_second(pipe: Pipe) -> None:
+    """However slow Sailthru is, the second call past a second is another claim's."""
+    pipe.sailthru.latency_s = 0.6
+    await pipe.post(*(order("u1", f"o{number}") for number in range(10)))
+    await pipe.drain.drain(Lane.PURCHASE, await lend(pipe, Lane.PURCHASE))
+    assert len(pipe.sailthru.sent) == 2
+
+
+async def test_a_stopping_worker_begins_no_call_and_gives_its_claims_back(pipe: Pipe) -> None:
+    """What it had claimed is due at once for others, with no strike against it."""
+    await pipe.post(identify("u1"))
+    box = await lend(pipe, Lane.USER)
+    pipe.drain.stop()
+    await pipe.drain.drain(Lane.USER, box)
+    assert pipe.sailthru.sent == []
+    pipe.start_process()
+    await pipe.run()
+    assert await pipe.counts() == {"delivered": 1}
+
+
+async def test_no_call_begins_under_a_loan_that_could_expire_before_its_answer(
+    pipe: Pipe,
+) -> None:
+    """HTTP timeout and a second must be left of it."""
+    await pipe.post(identify("u1"))
+    claim = await pipe.store.claim(Lane.USER, await lend(pipe, Lane.USER), most=1)
+    assert claim is not None
+    with pipe.loans.hold(claim, pipe.clock.monotonic()) as loan:
+        pipe.clock.advance(2.9)
+        assert pipe.loans.is_fresh(loan, 9.0)
+        pipe.clock.advance(0.2)
+        assert not pipe.loans.is_fresh(loan, 9.0)
+        loan.extend(pipe.clock.monotonic() + 12.0)
+        assert pipe.loans.is_fresh(loan, 9.0)
+        loan.lose()
+        with pytest.raises(StaleClaim):
+            pipe.loans.is_fresh(loan, 9.0)
+
+
+async def test_a_slot_that_comes_too_late_for_its_loan_is_given_up_for_another(
+    pipe: Pipe,
+) -> None:
+    """The loan is looked at last; the call waits for a renewal and for a slot of its own."""
+    acquire, slots = pipe.limiter.acquire, []
+
+    def renew() -> None:
+        for loan in pipe.loans._held:
+            loan.extend(pipe.clock.monotonic() + 12.0)
+
+    async def slow(*args: Any, **options: Any) -> None:
+        await acquire(*args, **options)
+        slots.append(len(pipe.sailthru.sent))
+        if len(slots) == 1:
+            pipe.clock.advance(4.0)
+            asyncio.get_running_loop().call_soon(renew)
+
+    await pipe.post(identify("u1"))
+    with patch.object(pipe.limiter, "acquire", slow):
+        await pipe.drain.drain(Lane.USER, await lend(pipe, Lane.USER))
+    assert slots == [0, 0]
+    assert await pipe.counts() == {"delivered": 1}
+
+
+async def test_a_loan_lost_in_the_middle_of_a_call_writes_nothing(pipe: Pipe) -> None:
+    """The new owner's word counts; the old one's settle is refused."""
+    await pipe.post(identify("u1"))
+    box = await lend(pipe, Lane.USER)
+    send = pipe.sailthru.send
+
+    async def freeze(call: Call) -> Answer:
+        answer = await send(call)
+        pipe.clock.advance(13)
+        await pipe.lend(Lane.USER)
+        pipe.clock.advance(13)
+        assert await pipe.lend(Lane.USER) == ("u1",)
+        new = await pipe.store.claim(Lane.USER, "u1", most=10)
+        assert new is not None
+        return answer
+
+    with patch.object(pipe.sailthru, "send", freeze):
+        await pipe.drain.drain(Lane.USER, box)
+    assert await pipe.waiting(Lane.USER, "u1") == ["m1"]
+    assert await pipe.counts() == {"waiting:user": 1}
+
+
+async def test_redis_away_during_settle_is_waited_out_and_nothing_is_sent_twice(
+    pipe: Pipe,
+) -> None:
+    """The settle is repeated, not the call."""
+    failures = [redis.exceptions.ConnectionError("gone")] * 5
+    settle = MailboxStore.settle
+
+    async def flaky(store: MailboxStore, claim: Claim, deed: Deed) -> int:
+        if failures:
+            raise failures.pop()
+        return await settle(store, claim, deed)
+
+    await pipe.post(order("u1", "o1"))
+    with patch.object(MailboxStore, "settle", flaky):
+        await pipe.run(10)
+    assert await pipe.counts() == {"delivered": 1}
+    assert len(pipe.sailthru.calls("POST /purchase")) == 1
+
+
+async def test_a_settle_whose_answer_was_lost_is_not_made_twice(pipe: Pipe) -> None:
+    """It was written: the repetition finds that out."""
+    settle, lost = MailboxStore.settle, [True]
+
+    async def deaf(store: MailboxStore, claim: Claim, deed: Deed) -> int:
+        if lost and lost.pop():
+            await store._scripts.run("settle", [store._prefix], _args(store, claim, deed))
+            raise redis.exceptions.TimeoutError
+        return await settle(store, claim, deed)
+
+    await pipe.post(order("u1", "o1"), order("u1", "o2"))
+    with patch.object(MailboxStore, "settle", deaf):
+        await pipe.run(10)
+    assert await pipe.counts() == {"delivered": 2}
+    assert len(pipe.sailthru.calls("POST /purchase")) == 2
+
+
+def _args(store: MailboxStore, claim: Claim, deed: Deed) -> list[Any]:
+    text = mailbox_store._deed(claim, deed)
+    return [store._now(), claim.lane, claim.box, claim.token, claim.step, text]
+
+
+async def test_redis_away_while_a_gate_is_written_loses_no_answer(pipe: Pipe) -> None:
+    """An order that a probe delivered is delivered, whatever becomes of the gate."""
+    gone = redis.exceptions.ConnectionError("gone")
+    await pipe.post(order("u1", "o1"))
+    with (
+        patch.object(pipe.gates, "open", side_effect=gone),
+        patch.object(pipe.gates, "bars", side_effect=gone),
+    ):
+        claim = await pipe.store.claim(Lane.PURCHASE, await lend(pipe, Lane.PURCHASE), most=10)
+        assert claim is not None
+        claim.probe = True
+        with patch.object(pipe.store, "claim", return_value=claim):
+            await pipe.drain.drain(Lane.PURCHASE, "u1")
+    await pipe.run(60)
+    assert len(pipe.sailthru.calls("POST /purchase")) == 1
+    assert await pipe.counts() == {"delivered": 1}
+
+
+@pytest.mark.parametrize(
+    "error", [redis.exceptions.OutOfMemoryError("full"), redis.exceptions.ConnectionError("gone")]
+)
+async def test_without_its_intent_on_record_no_order_or_cart_leaves(
+    pipe: Pipe, error: Exception
+) -> None:
+    """Redis full or away: the mailbox goes back and is tried again in a moment."""
+    await pipe.post(order("u1", "o1"), added("u2"))
+    with patch.object(pipe.store, "record_intent", side_effect=error):
+        await pipe.run(10)
+    assert pipe.sailthru.calls("POST /purchase") == []
+    await pipe.run(10)
+    assert await pipe.counts() == {"delivered": 2}
+
+
+async def test_an_event_whose_deliveries_kill_their_worker_is_poison_and_takes_none_along(
+    pipe: Pipe,
+) -> None:
+    """After two deaths events are lent one at a time, after five the one at fault is dead."""
+    pipe.sailthru.trouble(None, on="POST /event", about="deadly")
+    await pipe.post(identify("u1"))
+    await pipe.run(1)
+    await pipe.post(track("u1", "Before"), track("u1", "deadly"), track("u1", "After"))
+    await pipe.run(600)
+    (letter,) = await pipe.letters()
+    assert (letter.id, letter.header["reason"]) == ("m3", "poison")
+    assert pipe.kills == 5
+    assert [one["event"] for one in pipe.sailthru.sandbox.state.events] == ["Before", "After"]
+
+
+async def test_a_crash_in_the_mapping_costs_the_one_event(pipe: Pipe) -> None:
+    """It is dead `crashed`, named by the error's class alone; what is behind it goes out."""
+
+    def buggy(events: list[Event], known: Known, settings: AccountSettings) -> Plan:
+        if events[0].message_id == "m2":
+            raise KeyError("u1@example.org")
+        return plan(events, known, settings)
+
+    await pipe.post(identify("u1"))
+    await pipe.run(1)
+    with patch.object(turn, "plan", buggy):
+        await pipe.post(track("u1"), track("u1"), track("u1"))
+        await pipe.run(5)
+    (letter,) = await pipe.letters()
+    assert letter.header["reason"] == "crashed"
+    assert letter.header["detail"] == "the mapping failed: KeyError"
+    assert (await pipe.counts())["delivered"] == 3
+
+
+async def test_a_mailbox_that_is_not_lent_is_left_alone(pipe: Pipe) -> None:
+    """A wake-up that was lost and came late, or came twice, is harmless."""
+    await pipe.post(identify("u1"))
+    await pipe.drain.drain(Lane.USER, "u1")
+    await pipe.drain.drain(Lane.USER, "nobody")
+    assert pipe.sailthru.sent == []
+
+
+@pytest.mark.parametrize("victim", range(6))
+async def test_a_worker_killed_at_any_call_loses_and_doubles_nothing(
+    pipe: Pipe, victim: int
+) -> None:
+    """Whichever call it was, and whether Sailthru had carried it out."""
+    send, calls = pipe.sailthru.send, [0]
+
+    async def deadly(call: Call) -> Answer:
+        calls[0] += 1
+        if calls[0] == victim + 1:
+            pipe.sailthru.trouble(None, processed=bool(victim % 2), times=1)
+        return await send(call)
+
+    with patch.object(pipe.sailthru, "send", deadly):
+        await pipe.post(identify("u1"), added("u1", "p1"), order("u1", "o1"), added("u1", "p2"))
+        await pipe.run(600)
+    assert await pipe.counts() == {"delivered": 4}
+    assert [one.extid for one in pipe.sailthru.sandbox.state.purchases] == ["o1"]
+    items = pipe.sailthru.calls("POST /purchase")[-1].params["items"]
+    assert [(item["id"], item["qty"]) for item in items] == [("p2", 1)]
