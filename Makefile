@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fix test-faults bench bench-limits lock clean
+.PHONY: help setup run test test-random check fix test-faults bench bench-limits lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -26,6 +26,10 @@ run: setup ## Start everything on this machine: Redis, HTTP, workers, and a sand
 
 test: setup ## Run the tests: unit, conformance, integration (under 5 minutes)
 	@$(BIN)/python -m pytest -m "not faults" tests
+
+test-random: setup ## Feed the mapping 10,000 random events and fold 1,000 random carts (about 3 minutes)
+	@$(BIN)/python -m pytest --hypothesis-profile=deep -o timeout=900 tests/unit/mapping/test_any_event.py \
+		tests/unit/mapping/test_folding.py
 
 check: setup ## Lint, types, import rules
 	@$(BIN)/ruff check .

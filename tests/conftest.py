@@ -6,10 +6,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 import redis
 
 from tests.support.redis_server import RedisServer
+
+# What `make test-random` asks for; tests look at its name to choose their number of examples.
+# (Hypothesis has a profile `ci` of its own and picks it whenever CI is set.)
+hypothesis.settings.register_profile("deep", deadline=None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import InvalidEvent, Reason
-from pipeline.events import MAX_EVENT_BYTES, Alias, Identify, parse_event, validate_event
+from pipeline.events import DOOR_BYTES, MAX_EVENT_BYTES, Alias, Identify, parse_event, validate_event
 
 SECRET = "secret.person@example.com"
 
@@ -76,7 +76,7 @@ def test_an_event_of_nobody_is_invalid(ids: dict[str, Any]) -> None:
         (b"[" * 5000, Reason.INVALID_JSON),
         (b"[]", Reason.INVALID_EVENT),
         (b'"identify"', Reason.INVALID_EVENT),
-        (b" " * (MAX_EVENT_BYTES + 1), Reason.TOO_LARGE),
+        (b" " * (MAX_EVENT_BYTES + DOOR_BYTES + 1), Reason.TOO_LARGE),
     ],
 )
 def test_bytes_that_are_no_event_are_invalid(raw: bytes, reason: Reason) -> None:

@@ -14,7 +14,7 @@ from pipeline.sandbox.options import SandboxOptions
 from pipeline.settings import AccountSettings
 from tests.unit.mapping.delivering import POISON, Delivery, end_state
 
-EXAMPLES = 5_000 if settings.get_current_profile_name() == "ci" else 200
+EXAMPLES = 1_000 if settings.get_current_profile_name() == "deep" else 200
 SETTINGS = AccountSettings()
 EMAILS = ("a@example.com", "b@example.com")
 REMINDER = {"reminder_template": "cart", "reminder_time": "1 day"}
