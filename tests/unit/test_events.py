@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from pipeline.errors import InvalidEvent, Reason
-from pipeline.events import DOOR_BYTES, MAX_EVENT_BYTES, Alias, Identify, parse_event, validate_event
+from pipeline.events import (
+    DOOR_BYTES,
+    MAX_EVENT_BYTES,
+    Alias,
+    Identify,
+    parse_event,
+    validate_event,
+)
 
 SECRET = "secret.person@example.com"
 
