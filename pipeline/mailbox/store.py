@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal
 
 import redis.asyncio
@@ -14,6 +15,7 @@ from pipeline.errors import StaleClaim
 from pipeline.events import Lane
 from pipeline.mailbox.entry import Entry, EventState, Memory, start_state
 from pipeline.mailbox.lanes import scopes
+from pipeline.mailbox.names import boxes_of, user_of
 from pipeline.mailbox.scripts import Scripts
 
 MEMORY_KEEP_MS = 180 * 86_400_000
@@ -163,12 +165,15 @@ class MailboxStore:
             claim.intent = claim.intent or claim.head.mark
         return int(left)
 
-    async def waiting(self, box: str) -> dict[Lane, int]:
-        """How many events wait in each lane's mailbox of this name."""
+    async def waiting(self, user: str) -> dict[Lane, int]:
+        """How many of a user's events wait in each lane, ordered or not."""
+        boxes = boxes_of(user)
         async with self._redis.pipeline(transaction=False) as pipe:
             for lane in Lane:
-                pipe.llen(keys.mail(self.account, lane, box))
-            return dict(zip(Lane, await pipe.execute(), strict=True))
+                for box in boxes:
+                    pipe.llen(keys.mail(self.account, lane, box))
+            lengths = iter(await pipe.execute())
+        return {lane: sum(islice(lengths, len(boxes))) for lane in Lane}
 
     async def replay(self, ids: Sequence[str]) -> list[str]:
         """Put dead letters back into their mailboxes; returns the ids that were still there."""
@@ -178,11 +183,6 @@ class MailboxStore:
     async def drop(self, ids: Sequence[str]) -> int:
         """Remove dead letters for good, counted as removed; returns how many were there."""
         return int(await self._scripts.run("drop", [self._prefix], list(ids)))
-
-
-def user_of(box: str) -> str:
-    """The user a mailbox belongs to: an unordered lane spreads one over `user\x1f0` to `user\x1f15`."""
-    return box.partition("\x1f")[0]
 
 
 def _read_claim(account: str, lane: Lane, box: str, reply: list[Any]) -> Claim:

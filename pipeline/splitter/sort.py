@@ -16,12 +16,11 @@ from pipeline.errors import InvalidEvent, Reason
 from pipeline.events import Event, Lane, parse_event
 from pipeline.identity import Directory, Placement, place
 from pipeline.mailbox.entry import Entry
+from pipeline.mailbox.names import spread_box
 from pipeline.mailbox.store import MEMORY_KEEP_MS
 from pipeline.routing import route
 from pipeline.settings import AccountSettings
 
-SPREAD = 16
-"""Into how many mailboxes an unordered lane spreads one user's events."""
 DEFAULT_ACCOUNT = "default"
 
 
@@ -168,8 +167,7 @@ def _lesson(placement: Placement, at_ms: int) -> dict[str, Any]:
 def _box(item: Read, placement: Placement, lane: Lane, settings: AccountSettings) -> str:
     if str(lane) in settings.ordered_lanes:
         return placement.user
-    number = int(dedupe_hash(item.message_id or item.entry.sid)) % SPREAD
-    return f"{placement.user}\x1f{number}"
+    return spread_box(placement.user, int(dedupe_hash(item.message_id or item.entry.sid)))
 
 
 def _entry(item: Read, placement: Placement, stopped_ms: int) -> Entry:

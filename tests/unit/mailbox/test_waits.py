@@ -91,6 +91,15 @@ async def test_an_email_also_wakes_an_unordered_lane(boxes: Mailboxes) -> None:
     assert await boxes.due(Lane.PURCHASE) == dict.fromkeys(lent, 0)
 
 
+async def test_a_merge_sees_what_waits_in_unordered_lanes(boxes: Mailboxes) -> None:
+    """A mailbox is empty only when all sixteen of an unordered lane are."""
+    unordered = AccountSettings(ordered_lanes=frozenset({"user"}))
+    boxes = Mailboxes(fakeredis.FakeAsyncRedis(), unordered)
+    await boxes.post(identify("m1", "ann"), track("m2", "ann"), track("m3", "ann"))
+    waiting = await boxes.store.waiting("ann")
+    assert waiting == {Lane.USER: 1, Lane.EVENT: 2, Lane.PURCHASE: 0, Lane.PAGE: 0}
+
+
 async def test_the_newest_email_stays(boxes: Mailboxes) -> None:
     """What a look-up answers late never replaces what an event showed meanwhile."""
     await boxes.post(order("m1", "ann"))
