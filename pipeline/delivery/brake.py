@@ -76,7 +76,9 @@ class Brake:
         cause = fingerprint(no.reason, endpoint, no.code, no.detail)
         death = Death(cause, entry.user, self._delivered.pop(lane, 0), entry.seq)
         if is_mass_dying(cause, await self._deaths(lane, death, now_ms)):
-            detail = f"{no.reason} kills most of this lane: {no.detail}"
+            detail = (
+                f"{no.reason} kills most of this lane ({no.detail}); group {cause} is what died"
+            )
             await self._gates.close(Bar(lane, "brake", 0, now_ms, detail))
             # Whoever resumes the lane wants to see whether the cause is gone.
             await self._redis.delete(keys.deaths(self._gates.account, lane))

@@ -1,0 +1,111 @@
+"""What a worker process owns, put together from settings: over fakeredis and a transport in process."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import fakeredis
+import httpx
+
+from pipeline import keys
+from pipeline.clock import SystemClock
+from pipeline.delivery.engine import Engine
+from pipeline.delivery.ramp import FIRST
+from pipeline.events import Lane
+from pipeline.settings import AccountSettings, Settings
+from pipeline.splitter.loop import Splitter
+
+ALERT_URL = "https://alerts.example.org/hook"
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+@asynccontextmanager
+async def open_engine(answer: Answer) -> AsyncIterator[tuple[Engine, list[dict[str, Any]]]]:
+    """An engine whose HTTP goes to `answer`, and the alerts it has posted."""
+    alerts: list[dict[str, Any]] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        if str(request.url) != ALERT_URL:
+            return answer(request)
+        alerts.append(json.loads(request.content))
+        return httpx.Response(204)
+
+    account = AccountSettings(api_key="key", api_secret="secret")
+    settings = Settings(accounts={"default": account}, alert_url=ALERT_URL)
+    client = fakeredis.FakeAsyncRedis()
+    http = httpx.AsyncClient(transport=httpx.MockTransport(respond))
+    engine = Engine(settings, client, http, SystemClock(), random.Random(1))
+    try:
+        yield engine, alerts
+    finally:
+        await engine.close()
+
+
+async def post(engine: Engine, *users: str) -> None:
+    """Accept and split an identify of each user."""
+    for user in users:
+        event = {"type": "identify", "userId": user, "traits": {"email": f"{user}@example.org"}}
+        await engine.redis.xadd(keys.RAW, {"event": json.dumps(event)})
+    settings = Settings(accounts={"default": AccountSettings()})
+    await engine.redis.set(keys.SPLITTER, "splitter")
+    await Splitter(engine.redis, settings, "splitter", _no_wake, SystemClock()).step()
+
+
+async def _no_wake(account: str, lane: Lane) -> None:
+    """The test wakes."""
+
+
+async def deliver(engine: Engine) -> None:
+    """Deliver what is due in the lane of identifies, one mailbox after the other."""
+    bound = engine.bound("default", Lane.USER)
+    lent = await engine.stores["default"].wake(Lane.USER, bound=bound, longest_queue=10, own_tick=0)
+    engine.saw_gate("default", Lane.USER, lent.gate)
+    for box in lent.boxes:
+        await engine.deliver("default", Lane.USER, box)
+
+
+async def test_an_event_is_delivered_with_what_the_settings_say() -> None:
+    """Signed with the account's key, to its host."""
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={"ok": True})
+
+    async with open_engine(answer) as (engine, alerts):
+        await post(engine, "u1")
+        await deliver(engine)
+        assert await engine.redis.hget(keys.counts("default"), "delivered") == b"1"
+    (request,) = seen
+    assert str(request.url) == "https://api.sailthru.com/user"
+    assert b"api_key=key" in request.content
+    assert alerts == []
+
+
+async def test_wrong_credentials_are_alerted_once_and_without_secrets() -> None:
+    """However many calls found out."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(401, json={"error": 3, "errormsg": "Invalid API key: key"})
+
+    async with open_engine(answer) as (engine, alerts):
+        await post(engine, "u1", "u2")
+        await deliver(engine)
+        await deliver(engine)
+    (alert,) = alerts
+    assert (alert["kind"], alert["account"], alert["scope"]) == ("misconfigured", "default", "api")
+    assert "u1" not in json.dumps(alert)
+
+
+async def test_a_lane_whose_gate_was_closed_is_lent_little_at_first() -> None:
+    """The rate alone would allow hundreds."""
+    async with open_engine(lambda request: httpx.Response(200, json={"ok": True})) as (engine, _):
+        assert engine.bound("default", Lane.USER) > 100
+        engine.saw_gate("default", Lane.USER, "closed")
+        engine.saw_gate("default", Lane.USER, "open")
+        assert FIRST <= engine.bound("default", Lane.USER) < 100
+        assert engine.bound("default", Lane.EVENT) > FIRST
