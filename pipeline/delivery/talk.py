@@ -60,8 +60,9 @@ class Talk:
         if isinstance(answer, Refused) and answer.failure is not Failure.USER_NOT_FOUND:
             return await self._refused_look_up(answer, need)
         await self._tools.outages.note(self._claim, need.call, answer, self._now_ms())
-        found = isinstance(answer, Accepted)
-        return read_profile(found, answer.body if isinstance(answer, Accepted) else {})
+        if isinstance(answer, Accepted):
+            return read_profile(status_ok=True, body=answer.body)
+        return read_profile(status_ok=False, body={})
 
     async def verify_order(self) -> Outcome | None:
         """Look up an order that may have been posted. None: nothing speaks against posting it."""
