@@ -50,8 +50,8 @@ redis.call('HSET', home, 'tick', int(now), 'stopped', int(stopped), 'shut', stat
 local reply = { int(now), state }
 local lent = redis.call('ZCARD', out)
 local room = bound - lent
-if state == 'closed' or redis.call('LLEN', KEYS[2]) >= longest then room = 0 end
 if state == 'probe' then room = lent == 0 and 1 or 0 end
+if state == 'closed' or redis.call('LLEN', KEYS[2]) >= longest then room = 0 end
 if room > 0 then
   local next = redis.call('ZRANGEBYSCORE', due, '-inf', int(now), 'WITHSCORES', 'LIMIT', 0, room)
   for i = 1, #next, 2 do
