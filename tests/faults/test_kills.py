@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
 
+from pipeline.sandbox.faults import FaultKind
 from tests.support.commands import wait_until
 from tests.support.faults_crew import Worker
+from tests.support.faults_deaths import (
+    AFTER_INTENT,
+    AFTER_SETTLE,
+    AFTER_SPLIT,
+    BEFORE_SETTLE,
+    BEFORE_SPLIT,
+    deaths_left,
+    schedule_deaths,
+)
 from tests.support.faults_traffic import traffic
 from tests.support.faults_world import World
 
@@ -48,3 +59,57 @@ def test_workers_killed_in_the_middle_of_calls_lose_and_double_nothing(
     world.send(batches[0][kills * size :])
     world.wait_settled()
     world.judge(f"SIGKILL a delivering worker, {kills} times")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("place", [AFTER_INTENT, BEFORE_SETTLE, AFTER_SETTLE])
+def test_a_death_on_purpose_around_an_order_or_cart_call_repeats_neither(
+    world: World, tmp_path: Path, place: str, scale: int
+) -> None:
+    """Between intent and call, between answer and settle, and right after it: the next owner finds
+    out from the intent what may have happened."""
+    tokens = tmp_path / "tokens"
+    schedule_deaths(tokens, place, 3 * scale)
+    for _ in range(2):
+        world.crew.hire(app="tests.support.faults_worker", FAULTS_TOKENS=str(tokens))
+    world.send(traffic(400, 40, seed=2))
+    wait_until(lambda: deaths_left(tokens, place) == 0, "all deaths have happened", 90)
+    world.wait_settled()
+    world.judge(f"killed {place.replace('_', ' ')}, {3 * scale} times")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("processed", [True, False])
+def test_a_death_between_call_and_answer_repeats_no_order_and_spoils_no_cart(
+    world: World, processed: bool
+) -> None:
+    """The call has taken effect, or takes effect only a second after its owner's death."""
+    for _ in range(2):
+        world.crew.hire()
+    rule = {"seconds": 1.0, "processed": processed, "method": "POST", "endpoint": "/purchase"}
+    world.fault(FaultKind.LATENCY, **rule)
+    world.send(traffic(150, 20, seed=3))
+    for _ in range(2):
+        world.wait_for_calls(10)
+        kill_a_delivering_worker(world)
+    world.app.faults.clear()
+    world.wait_settled()
+    when = "after the call took effect" if processed else "before the call takes effect"
+    world.judge(f"killed {when}")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("place", [BEFORE_SPLIT, AFTER_SPLIT])
+def test_a_splitter_that_dies_between_reading_and_posting_loses_and_doubles_nothing(
+    world: World, tmp_path: Path, place: str
+) -> None:
+    """A batch is posted and removed from the raw stream in one script, or not at all."""
+    tokens = tmp_path / "tokens"
+    schedule_deaths(tokens, place, 2)
+    for _ in range(2):
+        world.crew.hire(app="tests.support.faults_worker", FAULTS_TOKENS=str(tokens))
+    for batch in range(4):
+        world.send(traffic(1200, 60, seed=4)[batch * 300 : (batch + 1) * 300])
+    wait_until(lambda: deaths_left(tokens, place) == 0, "two deaths", 60)
+    world.wait_settled()
+    world.judge(f"splitter killed {place.replace('_', ' ')}, twice")

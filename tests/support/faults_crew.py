@@ -18,6 +18,7 @@ from pipeline.setting_values import LANES
 from pipeline.supervisor import leash
 from tests.support.commands import wait_until
 
+ROOT = Path(__file__).parents[2]
 LOOK_EVERY_S = 0.02
 CONCURRENCY = 8
 
@@ -40,6 +41,7 @@ class Worker:
             self.process = subprocess.Popen(  # noqa: S603 - our own arguments
                 [*tether, str(int(signal.SIGKILL)), *self.command],
                 env=self._environment,
+                cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -107,16 +107,18 @@ def repeated(effects: Iterable[Effect]) -> int:
     return sum(count - 1 for kind in kinds for count in _traces(effects, kind).values())
 
 
-def out_of_order(effects: Iterable[Effect]) -> int:
-    """How often a user's event took effect after a later one of the same lane."""
-    last: dict[tuple[str, str], int] = {}
-    wrong = 0
+def out_of_order(effects: Iterable[Effect]) -> list[str]:
+    """What took effect after a later event of its user and lane: each with what came before it."""
+    last: dict[tuple[str, str], Mark] = {}
+    wrong: list[str] = []
     for one in effects:
         if (mark := one.mark) is None:
             continue
-        key = (mark.kind, mark.who)
-        wrong += mark.seq < last.get(key, 0)
-        last[key] = max(mark.seq, last.get(key, 0))
+        before = last.setdefault((mark.kind, mark.who), mark)
+        if mark.seq < before.seq:
+            wrong.append(f"{mark} after {before.seq} at {one.at:.3f}")
+        else:
+            last[mark.kind, mark.who] = mark
     return wrong
 
 

@@ -1,0 +1,163 @@
+"""Redis killed, frozen, full."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from pipeline import keys
+from pipeline.enqueue import Producer
+from pipeline.errors import EnqueueError, QueueFull
+from pipeline.sandbox.faults import FaultKind
+from tests.faults.conftest import Open
+from tests.support.commands import wait_until
+from tests.support.faults_traffic import traffic
+from tests.support.faults_world import ACCOUNT, World
+
+FROZEN_S = 10.0
+PACE_S = 0.004
+LAST_SECONDS = 2.0
+"""What an append-only file synced every second may lack after a power cut (Redis' documentation)."""
+
+
+class Source(threading.Thread):
+    """A producer that goes on through outages, one event at a time.
+
+    `accepted` are the events Redis acknowledged, with when that was (monotonic).
+    """
+
+    def __init__(self, world: World, raws: list[bytes]) -> None:
+        super().__init__(daemon=True)
+        self._producer = Producer(world.client)
+        self._raws = raws
+        self.accepted: list[tuple[float, bytes]] = []
+        self.refusals = 0
+
+    def run(self) -> None:
+        for raw in self._raws:
+            while not self._send(raw):
+                time.sleep(0.05)
+
+    def _send(self, raw: bytes) -> bool:
+        try:
+            self._producer.send(raw, ACCOUNT)
+        except EnqueueError:
+            self.refusals += 1
+            return False
+        self.accepted.append((time.monotonic(), raw))
+        time.sleep(PACE_S)  # so that Redis dies while there is more to come
+        return True
+
+
+def kill_redis_in_the_middle(world: World, raws: list[bytes]) -> Source:
+    """Send events, kill Redis when half are accepted, start it again; return when all is settled."""
+    source = Source(world, raws)
+    source.start()
+    wait_until(lambda: len(source.accepted) >= len(raws) // 2, "half are accepted")
+    world.server.kill()
+    world.began()
+    world.server.start()
+    world.wait_for_calls(1)
+    world.recovered()
+    source.join(60)
+    assert not source.is_alive()
+    assert source.refusals > 0
+    world.wait_settled()
+    return source
+
+
+@pytest.mark.timeout(200)
+def test_redis_killed_while_it_syncs_every_write_loses_nothing(open_world: Open) -> None:
+    """appendfsync always: what was acknowledged is there; an XADD whose answer was lost is sent
+    again and is a duplicate at worst."""
+    with open_world(append_only=True, fsync="always") as world:
+        for _ in range(2):
+            world.crew.hire()
+        raws = traffic(800, 80, seed=5)
+        kill_redis_in_the_middle(world, raws)
+        world.sent = raws
+        again = world.counts().total - len(raws)
+        assert again <= 1
+        world.sent = raws + raws[-again:] if again else raws
+        world.judge("SIGKILL Redis, appendfsync always")
+
+
+@pytest.mark.timeout(200)
+def test_redis_frozen_for_ten_seconds_makes_nobody_call_twice(open_world: Open) -> None:
+    """Loans that ran out while Redis stood still are extended once instead of taken away."""
+    with open_world() as world:
+        for _ in range(2):
+            world.crew.hire()
+        world.fault(FaultKind.LATENCY, seconds=0.3, processed=True)
+        world.send(traffic(500, 60, seed=6))
+        world.wait_for_calls(40)
+        world.server.send(signal.SIGSTOP)
+        frozen = threading.Timer(FROZEN_S, world.server.send, [signal.SIGCONT])
+        world.began()
+        frozen.start()
+        frozen.join()
+        world.wait_for_calls(1)
+        world.recovered()
+        world.app.faults.clear()
+        world.wait_settled()
+        world.judge("Redis frozen for 10 s", may_repeat=False)
+
+
+@pytest.mark.timeout(200)
+def test_a_full_redis_refuses_producers_and_is_emptied_without_a_repeated_call(
+    world: World,
+) -> None:
+    """Producers get QueueFull; what is accepted is delivered although Redis takes nothing new."""
+    raws = traffic(600, 60, seed=7)
+    world.send(raws[:500])
+    for _ in range(2):
+        world.crew.hire()
+    world.wait_for_calls(20)
+    used = int(world.client.info("memory")["used_memory"])
+    world.client.config_set("maxmemory", used // 2)
+    world.began()
+    with pytest.raises(QueueFull):
+        world.send(raws[500:])
+    world.wait_until_quiet()
+    world.client.config_set("maxmemory", 0)
+    world.wait_for_calls(1)
+    world.recovered()
+    world.send(raws[500:])
+    world.wait_settled()
+    world.judge("Redis full, then not", may_repeat=False)
+    assert world.client.xlen(keys.RAW) == 0
+
+
+@pytest.mark.timeout(200)
+def test_a_power_cut_while_redis_syncs_every_second_costs_the_last_two_seconds_at_most(
+    open_world: Open,
+) -> None:
+    """appendfsync everysec: a killed process loses nothing it answered; of a machine without power
+    only what was synced is there, here the file as it was a second before."""
+    with open_world(append_only=True, fsync="everysec") as world:
+        source = Source(world, traffic(1000, 60, seed=12))
+        source.start()
+        log = world.server.directory / "appendonly.aof"
+        wait_until(lambda: len(source.accepted) >= 300, "some are accepted")
+        synced, synced_at = log.stat().st_size, time.monotonic()
+        wait_until(lambda: time.monotonic() - synced_at >= 1.0, "a second has passed")
+        world.server.kill()
+        died_at = time.monotonic()
+        accepted = list(source.accepted)
+        os.truncate(log, synced)
+        world.began()
+        world.server.start()
+        world.recovered()
+        source.join(60)
+        kept = {fields[b"event"] for _, fields in world.client.xrange(keys.RAW)}
+        lost = [at for at, raw in accepted if raw not in kept]
+        assert lost
+        assert min(lost) >= died_at - LAST_SECONDS
+        world.sent = [raw for at, raw in source.accepted if raw in kept]
+        world.crew.hire()
+        world.wait_settled()
+        world.judge(f"power cut, everysec: {len(lost)} of {len(accepted)} gone")

@@ -1,0 +1,153 @@
+"""Sailthru misbehaving: every way to say nothing, an outage, wrong credentials, one endpoint down."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pipeline import keys
+from pipeline.sandbox.faults import FaultKind
+from tests.support.commands import wait_until
+from tests.support.faults_traffic import product, traffic
+from tests.support.faults_world import ACCOUNT, World
+
+OUTAGES: list[dict[str, Any]] = [
+    {"kind": FaultKind.SERVER_ERROR, "status": 502},
+    {"kind": FaultKind.ERROR_9},
+    {"kind": FaultKind.ERROR_IN_200, "code": 9},
+    {"kind": FaultKind.HANG, "seconds": 30.0},
+    {"kind": FaultKind.RESET},
+    {"kind": FaultKind.RESET, "processed": True},
+    {"kind": FaultKind.GARBAGE, "processed": True},
+    {"kind": FaultKind.HALF_BODY, "processed": True},
+    {"kind": FaultKind.LATENCY, "seconds": 3.0, "processed": True},
+]
+
+
+def name_of(rule: dict[str, Any]) -> str:
+    """How the report calls a storm."""
+    return str(rule["kind"]) + (", processed" if rule.get("processed") else "")
+
+
+def gates(world: World, scope: str) -> dict[str, Any]:
+    """The reasons why a scope's gate is closed."""
+    found = world.client.hgetall(keys.gates(ACCOUNT, scope))
+    return {name.decode(): json.loads(bar) for name, bar in found.items()}
+
+
+@pytest.mark.timeout(300)
+def test_a_quarter_of_all_calls_failing_in_every_way_kills_and_doubles_nothing(
+    world: World,
+) -> None:
+    """What fails is tried again behind its user's back, in order; ambiguous ends of orders and
+    carts are looked up or repeated from their base."""
+    world.crew.hire()
+    for rule in OUTAGES:
+        world.fault(**{**rule, "probability": 0.03})
+    world.send(traffic(500, 60, seed=20))
+    wait_until(lambda: world.counts().delivered >= 350, "most is delivered all the same", 120)
+    world.app.faults.clear()
+    world.began()
+    world.wait_settled(120)
+    world.recovered()
+    world.judge("every kind of failure, 1 call in 4")
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("rule", OUTAGES, ids=name_of)
+def test_an_outage_uses_up_no_attempt_and_everything_arrives_afterwards_in_order(
+    world: World, rule: dict[str, Any]
+) -> None:
+    """The circuit opens, only probes go out, nothing dies; then all is delivered in order."""
+    world.crew.hire()
+    world.fault(**rule)
+    world.send(traffic(200, 40, seed=21))
+    wait_until(lambda: "circuit" in gates(world, "api"), "the circuit opens", 60)
+    world.wait_for_calls(2)
+    world.app.faults.clear()
+    world.began()
+    wait_until(lambda: not gates(world, "api"), "a probe opens it", 60)
+    world.recovered()
+    world.wait_settled()
+    world.judge(f"outage: {name_of(rule)}")
+
+
+@pytest.mark.timeout(200)
+def test_wrong_credentials_pause_the_account_bury_nothing_and_end_by_themselves(
+    world: World,
+) -> None:
+    """One alert, probes only, and the pause ends when Sailthru takes the key again."""
+    worker = world.crew.hire()
+    options = world.app.sandbox.options
+    world.app.sandbox.options = options.changed({"api_key": "rotated"})
+    world.send([raw for raw in traffic(200, 40, seed=22) if b'"page"' not in raw])
+    wait_until(lambda: "misconfigured" in gates(world, "api"), "the account pauses")
+    world.wait_until_quiet()
+    assert world.counts().dead == len(world.dead())
+    world.app.sandbox.options = options
+    world.began()
+    wait_until(lambda: not gates(world, "api"), "a probe opens it", 60)
+    world.recovered()
+    world.wait_settled()
+    world.judge("wrong credentials", may_repeat=False)
+    assert worker.log.count("reason=misconfigured") - worker.log.count("gate_opened") == 1
+
+
+@pytest.mark.timeout(200)
+def test_one_endpoint_down_leaves_the_other_lanes_alone(world: World) -> None:
+    """/event fails, and identifies, carts, orders and pages are delivered meanwhile."""
+    world.crew.hire()
+    world.fault(FaultKind.SERVER_ERROR, endpoint="/event")
+    raws = traffic(300, 40, seed=23)
+    world.send(raws)
+    events = sum(b'"Played"' in raw for raw in dict.fromkeys(raws))
+    wait_until(lambda: world.counts().waiting == events, "all but custom events is through", 60)
+    world.app.faults.clear()
+    world.began()
+    world.wait_settled()
+    world.recovered()
+    world.judge("/event down, the rest goes on", may_repeat=False)
+
+
+@pytest.mark.timeout(200)
+def test_a_throttled_endpoint_is_left_alone_and_nothing_is_buried_or_repeated(
+    world: World,
+) -> None:
+    """Error 43 without headers: the endpoint's gate closes for a while; other lanes go on."""
+    world.crew.hire()
+    world.fault(FaultKind.ERROR_IN_200, endpoint="/event", code=43, times=3)
+    world.began()
+    world.send(traffic(200, 40, seed=24))
+    wait_until(lambda: "throttled" in gates(world, "POST /event"), "the gate closes")
+    world.wait_settled()
+    world.recovered()
+    world.judge("error 43 without headers", may_repeat=False)
+
+
+@pytest.mark.timeout(200)
+def test_a_cart_look_up_that_fails_dies_with_its_timeline_and_frees_its_user(
+    open_world: Any,
+) -> None:
+    """GET /user fails and everything else answers: retried on schedule, then `cart_lookup_failed`;
+    the user's order behind it goes out."""
+    with open_world(RETRY_FOR="2s", RETRY_ATTEMPTS="3", RETRY_MAX="1s") as world:
+        world.crew.hire()
+        world.fault(FaultKind.SERVER_ERROR, method="GET", endpoint="/user")
+        user = {"userId": "c1", "context": {"traits": {"email": "c1@example.com"}}}
+        add = {"type": "track", "event": "Product Added", "properties": product(1)}
+        bought = {"order_id": "o-c1-2", "products": [product(1)]}
+        order = {"type": "track", "event": "Order Completed", "properties": bought}
+        world.send(
+            [
+                json.dumps({**add, **user, "messageId": "cart"}).encode(),
+                json.dumps({**order, **user, "messageId": "order"}).encode(),
+            ]
+        )
+        world.wait_settled()
+        assert world.dead() == {"cart": "cart_lookup_failed"}
+        letter = world.client.hget(keys.dead(ACCOUNT), "cart")
+        header = json.loads(letter.partition(b"\n")[0])
+        assert header["attempts"] >= 3
+        assert [order.extid for order in world.app.sandbox.state.purchases] == ["o-c1-2"]

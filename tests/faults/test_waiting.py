@@ -1,0 +1,92 @@
+"""Users and emails that come late, in any order, and many at once."""
+
+from __future__ import annotations
+
+import json
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from tests.support.commands import wait_until
+from tests.support.faults_sandbox import PAGES
+from tests.support.faults_traffic import product
+from tests.support.faults_world import World
+
+
+def event(who: str, kind: str) -> bytes:
+    """One of three events of a user; only the identify shows the email."""
+    common = {"userId": who, "messageId": f"{kind}-{who}"}
+    bodies: dict[str, dict[str, Any]] = {
+        "identify": {
+            "type": "identify",
+            "traits": {"email": f"{who}@example.com", "who": who, "seq": 1},
+        },
+        "registered": {
+            "type": "track",
+            "event": "Registered",
+            "properties": {"who": who, "seq": 2},
+        },
+        "order": {
+            "type": "track",
+            "event": "Order Completed",
+            "properties": {"order_id": f"o-{who}-3", "products": [product(1)]},
+        },
+        "page": {"type": "page", "properties": {"url": f"{PAGES}{who}/4"}},
+    }
+    return json.dumps({**bodies[kind], **common}).encode()
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("identify_first", [True, False])
+def test_a_sign_up_storm_delivers_every_event_after_its_profile(
+    world: World, scale: int, identify_first: bool
+) -> None:
+    """Identify and event at once, in either order: none dies, and no event reaches a stranger."""
+    users = [f"s{number}" for number in range(200 * scale)]
+    kinds = ("identify", "registered") if identify_first else ("registered", "identify")
+    for _ in range(2):
+        world.crew.hire()
+    world.send([event(who, kind) for who in users for kind in kinds])
+    world.wait_settled(120)
+    first = "identify" if identify_first else "event"
+    world.judge(f"sign-up storm, {len(users)} users, {first} first", may_repeat=False)
+    assert world.dead() == {}
+    known: set[str] = set()
+    for one in world.app.sandbox.effects:
+        mark = one.mark
+        assert mark is not None
+        assert mark.kind == "/user" or mark.who in known
+        known.add(mark.who)
+
+
+@pytest.mark.timeout(200)
+def test_an_order_without_email_goes_out_whenever_its_identify_arrives(world: World) -> None:
+    """Every arrival order of identify, event, order and page ends the same."""
+    world.crew.hire()
+    orders = list(permutations(["identify", "registered", "order", "page"]))
+    for step in range(4):
+        world.send([event(f"w{number}", kinds[step]) for number, kinds in enumerate(orders)])
+        wait_until(lambda: world.counts().waiting < len(orders) * 3, "it is split and worked at")
+    world.wait_settled()
+    world.judge("missing email, every arrival order", may_repeat=False)
+    assert world.dead() == {}
+    assert len(world.app.sandbox.state.purchases) == len(orders)
+
+
+@pytest.mark.timeout(200)
+def test_an_order_that_died_for_want_of_an_email_is_replayed_by_the_identify(
+    open_world: Any,
+) -> None:
+    """Without an email within EMAIL_WAIT it is a dead letter; a later identify replays it."""
+    with open_world(EMAIL_WAIT="1s") as world:
+        world.crew.hire()
+        world.send([event("late", "order")])
+        wait_until(lambda: world.dead() == {"order-late": "missing_email"}, "it dies")
+        world.send([event("late", "identify")])
+        world.began()
+        wait_until(lambda: world.counts().delivered == 2, "it is replayed")
+        world.recovered()
+        world.wait_settled()
+        assert world.dead() == {}
+        world.judge("email after the order had died", may_repeat=False)
