@@ -13,6 +13,7 @@ from pipeline.mailbox.gates import Bar
 from pipeline.observe.logs import log_event
 
 TIMEOUT_S = 5.0
+STOP_S = 1.0
 
 
 class Alerts:
@@ -39,8 +40,11 @@ class Alerts:
         post.add_done_callback(self._posts.discard)
 
     async def aclose(self) -> None:
-        """Let what is under way end; it takes TIMEOUT_S at most."""
-        await asyncio.gather(*self._posts)
+        """Give what is under way a second to end; a worker that stops has ten in all."""
+        if self._posts:
+            _, late = await asyncio.wait(self._posts, timeout=STOP_S)
+            for post in late:
+                post.cancel()
 
     async def _post(self, url: str, message: dict[str, Any]) -> None:
         try:

@@ -118,11 +118,14 @@ async def test_events_of_anonymous_visitors_nobody_knows_are_ignored(pipe: Pipe)
 
 async def test_an_anonymous_event_of_a_learned_user_waits_for_that_user(pipe: Pipe) -> None:
     """It goes out under the userId, so it is no anonymous visitor's."""
-    pipe.sailthru.trouble(NOT_SENT, on="POST /user", times=1)
+    pipe.sailthru.trouble(REFUSED, on="POST /user", times=1)
     await pipe.post(identify("u1", anonymousId="a1"))
     await pipe.post({"type": "track", "anonymousId": "a1", "event": "Looked"})
     await pipe.run(90)
-    assert await pipe.counts() == {"delivered": 2}
+    assert await pipe.counts() == {"dead:rejected": 1, "waiting:event": 1}
+    await pipe.post(identify("u1"))
+    await pipe.run(5)
+    assert await pipe.counts() == {"dead:rejected": 1, "delivered": 2}
 
 
 async def test_unknown_user_ignore_ignores_every_unknown_user() -> None:
