@@ -39,6 +39,7 @@ from tests.support.fake_sailthru import FakeSailthru, Killed
 START = 1_700_000_000.0
 ACCOUNT = "default"
 BOUND = 100
+MOST_ROUNDS = 5_000
 LONGEST_STEP_S = 5.0
 """While anything is lent, time moves in steps no waker would take for a standstill."""
 
@@ -112,7 +113,10 @@ class Pipe:
     async def run(self, seconds: float = 0.0) -> None:
         """Deliver what is due until that much time has passed and nothing is due any more."""
         end = self.clock.now() + seconds
+        rounds = 0
         while True:
+            rounds += 1
+            assert rounds < MOST_ROUNDS, "the same mailbox is lent again and again"
             if await self._round():
                 continue
             soon = await self._next_change()
