@@ -22,6 +22,14 @@ from tests.support.commands import wait_until
 from tests.support.redis_server import RedisServer, free_port
 
 _LANES = [str(lane) for lane in Lane]
+_OTHER_ACCOUNT = """
+[accounts.other]
+api_key = "other"
+api_secret = "other"
+customer_id = "other"
+api_url = "{url}"
+pageview_url = "{url}"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +37,15 @@ class Machine:
     """Everything that runs. `workers` are the Celery worker processes."""
 
     redis_url: str
-    sandbox_url: str
+    sandbox_urls: dict[str, str]
     workers: list[psutil.Process]
 
-    def sandbox(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """GET, or POST `body` to, the sandbox's control API."""
+    def sandbox(
+        self, path: str, body: dict[str, Any] | None = None, account: str = "default"
+    ) -> Any:
+        """GET, or POST `body` to, the control API of an account's sandbox."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.sandbox_url}/_sandbox/{path}", data=data)  # noqa: S310 - loopback
+        request = urllib.request.Request(f"{self.sandbox_urls[account]}/_sandbox/{path}", data=data)  # noqa: S310 - loopback
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
             return json.load(answer)
 
@@ -47,14 +57,19 @@ class Machine:
 
 @contextmanager
 def machine(workers: int = 1, **settings: str) -> Iterator[Machine]:
-    """Start everything, and end it with the block. `settings`: SAILPIPE_ names without the prefix."""
+    """Start everything, and end it with the block. `settings`: SAILPIPE_ names without the prefix.
+
+    There are two accounts, `default` and `other`, each with a sandbox of its own.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = RedisServer(folder)
         server.start()
         stack.callback(server.stop)
-        port = free_port()
-        url = f"http://127.0.0.1:{port}"
+        ports = {"default": free_port(), "other": free_port()}
+        urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+        url = urls["default"]
+        (folder / "sailpipe.toml").write_text(_OTHER_ACCOUNT.format(url=urls["other"]))
         environment = {
             **os.environ,
             "SAILPIPE_REDIS_URL": server.url,
@@ -65,13 +80,20 @@ def machine(workers: int = 1, **settings: str) -> Iterator[Machine]:
             "SAILPIPE_PAGEVIEW_URL": url,
             **{f"SAILPIPE_{name}": value for name, value in settings.items()},
         }
-        sandbox = [sys.executable, "-m", "pipeline.cli", "sandbox", "--port", str(port)]
-        _start(stack, sandbox, folder, environment)
+        for port in ports.values():
+            sandbox = [sys.executable, "-m", "pipeline.cli", "sandbox", "--port", str(port)]
+            _start(stack, sandbox, folder, environment)
         command = worker_command(_LANES, 8, splitter=True)
         processes = [_start(stack, command, folder, environment) for _ in range(workers)]
-        found = Machine(server.url, url, processes)
-        wait_until(lambda: _answers(found), "the sandbox answers")
-        yield found
+        found = Machine(server.url, urls, processes)
+        try:
+            wait_until(lambda: _answers(found), "the sandboxes answer")
+            keys = {"api_key": "other", "api_secret": "other", "customer_id": "other"}
+            found.sandbox("options", keys, account="other")
+            yield found
+        except AssertionError:
+            print((folder / "log").read_text()[-2_000:], file=sys.stderr)
+            raise
 
 
 def _start(
@@ -92,7 +114,8 @@ def _start(
 
 def _answers(found: Machine) -> bool:
     try:
-        found.sandbox("options")
+        for account in found.sandbox_urls:
+            found.sandbox("options", account=account)
     except OSError:
         return False
     return True

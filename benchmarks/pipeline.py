@@ -66,8 +66,8 @@ def add(client: redis.Redis, events: Iterable[dict[str, Any]]) -> None:
     pipe.execute()
 
 
-def counter(client: redis.Redis, name: str) -> int:
-    return int(client.hget(keys.counts("default"), name) or 0)
+def counter(client: redis.Redis, name: str, account: str = "default") -> int:
+    return int(client.hget(keys.counts(account), name) or 0)
 
 
 def throughput(what: str, count: int, limits: str) -> Throughput:
@@ -89,22 +89,27 @@ def throughput(what: str, count: int, limits: str) -> Throughput:
     return Throughput(what, count, round(seconds, 2), round(count / seconds, 1), round(cpu_ms, 3))
 
 
-def latency(what: str, backlog: int, probes: int) -> Latency:
-    """Send page views while `backlog` custom events of other users wait in their lane."""
+def latency(what: str, backlog: int, probes: int, account: str = "default") -> Latency:
+    """Send page views to `account` while `backlog` custom events wait in the default account."""
     with machine() as running, open_redis(running.redis_url) as client:
         add(client, identifies(1, "warm"))
         wait_until(lambda: counter(client, "delivered") == 1, "the worker works", 60)
         add(client, customs(backlog, "b"))
         wait_until(lambda: client.xlen(keys.RAW) == 0, "the backlog is split", _PATIENCE_S)
-        sent = _probe(client, probes)
-        wait_until(lambda: counter(client, "waiting:page") == 0, "all probes arrived", _PATIENCE_S)
-        views = running.sandbox("state")["pageviews"]
+        sent = _probe(client, probes, account)
+        wait_until(
+            lambda: counter(client, "delivered", account) >= probes, "probes arrived", _PATIENCE_S
+        )
+        wait_until(
+            lambda: counter(client, "waiting:page", account) == 0, "probes arrived", _PATIENCE_S
+        )
+        views = running.sandbox("state", account=account)["pageviews"]
     arrived = {view["params"]["userIdValue"]: view["at"] for view in views}
     delays = sorted((arrived[user] - at) * 1000 for user, at in sent.items())
     return Latency(what, probes, round(_share(delays, 0.5), 1), round(_share(delays, 0.99), 1))
 
 
-def _probe(client: redis.Redis, probes: int) -> dict[str, float]:
+def _probe(client: redis.Redis, probes: int, account: str) -> dict[str, float]:
     """One page view every 50 ms, half of what the lane may send."""
     sent: dict[str, float] = {}
     for number in range(probes):
@@ -112,7 +117,7 @@ def _probe(client: redis.Redis, probes: int) -> dict[str, float]:
         url = f"https://shop.example.com/{number}"
         event = {"type": "page", "userId": user, "properties": {"url": url}}
         sent[user] = time.time()  # noqa: TID251 - compared with the sandbox's wall clock
-        client.xadd(keys.RAW, {"event": json.dumps(event)})
+        client.xadd(keys.RAW, {"event": json.dumps(event), "account": account})
         time.sleep(0.05)
     return sent
 
@@ -144,6 +149,9 @@ def main() -> None:
         lambda: throughput("identifies at 300/s", min(given.events, 6_000), ""),
         lambda: latency("page views, nothing else", 0, given.probes),
         lambda: latency(f"page views, {given.backlog} events waiting", given.backlog, given.probes),
+        lambda: latency(
+            "the same, page views of another account", given.backlog, given.probes, "other"
+        ),
     )
     for number, step in enumerate(steps, 1):
         print(f"step {number} of {len(steps)} ...", file=sys.stderr, flush=True)
