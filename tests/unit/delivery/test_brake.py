@@ -126,14 +126,13 @@ async def test_a_flood_of_events_without_user_id_never_brakes(pipe: Pipe) -> Non
 async def test_replays_never_brake(pipe: Pipe) -> None:
     """Who replays what cannot be delivered finds out from the letters, and stops nobody else."""
     pipe.sailthru.trouble(REFUSED, on="POST /user")
-    for number in range(USERS - 1):
+    for number in range(2 * USERS):
         await pipe.post(identify(f"u{number}"))
+        await pipe.run(60)
+    await pipe.store.replay([letter.id for letter in await pipe.letters()])
     await pipe.run(5)
-    for _ in range(3):
-        await pipe.store.replay([letter.id for letter in await pipe.letters()])
-        await pipe.run(5)
-    await pipe.post(identify("u0"))
-    await pipe.run(5)
+    assert (await pipe.counts())["dead:rejected"] == 2 * USERS
+    assert len(pipe.sailthru.sent) == 4 * USERS
     assert await braked(pipe) == set()
 
 
