@@ -15,6 +15,7 @@ from pipeline.events import Lane
 from pipeline.observe.redis_watch import RedisWatch
 from workers.config import DELIVER
 from workers.keeper import keep_forever
+from workers.watchdog import end_when_hung
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -106,6 +107,7 @@ class WakerStep(bootsteps.StartStopStep):
     def __init__(self, worker: Any, **_options: Any) -> None:
         self._waking: Future[Any] | None = None
         self._keeping: Future[Any] | None = None
+        self._watching: Future[Any] | None = None
         worker.sailpipe_waker = None
 
     def start(self, worker: Any) -> None:
@@ -114,12 +116,13 @@ class WakerStep(bootsteps.StartStopStep):
         worker.sailpipe_waker = waker
         runtime.engine.on_settled = waker.nudge
         self._waking = runtime.run(waker.run())
+        self._watching = runtime.run(end_when_hung(runtime.engine.loans.loan_s))
         self._keeping = runtime.run(
             keep_forever(runtime.engine.redis, worker.app.runtimes.settings)
         )
 
     def stop(self, worker: Any) -> None:
-        for work in (self._waking, self._keeping):
+        for work in (self._waking, self._keeping, self._watching):
             if work is not None:
                 work.cancel()
         worker.app.runtimes.stop_here()

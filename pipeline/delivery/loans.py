@@ -45,7 +45,7 @@ class Loans:
 
     def __init__(self, clock: Clock, *, loan_s: float) -> None:
         self._clock = clock
-        self._loan_s = loan_s
+        self.loan_s = loan_s
         self._held: set[Loan] = set()
 
     def __len__(self) -> int:
@@ -54,7 +54,7 @@ class Loans:
     @contextmanager
     def hold(self, claim: Claim, claimed_at: float) -> Iterator[Loan]:
         """Keep a claim renewed. `claimed_at`: monotonic time before the claim was sent."""
-        loan = Loan(claim, claimed_at + self._loan_s)
+        loan = Loan(claim, claimed_at + self.loan_s)
         self._held.add(loan)
         try:
             yield loan
@@ -99,4 +99,4 @@ class Loans:
             if id(loan.claim) in gone:
                 loan.lose()
             else:
-                loan.extend(asked + self._loan_s)
+                loan.extend(asked + self.loan_s)

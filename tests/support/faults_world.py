@@ -170,7 +170,8 @@ class World:
             recovery_s=self.recovered_s,
         )
         self.report.append(verdict)
-        assert self.dead() == {**expected.dead, **besides}
+        wrong = dict(self.dead().items() ^ {**expected.dead, **besides}.items())
+        assert wrong == {}, wrong
         assert (verdict.lost, verdict.doubled_orders) == (0, 0), (verdict, missing)
         assert disorder == []
         assert counts.waiting == 0

@@ -9,6 +9,7 @@
 --   lane:LANE        hash    tick (last wake), stopped (ms spent behind closed gates), shut (0/1), stood (0/1:
 --                            loans were extended after a standstill)
 --   gates:SCOPE      hash    reason -> {"until": ms or 0, ...}; SCOPE is a lane, a bucket, a host or `account`
+--   suspect          hash    lane, box: the mailbox with two strikes or more that was lent last
 --   counts           hash    delivered, duplicates, removed, ignored:REASON, dead:REASON, waiting:LANE
 --   token            string  a counter of claims, letters and replays: what needs a number of its own
 --   user:USER        hash    email, email_at, seen (emails of the last day), identified (ms), merged, spread

@@ -122,3 +122,19 @@ async def test_a_clock_set_back_loses_nothing(boxes: Mailboxes) -> None:
     boxes.clock.advance(LOAN_S)
     assert set((await boxes.wake(Lane.EVENT)).boxes) == {"ann", "bob"}
     assert sum((await boxes.counts()).values()) == 2
+
+
+async def test_of_the_mailboxes_with_two_deaths_one_is_lent_at_a_time(boxes: Mailboxes) -> None:
+    """What dies beside a killer again and again would end as poison, too."""
+    users = ["ann", "bob", "cid"]
+    await boxes.post(*(track(f"m-{user}", user) for user in users))
+    for _ in range(2):
+        for user in (await boxes.wake(Lane.EVENT)).boxes:
+            await boxes.claim(Lane.EVENT, user)
+        boxes.clock.advance(LOAN_S + 1)
+    [first] = (await boxes.wake(Lane.EVENT)).boxes
+    assert (await boxes.wake(Lane.EVENT)).boxes == ()
+    claim = await boxes.claim(Lane.EVENT, first)
+    await boxes.store.settle(claim, delivered(back=True))
+    [second] = (await boxes.wake(Lane.EVENT)).boxes
+    assert {first, second} < set(users)
