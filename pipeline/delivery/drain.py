@@ -15,7 +15,7 @@ from pipeline.errors import StaleClaim
 from pipeline.events import Lane
 from pipeline.mailbox.store import Claim, Deed
 from pipeline.observe.logs import log_event
-from pipeline.outcomes import Delivered, Ignored, Outcome, Postponed, Rejected, Single
+from pipeline.outcomes import Delivered, Held, Ignored, Outage, Outcome, Postponed, Rejected, Single
 
 MOST_EVENTS = 40
 """Events a claim reads: what can fold is seen at once, and a claim stays small."""
@@ -112,7 +112,7 @@ class Drain:
 
 def _report(claim: Claim, outcome: Outcome) -> None:
     match outcome:
-        case Delivered() | Ignored() | Single() | Postponed():
+        case Delivered() | Ignored() | Single() | Postponed() | Held() | Outage():
             return
         case Rejected(reason):
             names = {"account": claim.account, "lane": claim.lane, "reason": str(reason)}

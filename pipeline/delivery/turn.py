@@ -118,8 +118,8 @@ class Turn:
     async def _wait(self, head: Event) -> Outcome | None:
         claim, settings = self.claim, self._tools.settings
         if (old := waiting.merges(head, claim)) is not None:
-            left = await self._tools.store.waiting(old)
-            return waiting.held_by_merge(claim, left, settings)
+            glance = await self._tools.store.glance(old)
+            return waiting.held_by_merge(claim, glance, self.now_ms, settings)
         return waiting.held_by_identify(claim) or waiting.still_without_email(claim, head, settings)
 
     async def _deliver(self, events: list[Event]) -> Outcome:

@@ -8,7 +8,7 @@ from pipeline import retry
 from pipeline.delivery.fate import age_s
 from pipeline.events import Alias, Event, Identify, Lane
 from pipeline.mailbox.entry import seq_order
-from pipeline.mailbox.store import Claim
+from pipeline.mailbox.store import Claim, Glance
 from pipeline.outcomes import Held, Outcome, WaitingForEmail
 from pipeline.settings import AccountSettings
 
@@ -27,16 +27,18 @@ def held_by_identify(claim: Claim) -> Held | None:
     return Held(left) if left > 0 else None
 
 
-def held_by_merge(claim: Claim, waiting: dict[Lane, int], settings: AccountSettings) -> Held | None:
+def held_by_merge(claim: Claim, old: Glance, now_ms: int, settings: AccountSettings) -> Held | None:
     """A merge waits until the mailbox it merges is empty, for other lanes' a minute at most.
 
-    Nor for ever for the profile itself (USER_WAIT): two merges of each other would never end.
+    Nor for ever for the profile itself (USER_WAIT): two merges of each other would never end. And it
+    waits until reads can show what was just written there, or the profile would look unknown.
     """
-    held_s = _held_for(claim)
+    held_s, waiting = _held_for(claim), old.waiting
     of_profile = waiting[Lane.USER] and held_s < settings.user_wait
     if of_profile or (any(waiting.values()) and held_s < retry.TURN_WAIT):
         return Held(min(RAREST_LOOK_S, max(LOOK_AGAIN_S, held_s / 4)), waits=None)
-    return None
+    lagging_s = settings.read_lag - (now_ms - old.identified) / 1000
+    return Held(lagging_s, waits=None) if lagging_s > 0 else None
 
 
 def merges(head: Event, claim: Claim) -> str | None:

@@ -31,6 +31,15 @@ class Lent:
     boxes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A look at another user: how many events wait in each lane, and when the last of the user
+    lane was delivered (ms, 0 = not known)."""
+
+    waiting: dict[Lane, int]
+    identified: int
+
+
 @dataclass(slots=True)
 class Claim:
     """A mailbox owned by this process, and what was in it when it was claimed.
@@ -165,15 +174,18 @@ class MailboxStore:
             claim.intent = claim.intent or claim.head.mark
         return int(left)
 
-    async def waiting(self, user: str) -> dict[Lane, int]:
-        """How many of a user's events wait in each lane, ordered or not."""
+    async def glance(self, user: str) -> Glance:
+        """What waits for another user, in ordered and unordered lanes."""
         boxes = boxes_of(user)
         async with self._redis.pipeline(transaction=False) as pipe:
             for lane in Lane:
                 for box in boxes:
                     pipe.llen(keys.mail(self.account, lane, box))
-            lengths = iter(await pipe.execute())
-        return {lane: sum(islice(lengths, len(boxes))) for lane in Lane}
+            pipe.hget(keys.user(self.account, user), "identified")
+            *lengths, identified = await pipe.execute()
+        each = iter(lengths)
+        waiting = {lane: sum(islice(each, len(boxes))) for lane in Lane}
+        return Glance(waiting, int(identified or 0))
 
     async def replay(self, ids: Sequence[str]) -> list[str]:
         """Put dead letters back into their mailboxes; returns the ids that were still there."""

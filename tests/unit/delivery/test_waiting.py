@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.events import Lane
+from pipeline.sandbox.options import SandboxOptions
 from tests.support.fake_sailthru import NOT_SENT, REFUSED
 from tests.support.pipe import START, Pipe, identify, open_pipe, order, track
 
@@ -188,6 +189,18 @@ async def test_a_merge_waits_until_the_old_mailbox_is_empty(pipe: Pipe) -> None:
     await pipe.run(60)
     buckets = [one.call.bucket for one in pipe.sailthru.sent if one.call.method == "POST"]
     assert buckets[-2:] == ["POST /event", "POST /user"]
+
+
+async def test_a_merge_waits_until_reads_show_the_profile_it_merges(pipe: Pipe) -> None:
+    """Identified as a visitor and, a moment later, as a customer: one profile, though reads lag."""
+    pipe.sailthru.sandbox.options = SandboxOptions(lag_s=1.0)
+    await pipe.post({"type": "identify", "anonymousId": "a1", "traits": {"color": "red"}})
+    await pipe.run(0.5)
+    assert len(pipe.sailthru.calls("POST /user")) == 1
+    await pipe.post({"type": "identify", "anonymousId": "a1", "userId": "u1", "traits": {"n": 1}})
+    await pipe.run(10)
+    [profile] = pipe.sailthru.sandbox.state.profiles
+    assert profile.vars == {"color": "red", "n": 1}
 
 
 async def test_two_merges_of_each_other_end() -> None:

@@ -96,8 +96,8 @@ async def test_a_merge_sees_what_waits_in_unordered_lanes(boxes: Mailboxes) -> N
     unordered = AccountSettings(ordered_lanes=frozenset({"user"}))
     boxes = Mailboxes(fakeredis.FakeAsyncRedis(), unordered)
     await boxes.post(identify("m1", "ann"), track("m2", "ann"), track("m3", "ann"))
-    waiting = await boxes.store.waiting("ann")
-    assert waiting == {Lane.USER: 1, Lane.EVENT: 2, Lane.PURCHASE: 0, Lane.PAGE: 0}
+    glance = await boxes.store.glance("ann")
+    assert glance.waiting == {Lane.USER: 1, Lane.EVENT: 2, Lane.PURCHASE: 0, Lane.PAGE: 0}
 
 
 async def test_the_newest_email_stays(boxes: Mailboxes) -> None:
