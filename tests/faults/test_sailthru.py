@@ -151,3 +151,4 @@ def test_a_cart_look_up_that_fails_dies_with_its_timeline_and_frees_its_user(
         header = json.loads(letter.partition(b"\n")[0])
         assert header["attempts"] >= 3
         assert [order.extid for order in world.app.sandbox.state.purchases] == ["o-c1-2"]
+        world.record("cart look-up fails for good", world.sent)
