@@ -41,7 +41,7 @@ fix: setup ## Let ruff mend what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-test-faults: setup ## Break it with real processes and print the report (about 10 minutes)
+test-faults: setup ## Break it with real processes and print the report (about 7 minutes)
 	@$(BIN)/python -m pytest -m faults tests/faults
 
 bench: setup ## Measure throughput on this machine

@@ -43,7 +43,7 @@ def kill_a_delivering_worker(world: World) -> None:
     world.recovered()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_workers_killed_in_the_middle_of_calls_lose_and_double_nothing(
     world: World, scale: int
 ) -> None:
@@ -51,17 +51,17 @@ def test_workers_killed_in_the_middle_of_calls_lose_and_double_nothing(
     kills = 4 * scale
     for _ in range(2):
         world.crew.hire()
-    batches = [traffic(1000 * scale, 60 * scale, seed=1)]
-    size = len(batches[0]) // kills
+    raws = traffic(1000 * scale, 60 * scale, seed=1)
+    size = len(raws) // kills
     for number in range(kills):
-        world.send(batches[0][number * size : (number + 1) * size])
+        world.send(raws[number * size : (number + 1) * size])
         kill_a_delivering_worker(world)
-    world.send(batches[0][kills * size :])
+    world.send(raws[kills * size :])
     world.wait_settled()
     world.judge(f"SIGKILL a delivering worker, {kills} times")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("place", [AFTER_INTENT, BEFORE_SETTLE, AFTER_SETTLE])
 def test_a_death_on_purpose_around_an_order_or_cart_call_repeats_neither(
     world: World, tmp_path: Path, place: str, scale: int
@@ -72,13 +72,13 @@ def test_a_death_on_purpose_around_an_order_or_cart_call_repeats_neither(
     schedule_deaths(tokens, place, 3 * scale)
     for _ in range(2):
         world.crew.hire(app="tests.support.faults_worker", FAULTS_TOKENS=str(tokens))
-    world.send(traffic(400, 40, seed=2))
-    wait_until(lambda: deaths_left(tokens, place) == 0, "all deaths have happened", 90)
-    world.wait_settled()
+    world.send(traffic(400 * scale, 40 * scale, seed=2))
+    wait_until(lambda: deaths_left(tokens, place) == 0, "all deaths have happened", 90 * scale)
+    world.wait_settled(90 * scale)
     world.judge(f"killed {place.replace('_', ' ')}, {3 * scale} times")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("processed", [True, False])
 def test_a_death_between_call_and_answer_repeats_no_order_and_spoils_no_cart(
     world: World, processed: bool
@@ -98,7 +98,7 @@ def test_a_death_between_call_and_answer_repeats_no_order_and_spoils_no_cart(
     world.judge(f"killed {when}")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("place", [BEFORE_SPLIT, AFTER_SPLIT])
 def test_a_splitter_that_dies_between_reading_and_posting_loses_and_doubles_nothing(
     world: World, tmp_path: Path, place: str
@@ -108,8 +108,7 @@ def test_a_splitter_that_dies_between_reading_and_posting_loses_and_doubles_noth
     schedule_deaths(tokens, place, 2)
     for _ in range(2):
         world.crew.hire(app="tests.support.faults_worker", FAULTS_TOKENS=str(tokens))
-    for batch in range(4):
-        world.send(traffic(1200, 60, seed=4)[batch * 300 : (batch + 1) * 300])
+    world.send(traffic(1200, 60, seed=4))
     wait_until(lambda: deaths_left(tokens, place) == 0, "two deaths", 60)
     world.wait_settled()
     world.judge(f"splitter killed {place.replace('_', ' ')}, twice")
