@@ -29,7 +29,7 @@ from pipeline.enqueue import (
     prepare_line,
 )
 from pipeline.errors import ConfigError, EnqueueError, InvalidEvent, QueueFull, Reason
-from pipeline.events import Identify, parse_event
+from pipeline.events import DOOR_BYTES, MAX_EVENT_BYTES, Identify, parse_event
 
 REGISTERED = {"type": "track", "userId": "u1", "event": "Registered"}
 
@@ -143,7 +143,7 @@ def test_a_refusal_quotes_no_values() -> None:
 def test_an_event_that_its_new_id_makes_too_large_is_refused() -> None:
     """What is accepted is within the limit as it lies in the stream."""
     bare = {**REGISTERED, "p": ""}
-    room = 32 * 1024 - len(json.dumps(bare, separators=(",", ":")))
+    room = MAX_EVENT_BYTES + DOOR_BYTES - len(json.dumps(bare, separators=(",", ":")))
     with pytest.raises(InvalidEvent) as refused:
         prepare({**bare, "p": "x" * room})
     assert refused.value.reason is Reason.TOO_LARGE
