@@ -48,7 +48,41 @@ def _bad_reminder(says: str, detail: str, **given: Any) -> Row:
     return Row(says, event, refused=(Reason.UNMAPPABLE, detail), profile=NO_CART)
 
 
+_SEGMENTS_EXAMPLE = {
+    "cart_id": "skdjsidjsdkdj29j",
+    "product_id": "507f1f77bcf86cd799439011",
+    "sku": "G-32",
+    "category": "Games",
+    "name": "Monopoly: 3rd Edition",
+    "brand": "Hasbro",
+    "variant": "200 pieces",
+    "price": 18.99,
+    "quantity": 1,
+    "coupon": "MAYDEALS",
+    "position": 3,
+}
+_EXAMPLES_VARS = ("sku", "category", "brand", "variant", "coupon", "position")
+
 _CHANGES = (
+    Row(
+        "Segment's own example, which has its url from the page",
+        track(
+            "Product Added",
+            _SEGMENTS_EXAMPLE,
+            context={"page": {"url": GAME["url"]}},
+            integrations=options(reminder_template="abandoned cart", reminder_time="+20 minutes"),
+        ),
+        posted(
+            GAME_ITEM
+            | {
+                "id": "507f1f77bcf86cd799439011",
+                "vars": {name: _SEGMENTS_EXAMPLE[name] for name in _EXAMPLES_VARS},
+            },
+            reminder_template="abandoned cart",
+            reminder_time="+20 minutes",
+        ),
+        profile=NO_CART,
+    ),
     Row("a product joins an empty cart", added(), posted(GAME_ITEM), profile=NO_CART),
     Row(
         "V1's name does the same",

@@ -1,4 +1,4 @@
-"""Orders and their items."""
+"""Order Completed."""
 
 from __future__ import annotations
 
@@ -45,20 +45,6 @@ def bought(*items: dict[str, Any], **more: Any) -> dict[str, Any]:
     return post_purchase(**params, **{"purchase_keys": {"extid": "o1"}, **more})
 
 
-def item_row(says: str, product: dict[str, Any], item: dict[str, Any], **row: Any) -> Row:
-    """An order of one product: GAME with these changes becomes GAME_ITEM with those."""
-    expected = {name: one for name, one in (GAME_ITEM | item).items() if one is not None}
-    given = {name: one for name, one in (GAME | product).items() if one is not None}
-    return Row(says, order(products=[given]), (bought(expected),), **row)
-
-
-def bad_item(says: str, product: dict[str, Any], detail: str, **row: Any) -> Row:
-    """An order that is refused for its second product."""
-    given = {name: one for name, one in (GAME | product).items() if one is not None}
-    refused = (Reason.UNMAPPABLE, f"properties.products.1.{detail}")
-    return Row(says, order(products=[GAME, given]), refused=refused, **row)
-
-
 ORDERS = Table(
     "Order Completed -> POST /purchase",
     "`Completed Order`, the older name, is the same. The email is the event's (traits,"
@@ -75,6 +61,17 @@ ORDERS = Table(
                 **SHOWN,
             ),
             (bought(),),
+        ),
+        Row(
+            "the email may be a property, and is not repeated in vars",
+            track("Order Completed", {"order_id": "o1", "products": [GAME], "email": EMAIL}),
+            (bought(),),
+        ),
+        Row(
+            "the email of the event comes before the one that Sailthru knows",
+            order(),
+            (bought(),),
+            profile={"keys": {"email": "b@example.com"}},
         ),
         Row(
             "without an email in the event Sailthru is asked",
@@ -173,76 +170,5 @@ ORDERS = Table(
             order(products=["Monopoly"]),
             refused=(Reason.UNMAPPABLE, "properties.products"),
         ),
-    ),
-)
-
-ITEMS = Table(
-    "Products -> items",
-    "Sailthru needs all of id, title, qty, price and url. Prices are unit prices in integer cents,"
-    " rounded half up from the number as written, never through binary floats. When a product has"
-    " no url, Segment takes the page's; on an order that is the checkout, and Sailthru would add it"
-    " to the content library, so `PRODUCT_BASE_URL` comes first when it is set.",
-    (
-        item_row("18.99 is 1899 cents", {"price": 18.99}, {"price": 1899}),
-        item_row("1.005 is 101 cents: half up, as written", {"price": 1.005}, {"price": 101}),
-        item_row("0.29 is 29 cents", {"price": 0.29}, {"price": 29}),
-        item_row("a numeric string is a number", {"price": "18.99"}, {"price": 1899}),
-        item_row("free is a price", {"price": 0}, {"price": 0}),
-        item_row("no quantity means one", {"quantity": None}, {"qty": 1}),
-        item_row("a quantity may be a string", {"quantity": "3"}, {"qty": 3}),
-        item_row("2.0 is whole", {"quantity": 2.0}, {"qty": 2}),
-        item_row(
-            "without product_id the SKU is the id",
-            {"product_id": None, "sku": "G-32"},
-            {"id": "G-32"},
-        ),
-        item_row("tags are passed on", {"tags": ["fun", "board"]}, {"tags": ["fun", "board"]}),
-        item_row("as comma-separated text, too", {"tags": "fun,board"}, {"tags": "fun,board"}),
-        item_row(
-            "images are the objects that POST wants",
-            {"image_url": "https://i.example/1.jpg", "image_url_thumb": "https://i.example/1s.jpg"},
-            {
-                "images": {
-                    "full": {"url": "https://i.example/1.jpg"},
-                    "thumb": {"url": "https://i.example/1s.jpg"},
-                }
-            },
-        ),
-        item_row(
-            "all else is vars of the item",
-            {"brand": "Hasbro", "sku": "G-32", "size": {"w": 10}},
-            {"vars": {"brand": "Hasbro", "sku": "G-32", "size_w": 10}},
-        ),
-        item_row(
-            "a relative url starts at PRODUCT_BASE_URL",
-            {"url": "/monopoly"},
-            {},
-            settings={"product_base_url": "https://shop.example"},
-        ),
-        item_row(
-            "no url: PRODUCT_BASE_URL and the id",
-            {"url": None},
-            {"url": "https://shop.example/p/507f1f77"},
-            settings={"product_base_url": "https://shop.example/p"},
-        ),
-        Row(
-            "no url and no base url: the page's url",
-            track(
-                "Order Completed",
-                {"order_id": "o1", "products": [GAME | {"url": None}]},
-                context={**with_email(), "page": {"url": CHECKOUT}},
-            ),
-            (bought(GAME_ITEM | {"url": CHECKOUT}),),
-        ),
-        bad_item("no url at all is refused", {"url": None}, "url is missing"),
-        bad_item("no price is refused", {"price": None}, "price is missing"),
-        bad_item("no name is refused", {"name": None}, "name is missing"),
-        bad_item("no id is refused", {"product_id": None}, "product_id is missing"),
-        bad_item("a negative price is refused", {"price": -1}, "price must not be negative"),
-        bad_item("words are no price", {"price": "$18.99"}, "price must be a number"),
-        bad_item("an absurd price is refused", {"price": "1e400"}, "price is too large"),
-        bad_item("half an item is refused", {"quantity": 0.5}, "quantity must be a whole"),
-        bad_item("fewer than one is refused", {"quantity": -1}, "quantity must be a whole"),
-        bad_item("so are absurdly many", {"quantity": 1e30}, "quantity must be a whole"),
     ),
 )

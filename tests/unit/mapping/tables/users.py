@@ -1,4 +1,4 @@
-"""identify, alias, Subscribed, User Deleted."""
+"""identify."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from pipeline.errors import Reason
 from tests.unit.mapping.tables.row import (
     Row,
     Table,
-    call,
     identify,
     lookup,
     options,
     post_user,
-    track,
     with_email,
 )
 
@@ -111,6 +109,25 @@ IDENTIFIES = Table(
             settings={"default_list": "Everyone"},
         ),
         Row(
+            "Segment's own example",
+            identify(
+                traits={
+                    "name": "Hamurai",
+                    "email": EMAIL,
+                    "quote": "Rick, you love those BBQs, Rick",
+                },
+                integrations=options(defaultListName="testingList"),
+            ),
+            (
+                post_user(
+                    **U1,
+                    **BY_EMAIL,
+                    lists={"testingList": 1},
+                    vars={"name": "Hamurai", "quote": "Rick, you love those BBQs, Rick"},
+                ),
+            ),
+        ),
+        Row(
             "the opt-out is the event's optoutValue",
             identify(integrations=options(optoutValue="basic")),
             (post_user(**U1, optout_email="basic"),),
@@ -121,6 +138,23 @@ IDENTIFIES = Table(
             identify(),
             (post_user(**U1, optout_email="none"),),
             settings={"optout": "none"},
+        ),
+        *(
+            Row(
+                f"`{level}` is an opt-out level",
+                identify(integrations=options(optoutValue=level)),
+                (post_user(**U1, optout_email=level),),
+            )
+            for level in ("none", "basic", "blast", "all")
+        ),
+        *(
+            Row(
+                f"so is the setting `{level}`, for everyone",
+                identify(),
+                (post_user(**U1, optout_email=level),),
+                settings={"optout": level},
+            )
+            for level in ("basic", "blast", "all")
         ),
         Row(
             "an opt-out that Sailthru does not know is refused",
@@ -136,6 +170,11 @@ IDENTIFIES = Table(
             "an audience is a trait like any other",
             identify(traits={"order_completed_last_30days": True}),
             (post_user(**U1, vars={"order_completed_last_30days": True}),),
+        ),
+        Row(
+            "who left it is told by false, which is a value",
+            identify(traits={"order_completed_last_30days": False}),
+            (post_user(**U1, vars={"order_completed_last_30days": False}),),
         ),
         Row(
             "a null trait says nothing",
@@ -157,86 +196,6 @@ IDENTIFIES = Table(
             "when all ids are nobody's and there is no email, it is refused",
             {"type": "identify", "userId": "guest"},
             refused=(Reason.MISSING_USER_ID, "SHARED_IDS"),
-        ),
-    ),
-)
-
-ALIASES = Table(
-    "Alias -> POST /user",
-    "Segment's destinations dropped alias. Here it does what it says: the profile of `previousId`"
-    " becomes, or is merged into, that of `userId`.",
-    (
-        Row(
-            "a known previousId is merged",
-            {"type": "alias", "userId": "u1", "previousId": "anon-1"},
-            (
-                lookup("anon-1", "keys"),
-                post_user(id="anon-1", key="extid", keys={"extid": "u1"}, keysconflict="merge"),
-            ),
-            profile=KNOWN,
-        ),
-        Row(
-            "an unknown one leaves nothing to do",
-            {"type": "alias", "userId": "u1", "previousId": "anon-1"},
-            (lookup("anon-1", "keys"),),
-            ignored="nothing_to_merge",
-        ),
-        Row(
-            "so does one that is the same id",
-            {"type": "alias", "userId": "u1", "previousId": "u1"},
-            ignored="already_merged",
-        ),
-        Row(
-            "a previousId that is nobody's is never merged",
-            {"type": "alias", "userId": "u1", "previousId": "guest"},
-            refused=(Reason.MISSING_USER_ID, "SHARED_IDS"),
-        ),
-        Row(
-            "without previousId it is invalid",
-            {"type": "alias", "userId": "u1"},
-            refused=(Reason.INVALID_EVENT, "previousId"),
-        ),
-    ),
-)
-
-SUBSCRIPTIONS = Table(
-    "Subscribed, User Deleted -> /user",
-    "As Sailthru's newer destination does. `Subscribed` is the one event that lifts an opt-out by"
-    " itself: the person asked for mail.",
-    (
-        Row(
-            "Subscribed joins a list and lifts the opt-out",
-            track("Subscribed", {"list": "News"}, context=with_email()),
-            (post_user(**U1, **BY_EMAIL, lists={"News": 1}, optout_email="none"),),
-        ),
-        Row(
-            "without a list it joins DEFAULT_LIST",
-            track("Subscribed"),
-            (post_user(**U1, lists={"Everyone": 1}, optout_email="none"),),
-            settings={"default_list": "Everyone"},
-        ),
-        Row(
-            "with neither it is refused",
-            track("Subscribed"),
-            refused=(Reason.UNMAPPABLE, "properties.list"),
-        ),
-        Row(
-            "User Deleted erases by the email in context.traits",
-            track("User Deleted", context=with_email()),
-            (call("DELETE", "/user", {"id": EMAIL, "key": "email"}),),
-            settings={"allow_delete": True},
-        ),
-        Row(
-            "or in userId",
-            {"type": "track", "event": "User Deleted", "userId": EMAIL},
-            (call("DELETE", "/user", {"id": EMAIL, "key": "email"}),),
-            settings={"allow_delete": True},
-        ),
-        Row(
-            "without one it is refused: nothing else is documented to delete by",
-            track("User Deleted"),
-            refused=(Reason.MISSING_EMAIL, "email"),
-            settings={"allow_delete": True},
         ),
     ),
 )
