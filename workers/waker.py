@@ -15,7 +15,7 @@ from pipeline.events import Lane
 from pipeline.observe.redis_watch import RedisWatch
 from workers.config import DELIVER
 from workers.keeper import keep_forever
-from workers.watchdog import end_when_hung
+from workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -116,7 +116,7 @@ class WakerStep(bootsteps.StartStopStep):
         worker.sailpipe_waker = waker
         runtime.engine.on_settled = waker.nudge
         self._waking = runtime.run(waker.run())
-        self._watching = runtime.run(end_when_hung(runtime.engine.loans.loan_s))
+        self._watching = runtime.run(Watchdog(runtime.engine.loans.loan_s).run())
         self._keeping = runtime.run(
             keep_forever(runtime.engine.redis, worker.app.runtimes.settings)
         )

@@ -4,20 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import logging
+import os
+import threading
+
+from pipeline.observe.logs import log_event
 
 BEAT_S = 1.0
+BACKSTOP_LOANS = 10
+"""Loans after which the interpreter's own watchdog, which needs no lock of Python's, ends a process
+that something holds so fast that no thread runs."""
 
 
-async def end_when_hung(loan_s: float) -> None:
-    """End this process (status 1) once the loop has not run for a whole loan.
+class Watchdog:
+    """Ends this process (status 1) once its loop has not run for a whole loan.
 
-    All its claims are lost by then, so that ending costs nothing; staying would let one event after
-    the other be lent to a process that never delivers. The interpreter's own watchdog does it: it
-    needs no lock of Python's, and says on stderr in which lines the threads were.
+    All its claims are lost by then, so that ending costs nothing; staying would let one mailbox
+    after the other be lent to a process that never delivers. A thread counts its own beats instead
+    of time: a process that was frozen as a whole finds its loop as quick as ever.
     """
-    try:
-        while True:
-            faulthandler.dump_traceback_later(loan_s, exit=True)
-            await asyncio.sleep(BEAT_S)
-    finally:
-        faulthandler.cancel_dump_traceback_later()
+
+    def __init__(self, loan_s: float) -> None:
+        self._patience = max(1, round(loan_s / BEAT_S))
+        self._backstop_s = BACKSTOP_LOANS * loan_s
+        self._beats = 0
+        self._done = threading.Event()
+
+    async def run(self) -> None:
+        """Beat on the loop that is watched, until cancelled."""
+        threading.Thread(target=self._watch, name="sailpipe-watchdog", daemon=True).start()
+        try:
+            while True:
+                self._beats += 1
+                faulthandler.dump_traceback_later(self._backstop_s, exit=True)
+                await asyncio.sleep(BEAT_S)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+            self._done.set()
+
+    def _watch(self) -> None:
+        seen, missed = 0, 0
+        while not self._done.wait(BEAT_S):
+            missed = missed + 1 if self._beats == seen else 0
+            seen = self._beats
+            if missed > self._patience:
+                log_event("loop_hung", logging.ERROR)
+                faulthandler.dump_traceback()  # names lines, never values
+                os._exit(1)

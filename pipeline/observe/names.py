@@ -20,6 +20,8 @@ LogEvent: TypeAlias = Literal[
     "event_died",
     # A mailbox' claim was lost to another owner before it was settled: account, lane.
     "claim_lost",
+    # A worker's loop stood still for a whole loan; its process ends.
+    "loop_hung",
     # Redis does not answer: error class.
     "redis_away",
     # Redis answers again: seconds it was away.

@@ -85,6 +85,15 @@ def settled_end(sandbox: RecordingSandbox) -> dict[str, Any]:
     return {name: end[name] for name in ("profiles", "orders", "returns")}
 
 
+def differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """What is in one end and not in the other."""
+    wrong: list[str] = []
+    for name, values in wanted.items():
+        wrong += [f"should not be: {name} {one}" for one in found[name] if one not in values]
+        wrong += [f"is missing: {name} {one}" for one in values if one not in found[name]]
+    return wrong
+
+
 def needed_marks(effects: Iterable[Effect]) -> set[Mark]:
     """Traces that must be there: of identifies, which fold, only each user's last."""
     marks = {mark for one in effects if (mark := one.mark)}

@@ -26,6 +26,7 @@ from tests.support.faults_sandbox import RecordingApp
 from tests.support.faults_verdict import (
     Counts,
     Verdict,
+    differences,
     doubled_orders,
     expected_of,
     out_of_order,
@@ -173,9 +174,10 @@ class World:
         wrong = dict(self.dead().items() ^ {**expected.dead, **besides}.items())
         assert wrong == {}, wrong
         assert (verdict.lost, verdict.doubled_orders) == (0, 0), (verdict, missing)
-        assert disorder == []
+        assert disorder == [], disorder
         assert counts.waiting == 0
-        assert settled_end(self.app.sandbox) == expected.end
+        end = settled_end(self.app.sandbox)
+        assert end == expected.end, differences(end, expected.end)
         assert may_repeat or verdict.repeated == 0, verdict
         self.check_empty()
         return verdict
