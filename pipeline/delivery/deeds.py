@@ -13,8 +13,8 @@ from pipeline.delivery.fate import age_s
 from pipeline.delivery.known import write_cart
 from pipeline.delivery.marks import CartMark, read_mark
 from pipeline.events import Event, Lane
+from pipeline.mailbox.claim import Claim, Deed
 from pipeline.mailbox.entry import Attempt, EventState
-from pipeline.mailbox.store import Claim, Deed
 from pipeline.mapping.plan import Cart
 from pipeline.outcomes import (
     Delivered,

@@ -13,7 +13,7 @@ from pipeline.delivery.tools import Tools
 from pipeline.delivery.turn import Turn
 from pipeline.errors import StaleClaim
 from pipeline.events import Lane
-from pipeline.mailbox.store import Claim, Deed
+from pipeline.mailbox.claim import Claim, Deed
 from pipeline.observe.logs import log_event
 from pipeline.outcomes import Delivered, Held, Ignored, Outage, Outcome, Postponed, Rejected, Single
 

@@ -12,7 +12,7 @@ from pipeline import retry
 from pipeline.delivery.caller import THROTTLE_S
 from pipeline.errors import Reason
 from pipeline.events import Event
-from pipeline.mailbox.store import Claim
+from pipeline.mailbox.claim import Claim
 from pipeline.mapping.plan import Need, Send
 from pipeline.outcomes import (
     Delivered,

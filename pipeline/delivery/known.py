@@ -8,7 +8,7 @@ from dataclasses import replace
 from pipeline.delivery.marks import CartMark, read_mark
 from pipeline.events import Event
 from pipeline.identity import NOBODY
-from pipeline.mailbox.store import Claim
+from pipeline.mailbox.claim import Claim
 from pipeline.mapping.plan import Cart, Known, Profile
 
 

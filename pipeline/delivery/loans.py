@@ -11,7 +11,8 @@ import redis.exceptions
 
 from pipeline.clock import Clock
 from pipeline.errors import StaleClaim
-from pipeline.mailbox.store import Claim, MailboxStore
+from pipeline.mailbox.claim import Claim
+from pipeline.mailbox.store import MailboxStore
 from pipeline.observe.logs import log_event
 
 RENEW_EVERY_S = 3.0

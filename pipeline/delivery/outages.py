@@ -10,9 +10,9 @@ import redis.exceptions
 from pipeline.clock import Clock
 from pipeline.delivery.circuit import Circuit, probe_delay
 from pipeline.delivery.gatekeeper import Gatekeeper
+from pipeline.mailbox.claim import Claim
 from pipeline.mailbox.gates import Bar, GateReason
 from pipeline.mailbox.lanes import Host, host_of
-from pipeline.mailbox.store import Claim
 from pipeline.observe.logs import log_event
 from pipeline.outcomes import Misconfigured, Outage, Outcome, Retry, Throttled
 from pipeline.sailthru.answers import Accepted, Answer, Failure

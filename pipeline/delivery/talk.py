@@ -17,7 +17,7 @@ from pipeline.delivery.marks import (
 )
 from pipeline.delivery.outages import as_outage
 from pipeline.delivery.tools import Tools
-from pipeline.mailbox.store import Claim
+from pipeline.mailbox.claim import Claim
 from pipeline.mapping import read_profile
 from pipeline.mapping.plan import Cart, Need, Profile, Send
 from pipeline.outcomes import Delivered, Outage, Outcome, Postponed, Retry

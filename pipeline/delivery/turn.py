@@ -14,8 +14,8 @@ from pipeline.errors import Rejected as Refusal
 from pipeline.events import Event, parse_event
 from pipeline.identity import without_nobody
 from pipeline.kinds import Ignored as NotForSailthru
+from pipeline.mailbox.claim import Claim, Deed
 from pipeline.mailbox.entry import Entry
-from pipeline.mailbox.store import Claim, Deed
 from pipeline.mapping import plan
 from pipeline.mapping.plan import Known, Need, Plan, Profile, Send
 from pipeline.outcomes import (

@@ -7,8 +7,8 @@ import json
 from pipeline import retry
 from pipeline.delivery.fate import age_s
 from pipeline.events import Alias, Event, Identify, Lane
+from pipeline.mailbox.claim import Claim, Glance
 from pipeline.mailbox.entry import seq_order
-from pipeline.mailbox.store import Claim, Glance
 from pipeline.outcomes import Held, Outcome, WaitingForEmail
 from pipeline.settings import AccountSettings
 

@@ -15,9 +15,9 @@ from pipeline.deadletters.letter import write_header
 from pipeline.errors import InvalidEvent, Reason
 from pipeline.events import Event, Lane, parse_event
 from pipeline.identity import Directory, Placement, place
+from pipeline.mailbox.claim import MEMORY_KEEP_MS
 from pipeline.mailbox.entry import Entry
 from pipeline.mailbox.names import spread_box
-from pipeline.mailbox.store import MEMORY_KEEP_MS
 from pipeline.routing import route
 from pipeline.settings import AccountSettings
 

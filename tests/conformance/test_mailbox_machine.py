@@ -22,8 +22,8 @@ from hypothesis.stateful import (
 
 from pipeline.errors import StaleClaim
 from pipeline.events import Lane
+from pipeline.mailbox.claim import Claim, Deed
 from pipeline.mailbox.gates import Bar, GateReason
-from pipeline.mailbox.store import Claim, Deed
 from tests.support.mailbox_model import LOAN, Box, Item, Model, Saw
 from tests.support.mailboxes import (
     FAR,

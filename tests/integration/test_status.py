@@ -12,9 +12,9 @@ import redis.asyncio
 from pipeline import keys
 from pipeline.errors import Reason
 from pipeline.events import Lane
+from pipeline.mailbox.claim import Deed
 from pipeline.mailbox.entry import Entry
 from pipeline.mailbox.gates import Bar, Gates
-from pipeline.mailbox.store import Deed
 from pipeline.ratelimit.limits import pace
 from pipeline.redis_client import open_async_redis
 from pipeline.settings import AccountSettings, Settings

@@ -12,7 +12,8 @@ from typing import Any
 
 from pipeline.delivery import turn
 from pipeline.events import Event
-from pipeline.mailbox.store import Claim, Deed, MailboxStore
+from pipeline.mailbox.claim import Claim, Deed
+from pipeline.mailbox.store import MailboxStore
 from pipeline.splitter.loop import Splitter
 from tests.support.faults_deaths import (
     AFTER_INTENT,

@@ -12,8 +12,9 @@ from pipeline.clock import SystemClock
 from pipeline.deadletters.letter import write_header
 from pipeline.errors import Reason
 from pipeline.events import Lane
+from pipeline.mailbox.claim import Claim, Deed
 from pipeline.mailbox.entry import EventState
-from pipeline.mailbox.store import Claim, Deed, MailboxStore
+from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.loop import Splitter
 

@@ -10,9 +10,10 @@ import redis.asyncio
 from pipeline import keys
 from pipeline.clock import ManualClock
 from pipeline.events import Lane
+from pipeline.mailbox.claim import Claim, Deed, Lent
 from pipeline.mailbox.entry import Entry, EventState
 from pipeline.mailbox.gates import Gates
-from pipeline.mailbox.store import Claim, Deed, Lent, MailboxStore
+from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.loop import Splitter
 

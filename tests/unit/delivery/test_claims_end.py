@@ -12,8 +12,8 @@ import redis.exceptions
 from pipeline.delivery import turn
 from pipeline.errors import StaleClaim
 from pipeline.events import Event, Lane
-from pipeline.mailbox import store as mailbox_store
-from pipeline.mailbox.store import Claim, Deed, MailboxStore
+from pipeline.mailbox.claim import Claim, Deed, write_deed
+from pipeline.mailbox.store import MailboxStore
 from pipeline.mapping import plan
 from pipeline.mapping.plan import Known, Plan
 from pipeline.sailthru.answers import Answer
@@ -159,7 +159,7 @@ async def test_a_settle_whose_answer_was_lost_is_not_made_twice(pipe: Pipe) -> N
 
 
 def _args(store: MailboxStore, claim: Claim, deed: Deed) -> list[Any]:
-    text = mailbox_store._deed(claim, deed)
+    text = write_deed(claim, deed)
     return [store._now(), claim.lane, claim.box, claim.token, claim.step, text]
 
 

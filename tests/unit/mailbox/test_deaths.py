@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.delivery.fate import POISON_AFTER
 from pipeline.events import Lane
-from pipeline.mailbox.store import Deed
+from pipeline.mailbox.claim import Deed
 from tests.support.mailboxes import LOAN_S, Mailboxes, delivered, letter, track
 
 

@@ -10,7 +10,7 @@ import redis.asyncio
 import redis.exceptions
 
 from pipeline.events import Lane
-from pipeline.mailbox.store import Deed
+from pipeline.mailbox.claim import Deed
 from tests.support.mailboxes import LOAN_S, Mailboxes, delivered, letter, order, track
 
 

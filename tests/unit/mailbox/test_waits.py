@@ -6,8 +6,8 @@ import fakeredis
 import pytest
 
 from pipeline.events import Lane
+from pipeline.mailbox.claim import Claim, Deed
 from pipeline.mailbox.gates import Bar
-from pipeline.mailbox.store import Claim, Deed
 from pipeline.settings import AccountSettings
 from tests.support.mailboxes import LOAN_S, Mailboxes, delivered, identify, letter, order, track
 
