@@ -159,7 +159,7 @@ class World:
         expected = expected_of(plain, self.settings)
         counts, effects = self.counts(), self.app.sandbox.effects
         missing = expected.marks - {one.mark for one in effects if one.mark}
-        disorder = out_of_order(effects)
+        disorder = out_of_order(effects, may_repeat=may_repeat)
         verdict = Verdict(
             fault=fault,
             events=len(self.sent),
@@ -186,7 +186,7 @@ class World:
         """Add a line for what has no equal to be compared with; the test itself has judged it."""
         counts, effects = self.counts(), self.app.sandbox.effects
         lost = abs(len(sent) - counts.total)
-        doubled, disorder = doubled_orders(effects), len(out_of_order(effects))
+        doubled, disorder = doubled_orders(effects), len(out_of_order(effects, may_repeat=False))
         line = Verdict(fault, len(sent), counts, lost, doubled, disorder, 0, self.recovered_s)
         self.report.append(line)
 
