@@ -95,14 +95,8 @@ class Caller:
     async def _observe(self, bucket: str, answer: Answer) -> None:
         rate = answer.rate
         if rate is not None:
-            await self._limiter.observe(
-                self._account,
-                bucket,
-                limit=rate.limit,
-                remaining=rate.remaining,
-                reset=rate.reset,
-                in_flight=self._in_flight[bucket],
-            )
+            in_flight = self._in_flight[bucket]
+            await self._limiter.observe(self._account, bucket, rate, in_flight=in_flight)
         if isinstance(answer, Refused) and answer.failure is Failure.THROTTLED:
             until = rate.reset if rate else self._clock.now() + THROTTLE_S
             # Without Redis there are no slots either, so nothing is lost by not telling the others.

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pipeline.sailthru.answers import RateHeaders
 
 MINUTE_S = 60.0
 _SAMPLE_S = 1.0
 _SMOOTHING = 0.5
 _MARGIN = 0.01
 _LAST_MOMENT_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class RateHeaders:
-    """X-Rate-Limit-* of one answer: calls a minute, calls left in it, Unix second at which it ends
-    (reference: sailthru-api 3)."""
-
-    limit: int
-    remaining: int
-    reset: float
 
 
 class Headroom:

@@ -9,10 +9,11 @@ from functools import partial
 from redis.exceptions import RedisError
 
 from pipeline.clock import Clock, SystemClock
-from pipeline.ratelimit.feedback import MINUTE_S, Headroom, RateHeaders
+from pipeline.ratelimit.feedback import MINUTE_S, Headroom
 from pipeline.ratelimit.limits import KNOWN_BUCKETS, SHARES, Purpose, default_limit
 from pipeline.ratelimit.pacer import Pacer, SlotTooFar
 from pipeline.ratelimit.slots import Bucket, SlotStore, Usage
+from pipeline.sailthru.answers import RateHeaders
 
 __all__ = ["Limiter", "SlotTooFar"]
 
@@ -65,23 +66,22 @@ class Limiter:
         await self._store.close(account, bucket, until)
 
     async def observe(
-        self, account: str, bucket: str, *, limit: int, remaining: int, reset: float, in_flight: int
+        self, account: str, bucket: str, headers: RateHeaders, *, in_flight: int
     ) -> None:
-        """Take in the headers of an answer: calls a minute, calls left, when it ends (Unix seconds).
+        """Take in the headers of an answer.
 
         `in_flight` counts this process's calls of the bucket that have not been answered. Local, but
         for the first sight of a limit and for a minute that is spent; a Redis that is away then is
         no error.
         """
-        headers = RateHeaders(limit, remaining, reset)
         pacer, headroom = self._pacer(account, bucket), self._headroom(account, bucket)
         now = self._clock.now()
         headroom.observe(headers, now=now, ours=pacer.total, in_flight=in_flight)
         cap = headroom.cap(now=now)
         try:
             if cap is not None and cap < _SLOWEST and not pacer.closed_for:
-                await self.close(account, bucket, reset)
-            await self._adopt(account, bucket, limit / MINUTE_S)
+                await self.close(account, bucket, headers.reset)
+            await self._adopt(account, bucket, headers.limit / MINUTE_S)
         except RedisError:
             # The answer these headers came with counts for more, and the next one repeats them.
             return

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT
+
 Purpose = Literal["cart", "email", "pass_through", "normal"]
 """What a call is for. GET /user is shared by it: see `SHARES`; carts go first."""
 
@@ -15,7 +17,7 @@ KNOWN_BUCKETS = (
     "POST /event",
     "POST /purchase",
     "POST /return",
-    "POST /v1/track/event/pageview",
+    f"POST {PAGEVIEW_ENDPOINT}",
     "GET /user",
     "GET /purchase",
 )

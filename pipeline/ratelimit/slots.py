@@ -149,6 +149,13 @@ def take(state: State, bucket: Bucket, ask: Ask, now: int) -> tuple[State, Grant
     return state, Grant(count, now, first, interval, state.total, closed, limit, source)
 
 
+def usage_of(state: State, bucket: Bucket, now: int) -> Usage:
+    """What `sailpipe limits` shows of a bucket's state."""
+    limit, source = effective(state, bucket)
+    closed = state.closed / MICROS if state.closed > now else None
+    return Usage(bucket.name, limit, source, used_last_minute(state, now), closed)
+
+
 def used_last_minute(state: State, now: int) -> int:
     """Slots given in the last minute; those of the clock minute before are taken as evenly spread."""
     state = _at_minute(state, now // _MINUTE)

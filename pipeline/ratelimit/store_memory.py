@@ -5,17 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.clock import Clock
-from pipeline.ratelimit.slots import (
-    MICROS,
-    Ask,
-    Bucket,
-    Grant,
-    State,
-    Usage,
-    effective,
-    take,
-    used_last_minute,
-)
+from pipeline.ratelimit.slots import MICROS, Ask, Bucket, Grant, State, Usage, take, usage_of
 
 
 class MemorySlotStore:
@@ -69,10 +59,3 @@ class MemorySlotStore:
             adopted=whole.adopted if whole else None,
             operator=self._limits.get((bucket.account, bucket.name)),
         )
-
-
-def usage_of(state: State, bucket: Bucket, now: int) -> Usage:
-    """What `sailpipe limits` shows of a bucket's state."""
-    limit, source = effective(state, bucket)
-    closed = state.closed / MICROS if state.closed > now else None
-    return Usage(bucket.name, limit, source, used_last_minute(state, now), closed)

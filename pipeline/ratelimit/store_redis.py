@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable
-from importlib import resources
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -13,8 +12,17 @@ from redis.exceptions import NoScriptError
 from pipeline import keys
 from pipeline.clock import Clock
 from pipeline.ratelimit.limits import FAST, MAX_AHEAD, RESTART_PAUSE, SLACK_FAST, SLACK_SLOW
-from pipeline.ratelimit.slots import MICROS, Ask, Bucket, Grant, Source, State, Usage
-from pipeline.ratelimit.store_memory import usage_of
+from pipeline.ratelimit.slots import (
+    MICROS,
+    Ask,
+    Bucket,
+    Grant,
+    Source,
+    State,
+    Usage,
+    usage_of,
+)
+from pipeline.redis_client import read_script
 
 _FIELDS = ("free_at", "closed", "total", "minute", "at_minute", "before")
 
@@ -31,8 +39,8 @@ class RedisSlotStore:
         """`clock` replaces Redis' own time; tests only."""
         self._redis = redis
         self._clock = clock
-        self._reserve = _script("reserve.lua")
-        self._close = _script("close.lua")
+        self._reserve = read_script("pipeline.ratelimit", "reserve")
+        self._close = read_script("pipeline.ratelimit", "close")
         self._reserve_sha = hashlib.sha1(self._reserve.encode(), usedforsecurity=False).hexdigest()
 
     async def reserve(self, bucket: Bucket, ask: Ask) -> Grant:
@@ -108,10 +116,6 @@ class RedisSlotStore:
     def _now(self) -> int:
         assert self._clock is not None  # noqa: S101 - callers have looked
         return int(self._clock.now() * MICROS)
-
-
-def _script(name: str) -> str:
-    return resources.files("pipeline.ratelimit").joinpath("lua", name).read_text("utf-8")
 
 
 def _names(bucket: Bucket) -> tuple[str, ...]:

@@ -34,7 +34,8 @@ class Failure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RateHeaders:
-    """The X-Rate-Limit headers: calls per minute, calls left of it, and its end (Unix seconds)."""
+    """X-Rate-Limit-* of one answer: calls a minute, calls left in it, Unix second at which it ends
+    (reference: sailthru-api 3)."""
 
     limit: int
     remaining: int

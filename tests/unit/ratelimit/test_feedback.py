@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.ratelimit.feedback import Headroom, RateHeaders
+from pipeline.ratelimit.feedback import Headroom
+from pipeline.sailthru.answers import RateHeaders
 
 MINUTE = 1_000_000_020.0
 """A minute of Sailthru's starts here."""

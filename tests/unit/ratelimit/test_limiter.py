@@ -15,6 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from pipeline.ratelimit.limiter import Limiter, SlotTooFar
 from pipeline.ratelimit.limits import Purpose, pace
 from pipeline.ratelimit.store_memory import MemorySlotStore
+from pipeline.sailthru.answers import RateHeaders
 from tests.support.virtual_time import VirtualClock
 from tests.support.windows import worst_clock_minute, worst_second
 
@@ -201,12 +202,7 @@ async def _deliver(fleet: Fleet, limiter: Limiter, sailthru: SharedAccount) -> N
             fleet.sent.setdefault(EVENTS, []).append(fleet.clock.now())
             await fleet.clock.sleep(0.06)
             await limiter.observe(
-                "default",
-                EVENTS,
-                limit=sailthru.limit,
-                remaining=remaining,
-                reset=reset,
-                in_flight=4,
+                "default", EVENTS, RateHeaders(sailthru.limit, remaining, reset), in_flight=4
             )
 
 
@@ -227,7 +223,7 @@ async def test_someone_elses_half_of_the_account_is_left_to_them(fleet: Fleet) -
 async def test_a_larger_limit_header_speeds_every_process_up(fleet: Fleet) -> None:
     """The account was raised to 80/s: one process sees it, all use it, usage says so."""
     await fleet.limiters[0].observe(
-        "default", EVENTS, limit=4800, remaining=4799, reset=fleet.clock.now() + 60, in_flight=1
+        "default", EVENTS, RateHeaders(4800, 4799, fleet.clock.now() + 60), in_flight=1
     )
     fleet.saturate(EVENTS)
     await fleet.clock.run(2.0)
@@ -242,12 +238,7 @@ async def test_a_limit_header_that_is_smaller_again_is_believed_after_a_restart(
     """What an earlier process adopted does not outlive what Sailthru says today."""
     for limiter, limit in zip(fleet.limiters, (4800, 2400), strict=False):
         await limiter.observe(
-            "default",
-            EVENTS,
-            limit=limit,
-            remaining=2000,
-            reset=fleet.clock.now() + 60,
-            in_flight=1,
+            "default", EVENTS, RateHeaders(limit, 2000, fleet.clock.now() + 60), in_flight=1
         )
     usage = {use.bucket: use for use in await fleet.limiters[3].usage("default")}
     assert (usage[EVENTS].limit, usage[EVENTS].source) == (40.0, "default")
@@ -256,9 +247,7 @@ async def test_a_limit_header_that_is_smaller_again_is_believed_after_a_restart(
 async def test_a_spent_minute_closes_the_bucket_before_a_429_does(fleet: Fleet) -> None:
     """Remaining 0 is as good as a refusal."""
     reset = fleet.clock.now() + 30.0
-    await fleet.limiters[0].observe(
-        "default", EVENTS, limit=2400, remaining=0, reset=reset, in_flight=0
-    )
+    await fleet.limiters[0].observe("default", EVENTS, RateHeaders(2400, 0, reset), in_flight=0)
     with pytest.raises(SlotTooFar) as refused:
         await fleet.limiters[1].acquire("default", EVENTS)
     assert refused.value.wait_s == pytest.approx(30.0, abs=0.3)
@@ -280,7 +269,7 @@ async def test_an_answer_is_not_lost_because_its_headers_could_not_be_shared(
     """`observe` runs between an answer and its settling: it closes here and raises nothing."""
     limiter = Limiter(AwayStore(clock), clock=clock)
     reset = clock.now() + 30.0
-    await limiter.observe("default", EVENTS, limit=4800, remaining=0, reset=reset, in_flight=0)
+    await limiter.observe("default", EVENTS, RateHeaders(4800, 0, reset), in_flight=0)
     assert limiter.rate("default", EVENTS) == 0.0
 
 
