@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from functools import cache
-from importlib.resources import files
 from itertools import islice
 
 import redis.asyncio
@@ -18,6 +16,7 @@ from pipeline.deadletters.groups import Group, Groups
 from pipeline.deadletters.letter import Letter
 from pipeline.errors import SailpipeError
 from pipeline.mailbox.store import MailboxStore
+from pipeline.redis_client import read_script
 
 PAGE = 500
 """Letters looked at in one step: some milliseconds of Redis' time."""
@@ -40,7 +39,7 @@ class DeadLetters:
     def __init__(self, client: redis.asyncio.Redis, account: str) -> None:
         self.account = account
         self._redis = client
-        self._page = client.register_script(_source("page"))
+        self._page = client.register_script(read_script("pipeline.deadletters", "page"))
         self._mailboxes = MailboxStore(client, account)
 
     async def scan(self, wanted: Filter) -> AsyncIterator[Letter]:
@@ -180,8 +179,3 @@ def _chunks(ids: Iterable[str], size: int) -> Iterable[list[str]]:
     iterator = iter(ids)
     while chunk := list(islice(iterator, size)):
         yield chunk
-
-
-@cache
-def _source(name: str) -> str:
-    return (files("pipeline.deadletters") / "lua" / f"{name}.lua").read_text("utf-8")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import redis.asyncio
 import redis.exceptions
 
 from pipeline.mailbox.batcher import Batcher
+from pipeline.redis_client import read_script
 
 _REFUSED = re.compile(r"\b(OOM|READONLY|MISCONF|NOREPLICAS|MASTERDOWN)\b")
 
@@ -25,8 +25,7 @@ def sha1(name: str) -> str:
 @cache
 def source(name: str) -> str:
     """The text of one script: the shared library, then the script itself."""
-    folder = files("pipeline.mailbox") / "lua"
-    return (folder / "lib.lua").read_text("utf-8") + (folder / f"{name}.lua").read_text("utf-8")
+    return read_script("pipeline.mailbox", "lib") + read_script("pipeline.mailbox", name)
 
 
 class Scripts:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.resources import files
-
 import redis.asyncio
 from redis.commands.core import AsyncScript
 
-
-@cache
-def _source(name: str) -> str:
-    return (files("pipeline.status") / "lua" / f"{name}.lua").read_text("utf-8")
+from pipeline.redis_client import read_script
 
 
 def script(client: redis.asyncio.Redis, name: str) -> AsyncScript:
     """One script, ready to be called with `keys` and `args`."""
-    return client.register_script(_source(name))
+    return client.register_script(read_script("pipeline.status", name))
