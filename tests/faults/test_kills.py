@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.sandbox.faults import FaultKind
+from tests.faults.conftest import Open
 from tests.support.commands import wait_until
 from tests.support.faults_crew import Worker
 from tests.support.faults_deaths import (
@@ -59,6 +60,20 @@ def test_workers_killed_in_the_middle_of_calls_lose_and_double_nothing(
     world.send(raws[kills * size :])
     world.wait_settled()
     world.judge(f"SIGKILL a delivering worker, {kills} times")
+
+
+@pytest.mark.timeout(900)
+def test_with_the_documented_durations_a_dead_process_is_replaced_in_seconds(
+    open_world: Open,
+) -> None:
+    """Its loans of 12 s run out and the mailboxes are lent again; the report says how long it took."""
+    with open_world(LOAN="12s", HTTP_TIMEOUT="8s", READ_LAG="3s") as world:
+        for _ in range(2):
+            world.crew.hire()
+        world.send(traffic(300, 60, seed=11))
+        kill_a_delivering_worker(world)
+        world.wait_settled()
+        world.judge("SIGKILL a worker, default durations")
 
 
 @pytest.mark.timeout(900)
