@@ -18,6 +18,7 @@ from pipeline.events import Lane
 from pipeline.observe.logs import log_event
 from pipeline.redis_client import open_async_redis
 from pipeline.settings import Settings
+from workers.vital import vital
 
 CAPACITY = 400
 """Mailboxes a process delivers at once; most of them wait for a slot or an answer."""
@@ -79,7 +80,10 @@ class Runtime:
         self.loop.run_forever()
 
     async def _open(self, client: redis.asyncio.Redis) -> Engine:
-        return await Engine.open(self._settings, client, SystemClock(), SYSTEM_RANDOM)
+        engine = await Engine.open(self._settings, client, SystemClock(), SYSTEM_RANDOM)
+        if engine.renewing is not None:
+            vital("loans", engine.renewing)
+        return engine
 
     def _begin(self, account: str, lane: Lane, box: str) -> None:
         task = self.loop.create_task(self._deliver(account, lane, box))

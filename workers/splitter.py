@@ -13,6 +13,7 @@ from pipeline.clock import SystemClock
 from pipeline.events import Lane
 from pipeline.redis_client import open_async_redis
 from pipeline.splitter.loop import Splitter
+from workers.vital import vital
 from workers.waker import Waker, WakerStep
 
 
@@ -53,6 +54,7 @@ class SplitterStep(bootsteps.StartStopStep):
         asyncio.set_event_loop(self._loop)
         runtimes, waker = worker.app.runtimes, worker.sailpipe_waker
         self._work = self._loop.create_task(_split(runtimes, waker))
+        vital("splitter", self._work)
         self._loop.run_until_complete(asyncio.wait([self._work]))
         self._loop.close()
 

@@ -15,6 +15,7 @@ from pipeline.events import Lane
 from pipeline.observe.redis_watch import RedisWatch
 from workers.config import DELIVER
 from workers.keeper import keep_forever
+from workers.vital import vital
 from workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -105,9 +106,7 @@ class WakerStep(bootsteps.StartStopStep):
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, worker: Any, **_options: Any) -> None:
-        self._waking: Future[Any] | None = None
-        self._keeping: Future[Any] | None = None
-        self._watching: Future[Any] | None = None
+        self._parts: list[Future[Any]] = []
         worker.sailpipe_waker = None
 
     def start(self, worker: Any) -> None:
@@ -115,16 +114,19 @@ class WakerStep(bootsteps.StartStopStep):
         waker = Waker(worker.app, runtime)
         worker.sailpipe_waker = waker
         runtime.engine.on_settled = waker.nudge
-        self._waking = runtime.run(waker.run())
-        self._watching = runtime.run(Watchdog(runtime.engine.loans.loan_s).run())
-        self._keeping = runtime.run(
-            keep_forever(runtime.engine.redis, worker.app.runtimes.settings)
-        )
+        parts = {
+            "waker": waker.run(),
+            "watchdog": Watchdog(runtime.engine.loans.loan_s).run(),
+            "keeper": keep_forever(runtime.engine.redis, worker.app.runtimes.settings),
+        }
+        for name, part in parts.items():
+            running = runtime.run(part)
+            vital(name, running)
+            self._parts.append(running)
 
     def stop(self, worker: Any) -> None:
-        for work in (self._waking, self._keeping, self._watching):
-            if work is not None:
-                work.cancel()
+        for part in self._parts:
+            part.cancel()
         worker.app.runtimes.stop_here()
 
     def terminate(self, worker: Any) -> None:

@@ -68,7 +68,7 @@ class Engine:
         loan_s = min(account.loan for account in settings.accounts.values())
         self.loans = Loans(clock, loan_s=loan_s)
         self._accounts = {name: self._open(one, loan_s) for name, one in settings.accounts.items()}
-        self._renewing: asyncio.Task[None] | None = None
+        self.renewing: asyncio.Task[None] | None = None
         self.on_settled: Callable[[], None] = _nothing
 
     @classmethod
@@ -77,7 +77,7 @@ class Engine:
     ) -> Engine:
         """Connect nothing yet; start renewing loans."""
         engine = cls(settings, client, open_http(), clock, random)
-        engine._renewing = asyncio.create_task(engine.loans.renew_forever(engine.stores))
+        engine.renewing = asyncio.create_task(engine.loans.renew_forever(engine.stores))
         return engine
 
     @property
@@ -116,8 +116,8 @@ class Engine:
 
     async def close(self) -> None:
         """Close connections and background work."""
-        if self._renewing is not None:
-            self._renewing.cancel()
+        if self.renewing is not None:
+            self.renewing.cancel()
         await self.limiter.aclose()
         await self._alerts.aclose()
         await self._http.aclose()

@@ -38,6 +38,8 @@ LogEvent: TypeAlias = Literal[
     "delivery_unsettled",
     # Dead letters past DEAD_KEEP or DEAD_MAX were removed: account, letters.
     "dead_letters_trimmed",
+    # The waker, the splitter or another vital part failed, and the worker ends: part, error class, where.
+    "part_failed",
     # Calls were still in flight when the time to stop was over: mailboxes.
     "stop_timed_out",
 ]
