@@ -8,6 +8,9 @@ from pipeline.settings import AccountSettings
 EMAIL_ASKS = (0.0, 60.0, 3600.0, 86_400.0)
 """How long after acceptance Sailthru is asked for a missing email (DESIGN 5)."""
 
+ALL_ASKED = len(EMAIL_ASKS)
+"""`asked` of an event after which Sailthru is not asked again."""
+
 TURN_WAIT = 60.0
 """An event waits at most this long for an earlier identify of its user."""
 
@@ -33,7 +36,7 @@ def is_exhausted(attempts: int, failing_for_s: float, settings: AccountSettings)
 
 def next_email_ask(asked: int, age_s: float) -> float | None:
     """Seconds until Sailthru may be asked again for an email (0 = now), None for never again."""
-    if asked >= len(EMAIL_ASKS):
+    if asked >= ALL_ASKED:
         return None
     return max(0.0, EMAIL_ASKS[asked] - age_s)
 

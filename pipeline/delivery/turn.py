@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pipeline import retry
 from pipeline.delivery import fate, waiting
 from pipeline.delivery.known import known_of, with_profile
 from pipeline.delivery.loans import Loan
@@ -158,10 +159,10 @@ class Turn:
             return await self._talk.send(step)
         if isinstance(step, NotForSailthru):
             return Ignored(step.reason, step.covers)
-        head = self.claim.head
-        if self._talk.looked_up:
-            state = self.claim.state(head)
-            self.claim.states[head.seq] = replace(state, asked=state.asked + 1)
+        # Without a look-up there is nobody whom Sailthru could be asked about, now or later.
+        state = self.claim.state(self.claim.head)
+        asked = state.asked + 1 if self._talk.looked_up else retry.ALL_ASKED
+        self.claim.states[self.claim.head.seq] = replace(state, asked=asked)
         return WaitingForEmail()
 
     def _refused(self, refusal: Refusal) -> Outcome:

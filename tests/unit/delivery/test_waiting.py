@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline import keys
 from pipeline.events import Lane
 from pipeline.sandbox.options import SandboxOptions
 from tests.support.fake_sailthru import NOT_SENT, REFUSED
-from tests.support.pipe import START, Pipe, identify, open_pipe, order, track
+from tests.support.pipe import ACCOUNT, START, Pipe, identify, open_pipe, order, track
 
 HOUR = 3600.0
 
@@ -30,6 +31,19 @@ async def test_an_order_without_email_asks_sailthru_at_once_and_ever_more_rarely
     assert letter.header["reason"] == "missing_email"
     assert letter.header["attempts"] == 0
     assert letter.died_at_ms / 1000 - START == pytest.approx(72 * HOUR, abs=1)
+
+
+async def test_an_order_of_nobody_without_email_is_looked_at_once_and_again_at_its_end(
+    pipe: Pipe,
+) -> None:
+    """`guest` is nobody Sailthru could be asked about: the mailbox rests until EMAIL_WAIT is over."""
+    await pipe.post(order("guest", "o1", email=False))
+    await pipe.run()
+    (waiting,) = await pipe.redis.zrange(keys.due(ACCOUNT, Lane.PURCHASE), 0, -1, withscores=True)
+    assert waiting[1] / 1000 - START == pytest.approx(72 * HOUR, abs=1)
+    await pipe.run(73 * HOUR)
+    assert await pipe.reasons() == ["missing_email"]
+    assert offsets(pipe, "GET /user") == []
 
 
 async def test_an_email_sailthru_knows_is_used_and_remembered(pipe: Pipe) -> None:
