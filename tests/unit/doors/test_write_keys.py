@@ -30,6 +30,7 @@ def basic(text: str) -> str:
         (basic(":"), "k2", "brand"),
         ("Bearer token", "k2", "brand"),
         ("Basic ???", "k2", "brand"),
+        ("Basic \xff\xfe", "k2", "brand"),
     ],
 )
 def test_a_write_key_is_taken_from_the_header_or_the_body(
