@@ -73,8 +73,18 @@ def book(account: str, lane: str, box: str) -> str:
 
 
 def user(account: str, key: str) -> str:
-    """Hash. What is remembered of a user: email, when, merged ids, last cart write."""
+    """Hash. What is remembered of a user: email, sightings of emails, merged ids."""
     return f"sailpipe:{account}:user:{key}"
+
+
+def learned(account: str, alias: str) -> str:
+    """String. The userId learned for an alias, which is `anon:ANONYMOUS_ID` or `email:EMAIL`."""
+    return f"sailpipe:{account}:{alias}"
+
+
+def lane(account: str, name: str) -> str:
+    """Hash. A lane's clock: its last tick, and how long it stood behind closed gates."""
+    return f"sailpipe:{account}:lane:{name}"
 
 
 def dead(account: str) -> str:
