@@ -126,7 +126,6 @@ def _read_memory(fields: dict[str, bytes]) -> Memory:
     email = fields.get("email")
     return Memory(
         email=email.decode() if email else None,
-        email_at=int(fields.get("email_at", 0)),
         identified=fields.get("identified", b"").decode(),
         merged=frozenset(json.loads(fields.get("merged", b"[]"))),
     )

@@ -81,7 +81,7 @@ class EventState:
     """What happened to one event so far. Clocks are lane clocks in ms.
 
     failing_since: first failure that counted.
-    asked, asked_at: how often Sailthru was asked for an email, and when last.
+    asked: how often Sailthru was asked for an email.
     held_since: (user lane's clock) since when an earlier identify is waited for.
     unknown_since: since when its user is awaited.
     empty_since: since when there has been nothing to remove from the cart.
@@ -92,7 +92,6 @@ class EventState:
     tried: int = 0
     failing_since: int | None = None
     asked: int = 0
-    asked_at: int | None = None
     held_since: int | None = None
     unknown_since: int | None = None
     empty_since: int | None = None
@@ -123,6 +122,5 @@ class Memory:
     """What is remembered of a user, as a claim reads it."""
 
     email: str | None = None
-    email_at: int = 0
     identified: str = ""
     merged: frozenset[str] = field(default_factory=frozenset)
