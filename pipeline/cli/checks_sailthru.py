@@ -52,18 +52,12 @@ async def _try(
         account = with_sandbox(settings).account(account.name)
     except ConfigError as error:
         return Check(name, Verdict.WARN, str(error))
-    if account.api_key is None or account.api_secret is None:
+    if account.api_key is None:
         found, fix = "no API key is set", "set SAILPIPE_API_KEY and SAILPIPE_API_SECRET"
         return Check(name, Verdict.FAIL, found, fix)
-    credentials = Credentials(
-        api_key=account.api_key,
-        api_secret=account.api_secret.get_secret_value(),
-        api_url=account.api_url,
-        customer_id=account.customer_id,
-        pageview_url=account.pageview_url,
-    )
     async with open_http() as http:
-        answer = await SailthruClient(credentials, http, timeout_s=account.http_timeout).send(call)
+        client = SailthruClient(Credentials.of(account), http, timeout_s=account.http_timeout)
+        answer = await client.send(call)
     return judge(name, answer, account, must_exist=must_exist)
 
 

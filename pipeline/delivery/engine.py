@@ -145,14 +145,7 @@ class Engine:
     def _sender(self, account: AccountSettings) -> Sender:
         if account.dry_run:
             return DryRun()
-        secret = account.api_secret
-        credentials = Credentials(
-            api_key=account.api_key or "",
-            api_secret=secret.get_secret_value() if secret else "",
-            api_url=account.api_url,
-            customer_id=account.customer_id,
-            pageview_url=account.pageview_url,
-        )
+        credentials = Credentials.of(account)
         return SailthruClient(credentials, self._http, timeout_s=account.http_timeout)
 
 

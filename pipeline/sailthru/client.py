@@ -13,6 +13,7 @@ from pipeline.sailthru.answers import Answer, Failure, Refused, read_answer
 from pipeline.sailthru.calls import Call
 from pipeline.sailthru.signing import signed, to_json
 from pipeline.sailthru.transport import hide_queries_in_logs, was_sent
+from pipeline.settings import AccountSettings
 
 MAX_REPLY_BYTES = 1024 * 1024
 """A longer reply is not Sailthru's; it is dropped unread."""
@@ -29,6 +30,18 @@ class Credentials:
     api_url: str = "https://api.sailthru.com"
     customer_id: str | None = None
     pageview_url: str = "https://api.sail-track.com"
+
+    @classmethod
+    def of(cls, account: AccountSettings) -> Credentials:
+        """An account's own. Without a key they are empty, and Sailthru says no to them."""
+        secret = account.api_secret
+        return cls(
+            api_key=account.api_key or "",
+            api_secret=secret.get_secret_value() if secret else "",
+            api_url=account.api_url,
+            customer_id=account.customer_id,
+            pageview_url=account.pageview_url,
+        )
 
 
 class SailthruClient:
