@@ -34,39 +34,42 @@ def open_lines(name: str) -> Iterator[Line]:
     Raises:
         BadInput: the file cannot be read, isn't what its first bytes say, or its array is broken.
     """
-    try:
-        with _open(name) as stream:
-            yield from _events(stream, name)
-    except (OSError, EOFError, zlib.error) as error:
-        why = (getattr(error, "strerror", None) or str(error)).rstrip(".")
-        raise BadInput(f"{_shown(name)} cannot be read: {why}.") from None
+    with _open(name) as stream:
+        yield from _events(stream, name)
 
 
 def digest_of(name: str) -> str:
-    """SHA-256 of a file's unpacked content in hex; reads all of it, a block at a time."""
+    """SHA-256 of a file's unpacked content in hex; reads all of it, a block at a time.
+
+    Raises:
+        BadInput: the file cannot be read.
+    """
     digest = hashlib.sha256()
-    try:
-        with _open(name) as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    except (OSError, EOFError, zlib.error) as error:
-        why = (getattr(error, "strerror", None) or str(error)).rstrip(".")
-        raise BadInput(f"{_shown(name)} cannot be read: {why}.") from None
+    with _open(name) as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
     return digest.hexdigest()
 
 
 @contextmanager
 def _open(name: str) -> Iterator[IO[bytes]]:
-    """The unpacked content. Packed is what begins as gzip does, whatever its name."""
-    with ExitStack() as opened:
-        if name == STDIN:
-            stream = opened.enter_context(open(0, "rb", closefd=False))
-        else:
-            stream = opened.enter_context(Path(name).open("rb"))
-        if stream.peek(2)[:2] == _GZIP:
-            yield cast("IO[bytes]", opened.enter_context(gzip.open(stream)))
-        else:
-            yield stream
+    """The unpacked content. Packed is what begins as gzip does, whatever its name.
+
+    Raises BadInput for what goes wrong while it is open, too: gzip finds out as it reads.
+    """
+    try:
+        with ExitStack() as opened:
+            if name == STDIN:
+                stream = opened.enter_context(open(0, "rb", closefd=False))
+            else:
+                stream = opened.enter_context(Path(name).open("rb"))
+            if stream.peek(2)[:2] == _GZIP:
+                yield cast("IO[bytes]", opened.enter_context(gzip.open(stream)))
+            else:
+                yield stream
+    except (OSError, EOFError, zlib.error) as error:
+        why = (getattr(error, "strerror", None) or str(error)).rstrip(".")
+        raise BadInput(f"{_shown(name)} cannot be read: {why}.") from None
 
 
 def _events(stream: IO[bytes], name: str) -> Iterator[Line]:
