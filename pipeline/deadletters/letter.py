@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -111,9 +112,15 @@ def write_header(
         "past": json.dumps([asdict(attempt) for attempt in timeline]) if timeline else None,
         "mark": mark or None,
         "nobody": nobody or None,
-        "version": version("sailpipe"),
+        "version": _version(),
     }
     return json.dumps({name: value for name, value in header.items() if value is not None})
+
+
+@cache
+def _version() -> str:
+    """Ours. It is read from disk, too slow for each of many letters."""
+    return version("sailpipe")
 
 
 def fingerprint(reason: str, endpoint: str | None, error: int | None, detail: str) -> str:

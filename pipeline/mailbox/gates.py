@@ -59,11 +59,12 @@ class Gates:
 
     async def bars(self, scope_names: Iterable[str], now_ms: int) -> list[Bar]:
         """The reasons that hold now in these scopes, or that wait for a probe."""
-        found: list[Bar] = []
-        for scope in scope_names:
-            table = await self._redis.hgetall(keys.gates(self._account, scope))
-            found += [bar for value in table.values() if _holds(bar := read_bar(value), now_ms)]
-        return found
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for scope in scope_names:
+                pipe.hgetall(keys.gates(self._account, scope))
+            tables = await pipe.execute()
+        bars = [read_bar(value) for table in tables for value in table.values()]
+        return [bar for bar in bars if _holds(bar, now_ms)]
 
     async def all_bars(self, now_ms: int) -> list[Bar]:
         """Every reason of the account that holds now."""
