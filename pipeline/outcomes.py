@@ -117,7 +117,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """Nothing was tried. `due_in_s` None keeps the mailbox's place in the queue."""
+    """Nothing was tried. `due_in_s` None keeps the mailbox's place in the queue; `why` is for logs."""
 
     due_in_s: float | None = None
     why: str = ""

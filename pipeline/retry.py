@@ -5,13 +5,13 @@ from __future__ import annotations
 from pipeline.clock import Random
 from pipeline.settings import AccountSettings
 
-EMAIL_ASKS = (0.0, 60.0, 3600.0, 86_400.0)
+EMAIL_ASKS_S = (0.0, 60.0, 3600.0, 86_400.0)
 """How long after acceptance Sailthru is asked for a missing email (DESIGN 5)."""
 
-ALL_ASKED = len(EMAIL_ASKS)
+ALL_ASKED = len(EMAIL_ASKS_S)
 """`asked` of an event after which Sailthru is not asked again."""
 
-TURN_WAIT = 60.0
+TURN_WAIT_S = 60.0
 """An event waits at most this long for an earlier identify of its user."""
 
 
@@ -38,7 +38,7 @@ def next_email_ask(asked: int, age_s: float) -> float | None:
     """Seconds until Sailthru may be asked again for an email (0 = now), None for never again."""
     if asked >= ALL_ASKED:
         return None
-    return max(0.0, EMAIL_ASKS[asked] - age_s)
+    return max(0.0, EMAIL_ASKS_S[asked] - age_s)
 
 
 def unknown_user_recheck(waited_s: float) -> float:

@@ -112,8 +112,10 @@ class Drain:
 
 def _report(claim: Claim, outcome: Outcome) -> None:
     match outcome:
-        case Delivered() | Ignored() | Single() | Postponed() | Held() | Outage():
+        case Delivered() | Ignored() | Single() | Held() | Outage():
             return
+        case Postponed(why=why):
+            log_event("event_waits", logging.DEBUG, account=claim.account, lane=claim.lane, why=why)
         case Rejected(reason):
             names = {"account": claim.account, "lane": claim.lane, "reason": str(reason)}
             log_event("event_died", logging.WARNING, **names)

@@ -23,7 +23,7 @@ def held_by_identify(claim: Claim) -> Held | None:
         return None
     if seq_order(json.loads(claim.head_of_user)["seq"]) > claim.head.order:
         return None
-    left = retry.TURN_WAIT - _held_for(claim)
+    left = retry.TURN_WAIT_S - _held_for(claim)
     return Held(left) if left > 0 else None
 
 
@@ -35,7 +35,7 @@ def held_by_merge(claim: Claim, old: Glance, now_ms: int, settings: AccountSetti
     """
     held_s, waiting = _held_for(claim), old.waiting
     of_profile = waiting[Lane.USER] and held_s < settings.user_wait
-    if of_profile or (any(waiting.values()) and held_s < retry.TURN_WAIT):
+    if of_profile or (any(waiting.values()) and held_s < retry.TURN_WAIT_S):
         return Held(min(RAREST_LOOK_S, max(LOOK_AGAIN_S, held_s / 4)), waits=None)
     lagging_s = settings.read_lag - (now_ms - old.identified) / 1000
     return Held(lagging_s, waits=None) if lagging_s > 0 else None
