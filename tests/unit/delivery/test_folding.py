@@ -1,0 +1,158 @@
+"""What waited and was folded ends as what came one by one: through queues, claims, kills and all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.sailthru.calls import Call
+from pipeline.sandbox.options import SandboxOptions
+from tests.support.fake_sailthru import REFUSED, Trouble
+from tests.support.pipe import Pipe, added, identify, open_pipe, order, removed
+from tests.support.replay import end_state
+
+EXAMPLES = 300 if settings.get_current_profile_name() == "deep" else 25
+POISON = "poison"
+"""Sailthru refuses calls in which this trait or product occurs."""
+LONG_S = 3_600.0
+USER, EMAIL = "u1", "u1@example.org"
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class End:
+    """Where a run ended: Sailthru's state, the counts, and which events died of what."""
+
+    sailthru: dict[str, Any]
+    counts: dict[str, int]
+    dead: list[tuple[str, str]]
+
+
+def _traits(values: dict[str, int], email: str | None) -> Event:
+    return identify(USER, traits={**values, **({"email": email} if email else {})})
+
+
+identifies = st.builds(
+    _traits,
+    st.dictionaries(st.sampled_from(("x", "y", POISON)), st.integers(0, 3), max_size=2),
+    st.sampled_from((EMAIL, EMAIL, None)),
+)
+# What is refused when added is never removed: within a fold nobody would see that it was there.
+changes = st.sampled_from(
+    (
+        *(added(USER, item) for item in ("p", "q", "p", "q", POISON)),
+        *(removed(USER, item) for item in ("p", "q")),
+        added(USER, "p", email=False),
+    )
+)
+barriers = st.sampled_from(
+    (
+        {"type": "alias", "userId": USER, "previousId": "nobody-yet"},
+        {"type": "track", "userId": USER, "event": "Subscribed", "properties": {"list": "News"}},
+        order(USER, "numbered below"),
+    )
+)
+deaths = st.sets(st.integers(1, 6), max_size=2)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(
+    events=st.lists(identifies | changes | changes | barriers, min_size=1, max_size=10),
+    die_at=deaths,
+    processed=st.booleans(),
+    lag_s=st.sampled_from((0.0, 2.0)),
+    gap_s=st.sampled_from((0.3, 30.0)),
+)
+def test_what_was_folded_ends_as_what_came_one_by_one(
+    events: list[Event], die_at: set[int], processed: bool, lag_s: float, gap_s: float
+) -> None:
+    """With refusals, barriers, reads that lag, and workers that die before or after a call."""
+    numbered = _with_order_ids(events)
+
+    folded = asyncio.run(_all_at_once(numbered, lag_s, die_at, processed=processed))
+    single = asyncio.run(_one_by_one(numbered, lag_s, gap_s))
+
+    assert folded == single
+
+
+def test_what_is_compared_does_fold() -> None:
+    """The property above would hold for a delivery that never folds."""
+    events = [added(USER, "p")] * 8
+
+    async def posts(*, at_once: bool) -> int:
+        async with open_pipe() as pipe:
+            if at_once:
+                await _post_while_paused(pipe, events)
+            else:
+                await _post_with_gaps(pipe, events, 30.0)
+            return len(pipe.sailthru.calls("POST /purchase"))
+
+    assert (asyncio.run(posts(at_once=True)), asyncio.run(posts(at_once=False))) == (1, 8)
+
+
+def _with_order_ids(events: Sequence[Event]) -> list[Event]:
+    """Every order is another one: one that is looked up after a death is found by its id."""
+    return [
+        order(USER, f"o{number}") if event.get("event") == "Order Completed" else event
+        for number, event in enumerate(events)
+    ]
+
+
+async def _all_at_once(
+    events: Sequence[Event], lag_s: float, die_at: set[int], *, processed: bool
+) -> End:
+    async with open_pipe(sandbox=SandboxOptions(lag_s=lag_s)) as pipe:
+        _refuse_poison(pipe)
+        _die_at(pipe, die_at, processed=processed)
+        await _post_while_paused(pipe, events)
+        return await _end(pipe)
+
+
+async def _one_by_one(events: Sequence[Event], lag_s: float, gap_s: float) -> End:
+    async with open_pipe(sandbox=SandboxOptions(lag_s=lag_s)) as pipe:
+        _refuse_poison(pipe)
+        await _post_with_gaps(pipe, events, gap_s)
+        return await _end(pipe)
+
+
+async def _post_while_paused(pipe: Pipe, events: Sequence[Event]) -> None:
+    await pipe.pause("account")
+    await pipe.post(*events)
+    await pipe.resume("account")
+    await pipe.run(LONG_S)
+
+
+async def _post_with_gaps(pipe: Pipe, events: Sequence[Event], gap_s: float) -> None:
+    for event in events:
+        await pipe.post(event)
+        await pipe.run(gap_s)
+    await pipe.run(LONG_S)
+
+
+def _refuse_poison(pipe: Pipe) -> None:
+    for bucket in ("POST /user", "POST /purchase"):
+        pipe.sailthru.trouble(REFUSED, on=bucket, about=POISON)
+
+
+def _die_at(pipe: Pipe, numbers: set[int], *, processed: bool) -> None:
+    """Kill the worker in the middle of these calls, counted from 1."""
+    made = 0
+
+    def hits(call: Call) -> bool:
+        nonlocal made
+        made += 1
+        return made in numbers
+
+    pipe.sailthru.troubles.append(Trouble(hits, None, processed))
+
+
+async def _end(pipe: Pipe) -> End:
+    letters = [(letter.id, letter.header["reason"]) for letter in await pipe.letters()]
+    state = pipe.sailthru.sandbox.state.as_json()
+    return End(end_state(state), await pipe.counts(), sorted(letters))
