@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from pipeline.errors import ConfigError
-from pipeline.setting_values import HttpUrl, RedisUrl
 from pipeline.settings import AccountSettings, Settings
+from pipeline.settings.values import HttpUrl, RedisUrl
 
 REDIS_FILE = "redis.url"
 SANDBOX_FILE = "sandbox.url"

@@ -26,12 +26,11 @@ from pipeline.addresses import resolve_redis_url
 from pipeline.errors import EnqueueError, InvalidEvent, QueueFull, Reason
 from pipeline.events import parse_event
 from pipeline.redis_client import open_redis
-from pipeline.settings import load_settings
+from pipeline.settings import DEFAULT_ACCOUNT, load_settings
 
 AnyEvent: TypeAlias = Mapping[str, Any] | BaseModel
 """A Segment-style event: a dict in Segment's spelling, or a model of `pipeline.events`."""
 
-DEFAULT_ACCOUNT = "default"
 CHUNK = 500
 """Events per pipelined round trip: large enough to hide the trip, small enough to stay atomic."""
 RAW_HOLD = 20_000

@@ -11,7 +11,7 @@ from pipeline.clock import SystemClock
 from pipeline.deadletters.filters import Filter
 from pipeline.errors import Reason
 from pipeline.events import Lane
-from pipeline.setting_values import parse_duration
+from pipeline.settings.values import parse_duration
 
 IdsArgument: TypeAlias = Annotated[list[str] | None, typer.Argument(help="Ids of dead letters.")]
 ReasonOption: TypeAlias = Annotated[Reason | None, typer.Option(help="What they died of.")]

@@ -18,7 +18,7 @@ from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.limits import KNOWN_BUCKETS, default_limit
 from pipeline.ratelimit.slots import Usage
 from pipeline.ratelimit.store_redis import RedisSlotStore
-from pipeline.setting_values import Limits
+from pipeline.settings.values import Limits
 
 app = typer.Typer(rich_markup_mode=None)
 

@@ -24,8 +24,7 @@ from pipeline.clock import Clock, SystemClock
 from pipeline.embedded.redis_server import EmbeddedRedis, free_port
 from pipeline.errors import SailpipeError
 from pipeline.redis_client import open_async_redis, without_password
-from pipeline.setting_sources import DEFAULT_ACCOUNT
-from pipeline.settings import AccountSettings, Settings
+from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings, Settings
 from pipeline.supervisor import Service, Stage, Supervisor
 
 READY_WITHIN_S = 30.0

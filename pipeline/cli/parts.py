@@ -14,7 +14,7 @@ from pipeline.cli.output import note
 from pipeline.cli.ports import check_port_free
 from pipeline.errors import ConfigError
 from pipeline.observe.logs import set_up_logging
-from pipeline.setting_values import LANES
+from pipeline.settings.values import LANES
 
 DEFAULT_CONCURRENCY = 8
 """Wake-ups handled at once by a worker process; its calls to Sailthru are bounded elsewhere."""

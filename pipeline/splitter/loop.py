@@ -18,9 +18,8 @@ from pipeline.identity import Directory, Seen, ids_of
 from pipeline.mailbox.scripts import Scripts, is_own_fault
 from pipeline.observe.logs import log_event
 from pipeline.observe.redis_watch import RedisWatch
-from pipeline.settings import Settings
+from pipeline.settings import DEFAULT_ACCOUNT, Settings
 from pipeline.splitter.sort import (
-    DEFAULT_ACCOUNT,
     Account,
     RawEntry,
     Read,

@@ -19,9 +19,7 @@ from pipeline.mailbox.claim import MEMORY_KEEP_MS
 from pipeline.mailbox.entry import Entry
 from pipeline.mailbox.names import spread_box
 from pipeline.routing import route
-from pipeline.settings import AccountSettings
-
-DEFAULT_ACCOUNT = "default"
+from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings
 
 
 @dataclass(frozen=True, slots=True)

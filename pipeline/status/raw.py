@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import redis.asyncio
 
 from pipeline import keys
-from pipeline.setting_sources import DEFAULT_ACCOUNT
+from pipeline.settings import DEFAULT_ACCOUNT
 from pipeline.status.scripts import script
 
 MOST_READ = 20_000

@@ -8,8 +8,8 @@ from pathlib import Path
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from pipeline.setting_values import SHARED_IDS
 from pipeline.settings import AccountSettings, Settings, setting_names
+from pipeline.settings.values import SHARED_IDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 BEGIN, END = "<!-- settings: begin -->\n", "<!-- settings: end -->\n"

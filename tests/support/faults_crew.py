@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from pipeline.cli.parts import worker_command
-from pipeline.setting_values import LANES
+from pipeline.settings.values import LANES
 from pipeline.supervisor import leash
 from tests.support.commands import wait_until
 

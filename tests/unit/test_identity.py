@@ -10,7 +10,7 @@ import pytest
 from pipeline.clock import ManualClock
 from pipeline.events import Lane, validate_event
 from pipeline.identity import DAY_MS, Directory, Placement, place, without_nobody
-from pipeline.setting_values import SHARED_IDS
+from pipeline.settings.values import SHARED_IDS
 from tests.support.mailboxes import Mailboxes, identify, order, track
 
 AT = 1_700_000_000_000

@@ -1,4 +1,4 @@
-"""Settings as frozen values. Only entry points load them; everything else is handed one.
+"""What can be set: of an installation, and of each account. Frozen values.
 
 In the environment a field is `SAILPIPE_<NAME>`; flat names describe the account `default`.
 """
@@ -6,9 +6,7 @@ In the environment a field is `SAILPIPE_<NAME>`; flat names describe the account
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -16,7 +14,6 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -24,8 +21,8 @@ from pydantic import (
 
 from pipeline.errors import ConfigError
 from pipeline.reminders import parse_reminder_time
-from pipeline.setting_sources import DEFAULT_ACCOUNT, FieldNames, RawSettings, read_sources
-from pipeline.setting_values import (
+from pipeline.settings.sources import DEFAULT_ACCOUNT
+from pipeline.settings.values import (
     DEFAULT_MAX_AGE_S,
     LANES,
     LOAN_MARGIN_S,
@@ -49,7 +46,6 @@ Target = Literal["sandbox", "live"]
 
 SANDBOX_KEY = "sandbox"
 """API key, secret, customer id and write key when no API key is set."""
-_Table = TypeVar("_Table", bound="_Settings")
 
 
 class _Settings(BaseModel):
@@ -219,50 +215,3 @@ class Settings(_Settings):
             msg = "API_KEY is the same in two accounts: every account needs its own"
             raise ValueError(msg)
         return self
-
-
-def load_settings(env: Mapping[str, str], *, directory: Path | None = None) -> Settings:
-    """Settings from `SAILPIPE_*` in `env` over sailpipe.toml in `directory` (the current one).
-
-    When no account has an API key all get the sandbox's credentials and write key.
-
-    Raises:
-        ConfigError: one sentence that names the first wrong setting and says what to write.
-    """
-    raw = read_sources(env, directory or Path(), setting_names())
-    accounts = {
-        name: _build(AccountSettings, {"name": name, **table}, raw, name)
-        for name, table in raw.accounts.items()
-    }
-    if all(account.target == "sandbox" for account in accounts.values()):
-        accounts = {name: _as_sandbox(account) for name, account in accounts.items()}
-    return _build(Settings, {**raw.installation, "accounts": accounts}, raw, None)
-
-
-def setting_names() -> FieldNames:
-    """Every setting there is, as field names."""
-    return FieldNames(
-        installation=frozenset(Settings.model_fields) - {"accounts"},
-        account=frozenset(AccountSettings.model_fields) - {"name"},
-    )
-
-
-def _as_sandbox(account: AccountSettings) -> AccountSettings:
-    key = SANDBOX_KEY if account.name == DEFAULT_ACCOUNT else f"{SANDBOX_KEY}-{account.name}"
-    return account.model_copy(
-        update={
-            "api_key": account.api_key or key,
-            "api_secret": account.api_secret or SecretStr(key),
-            "customer_id": account.customer_id or key,
-            "write_keys": account.write_keys or (key,),
-        }
-    )
-
-
-def _build(
-    model: type[_Table], values: dict[str, Any], raw: RawSettings, account: str | None
-) -> _Table:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(raw.explain(error, account)) from None
