@@ -20,6 +20,10 @@ from pipeline.events import MAX_EVENT_BYTES
 MERGED = ("context", "integrations")
 """What a batch may say once for all of its events; the event's own words win."""
 
+MAX_BATCH_BYTES = 8 << 20
+"""What all events of a batch may come to once each has the batch's context: a 30 KB context over 10,000
+empty events is a body of 60 KB, and would be 300 MB in Redis."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -46,12 +50,22 @@ def batch_events(body: Mapping[str, Any], arrival: Arrival) -> list[bytes]:
     """The events of /v1/batch, in order. None at all is a success, as at Segment.
 
     Raises:
-        DoorError: 400 when `batch` is no list of objects or one of them is larger than 32 KB.
+        DoorError: 400 when `batch` is no list of objects, or one of them is larger than 32 KB, or
+            all of them are larger than MAX_BATCH_BYTES.
     """
     batch = body.get("batch")
     if not isinstance(batch, list):
         raise DoorError(400, "invalid_batch", "The body has no `batch` that is a list.")
-    return [_finish(_item(event, n), body, arrival) for n, event in enumerate(batch)]
+    events: list[bytes] = []
+    room = MAX_BATCH_BYTES
+    for number, event in enumerate(batch):
+        events.append(_finish(_item(event, number), body, arrival))
+        room -= len(events[-1])
+        if room < 0:
+            raise DoorError(
+                400, "too_large", f"Its events, with its context, exceed {MAX_BATCH_BYTES} bytes."
+            )
+    return events
 
 
 def corrected_timestamp(original: object, sent_at: object, received_at: datetime) -> str | None:

@@ -131,6 +131,15 @@ def test_a_batch_that_is_no_list_of_objects_is_refused(value: object) -> None:
     assert (refused.value.status, refused.value.code) == (400, "invalid_batch")
 
 
+def test_a_batch_is_measured_with_its_context_in_every_event() -> None:
+    """Or half a megabyte would become hundreds in Redis; what SDKs send is far below."""
+    context = {"page": {"referrer": "x" * 2000}}
+    assert len(batch(context=context, batch=[{}] * 3000)) == 3000
+    with pytest.raises(DoorError) as refused:
+        batch(context={"x": "x" * 30_000}, batch=[{}] * 1000)
+    assert (refused.value.status, refused.value.code) == (400, "too_large")
+
+
 def test_an_event_over_32_kb_is_refused() -> None:
     """Segment's limit for one event, alone or in a batch; its own bytes count, not our additions."""
     padding = "x" * (32 * 1024 - len('{"type":"track","p":""}'))
