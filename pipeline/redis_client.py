@@ -31,6 +31,10 @@ ASYNC_CONNECTIONS = 32
 QUEUE_TIMEOUT_S = 20.0
 SENTINEL_SCHEME = "redis+sentinel"
 _SENTINEL_PORT = 26379
+_SENTINEL_FORM = (
+    "SAILPIPE_REDIS_URL: write redis+sentinel://HOST:PORT,HOST:PORT/MASTER[/DB], with numbers for"
+    " PORT and DB."
+)
 
 
 def open_redis(url: str, *, max_connections: int | None = None) -> redis.Redis:
@@ -102,12 +106,15 @@ def _through_sentinel(sentinel: Callable[..., Any], url: str, options: dict[str,
     login, _, hosts = parts.netloc.rpartition("@")
     user, _, password = login.partition(":")
     master, _, db = parts.path.strip("/").partition("/")
+    try:
+        addresses, number = [_host_port(host) for host in hosts.split(",")], int(db or 0)
+    except ValueError:  # its text may quote a piece of the password
+        raise ConfigError(_SENTINEL_FORM) from None
     if not (hosts and master):
-        raise ConfigError("SAILPIPE_REDIS_URL: write redis+sentinel://HOST:PORT,HOST:PORT/MASTER.")
-    watchers = sentinel([_host_port(host) for host in hosts.split(",")], sentinel_kwargs=options)
-    return watchers.master_for(
+        raise ConfigError(_SENTINEL_FORM)
+    return sentinel(addresses, sentinel_kwargs=options).master_for(
         master,
-        db=int(db or 0),
+        db=number,
         username=unquote(user) or None,
         password=unquote(password) or None,
         **options,

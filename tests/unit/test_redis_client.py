@@ -72,7 +72,15 @@ def test_a_sentinel_address_names_watchers_and_master() -> None:
     assert pool.connection_kwargs["password"] == "p@ss"
 
 
-@pytest.mark.parametrize("url", ["redis+sentinel://one", "redis://host:port/0"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis+sentinel://one",
+        "redis+sentinel://host:port/shop",
+        "redis+sentinel://one:1/shop/host:port",
+        "redis://host:port/0",
+    ],
+)
 def test_an_address_that_is_none_is_named_without_being_quoted(url: str) -> None:
     """What cannot be parsed may hold a password anywhere."""
     with pytest.raises(ConfigError) as caught:
