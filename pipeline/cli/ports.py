@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 from pipeline.errors import SailpipeError
@@ -16,6 +17,6 @@ def check_port_free(host: str, port: int) -> None:
             probe.bind(address)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise SailpipeError(
-            f"Cannot listen on {host} port {port} ({reason}): choose another with --port."
-        ) from None
+        taken = error.errno == errno.EADDRINUSE
+        advice = "choose another with --port" if taken else "check --host and --port"
+        raise SailpipeError(f"Cannot listen on {host} port {port} ({reason}): {advice}.") from None

@@ -20,7 +20,7 @@ def up(
 ) -> None:
     """Run everything on this machine: Redis, HTTP, workers, and a sandbox without an API key."""
     settings = settings_here()
-    check_port_free(host, port)
-    with DataDir(settings.data_dir) as data_dir:
+    with DataDir(settings.data_dir) as data_dir:  # first: a second `up` here is not about ports
+        check_port_free(host, port)
         machine = Machine(settings, data_dir.path, host=host, port=port, workers=workers)
         asyncio.run(machine.run())

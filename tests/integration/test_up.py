@@ -94,17 +94,18 @@ def test_commands_in_the_same_folder_join_it(
 
 
 def test_a_second_up_is_told_what_is_in_its_way(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One `up` per data directory, one server per port: a sentence each, and nothing started."""
     monkeypatch.chdir(machine.folder)
-    same_port = sailpipe("up", "--port", str(machine.port))
-    assert same_port.returncode == 1
-    assert f"port {machine.port} (address already in use)".encode() in same_port.stderr
-    same_folder = sailpipe("up", "--port", str(free_port()))
+    same_folder = sailpipe("up", "--port", str(machine.port))
     assert same_folder.returncode == 2
     told = f"already runs for {machine.folder}/.sailpipe (process {machine.up.process.pid})"
     assert told.encode() in same_folder.stderr
+    monkeypatch.chdir(tmp_path)
+    same_port = sailpipe("up", "--port", str(machine.port))
+    assert same_port.returncode == 1
+    assert f"port {machine.port} (address already in use)".encode() in same_port.stderr
 
 
 def test_what_is_killed_is_started_again(machine: Machine) -> None:
