@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from pipeline import keys
-from pipeline.enqueue import Producer
 from pipeline.events import Lane
+from pipeline.producer import Producer
 from pipeline.redis_client import open_redis
 from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT
 from pipeline.sandbox.faults import Fault, FaultKind
@@ -177,10 +177,19 @@ class World:
         assert disorder == [], disorder
         assert counts.waiting == 0
         end = settled_end(self.app.sandbox)
-        assert end == expected.end, differences(end, expected.end)
+        wrong_ends = differences(end, expected.end)
+        assert end == expected.end, [*wrong_ends, *self.calls_about(wrong_ends)]
         assert may_repeat or verdict.repeated == 0, verdict
         self.check_empty()
         return verdict
+
+    def calls_about(self, wrong_ends: Sequence[str]) -> list[str]:
+        """The cart and order calls, in order, of everyone whose end is wrong."""
+        return [
+            f"{one.at:.3f} {one.params}"
+            for one in self.app.sandbox.effects
+            if (email := one.params.get("email")) and any(f"'{email}'" in end for end in wrong_ends)
+        ]
 
     def record(self, fault: str, sent: Sequence[object]) -> None:
         """Add a line for what has no equal to be compared with; the test itself has judged it."""
