@@ -14,8 +14,9 @@ from pipeline.cli.event_files import STDIN, digest_of, open_lines
 from pipeline.cli.options import AccountOption, JsonOption, settings_here
 from pipeline.cli.output import json_result, note, result
 from pipeline.cli.progress import Progress, open_progress
-from pipeline.enqueue import Producer, message_id_for_line, prepare_line
+from pipeline.enqueue import message_id_for_line, prepare_line
 from pipeline.errors import InvalidEvent
+from pipeline.producer import Producer
 from pipeline.redis_client import open_redis
 
 SHOWN_BAD_LINES = 20

@@ -1,4 +1,4 @@
-"""From a door into the raw stream, over asyncio. Same contract as `pipeline.enqueue.Producer`."""
+"""From a door into the raw stream, over asyncio. Same contract as `pipeline.producer.Producer`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from pipeline import keys
-from pipeline.enqueue import RAW_BOUND, entry, queue_full, refusal
+from pipeline.producer import RAW_BOUND, entry, queue_full, refusal
 
 
 class Intake:

@@ -10,8 +10,8 @@ import pytest
 from pipeline.doors.bodies import MAX_BODY_BYTES
 from pipeline.doors.segment import BATCH_PATHS, SINGLE_PATHS
 from pipeline.doors.segment_events import MAX_BATCH_BYTES
-from pipeline.enqueue import RAW_BOUND, RAW_HOLD
 from pipeline.events import MAX_EVENT_BYTES
+from pipeline.producer import RAW_BOUND, RAW_HOLD
 
 ROOT = Path(__file__).parents[2]
 PRODUCERS = (ROOT / "docs" / "producers.md").read_text()

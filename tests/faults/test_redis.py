@@ -10,8 +10,8 @@ import time
 import pytest
 
 from pipeline import keys
-from pipeline.enqueue import Producer
 from pipeline.errors import EnqueueError, QueueFull
+from pipeline.producer import Producer
 from pipeline.sandbox.faults import FaultKind
 from tests.faults.conftest import Open
 from tests.support.commands import wait_until

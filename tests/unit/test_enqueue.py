@@ -23,13 +23,13 @@ import pipeline
 from pipeline import keys
 from pipeline.enqueue import (
     _PRODUCERS,
-    Producer,
     message_id_for_line,
     prepare,
     prepare_line,
 )
 from pipeline.errors import ConfigError, EnqueueError, InvalidEvent, QueueFull, Reason
 from pipeline.events import DOOR_BYTES, MAX_EVENT_BYTES, Identify, parse_event
+from pipeline.producer import Producer
 
 REGISTERED = {"type": "track", "userId": "u1", "event": "Registered"}
 
