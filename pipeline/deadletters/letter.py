@@ -86,11 +86,13 @@ def write_header(
     timeline: tuple[Attempt, ...] = (),
     mark: str = "",
     nobody: str = "",
+    awaits_email: bool = False,
 ) -> str:
     """A letter's header as JSON on one line.
 
     `lane` is '' when the event was refused before it had one; `mark` is an order's or cart's
-    unsettled intent.
+    unsettled intent. `awaits_email`: the letter is replayed by itself when an event shows its
+    user's email.
     """
     header: dict[str, Any] = {
         "account": account,
@@ -112,6 +114,7 @@ def write_header(
         "past": json.dumps([asdict(attempt) for attempt in timeline]) if timeline else None,
         "mark": mark or None,
         "nobody": nobody or None,
+        "awaits_email": awaits_email or None,
         "version": _version(),
     }
     return json.dumps({name: value for name, value in header.items() if value is not None})

@@ -12,7 +12,9 @@ from pipeline.deadletters.letter import write_header
 from pipeline.delivery.fate import age_s
 from pipeline.delivery.known import write_cart
 from pipeline.delivery.marks import CartMark, read_mark
+from pipeline.errors import Reason
 from pipeline.events import Event, Lane
+from pipeline.kinds import Kind, kind_of
 from pipeline.mailbox.claim import Claim, Deed
 from pipeline.mailbox.entry import Attempt, EventState
 from pipeline.mapping.plan import Cart
@@ -124,6 +126,7 @@ def _dead(
         timeline=timeline,
         mark="" if isinstance(mark, CartMark) else claim.intent,
         nobody=entry.nobody,
+        awaits_email=no.reason is Reason.MISSING_EMAIL and _returns(event, settings),
     )
     deed = _through(claim, 1)
     deed.dead = [(1, entry.id, header)]
@@ -134,6 +137,12 @@ def _dead(
         until_ms = now_ms + int(settings.read_lag * 1000) + 1000
         _remember_cart(deed, claim, Cart(mark.base), until_ms)
     return deed
+
+
+def _returns(event: Event | None, settings: AccountSettings) -> bool:
+    """Whether its email, learned late, sends it by itself: what was bought is worth telling at any
+    time. A cart of then is not, and nobody expects a deletion to wake up with the next sign-in."""
+    return event is not None and kind_of(event, settings) in {Kind.ORDER, Kind.REFUND}
 
 
 def _remember_cart(deed: Deed, claim: Claim, cart: Cart, now_ms: int) -> None:

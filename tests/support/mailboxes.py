@@ -151,6 +151,7 @@ def letter(claim: Claim, *, reason: str = "rejected", mark: str = "", pop: int =
         "died_at": claim.now,
         "first_seen_ms": head.first or head.at,
         **({"mark": mark} if mark else {}),
+        **({"awaits_email": True} if reason == "missing_email" else {}),
     }
     counts = {"delivered": pop - 1} if pop > 1 else {}
     return Deed(pop=pop, dead=[(1, head.id, json.dumps(header))], count=counts, intent="")

@@ -18,7 +18,7 @@
 --   anon:ID, email:E string  the userId learned for an anonymousId or an email
 --   dead             hash    id -> letter, "HEADER JSON\nRAW BYTES"
 --   dead:at          zset    id -> when it died (ms)
---   dead:email:USER  zset    ids of letters that died missing_email, in the order of their deaths
+--   dead:email:USER  zset    ids of orders and refunds that died missing_email, in the order of their deaths
 --   dedupe:SLICE...  sets    see split.lua
 -- A non-empty mailbox is in exactly one of due and out.
 --
@@ -99,7 +99,7 @@ local function bury(p, id, letter)
   redis.call('HSET', p .. 'dead', id, letter)
   redis.call('ZADD', p .. 'dead:at', int(head.died_at), id)
   redis.call('HINCRBY', p .. 'counts', 'dead:' .. head.reason, 1)
-  if head.reason == 'missing_email' then
+  if head.awaits_email then
     redis.call('ZADD', p .. 'dead:email:' .. head.user, redis.call('INCR', p .. 'token'), id)
   end
 end

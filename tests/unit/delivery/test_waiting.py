@@ -8,7 +8,7 @@ from pipeline import keys
 from pipeline.events import Lane
 from pipeline.sandbox.options import SandboxOptions
 from tests.support.fake_sailthru import NOT_SENT, REFUSED
-from tests.support.pipe import ACCOUNT, START, Pipe, identify, open_pipe, order, track
+from tests.support.pipe import ACCOUNT, START, Pipe, added, identify, open_pipe, order, track
 
 HOUR = 3600.0
 
@@ -85,6 +85,20 @@ async def test_orders_that_died_without_email_are_replayed_oldest_first_by_an_id
         orders = pipe.sailthru.sandbox.state.purchases
         assert [one.extid for one in orders] == ["o1", "o2", "o3"]
         assert await pipe.counts() == {"delivered": 4}
+
+
+async def test_only_what_was_bought_comes_back_with_the_email() -> None:
+    """A deletion that named nobody must not erase the person who signs in a week later, and the
+    cart of then must not fill the one of now."""
+    deletion = {"type": "track", "userId": "u1", "event": "User Deleted"}
+    async with open_pipe(email_wait=60.0, allow_delete=True) as pipe:
+        await pipe.post(deletion, added("u1", email=False))
+        await pipe.run(300)
+        await pipe.post(identify("u1"))
+        await pipe.run(60)
+        assert await pipe.reasons() == ["missing_email"] * 2
+        assert pipe.sailthru.calls("DELETE /user") == []
+        assert await pipe.counts() == {"delivered": 1, "dead:missing_email": 2}
 
 
 async def test_a_closed_gate_counts_towards_no_deadline() -> None:
