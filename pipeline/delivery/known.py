@@ -55,13 +55,14 @@ def _learned_user_id(claim: Claim, head: Event) -> str | None:
 def with_profile(known: Known, profile: Profile, claim: Claim) -> Known:
     """`known` after GET /user. A cart read there that is older than our last write loses to ours.
 
-    So does the silence about a user who has no profile under this id: a cart is written by email, and
-    until an identify joins the two nobody can read it.
+    So does one read from a profile without our user's email, or with another: a cart is written by
+    email, and until an identify joins the two it lies where nobody can read it.
     """
     own = own_cart(claim)
     email = known.email or profile.email
-    silent = not profile.exists or (own is not None and _is_stale(profile.cart, own))
-    if known.cart is None and own is not None and silent:
+    hidden = not profile.exists or _differ(profile.email, email)
+    stale = own is not None and _is_stale(profile.cart, own)
+    if known.cart is None and own is not None and (hidden or stale):
         return replace(known, profile=profile, email=email, cart=own)
     return replace(known, profile=profile, email=email)
 
@@ -77,6 +78,10 @@ def own_cart(claim: Claim) -> Cart | None:
 def write_cart(cart: Cart, now: float) -> str:
     """The cart as remembered, stamped with the time of our write."""
     return json.dumps({"items": list(cart.items), "at": now}, separators=(",", ":"))
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    return (one or "").lower() != (other or "").lower()
 
 
 def _is_stale(read: Cart | None, own: Cart) -> bool:

@@ -53,6 +53,18 @@ async def test_a_cart_that_cannot_be_read_yet_is_the_one_we_wrote(pipe: Pipe) ->
     assert [item["id"] for item in items] == ["p1", "p2"]
 
 
+async def test_a_cart_that_lies_at_another_profile_is_the_one_we_wrote(pipe: Pipe) -> None:
+    """An identify without an email makes a profile of its own, which shows no cart."""
+    await pipe.post(added("u1", "p1"))
+    await pipe.run(60)
+    await pipe.post(identify("u1", traits={}))
+    await pipe.run(60)
+    await pipe.post(added("u1", "p2"))
+    await pipe.run(60)
+    items = pipe.sailthru.calls("POST /purchase")[-1].params["items"]
+    assert [item["id"] for item in items] == ["p1", "p2"]
+
+
 async def test_reads_that_lag_lose_no_cart_change() -> None:
     """Within the read lag our own cart counts."""
     async with open_pipe(sandbox=SandboxOptions(lag_s=2.0)) as pipe:
