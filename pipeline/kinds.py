@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Not for Sailthru; counted under `reason` (snake_case)."""
+    """The first `covers` events are not for Sailthru; counted under `reason` (snake_case)."""
 
     reason: str
     covers: int = 1

@@ -9,8 +9,25 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from pipeline.errors import Reason
+from pipeline.kinds import Ignored
 from pipeline.mapping.plan import Cart
 from pipeline.sailthru.calls import Call
+
+__all__ = [
+    "Delivered",
+    "Held",
+    "Ignored",
+    "Misconfigured",
+    "Outage",
+    "Outcome",
+    "Postponed",
+    "Rejected",
+    "Retry",
+    "Single",
+    "Throttled",
+    "WaitingForEmail",
+    "WaitingForUser",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +37,6 @@ class Delivered:
     covers: int = 1
     cart_after: Cart | None = None
     merged: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ignored:
-    """Not for Sailthru; counted under `reason`."""
-
-    reason: str
-    covers: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from pipeline.errors import InvalidEvent, Reason
 from pipeline.errors import Rejected as Refusal
 from pipeline.events import Event, parse_event
 from pipeline.identity import without_nobody
-from pipeline.kinds import Ignored as NotForSailthru
 from pipeline.mailbox.claim import Claim, Deed
 from pipeline.mailbox.entry import Entry
 from pipeline.mapping import plan
@@ -157,8 +156,8 @@ class Turn:
     async def _act(self, step: Plan) -> Outcome:
         if isinstance(step, Send):
             return await self._talk.send(step)
-        if isinstance(step, NotForSailthru):
-            return Ignored(step.reason, step.covers)
+        if isinstance(step, Ignored):
+            return step
         # Without a look-up there is nobody whom Sailthru could be asked about, now or later.
         state = self.claim.state(self.claim.head)
         asked = state.asked + 1 if self._talk.looked_up else retry.ALL_ASKED
