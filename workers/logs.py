@@ -11,9 +11,6 @@ from celery.exceptions import SecurityWarning
 
 from pipeline.observe.logs import set_up_logging
 
-TOO_CHATTY = ("celery.worker.strategy", "celery.app.trace", "httpx")
-"""These say a line for every wake-up or call."""
-
 
 def set_up_worker_logging() -> None:
     """Make `celery worker` log as the rest of sailpipe does. For the entry point only."""
@@ -24,5 +21,3 @@ def set_up_worker_logging() -> None:
 
 def _set_up(loglevel: int = logging.INFO, **_options: Any) -> None:
     set_up_logging(loglevel)
-    for name in TOO_CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)

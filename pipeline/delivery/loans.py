@@ -49,9 +49,6 @@ class Loans:
         self.loan_s = loan_s
         self._held: set[Loan] = set()
 
-    def __len__(self) -> int:
-        return len(self._held)
-
     @contextmanager
     def hold(self, claim: Claim, claimed_at: float) -> Iterator[Loan]:
         """Keep a claim renewed. `claimed_at`: monotonic time before the claim was sent."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 LogEvent: TypeAlias = Literal[
-    # A gate closed: account, lane, reason, until.
+    # A gate closed, and a person should know: account, scope, reason, detail.
     "gate_closed",
     # A gate could not be closed or opened, for Redis is away: account, error class.
     "gate_unwritten",
     # An alert could not be posted to ALERT_URL: account, kind, error class or HTTP status.
     "alert_failed",
-    # A gate lost a reason: account, lane, reason.
+    # A gate lost a reason: account, scope, reason.
     "gate_opened",
     # An event became a dead letter: account, lane, reason. Never whose.
     "event_died",
@@ -22,13 +22,13 @@ LogEvent: TypeAlias = Literal[
     "claim_lost",
     # A worker's loop stood still for a whole loan; its process ends.
     "loop_hung",
-    # Redis does not answer: error class.
+    # Redis does not answer: component, error class.
     "redis_away",
-    # Redis answers again: seconds it was away.
+    # Redis answers again: component, seconds it was away.
     "redis_back",
     # Sailthru answered 429 or error 43: account, bucket.
     "throttled",
-    # An event waits or failed and stays in its mailbox: account, lane, why.
+    # An event waits or failed and stays in its mailbox: account, lane, why. At DEBUG: nothing was tried.
     "event_waits",
     # A batch of raw entries failed and is split one by one: entries, error class.
     "split_batch_failed",
