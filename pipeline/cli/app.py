@@ -20,7 +20,7 @@ from pipeline.cli import (
     up,
 )
 from pipeline.cli.errors import DONE, FAILED, WRONG_USAGE, BadInput
-from pipeline.cli.output import note
+from pipeline.cli.output import note, speak_utf8
 from pipeline.errors import ConfigError, SailpipeError
 
 app = typer.Typer(
@@ -47,6 +47,7 @@ app.command("doctor")(doctor.doctor)
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; an expected error is a sentence on stderr."""
+    speak_utf8()
     try:
         app(args=arguments, prog_name="sailpipe")
     except SystemExit as end:

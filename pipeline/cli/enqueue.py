@@ -10,12 +10,12 @@ import typer
 
 from pipeline.addresses import resolve_redis_url
 from pipeline.cli.errors import WRONG_USAGE, BadInput
-from pipeline.cli.event_files import STDIN, digest_of, open_lines
+from pipeline.cli.event_files import STDIN, can_be_read_twice, digest_of, open_lines
 from pipeline.cli.options import AccountOption, JsonOption, settings_here
 from pipeline.cli.output import json_result, note, result
 from pipeline.cli.progress import Progress, open_progress
 from pipeline.enqueue import message_id_for_line, prepare_line
-from pipeline.errors import InvalidEvent
+from pipeline.errors import EnqueueError, InvalidEvent, SailpipeError
 from pipeline.producer import Producer
 from pipeline.redis_client import open_redis
 
@@ -32,11 +32,20 @@ def enqueue(
     """Append events to the pipeline. Ends with 2 when a line is not a JSON object."""
     settings = settings_here(account)
     import_ = _Import(files, account)
-    with open_redis(resolve_redis_url(settings)) as redis, open_progress("enqueued") as progress:
-        sent = Producer(redis).send_many(import_.events(progress), on_hold=progress.hold)
+    try:
+        sent = _send(resolve_redis_url(settings), import_)
+    except KeyboardInterrupt:
+        raise SailpipeError(f"Stopped. {import_.how_to_go_on}") from None
+    except EnqueueError as error:
+        raise type(error)(f"{error}. {import_.how_to_go_on}") from None
     import_.report(sent, as_json=as_json)
     if import_.bad or import_.broken:
         raise typer.Exit(WRONG_USAGE)
+
+
+def _send(redis_url: str, import_: _Import) -> int:
+    with open_redis(redis_url) as redis, open_progress("enqueued") as progress:
+        return Producer(redis).send_many(import_.events(progress), on_hold=progress.hold)
 
 
 class _Import:
@@ -47,6 +56,13 @@ class _Import:
         self.broken = False
         self._files = files
         self._account = account
+
+    @property
+    def how_to_go_on(self) -> str:
+        """What to do after an import that did not come to its end."""
+        if all(map(can_be_read_twice, self._files)):
+            return "Enqueue the same files again: what was taken is not delivered twice."
+        return "What was taken stays so: sent again, it is dropped only where it has a messageId."
 
     def events(self, progress: Progress) -> Iterator[tuple[bytes, str]]:
         """The events of all files, in order, each with a messageId.
@@ -63,8 +79,8 @@ class _Import:
                 note(f"sailpipe: {error}")
 
     def _events_of(self, name: str) -> Iterator[bytes]:
-        # What comes from stdin cannot be read twice, so it gets ids of its own each time.
-        digest = uuid.uuid4().hex if name == STDIN else digest_of(name)
+        # What comes through a pipe gets ids of its own each time.
+        digest = digest_of(name) if can_be_read_twice(name) else uuid.uuid4().hex
         for line in open_lines(name):
             try:
                 yield prepare_line(line.raw, message_id_for_line(digest, line.number))

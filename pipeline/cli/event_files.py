@@ -38,6 +38,11 @@ def open_lines(name: str) -> Iterator[Line]:
         yield from _events(stream, name)
 
 
+def can_be_read_twice(name: str) -> bool:
+    """Whether it is a file; stdin, pipes and `<(zcat …)` are empty the second time."""
+    return name != STDIN and Path(name).is_file()
+
+
 def digest_of(name: str) -> str:
     """SHA-256 of a file's unpacked content in hex; reads all of it, a block at a time.
 

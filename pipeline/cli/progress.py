@@ -52,8 +52,8 @@ class _Lines:
 
     def advance(self) -> None:
         self._done += 1
-        self._held = False
         if self._done % LINE_EVERY == 0:
+            self._held = False
             note(f"{self._done} {self._verb} ...")
 
     def hold(self, waiting: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 import redis
 
 from pipeline.cli.app import run
+from pipeline.cli.progress import open_progress
+from pipeline.errors import EnqueueError
 from pipeline.keys import RAW
+from pipeline.producer import Producer
 from tests.support.commands import sailpipe
 
 
@@ -68,3 +72,46 @@ def test_stdin_is_read_as_a_file_is(client: redis.Redis) -> None:
     done = sailpipe("enqueue", "-", stdin=b'{"a":1}\n{"b":2}\n')
     assert (done.returncode, done.stdout) == (0, b"Enqueued: 2.\n")
     assert len(entries(client)) == 2
+
+
+def test_a_pipe_with_a_name_is_read_once(client: redis.Redis) -> None:
+    """`sailpipe enqueue <(zcat …)`: reading it for a digest first would leave nothing to enqueue."""
+    reader, writer = os.pipe()
+    os.write(writer, b'{"a":1}\n{"b":2}\n')
+    os.close(writer)
+    assert run(["enqueue", f"/dev/fd/{reader}"]) == 0
+    os.close(reader)
+    assert len(entries(client)) == 2
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), EnqueueError("Redis did not take it")])
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [(["day.jsonl"], "Enqueue the same files again"), (["day.jsonl", "-"], "has a messageId")],
+)
+@pytest.mark.usefixtures("client")
+def test_an_import_that_was_stopped_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    stop: BaseException,
+    names: list[str],
+    told: str,
+) -> None:
+    """Ctrl-C, or Redis going away: the same file again is safe, stdin is not."""
+
+    def send_many(*_: object, **__: object) -> int:
+        raise stop
+
+    Path("day.jsonl").write_text("{}\n")
+    monkeypatch.setattr(Producer, "send_many", send_many)
+    assert run(["enqueue", *names]) == 1
+    assert told in capfd.readouterr().err
+
+
+def test_holding_back_is_told_once(capfd: pytest.CaptureFixture[str]) -> None:
+    """A log is no place for a line every few hundred events."""
+    with open_progress("enqueued") as progress:
+        for _ in range(3):
+            progress.hold(20_400)
+            progress.advance()
+    assert capfd.readouterr().err.count("Holding back") == 1
