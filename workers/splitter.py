@@ -10,7 +10,6 @@ from typing import Any
 from celery import bootsteps
 
 from pipeline.clock import SystemClock
-from pipeline.events import Lane
 from pipeline.redis_client import open_async_redis
 from pipeline.splitter.loop import Splitter
 from workers.vital import vital
@@ -60,12 +59,9 @@ class SplitterStep(bootsteps.StartStopStep):
 
 
 async def _split(runtimes: Any, waker: Waker) -> None:
-    async def wake(_account: str, _lane: Lane) -> None:
-        waker.nudge_from_thread()
-
-    token = uuid.uuid4().hex
+    settings, token = runtimes.settings, uuid.uuid4().hex
     async with open_async_redis(runtimes.redis_url) as client:
-        splitter = Splitter(client, runtimes.settings, token, wake, SystemClock())
+        splitter = Splitter(client, settings, token, waker.nudge_from_thread, SystemClock())
         try:
             await splitter.run()
         finally:

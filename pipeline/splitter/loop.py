@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import redis.asyncio
@@ -36,8 +36,6 @@ LEASE_MS = 5_000
 BLOCK_MS = 1_000
 STAND_BY_S = 1.0
 
-Wake = Callable[[str, Lane], Awaitable[None]]
-
 
 class Splitter:
     """Moves raw entries to mailboxes, oldest first, for all accounts.
@@ -51,12 +49,13 @@ class Splitter:
         client: redis.asyncio.Redis,
         settings: Settings,
         token: str,
-        wake: Wake,
+        wake: Callable[[], None],
         clock: Clock,
         *,
         time_ms: Callable[[], int] | None = None,
     ) -> None:
-        """`time_ms` replaces Redis' clock in tests."""
+        """`wake` is called when there is something new to deliver; `time_ms` replaces Redis' clock in
+        tests."""
         self._redis = client
         self._settings = settings
         self._token = token
@@ -95,9 +94,8 @@ class Splitter:
             name = type(error).__name__
             log_event("split_batch_failed", logging.WARNING, entries=len(entries), error=name)
             done = [one for _ in entries for one in await self._split_oldest()]
-        for account, lane in dict.fromkeys((one.account, one.lane) for one in done):
-            if lane is not None:
-                await self._wake(account, lane)
+        if any(one.is_posted for one in done):
+            self._wake()
         return len(entries)
 
     async def hold_lease(self) -> bool:

@@ -54,8 +54,11 @@ class Sorted:
     sid: str
     deed: dict[str, Any]
     blob: bytes
-    account: str
-    lane: Lane | None
+
+    @property
+    def is_posted(self) -> bool:
+        """Whether it waits in a mailbox now."""
+        return bool(self.deed["kind"] == "post")
 
 
 @dataclass(slots=True)
@@ -109,10 +112,10 @@ def sort(item: Read, account: Account) -> Sorted:
     deed = _deed(item, settings.dedupe_window) | _lesson(placement, item.entry.at_ms)
     if not isinstance(lane, Lane):
         deed |= {"kind": "ignored", "reason": lane.reason}
-        return Sorted(item.entry.sid, deed, b"", item.entry.account, None)
+        return Sorted(item.entry.sid, deed, b"")
     deed |= {"kind": "post", "lane": lane, "box": _box(item, placement, lane, settings)}
     blob = _entry(item, placement, account.stopped.get(lane, 0)).encode()
-    return Sorted(item.entry.sid, deed, blob, item.entry.account, lane)
+    return Sorted(item.entry.sid, deed, blob)
 
 
 def crashed(entry: RawEntry, error: Exception, keeper: str) -> Sorted:
@@ -199,7 +202,7 @@ def _dead(
     )
     prefix = keys.account_prefix(keeper or entry.account)
     deed = _deed(item, window_s) | {"kind": "dead", "p": prefix}
-    return Sorted(entry.sid, deed, header.encode() + b"\n" + entry.raw, entry.account, None)
+    return Sorted(entry.sid, deed, header.encode() + b"\n" + entry.raw)
 
 
 def _body(raw: bytes) -> dict[str, Any]:

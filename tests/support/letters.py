@@ -21,10 +21,6 @@ from pipeline.splitter.loop import Splitter
 LEASE = "the test's"
 
 
-async def _nobody(_account: str, _lane: Lane) -> None:
-    """No worker listens."""
-
-
 class Pipeline:
     """One account's way from the raw stream to a claim, step by step and without workers."""
 
@@ -38,7 +34,7 @@ class Pipeline:
         self.account = account
         self.settings = settings or Settings(accounts={"default": AccountSettings(customer_id="c")})
         self.mailboxes = MailboxStore(client, account)
-        self._splitter = Splitter(client, self.settings, LEASE, _nobody, SystemClock())
+        self._splitter = Splitter(client, self.settings, LEASE, lambda: None, SystemClock())
 
     async def send(self, *events: dict[str, Any] | bytes, account: str | None = None) -> None:
         """XADD events as any producer would; bytes go in as they are."""

@@ -66,7 +66,7 @@ class Pipe:
             self.redis,
             Settings(accounts={ACCOUNT: settings}),
             "splitter",
-            self._no_wake,
+            lambda: None,
             self.clock,
             time_ms=self.now_ms,
         )
@@ -195,9 +195,6 @@ class Pipe:
             return None
         soon = (min(times) + 1) / 1000
         return min(soon, self.clock.now() + LONGEST_STEP_S) if lent else soon
-
-    async def _no_wake(self, account: str, lane: Lane) -> None:
-        """The test says when."""
 
     async def aclose(self) -> None:
         await self.limiter.aclose()

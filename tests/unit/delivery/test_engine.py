@@ -52,11 +52,7 @@ async def post(engine: Engine, *users: str) -> None:
         await engine.redis.xadd(keys.RAW, {"event": json.dumps(event)})
     settings = Settings(accounts={"default": AccountSettings()})
     await engine.redis.set(keys.SPLITTER, "splitter")
-    await Splitter(engine.redis, settings, "splitter", _no_wake, SystemClock()).step()
-
-
-async def _no_wake(account: str, lane: Lane) -> None:
-    """The test wakes."""
+    await Splitter(engine.redis, settings, "splitter", lambda: None, SystemClock()).step()
 
 
 async def deliver(engine: Engine) -> None:
