@@ -18,7 +18,7 @@ LaneOption: TypeAlias = Annotated[
     Lane | None, typer.Option(help="This lane alone; without it all of the account.")
 ]
 _OURS: dict[GateReason, str] = {"paused": "paused", "brake": "stopped by the brake"}
-"""What a person may end, in words; the other reasons end by themselves when their cause does."""
+"""What a person may end, in words."""
 
 
 def pause(lane: LaneOption = None, account: AccountOption = "default") -> None:
@@ -56,9 +56,7 @@ async def _show(gates: Gates, now_ms: int) -> None:
     if not bars:
         result("All gates are open.")
     for bar in bars:
-        lane = f" --lane {bar.scope}" if bar.scope != "account" else ""
-        hint = f"; sailpipe resume{lane}" if bar.reason in _OURS else ""
-        result(describe_gate(gate_row(bar)) + hint)
+        result(describe_gate(gate_row(bar)))
 
 
 def _what(scope: str, account: str) -> str:

@@ -11,6 +11,13 @@ from pipeline.cli.output import json_result, result
 from pipeline.cli.session import Session, in_session
 from pipeline.cli.tables import age, show_counts, show_table
 
+_ENDED_BY_PEOPLE = ("paused", "brake")
+"""Reasons that a person may end; the others end by themselves when their cause does."""
+_REASONS = {
+    "throttled": "throttled by Sailthru",
+    "circuit": "stopped by an outage",
+    "brake": "stopped by the brake",
+}
 _LANE_COLUMNS = ("lane", "backlog", "oldest", "retrying", "no email", "calls/s", "limit")
 
 
@@ -60,8 +67,18 @@ def _lane_row(name: str, lane: dict[str, Any]) -> tuple[object, ...]:
 
 
 def describe_gate(gate: dict[str, Any]) -> str:
-    """One line about a closed gate."""
+    """One line about a closed gate, and how to open it if a person may."""
     since = f" since {gate['since']}" if gate["since"] else ""
     until = f", until {gate['until']}" if gate["until"] else ""
     detail = f" ({gate['detail']})" if gate["detail"] else ""
-    return f"Closed: {gate['scope']} is {gate['reason']}{since}{until}{detail}"
+    reason = _REASONS.get(gate["reason"], gate["reason"])
+    return f"Closed: {gate['scope']} is {reason}{since}{until}{detail}{_way_out(gate)}"
+
+
+def _way_out(gate: dict[str, Any]) -> str:
+    if gate["reason"] == "misconfigured":
+        return "; sailpipe doctor"
+    if gate["reason"] not in _ENDED_BY_PEOPLE:
+        return ""
+    lane = f" --lane {gate['scope']}" if gate["scope"] != "account" else ""
+    return f"; sailpipe resume{lane}"

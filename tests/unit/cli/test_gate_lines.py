@@ -1,0 +1,27 @@
+"""What is told of a closed gate: why, and what to do about it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.cli.status import describe_gate
+
+
+@pytest.mark.parametrize(
+    ("scope", "reason", "told"),
+    [
+        ("account", "paused", "Closed: account is paused since T (why); sailpipe resume"),
+        (
+            "event",
+            "brake",
+            "Closed: event is stopped by the brake since T (why); sailpipe resume --lane event",
+        ),
+        ("api", "circuit", "Closed: api is stopped by an outage since T (why)"),
+        ("api", "misconfigured", "Closed: api is misconfigured since T (why); sailpipe doctor"),
+        ("POST /event", "throttled", "Closed: POST /event is throttled by Sailthru since T (why)"),
+    ],
+)
+def test_a_closed_gate_is_told_with_its_way_out(scope: str, reason: str, told: str) -> None:
+    """Whoever looks at 3 a.m. knows neither our words nor our commands."""
+    gate = {"scope": scope, "reason": reason, "since": "T", "until": None, "detail": "why"}
+    assert describe_gate(gate) == told
