@@ -73,7 +73,7 @@ def book(account: str, lane: str, box: str) -> str:
 
 
 def user(account: str, key: str) -> str:
-    """Hash. What is remembered of a user: email, sightings of emails, merged ids."""
+    """Hash. What is remembered of a user: email, sightings of emails, merged ids, newest delivered."""
     return f"sailpipe:{account}:user:{key}"
 
 

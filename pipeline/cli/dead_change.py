@@ -39,6 +39,13 @@ def replay(
     rate: Annotated[
         float | None, typer.Option(min=0.1, max=10_000, help="At most so many a second.")
     ] = None,
+    overtaken: Annotated[
+        bool,
+        typer.Option(
+            "--overtaken",
+            help="Also identifies and cart changes that a later one of their user has overtaken.",
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count them and stop.")] = False,
     yes: YesOption = False,
     account: AccountOption = "default",
@@ -50,6 +57,9 @@ def replay(
     async def work(session: Session) -> None:
         letters = DeadLetters(session.redis, account)
         chosen = await _choose(letters, ids, wanted)
+        if chosen.overtaken and not overtaken:
+            note(f"{len(chosen.overtaken)} of them are overtaken and stay; --overtaken sends them.")
+            chosen = chosen.without_overtaken()
         if dry_run:
             result(f"Would be replayed: {len(chosen.ids)}.")
         elif chosen.ids and _agreed("Replay", yes=yes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.deadletters.letter import Letter
 from pipeline.errors import Reason
@@ -45,7 +45,14 @@ class Selection:
 
     ids: in the order in which their events first came, which replay must keep.
     reasons: how many died of what.
+    overtaken: identifies and cart changes among them after which a later one of the same user was
+        delivered: sent now they would undo it.
     """
 
     ids: tuple[str, ...]
     reasons: Mapping[str, int]
+    overtaken: frozenset[str] = frozenset()
+
+    def without_overtaken(self) -> Selection:
+        """What is safe to replay."""
+        return replace(self, ids=tuple(one for one in self.ids if one not in self.overtaken))

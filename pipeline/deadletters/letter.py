@@ -87,12 +87,13 @@ def write_header(
     mark: str = "",
     nobody: str = "",
     awaits_email: bool = False,
+    follows: str = "",
 ) -> str:
     """A letter's header as JSON on one line.
 
     `lane` is '' when the event was refused before it had one; `mark` is an order's or cart's
     unsettled intent. `awaits_email`: the letter is replayed by itself when an event shows its
-    user's email.
+    user's email. `follows`: what a later event of the same user overtakes it in: `identify`, `cart`.
     """
     header: dict[str, Any] = {
         "account": account,
@@ -115,6 +116,7 @@ def write_header(
         "mark": mark or None,
         "nobody": nobody or None,
         "awaits_email": awaits_email or None,
+        "follows": follows or None,
         "version": _version(),
     }
     return json.dumps({name: value for name, value in header.items() if value is not None})

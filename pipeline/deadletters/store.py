@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from itertools import islice
+from typing import NamedTuple, TypeVar
 
 import redis.asyncio
 from aiolimiter import AsyncLimiter
@@ -25,8 +26,20 @@ CHUNK = 100
 PACED_STEPS = 10
 """Steps a second of a paced replay."""
 
+_T = TypeVar("_T")
 Done = Callable[[int], None]
 """Told how many more letters are through."""
+
+
+class _Line(NamedTuple):
+    """What a selection needs of a letter; sorts by when its event first came."""
+
+    first_seen_ms: int
+    died_at_ms: int
+    id: str
+    reason: str
+    user: str
+    follows: str
 
 
 class UnknownLetter(SailpipeError):
@@ -76,11 +89,12 @@ class DeadLetters:
 
     async def select(self, wanted: Filter) -> Selection:
         """Count and name all matching letters."""
-        return _selection([_line(letter) async for letter in self.scan(wanted)])
+        return await self._selection([_line(letter) async for letter in self.scan(wanted)])
 
     async def select_ids(self, ids: Iterable[str]) -> Selection:
         """Name these letters. Raises UnknownLetter when one is not there."""
-        return _selection([_line(await self.get(identity)) for identity in dict.fromkeys(ids)])
+        lines = [_line(await self.get(identity)) for identity in dict.fromkeys(ids)]
+        return await self._selection(lines)
 
     async def read(self, ids: Iterable[str]) -> AsyncIterator[Letter]:
         """Whole letters; those that are gone are left out."""
@@ -160,22 +174,41 @@ class DeadLetters:
         page = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
         return [row for row in page if row[0] not in skip]
 
+    async def _selection(self, lines: list[_Line]) -> Selection:
+        lines.sort()
+        return Selection(
+            tuple(line.id for line in lines),
+            Counter(line.reason for line in lines),
+            await self._overtaken([line for line in lines if line.follows]),
+        )
+
+    async def _overtaken(self, lines: list[_Line]) -> frozenset[str]:
+        found = []
+        for chunk in _chunks(lines, PAGE):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for line in chunk:
+                    pipe.hget(keys.user(self.account, line.user), f"newest:{line.follows}")
+                newest = await pipe.execute()
+            pairs = zip(chunk, newest, strict=True)
+            found += [line.id for line, at in pairs if int(at or 0) > line.first_seen_ms]
+        return frozenset(found)
+
     def _letter(self, identity: bytes, blob: bytes) -> Letter:
         return Letter.read(self.account, identity.decode(), blob)
 
 
-def _line(letter: Letter) -> tuple[int, int, str, str]:
-    """What a selection needs of a letter, sorting by when its event first came."""
-    first_seen_ms = int(letter.header["first_seen_ms"])
-    return first_seen_ms, letter.died_at_ms, letter.id, str(letter.header["reason"])
+def _line(letter: Letter) -> _Line:
+    return _Line(
+        int(letter.header["first_seen_ms"]),
+        letter.died_at_ms,
+        letter.id,
+        str(letter.header["reason"]),
+        str(letter.header["user"]),
+        str(letter.header.get("follows", "")),
+    )
 
 
-def _selection(lines: list[tuple[int, int, str, str]]) -> Selection:
-    lines.sort()
-    return Selection(tuple(line[2] for line in lines), Counter(line[3] for line in lines))
-
-
-def _chunks(ids: Iterable[str], size: int) -> Iterable[list[str]]:
-    iterator = iter(ids)
+def _chunks(values: Iterable[_T], size: int) -> Iterable[list[_T]]:
+    iterator = iter(values)
     while chunk := list(islice(iterator, size)):
         yield chunk

@@ -39,6 +39,10 @@ CART_KEEP_MS = 86_400_000
 """How long our own copy of a non-empty cart may stand in for a look-up that is older."""
 EMPTY_CART_KEEP_MS = 30 * 86_400_000
 """How long we know that an order emptied the cart, so that bought items do not come back."""
+_FOLLOWS = {Kind.IDENTIFY: "identify", Kind.CART_ADD: "cart", Kind.CART_REMOVE: "cart"}
+"""What loses its meaning, or does harm, when it is sent after a later one."""
+_WRITES = {**_FOLLOWS, Kind.ORDER: "cart"}
+"""What makes it so; an order empties the cart."""
 TIMELINE = 50
 """Attempts kept for each event; the count goes on."""
 
@@ -54,7 +58,7 @@ def deed_of(
     """What to settle. Waits and failures give the mailbox back; progress keeps it."""
     match outcome:
         case Delivered():
-            return _delivered(outcome, claim, now_ms)
+            return _delivered(outcome, claim, head, settings, now_ms)
         case Ignored(reason, covers):
             return _through(claim, covers, f"ignored:{reason}")
         case Rejected():
@@ -85,8 +89,11 @@ def _through(claim: Claim, covers: int, counter: str | None = None) -> Deed:
     return deed
 
 
-def _delivered(outcome: Delivered, claim: Claim, now_ms: int) -> Deed:
+def _delivered(
+    outcome: Delivered, claim: Claim, event: Event | None, settings: AccountSettings, now_ms: int
+) -> Deed:
     deed = _through(claim, outcome.covers, "delivered")
+    _note_newest(deed, outcome, claim, event, settings)
     if claim.lane is Lane.USER:
         deed.learn["identified"] = str(now_ms)
     if outcome.merged:
@@ -95,6 +102,19 @@ def _delivered(outcome: Delivered, claim: Claim, now_ms: int) -> Deed:
     if outcome.cart_after is not None:
         _remember_cart(deed, claim, outcome.cart_after, now_ms)
     return deed
+
+
+def _note_newest(
+    deed: Deed, outcome: Delivered, claim: Claim, event: Event | None, settings: AccountSettings
+) -> None:
+    """Remember when what is now delivered first came, so that what died before it is overtaken."""
+    what = _WRITES.get(kind_of(event, settings)) if event else None
+    if what is None:
+        return
+    newest = max(entry.first or entry.at for entry in claim.entries[: outcome.covers])
+    if newest > claim.memory.newest.get(what, 0):
+        claim.memory.newest[what] = newest
+        deed.learn[f"newest:{what}"] = str(newest)
 
 
 def _dead(
@@ -127,6 +147,7 @@ def _dead(
         mark="" if isinstance(mark, CartMark) else claim.intent,
         nobody=entry.nobody,
         awaits_email=no.reason is Reason.MISSING_EMAIL and _returns(event, settings),
+        follows=_FOLLOWS.get(kind_of(event, settings), "") if event else "",
     )
     deed = _through(claim, 1)
     deed.dead = [(1, entry.id, header)]

@@ -128,6 +128,11 @@ def _read_memory(fields: dict[str, bytes]) -> Memory:
         email=email.decode() if email else None,
         identified=fields.get("identified", b"").decode(),
         merged=frozenset(json.loads(fields.get("merged", b"[]"))),
+        newest={
+            name.removeprefix("newest:"): int(value)
+            for name, value in fields.items()
+            if name.startswith("newest:")
+        },
     )
 
 

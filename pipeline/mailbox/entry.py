@@ -119,8 +119,12 @@ def start_state(entry: Entry) -> EventState:
 
 @dataclass(slots=True)
 class Memory:
-    """What is remembered of a user, as a claim reads it."""
+    """What is remembered of a user, as a claim reads it.
+
+    newest: `identify` or `cart` -> when the latest one delivered first came (ms).
+    """
 
     email: str | None = None
     identified: str = ""
     merged: frozenset[str] = field(default_factory=frozenset)
+    newest: dict[str, int] = field(default_factory=dict)

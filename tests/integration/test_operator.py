@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipeline import keys
 from pipeline.cli.app import run
 from pipeline.errors import Reason
 from pipeline.events import Lane
@@ -139,6 +140,26 @@ def test_a_replay_counts_first_and_asks(command: Command) -> None:
     code, out, _ = command("dead", "replay", "--all", "--yes", "--rate", "1000")
     assert (code, out) == (0, "Replayed: 2.\n")
     assert counts(command) == {"enqueued": 3, "waiting": 3}
+
+
+@pytest.mark.usefixtures("letters")
+def test_what_was_overtaken_stays_unless_it_is_asked_for(setup: Setup, command: Command) -> None:
+    """An old identify must not undo a later one because somebody replayed all that died."""
+
+    async def overtake(pipeline: Pipeline) -> None:
+        blob: Any = await pipeline.redis.hget(keys.dead("default"), "m1")
+        header, _, raw = blob.partition(b"\n")
+        follows = json.dumps(json.loads(header) | {"follows": "identify"}).encode()
+        await pipeline.redis.hset(keys.dead("default"), "m1", follows + b"\n" + raw)
+        newest: dict[Any, Any] = {"newest:identify": str(json.loads(header)["first_seen_ms"] + 1)}
+        await pipeline.redis.hset(keys.user("default", "u1"), mapping=newest)
+
+    setup(overtake)
+    code, out, err = command("dead", "replay", "--all", "--yes")
+    assert (code, out) == (0, "Replayed: 2.\n")
+    assert "1 of them are overtaken and stay; --overtaken sends them." in err
+    assert command("dead", "replay", "m1", "--yes")[1] == ""
+    assert command("dead", "replay", "m1", "--yes", "--overtaken")[1] == "Replayed: 1.\n"
 
 
 @pytest.mark.usefixtures("letters")

@@ -12,7 +12,8 @@
 --   suspect          hash    lane, box: the mailbox with two strikes or more that was lent last
 --   counts           hash    delivered, duplicates, removed, ignored:REASON, dead:REASON, waiting:LANE
 --   token            string  a counter of claims, letters and replays: what needs a number of its own
---   user:USER        hash    email, email_at, seen (emails of the last day), identified (ms), merged, spread
+--   user:USER        hash    email, email_at, seen (emails of the last day), identified (ms), merged, newest:identify and
+--                            newest:cart (when the latest one delivered first came, ms), spread
 --                            (1: a mailbox of an unordered lane has waited for something)
 --   cart:USER        string  the cart we wrote last, JSON
 --   anon:ID, email:E string  the userId learned for an anonymousId or an email
