@@ -1,0 +1,71 @@
+"""Which cart a change starts from: ours or the one that was read, in every order of their times."""
+
+from __future__ import annotations
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pipeline.delivery.known import known_of, with_profile, write_cart
+from pipeline.events import Event, Lane, validate_event
+from pipeline.mailbox.claim import Claim
+from pipeline.mailbox.entry import Entry, Memory
+from pipeline.mapping import plan
+from pipeline.mapping.plan import Cart, Profile, Send
+from pipeline.settings import AccountSettings
+
+ITEM = {"id": "p1", "title": "Cup", "qty": 1, "price": 950, "url": "https://shop.example.com/p1"}
+MORE: Event = validate_event(
+    {
+        "type": "track",
+        "event": "Product Added",
+        "userId": "u1",
+        "context": {"traits": {"email": "ann@example.com"}},
+        "properties": {"product_id": "p1", "name": "Cup", "price": 9.5, "url": ITEM["url"]},
+    }
+)
+
+
+def claim_with(cart: str, now: float) -> Claim:
+    ms = int(now * 1000)
+    entry = Entry("m1", f"{ms}-0", ms, ms, "u1", b"{}")
+    return Claim(
+        account="default",
+        lane=Lane.PURCHASE,
+        box="u1",
+        token="1-1",
+        now=ms,
+        clock=ms,
+        user_clock=ms,
+        head_of_user="",
+        entries=[entry],
+        states={},
+        memory=Memory(email="ann@example.com"),
+        cart=cart,
+        intent="",
+        strikes=0,
+        probe=False,
+    )
+
+
+@example(written_ms=100_500, settled_after_ms=500, later_ms=2_000)
+@given(
+    written_ms=st.integers(100_000, 103_000),
+    settled_after_ms=st.integers(0, 3_000),
+    later_ms=st.integers(0, 5_000),
+)
+def test_our_own_write_is_never_taken_for_no_cart(
+    written_ms: int, settled_after_ms: int, later_ms: int
+) -> None:
+    """Sailthru tells the second in which it took our write, we the moment in which we settled it."""
+    settled = (written_ms + settled_after_ms) / 1000
+    now = settled + later_ms / 1000
+    claim = claim_with(write_cart(Cart((ITEM,)), settled), now)
+    read = Profile(True, "ann@example.com", Cart((ITEM,), float(written_ms // 1000)))
+
+    known = known_of(claim, MORE, now, read_lag=1.0)
+    if known.cart is None:
+        known = with_profile(known, read, claim)
+    step = plan([MORE], known, AccountSettings())
+
+    assert isinstance(step, Send)
+    assert [item["qty"] for item in step.call.params["items"]] == [2]
