@@ -1,6 +1,6 @@
 """The producer's way in: make an event ready and append it to the raw stream.
 
-The contract with Redis is one command, open to any language (DESIGN 3):
+The contract with Redis is one command, open to any language (docs/producers.md):
 `XADD sailpipe:raw * event '<json>' [account NAME]`.
 """
 

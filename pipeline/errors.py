@@ -17,7 +17,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why an event became a dead letter. The names are part of the contract (DESIGN 3)."""
+    """Why an event became a dead letter. People build on the names: add, never rename."""
 
     INVALID_JSON = "invalid_json"
     INVALID_EVENT = "invalid_event"

@@ -6,7 +6,7 @@ from pipeline.clock import Random
 from pipeline.settings import AccountSettings
 
 EMAIL_ASKS_S = (0.0, 60.0, 3600.0, 86_400.0)
-"""How long after acceptance Sailthru is asked for a missing email (DESIGN 5)."""
+"""How long after acceptance Sailthru is asked for a missing email."""
 
 ALL_ASKED = len(EMAIL_ASKS_S)
 """`asked` of an event after which Sailthru is not asked again."""

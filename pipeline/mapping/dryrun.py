@@ -23,7 +23,7 @@ def dry_run(
     profile: Mapping[str, Any] | None,
     now: float = 0.0,
 ) -> dict[str, Any]:
-    """One event on its own, unfolded; look-ups are shown as GET calls (DESIGN 3, `map`).
+    """One event on its own, unfolded; look-ups are shown as GET calls: a line of `sailpipe map`.
 
     profile: what every GET /user would answer; None for a user Sailthru does not know.
     now: seconds since the epoch; 0 for a time before every MAX_AGE and cart age.

@@ -1,4 +1,4 @@
-"""`status --json`, `/api/status` and the console show this one reading of Redis (DESIGN 3)."""
+"""`status --json`, `/api/status` and the console show this one reading of Redis."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def read_status(
     *,
     only: Sequence[str] | None = None,
 ) -> Json:
-    """How everything stands, in the shape of DESIGN 3. `only` names the accounts that are told of.
+    """How everything stands, in the shape of `status --json`. `only` names the accounts that are told of.
 
     Counters and backlog are read at one moment, so that `enqueued` never misses an event that
     is on its way from one to the other. What lanes wait for is read after them.

@@ -14,7 +14,7 @@ from tests.support.replay import Replay, end_state
 
 @dataclass(slots=True)
 class Counts:
-    """An account's counters, as DESIGN 3 names them."""
+    """An account's counters, as `status --json` names them."""
 
     delivered: int = 0
     dead: int = 0

@@ -152,7 +152,7 @@ class World:
 
         besides: dead letters of events that no replay would bury, and their reasons.
 
-        may_repeat: calls without an idempotency key may have been made twice (DESIGN 3, Promises).
+        may_repeat: calls without an idempotency key may have been made twice (docs/guarantees.md).
         """
         buried = [f'"messageId": "{one}"'.encode() for one in besides]
         plain = [raw for raw in self.sent if not any(one in raw for one in buried)]

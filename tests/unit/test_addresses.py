@@ -27,7 +27,7 @@ def settings(folder: Path, **values: str) -> Settings:
 
 
 def test_what_is_set_wins_over_what_up_left(tmp_path: Path) -> None:
-    """REDIS_URL, else DATA_DIR/redis.url (DESIGN 3)."""
+    """REDIS_URL, else DATA_DIR/redis.url."""
     write_address(tmp_path, REDIS_FILE, "redis://127.0.0.1:7000/0")
     assert resolve_redis_url(settings(tmp_path)) == "redis://127.0.0.1:7000/0"
     set_here = settings(tmp_path, REDIS_URL="redis://elsewhere/1")

@@ -29,7 +29,7 @@ def test_giving_up_takes_both_time_and_attempts(attempts: int, failing_for_s: fl
 
 
 def test_sailthru_is_asked_for_an_email_four_times_within_a_day() -> None:
-    """At 0 s, 1 min, 1 h and 24 h after acceptance (DESIGN 5)."""
+    """At 0 s, 1 min, 1 h and 24 h after acceptance."""
     assert [retry.next_email_ask(asked, 0.0) for asked in range(5)] == [0, 60, 3600, 86_400, None]
     assert retry.next_email_ask(2, 3500.0) == 100.0
     assert retry.next_email_ask(1, 7200.0) == 0.0

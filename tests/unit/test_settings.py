@@ -18,7 +18,7 @@ def load(directory: Path | None = None, /, **values: str) -> Settings:
 
 
 def test_nothing_set_means_the_sandbox_with_its_key() -> None:
-    """No API key: target sandbox, and api key, secret and write key are `sandbox` (DESIGN 3)."""
+    """No API key: target sandbox, and api key, secret and write key are `sandbox`."""
     settings = load()
     account = settings.account("default")
     assert settings.target == "sandbox"

@@ -54,7 +54,7 @@ def test_the_files_are_what_the_generator_writes(tmp_path: Path) -> None:
 
 
 def test_every_event_is_accounted_for(expected: dict[str, Any], raws: list[bytes]) -> None:
-    """enqueued = delivered + dead + ignored + duplicates (DESIGN 3), nothing waiting at the end."""
+    """enqueued = delivered + dead + ignored + duplicates, nothing waiting at the end."""
     fates = [expected["delivered"], expected["duplicates"], len(expected["dead"])]
     assert sum(fates) + sum(expected["ignored"].values()) == expected["enqueued"] == len(raws)
 

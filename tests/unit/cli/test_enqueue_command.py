@@ -34,7 +34,7 @@ def entries(client: redis.Redis) -> list[dict[bytes, bytes]]:
 def test_good_lines_go_in_and_bad_ones_are_told_with_their_numbers(
     client: redis.Redis, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A bad line is one that isn't a JSON object; the exit code is 2 (DESIGN 3)."""
+    """A bad line is one that isn't a JSON object; the exit code is 2."""
     Path("day.jsonl").write_text('{"messageId":"m1"}\nnope\n[1]\n{"type":5}\n')
     assert run(["enqueue", "day.jsonl", "--json"]) == 2
     out, err = capfd.readouterr()

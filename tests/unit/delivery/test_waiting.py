@@ -21,7 +21,7 @@ def offsets(pipe: Pipe, bucket: str) -> list[float]:
 async def test_an_order_without_email_asks_sailthru_at_once_and_ever_more_rarely(
     pipe: Pipe,
 ) -> None:
-    """0 s, 1 min, 1 h, 24 h (DESIGN 5), and no attempt is used up."""
+    """0 s, 1 min, 1 h, 24 h, and no attempt is used up."""
     await pipe.post(order("u1", "o1", email=False))
     await pipe.run(71 * HOUR)
     assert offsets(pipe, "GET /user") == pytest.approx([0, 60, HOUR, 24 * HOUR], abs=0.5)
