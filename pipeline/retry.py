@@ -14,6 +14,9 @@ ALL_ASKED = len(EMAIL_ASKS_S)
 TURN_WAIT_S = 60.0
 """An event waits at most this long for an earlier identify of its user."""
 
+THROTTLE_S = 10.0
+"""How long to stay away after a 429 that names no reset (reference: sailthru-api 3, edx-ace)."""
+
 
 def backoff(attempt: int, settings: AccountSettings, random: Random) -> float:
     """Seconds until attempt `attempt` + 1, `attempt` counting from 1.

@@ -12,12 +12,11 @@ from pipeline.clock import Clock
 from pipeline.delivery.loans import Loan, Loans
 from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.limits import Purpose
+from pipeline.retry import THROTTLE_S
 from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused
 from pipeline.sailthru.calls import Call
 
 SIGNATURE_CODE = 5
-THROTTLE_S = 10.0
-"""How long to stay away after a 429 that names no reset (reference: sailthru-api 3, edx-ace)."""
 MARGIN_S = 1.0
 """Loan time that must remain beyond the HTTP timeout when a call begins."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import assert_never
 
 from pipeline import retry
-from pipeline.delivery.caller import THROTTLE_S
 from pipeline.errors import Reason
 from pipeline.events import Event
 from pipeline.mailbox.claim import Claim
@@ -52,7 +51,7 @@ def fate_of_lookup(answer: Refused, need: Need, now: float) -> Outcome:
 def _fate_of_no(no: Refused, call: Call, covers: int, now: float, *, lookup: bool) -> Outcome:
     match no.failure:
         case Failure.THROTTLED:
-            return Throttled(call.bucket, no.rate.reset if no.rate else now + THROTTLE_S)
+            return Throttled(call.bucket, no.rate.reset if no.rate else now + retry.THROTTLE_S)
         case Failure.MISCONFIGURED:
             return Misconfigured(no.message, call, no.code)
         case Failure.UNAVAILABLE:
