@@ -1,9 +1,14 @@
-"""One event as it lies in a mailbox, and what it has been through there."""
+"""One event as it lies in a mailbox, and what it has been through there.
+
+Events wait for days and dead letters for weeks, so another version may have written them: a field that
+is not known here is left out, and every field added later has a default.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from typing import Any
 
 
@@ -46,11 +51,11 @@ class Entry:
     def decode(cls, blob: bytes) -> Entry:
         """Read what `encode` or the revive function of lib.lua wrote."""
         header, _, raw = blob.partition(b"\n")
-        fields: dict[str, Any] = json.loads(header)
+        found = _known(cls, json.loads(header))
         for name in ("at", "clock", "first"):
-            if name in fields:
-                fields[name] = int(fields[name])
-        return cls(raw=raw, **fields)
+            if name in found:
+                found[name] = int(found[name])
+        return cls(raw=raw, **found)
 
     @property
     def order(self) -> tuple[int, int]:
@@ -101,14 +106,23 @@ class EventState:
 
     @classmethod
     def decode(cls, text: bytes | str) -> EventState:
-        fields: dict[str, Any] = json.loads(text)
-        fields["attempts"] = read_attempts(fields["attempts"])
-        return cls(**fields)
+        found = _known(cls, json.loads(text))
+        found["attempts"] = read_attempts(found["attempts"])
+        return cls(**found)
 
 
 def read_attempts(rows: list[dict[str, Any]]) -> tuple[Attempt, ...]:
     """Attempts from their JSON rows."""
-    return tuple(Attempt(**row) for row in rows)
+    return tuple(Attempt(**_known(Attempt, row)) for row in rows)
+
+
+def _known(kind: type[Any], found: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if name in _names(kind)}
+
+
+@cache
+def _names(kind: type[Any]) -> frozenset[str]:
+    return frozenset(one.name for one in fields(kind))
 
 
 def start_state(entry: Entry) -> EventState:

@@ -1,0 +1,21 @@
+"""What lies in Redis is read, whichever version wrote it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from pipeline.mailbox.entry import Attempt, Entry, EventState
+
+ATTEMPT = Attempt(n=1, at=1.0, duration_s=0.1, status=503, error="busy", wait_s=2.0)
+ENTRY = Entry(id="m1", seq="1-0", at=1, clock=1, user="u1", raw=b'{"type":"page"}')
+
+
+def test_fields_of_another_version_are_left_out() -> None:
+    """Or an upgrade, or the way back, would bury every event that waits as `poison`."""
+    row = asdict(ATTEMPT) | {"new": 1}
+    state = json.dumps(asdict(EventState(tried=1)) | {"attempts": [row], "asked_at": None})
+    assert EventState.decode(state) == EventState(attempts=(ATTEMPT,), tried=1)
+    header, _, raw = ENTRY.encode().partition(b"\n")
+    newer = json.dumps(json.loads(header) | {"new": {"a": 1}}).encode() + b"\n" + raw
+    assert Entry.decode(newer) == ENTRY
