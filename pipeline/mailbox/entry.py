@@ -7,8 +7,7 @@ is not known here is left out, and every field added later has a default.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
-from functools import cache
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -117,12 +116,7 @@ def read_attempts(rows: list[dict[str, Any]]) -> tuple[Attempt, ...]:
 
 
 def _known(kind: type[Any], found: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in found.items() if name in _names(kind)}
-
-
-@cache
-def _names(kind: type[Any]) -> frozenset[str]:
-    return frozenset(one.name for one in fields(kind))
+    return {name: value for name, value in found.items() if name in kind.__slots__}
 
 
 def start_state(entry: Entry) -> EventState:
