@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -20,7 +21,7 @@ _LISTED = (
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One dead letter. `header` is what the scripts read; see `write_header` for its fields."""
+    """One dead letter. `header` is what the scripts read; see `Header` for its fields."""
 
     id: str
     account: str
@@ -46,7 +47,7 @@ class Letter:
         return read_attempts(json.loads(past)) if past else ()
 
     def as_row(self) -> dict[str, Any]:
-        """The shape of `dead list --json` (DESIGN 3); times are ISO 8601 in UTC."""
+        """The shape of `dead list --json`; times are ISO 8601 in UTC."""
         row = {name: self.header.get(name) for name in _LISTED}
         row |= {"id": self.id, "account": self.account, "lane": self.lane or None}
         row["first_seen"] = iso(int(self.header["first_seen_ms"]))
@@ -66,60 +67,52 @@ class Letter:
         }
 
 
-def write_header(
-    *,
-    account: str,
-    lane: str,
-    box: str,
-    user: str,
-    kind: str | None,
-    event: str | None,
-    reason: str,
-    detail: str,
-    first_seen_ms: int,
-    died_at_ms: int,
-    calls: list[dict[str, Any]] | None = None,
-    endpoint: str | None = None,
-    status: int | None = None,
-    error: int | None = None,
-    attempts: int = 0,
-    timeline: tuple[Attempt, ...] = (),
-    mark: str = "",
-    nobody: str = "",
-    awaits_email: bool = False,
-    follows: str = "",
-) -> str:
-    """A letter's header as JSON on one line.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What is written down of a death: what the scripts read, and what people are shown.
 
-    `lane` is '' when the event was refused before it had one; `mark` is an order's or cart's
-    unsettled intent. `awaits_email`: the letter is replayed by itself when an event shows its
-    user's email. `follows`: what a later event of the same user overtakes it in: `identify`, `cart`.
+    lane, box, user: where it waited; '' when the event was refused before it had a mailbox.
+    first_seen_ms, died_at: Unix milliseconds.
+    mark: an order's unsettled intent. nobody: as in the mailbox entry.
+    awaits_email: it is replayed by itself when an event shows its user's email.
+    follows: what a later event of the same user overtakes it in: `identify`, `cart`.
     """
-    header: dict[str, Any] = {
-        "account": account,
-        "lane": lane,
-        "box": box,
-        "user": user,
-        "type": kind,
-        "event": event,
-        "reason": reason,
-        "detail": detail,
-        "endpoint": endpoint,
-        "status": status,
-        "error": error,
-        "attempts": attempts,
-        "first_seen_ms": first_seen_ms,
-        "died_at": died_at_ms,
-        "fingerprint": fingerprint(reason, endpoint, error, detail),
-        "calls": calls or [],
-        "past": json.dumps([asdict(attempt) for attempt in timeline]) if timeline else None,
-        "mark": mark or None,
-        "nobody": nobody or None,
-        "awaits_email": awaits_email or None,
-        "follows": follows or None,
-        "version": _version(),
-    }
-    return json.dumps({name: value for name, value in header.items() if value is not None})
+
+    account: str
+    lane: str = ""
+    box: str = ""
+    user: str = ""
+    type: str | None = None
+    event: str | None = None
+    reason: str
+    detail: str
+    endpoint: str | None = None
+    status: int | None = None
+    error: int | None = None
+    attempts: int = 0
+    first_seen_ms: int
+    died_at: int
+    calls: Sequence[Mapping[str, Any]] = ()
+    timeline: Sequence[Attempt] = ()
+    mark: str = ""
+    nobody: str = ""
+    awaits_email: bool = False
+    follows: str = ""
+
+    def as_line(self) -> str:
+        """As JSON on one line; `Letter.header` reads it."""
+        fields = {name: getattr(self, name) for name in self.__slots__ if name != "timeline"}
+        for name in ("mark", "nobody", "awaits_email", "follows"):
+            fields[name] = fields[name] or None
+        fields["fingerprint"] = fingerprint(self.reason, self.endpoint, self.error, self.detail)
+        fields["past"] = _past(self.timeline)
+        fields["version"] = _version()
+        return json.dumps({name: value for name, value in fields.items() if value is not None})
+
+
+def _past(timeline: Sequence[Attempt]) -> str | None:
+    """Attempts as text in the text: a replay hands them on unread."""
+    return json.dumps([asdict(attempt) for attempt in timeline]) if timeline else None
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from pipeline import retry
 from pipeline.clock import Random
-from pipeline.deadletters.letter import write_header
+from pipeline.deadletters.letter import Header
 from pipeline.delivery.fate import age_s
 from pipeline.delivery.known import write_cart
 from pipeline.delivery.marks import CartMark, read_mark
@@ -120,37 +120,10 @@ def _note_newest(
 def _dead(
     no: Rejected, claim: Claim, event: Event | None, settings: AccountSettings, now_ms: int
 ) -> Deed:
-    entry, state = claim.head, claim.state(claim.head)
+    header = _header(no, claim, event, settings, now_ms)
     mark = read_mark(claim.intent)
-    timeline = state.attempts
-    tried = state.tried
-    if no.call is not None:
-        tried += 1
-        timeline = _append(state, no.detail, no.status, no.duration_s, now_ms, 0.0).attempts
-    header = write_header(
-        account=claim.account,
-        lane=claim.lane,
-        box=claim.box,
-        user=claim.user,
-        kind=event.type if event else None,
-        event=getattr(event, "event", None),
-        reason=no.reason,
-        detail=no.detail,
-        first_seen_ms=entry.first or entry.at,
-        died_at_ms=now_ms,
-        calls=[no.call.as_json()] if no.call else [],
-        endpoint=no.call.bucket if no.call else None,
-        status=no.status,
-        error=no.code,
-        attempts=tried,
-        timeline=timeline,
-        mark="" if isinstance(mark, CartMark) else claim.intent,
-        nobody=entry.nobody,
-        awaits_email=no.reason is Reason.MISSING_EMAIL and _returns(event, settings),
-        follows=_FOLLOWS.get(kind_of(event, settings), "") if event else "",
-    )
     deed = _through(claim, 1)
-    deed.dead = [(1, entry.id, header)]
+    deed.dead = [(1, claim.head.id, header.as_line())]
     if isinstance(mark, CartMark):
         # What dies here may be in Sailthru's cart. It counts for nothing: what was there before is the
         # cart from now on, for the next change and for the replay of this one. The lost call may be
@@ -158,6 +131,36 @@ def _dead(
         until_ms = now_ms + int(settings.read_lag * 1000) + 1000
         _remember_cart(deed, claim, Cart(mark.base), until_ms)
     return deed
+
+
+def _header(
+    no: Rejected, claim: Claim, event: Event | None, settings: AccountSettings, now_ms: int
+) -> Header:
+    entry, state = claim.head, claim.state(claim.head)
+    if no.call is not None:
+        state = _append(state, no.detail, no.status, no.duration_s, now_ms, 0.0)
+    return Header(
+        account=claim.account,
+        lane=claim.lane,
+        box=claim.box,
+        user=claim.user,
+        type=event.type if event else None,
+        event=getattr(event, "event", None),
+        reason=no.reason,
+        detail=no.detail,
+        endpoint=no.call.bucket if no.call else None,
+        status=no.status,
+        error=no.code,
+        attempts=state.tried,
+        first_seen_ms=entry.first or entry.at,
+        died_at=now_ms,
+        calls=[no.call.as_json()] if no.call else [],
+        timeline=state.attempts,
+        mark="" if isinstance(read_mark(claim.intent), CartMark) else claim.intent,
+        nobody=entry.nobody,
+        awaits_email=no.reason is Reason.MISSING_EMAIL and _returns(event, settings),
+        follows=_FOLLOWS.get(kind_of(event, settings), "") if event else "",
+    )
 
 
 def _returns(event: Event | None, settings: AccountSettings) -> bool:

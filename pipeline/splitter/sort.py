@@ -11,7 +11,7 @@ from typing import Any
 import pydantic_core
 
 from pipeline import keys
-from pipeline.deadletters.letter import write_header
+from pipeline.deadletters.letter import Header
 from pipeline.errors import InvalidEvent, Reason
 from pipeline.events import Event, Lane, parse_event
 from pipeline.identity import Directory, Placement, place
@@ -188,21 +188,16 @@ def _dead(
     item: Read, problem: InvalidEvent, window_s: float = 0.0, *, keeper: str | None = None
 ) -> Sorted:
     entry = item.entry
-    header = write_header(
+    header = Header(
         account=entry.account,
-        lane="",
-        box="",
-        user="",
-        kind=None,
-        event=None,
         reason=problem.reason,
         detail=problem.detail,
         first_seen_ms=entry.at_ms,
-        died_at_ms=entry.at_ms,
+        died_at=entry.at_ms,
     )
     prefix = keys.account_prefix(keeper or entry.account)
     deed = _deed(item, window_s) | {"kind": "dead", "p": prefix}
-    return Sorted(entry.sid, deed, header.encode() + b"\n" + entry.raw)
+    return Sorted(entry.sid, deed, header.as_line().encode() + b"\n" + entry.raw)
 
 
 def _body(raw: bytes) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import redis.asyncio
 
 from pipeline import keys
 from pipeline.clock import SystemClock
-from pipeline.deadletters.letter import write_header
+from pipeline.deadletters.letter import Header
 from pipeline.errors import Reason
 from pipeline.events import Lane
 from pipeline.mailbox.claim import Claim, Deed
@@ -87,22 +87,22 @@ class Pipeline:
     def _header(
         self, claim: Claim, event: dict[str, Any], reason: Reason, detail: str, at_ms: int | None
     ) -> str:
-        return write_header(
+        return Header(
             account=self.account,
             lane=str(claim.lane),
             box=claim.box,
             user=claim.user,
-            kind=event["type"],
+            type=event["type"],
             event=event.get("event"),
             reason=reason,
             detail=detail,
             first_seen_ms=claim.head.at,
-            died_at_ms=claim.now if at_ms is None else at_ms,
+            died_at=claim.now if at_ms is None else at_ms,
             calls=[{"method": "POST", "endpoint": "/event", "params": {"id": claim.user}}],
             endpoint="/event",
             status=400,
             error=99,
-        )
+        ).as_line()
 
 
 def track(number: int, user: str | None = None) -> dict[str, Any]:
