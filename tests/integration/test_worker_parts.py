@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-
 KEYS = {"SAILPIPE_API_KEY": "k", "SAILPIPE_API_SECRET": "s"}
 
 
