@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.sailthru.calls import Call
 from pipeline.sandbox.options import SandboxOptions
 from tests.support.fake_sailthru import REFUSED, Trouble
-from tests.support.pipe import Pipe, added, identify, open_pipe, order, removed
+from tests.support.pipe import Pipe, added, open_pipe, order, removed
 from tests.support.replay import end_state
 
 EXAMPLES = 300 if settings.get_current_profile_name() == "deep" else 25
@@ -34,15 +34,19 @@ class End:
     dead: list[tuple[str, str]]
 
 
-def _traits(values: dict[str, int], email: str | None) -> Event:
-    return identify(USER, traits={**values, **({"email": email} if email else {})})
+def _identify(ids: dict[str, str], values: dict[str, int], email: str | None) -> Event:
+    shown = {"email": email} if email else {}
+    return {"type": "identify", **ids, "traits": {**values, **shown}}
 
 
+traits = st.dictionaries(st.sampled_from(("x", "y", POISON)), st.integers(0, 3), max_size=2)
 identifies = st.builds(
-    _traits,
-    st.dictionaries(st.sampled_from(("x", "y", POISON)), st.integers(0, 3), max_size=2),
+    _identify,
+    st.sampled_from(({"userId": USER}, {"userId": USER}, {"userId": USER, "anonymousId": "a1"})),
+    traits,
     st.sampled_from((EMAIL, EMAIL, None)),
 )
+visits = st.builds(_identify, st.just({"anonymousId": "a1"}), traits, st.none())
 # What is refused when added is never removed: within a fold nobody would see that it was there.
 changes = st.sampled_from(
     (
@@ -53,7 +57,7 @@ changes = st.sampled_from(
 )
 barriers = st.sampled_from(
     (
-        {"type": "alias", "userId": USER, "previousId": "nobody-yet"},
+        {"type": "alias", "userId": USER, "previousId": "a1"},
         {"type": "track", "userId": USER, "event": "Subscribed", "properties": {"list": "News"}},
         order(USER, "numbered below"),
     )
@@ -63,7 +67,7 @@ deaths = st.sets(st.integers(1, 6), max_size=2)
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(
-    events=st.lists(identifies | changes | changes | barriers, min_size=1, max_size=10),
+    events=st.lists(identifies | visits | changes | changes | barriers, min_size=1, max_size=10),
     die_at=deaths,
     processed=st.booleans(),
     lag_s=st.sampled_from((0.0, 2.0)),
@@ -72,7 +76,7 @@ deaths = st.sets(st.integers(1, 6), max_size=2)
 def test_what_was_folded_ends_as_what_came_one_by_one(
     events: list[Event], die_at: set[int], processed: bool, lag_s: float, gap_s: float
 ) -> None:
-    """With refusals, barriers, reads that lag, and workers that die before or after a call."""
+    """With merges, refusals, barriers, reads that lag, and workers that die before or after a call."""
     numbered = _with_order_ids(events)
 
     folded = asyncio.run(_all_at_once(numbered, lag_s, die_at, processed=processed))
