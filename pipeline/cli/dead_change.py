@@ -22,10 +22,10 @@ from pipeline.cli.dead_options import (
 from pipeline.cli.errors import FAILED
 from pipeline.cli.options import AccountOption
 from pipeline.cli.output import note, result
-from pipeline.cli.progress import Progress, open_progress
+from pipeline.cli.progress import open_progress
 from pipeline.cli.session import Session, in_session
 from pipeline.deadletters.filters import Filter, Selection
-from pipeline.deadletters.store import DeadLetters, Done
+from pipeline.deadletters.store import DeadLetters
 
 
 def replay(
@@ -64,7 +64,7 @@ def replay(
             result(f"Would be replayed: {len(chosen.ids)}.")
         elif chosen.ids and _agreed("Replay", yes=yes):
             with open_progress("replayed") as progress:
-                done = await letters.replay(chosen.ids, rate=rate, on_done=_counter(progress))
+                done = await letters.replay(chosen.ids, rate=rate, on_done=progress.advance)
             _report("Replayed", done, chosen)
 
     in_session(account, work)
@@ -90,7 +90,7 @@ def drop(
         chosen = await _choose(letters, ids, wanted)
         if chosen.ids and _agreed("Drop", yes=yes):
             with open_progress("dropped") as progress:
-                done = await letters.drop(chosen.ids, on_done=_counter(progress))
+                done = await letters.drop(chosen.ids, on_done=progress.advance)
             _report("Dropped", done, chosen)
 
     in_session(account, work)
@@ -114,14 +114,6 @@ def _agreed(verb: str, *, yes: bool) -> bool:
         return True
     note("Nothing was done; --yes does not ask.")
     raise typer.Exit(FAILED)
-
-
-def _counter(progress: Progress) -> Done:
-    def count(more: int) -> None:
-        for _ in range(more):
-            progress.advance()
-
-    return count
 
 
 def _report(verb: str, done: int, chosen: Selection) -> None:

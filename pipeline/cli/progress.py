@@ -19,8 +19,8 @@ LINE_EVERY = 50_000
 class Progress(Protocol):
     """What a long command tells about itself."""
 
-    def advance(self) -> None:
-        """One more item is under way."""
+    def advance(self, by: int = 1) -> None:
+        """So many more items are under way."""
 
     def hold(self, waiting: int) -> None:
         """Nothing moves: this many entries wait in the raw stream."""
@@ -50,9 +50,10 @@ class _Lines:
         self._done = 0
         self._held = False
 
-    def advance(self) -> None:
-        self._done += 1
-        if self._done % LINE_EVERY == 0:
+    def advance(self, by: int = 1) -> None:
+        lines = self._done // LINE_EVERY
+        self._done += by
+        if self._done // LINE_EVERY > lines:
             self._held = False
             note(f"{self._done} {self._verb} ...")
 
@@ -67,8 +68,8 @@ class _Bar:
         self._bar = bar
         self._task = task
 
-    def advance(self) -> None:
-        self._bar.update(self._task, advance=1, why="")
+    def advance(self, by: int = 1) -> None:
+        self._bar.update(self._task, advance=by, why="")
 
     def hold(self, waiting: int) -> None:
         self._bar.update(self._task, why=f"holding back: {waiting} wait already")
