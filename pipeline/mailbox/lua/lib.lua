@@ -78,7 +78,7 @@ end
 local function wake_waiting(p, lane, user, now, what)
   local boxes = { user }
   if redis.call('HEXISTS', p .. 'user:' .. user, 'spread') == 1 then
-    for i = 0, 15 do boxes[#boxes + 1] = user .. '\31' .. i end -- as splitter/sort.py spreads them
+    for i = 0, 15 do boxes[#boxes + 1] = user .. '\31' .. i end -- as names.py spreads them
   end
   for _, box in ipairs(boxes) do
     local waits = redis.call('HGET', book(p, lane, box), 'waits')
