@@ -28,6 +28,8 @@ LogEvent: TypeAlias = Literal[
     "redis_back",
     # Sailthru answered 429 or error 43: account, bucket.
     "throttled",
+    # Sailthru's headers leave us less than our limit, said once a minute: account, bucket, calls_per_s.
+    "slowed_by_headers",
     # An event waits or failed and stays in its mailbox: account, lane, why. At DEBUG: nothing was tried.
     "event_waits",
     # A batch of raw entries failed and is split one by one: entries, error class.

@@ -9,6 +9,7 @@ from functools import partial
 from redis.exceptions import RedisError
 
 from pipeline.clock import Clock, SystemClock
+from pipeline.observe.logs import log_event
 from pipeline.ratelimit.feedback import MINUTE_S, Headroom
 from pipeline.ratelimit.limits import KNOWN_BUCKETS, SHARES, Purpose, default_limit
 from pipeline.ratelimit.pacer import Pacer, SlotTooFar
@@ -18,6 +19,7 @@ from pipeline.sailthru.answers import RateHeaders
 __all__ = ["Limiter", "SlotTooFar"]
 
 _SLOWEST = 1.0
+_NOTEWORTHY = 0.9
 _SHORTEST_CLOSURE_S = 1.0
 
 
@@ -40,6 +42,7 @@ class Limiter:
         self._pacers: dict[tuple[str, str, Purpose | None], Pacer] = {}
         self._headrooms: dict[tuple[str, str], Headroom] = {}
         self._adopted: dict[tuple[str, str], float] = {}
+        self._slowed: dict[tuple[str, str], float] = {}
 
     async def acquire(
         self, account: str, bucket: str, *, purpose: Purpose = "normal", max_wait: float = 2.0
@@ -78,6 +81,8 @@ class Limiter:
         now = self._clock.now()
         headroom.observe(headers, now=now, ours=pacer.total, in_flight=in_flight)
         cap = headroom.cap(now=now)
+        if cap is not None and cap < _NOTEWORTHY * pacer.limit:
+            self._say_slowed(account, bucket, headers.reset, cap)
         try:
             if cap is not None and cap < _SLOWEST and not pacer.closed_for:
                 await self.close(account, bucket, headers.reset)
@@ -115,6 +120,13 @@ class Limiter:
     async def aclose(self) -> None:
         """Cancel whoever waits. The store belongs to who made it."""
         await asyncio.gather(*(pacer.aclose() for pacer in self._pacers.values()))
+
+    def _say_slowed(self, account: str, bucket: str, minute: float, cap: float) -> None:
+        """Once a minute: a lane that crawls because of somebody else looks like one that hangs."""
+        if self._slowed.get((account, bucket)) != minute:
+            self._slowed[account, bucket] = minute
+            rate = round(max(0.0, cap), 2)
+            log_event("slowed_by_headers", account=account, bucket=bucket, calls_per_s=rate)
 
     async def _adopt(self, account: str, bucket: str, limit: float) -> None:
         if self._adopted.get((account, bucket)) != limit:

@@ -70,6 +70,11 @@ class Pacer:
         return 0.0 if self.closed_for > 0 else self._rate
 
     @property
+    def limit(self) -> float:
+        """Calls/s that are allowed, before Sailthru's headers say less."""
+        return self._limit
+
+    @property
     def closed_for(self) -> float:
         """Seconds until the bucket opens; 0 when it is open, as far as this process knows."""
         return max(0.0, self._closed_until - self._clock.monotonic())

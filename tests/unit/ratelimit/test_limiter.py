@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from pipeline.ratelimit import limiter as limiter_module
 from pipeline.ratelimit.limiter import Limiter, SlotTooFar
 from pipeline.ratelimit.limits import Purpose, pace
 from pipeline.ratelimit.store_memory import MemorySlotStore
@@ -218,6 +219,19 @@ async def test_someone_elses_half_of_the_account_is_left_to_them(fleet: Fleet) -
     await fleet.clock.run(180.0)
     assert max(sailthru.counts.values()) <= sailthru.limit
     assert len(fleet.sent[EVENTS]) >= 0.93 * 20 * 180
+
+
+async def test_being_slowed_is_said_once_a_minute(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wonders at night why a lane crawls finds the reason in the log, but not ten thousand times."""
+    said: list[dict[str, object]] = []
+    monkeypatch.setattr(limiter_module, "log_event", lambda name, **rest: said.append(rest))
+    reset = fleet.clock.now() + 40
+    for remaining in (400, 390, 380):
+        headers = RateHeaders(2400, remaining, reset)
+        await fleet.limiters[0].observe("default", EVENTS, headers, in_flight=0)
+    assert said == [{"account": "default", "bucket": EVENTS, "calls_per_s": 10.0}]
 
 
 async def test_a_larger_limit_header_speeds_every_process_up(fleet: Fleet) -> None:
