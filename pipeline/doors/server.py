@@ -38,6 +38,7 @@ async def _run(settings: Settings, redis_url: str, listener: socket.socket) -> N
         access_log=False,  # it would log a line an event, and paths can carry ids
         lifespan="off",
         server_header=False,
+        http="h11",  # httptools drops the body of a request that offers to upgrade to HTTP/2 (Java's client)
         ws="none",  # no door speaks it, and a half-made handshake would wait for ever
         timeout_graceful_shutdown=GRACE_S,
     )

@@ -132,6 +132,19 @@ def test_the_sdk_drops_nothing_silently_when_its_key_is_wrong(
     assert taken(store) == []
 
 
+def test_a_client_that_offers_http_2_keeps_its_body(door: str, store: redis.Redis) -> None:
+    """Java's own HTTP client sends `Upgrade: h2c` with every request; HTTP/1.1 is our answer."""
+    offer = {
+        "Connection": "Upgrade, HTTP2-Settings",
+        "Upgrade": "h2c",
+        "HTTP2-Settings": "AAMAAABk",
+    }
+    event = {"userId": "u1", "event": "Signed Up"}
+    answer = httpx.post(f"{door}/v1/track", json=event, headers=offer, auth=("sandbox", ""))
+    assert (answer.status_code, answer.json()) == (200, {"success": True})
+    assert store.xlen(keys.RAW) == 1
+
+
 def test_a_full_redis_is_503_and_the_door_recovers(door: str, store: redis.Redis) -> None:
     """`noeviction` at maxmemory: nothing is acknowledged that was not taken."""
     event = {"userId": "u1", "event": "Viewed"}
