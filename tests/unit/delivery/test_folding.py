@@ -27,10 +27,13 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True)
 class End:
-    """Where a run ended: Sailthru's state, the counts, and which events died of what."""
+    """Where a run ended: Sailthru's state, how many events are through, which died of what.
+
+    An alias that is repeated after a death finds its work done and is counted as ignored.
+    """
 
     sailthru: dict[str, Any]
-    counts: dict[str, int]
+    through: int
     dead: list[tuple[str, str]]
 
 
@@ -159,4 +162,6 @@ def _die_at(pipe: Pipe, numbers: set[int], *, processed: bool) -> None:
 async def _end(pipe: Pipe) -> End:
     letters = [(letter.id, letter.header["reason"]) for letter in await pipe.letters()]
     state = pipe.sailthru.sandbox.state.as_json()
-    return End(end_state(state), await pipe.counts(), sorted(letters))
+    counts = await pipe.counts()
+    through = sum(counts[name] for name in counts if name.startswith(("delivered", "ignored:")))
+    return End(end_state(state), through, sorted(letters))
