@@ -12,7 +12,7 @@ from pipeline.clock import Clock, SystemClock
 from pipeline.sailthru.answers import Answer, Failure, Refused, read_answer
 from pipeline.sailthru.calls import Call
 from pipeline.sailthru.signing import signed, to_json
-from pipeline.sailthru.transport import hide_queries_in_logs, was_sent
+from pipeline.sailthru.transport import hide_queries_in_logs, not_after, was_sent
 from pipeline.settings import AccountSettings
 
 MAX_REPLY_BYTES = 1024 * 1024
@@ -74,7 +74,9 @@ class SailthruClient:
             return Refused(Failure.MISCONFIGURED, None, None, "no customer id for pageviews")
         request = self._request(call)
         started = self._clock.monotonic()
-        answer = await self._exchange(request, pageview=call.is_pageview)
+        ends = started + self._timeout_s
+        with not_after(lambda: self._clock.monotonic() > ends):
+            answer = await self._exchange(request, pageview=call.is_pageview)
         if isinstance(answer, Refused) and call.method == "GET":
             answer = replace(answer, ambiguous=False)
         return replace(answer, duration_s=self._clock.monotonic() - started)

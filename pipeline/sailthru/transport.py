@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import logging
 import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import aiohttp
@@ -36,7 +39,9 @@ def open_http(ssl_context: ssl.SSLContext | None = None) -> httpx.AsyncClient:
         connector = aiohttp.TCPConnector(
             limit=MAX_CONNECTIONS, keepalive_timeout=KEEPALIVE_S, ssl=trusted
         )
-        session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        session = aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), request_class=_LastCheck
+        )
         # aiohttp repeats a GET or DELETE whose kept socket was closed. Each call needs a slot of
         # its own, and there is no public switch; a test would notice if this one went away.
         session._retry_connection = False  # noqa: SLF001
@@ -51,6 +56,37 @@ def open_http(ssl_context: ssl.SSLContext | None = None) -> httpx.AsyncClient:
     )
 
 
+class TooLate(aiohttp.ClientConnectionError):
+    """The call's time was over before its first byte left: the process stood still meanwhile."""
+
+
+_is_over: ContextVar[Callable[[], bool]] = ContextVar("is_over")
+
+
+@contextmanager
+def not_after(is_over: Callable[[], bool]) -> Iterator[None]:
+    """Let no call inside begin to be sent once `is_over`.
+
+    A timeout cannot see to that: a process that was frozen between its checks and the socket sends
+    first and hears of its timeout afterwards, when somebody else has long made the call.
+    """
+    token = _is_over.set(is_over)
+    try:
+        yield
+    finally:
+        _is_over.reset(token)
+
+
+class _LastCheck(aiohttp.ClientRequest):
+    """Asks whether it is over when the connection is at hand: the last thing before the bytes."""
+
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        is_over = _is_over.get(None)
+        if is_over is not None and is_over():
+            raise TooLate
+        return await super().send(conn)
+
+
 def was_sent(error: Exception) -> bool:
     """Whether a failed request may have reached the server.
 
@@ -61,6 +97,7 @@ def was_sent(error: Exception) -> bool:
     never_sent = (
         aiohttp.ClientConnectorError,
         aiohttp.ConnectionTimeoutError,
+        TooLate,
         aiohttp.InvalidURL,
         aiohttp.NonHttpUrlClientError,
         httpx.UnsupportedProtocol,

@@ -222,6 +222,37 @@ class _AllTogether(SystemClock):
         await self._barrier.wait()
 
 
+class StandingStill(SystemClock):
+    """A process that is frozen for a minute after each time it looks at the clock, once told so."""
+
+    def __init__(self) -> None:
+        self.frozen_s = 0.0
+        self._lost_s = 0.0
+
+    def monotonic(self) -> float:
+        now = super().monotonic() + self._lost_s
+        self._lost_s += self.frozen_s
+        return now
+
+
+@pytest.mark.parametrize("reused", [False, True])
+async def test_a_process_that_stood_still_before_the_first_byte_sends_none(
+    reused: bool, sandbox: RunningSandbox, http: httpx.AsyncClient
+) -> None:
+    """Somebody else may have made the call meanwhile; the socket may be new or kept."""
+    clock = StandingStill()
+    client = SailthruClient(credentials(sandbox.url), http, timeout_s=5, clock=clock)
+    if reused:
+        assert isinstance(await client.send(GET_USER), Refused)
+    seen = len(sandbox.app.sandbox.state.calls)
+    clock.frozen_s = 60.0
+    answer = refused(await client.send(POST_USER))
+    assert (answer.failure, answer.ambiguous) == (Failure.UNAVAILABLE, False)
+    assert len(sandbox.app.sandbox.state.calls) == seen
+    clock.frozen_s = 0.0
+    assert isinstance(await client.send(POST_USER), Accepted)
+
+
 async def test_many_calls_run_at_once_and_the_next_ones_reuse_their_sockets(
     http: httpx.AsyncClient,
 ) -> None:
