@@ -103,7 +103,7 @@ def test_a_death_between_call_and_answer_repeats_no_order_and_spoils_no_cart(
         world.crew.hire()
     rule = {"seconds": 1.0, "processed": processed, "method": "POST", "endpoint": "/purchase"}
     world.fault(FaultKind.LATENCY, **rule)
-    world.send(traffic(150, 20, seed=3))
+    world.send(traffic(400, 60, seed=3))
     for _ in range(2):
         world.wait_for_calls(10)
         kill_a_delivering_worker(world)
