@@ -80,6 +80,7 @@ class Drain:
         now_ms, head = turn.now_ms, claim.head
         deed = deed_of(outcome, claim, turn.head_event, tools.settings, now_ms, tools.random)
         turn.complete(deed)
+        deed.at = now_ms
         deed.back = deed.back or give_back or deed.pop >= len(claim.entries)
         await tools.outages.close_for(outcome, claim, now_ms)
         await self._persist(claim, deed)

@@ -37,8 +37,9 @@ def held_by_merge(claim: Claim, old: Glance, now_ms: int, settings: AccountSetti
     of_profile = waiting[Lane.USER] and held_s < settings.user_wait
     if of_profile or (any(waiting.values()) and held_s < retry.TURN_WAIT_S):
         return Held(min(RAREST_LOOK_S, max(LOOK_AGAIN_S, held_s / 4)), waits=None)
-    lagging_s = settings.read_lag - (now_ms - old.identified) / 1000
-    return Held(lagging_s, waits=None) if lagging_s > 0 else None
+    since_s = (now_ms - old.identified) / 1000  # negative once Redis' clock has been set back
+    lagging_s = settings.read_lag - since_s
+    return Held(lagging_s, waits=None) if since_s >= 0 and lagging_s > 0 else None
 
 
 def merges(head: Event, claim: Claim) -> str | None:

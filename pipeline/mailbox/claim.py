@@ -84,6 +84,7 @@ class Deed:
     cart_keep_ms: int = 0
     back: bool = False
     due: int | Literal["old"] | None = None
+    at: int | None = None
     waits: Literal["email", "user", "turn"] | None = None
     wake: tuple[Lane, ...] = ()
 
@@ -151,6 +152,7 @@ def write_deed(claim: Claim, deed: Deed) -> str:
         "cart_keep": deed.cart_keep_ms,
         "back": deed.back,
         "due": deed.due,
+        "at": deed.at,
         "waits": deed.waits,
         "saw": {
             "email": claim.memory.email or "",

@@ -16,6 +16,7 @@ from pipeline.ratelimit.limits import MAX_AHEAD, RESTART_PAUSE, slack
 
 MICROS = 1_000_000
 _MINUTE = 60 * MICROS
+_STEP = MICROS
 
 Source = Literal["operator", "setting", "header", "default"]
 """Who says what the limit is, strongest first."""
@@ -104,7 +105,8 @@ class SlotStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a store keeps per bucket. `began` belongs to the whole store."""
+    """What a store keeps per bucket. `began` belongs to the whole store; `seen` is when anybody last
+    asked."""
 
     began: int
     free_at: int = 0
@@ -113,6 +115,7 @@ class State:
     minute: int = 0
     at_minute: int = 0
     before: int = 0
+    seen: int = 0
     adopted: float | None = None
     operator: float | None = None
 
@@ -138,15 +141,25 @@ def take(state: State, bucket: Bucket, ask: Ask, now: int) -> tuple[State, Grant
     """Reserve at `now`: the state afterwards and what was granted. lua/reserve.lua says the same."""
     limit, source = effective(state, bucket)
     interval = interval_us(limit, bucket.share, ask.cap)
-    closed = max(state.closed, ask.not_before)
+    state = _after_a_step(state, now)
+    # A minute is Sailthru's longest closure; more means that the asker's idea of our clock is old.
+    closed = max(state.closed, min(ask.not_before, now + _MINUTE))
     ready = state.began + int(RESTART_PAUSE * MICROS) + interval
     first = max(now, state.free_at, closed, ready)
     count = ask.count if first - now <= int(MAX_AHEAD * MICROS) else 0
     state = _at_minute(state, now // _MINUTE)
-    state = replace(state, total=state.total + count, closed=closed)
+    state = replace(state, total=state.total + count, closed=closed, seen=now)
     if count:
         state = replace(state, free_at=first + count * interval)
     return state, Grant(count, now, first, interval, state.total, closed, limit, source)
+
+
+def _after_a_step(state: State, now: int) -> State:
+    """A store whose clock was set back: what was ahead stays as far ahead as it was, not by the step."""
+    back = state.seen - now
+    if back <= _STEP:
+        return state
+    return replace(state, free_at=state.free_at - back, closed=state.closed - back)
 
 
 def usage_of(state: State, bucket: Bucket, now: int) -> Usage:

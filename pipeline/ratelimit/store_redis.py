@@ -24,7 +24,7 @@ from pipeline.ratelimit.slots import (
 )
 from pipeline.redis_client import read_script
 
-_FIELDS = ("free_at", "closed", "total", "minute", "at_minute", "before")
+_FIELDS = ("free_at", "closed", "total", "minute", "at_minute", "before", "seen")
 
 
 class RedisSlotStore:

@@ -56,14 +56,15 @@ class RunningSandbox:
 
 @contextlib.contextmanager
 def running_in_thread(
-    options: SandboxOptions | None = None, *, app: SandboxApp | None = None
+    options: SandboxOptions | None = None, *, app: SandboxApp | None = None, port: int = 0
 ) -> Iterator[RunningSandbox]:
-    """Run a sandbox on a free loopback port for as long as the block lasts."""
+    """Run a sandbox on a loopback port (0: a free one) for as long as the block lasts."""
     app = app or create_app(options)
     # asyncio turns Nagle's algorithm off (40 ms a call on a kept connection) only for sockets that
     # say they are TCP; socket.create_server's don't.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
         listener.listen(2048)
         port = listener.getsockname()[1]
         server = _server(app, "127.0.0.1", port)

@@ -87,6 +87,45 @@ async def test_a_closed_bucket_gives_nothing_until_it_opens(
     assert (await store.reserve(EVENTS, Ask())).count == 1
 
 
+async def test_a_clock_that_is_set_back_stops_a_bucket_for_a_moment_only(
+    store: SlotStore, clock: ManualClock
+) -> None:
+    """As after a restart of Redis, not for as long as the step."""
+    await store.reserve(EVENTS, Ask())
+    clock.advance(-3600.0)
+    await store.reserve(EVENTS, Ask())
+    clock.advance(RESTART_PAUSE)
+    grants = [await store.reserve(EVENTS, Ask()) for _ in range(2)]
+    assert [grant.count for grant in grants] == [1, 1]
+    assert grants[0].first - grants[0].now <= MAX_AHEAD * MICROS
+
+
+async def test_a_closed_bucket_opens_when_it_would_have_though_the_clock_was_set_back(
+    store: SlotStore, clock: ManualClock
+) -> None:
+    """Also to an asker who does not know yet that the store's clock stands elsewhere now."""
+    until = clock.now() + 30.0
+    await store.close("default", "POST /event", until)
+    await store.reserve(EVENTS, Ask())
+    clock.advance(-3600.0)
+    refused = await store.reserve(EVENTS, Ask())
+    assert (refused.count, refused.first - refused.now) == (0, 30 * MICROS)
+    await store.reserve(EVENTS, Ask(not_before=int(until * MICROS)))
+    clock.advance(60.0)
+    assert (await store.reserve(EVENTS, Ask())).count == 1
+
+
+async def test_what_was_reserved_before_the_clock_was_set_back_keeps_its_distance(
+    store: SlotStore, clock: ManualClock
+) -> None:
+    """Reserved slots are used by the process's own clock; the next ones come after them."""
+    grants = [await store.reserve(EVENTS, Ask()) for _ in range(20)]
+    last = [grant.first - grant.now for grant in grants if grant.count][-1]
+    clock.advance(-5.0)
+    after = await store.reserve(EVENTS, Ask())
+    assert after.first - after.now >= last + interval_us(40.0, 1.0, None)
+
+
 async def test_a_shorter_closure_does_not_open_a_longer_one(
     store: SlotStore, clock: ManualClock
 ) -> None:

@@ -13,14 +13,10 @@ import pytest
 from tests.support.faults_verdict import Verdict
 from tests.support.faults_world import World, broken_world
 
-REPORT = pytest.StashKey[list[Verdict]]()
+VERDICT = "verdict"
 COLUMNS = "events delivered dead ignored dupl. lost 2x-orders disorder repeated recovery"
 
 Open = Callable[..., AbstractContextManager[World]]
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[REPORT] = []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,29 +26,41 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.faults)
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    lines = config.stash[REPORT]
-    if lines:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    rows = [
+        row
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, row in report.user_properties
+        if name == VERDICT
+    ]
+    if rows:
         terminalreporter.section("what the faults did")
         terminalreporter.write_line(f"{'':<44}" + "".join(f"{c:>10}" for c in COLUMNS.split()))
-    for line in lines:
-        terminalreporter.write_line(_row(line))
+    for row in rows:
+        terminalreporter.write_line(row)
 
 
-def _row(line: Verdict) -> str:
-    counts = line.counts
-    numbers = [line.events, counts.delivered, counts.dead, counts.ignored, counts.duplicates]
-    numbers += [line.lost, line.doubled_orders, line.out_of_order, line.repeated]
-    recovery = "-" if line.recovery_s is None else f"{line.recovery_s:.1f} s"
-    return f"{line.fault:<44}" + "".join(f"{n:>10}" for n in numbers) + f"{recovery:>10}"
+def _row(verdict: Verdict) -> str:
+    counts = verdict.counts
+    numbers = [verdict.events, counts.delivered, counts.dead, counts.ignored, counts.duplicates]
+    numbers += [verdict.lost, verdict.doubled_orders, verdict.out_of_order, verdict.repeated]
+    recovery = "-" if verdict.recovery_s is None else f"{verdict.recovery_s:.1f} s"
+    remark = f"\n{'':<8}{verdict.remark}" if verdict.remark else ""
+    row = f"{verdict.fault:<44}" + "".join(f"{n:>10}" for n in numbers)
+    return f"{row}{recovery:>10}{remark}"
 
 
 @pytest.fixture
-def open_world(tmp_path: Path, pytestconfig: pytest.Config) -> Open:
+def open_world(tmp_path: Path, record_property: Callable[[str, object], None]) -> Open:
     """Opens a world; settings by name, without the prefix."""
 
+    def report(verdict: Verdict) -> None:
+        record_property(VERDICT, _row(verdict))  # as text: it may come from another process
+
     def open_here(**options: Any) -> AbstractContextManager[World]:
-        return broken_world(tmp_path, pytestconfig.stash[REPORT], **options)
+        return broken_world(tmp_path, report, **options)
 
     return open_here
 
@@ -66,5 +74,5 @@ def world(open_world: Open) -> Iterator[World]:
 
 @pytest.fixture
 def scale() -> int:
-    """1, or 5 for the long run (`FULL_FAULTS=1`): how many times more events and kills."""
-    return 5 if os.environ.get("FULL_FAULTS") else 1
+    """How many times more events and kills than CI has (`make test-faults-quick`) time for."""
+    return 1 if os.environ.get("FAULTS_QUICK") else 5

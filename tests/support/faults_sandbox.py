@@ -1,9 +1,11 @@
-"""A sandbox that keeps what took effect, in order, and knows which calls are under way."""
+"""A sandbox that keeps what took effect, in order, knows which calls are under way, and can go away."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,8 +17,11 @@ from pipeline.sandbox.core import Sandbox
 from pipeline.sandbox.faults import Faults
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.sandbox.replies import Reply
+from pipeline.sandbox.server import running_in_thread
+from tests.support.redis_server import free_port
 
 PAGES = "https://shop.example.com/"
+_port: ContextVar[int] = ContextVar("_port", default=0)
 
 
 class Mark(NamedTuple):
@@ -29,9 +34,10 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One call that Sailthru would have taken. `at` is Unix seconds."""
+    """One call that Sailthru would have taken. `at` is Unix seconds, `port` the caller's own."""
 
     at: float
+    port: int
     method: str
     endpoint: str
     params: Mapping[str, Any]
@@ -78,7 +84,7 @@ class RecordingSandbox(Sandbox):
     ) -> Reply:
         reply = super().handle(method, endpoint, params, now, bearer=bearer)
         if reply.status == 200:
-            self.effects.append(Effect(now, method, endpoint, dict(params)))
+            self.effects.append(Effect(now, _port.get(), method, endpoint, dict(params)))
         return reply
 
 
@@ -93,6 +99,7 @@ class RecordingApp(SandboxApp):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         port = (scope.get("client") or ("", 0))[1]
         self.in_flight[port] += 1
+        _port.set(port)
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -102,3 +109,30 @@ class RecordingApp(SandboxApp):
     def busy_ports(self) -> set[int]:
         """Ports of callers that wait for an answer now."""
         return {port for port, calls in list(self.in_flight.items()) if calls > 0}
+
+
+class Listening:
+    """The sandbox's server; it can go away, so that connections are refused, and come back."""
+
+    def __init__(self, app: RecordingApp) -> None:
+        self._app = app
+        self._server = ExitStack()
+        self._number = free_port()
+        self.url = f"http://127.0.0.1:{self._number}"
+
+    def open(self) -> None:
+        """Listen."""
+        self._server.enter_context(running_in_thread(app=self._app, port=self._number))
+
+    def close(self) -> None:
+        """Refuse connections; those that are open end within a second."""
+        self._server.close()
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Listen for as long as the block lasts."""
+        self.open()
+        try:
+            yield
+        finally:
+            self.close()

@@ -38,7 +38,8 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One line of the report. `recovery_s` is None where nothing had to recover."""
+    """One line of the report. `recovery_s` is None where nothing had to recover; `remark` is for a
+    measurement that has no column."""
 
     fault: str
     events: int
@@ -48,6 +49,7 @@ class Verdict:
     out_of_order: int
     repeated: int
     recovery_s: float | None = None
+    remark: str = ""
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +18,10 @@ from pipeline.redis_client import open_redis
 from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT
 from pipeline.sandbox.faults import Fault, FaultKind
 from pipeline.sandbox.options import SandboxOptions
-from pipeline.sandbox.server import running_in_thread
 from pipeline.settings import AccountSettings, load_settings
 from tests.support.commands import wait_until
 from tests.support.faults_crew import Crew
-from tests.support.faults_sandbox import RecordingApp
+from tests.support.faults_sandbox import Listening, RecordingApp
 from tests.support.faults_verdict import (
     Counts,
     Verdict,
@@ -56,10 +55,11 @@ class World:
 
     server: RedisServer
     app: RecordingApp
+    sailthru: Listening
     crew: Crew
     environment: Mapping[str, str]
     client: Any
-    report: list[Verdict]
+    report: Callable[[Verdict], None]
     sent: list[bytes] = field(default_factory=list)
     faulty_since: float | None = None
     recovered_s: float | None = None
@@ -94,6 +94,11 @@ class World:
             for lane in Lane
             for box in self.client.zrange(keys.out(ACCOUNT, lane), 0, -1)
         }
+
+    def gates(self, scope: str) -> dict[str, Any]:
+        """The reasons why a scope's gate is closed, each with its bar."""
+        bars = self.client.hgetall(keys.gates(ACCOUNT, scope))
+        return {name.decode(): json.loads(bar) for name, bar in bars.items()}
 
     def began(self) -> None:
         """The fault happens now."""
@@ -146,7 +151,12 @@ class World:
         }
 
     def judge(
-        self, fault: str, *, may_repeat: bool = True, besides: Mapping[str, str] = NOTHING
+        self,
+        fault: str,
+        *,
+        may_repeat: bool = True,
+        besides: Mapping[str, str] = NOTHING,
+        remark: str = "",
     ) -> Verdict:
         """Compare with one event after the other, add a line to the report, and insist.
 
@@ -169,8 +179,9 @@ class World:
             out_of_order=len(disorder),
             repeated=repeated(effects),
             recovery_s=self.recovered_s,
+            remark=remark,
         )
-        self.report.append(verdict)
+        self.report(verdict)
         wrong = dict(self.dead().items() ^ {**expected.dead, **besides}.items())
         assert wrong == {}, wrong
         assert (verdict.lost, verdict.doubled_orders) == (0, 0), (verdict, missing)
@@ -197,7 +208,7 @@ class World:
         lost = abs(len(sent) - counts.total)
         doubled, disorder = doubled_orders(effects), len(out_of_order(effects, may_repeat=False))
         line = Verdict(fault, len(sent), counts, lost, doubled, disorder, 0, self.recovered_s)
-        self.report.append(line)
+        self.report(line)
 
     def check_empty(self) -> None:
         """No mailbox, claim or loan is left over."""
@@ -213,30 +224,34 @@ class World:
 @contextmanager
 def broken_world(
     directory: Path,
-    report: list[Verdict],
+    report: Callable[[Verdict], None],
     *,
     append_only: bool = False,
     fsync: str = "everysec",
+    redis_environment: Mapping[str, str] = NOTHING,
     options: SandboxOptions | None = None,
     **settings: str,
 ) -> Iterator[World]:
     """A world without workers: hire them. `settings` as SAILPIPE_* names without the prefix."""
-    server = RedisServer(directory, append_only=append_only, fsync=fsync)
+    server = RedisServer(
+        directory, append_only=append_only, fsync=fsync, environment=redis_environment
+    )
     server.start()
     app = RecordingApp(options or sandbox_options())
-    with running_in_thread(app=app) as sandbox:
+    sailthru = Listening(app)
+    with sailthru.opened():
         environment = {
             **QUICK,
             "SAILPIPE_REDIS_URL": server.url,
-            "SAILPIPE_API_URL": sandbox.url,
-            "SAILPIPE_PAGEVIEW_URL": sandbox.url,
+            "SAILPIPE_API_URL": sailthru.url,
+            "SAILPIPE_PAGEVIEW_URL": sailthru.url,
             "PYTHONUNBUFFERED": "1",
             **{f"SAILPIPE_{name}": value for name, value in settings.items()},
         }
         crew = Crew(environment, directory)
         try:
             with open_redis(server.url) as client:
-                yield World(server, app, crew, environment, client, report)
+                yield World(server, app, sailthru, crew, environment, client, report)
         except BaseException:
             crew.show_logs()
             raise

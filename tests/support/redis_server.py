@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import redis
 
 START_DEADLINE_S = 10.0
+BELOW_EPHEMERAL = range(15_000, 32_000)
+"""Ports the kernel gives to no outgoing connection, so that a server that was killed finds its own free."""
 
 
 def redis_binary() -> str:
@@ -26,28 +31,37 @@ def redis_binary() -> str:
 
 def free_port() -> int:
     """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        port = random.SystemRandom().choice(BELOW_EPHEMERAL)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 class RedisServer:
     """A redis-server that can be stopped, killed and started again on the same port and data."""
 
     def __init__(
-        self, directory: Path, *, append_only: bool = False, fsync: str = "everysec"
+        self,
+        directory: Path,
+        *,
+        append_only: bool = False,
+        fsync: str = "everysec",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.directory = directory
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._append_only = append_only
         self._fsync = fsync
+        self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start and wait until it answers; TimeoutError when it does not."""
         self._process = subprocess.Popen(  # noqa: S603 - our own arguments
             [redis_binary(), *self._options()],
+            env=self._environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

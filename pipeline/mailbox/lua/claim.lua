@@ -20,7 +20,7 @@ end
 local state = gate(P, scopes, now)
 if state == 'closed' or (state == 'probe' and redis.call('HGET', record, 'probe') ~= '1') then
   redis.call('ZREM', out, box)
-  redis.call('ZADD', P .. 'due:' .. lane, redis.call('HGET', record, 'due') or int(now), box)
+  redis.call('ZADD', P .. 'due:' .. lane, was_due(record, now), box)
   return { 'no' }
 end
 

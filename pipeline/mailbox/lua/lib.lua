@@ -27,6 +27,7 @@
 -- ones pass. So scripts that must not fail then begin with a deletion.
 
 local P = KEYS[1]
+local STEP = 1000 -- ms by which a clock that was set back differs from one that is merely read twice
 
 -- Milliseconds; tests hand their own time in, everything else uses Redis' clock.
 local function ms(given)
@@ -67,6 +68,11 @@ local function gate(p, scopes, now)
     end
   end
   return state
+end
+
+-- When a lent mailbox was due. Never later than now, unless the clock has been set back meanwhile.
+local function was_due(record, now)
+  return int(math.min(now, tonumber(redis.call('HGET', record, 'due') or now)))
 end
 
 local function look_now(p, lane, box, now)

@@ -9,6 +9,7 @@
 --   learn    fields of the user's memory;  cart, cart_keep: the cart we left behind and for how many ms to know it
 --   keep     ms for which a user's memory is kept
 --   back     give the mailbox back; due: when (absent = now, 'old' = when it was due);
+--   at       what time the owner believes it is (absent = now): it reckons from the time of its claim
 --   waits    what it waits for; saw: what the decision to wait was based on {email, identified, head}
 --   wake     lanes in which mailboxes of this user may wait for what happened
 -- Returns {'yes' | 'again' | 'stale', events left}
@@ -79,7 +80,9 @@ if left == 0 then
 end
 redis.call('HDEL', record, 'token', 'step')
 local due = deed.due or now
-if due == 'old' then due = tonumber(redis.call('HGET', record, 'due') or now) end
+if due == 'old' then due = tonumber(was_due(record, now)) end
+local ahead = (deed.at or now) - now
+if ahead > STEP then due = due - ahead end -- the clock has been set back since the claim
 if deed.waits then
   redis.call('HSET', record, 'waits', deed.waits)
   if box ~= deed.user then

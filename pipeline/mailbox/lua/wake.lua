@@ -14,6 +14,27 @@ redis.call('HDEL', home, 'room') -- a first write that frees: see lib.lua
 local seen = redis.call('HMGET', home, 'tick', 'stopped', 'shut', 'stood')
 local last, stopped = tonumber(seen[1] or '0'), tonumber(seen[2] or '0')
 
+-- The clock was set back: what is lent, due or closed until some time would stay so for all of the step.
+local LONGEST_BAR = 60000
+if last - now > STEP then
+  for _, box in ipairs(redis.call('ZRANGEBYSCORE', out, int(now + loan), '+inf')) do
+    redis.call('ZADD', out, 'XX', int(now + loan), box)
+  end
+  local ahead = redis.call('ZRANGEBYSCORE', due, int(now), '+inf', 'WITHSCORES')
+  for i = 1, #ahead, 2 do
+    redis.call('ZADD', due, 'XX', int(math.max(now, tonumber(ahead[i + 1]) - (last - now))), ahead[i])
+  end
+  for _, scope in ipairs(scopes) do
+    local flat = redis.call('HGETALL', P .. 'gates:' .. scope)
+    for i = 1, #flat, 2 do
+      local bar = cjson.decode(flat[i + 1])
+      bar['until'] = math.min(bar['until'], now + LONGEST_BAR) -- no probe and no Reset is further away
+      redis.call('HSET', P .. 'gates:' .. scope, flat[i], cjson.encode(bar))
+    end
+  end
+  last = now
+end
+
 -- Nobody ticked for long although this waker was there before: Redis or the machine stood still. The
 -- owners stood still too, so their loans are extended once instead of expiring; not again before somebody
 -- has ticked in time, or a waker that is always late would keep the loans of the dead for ever.
@@ -38,7 +59,7 @@ for _, box in ipairs(redis.call('ZRANGEBYSCORE', out, '-inf', int(now), 'LIMIT',
       local left = redis.call('HMGET', record, 'singles', 'lent')
       if tonumber(left[1] or '0') == 0 then redis.call('HSET', record, 'singles', left[2] or '1') end
     end
-    redis.call('ZADD', due, redis.call('HGET', record, 'due') or int(now), box)
+    redis.call('ZADD', due, was_due(record, now), box)
   end
 end
 

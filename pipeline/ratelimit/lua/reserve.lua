@@ -1,6 +1,6 @@
 -- Reserve rate-limit slots. slots.take in Python says the same, and a test holds them together.
 --
--- KEYS[1] hash   the bucket (or a purpose's part of it): free_at closed total minute at_minute before
+-- KEYS[1] hash   the bucket (or a purpose's part of it): free_at closed total minute at_minute before seen
 -- KEYS[2] hash   the whole bucket (KEYS[1] when it is not a part): adopted
 -- KEYS[3] hash   operator's limits: bucket -> calls/s
 -- KEYS[4] string microseconds at which this Redis began to hand out slots
@@ -9,6 +9,7 @@
 --         12 restart pause  13 "1" when this Redis did not know the script  14 now or "" for TIME
 --         Times are microseconds, rates are calls/s.
 -- Returns count, now, first, interval, total, closed, limit (string), source
+local MINUTE, STEP = 60000000, 1000000
 local now = tonumber(ARGV[14])
 if not now then
   local time = redis.call('TIME')
@@ -16,7 +17,7 @@ if not now then
 end
 
 local began = tonumber(redis.call('GET', KEYS[4]))
-if not began or ARGV[13] == '1' then
+if not began or ARGV[13] == '1' or began > now then
   began = now
   redis.call('SET', KEYS[4], string.format('%.0f', now))
 end
@@ -41,20 +42,25 @@ if cap then
   interval = math.max(interval, math.ceil(1000000 / cap))
 end
 
-local kept = redis.call('HMGET', KEYS[1], 'free_at', 'closed', 'total', 'minute', 'at_minute', 'before')
-for i = 1, 6 do
+local kept = redis.call('HMGET', KEYS[1], 'free_at', 'closed', 'total', 'minute', 'at_minute', 'before', 'seen')
+for i = 1, 7 do
   kept[i] = tonumber(kept[i] or 0)
 end
-local free_at, closed, total, minute, at_minute, before = unpack(kept)
+local free_at, closed, total, minute, at_minute, before, seen = unpack(kept)
 
-closed = math.max(closed, tonumber(ARGV[7]))
+local back = seen - now -- more than a little: the clock was set back
+if back > STEP then
+  free_at, closed = free_at - back, closed - back
+end
+
+closed = math.max(closed, math.min(tonumber(ARGV[7]), now + MINUTE))
 local first = math.max(now, free_at, closed, began + tonumber(ARGV[12]) + interval)
 local count = tonumber(ARGV[5])
 if first - now > tonumber(ARGV[11]) then
   count = 0
 end
 
-local this_minute = math.floor(now / 60000000)
+local this_minute = math.floor(now / MINUTE)
 if this_minute ~= minute then
   before = this_minute == minute + 1 and total - at_minute or 0
   at_minute = total
@@ -68,5 +74,5 @@ local function digits(number)
   return string.format('%.0f', number)
 end
 redis.call('HSET', KEYS[1], 'free_at', digits(free_at), 'closed', digits(closed), 'total', digits(total),
-  'minute', digits(this_minute), 'at_minute', digits(at_minute), 'before', digits(before))
+  'minute', digits(this_minute), 'at_minute', digits(at_minute), 'before', digits(before), 'seen', digits(now))
 return {count, now, first, interval, total, closed, string.format('%.17g', limit), source}

@@ -110,20 +110,6 @@ async def test_a_new_waker_extends_nothing(boxes: Mailboxes) -> None:
     assert (await boxes.wake(Lane.EVENT, own_tick=0)).boxes == ("ann",)
 
 
-async def test_a_clock_set_back_loses_nothing(boxes: Mailboxes) -> None:
-    """Loans last longer by as much as Redis' clock was set back, and lane clocks never run back."""
-    await boxes.post(track("m1", "ann"), track("m2", "bob"))
-    await boxes.wake(Lane.EVENT, bound=1)
-    await boxes.claim(Lane.EVENT, "ann")
-    boxes.clock.advance(-5.0)
-    assert (await boxes.wake(Lane.EVENT)).boxes == ()
-    boxes.clock.advance(5.0)
-    assert (await boxes.wake(Lane.EVENT)).boxes == ("bob",)
-    boxes.clock.advance(LOAN_S)
-    assert set((await boxes.wake(Lane.EVENT)).boxes) == {"ann", "bob"}
-    assert sum((await boxes.counts()).values()) == 2
-
-
 async def test_of_the_mailboxes_with_two_deaths_one_is_lent_at_a_time(boxes: Mailboxes) -> None:
     """What dies beside a killer again and again would end as poison, too."""
     users = ["ann", "bob", "cid"]

@@ -1,0 +1,52 @@
+"""Redis' clock set back under a running pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Open
+from tests.support.faults_traffic import traffic
+
+STEP_S = 1200
+
+
+def faked_clock(offset: Path) -> Mapping[str, str]:
+    """What makes a process read its wall clock with the offset (seconds) in this file."""
+    library = files("libfaketime") / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
+    return {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.skipif(find_spec("libfaketime") is None, reason="libfaketime is for Linux on x86-64")
+def test_a_clock_that_is_set_back_loses_delays_and_repeats_nothing(
+    open_world: Open, tmp_path: Path
+) -> None:
+    """By twenty minutes, three times: delivery goes on at once, nothing is sent twice or overtakes."""
+    offset = tmp_path / "offset"
+    offset.write_text("+0")
+    with open_world(redis_environment=faked_clock(offset)) as world:
+        for _ in range(2):
+            world.crew.hire()
+        raws = traffic(900, 60, seed=13)
+        for part in range(3):
+            world.send(raws[300 * part : 300 * part + 200])
+            world.wait_for_calls(40)
+            before = world.client.time()[0]
+            offset.write_text(f"-{STEP_S * (part + 1)}")
+            assert world.client.time()[0] < before
+            world.began()
+            world.send(raws[300 * part + 200 : 300 * (part + 1)])
+            world.wait_for_calls(20)
+            world.recovered()
+        world.wait_settled(30)
+        world.judge("Redis' clock set back 20 min, 3 times", may_repeat=False)

@@ -1,0 +1,113 @@
+"""A Redis whose clock is set back: what is due until some time is not late by the step."""
+
+from __future__ import annotations
+
+import fakeredis
+import pytest
+
+from pipeline.events import Lane
+from pipeline.mailbox.claim import Deed
+from pipeline.mailbox.gates import Bar
+from tests.support.mailboxes import LOAN_S, Mailboxes, delivered, track, tried_again
+
+STEP_S = 3600.0
+
+
+@pytest.fixture
+def boxes() -> Mailboxes:
+    return Mailboxes(fakeredis.FakeAsyncRedis())
+
+
+async def test_what_waits_is_lent_at_once(boxes: Mailboxes) -> None:
+    """Mailboxes were due before the step, which is in the future now."""
+    await boxes.post(track("m1", "ann"), track("m2", "bob"))
+    await boxes.wake(Lane.EVENT, bound=0)
+    boxes.clock.advance(-STEP_S)
+    assert set((await boxes.wake(Lane.EVENT)).boxes) == {"ann", "bob"}
+
+
+async def test_there_and_back_loses_nothing(boxes: Mailboxes) -> None:
+    """A clock that is set right again finds every mailbox in due or out, and every event counted."""
+    await boxes.post(track("m1", "ann"), track("m2", "bob"))
+    await boxes.wake(Lane.EVENT, bound=1)
+    await boxes.claim(Lane.EVENT, "ann")
+    for step_s in (-STEP_S, STEP_S, LOAN_S):
+        boxes.clock.advance(step_s)
+        await boxes.wake(Lane.EVENT)
+    assert set(await boxes.out(Lane.EVENT)) == {"ann", "bob"}
+    assert await boxes.counts() == {"waiting:event": 2}
+
+
+async def test_a_retry_is_as_far_away_as_before(boxes: Mailboxes) -> None:
+    await boxes.post(track("m1", "ann"))
+    claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+    await boxes.store.settle(claim, tried_again(claim, boxes.now_ms() + 5_000))
+    boxes.clock.advance(-STEP_S)
+    assert (await boxes.wake(Lane.EVENT)).boxes == ()
+    assert await boxes.due(Lane.EVENT) == {"ann": 5_000}
+
+
+async def test_an_owner_that_has_not_heard_of_the_step_postpones_by_what_it_means(
+    boxes: Mailboxes,
+) -> None:
+    """It reckons from the time of its claim."""
+    await boxes.post(track("m1", "ann"))
+    claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+    believed = boxes.now_ms()
+    boxes.clock.advance(-STEP_S)
+    await boxes.store.settle(claim, Deed(back=True, due=believed + 5_000, at=believed))
+    assert await boxes.due(Lane.EVENT) == {"ann": 5_000}
+
+
+async def test_a_loan_ends_when_it_would_have(boxes: Mailboxes) -> None:
+    """Its owner may go on; were it dead, another has the mailbox after the loan."""
+    await boxes.post(track("m1", "ann"))
+    claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+    boxes.clock.advance(-STEP_S)
+    assert (await boxes.wake(Lane.EVENT)).boxes == ()
+    assert await boxes.out(Lane.EVENT) == {"ann": LOAN_S * 1000}
+    boxes.clock.advance(LOAN_S)
+    assert (await boxes.wake(Lane.EVENT)).boxes == ("ann",)
+    assert (await boxes.claim(Lane.EVENT, "ann")).token != claim.token
+
+
+async def test_a_loan_that_began_after_the_step_is_not_cut_short(boxes: Mailboxes) -> None:
+    """Whoever notices the step first may be late: loans of the new time are good already."""
+    await boxes.post(track("m1", "ann"))
+    await boxes.wake(Lane.EVENT)
+    boxes.clock.advance(-STEP_S)
+    claim = await boxes.claim(Lane.EVENT, "ann")
+    await boxes.wake(Lane.EVENT)
+    assert await boxes.out(Lane.EVENT) == {"ann": LOAN_S * 1000}
+    assert await boxes.store.settle(claim, delivered(back=True)) == 0
+
+
+@pytest.mark.parametrize("back", ["settle", "gate"])
+async def test_a_mailbox_that_keeps_its_place_is_due_at_once(boxes: Mailboxes, back: str) -> None:
+    """It was lent before the step; its old due time would be far away."""
+    await boxes.post(track("m1", "ann"), track("m2", "ann"))
+    await boxes.wake(Lane.EVENT)
+    claim = await boxes.claim(Lane.EVENT, "ann", most=1) if back == "settle" else None
+    boxes.clock.advance(-STEP_S)
+    if claim is None:
+        await boxes.gates.close(Bar(Lane.EVENT, "paused", 0, boxes.now_ms()))
+        assert await boxes.store.claim(Lane.EVENT, "ann", most=1) is None
+    else:
+        await boxes.store.settle(claim, delivered())
+        await boxes.store.settle(claim, Deed(back=True, due="old"))
+    assert await boxes.due(Lane.EVENT) == {"ann": 0}
+
+
+async def test_a_gate_is_probed_within_a_minute(boxes: Mailboxes) -> None:
+    """No probe and no Reset is further away; what only a person opens stays closed."""
+    await boxes.post(track("m1", "ann"))
+    await boxes.wake(Lane.EVENT, bound=0)
+    await boxes.gates.close(Bar("api", "circuit", boxes.now_ms() + 30_000, boxes.now_ms()))
+    await boxes.gates.close(Bar(Lane.PAGE, "paused", 0, boxes.now_ms()))
+    await boxes.wake(Lane.PAGE)
+    boxes.clock.advance(-STEP_S)
+    assert (await boxes.wake(Lane.EVENT)).gate == "closed"
+    await boxes.wake(Lane.PAGE)
+    boxes.clock.advance(60.0)
+    assert (await boxes.wake(Lane.EVENT)).gate == "probe"
+    assert (await boxes.wake(Lane.PAGE)).gate == "closed"
