@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-random check fix test-faults bench bench-limits lock clean
+.PHONY: help setup run test test-random check fix test-faults test-faults-quick test-faults-ten bench bench-limits \
+	lock clean
 
 help: ## Show what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Create .venv and install what requirements.lock pins
 
@@ -41,8 +42,16 @@ fix: setup ## Let ruff mend what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-test-faults: setup ## Break it with real processes and print the report (about 7 minutes)
-	@$(BIN)/python -m pytest -m faults tests/faults
+FAULTS := -m pytest -n 3 -m faults tests/faults
+
+test-faults: setup ## Break it with real processes and print the report: 5,000 events, 20 kills
+	@$(BIN)/python $(FAULTS)
+
+test-faults-quick: setup ## The same with a fifth of the events and kills, as CI runs it
+	@FAULTS_QUICK=1 $(BIN)/python $(FAULTS)
+
+test-faults-ten: setup ## The whole fault suite ten times in a row; stops at the first failure
+	@for run in 1 2 3 4 5 6 7 8 9 10; do echo "run $$run of 10"; $(BIN)/python $(FAULTS) || exit 1; done
 
 bench: setup ## Measure throughput on this machine
 	@$(BIN)/python -m benchmarks.pipeline

@@ -105,7 +105,7 @@ class SandboxApp:
                 self._answer(request)
             self._log(request, status_of(fault), fault)
             await self._pause(request.sandbox.options.latency_s)
-            await misbehave(fault, scope, receive, send)
+            await misbehave(fault, self._clock.now(), scope, receive, send)
 
     async def _serve_late(self, request: _Request, fault: Fault, send: Send) -> None:
         reply = self._answer(request) if fault.processed else None

@@ -17,6 +17,7 @@ class FaultKind(StrEnum):
     SERVER_ERROR = "5xx"  # `status` with a proxy's HTML page
     ERROR_9 = "error_9"  # HTTP 500 with Sailthru's "internal error"
     ERROR_IN_200 = "200_with_error"  # HTTP 200 with error `code`
+    TOO_MANY = "429"  # HTTP 429, error 43, and headers that name a Reset in `seconds`
     HANG = "hang"  # no answer for `seconds`, then the connection closes
     RESET = "reset"  # the connection is reset without an answer
     GARBAGE = "garbage"  # HTTP 200 with an HTML page
@@ -29,7 +30,7 @@ class Fault:
 
     method, endpoint, user: whom it hits (`POST`, `/event`, `extid:42`); None is everyone.
     probability: share of matching calls hit; times: how many more it hits, None for no end.
-    seconds: for latency and hang. status: for 5xx. code: Sailthru's, for 200_with_error.
+    seconds: for latency, hang and 429. status: for 5xx. code: Sailthru's, for 200_with_error.
     processed: the call takes effect before the fault, as when only the answer is lost.
     """
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from pipeline import keys
+from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT
 from pipeline.sandbox.faults import FaultKind
+from tests.faults.conftest import Open
 from tests.support.commands import wait_until
 from tests.support.faults_traffic import product, traffic
+from tests.support.faults_verdict import expected_of
 from tests.support.faults_world import ACCOUNT, World
 
 OUTAGES: list[dict[str, Any]] = [
@@ -26,15 +31,32 @@ OUTAGES: list[dict[str, Any]] = [
 ]
 
 
+REFUSED: dict[str, Any] = {"kind": "connection refused"}
+PROBES = 2
+ENDPOINTS = {"api": ("/user", "/event", "/purchase"), "track": (PAGEVIEW_ENDPOINT,)}
+IP_NOT_ALLOWED = 4
+"""Sailthru's error code (reference: sailthru-api 4)."""
+RESET_S = 5.0
+IN_FLIGHT_S = 0.5
+"""How long after the first 429 calls may still come in that were under way."""
+
+
+@contextmanager
+def outage(world: World, rule: dict[str, Any]) -> Iterator[None]:
+    """Sailthru fails as the rule says, for as long as the block lasts."""
+    if rule is REFUSED:
+        world.sailthru.close()
+    else:
+        world.fault(**rule)
+    yield
+    world.app.faults.clear()
+    if rule is REFUSED:
+        world.sailthru.open()
+
+
 def name_of(rule: dict[str, Any]) -> str:
     """How the report calls a storm."""
     return str(rule["kind"]) + (", processed" if rule.get("processed") else "")
-
-
-def gates(world: World, scope: str) -> dict[str, Any]:
-    """The reasons why a scope's gate is closed."""
-    found = world.client.hgetall(keys.gates(ACCOUNT, scope))
-    return {name.decode(): json.loads(bar) for name, bar in found.items()}
 
 
 @pytest.mark.timeout(300)
@@ -56,42 +78,69 @@ def test_a_quarter_of_all_calls_failing_in_every_way_kills_and_doubles_nothing(
 
 
 @pytest.mark.timeout(200)
-@pytest.mark.parametrize("rule", OUTAGES, ids=name_of)
+@pytest.mark.parametrize("rule", [*OUTAGES, REFUSED], ids=name_of)
 def test_an_outage_uses_up_no_attempt_and_everything_arrives_afterwards_in_order(
-    world: World, rule: dict[str, Any]
+    open_world: Open, rule: dict[str, Any]
 ) -> None:
-    """The circuit opens, only probes go out, nothing dies; then all is delivered in order."""
-    world.crew.hire()
-    world.fault(**rule)
-    world.send(traffic(200, 40, seed=21))
-    wait_until(lambda: "circuit" in gates(world, "api"), "the circuit opens", 60)
-    world.wait_for_calls(2)
-    world.app.faults.clear()
-    world.began()
-    wait_until(lambda: not gates(world, "api"), "a probe opens it", 60)
-    world.recovered()
-    world.wait_settled()
-    world.judge(f"outage: {name_of(rule)}")
+    """The circuit opens, only probes go out, and though three attempts would be the end nothing dies;
+    then all is delivered in order."""
+    with open_world(RETRY_ATTEMPTS="3", RETRY_FOR="0s") as world:
+        world.crew.hire()
+        with outage(world, rule):
+            world.send(traffic(200, 40, seed=21))
+            wait_until(lambda: "circuit" in world.gates("api"), "the circuit opens", 60)
+            wait_until(lambda: world.gates("api")["circuit"]["tries"] >= PROBES, "probes fail", 60)
+        world.began()
+        wait_until(lambda: not world.gates("api"), "a probe opens it", 60)
+        world.recovered()
+        world.wait_settled()
+        world.judge(f"outage: {name_of(rule)}")
 
 
 @pytest.mark.timeout(200)
+@pytest.mark.parametrize("host", ["api", "track"])
+def test_one_host_down_leaves_the_others_lanes_alone(world: World, host: str) -> None:
+    """Page views have a host of their own: while one fails, all that is the other's is delivered."""
+    world.crew.hire()
+    for endpoint in ENDPOINTS[host]:
+        world.fault(FaultKind.SERVER_ERROR, endpoint=endpoint)
+    raws = traffic(300, 40, seed=26)
+    world.send(raws)
+    pages = sum(b'"type": "page"' in raw for raw in dict.fromkeys(raws))
+    others = expected_of(raws, world.settings).delivered - pages
+    done = others if host == "track" else pages
+    wait_until(lambda: world.counts().delivered == done, "the other host's lanes are through", 60)
+    wait_until(lambda: "circuit" in world.gates(host), "the circuit of this host opens")
+    world.app.faults.clear()
+    world.began()
+    world.wait_settled()
+    world.recovered()
+    world.judge(f"host {host} down, the other goes on", may_repeat=False)
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("wrong", ["credentials", "address"])
 def test_wrong_credentials_pause_the_account_bury_nothing_and_end_by_themselves(
-    world: World,
+    world: World, wrong: str
 ) -> None:
-    """One alert, probes only, and the pause ends when Sailthru takes the key again."""
+    """One alert, probes only, and the pause ends when Sailthru takes the key, or our IP, again."""
     worker = world.crew.hire()
     options = world.app.sandbox.options
-    world.app.sandbox.options = options.changed({"api_key": "rotated"})
+    if wrong == "credentials":
+        world.app.sandbox.options = options.changed({"api_key": "rotated"})
+    else:
+        world.fault(FaultKind.ERROR_IN_200, code=IP_NOT_ALLOWED)
     world.send([raw for raw in traffic(200, 40, seed=22) if b'"page"' not in raw])
-    wait_until(lambda: "misconfigured" in gates(world, "api"), "the account pauses")
+    wait_until(lambda: "misconfigured" in world.gates("api"), "the account pauses")
     world.wait_until_quiet()
     assert world.counts().dead == len(world.dead())
     world.app.sandbox.options = options
+    world.app.faults.clear()
     world.began()
-    wait_until(lambda: not gates(world, "api"), "a probe opens it", 60)
+    wait_until(lambda: not world.gates("api"), "a probe opens it", 60)
     world.recovered()
     world.wait_settled()
-    world.judge("wrong credentials", may_repeat=False)
+    world.judge(f"wrong {wrong}", may_repeat=False)
     assert worker.log.count("reason=misconfigured") - worker.log.count("gate_opened") == 1
 
 
@@ -120,15 +169,32 @@ def test_a_throttled_endpoint_is_left_alone_and_nothing_is_buried_or_repeated(
     world.fault(FaultKind.ERROR_IN_200, endpoint="/event", code=43, times=3)
     world.began()
     world.send(traffic(200, 40, seed=24))
-    wait_until(lambda: "throttled" in gates(world, "POST /event"), "the gate closes")
+    wait_until(lambda: "throttled" in world.gates("POST /event"), "the gate closes")
     world.wait_settled()
     world.recovered()
     world.judge("error 43 without headers", may_repeat=False)
 
 
 @pytest.mark.timeout(200)
+def test_nobody_calls_a_throttled_endpoint_before_the_reset_that_its_headers_name(
+    world: World,
+) -> None:
+    """HTTP 429 with headers: what was under way is all that still comes in."""
+    world.crew.hire()
+    world.fault(FaultKind.TOO_MANY, endpoint="/event", seconds=RESET_S, times=3)
+    world.began()
+    world.send(traffic(200, 40, seed=25))
+    world.wait_settled()
+    world.recovered()
+    events = [one for one in world.app.sandbox.state.calls if one.endpoint == "/event"]
+    first = next(one.at for one in events if one.status == 429)
+    assert not [one for one in events if first + IN_FLIGHT_S < one.at < first + RESET_S]
+    world.judge("429 with headers", may_repeat=False)
+
+
+@pytest.mark.timeout(200)
 def test_a_cart_look_up_that_fails_dies_with_its_timeline_and_frees_its_user(
-    open_world: Any,
+    open_world: Open,
 ) -> None:
     """GET /user fails and everything else answers: retried on schedule, then `cart_lookup_failed`;
     the user's order behind it goes out."""

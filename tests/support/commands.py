@@ -16,17 +16,25 @@ DEADLINE_S = 30.0
 """For whatever a test waits for: generous, since it is only reached when the test fails."""
 
 
-def python(*words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def python(
+    *words: str, stdin: bytes = b"", **environment: str
+) -> subprocess.CompletedProcess[bytes]:
     """Run this interpreter to its end."""
-    command = [sys.executable, *words]
     return subprocess.run(  # noqa: S603 - our own arguments
-        command, input=stdin, capture_output=True, check=False, timeout=DEADLINE_S
+        [sys.executable, *words],
+        input=stdin,
+        env={**os.environ, **environment},
+        capture_output=True,
+        check=False,
+        timeout=DEADLINE_S,
     )
 
 
-def sailpipe(*words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def sailpipe(
+    *words: str, stdin: bytes = b"", **environment: str
+) -> subprocess.CompletedProcess[bytes]:
     """Run a command to its end."""
-    return python("-m", "pipeline.cli", *words, stdin=stdin)
+    return python("-m", "pipeline.cli", *words, stdin=stdin, **environment)
 
 
 def wait_until(what: Callable[[], object], why: str, deadline_s: float = DEADLINE_S) -> None:

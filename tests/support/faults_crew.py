@@ -69,11 +69,15 @@ class Worker:
 
     def calls_in_flight(self, busy_ports: set[int]) -> bool:
         """Whether this process waits for an answer on one of these local ports."""
+        return not self.ports().isdisjoint(busy_ports)
+
+    def ports(self) -> set[int]:
+        """The local ports of its connections; none when the process is gone."""
         try:
             sockets = psutil.Process(self.process.pid).net_connections("tcp")
         except psutil.Error:
-            return False
-        return any(one.laddr.port in busy_ports for one in sockets)
+            return set()
+        return {one.laddr.port for one in sockets}
 
 
 class Crew:
