@@ -1,7 +1,8 @@
 """Every Redis key, named once. Scripts build theirs from the same prefix (see mailbox/lua/lib.lua).
 
 All keys start with `sailpipe:`; what belongs to an account starts with `sailpipe:ACCOUNT:`. Accounts
-are the unit of sharding: nothing but the raw stream and the splitter's lease is shared by two.
+are the unit of sharding: nothing but the raw stream and what the splitter keeps of itself is shared
+by two.
 """
 
 from __future__ import annotations
@@ -11,6 +12,12 @@ RAW = "sailpipe:raw"
 
 SPLITTER = "sailpipe:splitter"
 """String. The token of the splitter that holds the lease; expires with it."""
+
+SPLITTER_HEAD = "sailpipe:splitter:head"
+"""Hash. The oldest raw entry when the lease was last taken or kept, and by whom."""
+
+SPLITTER_FALLEN = "sailpipe:splitter:fallen"
+"""Set. Tokens of the splitters that lost the lease over that entry and have not come back."""
 
 
 def account_prefix(account: str) -> str:

@@ -20,7 +20,7 @@ LogEvent: TypeAlias = Literal[
     "event_died",
     # A mailbox' claim was lost to another owner before it was settled: account, lane.
     "claim_lost",
-    # A worker's loop stood still for a whole loan; its process ends.
+    # A worker's loop stood still for a whole loan or lease; its process ends: loop.
     "loop_hung",
     # Redis does not answer: component, error class.
     "redis_away",
@@ -34,6 +34,8 @@ LogEvent: TypeAlias = Literal[
     "event_waits",
     # A batch of raw entries failed and is split one by one: entries, error class.
     "split_batch_failed",
+    # A raw entry ended every process that split it and is a dead letter: account, entry.
+    "split_poison",
     # Loans could not be renewed; calls do not begin until they are: claims, error class.
     "renew_failed",
     # A delivery ended without settling; its loan runs out: lane, error class.

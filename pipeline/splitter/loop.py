@@ -19,12 +19,14 @@ from pipeline.mailbox.scripts import Scripts, is_own_fault
 from pipeline.observe.logs import log_event
 from pipeline.observe.redis_watch import RedisWatch
 from pipeline.settings import DEFAULT_ACCOUNT, Settings
+from pipeline.splitter.lease import LEASE_MS, POISON_AFTER, SINGLY_AFTER, Lease
 from pipeline.splitter.sort import (
     Account,
     RawEntry,
     Read,
     Sorted,
     crashed,
+    poisoned,
     read,
     read_entry,
     sort,
@@ -32,7 +34,6 @@ from pipeline.splitter.sort import (
 )
 
 BATCH = 200
-LEASE_MS = 5_000
 BLOCK_MS = 1_000
 STAND_BY_S = 1.0
 
@@ -58,34 +59,45 @@ class Splitter:
         tests."""
         self._redis = client
         self._settings = settings
-        self._token = token
         self._wake = wake
         self._scripts = Scripts(client)
+        self._lease = Lease(self._scripts, token)
+        self._singly = 0
         self._watch = RedisWatch("splitter", clock)
         self._time = time_ms
 
     async def run(self) -> None:
-        """Split until cancelled. Redis going away is waited out."""
-        while True:
-            try:
-                if await self.hold_lease():
-                    await self.step(block_ms=BLOCK_MS)
-                else:
-                    await asyncio.sleep(STAND_BY_S)
-                self._watch.back()
-            except redis.exceptions.RedisError as error:
-                self._watch.away(error)
-                await asyncio.sleep(STAND_BY_S)
+        """Split until cancelled, then give the lease up. Redis going away is waited out.
+
+        Whatever else ends it leaves the lease to expire: that is a strike, as a killed process is.
+        """
+        try:
+            while True:
+                await self._turn()
+        except asyncio.CancelledError:
+            await self.release()
+            raise
 
     async def release(self) -> None:
         """Give the lease up, so that another need not wait for it to expire."""
-        await self._scripts.run("lease", [keys.SPLITTER], [self._token, 0])
+        await self._lease.release()
+
+    async def hold_lease(self) -> bool:
+        """Take or keep the lease. False while another splitter has it."""
+        if not await self._lease.hold():
+            return False
+        if self._lease.strikes >= SINGLY_AFTER:
+            self._singly = BATCH  # the culprit may be any of the batch: it is to die alone
+        return True
 
     async def step(self, *, block_ms: int | None = None) -> int:
         """Split one batch; returns how many entries it had. Waits `block_ms` for the first."""
-        entries = await self._oldest(BATCH, block_ms)
+        if self._lease.strikes >= POISON_AFTER:
+            return await self._bury_oldest()
+        entries = await self._oldest(1 if self._singly else BATCH, block_ms)
         if not entries:
             return 0
+        self._singly = max(0, self._singly - 1)
         try:
             done = await self._split(entries)
         except Exception as error:  # noqa: BLE001 - one bad entry must not stop the stream
@@ -98,10 +110,30 @@ class Splitter:
             self._wake()
         return len(entries)
 
-    async def hold_lease(self) -> bool:
-        """Take or keep the lease. False while another splitter has it."""
-        args = [self._token, LEASE_MS]
-        return bool(await self._scripts.run("lease", [keys.SPLITTER], args))
+    async def _turn(self) -> None:
+        try:
+            if await self.hold_lease():
+                await self.step(block_ms=BLOCK_MS)
+            else:
+                await asyncio.sleep(STAND_BY_S)
+            self._watch.back()
+        except redis.exceptions.RedisError as error:
+            self._watch.away(error)
+            await asyncio.sleep(STAND_BY_S)
+
+    async def _bury_oldest(self) -> int:
+        """Bury the entry that has the strikes, unread: reading it may be what kills."""
+        strikes, self._lease.strikes = self._lease.strikes, 0
+        entries = await self._oldest(1)
+        for entry in entries:
+            keeper = self._keeper(entry)
+            await self._write([poisoned(entry, strikes, keeper)])
+            log_event("split_poison", logging.ERROR, account=keeper, entry=entry.sid)
+        return len(entries)
+
+    def _keeper(self, entry: RawEntry) -> str:
+        """The account that keeps what is left of an entry that was never sorted."""
+        return entry.account if entry.account in self._settings.accounts else DEFAULT_ACCOUNT
 
     async def _oldest(self, count: int, block_ms: int | None = None) -> list[RawEntry]:
         reply = await self._redis.xread({keys.RAW: "0-0"}, count=count, block=block_ms)
@@ -124,14 +156,13 @@ class Splitter:
             return await self._split(entries)
         except Exception as error:  # noqa: BLE001 - recorded as a dead letter
             _raise_unless_own_fault(error)
-            known = entries[0].account in self._settings.accounts
-            one = crashed(entries[0], error, entries[0].account if known else DEFAULT_ACCOUNT)
+            one = crashed(entries[0], error, self._keeper(entries[0]))
             await self._write([one])
             return [one]
 
     async def _write(self, batch: Sequence[Sorted]) -> None:
         now = "" if self._time is None else str(self._time())
-        args: list[Any] = [now, self._token, LEASE_MS]
+        args: list[Any] = [now, self._lease.token, LEASE_MS]
         for one in batch:
             args += [one.sid, json.dumps(one.deed), one.blob]
         answer = await self._scripts.run("split", [keys.RAW, keys.SPLITTER], args)

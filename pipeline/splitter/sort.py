@@ -125,6 +125,16 @@ def crashed(entry: RawEntry, error: Exception, keeper: str) -> Sorted:
     return _dead(item, problem, keeper=keeper)
 
 
+def poisoned(entry: RawEntry, strikes: int, keeper: str) -> Sorted:
+    """The dead letter, kept in account `keeper`, for an entry that ended whoever split it.
+
+    Nothing of it is read: its id is that of the stream entry.
+    """
+    detail = f"{strikes} splits of it ended with a dead or hanging worker"
+    problem = InvalidEvent(Reason.POISON, detail)
+    return _dead(Read(entry, None, problem, None, replay=False), problem, keeper=keeper)
+
+
 def unknown_account(item: Read) -> Sorted:
     """The dead letter, kept in the default account, for an account nobody has configured.
 

@@ -1,13 +1,28 @@
--- Take, keep or give up the splitter's lease.
--- KEYS[1] the lease
+-- Take, keep or give up the splitter's lease; count the holders that lost it over the oldest raw entry.
+-- KEYS[1] the lease, KEYS[2] the raw stream
+-- KEYS[3] hash  entry: the oldest raw entry when the holder last looked ('' = none); holder: who that was
+--               (absent: it gave the lease up)
+-- KEYS[4] set   the holders that lost the lease over that entry and have not been heard of since
 -- ARGV    the splitter's token, for how many ms (0 gives it up)
--- Returns 1 when the lease is ours
-redis.call('DEL', KEYS[1] .. ':room') -- a first write that frees: a full Redis must be emptied, too
+-- Returns nil when the lease is another's or given up, else how many are in the set: the strikes
+-- Whoever asks is alive: it, or Redis, was away for a while, which is no fault of the entry's. (Also a
+-- first write that frees: see lib.lua; a full Redis must be emptied, too.)
+redis.call('SREM', KEYS[4], ARGV[1])
 local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
+if holder and holder ~= ARGV[1] then return false end
+local seen = redis.call('HMGET', KEYS[3], 'entry', 'holder')
 if ARGV[2] == '0' then
   redis.call('DEL', KEYS[1])
-  return 0
+  if seen[2] == ARGV[1] then redis.call('HDEL', KEYS[3], 'holder') end
+  return false
+end
+local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
+local entry = oldest and oldest[1] or ''
+if entry == '' or entry ~= seen[1] then
+  redis.call('DEL', KEYS[4])
+elseif seen[2] and seen[2] ~= ARGV[1] then
+  redis.call('SADD', KEYS[4], seen[2])
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1
+redis.call('HSET', KEYS[3], 'entry', entry, 'holder', ARGV[1])
+return redis.call('SCARD', KEYS[4])

@@ -9,8 +9,10 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
+from pipeline import keys
 from pipeline.events import Lane
 from pipeline.mailbox.claim import Deed
+from pipeline.splitter.lease import POISON_AFTER
 from tests.support.mailboxes import LOAN_S, Mailboxes, delivered, letter, order, track
 
 
@@ -65,3 +67,14 @@ async def test_the_raw_stream_is_emptied_without_memory(boxes: Mailboxes) -> Non
         assert await boxes.split() == 2
     assert await boxes.counts() == {"waiting:event": 1, "dead:invalid_event": 1}
     assert await boxes.backlog() == 0
+
+
+async def test_poison_is_buried_without_memory(boxes: Mailboxes) -> None:
+    """Deaths of splitters are counted, and the entry that has five leaves the raw stream."""
+    sid = await boxes.accept_raw({"event": b"x" * 10_000})
+    async with no_memory(boxes.redis):
+        for number in range(POISON_AFTER):
+            assert await boxes.make_splitter(f"dies {number}").hold_lease()
+            await boxes.redis.delete(keys.SPLITTER)
+        assert await boxes.split() == 1
+    assert {name: one["reason"] for name, one in (await boxes.dead()).items()} == {sid: "poison"}
