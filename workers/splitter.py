@@ -11,9 +11,11 @@ from celery import bootsteps
 
 from pipeline.clock import SystemClock
 from pipeline.redis_client import open_async_redis
+from pipeline.splitter.lease import LEASE_MS
 from pipeline.splitter.loop import Splitter
 from workers.vital import vital
 from workers.waker import Waker, WakerStep
+from workers.watchdog import Watchdog
 
 
 class SplitterStep(bootsteps.StartStopStep):
@@ -53,16 +55,16 @@ class SplitterStep(bootsteps.StartStopStep):
         asyncio.set_event_loop(self._loop)
         runtimes, waker = worker.app.runtimes, worker.sailpipe_waker
         self._work = self._loop.create_task(_split(runtimes, waker))
+        watchdog = self._loop.create_task(Watchdog("splitter", LEASE_MS / 1000).run())
         vital("splitter", self._work)
+        vital("splitter_watchdog", watchdog)
         self._loop.run_until_complete(asyncio.wait([self._work]))
+        watchdog.cancel()
+        self._loop.run_until_complete(asyncio.wait([watchdog]))
         self._loop.close()
 
 
 async def _split(runtimes: Any, waker: Waker) -> None:
     settings, token = runtimes.settings, uuid.uuid4().hex
     async with open_async_redis(runtimes.redis_url) as client:
-        splitter = Splitter(client, settings, token, waker.nudge_from_thread, SystemClock())
-        try:
-            await splitter.run()
-        finally:
-            await splitter.release()
+        await Splitter(client, settings, token, waker.nudge_from_thread, SystemClock()).run()

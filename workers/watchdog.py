@@ -1,4 +1,4 @@
-"""Ends a process whose loop stands still: an event may hang whoever maps it."""
+"""Ends a process of which a loop stands still: an event may hang whoever reads or maps it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,22 @@ that something holds so fast that no thread runs."""
 
 
 class Watchdog:
-    """Ends this process (status 1) once its loop has not run for a whole loan.
+    """Ends this process (status 1) once its loop has not run for a whole loan, or lease.
 
-    All its claims are lost by then, so that ending costs nothing; staying would let one mailbox
-    after the other be lent to a process that never delivers. A thread counts its own beats instead
-    of time: a process that was frozen as a whole finds its loop as quick as ever.
+    All that the loop held is lost by then, so that ending costs nothing; staying would let one
+    mailbox after the other be lent to a process that never delivers. A thread counts its own beats
+    instead of time: a process that was frozen as a whole finds its loop as quick as ever.
     """
 
-    def __init__(self, loan_s: float) -> None:
+    def __init__(self, loop: str, loan_s: float, *, backstop: bool = False) -> None:
+        """`loop` names it in the log.
+
+        `backstop`: also arm the interpreter's own watchdog. A process has only one: of its loops one
+        may arm it, which is enough, for it is there for the case that no thread runs at all.
+        """
+        self._loop = loop
         self._patience = max(1, round(loan_s / BEAT_S))
-        self._backstop_s = BACKSTOP_LOANS * loan_s
+        self._backstop_s = BACKSTOP_LOANS * loan_s if backstop else None
         self._beats = 0
         self._done = threading.Event()
 
@@ -36,10 +42,12 @@ class Watchdog:
         try:
             while True:
                 self._beats += 1
-                faulthandler.dump_traceback_later(self._backstop_s, exit=True)
+                if self._backstop_s is not None:
+                    faulthandler.dump_traceback_later(self._backstop_s, exit=True)
                 await asyncio.sleep(BEAT_S)
         finally:
-            faulthandler.cancel_dump_traceback_later()
+            if self._backstop_s is not None:
+                faulthandler.cancel_dump_traceback_later()
             self._done.set()
 
     def _watch(self) -> None:
@@ -48,6 +56,6 @@ class Watchdog:
             missed = missed + 1 if self._beats == seen else 0
             seen = self._beats
             if missed > self._patience:
-                log_event("loop_hung", logging.ERROR)
+                log_event("loop_hung", logging.ERROR, loop=self._loop)
                 faulthandler.dump_traceback()  # names lines, never values
                 os._exit(1)
