@@ -1,9 +1,6 @@
-"""Wake-ups that get lost or come twice, lanes nobody serves, events that kill who maps them."""
+"""Wake-ups that get lost or come twice, lanes nobody serves."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +8,6 @@ from pipeline import keys
 from pipeline.events import Lane
 from pipeline.mailbox.lanes import BUCKETS
 from tests.support.commands import wait_until
-from tests.support.faults_deaths import HANGER, KILLER
 from tests.support.faults_traffic import traffic
 from tests.support.faults_world import World
 from workers.waker import LONGEST_QUEUE
@@ -57,23 +53,3 @@ def test_lost_and_doubled_wake_ups_do_no_harm(world: World) -> None:
     world.recovered()
     assert only_splits.alive
     world.judge("wake-ups lost and doubled", may_repeat=False)
-
-
-@pytest.mark.timeout(200)
-@pytest.mark.parametrize("kind", [KILLER, HANGER])
-def test_an_event_that_ends_its_process_is_poison_and_takes_no_other_with_it(
-    world: World, tmp_path: Path, kind: str
-) -> None:
-    """After five unsettled claims it is dead; what waited behind and beside it is delivered."""
-    for _ in range(2):
-        world.crew.hire(app="tests.support.faults_worker", FAULTS_TOKENS=str(tmp_path))
-    bad = {"type": "track", "event": "Played", "userId": "u1", "messageId": f"{kind}1"}
-    raws = traffic(200, 20, seed=32)
-    raws.insert(60, json.dumps(bad).encode())
-    world.send(raws)
-    world.began()
-    wait_until(lambda: world.dead().get(f"{kind}1") == "poison", "it is poison", 120)
-    world.recovered()
-    world.wait_settled(120)
-    what = "kills" if kind == KILLER else "hangs"
-    world.judge(f"an event that {what} its process", besides={f"{kind}1": "poison"})

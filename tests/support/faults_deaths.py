@@ -14,6 +14,8 @@ AFTER_INTENT, BEFORE_SETTLE, AFTER_SETTLE = "after_intent", "before_settle", "af
 BEFORE_SPLIT, AFTER_SPLIT = "before_split", "after_split"
 KILLER, HANGER = "killer-", "hanger-"
 """An event whose messageId begins so ends, or hangs, the process that maps it."""
+SPLIT_KILLER, SPLIT_HANGER = "splitkiller-", "splithanger-"
+"""The same for the process that splits it, before it lies in a mailbox."""
 
 
 def schedule_deaths(directory: Path, place: str, times: int) -> None:

@@ -14,7 +14,9 @@ from pipeline.delivery import turn
 from pipeline.events import Event
 from pipeline.mailbox.claim import Claim, Deed
 from pipeline.mailbox.store import MailboxStore
+from pipeline.splitter import loop
 from pipeline.splitter.loop import Splitter
+from pipeline.splitter.sort import RawEntry, Read
 from tests.support.faults_deaths import (
     AFTER_INTENT,
     AFTER_SETTLE,
@@ -23,6 +25,8 @@ from tests.support.faults_deaths import (
     BEFORE_SPLIT,
     HANGER,
     KILLER,
+    SPLIT_HANGER,
+    SPLIT_KILLER,
     die_at,
 )
 from workers.celery import app
@@ -69,21 +73,37 @@ def _dying_split(real: Any) -> Any:
     return write
 
 
+def _end(*, dies: bool, hangs: bool) -> None:
+    """End this process, or never return."""
+    if dies:
+        os.kill(os.getpid(), signal.SIGKILL)
+    while hangs:
+        time.sleep(1.0)
+
+
 def _deadly_plan(real: Any) -> Any:
     @wraps(real)
     def plan(events: Sequence[Event], *known: Any) -> Any:
         for event in events:
             message_id = event.message_id or ""
-            if message_id.startswith(KILLER):
-                os.kill(os.getpid(), signal.SIGKILL)
-            while message_id.startswith(HANGER):
-                time.sleep(1.0)
+            _end(dies=message_id.startswith(KILLER), hangs=message_id.startswith(HANGER))
         return real(events, *known)
 
     return plan
+
+
+def _deadly_read(real: Any) -> Any:
+    @wraps(real)
+    def read(entry: RawEntry) -> Read:
+        _end(dies=SPLIT_KILLER.encode() in entry.raw, hangs=SPLIT_HANGER.encode() in entry.raw)
+        found: Read = real(entry)
+        return found
+
+    return read
 
 
 _wrap(MailboxStore, "record_intent", _dying_intent)
 _wrap(MailboxStore, "settle", _dying_settle)
 _wrap(Splitter, "_write", _dying_split)
 _wrap(turn, "plan", _deadly_plan)
+_wrap(loop, "read", _deadly_read)
