@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from itertools import count
 from typing import Any
 
@@ -47,10 +47,12 @@ LONGEST_STEP_S = 5.0
 class Pipe:
     """One account's pipeline. `clock` may be moved and `sailthru` troubled at any time."""
 
-    def __init__(self, settings: AccountSettings, sandbox: SandboxOptions, seed: int) -> None:
+    def __init__(
+        self, settings: AccountSettings, sandbox: SandboxOptions, seed: int, client: Any = None
+    ) -> None:
         self.clock = ManualClock(START)
         self.server = fakeredis.FakeServer()
-        self.redis: Any = fakeredis.FakeAsyncRedis(server=self.server)
+        self.redis: Any = client or fakeredis.FakeAsyncRedis(server=self.server)
         self.settings = settings
         self.sailthru = FakeSailthru(Sandbox(sandbox), self.clock)
         self.random = random.Random(seed)
@@ -105,7 +107,19 @@ class Pipe:
         for event in events:
             number = next(self._numbers)
             body = json.dumps({"messageId": f"m{number}", **event})
-            await self.redis.xadd(keys.RAW, {"event": body}, id=f"{self.now_ms()}-{number}")
+            await self._accept({"event": body}, number)
+        await self._split()
+
+    async def post_raw(self, entries: Iterable[Mapping[Any, Any]]) -> None:
+        """Accept and split these entries of the raw stream, whatever fields they have."""
+        for fields in entries:
+            await self._accept(fields, next(self._numbers))
+        await self._split()
+
+    async def _accept(self, fields: Mapping[Any, Any], number: int) -> None:
+        await self.redis.xadd(keys.RAW, dict(fields), id=f"{self.now_ms()}-{number}")
+
+    async def _split(self) -> None:
         await self.redis.set(keys.SPLITTER, "splitter")
         while await self._splitter.step():
             pass
@@ -203,11 +217,14 @@ class Pipe:
 
 @contextlib.asynccontextmanager
 async def open_pipe(
-    *, seed: int = 1, sandbox: SandboxOptions | None = None, **settings: Any
+    *, seed: int = 1, sandbox: SandboxOptions | None = None, client: Any = None, **settings: Any
 ) -> AsyncIterator[Pipe]:
-    """A pipeline with these account settings; its sandbox refuses events of unknown users."""
+    """A pipeline with these account settings; its sandbox refuses events of unknown users.
+
+    `client`: of a real, empty Redis, to be closed with the pipeline.
+    """
     account = AccountSettings(customer_id="customer", **settings)
-    pipe = Pipe(account, sandbox or SandboxOptions(), seed)
+    pipe = Pipe(account, sandbox or SandboxOptions(), seed, client)
     try:
         yield pipe
     finally:
