@@ -1,6 +1,9 @@
-"""Wake-ups that get lost or come twice, lanes nobody serves."""
+"""Wake-ups that get lost, come twice or mean nothing, lanes nobody serves."""
 
 from __future__ import annotations
+
+import base64
+import json
 
 import pytest
 
@@ -11,6 +14,8 @@ from tests.support.commands import wait_until
 from tests.support.faults_traffic import traffic
 from tests.support.faults_world import World
 from workers.waker import LONGEST_QUEUE
+
+FOREIGN = (b"\x80not JSON", b"[]", b"{}")
 
 
 def queue_lengths(world: World) -> dict[str, int]:
@@ -53,3 +58,30 @@ def test_lost_and_doubled_wake_ups_do_no_harm(world: World) -> None:
     world.recovered()
     assert only_splits.alive
     world.judge("wake-ups lost and doubled", may_repeat=False)
+
+
+def wake_up_of(message: bytes, boxes: list[str]) -> str:
+    """The same Celery message, about other mailboxes."""
+    envelope = json.loads(message)
+    (account, lane, _), *rest = json.loads(base64.b64decode(envelope["body"]))
+    body = json.dumps([[account, lane, boxes], *rest]).encode()
+    return json.dumps({**envelope, "body": base64.b64encode(body).decode()})
+
+
+@pytest.mark.timeout(200)
+def test_wake_ups_for_empty_mailboxes_and_foreign_messages_do_no_harm(world: World) -> None:
+    """What names nothing that is lent finds nothing to own; what is no message ends its worker at most
+    once, and what that worker held is taken up like a dead one's."""
+    world.crew.hire(lanes=("page",))
+    raws = [raw for raw in traffic(300, 60, seed=33) if b'"page"' not in raw]
+    world.send(raws)
+    queue = keys.celery_queue("event")
+    wait_until(lambda: world.client.lindex(queue, 0), "a wake-up lies there")
+    nobody = wake_up_of(world.client.lindex(queue, 0), ["u1", "nobody", ""])
+    world.client.rpush(queue, nobody, *FOREIGN, nobody)
+    world.began()
+    reader = world.crew.hire()
+    world.wait_settled()
+    world.recovered()
+    assert reader.starts <= 1 + len(FOREIGN)
+    world.judge("wake-ups for nobody, foreign messages", may_repeat=False)
