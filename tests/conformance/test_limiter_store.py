@@ -213,3 +213,22 @@ async def test_use_fades_over_the_minute_that_follows(store: SlotStore, clock: M
     assert (await store.usage([USERS]))[0].used == 6
     clock.advance(50.0)
     assert (await store.usage([USERS]))[0].used == 0
+
+
+async def test_a_full_redis_gives_slots_and_closes_buckets(
+    redis_url: str, clock: ManualClock
+) -> None:
+    """Else nothing could be delivered that would make room in it; a bucket closed by a 429 holds."""
+    async with Redis.from_url(redis_url) as redis:
+        full = RedisSlotStore(redis, clock)
+        await full.reserve(EVENTS, Ask())
+        clock.advance(RESTART_PAUSE + 1.0)
+        await redis.config_set("maxmemory", "1")
+        try:
+            assert (await full.reserve(EVENTS, Ask())).count == 1
+            await full.close("default", "POST /event", clock.now() + 30.0)
+            assert (await full.reserve(EVENTS, Ask())).count == 0
+            await redis.script_flush()
+            assert (await full.reserve(USERS, Ask())).count == 0
+        finally:
+            await redis.config_set("maxmemory", "0")

@@ -24,7 +24,8 @@
 -- A non-empty mailbox is in exactly one of due and out.
 --
 -- Redis refuses a script's first write when its memory is full, unless that write frees memory; later
--- ones pass. So scripts that must not fail then begin with a deletion.
+-- ones pass. So scripts that must not fail then, all that delivery needs, begin with a deletion: only
+-- what is delivered makes room.
 
 local P = KEYS[1]
 local STEP = 1000 -- ms by which a clock that was set back differs from one that is merely read twice
