@@ -21,6 +21,7 @@ from pipeline.errors import Reason
 from pipeline.events import Lane
 from pipeline.mailbox.entry import Entry
 from pipeline.mailbox.gates import Bar
+from pipeline.mailbox.scripts import Scripts
 from pipeline.observe.logs import log_event
 from pipeline.outcomes import Delivered, Outcome, Rejected
 
@@ -57,6 +58,7 @@ class Brake:
 
     def __init__(self, client: redis.asyncio.Redis, gatekeeper: Gatekeeper) -> None:
         self._redis = client
+        self._scripts = Scripts(client)
         self._gates = gatekeeper
         self._delivered: Counter[Lane] = Counter()
 
@@ -84,12 +86,6 @@ class Brake:
             await self._redis.delete(keys.deaths(self._gates.account, lane))
 
     async def _deaths(self, lane: Lane, newest: Death, now_ms: int) -> list[Death]:
-        key = keys.deaths(self._gates.account, lane)
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.zadd(key, {json.dumps(asdict(newest)): now_ms})
-            pipe.zremrangebyscore(key, "-inf", now_ms - WINDOW_MS)
-            pipe.zremrangebyrank(key, 0, -MOST_DEATHS - 1)
-            pipe.pexpire(key, WINDOW_MS)
-            pipe.zrange(key, 0, -1)
-            rows = (await pipe.execute())[-1]
+        args = [json.dumps(asdict(newest)), now_ms, WINDOW_MS, MOST_DEATHS]
+        rows = await self._scripts.run("death", [keys.deaths(self._gates.account, lane)], args)
         return [Death(**json.loads(row)) for row in rows]

@@ -16,6 +16,7 @@ import redis.asyncio
 from pipeline import keys
 from pipeline.events import Lane
 from pipeline.mailbox.lanes import scopes
+from pipeline.mailbox.scripts import Scripts
 
 GateReason = Literal["paused", "throttled", "circuit", "misconfigured", "brake"]
 PROBED: frozenset[str] = frozenset({"circuit", "misconfigured"})
@@ -44,14 +45,15 @@ class Gates:
 
     def __init__(self, client: redis.asyncio.Redis, account: str) -> None:
         self._redis = client
+        self._scripts = Scripts(client)
         self._account = account
 
     async def close(self, bar: Bar) -> bool:
         """Set one reason; an earlier bar of the same reason and scope is replaced. True when there
-        was none."""
+        was none. A full Redis takes it, or an outage would use up attempts there."""
         value = {**asdict(bar), "probe": bar.reason in PROBED}
         key = keys.gates(self._account, bar.scope)
-        return bool(await self._redis.hset(key, bar.reason, json.dumps(value)))
+        return bool(await self._scripts.run("shut", [key], [bar.reason, json.dumps(value)]))
 
     async def open(self, scope: str, reason: GateReason) -> bool:
         """Remove one reason. False when it was not there."""

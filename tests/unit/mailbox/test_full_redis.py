@@ -10,8 +10,13 @@ import redis.asyncio
 import redis.exceptions
 
 from pipeline import keys
+from pipeline.delivery.brake import USERS, Brake
+from pipeline.delivery.gatekeeper import Gatekeeper
+from pipeline.errors import Reason
 from pipeline.events import Lane
 from pipeline.mailbox.claim import Deed
+from pipeline.mailbox.gates import Bar
+from pipeline.outcomes import Rejected
 from pipeline.splitter.lease import POISON_AFTER
 from tests.support.mailboxes import LOAN_S, Mailboxes, delivered, letter, order, track
 
@@ -56,6 +61,29 @@ async def test_an_intent_is_recorded_without_memory(boxes: Mailboxes) -> None:
         await boxes.store.record_intent(claim, "{}")
         await boxes.store.settle(claim, Deed(back=True))
         assert (await boxes.lend_and_claim(Lane.PURCHASE, "ann")).intent == "{}"
+
+
+async def test_gates_close_and_open_without_memory(boxes: Mailboxes) -> None:
+    """An outage that meets a full Redis uses up no attempt either."""
+    bar = Bar("api", "circuit", 0, boxes.now_ms())
+    async with no_memory(boxes.redis):
+        assert await boxes.gates.close(bar)
+        assert not await boxes.gates.close(bar)
+        assert await boxes.gates.bars(["api"], boxes.now_ms()) == [bar]
+        assert await boxes.gates.open("api", "circuit")
+
+
+async def test_mass_dying_brakes_its_lane_without_memory(boxes: Mailboxes) -> None:
+    """A backlog that fills Redis is not buried by a bug because of that."""
+    brake = Brake(boxes.redis, Gatekeeper("default", boxes.gates, lambda _, __: None))
+    await boxes.post(*(track(f"m{n}", f"u{n}") for n in range(USERS)))
+    async with no_memory(boxes.redis):
+        for user in (await boxes.wake(Lane.EVENT)).boxes:
+            claim = await boxes.claim(Lane.EVENT, user)
+            died = Rejected(Reason.CRASHED, "a bug")
+            await brake.note(died, Lane.EVENT, claim.head, boxes.now_ms())
+    [bar] = await boxes.gates.bars(["event"], boxes.now_ms())
+    assert bar.reason == "brake"
 
 
 async def test_the_raw_stream_is_emptied_without_memory(boxes: Mailboxes) -> None:

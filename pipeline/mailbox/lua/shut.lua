@@ -1,0 +1,7 @@
+-- Close a gate for a reason; an earlier bar of the same reason is replaced.
+-- KEYS[1] the gate
+-- ARGV    reason, bar (JSON)
+-- Returns 1 when there was none
+local before = redis.call('HDEL', KEYS[1], ARGV[1]) -- frees first: see lib.lua
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return 1 - before
