@@ -24,6 +24,8 @@ def celery_config(redis_url: str) -> dict[str, Any]:
         "broker_url": redis_url,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        # A Redis that is full or read-only refuses writes; the worker waits instead of exiting.
+        "broker_channel_error_retry": True,
         "broker_transport_options": {
             "global_keyprefix": CELERY_PREFIX,
             "visibility_timeout": 3600,
@@ -45,6 +47,7 @@ def celery_config(redis_url: str) -> dict[str, Any]:
         "worker_disable_rate_limits": True,
         "worker_hijack_root_logger": False,
         "worker_pool": "threads",
+        "worker_consumer": "workers.consumer:PatientConsumer",
         "worker_concurrency": 8,
         "worker_enable_remote_control": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
+from collections.abc import Collection
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +15,7 @@ from kombu.exceptions import OperationalError
 
 from pipeline.clock import SystemClock
 from pipeline.events import Lane
+from pipeline.observe.logs import log_event
 from pipeline.observe.redis_watch import RedisWatch
 from workers.config import DELIVER
 from workers.keeper import keep_forever
@@ -21,6 +25,7 @@ from workers.watchdog import Watchdog
 if TYPE_CHECKING:
     from celery import Celery
 
+    from pipeline.mailbox.claim import Lent
     from workers.runtime import Runtime
 
 TICK_S = 0.25
@@ -32,17 +37,24 @@ MESSAGE_BOXES = 20
 LONGEST_QUEUE = 10
 """Messages in a lane's Celery queue past which nothing more is published."""
 
+SAY_FULL_EVERY_S = 60.0
+
 
 class Waker:
     """Wakes every lane of every account. All state that matters is in Redis."""
 
-    def __init__(self, app: Celery, runtime: Runtime) -> None:
+    def __init__(self, app: Celery, runtime: Runtime, served: Collection[str]) -> None:
+        """`served`: the lanes whose Celery queues this process consumes."""
         self._app = app
+        self._runtime = runtime
+        self._served = served
+        self._full_said = -math.inf
         self._engine = runtime.engine
         self._loop = runtime.loop
         self._ticks: dict[tuple[str, Lane], int] = {}
         self._reason = asyncio.Event()
-        self._watch = RedisWatch("waker", SystemClock())
+        self._clock = SystemClock()
+        self._watch = RedisWatch("waker", self._clock)
 
     def nudge(self) -> None:
         """There is reason to look now. To be called on the loop."""
@@ -81,11 +93,34 @@ class Waker:
             bound=self._engine.bound(account, lane),
             longest_queue=LONGEST_QUEUE,
             own_tick=self._ticks.get((account, lane), 0),
+            serves=lane in self._served,
         )
         self._ticks[account, lane] = lent.now
         self._engine.saw_gate(account, lane, lent.gate)
         if lent.boxes:
-            await asyncio.to_thread(self._publish, account, lane, lent.boxes)
+            await asyncio.to_thread(self._hand_out, account, lane, lent)
+
+    def _hand_out(self, account: str, lane: Lane, lent: Lent) -> None:
+        """Publish what was lent. A full Redis takes no message, yet only what is delivered makes room
+        in it: then this process delivers it."""
+        try:
+            if not lent.full:
+                self._publish(account, lane, lent.boxes)
+                return
+        except OperationalError as error:
+            # It has become full since. What this process does not serve is lent again after a loan.
+            full = isinstance(error.__cause__, redis.exceptions.OutOfMemoryError)
+            if not full or lane not in self._served:
+                raise
+        self._say_full()
+        self._runtime.submit(account, lane, list(lent.boxes))
+
+    def _say_full(self) -> None:
+        """Once a minute: a Redis at its limit is full and not full many times a second."""
+        now = self._clock.monotonic()
+        if now - self._full_said >= SAY_FULL_EVERY_S:
+            self._full_said = now
+            log_event("redis_full", logging.WARNING)
 
     def _publish(self, account: str, lane: Lane, boxes: tuple[str, ...]) -> None:
         with self._app.producer_pool.acquire(block=True) as producer:
@@ -111,7 +146,7 @@ class WakerStep(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         runtime = worker.app.runtimes.here()
-        waker = Waker(worker.app, runtime)
+        waker = Waker(worker.app, runtime, frozenset(worker.app.amqp.queues.consume_from))
         worker.sailpipe_waker = waker
         runtime.engine.on_settled = waker.nudge
         parts = {

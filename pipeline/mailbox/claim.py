@@ -16,10 +16,12 @@ MEMORY_KEEP_MS = 180 * 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Lent:
-    """What a wake-up lends: publish these mailboxes. `now` is Redis' time (ms)."""
+    """What a wake-up lends: publish these mailboxes, or deliver them here when Redis is too full for
+    messages. `now` is Redis' time (ms)."""
 
     now: int
     gate: str
+    full: bool
     boxes: tuple[str, ...]
 
 

@@ -42,15 +42,20 @@ class MailboxStore:
     def _now(self) -> str:
         return "" if self._time is None else str(self._time())
 
-    async def wake(self, lane: Lane, *, bound: int, longest_queue: int, own_tick: int) -> Lent:
+    async def wake(
+        self, lane: Lane, *, bound: int, longest_queue: int, own_tick: int, serves: bool = True
+    ) -> Lent:
         """Take expired loans back and lend the longest-due mailboxes, up to `bound` out at once.
 
         Nothing is lent through a closed gate or while the lane's Celery queue holds
-        `longest_queue` messages. `own_tick` is this waker's last `Lent.now` (0 at first).
+        `longest_queue` messages. `own_tick` is this waker's last `Lent.now` (0 at first). A full
+        Redis takes no message: then only a caller that `serves` the lane itself is lent anything.
         """
-        args = [self._now(), lane, self._loan_ms, bound, longest_queue, own_tick, *scopes(lane)]
+        args = [self._now(), lane, self._loan_ms, bound, longest_queue, own_tick, int(serves)]
+        args += scopes(lane)
         reply = await self._scripts.run("wake", [self._prefix, keys.celery_queue(lane)], args)
-        return Lent(int(reply[0]), reply[1].decode(), tuple(box.decode() for box in reply[2:]))
+        now, gate, full, *boxes = reply
+        return Lent(int(now), gate.decode(), bool(full), tuple(box.decode() for box in boxes))
 
     async def claim(self, lane: Lane, box: str, *, most: int) -> Claim | None:
         """Become the owner of a lent mailbox; None when there is nothing to own."""

@@ -26,6 +26,8 @@ LogEvent: TypeAlias = Literal[
     "redis_away",
     # Redis answers again: component, seconds it was away.
     "redis_back",
+    # Redis is out of memory: producers are refused, workers deliver what makes room. Said once a minute.
+    "redis_full",
     # Sailthru answered 429 or error 43: account, bucket.
     "throttled",
     # Sailthru's headers leave us less than our limit, said once a minute: account, bucket, calls_per_s.

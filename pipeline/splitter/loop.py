@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -75,7 +76,8 @@ class Splitter:
             while True:
                 await self._turn()
         except asyncio.CancelledError:
-            await self.release()
+            with contextlib.suppress(redis.exceptions.RedisError):  # then it runs out by itself
+                await self.release()
             raise
 
     async def release(self) -> None:

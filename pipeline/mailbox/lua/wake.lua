@@ -1,14 +1,18 @@
 -- Take expired loans back, then lend the longest-due mailboxes.
 -- KEYS[2] the lane's Celery queue (list)
 -- ARGV    now, lane, loan ms, bound of out, longest Celery queue to publish to, this waker's own last
---         tick (0 = none), scopes of the lane's gates...
--- Returns {now, state of the gates, mailbox...}: what to publish
+--         tick (0 = none), whether it serves the lane itself (1/0), scopes of the lane's gates...
+-- Returns {now, state of the gates, whether Redis is full (1/0), mailbox...}: what to publish or, when Redis
+--         is full, to deliver without a message
 local now, lane, loan = ms(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local bound, longest, own = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local scopes = {}
-for i = 7, #ARGV do scopes[#scopes + 1] = ARGV[i] end
+local serves = ARGV[7] == '1'
+for i = 8, #ARGV do scopes[#scopes + 1] = ARGV[i] end
 local due, out, home = P .. 'due:' .. lane, P .. 'out:' .. lane, P .. 'lane:' .. lane
 
+-- What refuses this write refuses the messages, too. It changes nothing but the very first time.
+local full = type(redis.pcall('HSETNX', home, 'tick', 0)) == 'table'
 redis.call('HDEL', home, 'room') -- a first write that frees: see lib.lua
 
 local seen = redis.call('HMGET', home, 'tick', 'stopped', 'shut', 'stood')
@@ -83,15 +87,22 @@ local function held_back(box)
   return false
 end
 
-local reply = { int(now), state }
+local reply = { int(now), state, full and 1 or 0 }
+local head = #reply
 local lent = redis.call('ZCARD', out)
 local room = bound - lent
 if state == 'probe' then room = lent == 0 and 1 or 0 end
-if state == 'closed' or redis.call('LLEN', KEYS[2]) >= longest then room = 0 end
+if state == 'closed' then room = 0 end
+if full then
+  -- No message can be published: only who delivers these mailboxes itself may have them.
+  if not serves then room = 0 end
+elseif redis.call('LLEN', KEYS[2]) >= longest then
+  room = 0
+end
 if room > 0 then
   local next = redis.call('ZRANGEBYSCORE', due, '-inf', int(now), 'WITHSCORES', 'LIMIT', 0, room + PASSED_OVER)
   for i = 1, #next, 2 do
-    if #reply - 2 == room then break end
+    if #reply - head == room then break end
     local box = next[i]
     if not held_back(box) then
       redis.call('ZREM', due, box)
