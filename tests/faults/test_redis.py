@@ -1,4 +1,4 @@
-"""Redis killed, frozen, full."""
+"""Redis killed, frozen, full, read-only."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ from tests.faults.conftest import Open
 from tests.support.commands import wait_until
 from tests.support.faults_traffic import traffic
 from tests.support.faults_world import ACCOUNT, World
+from tests.support.redis_server import free_port
 
 FROZEN_S = 10.0
 PACE_S = 0.004
+IN_FLIGHT = 10
+REFUSING_S = 8.0
+"""Longer than the loans of these tests (6 s)."""
 LAST_SECONDS = 2.0
 """What an append-only file synced every second may lack after a power cut (Redis' documentation)."""
 
@@ -51,6 +55,20 @@ class Source(threading.Thread):
         self.accepted.append((time.monotonic(), raw))
         time.sleep(PACE_S)  # so that Redis dies while there is more to come
         return True
+
+
+def fill_up(world: World) -> None:
+    """Have Redis refuse whatever needs memory, whatever is freed."""
+    world.client.config_set("maxmemory", 1)
+
+
+def make_room(world: World) -> None:
+    world.client.config_set("maxmemory", 0)
+
+
+def nobody_was_replaced(world: World) -> bool:
+    """Whether every worker's first process still runs."""
+    return all(one.alive and one.starts == 1 for one in world.crew.workers)
 
 
 def kill_redis_in_the_middle(world: World, raws: list[bytes]) -> Source:
@@ -112,24 +130,107 @@ def test_a_full_redis_refuses_producers_and_is_emptied_without_a_repeated_call(
     world: World,
 ) -> None:
     """Producers get QueueFull; what is accepted is delivered although Redis takes nothing new."""
-    raws = traffic(600, 60, seed=7)
-    world.send(raws[:500])
+    raws = traffic(900, 60, seed=7)
+    world.send(raws[:800])
     for _ in range(2):
         world.crew.hire()
     world.wait_for_calls(20)
-    used = int(world.client.info("memory")["used_memory"])
-    world.client.config_set("maxmemory", used // 2)
+    fill_up(world)
     world.began()
+    assert world.counts().waiting > 100
     with pytest.raises(QueueFull):
-        world.send(raws[500:])
-    world.wait_until_quiet()
-    world.client.config_set("maxmemory", 0)
+        world.send(raws[800:])
     world.wait_for_calls(1)
     world.recovered()
-    world.send(raws[500:])
+    world.wait_settled()
+    with pytest.raises(QueueFull):
+        world.send(raws[800:])
+    make_room(world)
+    world.send(raws[800:])
     world.wait_settled()
     world.judge("Redis full, then not", may_repeat=False)
     assert world.client.xlen(keys.RAW) == 0
+    assert nobody_was_replaced(world)
+
+
+@pytest.mark.timeout(200)
+def test_workers_started_while_redis_is_full_empty_it_each_its_own_lanes(world: World) -> None:
+    """Celery's consumer cannot start, so they deliver without it; with room they are as any other."""
+    raws = traffic(600, 60, seed=8)
+    world.send(raws[:500])
+    fill_up(world)
+    world.began()
+    world.crew.hire(lanes=("user", "event"))
+    world.crew.hire(lanes=("purchase", "page"))
+    world.wait_for_calls(1)
+    world.recovered()
+    world.wait_settled()
+    make_room(world)
+    world.send(raws[500:])
+    world.wait_settled()
+    world.judge("workers started while Redis is full", may_repeat=False)
+    assert nobody_was_replaced(world)
+
+
+@pytest.mark.timeout(200)
+def test_memory_that_runs_out_between_call_and_settle_repeats_no_call(world: World) -> None:
+    """What calls under way have done is written down in a full Redis, too."""
+    for _ in range(2):
+        world.crew.hire()
+    world.fault(FaultKind.LATENCY, seconds=1.0, processed=True)
+    world.send(traffic(300, 60, seed=9))
+    wait_until(lambda: len(world.app.sandbox.effects) >= IN_FLIGHT, "calls have taken effect")
+    fill_up(world)
+    world.began()
+    assert world.counts().delivered == 0
+    wait_until(lambda: world.counts().delivered > 0, "the first is settled")
+    world.recovered()
+    world.app.faults.clear()
+    world.wait_settled()
+    world.judge("memory runs out between call and settle", may_repeat=False)
+    assert nobody_was_replaced(world)
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize(
+    ("fault", "begin", "end"),
+    [
+        ("a demoted Redis", "REPLICAOF 127.0.0.1 {port}", "REPLICAOF NO ONE"),
+        (
+            "Redis without its replicas",
+            "CONFIG SET min-replicas-to-write 1",
+            "CONFIG SET min-replicas-to-write 0",
+        ),
+    ],
+)
+def test_a_redis_that_refuses_writes_for_a_while_loses_and_repeats_nothing(
+    world: World, fault: str, begin: str, end: str
+) -> None:
+    """For longer than a loan, as in a failover: READONLY or NOREPLICAS for everyone. Producers get
+    EnqueueError, workers wait and live on."""
+    for _ in range(2):
+        world.crew.hire()
+    world.fault(FaultKind.LATENCY, seconds=0.3, processed=True)
+    raws = traffic(800, 80, seed=10)
+    source = Source(world, raws)
+    source.start()
+    wait_until(lambda: len(source.accepted) >= len(raws) // 2, "half are accepted")
+    wait_until(lambda: len(world.app.busy_ports) >= IN_FLIGHT, "calls are under way")
+    world.client.execute_command(*begin.format(port=free_port()).split())
+    world.began()
+    time.sleep(REFUSING_S)
+    assert source.refusals > 0
+    assert world.app.busy_ports == set()
+    world.client.execute_command(*end.split())
+    world.wait_for_calls(1)
+    world.recovered()
+    world.app.faults.clear()
+    source.join(60)
+    assert [raw for _, raw in source.accepted] == raws
+    world.wait_settled()
+    world.sent = raws
+    world.judge(f"{fault} for {REFUSING_S:g} s", may_repeat=False)
+    assert nobody_was_replaced(world)
 
 
 @pytest.mark.timeout(200)
