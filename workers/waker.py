@@ -98,11 +98,11 @@ class Waker:
         self._ticks[account, lane] = lent.now
         self._engine.saw_gate(account, lane, lent.gate)
         if lent.boxes:
-            await asyncio.to_thread(self._hand_out, account, lane, lent)
+            await asyncio.to_thread(self.hand_out, account, lane, lent)
 
-    def _hand_out(self, account: str, lane: Lane, lent: Lent) -> None:
+    def hand_out(self, account: str, lane: Lane, lent: Lent) -> None:
         """Publish what was lent. A full Redis takes no message, yet only what is delivered makes room
-        in it: then this process delivers it."""
+        in it: then this process delivers it, and this blocks while the process is full."""
         try:
             if not lent.full:
                 self._publish(account, lane, lent.boxes)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,15 @@ def wait_until_alive(url: str, process: subprocess.Popen[bytes]) -> None:
 @pytest.fixture(scope="module")
 def door(redis_server: RedisServer) -> Iterator[str]:
     """A served door's base URL."""
+    with serving(redis_server.url) as url:
+        yield url
+
+
+@contextmanager
+def serving(redis_url: str) -> Iterator[str]:
+    """A door process for as long as the block lasts; its base URL."""
     port = free_port()
-    env = {**os.environ, "SAILPIPE_REDIS_URL": redis_server.url}
+    env = {**os.environ, "SAILPIPE_REDIS_URL": redis_url}
     process = subprocess.Popen(  # noqa: S603 - our own words
         [sys.executable, "-c", SERVE, str(port)], env=env
     )
@@ -145,20 +153,59 @@ def test_a_client_that_offers_http_2_keeps_its_body(door: str, store: redis.Redi
     assert store.xlen(keys.RAW) == 1
 
 
+def send_one(door: str) -> httpx.Response:
+    event = {"userId": "u1", "event": "Viewed"}
+    return httpx.post(f"{door}/v1/track", json=event, auth=("sandbox", ""), timeout=30)
+
+
+def assert_come_again(refused: httpx.Response) -> None:
+    """What SDKs keep the event and try again on."""
+    assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+    assert int(refused.headers["Retry-After"]) > 0
+
+
 def test_a_full_redis_is_503_and_the_door_recovers(door: str, store: redis.Redis) -> None:
     """`noeviction` at maxmemory: nothing is acknowledged that was not taken."""
-    event = {"userId": "u1", "event": "Viewed"}
     store.config_set("maxmemory", "1")
     try:
-        refused = httpx.post(f"{door}/v1/track", json=event, auth=("sandbox", ""))
+        refused = send_one(door)
     finally:
         store.config_set("maxmemory", "0")
-    assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+    assert_come_again(refused)
     assert "memory" in refused.json()["message"]
-    assert int(refused.headers["Retry-After"]) > 0
     assert taken(store) == []
-    assert httpx.post(f"{door}/v1/track", json=event, auth=("sandbox", "")).status_code == 200
+    assert send_one(door).status_code == 200
     assert len(taken(store)) == 1
+
+
+def test_a_read_only_redis_is_503_and_the_door_recovers(door: str, store: redis.Redis) -> None:
+    """A master that was demoted: it answers, and takes nothing."""
+    store.replicaof("127.0.0.1", str(free_port()))
+    try:
+        refused = send_one(door)
+    finally:
+        store.replicaof("NO", "ONE")
+    assert_come_again(refused)
+    assert taken(store) == []
+    assert send_one(door).status_code == 200
+    assert len(taken(store)) == 1
+
+
+def test_a_redis_that_is_gone_is_503_and_the_door_recovers(tmp_path: Path) -> None:
+    """Killed and started again: the door finds it without being told, its connections broken."""
+    server = RedisServer(tmp_path, append_only=True, fsync="always")
+    server.start()
+    try:
+        with serving(server.url) as door, redis.Redis.from_url(server.url) as store:
+            assert send_one(door).status_code == 200
+            server.kill()
+            for _ in range(3):
+                assert_come_again(send_one(door))
+            server.start()
+            assert send_one(door).status_code == 200
+            assert len(taken(store)) == 2
+    finally:
+        server.kill()
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")

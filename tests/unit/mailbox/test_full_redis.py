@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import redis.asyncio
@@ -50,6 +51,19 @@ async def test_delivery_goes_on_without_memory(boxes: Mailboxes) -> None:
         assert await boxes.mail(Lane.EVENT, "ann") == ["m2", "m3", "m1"]
         boxes.clock.advance(LOAN_S + 1)
         assert set((await boxes.wake(Lane.EVENT)).boxes) == {"ann", "bob"}
+
+
+async def test_without_memory_a_lane_is_lent_only_to_who_serves_it(boxes: Mailboxes) -> None:
+    """No message can be published, so others' loans would run out undelivered; and however long the
+    lane's queue is, nothing is added to it."""
+    await boxes.post(track("m1", "ann"))
+    wake = partial(boxes.store.wake, Lane.EVENT, bound=9, longest_queue=0, own_tick=0)
+    assert not (await wake(serves=True)).boxes
+    async with no_memory(boxes.redis):
+        others = await wake(serves=False)
+        assert (others.full, others.boxes) == (True, ())
+        served = await wake(serves=True)
+        assert (served.full, served.boxes) == (True, ("ann",))
 
 
 async def test_an_intent_is_recorded_without_memory(boxes: Mailboxes) -> None:

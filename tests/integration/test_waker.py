@@ -1,0 +1,79 @@
+"""Who delivers what was lent, with a real Redis and Celery's real publisher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+import redis
+from kombu.exceptions import OperationalError
+
+from pipeline import keys
+from pipeline.events import Lane
+from pipeline.mailbox.claim import Lent
+from pipeline.settings import load_settings
+from workers.app import create_app
+from workers.waker import Waker
+
+NOT_FULL = Lent(now=1, gate="open", full=False, boxes=("ann", "bob"))
+FULL = Lent(now=1, gate="open", full=True, boxes=("ann", "bob"))
+
+
+@pytest.fixture
+def store(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+        client.config_set("maxmemory", "0")
+
+
+@pytest.fixture
+def runtime() -> Any:
+    """What a waker hands mailboxes to that it delivers itself."""
+    return Mock(spec_set=["engine", "loop", "submit"])
+
+
+@pytest.fixture
+def waker(redis_url: str, runtime: Any) -> Iterator[Waker]:
+    """A waker of a process that consumes the lane of events only."""
+    settings = load_settings({"SAILPIPE_REDIS_URL": redis_url})
+    with create_app(settings, redis_url) as app:
+        yield Waker(app, runtime, {"event"})
+
+
+def messages(store: redis.Redis, lane: Lane) -> int:
+    return int(store.llen(keys.celery_queue(lane)))
+
+
+def test_what_is_lent_is_published(waker: Waker, store: redis.Redis, runtime: Any) -> None:
+    """Any process may deliver it."""
+    waker.hand_out("default", Lane.PAGE, NOT_FULL)
+    assert messages(store, Lane.PAGE) == 1
+    runtime.submit.assert_not_called()
+
+
+def test_what_a_full_redis_lends_is_delivered_here(
+    waker: Waker, store: redis.Redis, runtime: Any
+) -> None:
+    """It would take no message."""
+    waker.hand_out("default", Lane.EVENT, FULL)
+    assert messages(store, Lane.EVENT) == 0
+    runtime.submit.assert_called_once_with("default", Lane.EVENT, ["ann", "bob"])
+
+
+def test_a_message_that_redis_has_no_memory_for_is_delivered_here(
+    waker: Waker, store: redis.Redis, runtime: Any
+) -> None:
+    """Redis was not full when it lent, but is by now; Celery says so in its own way."""
+    store.config_set("maxmemory", "1")
+    waker.hand_out("default", Lane.EVENT, NOT_FULL)
+    runtime.submit.assert_called_once_with("default", Lane.EVENT, ["ann", "bob"])
+
+
+def test_a_lane_of_others_is_left_to_them(waker: Waker, store: redis.Redis, runtime: Any) -> None:
+    """Its loans run out, and who serves the lane is lent it."""
+    store.config_set("maxmemory", "1")
+    with pytest.raises(OperationalError):
+        waker.hand_out("default", Lane.PAGE, NOT_FULL)
+    runtime.submit.assert_not_called()
