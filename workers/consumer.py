@@ -10,10 +10,11 @@ PAUSE_S = 1.0
 
 
 class PatientConsumer(Consumer):
-    """A full or read-only Redis takes connections, but not a new consumer's first writes.
+    """A full or read-only Redis takes connections, but not what a consumer writes when it starts, or
+    when it takes a message.
 
     Celery, told to try again (`broker_channel_error_retry`), would do so and log an error as fast as
-    it can.
+    it can. Meanwhile the waker delivers as far as Redis lets it.
     """
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 
 import pytest
 
@@ -66,6 +67,27 @@ def wake_up_of(message: bytes, boxes: list[str]) -> str:
     (account, lane, _), *rest = json.loads(base64.b64decode(envelope["body"]))
     body = json.dumps([[account, lane, boxes], *rest]).encode()
     return json.dumps({**envelope, "body": base64.b64encode(body).decode()})
+
+
+@pytest.mark.timeout(200)
+def test_wake_ups_that_a_full_redis_holds_cost_a_loan_at_most(world: World) -> None:
+    """Celery cannot take one without writing: its consumer gives up and waits, its worker delivers."""
+    worker = world.crew.hire(splitter=False)
+    wait_until(lambda: "ready" in worker.log, "the consumer waits for wake-ups")
+    worker.send(signal.SIGSTOP)
+    world.crew.hire(lanes=("page",))
+    world.send(traffic(300, 100, seed=33))
+    wait_until(lambda: queue_lengths(world)["event"], "wake-ups lie")
+    world.client.config_set("maxmemory", 1)
+    world.began()
+    worker.send(signal.SIGCONT)
+    world.wait_settled()
+    world.recovered()
+    assert any(queue_lengths(world).values())
+    world.client.config_set("maxmemory", 0)
+    wait_until(lambda: not any(queue_lengths(world).values()), "Celery takes them again")
+    world.judge("wake-ups in a full Redis", may_repeat=False)
+    assert [one.starts for one in world.crew.workers] == [1, 1]
 
 
 @pytest.mark.timeout(200)
