@@ -217,7 +217,7 @@ def test_a_pause_lasts_until_it_is_resumed(setup: Setup, command: Command) -> No
 def test_a_full_redis_still_tells_and_says_what_it_cannot_take(
     setup: Setup, command: Command
 ) -> None:
-    """Reading, replaying and dropping work on, since they are how room is made."""
+    """Reading, replaying and dropping work on, since they are how room is made; and so does the pause."""
 
     async def limit_memory(pipeline: Pipeline, share: float) -> None:
         used = int((await pipeline.redis.info("memory"))["used_memory"])
@@ -233,7 +233,8 @@ def test_a_full_redis_still_tells_and_says_what_it_cannot_take(
         assert "m1" in command("dead", "list")[1]
         assert command("dead", "drop", "m1", "--yes")[:2] == (0, "Dropped: 1.\n")
         assert command("dead", "replay", "m2", "--yes")[:2] == (0, "Replayed: 1.\n")
-        code, _, err = command("pause")
+        assert command("pause")[0] == 0
+        code, _, err = command("limits", "set", "POST /event", "80")
         assert (code, "Redis is full" in err) == (1, True)
     finally:
         setup(lambda pipeline: limit_memory(pipeline, 0.0))
