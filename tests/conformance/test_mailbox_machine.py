@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 
 from pipeline.errors import StaleClaim
 from pipeline.events import Lane
+from pipeline.identity import EMAILS_A_DAY
 from pipeline.mailbox.claim import Claim, Deed
 from pipeline.mailbox.gates import Bar, GateReason
 from tests.support.mailbox_model import LOAN, Box, Item, Model, Saw
@@ -39,6 +40,8 @@ from tests.support.mailboxes import (
 T = TypeVar("T")
 LANES = st.sampled_from([Lane.USER, Lane.EVENT, Lane.PURCHASE])
 USERS = st.sampled_from(["ann", "bob"])
+NEWS = EMAILS_A_DAY
+"""Number of the email that only news bring. Whoever shows more emails a day shares no mailbox."""
 IDS = st.integers(1, 30).map("m{}".format)
 PICK = st.integers(0, 1_000)
 EVENTS = {Lane.USER: identify, Lane.EVENT: track, Lane.PURCHASE: order}
@@ -92,7 +95,7 @@ class MailboxMachine(RuleBasedStateMachine):
         event = EVENTS[lane](message_id, user) | ({"sailpipe": {"replay": True}} if replay else {})
         self._accept(event, Item(message_id, user, lane, replay=replay), split)
 
-    @rule(message_id=IDS, user=USERS, number=st.integers(1, 3), split=st.booleans())
+    @rule(message_id=IDS, user=USERS, number=st.integers(1, NEWS - 1), split=st.booleans())
     def arrive_with_email(self, message_id: str, user: str, number: int, split: bool) -> None:
         email = f"{user}{number}@example.com"
         item = Item(message_id, user, Lane.USER, email=email)
@@ -293,8 +296,8 @@ class MailboxMachine(RuleBasedStateMachine):
         """What it waits for may have come since it was claimed: then it waits no longer."""
         owner, box, still = self._owner(pick)
         if news:
-            number = self.model.accepted
-            self.arrive_with_email(f"news {number}", owner.claim.user, number, split=True)
+            message_id = f"news {self.model.accepted}"
+            self.arrive_with_email(message_id, owner.claim.user, NEWS, split=True)
         due = self.model.now + 60_000
         deed = Deed(back=True, due=due, waits=what)
         if self._settle(owner, box, deed, still=still):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.sandbox.faults import FaultKind
+from pipeline.sandbox.faults import Fault, FaultKind
 from tests.faults.conftest import Open
-from tests.support.commands import wait_until
+from tests.support.commands import DEADLINE_S, wait_until
 from tests.support.faults_crew import Worker
 from tests.support.faults_deaths import (
     AFTER_INTENT,
@@ -23,9 +23,18 @@ from tests.support.faults_deaths import (
 from tests.support.faults_traffic import traffic
 from tests.support.faults_world import World
 
+TAKEN_UP_WITHIN_S = 15.0
+MANY = 1_000_000
 
-def kill_a_delivering_worker(world: World) -> None:
-    """SIGKILL a process while a call of its own is under way; wait until others took its work."""
+
+def wait_for_hits(fault: Fault, more: int) -> None:
+    """Return when a rule, which has no end, has hit so many further calls."""
+    target = (fault.times or 0) - more
+    wait_until(lambda: (fault.times or 0) <= target, f"{more} more calls are hit")
+
+
+def kill_a_delivering_worker(world: World, within_s: float = DEADLINE_S) -> None:
+    """SIGKILL a process while a call of its own is under way; others take its work in time."""
     found: list[Worker] = []
 
     def look() -> bool:
@@ -40,6 +49,7 @@ def kill_a_delivering_worker(world: World) -> None:
     wait_until(
         lambda: not any(world.lent().get(box) == token for box, token in held.items()),
         "all that was claimed then is settled or somebody else's",
+        within_s,
     )
     world.recovered()
 
@@ -66,12 +76,12 @@ def test_workers_killed_in_the_middle_of_calls_lose_and_double_nothing(
 def test_with_the_documented_durations_a_dead_process_is_replaced_in_seconds(
     open_world: Open,
 ) -> None:
-    """Its loans of 12 s run out and the mailboxes are lent again; the report says how long it took."""
+    """Its loans of 12 s run out and the mailboxes are lent again."""
     with open_world(LOAN="12s", HTTP_TIMEOUT="8s", READ_LAG="3s") as world:
         for _ in range(2):
             world.crew.hire()
         world.send(traffic(300, 60, seed=11))
-        kill_a_delivering_worker(world)
+        kill_a_delivering_worker(world, TAKEN_UP_WITHIN_S)
         world.wait_settled()
         world.judge("SIGKILL a worker, default durations")
 
@@ -102,10 +112,11 @@ def test_a_death_between_call_and_answer_repeats_no_order_and_spoils_no_cart(
     for _ in range(2):
         world.crew.hire()
     rule = {"seconds": 1.0, "processed": processed, "method": "POST", "endpoint": "/purchase"}
-    world.fault(FaultKind.LATENCY, **rule)
-    world.send(traffic(400, 60, seed=3))
-    for _ in range(2):
-        world.wait_for_calls(10)
+    slow = world.fault(FaultKind.LATENCY, times=MANY, **rule)
+    raws = traffic(400, 60, seed=3)
+    for part in (raws[:200], raws[200:]):
+        world.send(part)
+        wait_for_hits(slow, 5)
         kill_a_delivering_worker(world)
     world.app.faults.clear()
     world.wait_settled()

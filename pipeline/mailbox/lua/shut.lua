@@ -2,6 +2,5 @@
 -- KEYS[1] the gate
 -- ARGV    reason, bar (JSON)
 -- Returns 1 when there was none
-local before = redis.call('HDEL', KEYS[1], ARGV[1]) -- frees first: see lib.lua
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-return 1 - before
+redis.call('HDEL', KEYS[1], 'room') -- a first write that frees: see lib.lua
+return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
