@@ -42,7 +42,7 @@ fix: setup ## Let ruff mend what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-FAULTS := -m pytest -n 3 -m faults tests/faults
+FAULTS := -m pytest -n 3 --maxschedchunk=1 -m faults tests/faults
 
 test-faults: setup ## Break it with real processes and print the report: 5,000 events, 20 kills
 	@$(BIN)/python $(FAULTS)

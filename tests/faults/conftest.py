@@ -19,11 +19,19 @@ COLUMNS = "events delivered dead ignored dupl. lost 2x-orders disorder repeated 
 Open = Callable[..., AbstractContextManager[World]]
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, or one of them would be left to run alone at the end."""
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.faults)
+    items.sort(key=_timeout, reverse=True)
+
+
+def _timeout(item: pytest.Item) -> float:
+    mark = item.get_closest_marker("timeout")
+    return float(mark.args[0]) if mark else 0.0
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

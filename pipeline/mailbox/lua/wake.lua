@@ -19,23 +19,27 @@ local seen = redis.call('HMGET', home, 'tick', 'stopped', 'shut', 'stood')
 local last, stopped = tonumber(seen[1] or '0'), tonumber(seen[2] or '0')
 
 -- The clock was set back: what is lent, due or closed until some time would stay so for all of the step.
-local LONGEST_BAR = 60000
-if last - now > STEP then
+local LONGEST_BAR = 60000 -- no probe and no Reset is further away
+local function move_back(step)
   for _, box in ipairs(redis.call('ZRANGEBYSCORE', out, int(now + loan), '+inf')) do
     redis.call('ZADD', out, 'XX', int(now + loan), box)
   end
   local ahead = redis.call('ZRANGEBYSCORE', due, int(now), '+inf', 'WITHSCORES')
   for i = 1, #ahead, 2 do
-    redis.call('ZADD', due, 'XX', int(math.max(now, tonumber(ahead[i + 1]) - (last - now))), ahead[i])
+    redis.call('ZADD', due, 'XX', int(math.max(now, tonumber(ahead[i + 1]) - step)), ahead[i])
   end
   for _, scope in ipairs(scopes) do
     local flat = redis.call('HGETALL', P .. 'gates:' .. scope)
     for i = 1, #flat, 2 do
       local bar = cjson.decode(flat[i + 1])
-      bar['until'] = math.min(bar['until'], now + LONGEST_BAR) -- no probe and no Reset is further away
+      bar['until'] = math.min(bar['until'], now + LONGEST_BAR)
       redis.call('HSET', P .. 'gates:' .. scope, flat[i], cjson.encode(bar))
     end
   end
+end
+
+if last - now > STEP then
+  move_back(last - now)
   last = now
 end
 
