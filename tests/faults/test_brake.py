@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from pipeline.delivery.brake import USERS
 from pipeline.events import Lane
 from pipeline.sandbox.faults import FaultKind
+from tests.faults.conftest import Open
 from tests.support.commands import sailpipe, wait_until
 from tests.support.faults_traffic import product
 from tests.support.faults_world import World
@@ -57,6 +58,13 @@ def resume_and_replay(world: World, lane: Lane, reason: str) -> None:
 def braked(world: World) -> set[str]:
     """Lanes that the brake has stopped."""
     return {str(lane) for lane in Lane if "brake" in world.gates(str(lane))}
+
+
+@pytest.fixture
+def world(open_world: Open) -> Iterator[World]:
+    """With Sailthru's own limits: what is under way when a lane stops is a third of a second's calls."""
+    with open_world(LIMITS="") as opened:
+        yield opened
 
 
 @pytest.mark.timeout(200)
