@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from functools import partial
 from typing import Protocol
 
 import redis.exceptions
@@ -15,6 +16,7 @@ from pipeline.ratelimit.limits import Purpose
 from pipeline.retry import THROTTLE_S
 from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused
 from pipeline.sailthru.calls import Call
+from pipeline.sailthru.transport import not_after
 
 SIGNATURE_CODE = 5
 MARGIN_S = 1.0
@@ -53,6 +55,7 @@ class Caller:
         self._limiter = limiter
         self._loans = loans
         self._clock = clock
+        self._http_timeout = http_timeout
         self._enough = http_timeout + MARGIN_S
         self._in_flight: Counter[str] = Counter()
         self.latency_s = 0.2
@@ -75,7 +78,8 @@ class Caller:
         await self._wait_for_slot(loan, call.bucket, purpose)
         self._in_flight[call.bucket] += 1
         try:
-            answer = await self._sender.send(call)
+            with not_after(partial(self._loans.is_over, loan, self._http_timeout)):
+                answer = await self._sender.send(call)
         finally:
             self._in_flight[call.bucket] -= 1
         self.latency_s += 0.1 * (answer.duration_s - self.latency_s)
@@ -83,8 +87,9 @@ class Caller:
         return answer
 
     async def _wait_for_slot(self, loan: Loan, bucket: str, purpose: Purpose) -> None:
-        """Return with a slot that is now. Whether enough of the loan is left is checked last: a slot
-        that passed while the loan was being renewed is given up, or it would be part of a burst."""
+        """Return with a slot that is now. Whether enough of the loan is left is checked last, and once
+        more by the call's first byte: a slot that passed while the loan was being renewed is given
+        up, or it would be part of a burst."""
         while True:
             await self._loans.until_fresh(loan, self._enough)
             await self._limiter.acquire(self._account, bucket, purpose=purpose)

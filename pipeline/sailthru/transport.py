@@ -15,6 +15,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import aiohttp
 import httpx
+from aiohttp.abc import AbstractStreamWriter
 from httpx_aiohttp import AiohttpTransport
 
 MAX_CONNECTIONS = 1000
@@ -65,26 +66,45 @@ _is_over: ContextVar[Callable[[], bool]] = ContextVar("is_over")
 
 @contextmanager
 def not_after(is_over: Callable[[], bool]) -> Iterator[None]:
-    """Let no call inside begin to be sent once `is_over`.
+    """Let no call inside begin to be sent once `is_over`, or what is said so around it.
 
     A timeout cannot see to that: a process that was frozen between its checks and the socket sends
     first and hears of its timeout afterwards, when somebody else has long made the call.
     """
-    token = _is_over.set(is_over)
+    outer = _is_over.get(None)
+    token = _is_over.set(is_over if outer is None else lambda: outer() or is_over())
     try:
         yield
     finally:
         _is_over.reset(token)
 
 
+def is_too_late() -> bool:
+    """Whether the call that is being made may not begin any more."""
+    is_over = _is_over.get(None)
+    return is_over is not None and is_over()
+
+
 class _LastCheck(aiohttp.ClientRequest):
-    """Asks whether it is over when the connection is at hand: the last thing before the bytes."""
+    """Asks whether it is over right before bytes are handed to the socket.
+
+    A request without a body leaves in `send`. One with a body leaves, headers and all, in
+    `write_bytes`, which before Python 3.12 is a task of its own: the loop may turn, and the process
+    stand still, in between.
+    """
 
     async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        is_over = _is_over.get(None)
-        if is_over is not None and is_over():
+        if is_too_late():
             raise TooLate
         return await super().send(conn)
+
+    async def write_bytes(
+        self, writer: AbstractStreamWriter, conn: aiohttp.connector.Connection, *length: int | None
+    ) -> None:
+        if not is_too_late():
+            await super().write_bytes(writer, conn, *length)
+        elif conn.protocol is not None:
+            conn.protocol.set_exception(TooLate())  # heard by whoever waits for the answer
 
 
 def was_sent(error: Exception) -> bool:

@@ -93,14 +93,14 @@ def test_a_death_on_purpose_around_an_order_or_cart_call_repeats_neither(
 ) -> None:
     """Between intent and call, between answer and settle, and right after it: the next owner finds
     out from the intent what may have happened."""
-    tokens = tmp_path / "tokens"
-    schedule_deaths(tokens, place, 3 * scale)
+    tokens, deaths = tmp_path / "tokens", 2 + scale
+    schedule_deaths(tokens, place, deaths)
     for _ in range(2):
         world.crew.hire(app="tests.support.faults_worker", FAULTS_TOKENS=str(tokens))
-    world.send(traffic(400 * scale, 40 * scale, seed=2))
-    wait_until(lambda: deaths_left(tokens, place) == 0, "all deaths have happened", 90 * scale)
-    world.wait_settled(90 * scale)
-    world.judge(f"killed {place.replace('_', ' ')}, {3 * scale} times")
+    world.send(traffic(400 * deaths // 3, 40 * deaths // 3, seed=2))
+    wait_until(lambda: deaths_left(tokens, place) == 0, "all deaths have happened", 180)
+    world.wait_settled(180)
+    world.judge(f"killed {place.replace('_', ' ')}, {deaths} times")
 
 
 @pytest.mark.timeout(900)

@@ -37,7 +37,7 @@ ENDPOINTS = {"api": ("/user", "/event", "/purchase"), "track": (PAGEVIEW_ENDPOIN
 IP_NOT_ALLOWED = 4
 """Sailthru's error code (reference: sailthru-api 4)."""
 RESET_S = 5.0
-IN_FLIGHT_S = 0.5
+IN_FLIGHT_S = 2.0
 """How long after the first 429 calls may still come in that were under way."""
 
 

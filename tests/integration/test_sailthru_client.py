@@ -16,7 +16,7 @@ from pipeline.clock import SystemClock
 from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused
 from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT, Call, Method
 from pipeline.sailthru.client import MAX_REPLY_BYTES, Credentials, SailthruClient
-from pipeline.sailthru.transport import open_http
+from pipeline.sailthru.transport import not_after, open_http
 from pipeline.sandbox.app import create_app
 from pipeline.sandbox.faults import Fault, FaultKind
 from pipeline.sandbox.options import SandboxOptions
@@ -223,21 +223,24 @@ class _AllTogether(SystemClock):
 
 
 class StandingStill(SystemClock):
-    """A process that is frozen for a minute after each time it looks at the clock, once told so."""
+    """A process that is frozen for a minute after it has looked at the clock `looks` more times."""
 
     def __init__(self) -> None:
-        self.frozen_s = 0.0
+        self.looks = 0
         self._lost_s = 0.0
 
     def monotonic(self) -> float:
         now = super().monotonic() + self._lost_s
-        self._lost_s += self.frozen_s
+        self.looks -= 1
+        if self.looks == 0:
+            self._lost_s += 60.0
         return now
 
 
+@pytest.mark.parametrize("looks", [1, 2], ids=["before connecting", "before writing"])
 @pytest.mark.parametrize("reused", [False, True])
 async def test_a_process_that_stood_still_before_the_first_byte_sends_none(
-    reused: bool, sandbox: RunningSandbox, http: httpx.AsyncClient
+    reused: bool, looks: int, sandbox: RunningSandbox, http: httpx.AsyncClient
 ) -> None:
     """Somebody else may have made the call meanwhile; the socket may be new or kept."""
     clock = StandingStill()
@@ -245,11 +248,21 @@ async def test_a_process_that_stood_still_before_the_first_byte_sends_none(
     if reused:
         assert isinstance(await client.send(GET_USER), Refused)
     seen = len(sandbox.app.sandbox.state.calls)
-    clock.frozen_s = 60.0
+    clock.looks = looks
     answer = refused(await client.send(POST_USER))
     assert (answer.failure, answer.ambiguous) == (Failure.UNAVAILABLE, False)
     assert len(sandbox.app.sandbox.state.calls) == seen
-    clock.frozen_s = 0.0
+    assert isinstance(await client.send(POST_USER), Accepted)
+
+
+async def test_nothing_is_sent_once_the_loan_around_a_call_is_over(
+    sandbox: RunningSandbox, http: httpx.AsyncClient
+) -> None:
+    """However much is left of the call's own time."""
+    client = SailthruClient(credentials(sandbox.url), http, timeout_s=5)
+    with not_after(lambda: True):
+        assert not refused(await client.send(POST_USER)).ambiguous
+    assert sandbox.app.sandbox.state.calls_seen == 0
     assert isinstance(await client.send(POST_USER), Accepted)
 
 

@@ -18,6 +18,7 @@ from pipeline.mapping import plan
 from pipeline.mapping.plan import Known, Plan
 from pipeline.sailthru.answers import Answer
 from pipeline.sailthru.calls import Call
+from pipeline.sailthru.transport import is_too_late
 from pipeline.settings import AccountSettings
 from tests.support.pipe import Pipe, added, identify, order, track
 
@@ -98,6 +99,22 @@ async def test_a_slot_that_comes_too_late_for_its_loan_is_given_up_for_another(
         await pipe.drain.drain(Lane.USER, await lend(pipe, Lane.USER))
     assert slots == [0, 0]
     assert await pipe.counts() == {"delivered": 1}
+
+
+async def test_the_first_byte_of_a_call_asks_for_the_loan_once_more(pipe: Pipe) -> None:
+    """A process may stand still between its checks and the socket: then the mailbox is another's."""
+    send, answers = pipe.sailthru.send, []
+
+    async def slow(call: Call) -> Answer:
+        answers.append(is_too_late())
+        pipe.clock.advance(4.1)
+        answers.append(is_too_late())
+        return await send(call)
+
+    await pipe.post(identify("u1"))
+    with patch.object(pipe.sailthru, "send", slow):
+        await pipe.drain.drain(Lane.USER, await lend(pipe, Lane.USER))
+    assert answers == [False, True]
 
 
 async def test_a_loan_lost_in_the_middle_of_a_call_writes_nothing(pipe: Pipe) -> None:
