@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -32,6 +33,7 @@ class Worker:
         self.kept = True
         self.process: subprocess.Popen[bytes]
         self._environment = dict(environment)
+        self._sailthru = urlsplit(environment["SAILPIPE_API_URL"]).port
         self._log = log
 
     def start(self) -> None:
@@ -72,12 +74,13 @@ class Worker:
         return not self.ports().isdisjoint(busy_ports)
 
     def ports(self) -> set[int]:
-        """The local ports of its connections; none when the process is gone."""
+        """The local ports of its connections to Sailthru; none when the process is gone."""
         try:
             sockets = psutil.Process(self.process.pid).net_connections("tcp")
         except psutil.Error:
             return set()
-        return {one.laddr.port for one in sockets}
+        # A connection to elsewhere may have the local port of somebody else's connection to Sailthru.
+        return {one.laddr.port for one in sockets if one.raddr and one.raddr.port == self._sailthru}
 
 
 class Crew:
