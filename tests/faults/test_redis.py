@@ -135,7 +135,7 @@ def test_a_full_redis_refuses_producers_and_is_emptied_without_a_repeated_call(
     world.wait_for_calls(20)
     fill_up(world)
     world.began()
-    assert world.counts().waiting > 100
+    assert world.counts().waiting > 0
     with pytest.raises(QueueFull):
         world.send(raws[800:])
     world.wait_for_calls(1)
@@ -180,8 +180,8 @@ def test_memory_that_runs_out_between_call_and_settle_repeats_no_call(world: Wor
     wait_until(lambda: len(world.app.sandbox.effects) >= IN_FLIGHT, "calls have taken effect")
     fill_up(world)
     world.began()
-    assert world.counts().delivered == 0
-    wait_until(lambda: world.counts().delivered > 0, "the first is settled")
+    before = world.counts().delivered
+    wait_until(lambda: world.counts().delivered > before, "what was under way is settled")
     world.recovered()
     world.app.faults.clear()
     world.wait_settled()
@@ -209,11 +209,12 @@ def test_a_redis_that_refuses_writes_for_a_while_loses_and_repeats_nothing(
     for _ in range(2):
         world.crew.hire()
     world.fault(FaultKind.LATENCY, seconds=0.3, processed=True)
-    raws = traffic(800, 80, seed=10)
-    source = Source(world, raws)
-    source.start()
-    wait_until(lambda: len(source.accepted) >= len(raws) // 2, "half are accepted")
+    raws = traffic(900, 80, seed=10)
+    world.send(raws[:400])
     wait_until(lambda: len(world.app.busy_ports) >= IN_FLIGHT, "calls are under way")
+    source = Source(world, raws[400:])
+    source.start()
+    wait_until(lambda: source.accepted, "the producer is at work")
     world.client.execute_command(*begin.format(port=free_port()).split())
     world.began()
     time.sleep(REFUSING_S)
@@ -224,7 +225,7 @@ def test_a_redis_that_refuses_writes_for_a_while_loses_and_repeats_nothing(
     world.recovered()
     world.app.faults.clear()
     source.join(60)
-    assert [raw for _, raw in source.accepted] == raws
+    assert [raw for _, raw in source.accepted] == raws[400:]
     world.wait_settled()
     world.sent = raws
     world.judge(f"{fault} for {REFUSING_S:g} s", may_repeat=False)
