@@ -69,8 +69,6 @@ class Drain:
     async def _take(self, turn: Turn) -> Outcome:
         try:
             return await turn.take()
-        except redis.exceptions.OutOfMemoryError:
-            return Postponed(due_in_s=2.0, why="redis_full")
         except redis.exceptions.RedisError as error:
             return Postponed(due_in_s=1.0, why=type(error).__name__)
 

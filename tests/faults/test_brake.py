@@ -55,6 +55,17 @@ def resume_and_replay(world: World, lane: Lane, reason: str) -> None:
         assert done.returncode == 0, done.stderr
 
 
+def deaths_until_braked(world: World, lane: Lane, reason: str) -> int:
+    """How many of the lane's events died before it stood still; the other lanes are through."""
+    wait_until(lambda: braked(world) == {str(lane)}, "the brake stops the lane")
+    wait_until(lambda: world.counts().delivered == SHOPPERS, "all identifies are through")
+    world.wait_until_quiet()
+    assert set(world.dead().values()) == {reason}
+    dead = world.counts().dead
+    assert USERS <= dead < SHOPPERS - USERS
+    return dead
+
+
 def braked(world: World) -> set[str]:
     """Lanes that the brake has stopped."""
     return {str(lane) for lane in Lane if "brake" in world.gates(str(lane))}
@@ -77,12 +88,7 @@ def test_a_mapping_bug_stops_its_lane_and_what_died_is_one_replay(
     for _ in range(2):
         world.crew.hire(app="tests.support.faults_buggy_worker", FAULTS_BUG=str(bug))
     world.send(of_everyone(played))
-    wait_until(lambda: braked(world) == {"event"}, "the brake stops the lane")
-    wait_until(lambda: world.counts().delivered == SHOPPERS, "all identifies are through")
-    world.wait_until_quiet()
-    dead = world.counts().dead
-    assert USERS <= dead < SHOPPERS - USERS
-    assert set(world.dead().values()) == {"crashed"}
+    dead = deaths_until_braked(world, Lane.EVENT, "crashed")
     bug.unlink()
     world.began()
     resume_and_replay(world, Lane.EVENT, "crashed")
@@ -98,11 +104,7 @@ def test_a_removed_template_stops_the_orders_and_what_died_is_one_replay(world: 
         world.crew.hire()
     world.fault(FaultKind.ERROR_IN_200, endpoint="/purchase", code=NO_SUCH_TEMPLATE)
     world.send(of_everyone(ordered))
-    wait_until(lambda: braked(world) == {"purchase"}, "the brake stops the lane")
-    wait_until(lambda: world.counts().delivered == SHOPPERS, "all identifies are through")
-    world.wait_until_quiet()
-    dead = world.counts().dead
-    assert USERS <= dead < SHOPPERS - USERS
+    dead = deaths_until_braked(world, Lane.PURCHASE, "rejected")
     world.app.faults.clear()
     world.began()
     resume_and_replay(world, Lane.PURCHASE, "rejected")
