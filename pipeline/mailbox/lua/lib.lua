@@ -101,8 +101,8 @@ local function post(p, lane, box, entry, now)
   end
 end
 
-local function bury(p, id, letter)
-  local head = cjson.decode(header(letter))
+-- `head` is the letter's header, decoded: the caller's text may be at fault, and must be before it writes.
+local function bury(p, id, letter, head)
   while redis.call('HEXISTS', p .. 'dead', id) == 1 do id = id .. '~' end
   redis.call('HSET', p .. 'dead', id, letter)
   redis.call('ZADD', p .. 'dead:at', int(head.died_at), id)

@@ -22,16 +22,18 @@ if mine ~= 'yes' then return { mine, redis.call('LLEN', list) } end
 
 -- All that could fail comes before the first write: a script is not rolled back.
 local popped = deed.pop > 0 and redis.call('LRANGE', list, 0, deed.pop - 1) or {}
-local states, letters = {}, {}
+local states, letters, heads = {}, {}, {}
 for i, entry in ipairs(popped) do states[i] = 's:' .. cjson.decode(header(entry)).seq end
-for i, letter in ipairs(deed.dead) do letters[i] = letter[3] .. '\n' .. raw(popped[letter[1]]) end
+for i, letter in ipairs(deed.dead) do
+  letters[i], heads[i] = letter[3] .. '\n' .. raw(popped[letter[1]]), cjson.decode(letter[3])
+end
 
 redis.call('LTRIM', list, deed.pop, -1) -- frees first: see lib.lua
 if #popped > 0 then
   redis.call('HINCRBY', P .. 'counts', 'waiting:' .. lane, -#popped)
   redis.call('HDEL', record, unpack(states))
 end
-for i, letter in ipairs(deed.dead) do bury(P, letter[2], letters[i]) end
+for i, letter in ipairs(deed.dead) do bury(P, letter[2], letters[i], heads[i]) end
 for counter, by in pairs(deed.count) do redis.call('HINCRBY', P .. 'counts', counter, by) end
 
 if deed.intent == '' then

@@ -64,7 +64,7 @@ local function remember(p, hash, window)
   if size >= FULL and depth < DEEPEST then split(slice, key, depth, life) end
 end
 
-local function apply(deed, blob)
+local function apply(deed, blob, head)
   local p = deed.p
   if deed.replay then
     if unbury(p, deed.id) then redis.call('HINCRBY', p .. 'counts', 'removed', 1) end
@@ -85,7 +85,7 @@ local function apply(deed, blob)
   if deed.kind == 'post' then
     post(p, deed.lane, deed.box, blob, now)
   elseif deed.kind == 'dead' then
-    bury(p, deed.id, blob)
+    bury(p, deed.id, blob, head)
   else
     redis.call('HINCRBY', p .. 'counts', 'ignored:' .. deed.reason, 1)
   end
@@ -93,15 +93,17 @@ local function apply(deed, blob)
   return 0
 end
 
+-- All that could fail comes before the first write: a script is not rolled back.
 local batch = {}
 for i = 4, #ARGV, 3 do
-  batch[#batch + 1] = { ARGV[i], cjson.decode(ARGV[i + 1]), ARGV[i + 2] }
+  local deed, blob = cjson.decode(ARGV[i + 1]), ARGV[i + 2]
+  batch[#batch + 1] = { ARGV[i], deed, blob, deed.kind == 'dead' and cjson.decode(header(blob)) }
 end
 redis.call('DEL', KEYS[2] .. ':room') -- a first write that frees: see lib.lua
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 local duplicates = 0
 for _, entry in ipairs(batch) do
-  duplicates = duplicates + apply(entry[2], entry[3])
+  duplicates = duplicates + apply(entry[2], entry[3], entry[4])
   redis.call('XDEL', KEYS[1], entry[1])
 end
 return duplicates

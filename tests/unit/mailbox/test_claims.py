@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import fakeredis
 import pytest
+import redis.asyncio
+import redis.exceptions
 
 from pipeline.errors import StaleClaim
 from pipeline.events import Lane
@@ -182,3 +186,23 @@ async def test_an_emptied_mailbox_leaves_nothing(boxes: Mailboxes) -> None:
     await boxes.store.settle(claim, delivered(back=True))
     assert await boxes.redis.keys("sailpipe:default:box:*") == []
     assert await boxes.redis.keys("sailpipe:default:mail:*") == []
+
+
+async def test_a_settle_that_fails_over_what_it_was_given_has_written_nothing(
+    redis_url: str,
+) -> None:
+    """I1: a script is not rolled back; written halfway, each repetition would trim the next event. A
+    real Redis, since it is its JSON reader that refuses half a surrogate pair."""
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        boxes = Mailboxes(client)
+        await boxes.post(track("m1", "ann"), track("m2", "ann"))
+        claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+        deed = letter(claim)
+        ((position, identity, header),) = deed.dead
+        broken = json.dumps(json.loads(header) | {"detail": "a cut \ud83d"})
+        deed.dead = [(position, identity, broken)]
+        with pytest.raises(redis.exceptions.ResponseError):
+            await boxes.store.settle(claim, deed)
+        assert await boxes.mail(Lane.EVENT, "ann") == ["m1", "m2"]
+        assert await boxes.counts() == {"waiting:event": 2}
+        assert await boxes.dead() == {}
