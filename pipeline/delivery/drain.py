@@ -14,6 +14,7 @@ from pipeline.delivery.turn import Turn
 from pipeline.errors import StaleClaim
 from pipeline.events import Lane
 from pipeline.mailbox.claim import Claim, Deed
+from pipeline.mailbox.scripts import is_own_fault
 from pipeline.observe.logs import log_event
 from pipeline.outcomes import Delivered, Held, Ignored, Outage, Outcome, Postponed, Rejected, Single
 
@@ -88,7 +89,11 @@ class Drain:
         return not deed.back
 
     async def _persist(self, claim: Claim, deed: Deed) -> None:
-        """Settle, and again while Redis is away: what is not written down would be sent twice."""
+        """Settle, and again while Redis is away: what is not written down would be sent twice.
+
+        A settle that fails over what it was given fails every time and has written nothing. The claim ends
+        unsettled, which is a strike: in the end its event is poison.
+        """
         clock = self._tools.clock
         until = clock.monotonic() + SETTLE_FOR_S
         repeated = False
@@ -100,8 +105,8 @@ class Drain:
                 if repeated and deed.back:
                     return
                 raise
-            except redis.exceptions.RedisError:
-                if clock.monotonic() > until:
+            except redis.exceptions.RedisError as error:
+                if is_own_fault(error) or clock.monotonic() > until:
                     raise
                 repeated = True
                 await clock.sleep(SETTLE_AGAIN_S)

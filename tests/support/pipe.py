@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any
 
 import fakeredis
+import redis.exceptions
 
 from pipeline import keys
 from pipeline.clock import ManualClock
@@ -60,6 +61,7 @@ class Pipe:
         self.gates = Gates(self.redis, ACCOUNT)
         self.alerts: list[Bar] = []
         self.kills = 0
+        self.unsettled = 0
         self.limiter = Limiter(MemorySlotStore(self.clock), {}, self.clock)
         self._numbers = count(1)
         self._ticks: dict[Lane, int] = {}
@@ -195,6 +197,8 @@ class Pipe:
         except Killed:
             self.kills += 1
             self.start_process()
+        except redis.exceptions.ResponseError:  # as a worker's runtime: the loan runs out
+            self.unsettled += 1
 
     async def _next_change(self) -> float | None:
         """When something is next due, expires, or may be probed (Unix seconds)."""

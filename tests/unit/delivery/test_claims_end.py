@@ -7,20 +7,22 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+import redis.asyncio
 import redis.exceptions
 
 from pipeline.delivery import turn
+from pipeline.delivery.fate import POISON_AFTER
 from pipeline.errors import StaleClaim
 from pipeline.events import Event, Lane
 from pipeline.mailbox.claim import Claim, Deed, write_deed
 from pipeline.mailbox.store import MailboxStore
 from pipeline.mapping import plan
 from pipeline.mapping.plan import Known, Plan
-from pipeline.sailthru.answers import Answer
+from pipeline.sailthru.answers import Answer, Failure, Refused
 from pipeline.sailthru.calls import Call
 from pipeline.sailthru.transport import is_too_late
 from pipeline.settings import AccountSettings
-from tests.support.pipe import Pipe, added, identify, order, track
+from tests.support.pipe import Pipe, added, identify, open_pipe, order, track
 
 
 async def lend(pipe: Pipe, lane: Lane) -> str:
@@ -178,6 +180,28 @@ async def test_a_settle_whose_answer_was_lost_is_not_made_twice(pipe: Pipe) -> N
 def _args(store: MailboxStore, claim: Claim, deed: Deed) -> list[Any]:
     text = write_deed(claim, deed)
     return [store._now(), claim.lane, claim.box, claim.token, claim.step, text]
+
+
+async def test_a_settle_that_fails_over_its_own_content_is_a_strike_and_its_event_ends_as_poison(
+    redis_url: str,
+) -> None:
+    """Not taken for a Redis that is away: it is made once a claim, and takes no other event along."""
+    settle = MailboxStore.settle
+    refused: list[str] = []
+
+    async def note(store: MailboxStore, claim: Claim, deed: Deed) -> int:
+        refused.extend(claim.token for _, _, header in deed.dead if "ud83d" in header)
+        return await settle(store, claim, deed)
+
+    unreadable = Refused(Failure.REJECTED, 400, 99, "half a surrogate pair: \ud83d")
+    async with open_pipe(client=redis.asyncio.Redis.from_url(redis_url)) as pipe:
+        pipe.sailthru.trouble(unreadable, on="POST /purchase", about="o1")
+        await pipe.post(order("u1", "o1"), order("u1", "o2"))
+        with patch.object(MailboxStore, "settle", note):
+            await pipe.run(300)
+        assert len(refused) == len(set(refused)) == pipe.unsettled == POISON_AFTER
+        assert [(one.id, one.header["reason"]) for one in await pipe.letters()] == [("m1", "poison")]
+        assert await pipe.counts() == {"delivered": 1, "dead:poison": 1}
 
 
 async def test_redis_away_while_a_gate_is_written_loses_no_answer(pipe: Pipe) -> None:
