@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from hashlib import blake2s
 from typing import Any
 
-from pipeline.mapping.values import clean_text, scalar
+from pipeline.mapping.values import scalar
+from pipeline.sailthru.text import clean_text
 from pipeline.settings import AccountSettings
 
 MAX_NAME_CHARS = 32

@@ -10,8 +10,9 @@ from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import extid, user_key
 from pipeline.mapping.options import text_option
 from pipeline.mapping.plan import Known, Plan, Send
-from pipeline.mapping.values import clean_text, refuse
+from pipeline.mapping.values import refuse
 from pipeline.sailthru.calls import Call
+from pipeline.sailthru.text import clean_text
 from pipeline.settings import AccountSettings
 
 RESERVED_EVENTS = frozenset({"send", "cancel", "open", "click", "purchase", "daily"})

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from pipeline.errors import Reason, Rejected
 from pipeline.integrations import same_name
+from pipeline.sailthru.text import clean_text
 
 MAX_QUANTITY = 1_000_000
 MAX_CENTS = 10**15
@@ -37,13 +38,6 @@ def text(value: object, where: str) -> str | None:
     if not isinstance(value, str):
         refuse(where, "must be a string")
     return clean_text(value).strip() or None
-
-
-def clean_text(value: str) -> str:
-    """Half a surrogate pair (a cut emoji) becomes U+FFFD: Sailthru refuses what isn't UTF-8."""
-    if value.isascii():
-        return value
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def scalar(value: object, where: str) -> str | bool | int | float:

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 from pipeline.sailthru.masking import mask
+from pipeline.sailthru.text import clean_json
 
 _THROTTLED_CODE = 43
 _OUTAGE_CODE = 9
@@ -111,11 +112,15 @@ def read_rate(headers: Mapping[str, str]) -> RateHeaders | None:
 
 
 def _parse(body: bytes, *, allow_empty: bool) -> dict[str, Any] | None:
-    """The reply as an object; PHP writes an empty one as `[]`. None when it is unreadable."""
+    """The reply as an object; PHP writes an empty one as `[]`. None when it is unreadable.
+
+    All that is read of a reply comes from here, and with it our calls, dead letters and gates: its text
+    is cleaned once and for all.
+    """
     if not body.strip() and allow_empty:
         return {}
     try:
-        parsed = json.loads(body)
+        parsed = clean_json(json.loads(body))
     except (ValueError, RecursionError):
         return None
     if isinstance(parsed, dict):

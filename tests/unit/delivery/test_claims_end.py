@@ -200,7 +200,9 @@ async def test_a_settle_that_fails_over_its_own_content_is_a_strike_and_its_even
         with patch.object(MailboxStore, "settle", note):
             await pipe.run(300)
         assert len(refused) == len(set(refused)) == pipe.unsettled == POISON_AFTER
-        assert [(one.id, one.header["reason"]) for one in await pipe.letters()] == [("m1", "poison")]
+        assert [(one.id, one.header["reason"]) for one in await pipe.letters()] == [
+            ("m1", "poison")
+        ]
         assert await pipe.counts() == {"delivered": 1, "dead:poison": 1}
 
 

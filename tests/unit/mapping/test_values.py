@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import Reason, Rejected
-from pipeline.mapping.values import MAX_CENTS, cents, clean_text, quantity, text
+from pipeline.mapping.values import MAX_CENTS, cents, quantity, text
 from pipeline.reminders import parse_reminder_time
+from pipeline.sailthru.text import clean_text
 from pipeline.settings import AccountSettings
 
 SECRET = "4111 1111 1111 1111"

@@ -143,6 +143,21 @@ def test_no_bytes_crash_the_reader(status: int, body: bytes, pageview: bool) -> 
     assert isinstance(found, Accepted | Refused)
 
 
+@pytest.mark.parametrize("half", [b"\\ud83d", b"\\uDE00", b"\xed\xa0\xbd"])
+def test_half_a_surrogate_pair_is_replaced_wherever_a_reply_has_it(half: bytes) -> None:
+    """Nothing that takes UTF-8 takes it: neither the next call nor a script of ours."""
+    body = b'{"vars":{"a%s":["b%s",{"c":"\\ud83d\\ude00","n":[1,null,true]}]}}' % (half, half)
+    found = read_answer(200, body, {})
+    assert isinstance(found, Accepted)
+    json.dumps(found.body, ensure_ascii=False).encode()
+    ((name, (first, rest)),) = found.body["vars"].items()
+    assert (name[:2], first[:2]) == ("a\ufffd", "b\ufffd")
+    assert rest == {"c": "\U0001f600", "n": [1, None, True]}
+    refused = read_answer(400, b'{"error":99,"errormsg":"Invalid title %s"}' % half, {})
+    assert isinstance(refused, Refused)
+    assert refused.message == "Invalid title \ufffd"
+
+
 @pytest.mark.parametrize(
     "body", [b"[" * 100_000, b'{"error":' + b"9" * 5000 + b"}", b'{"error":"' + b"9" * 5000 + b'"}']
 )

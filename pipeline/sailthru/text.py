@@ -1,0 +1,27 @@
+"""Text that is UTF-8 whatever JSON it came from. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def clean_text(value: str) -> str:
+    """Half a surrogate pair (a cut emoji) becomes U+FFFD: neither Sailthru nor a script of ours takes it."""
+    if value.isascii():
+        return value
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def clean_json(value: Any) -> Any:
+    """A parsed JSON value with every text in it clean, names included.
+
+    Raises:
+        RecursionError: it is nested too deeply.
+    """
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, list):
+        return [clean_json(one) for one in value]
+    if isinstance(value, dict):
+        return {clean_text(name): clean_json(one) for name, one in value.items()}
+    return value
