@@ -124,7 +124,12 @@ local function unbury(p, id)
   return letter, head
 end
 
--- Back into its mailbox, as if it had just arrived; what it went through before travels with it.
+-- What an event went through before travels with it into the entry that takes its letter's place.
+local function inherit(entry, head)
+  entry.first, entry.past, entry.mark, entry.replay = head.first_seen_ms, head.past, head.mark, true
+end
+
+-- Back into its mailbox, as if it had just arrived.
 local function revive(p, id, now)
   local letter, head = unbury(p, id)
   if not letter then return false end
@@ -134,9 +139,9 @@ local function revive(p, id, now)
   end
   local entry = {
     id = id, seq = int(now) .. '-' .. int(redis.call('INCR', p .. 'token')), at = now, clock = lane_clock(p, head.lane, now),
-    user = head.user, nobody = head.nobody, first = head.first_seen_ms, past = head.past,
-    mark = head.mark, replay = true,
+    user = head.user, nobody = head.nobody,
   }
+  inherit(entry, head)
   post(p, head.lane, head.box, cjson.encode(entry) .. '\n' .. raw(letter), now)
   return true
 end

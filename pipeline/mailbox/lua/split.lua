@@ -6,7 +6,8 @@
 --         kind     'post' | 'dead' | 'ignored'
 --         id       the event's id; hash: its dedupe hash as a decimal string ('' = asks no dedupe)
 --         window   ms for which a repeat counts as a duplicate
---         replay   an exported dead letter: it takes the place of the letter with this id, if that is there
+--         replay   an exported dead letter: it takes the place of the letter with this id, if that is there,
+--                  with what that event went through
 --         lane, box, reason
 --         emails   [[user, email, at ms, emails seen today (JSON)], ...]
 --         aliases  [[key below the prefix, user], ...];  keep: ms for which all this is known
@@ -67,7 +68,13 @@ end
 local function apply(deed, blob, head)
   local p = deed.p
   if deed.replay then
-    if unbury(p, deed.id) then redis.call('HINCRBY', p .. 'counts', 'removed', 1) end
+    local letter, before = unbury(p, deed.id)
+    if letter then redis.call('HINCRBY', p .. 'counts', 'removed', 1) end
+    -- A mark speaks of what that lane was about to do.
+    if letter and deed.kind == 'post' and deed.lane == before.lane then
+      inherit(head, before)
+      blob = cjson.encode(head) .. '\n' .. raw(blob)
+    end
   elseif deed.hash ~= '' and known(p, deed.hash, deed.window) then
     redis.call('HINCRBY', p .. 'counts', 'duplicates', 1)
     return 1
@@ -97,7 +104,8 @@ end
 local batch = {}
 for i = 4, #ARGV, 3 do
   local deed, blob = cjson.decode(ARGV[i + 1]), ARGV[i + 2]
-  batch[#batch + 1] = { ARGV[i], deed, blob, deed.kind == 'dead' and cjson.decode(header(blob)) }
+  local reads = deed.kind == 'dead' or deed.kind == 'post' and deed.replay
+  batch[#batch + 1] = { ARGV[i], deed, blob, reads and cjson.decode(header(blob)) }
 end
 redis.call('DEL', KEYS[2] .. ':room') -- a first write that frees: see lib.lua
 redis.call('PEXPIRE', KEYS[2], ARGV[3])

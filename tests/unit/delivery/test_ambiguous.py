@@ -9,8 +9,10 @@ import json
 from itertools import pairwise
 
 import pytest
+import redis.asyncio
 
 from pipeline import keys
+from pipeline.deadletters.export import export_line
 from pipeline.events import Lane
 from pipeline.sailthru.answers import Answer
 from tests.support.fake_sailthru import BAD_GATEWAY, NOT_SENT, REFUSED, TIMED_OUT
@@ -109,6 +111,25 @@ async def test_the_mark_travels_into_the_dead_letter_and_back() -> None:
         await pipe.run(60)
         assert orders(pipe) == ["o1"]
         assert await pipe.reasons() == []
+
+
+@pytest.mark.parametrize("processed", [True, False], ids=["processed", "not processed"])
+async def test_the_mark_travels_with_an_exported_letter_that_is_enqueued_again(
+    redis_url: str, *, processed: bool
+) -> None:
+    """It takes its letter's place, and its order is looked up before it is posted, as in a replay."""
+    client = redis.asyncio.Redis.from_url(redis_url)
+    async with open_pipe(client=client, retry_for=0.0, retry_attempts=1) as pipe:
+        pipe.sailthru.trouble(TIMED_OUT, on="POST /purchase", processed=processed, times=1)
+        await pipe.post(order("u1", "o1"))
+        await pipe.run(60)
+        (letter,) = await pipe.letters()
+        await pipe.post_raw([{"event": export_line(letter)}])
+        await pipe.run(60)
+        assert len(pipe.sailthru.calls("GET /purchase")) == (1 if processed else 2)
+        assert orders(pipe) == ["o1"]
+        assert await pipe.letters() == []
+        assert await pipe.counts() == {"removed": 1, "delivered": 1}
 
 
 async def test_a_mark_is_honoured_behind_another_event_of_the_same_claim() -> None:
