@@ -20,6 +20,8 @@ LogEvent: TypeAlias = Literal[
     "event_died",
     # A mailbox' claim was lost to another owner before it was settled: account, lane.
     "claim_lost",
+    # The splitter stood still for longer than its lease and another has it: component. It stands by.
+    "lease_lost",
     # A worker's loop stood still for a whole loan or lease; its process ends: loop.
     "loop_hung",
     # Redis does not answer: component, error class.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline import keys
+from pipeline.errors import SailpipeError
 from pipeline.mailbox.scripts import Scripts
 
 LEASE_MS = 5_000
@@ -10,6 +11,10 @@ SINGLY_AFTER, POISON_AFTER = 2, 5
 """Strikes after which entries are split one at a time, and after which the oldest is poison: what
 deliveries of a mailbox have, too (`mailbox/lua/wake.lua`, `delivery/fate.py`)."""
 _KEYS = [keys.SPLITTER, keys.RAW, keys.SPLITTER_HEAD, keys.SPLITTER_FALLEN]
+
+
+class LeaseLost(SailpipeError):
+    """Another splitter has the lease by now; nothing was written. No event's fault, nor Redis'."""
 
 
 class Lease:

@@ -20,7 +20,7 @@ from pipeline.mailbox.scripts import Scripts, is_own_fault
 from pipeline.observe.logs import log_event
 from pipeline.observe.redis_watch import RedisWatch
 from pipeline.settings import DEFAULT_ACCOUNT, Settings
-from pipeline.splitter.lease import LEASE_MS, POISON_AFTER, SINGLY_AFTER, Lease
+from pipeline.splitter.lease import LEASE_MS, POISON_AFTER, SINGLY_AFTER, Lease, LeaseLost
 from pipeline.splitter.sort import (
     Account,
     RawEntry,
@@ -93,7 +93,12 @@ class Splitter:
         return True
 
     async def step(self, *, block_ms: int | None = None) -> int:
-        """Split one batch; returns how many entries it had. Waits `block_ms` for the first."""
+        """Split one batch; returns how many entries it had. Waits `block_ms` for the first.
+
+        Raises:
+            LeaseLost: another splitter has the lease.
+            redis.exceptions.RedisError: Redis is away or refuses to write.
+        """
         if self._lease.strikes >= POISON_AFTER:
             return await self._bury_oldest()
         entries = await self._oldest(1 if self._singly else BATCH, block_ms)
@@ -119,6 +124,10 @@ class Splitter:
             else:
                 await asyncio.sleep(STAND_BY_S)
             self._watch.back()
+        except LeaseLost:
+            self._watch.back()
+            log_event("lease_lost", logging.WARNING, component="splitter")
+            await asyncio.sleep(STAND_BY_S)
         except redis.exceptions.RedisError as error:
             self._watch.away(error)
             await asyncio.sleep(STAND_BY_S)
@@ -169,8 +178,7 @@ class Splitter:
             args += [one.sid, json.dumps(one.deed), one.blob]
         answer = await self._scripts.run("split", [keys.RAW, keys.SPLITTER], args)
         if answer == b"lost":
-            msg = "the splitter's lease is another's"
-            raise redis.exceptions.ConnectionError(msg)
+            raise LeaseLost
 
     async def _accounts(self, items: Sequence[Read]) -> dict[str, Account]:
         """Read what is known about everybody in the batch: two round trips an account, rarely three."""
@@ -218,7 +226,10 @@ class Splitter:
 
 
 def _raise_unless_own_fault(error: Exception) -> None:
-    """Redis being away or full is nobody's fault: it passes, and no event may die of it."""
+    """Redis being away or full, or the lease another's, is nobody's fault: it passes, and no event may
+    die of it."""
+    if isinstance(error, LeaseLost):
+        raise error
     if isinstance(error, redis.exceptions.RedisError) and not is_own_fault(error):
         raise error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +12,11 @@ import redis.exceptions
 
 from pipeline import keys
 from pipeline.events import Lane
+from pipeline.observe import redis_watch
 from pipeline.settings import AccountSettings
-from pipeline.splitter.sort import Account, Read, Sorted, sort
+from pipeline.splitter import loop
+from pipeline.splitter.lease import LeaseLost
+from pipeline.splitter.sort import Account, RawEntry, Read, Sorted, sort
 from tests.support.mailboxes import Mailboxes, identify, letter, order, track
 
 SORT = "pipeline.splitter.loop.sort"
@@ -82,16 +86,44 @@ async def test_a_stale_splitter_is_refused(boxes: Mailboxes) -> None:
     second = boxes.make_splitter("second")
     assert await boxes.splitter.hold_lease()
     assert not await second.hold_lease()
-    with pytest.raises(redis.exceptions.ConnectionError):
+    with pytest.raises(LeaseLost):
         await second.step()
     assert await boxes.backlog() == 1
     await second.release()
     assert await boxes.splitter.hold_lease()
     await boxes.splitter.release()
     assert await second.hold_lease()
-    with pytest.raises(redis.exceptions.ConnectionError):
+    with pytest.raises(LeaseLost):
         await boxes.splitter.step()
     assert await second.step() == 1
+
+
+async def test_a_lost_lease_is_called_so_and_no_event_dies_of_it(
+    boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is to look after a Redis that is fine; the other splitter has the entries."""
+    said: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
+    for module in (loop, redis_watch):
+        monkeypatch.setattr(
+            module, "log_event", lambda name, *_, **fields: said.put_nowait((name, fields))
+        )
+    oldest = boxes.splitter._oldest
+
+    async def freeze(count: int, block_ms: int | None = None) -> list[RawEntry]:
+        entries = await oldest(count, block_ms)
+        await boxes.redis.set(keys.SPLITTER, "second")
+        return entries
+
+    monkeypatch.setattr(boxes.splitter, "_oldest", freeze)
+    await boxes.accept(track("m1", "ann"), track("m2", "bob"))
+    work = asyncio.create_task(boxes.splitter.run())
+    first = await asyncio.wait_for(said.get(), 10)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert first == ("lease_lost", {"component": "splitter"})
+    assert said.empty()
+    assert (await boxes.backlog(), await boxes.dead()) == (2, {})
 
 
 async def test_only_the_entry_that_crashes_the_splitter_dies(
