@@ -25,6 +25,7 @@ from pipeline.outcomes import (
     WaitingForEmail,
     WaitingForUser,
 )
+from pipeline.ratelimit.feedback import believed_reset
 from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
@@ -51,7 +52,8 @@ def fate_of_lookup(answer: Refused, need: Need, now: float) -> Outcome:
 def _fate_of_no(no: Refused, call: Call, covers: int, now: float, *, lookup: bool) -> Outcome:
     match no.failure:
         case Failure.THROTTLED:
-            return Throttled(call.bucket, no.rate.reset if no.rate else now + retry.THROTTLE_S)
+            until = believed_reset(no.rate.reset, now) if no.rate else now + retry.THROTTLE_S
+            return Throttled(call.bucket, until)
         case Failure.MISCONFIGURED:
             return Misconfigured(no.message, call, no.code)
         case Failure.UNAVAILABLE:

@@ -11,6 +11,13 @@ _MARGIN = 0.01
 _LAST_MOMENT_S = 0.5
 
 
+def believed_reset(reset: float, now: float) -> float:
+    """When the minute that Sailthru counts in ends, both in Unix seconds: at Reset, but never later than in
+    a minute. A Reset that is further away is somebody else's (a proxy's), no seconds, or read by a clock
+    that is slow; believed, it would stop a lane for as long."""
+    return min(reset, now + MINUTE_S)
+
+
 class Headroom:
     """How fast the rest of the minute may be spent.
 
@@ -26,30 +33,36 @@ class Headroom:
         self._in_flight = 0
         self._heard_at = 0.0
         self._ahead = 0.0
+        self._ends = 0.0
+
+    @property
+    def ends(self) -> float:
+        """When the minute last heard of ends, Unix seconds by our own clock."""
+        return self._ends
 
     def observe(self, headers: RateHeaders, *, now: float, ours: int, in_flight: int) -> None:
         """An answer came. `ours` is how many slots all our processes ever took of this bucket,
         `in_flight` how many of our calls Sailthru may not have counted yet, `now` Unix seconds."""
-        if self._is_old(headers):
+        if self._is_old(headers, now):
             return
         self._compare_clocks(headers.reset, now)
         used = headers.limit - headers.remaining
-        if self._headers is None or headers.reset > self._headers.reset or self._sample is None:
+        if self._headers is None or headers.reset != self._headers.reset or self._sample is None:
             self._sample = (now, used, ours)
         elif now - self._sample[0] >= _SAMPLE_S:
             self._learn(now, used, ours, in_flight)
         self._headers, self._in_flight = headers, in_flight
+        self._ends = believed_reset(headers.reset + self._ahead, now)
 
     def cap(self, *, now: float) -> float | None:
         """The calls/s the headers allow, or None when they say nothing. May be negative: stop."""
-        now -= self._ahead
-        if self._headers is None or now >= self._headers.reset + MINUTE_S:
+        if self._headers is None or now >= self._ends + MINUTE_S:
             return None
         margin = self._headers.limit * _MARGIN if self._others else 0.0
-        if now >= self._headers.reset:
+        if now >= self._ends:
             whole = (self._headers.limit - margin) / MINUTE_S - self._others
             return whole if self._others else None
-        left = max(_LAST_MOMENT_S, self._headers.reset - now)
+        left = max(_LAST_MOMENT_S, self._ends - now)
         return (self._headers.remaining - self._in_flight - margin) / left - self._others
 
     def _compare_clocks(self, reset: float, now: float) -> None:
@@ -59,9 +72,10 @@ class Headroom:
         if begun and now - last < _SAMPLE_S:
             self._ahead = now - (reset - MINUTE_S)
 
-    def _is_old(self, headers: RateHeaders) -> bool:
+    def _is_old(self, headers: RateHeaders, now: float) -> bool:
         last = self._headers
-        if last is None or headers.reset > last.reset:
+        # No answer takes a minute: a Reset that seems to go back then was a wrong one.
+        if last is None or headers.reset > last.reset or now - self._heard_at >= MINUTE_S:
             return False
         return headers.reset < last.reset or headers.remaining > last.remaining
 

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from pipeline.clock import Clock, SystemClock
 from pipeline.observe.logs import log_event
-from pipeline.ratelimit.feedback import MINUTE_S, Headroom
+from pipeline.ratelimit.feedback import MINUTE_S, Headroom, believed_reset
 from pipeline.ratelimit.limits import KNOWN_BUCKETS, SHARES, Purpose, default_limit
 from pipeline.ratelimit.pacer import Pacer, SlotTooFar
 from pipeline.ratelimit.slots import Bucket, SlotStore, Usage
@@ -63,9 +63,13 @@ class Limiter:
         await whole.acquire(urgent=purpose == "cart", max_wait=max_wait - waited)
 
     async def close(self, account: str, bucket: str, until: float) -> None:
-        """Sailthru refused (429, error 43): no call before `until`, Unix seconds, in any process."""
-        until = max(until, self._clock.now() + _SHORTEST_CLOSURE_S)
-        self._pacer(account, bucket).close(until - self._clock.now())
+        """Sailthru refused (429, error 43): no call before `until`, Unix seconds, in any process.
+
+        It lasts a second at least and a minute at most.
+        """
+        now = self._clock.now()
+        until = max(believed_reset(until, now), now + _SHORTEST_CLOSURE_S)
+        self._pacer(account, bucket).close(until - now)
         await self._store.close(account, bucket, until)
 
     async def observe(
@@ -85,7 +89,7 @@ class Limiter:
             self._say_slowed(account, bucket, headers.reset, cap)
         try:
             if cap is not None and cap < _SLOWEST and not pacer.closed_for:
-                await self.close(account, bucket, headers.reset)
+                await self.close(account, bucket, headroom.ends)
             await self._adopt(account, bucket, headers.limit / MINUTE_S)
         except RedisError:
             # The answer these headers came with counts for more, and the next one repeats them.

@@ -142,8 +142,8 @@ def take(state: State, bucket: Bucket, ask: Ask, now: int) -> tuple[State, Grant
     limit, source = effective(state, bucket)
     interval = interval_us(limit, bucket.share, ask.cap)
     state = _after_a_step(state, now)
-    # A minute is Sailthru's longest closure; more means that the asker's idea of our clock is old.
-    closed = max(state.closed, min(ask.not_before, now + _MINUTE))
+    # A minute is Sailthru's longest closure; more means that whoever closed it reads another clock.
+    closed = min(max(state.closed, ask.not_before), now + _MINUTE)
     ready = state.began + int(RESTART_PAUSE * MICROS) + interval
     first = max(now, state.free_at, closed, ready)
     count = ask.count if first - now <= int(MAX_AHEAD * MICROS) else 0

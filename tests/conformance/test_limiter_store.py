@@ -126,6 +126,17 @@ async def test_what_was_reserved_before_the_clock_was_set_back_keeps_its_distanc
     assert after.first - after.now >= last + interval_us(40.0, 1.0, None)
 
 
+async def test_a_bucket_that_was_closed_by_another_clock_opens_within_a_minute(
+    store: SlotStore, clock: ManualClock
+) -> None:
+    """A host may be an hour ahead of the store, and its closures outlive it."""
+    await store.close("default", "POST /event", clock.now() + 3600.0)
+    refused = await store.reserve(EVENTS, Ask())
+    assert (refused.count, refused.first - refused.now) == (0, 60 * MICROS)
+    clock.advance(60.0)
+    assert (await store.reserve(EVENTS, Ask())).count == 1
+
+
 async def test_a_shorter_closure_does_not_open_a_longer_one(
     store: SlotStore, clock: ManualClock
 ) -> None:

@@ -54,7 +54,7 @@ if back > STEP then
   free_at, closed = free_at - back, closed - back
 end
 
-closed = math.max(closed, math.min(tonumber(ARGV[7]), now + MINUTE))
+closed = math.min(math.max(closed, tonumber(ARGV[7])), now + MINUTE)
 local first = math.max(now, free_at, closed, began + tonumber(ARGV[12]) + interval)
 local count = tonumber(ARGV[5])
 if first - now > tonumber(ARGV[11]) then

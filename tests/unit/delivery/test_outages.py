@@ -165,6 +165,18 @@ async def test_throttled_uses_no_attempt_and_waits_for_the_reset() -> None:
         assert times[1] >= START + 40
 
 
+async def test_a_throttled_gate_opens_within_a_minute_whatever_the_reset_says(pipe: Pipe) -> None:
+    """Nothing probes it and no person resumes it, so a Reset in milliseconds would be for ever."""
+    pipe.sailthru.trouble(throttled(START * 1000), on="POST /user", times=1)
+    await pipe.post(identify("u1"))
+    await pipe.run()
+    (bar,) = await pipe.bars()
+    assert bar.reason == "throttled"
+    assert bar.until <= pipe.now_ms() + 60_000
+    await pipe.run(62)
+    assert await pipe.counts() == {"delivered": 1}
+
+
 @pytest.mark.parametrize("code", [3, 5, 21])
 async def test_wrong_credentials_bury_nothing_alert_once_and_mend_themselves(code: int) -> None:
     """The account pauses, is probed, and goes on once the key is right."""

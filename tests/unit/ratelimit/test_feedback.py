@@ -56,6 +56,40 @@ def test_a_clock_that_differs_from_sailthrus_is_found_out_when_a_minute_begins(
             assert cap == pytest.approx(left, rel=0.01)
 
 
+@pytest.mark.parametrize("reset", [(MINUTE + 60.0) * 1000, MINUTE + 3660.0, 1e300])
+def test_a_reset_beyond_the_minute_does_not_slow_an_account_that_is_far_from_its_limit(
+    reset: float,
+) -> None:
+    """Milliseconds, or a clock of ours that is an hour slow: what is left is for a minute at most."""
+    headroom = Headroom()
+    headroom.observe(RateHeaders(2400, 2399, reset), now=MINUTE, ours=1, in_flight=1)
+    cap = headroom.cap(now=MINUTE)
+    assert cap is not None
+    assert cap > 39.6
+    assert headroom.ends == MINUTE + 60.0
+    assert headroom.cap(now=MINUTE + 120.0) is None
+
+
+@pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
+def test_a_clock_that_is_an_hour_off_is_found_out_too(ahead: float) -> None:
+    """Once a minute has begun while answers flow, its end is where it is."""
+    headroom = Headroom()
+    for tick in range(900):
+        second, minute = tick / 10 % 60, tick // 600
+        headers = RateHeaders(2400, 2400 - int(39.2 * second), MINUTE + 60.0 * (minute + 1))
+        headroom.observe(headers, now=MINUTE + tick / 10 + ahead, ours=tick, in_flight=4)
+    assert headroom.ends == pytest.approx(MINUTE + 120.0 + ahead, abs=0.2)
+
+
+def test_one_wrong_reset_is_forgotten_after_a_minute() -> None:
+    """A proxy's answer in between does not make all of Sailthru's own look late."""
+    headroom = Headroom()
+    headroom.observe(RateHeaders(2400, 2399, 1e12), now=MINUTE, ours=1, in_flight=1)
+    right = RateHeaders(2400, 1200, MINUTE + 120.0)
+    headroom.observe(right, now=MINUTE + 61.0, ours=1, in_flight=0)
+    assert headroom.cap(now=MINUTE + 61.0) == pytest.approx(1200 / 59.0)
+
+
 def test_someone_elses_rate_is_left_to_them() -> None:
     """They take half the account: we settle on the other half, early and without overshooting."""
     headroom = Headroom()

@@ -143,6 +143,33 @@ async def test_a_closure_that_is_over_still_lasts_a_moment(fleet: Fleet) -> None
     assert limiter.rate("default", EVENTS) == 0.0
 
 
+async def test_a_reset_further_away_than_a_minute_is_not_believed(fleet: Fleet) -> None:
+    """Else a proxy's header, or one in milliseconds, would stop a lane for ever, in every process."""
+    milliseconds = (fleet.clock.now() + 30.0) * 1000
+    await fleet.limiters[0].close("default", EVENTS, milliseconds)
+    spent = RateHeaders(2400, 0, milliseconds)
+    await fleet.limiters[1].observe("default", USERS, spent, in_flight=0)
+    for bucket in (EVENTS, USERS):
+        for limiter in fleet.limiters:
+            with pytest.raises(SlotTooFar) as refused:
+                await limiter.acquire("default", bucket)
+            assert refused.value.wait_s <= 60.0
+    await fleet.clock.run(60.1)
+    for bucket in (EVENTS, USERS):
+        fleet.saturate(bucket)
+    await fleet.clock.run(2.0)
+    assert set(fleet.sent) == {EVENTS, USERS}
+
+
+async def test_an_answer_that_is_no_refusal_closes_nothing_whatever_its_reset(fleet: Fleet) -> None:
+    """Nearly all of the minute is left."""
+    reset = (fleet.clock.now() + 30.0) * 1000
+    await fleet.limiters[0].observe("default", EVENTS, RateHeaders(2400, 2399, reset), in_flight=1)
+    fleet.saturate(EVENTS)
+    await fleet.clock.run(10.0)
+    assert len(fleet.sent[EVENTS]) >= 9.8 * 39.0
+
+
 async def test_reads_are_shared_by_purpose(fleet: Fleet) -> None:
     """Waiting-for-email has at most 10 %, pass-through 30 %; the rest is not held back by them."""
     for purpose in ("email", "pass_through", "normal"):
