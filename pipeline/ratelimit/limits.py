@@ -7,7 +7,10 @@ from typing import Literal
 from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT
 
 Purpose = Literal["cart", "email", "pass_through", "normal"]
-"""What a call is for. GET /user is shared by it: see `SHARES`; carts go first."""
+"""What a call is for. GET /user is shared by it: see `SHARES`; carts go first.
+
+`pass_through` is kept for reads that a door hands on for Sailthru's own clients; none does so yet.
+"""
 
 SHARES: dict[Purpose, float] = {"email": 0.10, "pass_through": 0.30}
 """The most of a bucket's rate that one purpose may use; the others may use all of it."""
