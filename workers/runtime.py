@@ -34,6 +34,7 @@ class Runtime:
         self._redis_url = redis_url
         self._room = threading.BoundedSemaphore(CAPACITY)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._drained = False
         self._closing = threading.Event()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._main, name="sailpipe-loop", daemon=True)
@@ -49,7 +50,11 @@ class Runtime:
         return self
 
     def submit(self, account: str, lane: str, boxes: list[str]) -> None:
-        """Deliver these mailboxes; blocks while the process is full."""
+        """Deliver these mailboxes; blocks while the process is full.
+
+        While it stops, its engine gives them back at once; once it has stopped, they are lent again
+        when their loans run out.
+        """
         for box in boxes:
             while not self._room.acquire(timeout=0.5):
                 if self._closing.is_set():
@@ -61,7 +66,12 @@ class Runtime:
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
     def stop(self) -> None:
-        """Let calls in flight end, give every claim back, close everything (at most ten seconds)."""
+        """Let calls in flight end, give every claim back, close everything (at most ten seconds).
+
+        Does nothing the second time.
+        """
+        if self._closing.is_set():
+            return
         self._closing.set()
         future = self.run(self._drain())
         try:
@@ -86,6 +96,9 @@ class Runtime:
         return engine
 
     def _begin(self, account: str, lane: Lane, box: str) -> None:
+        if self._drained:
+            self._room.release()
+            return
         task = self.loop.create_task(self._deliver(account, lane, box))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -108,11 +121,16 @@ class Runtime:
         self.engine.stop()
         while self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
+        self._drained = True
         await self.engine.close()
 
 
 class Runtimes:
-    """Each process's Runtime, made on first use: a forked child must not share its parent's."""
+    """Each process's Runtime, made on first use: a forked child must not share its parent's.
+
+    A process has one in all its life. When it stops, Celery's pool still runs the wake-ups that it had
+    taken, and a second Runtime would claim their mailboxes and be cut off in the middle of its calls.
+    """
 
     def __init__(self, settings: Settings, redis_url: str) -> None:
         self.settings = settings
@@ -121,7 +139,7 @@ class Runtimes:
         self._made: dict[int, Runtime] = {}
 
     def here(self) -> Runtime:
-        """This process's Runtime, started."""
+        """This process's Runtime, started, even when it has been stopped since."""
         with self._lock:
             pid = os.getpid()
             if pid not in self._made:
@@ -131,6 +149,6 @@ class Runtimes:
     def stop_here(self) -> None:
         """Stop this process's Runtime, if there is one."""
         with self._lock:
-            runtime = self._made.pop(os.getpid(), None)
+            runtime = self._made.get(os.getpid())
         if runtime is not None:
             runtime.stop()
