@@ -49,7 +49,7 @@ class Runtime:
             raise RuntimeError(msg)
         return self
 
-    def submit(self, account: str, lane: str, boxes: list[str]) -> None:
+    def submit(self, account: str, lane: Lane, boxes: list[str]) -> None:
         """Deliver these mailboxes; blocks while the process is full.
 
         While it stops, its engine gives them back at once; once it has stopped, they are lent again
@@ -59,7 +59,7 @@ class Runtime:
             while not self._room.acquire(timeout=0.5):
                 if self._closing.is_set():
                     return
-            self.loop.call_soon_threadsafe(self._begin, account, Lane(lane), box)
+            self.loop.call_soon_threadsafe(self._begin, account, lane, box)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run a coroutine on the loop from another thread."""

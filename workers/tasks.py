@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.events import Lane
 from workers.config import DELIVER
 
 if TYPE_CHECKING:
@@ -17,5 +18,8 @@ def register(app: Celery, runtimes: Runtimes) -> None:
 
     @app.task(name=DELIVER, shared=False, ignore_result=True)
     def deliver(account: str, lane: str, boxes: list[str]) -> None:
-        """Returns when the process has room for all of them, which is what keeps queues honest."""
-        runtimes.here().submit(account, lane, boxes)
+        """Returns when the process has room for all of them, which is what keeps queues honest.
+
+        Raises ValueError, which Celery logs, for a lane that there is not: no message of ours.
+        """
+        runtimes.here().submit(account, Lane(lane), boxes)

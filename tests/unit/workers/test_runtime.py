@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.events import Lane
 from pipeline.settings import load_settings
-from tests.support.commands import DEADLINE_S
+from tests.support.commands import DEADLINE_S, wait_until
 from workers.app import SailpipeApp, create_app
 from workers.config import DELIVER
 
@@ -87,3 +87,14 @@ def test_a_wake_up_while_the_process_stops_is_given_back(
     stopping.join()
     assert deliveries.begun == ["in flight", "taken up late"]
     assert loops() == 0
+
+
+def test_wake_ups_for_unknown_lanes_use_up_no_room(
+    app: SailpipeApp, deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there were, the process takes what it knows."""
+    monkeypatch.setattr(app.runtimes.here(), "_room", threading.BoundedSemaphore(1))
+    with pytest.raises(ValueError, match="nowhere"):
+        app.tasks[DELIVER]("default", "nowhere", ["ann"])
+    wake_up(app, "ann").join(DEADLINE_S)
+    wait_until(lambda: deliveries.begun == ["ann"], "a known lane is delivered")
