@@ -151,7 +151,7 @@ class WakerStep(bootsteps.StartStopStep):
         runtime.engine.on_settled = waker.nudge
         parts = {
             "waker": waker.run(),
-            "watchdog": Watchdog("delivery", runtime.engine.loans.loan_s, backstop=True).run(),
+            "watchdog": Watchdog("delivery", runtime.engine.loans.shortest_s, backstop=True).run(),
             "keeper": keep_forever(runtime.engine.redis, worker.app.runtimes.settings),
         }
         for name, part in parts.items():

@@ -65,9 +65,9 @@ class Engine:
         self._random = random
         limits = {name: account.limits for name, account in settings.accounts.items()}
         self.limiter = Limiter(RedisSlotStore(client), limits)
-        loan_s = min(account.loan for account in settings.accounts.values())
+        loan_s = {name: account.loan for name, account in settings.accounts.items()}
         self.loans = Loans(clock, loan_s=loan_s)
-        self._accounts = {name: self._open(one, loan_s) for name, one in settings.accounts.items()}
+        self._accounts = {name: self._open(one) for name, one in settings.accounts.items()}
         self.renewing: asyncio.Task[None] | None = None
         self.on_settled: Callable[[], None] = _nothing
 
@@ -123,8 +123,8 @@ class Engine:
         await self._http.aclose()
         await self.redis.aclose()
 
-    def _open(self, account: AccountSettings, loan_s: float) -> _Account:
-        store = MailboxStore(self.redis, account.name, loan_s=loan_s)
+    def _open(self, account: AccountSettings) -> _Account:
+        store = MailboxStore(self.redis, account.name, loan_s=account.loan)
         caller = Caller(
             account.name,
             self._sender(account),

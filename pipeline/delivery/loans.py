@@ -38,21 +38,26 @@ class Loan:
 
 
 class Loans:
-    """All loans of one process, in every account.
+    """All loans of one process, in every account. `loan_s`: account -> how long its loans last.
 
     A call may begin only if its answer will be in before the loan can expire: `enough` seconds
     (HTTP timeout and a margin) must remain.
     """
 
-    def __init__(self, clock: Clock, *, loan_s: float) -> None:
+    def __init__(self, clock: Clock, *, loan_s: Mapping[str, float]) -> None:
         self._clock = clock
-        self.loan_s = loan_s
+        self._loan_s = loan_s
         self._held: set[Loan] = set()
+
+    @property
+    def shortest_s(self) -> float:
+        """How long the loans last of the account that has the shortest."""
+        return min(self._loan_s.values())
 
     @contextmanager
     def hold(self, claim: Claim, claimed_at: float) -> Iterator[Loan]:
         """Keep a claim renewed. `claimed_at`: monotonic time before the claim was sent."""
-        loan = Loan(claim, claimed_at + self.loan_s)
+        loan = Loan(claim, claimed_at + self._loan_s[claim.account])
         self._held.add(loan)
         try:
             yield loan
@@ -101,4 +106,4 @@ class Loans:
             if id(loan.claim) in gone:
                 loan.lose()
             else:
-                loan.extend(asked + self.loan_s)
+                loan.extend(asked + self._loan_s[store.account])

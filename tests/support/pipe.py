@@ -77,7 +77,7 @@ class Pipe:
 
     def start_process(self) -> None:
         """A worker process that knows nothing but what is in Redis."""
-        self.loans = Loans(self.clock, loan_s=self.settings.loan)
+        self.loans = Loans(self.clock, loan_s={ACCOUNT: self.settings.loan})
         caller = Caller(
             ACCOUNT,
             self.sailthru,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Callable
@@ -20,12 +21,18 @@ from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.loop import Splitter
 
 ALERT_URL = "https://alerts.example.org/hook"
+DEADLINE_S = 10.0
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
 @asynccontextmanager
-async def open_engine(answer: Answer) -> AsyncIterator[tuple[Engine, list[dict[str, Any]]]]:
-    """An engine whose HTTP goes to `answer`, and the alerts it has posted."""
+async def open_engine(
+    answer: Answer, *others: AccountSettings, **options: Any
+) -> AsyncIterator[tuple[Engine, list[dict[str, Any]]]]:
+    """An engine whose HTTP goes to `answer`, and the alerts it has posted.
+
+    `options` are the default account's; there may be others beside it.
+    """
     alerts: list[dict[str, Any]] = []
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -34,8 +41,9 @@ async def open_engine(answer: Answer) -> AsyncIterator[tuple[Engine, list[dict[s
         alerts.append(json.loads(request.content))
         return httpx.Response(204)
 
-    account = AccountSettings(api_key="key", api_secret="secret")
-    settings = Settings(accounts={"default": account}, alert_url=ALERT_URL)
+    account = AccountSettings(api_key="key", api_secret="secret", **options)
+    accounts = {one.name: one for one in (account, *others)}
+    settings = Settings(accounts=accounts, alert_url=ALERT_URL)
     client = fakeredis.FakeAsyncRedis()
     http = httpx.AsyncClient(transport=httpx.MockTransport(respond))
     engine = Engine(settings, client, http, SystemClock(), random.Random(1))
@@ -80,6 +88,17 @@ async def test_an_event_is_delivered_with_what_the_settings_say() -> None:
     assert str(request.url) == "https://api.sailthru.com/user"
     assert b"api_key=key" in request.content
     assert alerts == []
+
+
+async def test_an_account_has_its_own_loans_and_time_for_a_call() -> None:
+    """Another's shorter loans would never leave it the time that one of its calls may take."""
+    other = AccountSettings(name="other", api_key="other", api_secret="secret")
+    patient = {"loan": 30.0, "http_timeout": 20.0}
+    answer = httpx.Response(200, json={"ok": True})
+    async with open_engine(lambda _: answer, other, **patient) as (engine, _):
+        await post(engine, "u1")
+        await asyncio.wait_for(deliver(engine), DEADLINE_S)
+        assert await engine.redis.hget(keys.counts("default"), "delivered") == b"1"
 
 
 async def test_wrong_credentials_are_alerted_once_and_without_secrets() -> None:
