@@ -51,6 +51,7 @@ class Waker:
         self._full_said = -math.inf
         self._engine = runtime.engine
         self._loop = runtime.loop
+        self._lines = {lane: list(runtime.engine.stores) for lane in Lane}
         self._ticks: dict[tuple[str, Lane], int] = {}
         self._reason = asyncio.Event()
         self._clock = SystemClock()
@@ -68,7 +69,7 @@ class Waker:
         """Wake until cancelled. Redis going away is waited out."""
         while True:
             try:
-                await self._wake_all()
+                await self.wake_all()
                 self._watch.back()
             except (redis.exceptions.RedisError, OperationalError, OSError) as error:
                 self._watch.away(error)
@@ -81,13 +82,20 @@ class Waker:
             finally:
                 self._reason.clear()
 
-    async def _wake_all(self) -> None:
-        for account in self._engine.stores:
-            for lane in Lane:
-                await self.wake(account, lane)
+    async def wake_all(self) -> None:
+        """Wake every lane of every account once.
 
-    async def wake(self, account: str, lane: Lane) -> None:
-        """Lend what is due in one lane and publish it."""
+        In each lane the account comes first that was lent nothing for the longest: all accounts share
+        the lane's Celery queue, and a backlog that fills it would fill it again, pass after pass.
+        """
+        for lane, line in self._lines.items():
+            for account in tuple(line):
+                if await self.wake(account, lane):
+                    line.remove(account)
+                    line.append(account)
+
+    async def wake(self, account: str, lane: Lane) -> bool:
+        """Lend what is due in one lane and publish it; returns whether that was anything."""
         lent = await self._engine.stores[account].wake(
             lane,
             bound=self._engine.bound(account, lane),
@@ -99,6 +107,7 @@ class Waker:
         self._engine.saw_gate(account, lane, lent.gate)
         if lent.boxes:
             await asyncio.to_thread(self.hand_out, account, lane, lent)
+        return bool(lent.boxes)
 
     def hand_out(self, account: str, lane: Lane, lent: Lent) -> None:
         """Publish what was lent. A full Redis takes no message, yet only what is delivered makes room

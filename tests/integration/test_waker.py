@@ -31,7 +31,9 @@ def store(redis_url: str) -> Iterator[redis.Redis]:
 @pytest.fixture
 def runtime() -> Any:
     """What a waker hands mailboxes to that it delivers itself."""
-    return Mock(spec_set=["engine", "loop", "submit"])
+    runtime = Mock(spec_set=["engine", "loop", "submit"])
+    runtime.engine.stores = {}
+    return runtime
 
 
 @pytest.fixture

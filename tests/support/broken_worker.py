@@ -20,7 +20,7 @@ async def _fail(*_given: Any, **_named: Any) -> Any:
 
 match os.environ["BROKEN_PART"]:
     case "waker":
-        Waker._wake_all = _fail  # type: ignore[method-assign]
+        Waker.wake_all = _fail  # type: ignore[method-assign]
     case "splitter":
         Splitter.hold_lease = _fail  # type: ignore[method-assign]
     case "loans":

@@ -1,0 +1,74 @@
+"""Which lanes and accounts a waker serves in its passes, with a real Redis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+import redis.asyncio
+
+from pipeline import keys
+from pipeline.events import Lane
+from pipeline.mailbox.store import MailboxStore
+from pipeline.settings import load_settings
+from workers.app import create_app
+from workers.waker import LONGEST_QUEUE, MESSAGE_BOXES, Waker
+
+SHOES, HATS = "shoes", "hats"
+FULL = LONGEST_QUEUE * MESSAGE_BOXES
+"""Mailboxes with which a lane's Celery queue takes no more."""
+
+
+@pytest.fixture
+async def store(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def waker(redis_url: str, store: redis.asyncio.Redis) -> AsyncIterator[Waker]:
+    """A waker of two accounts; each may have as many mailboxes out as fill a queue."""
+    runtime = Mock(spec_set=["engine", "loop", "submit"])
+    runtime.engine.stores = {name: MailboxStore(store, name) for name in (SHOES, HATS)}
+    runtime.engine.bound.return_value = FULL
+    with create_app(load_settings({"SAILPIPE_REDIS_URL": redis_url}), redis_url) as app:
+        yield Waker(app, runtime, {str(lane) for lane in Lane})
+
+
+async def fill(store: redis.asyncio.Redis, account: str, lane: Lane, boxes: int) -> None:
+    """So many mailboxes are due."""
+    await store.zadd(keys.due(account, lane), {f"u{number}": 0 for number in range(boxes)})
+
+
+async def deliver_all(store: Any, lane: Lane) -> set[str]:
+    """Take all messages and loans of a lane; returns the accounts that had mailboxes out."""
+    await store.delete(keys.celery_queue(lane))
+    return {name for name in (SHOES, HATS) if await store.delete(keys.out(name, lane))}
+
+
+async def test_the_backlogs_of_two_accounts_take_turns_in_a_lane(
+    waker: Waker, store: redis.asyncio.Redis
+) -> None:
+    """They share its Celery queue; one that fills it leaves the next room to the other."""
+    for account in (SHOES, HATS):
+        await fill(store, account, Lane.EVENT, 3 * FULL)
+    served = []
+    for _ in range(4):
+        await waker.wake_all()
+        served.append(await deliver_all(store, Lane.EVENT))
+    assert served == [{SHOES}, {HATS}, {SHOES}, {HATS}]
+
+
+async def test_an_account_that_was_passed_over_keeps_its_turn(
+    waker: Waker, store: redis.asyncio.Redis
+) -> None:
+    """However many passes find no room in the queue, the next room is not for who had the last."""
+    for account in (SHOES, HATS):
+        await fill(store, account, Lane.EVENT, 3 * FULL)
+    for _ in range(4):
+        await waker.wake_all()
+    assert await deliver_all(store, Lane.EVENT) == {SHOES}
+    await waker.wake_all()
+    assert await deliver_all(store, Lane.EVENT) == {HATS}
