@@ -15,6 +15,7 @@ from kombu.exceptions import OperationalError
 
 from pipeline.clock import SystemClock
 from pipeline.events import Lane
+from pipeline.mailbox.scripts import is_own_fault
 from pipeline.observe.logs import log_event
 from pipeline.observe.redis_watch import RedisWatch
 from workers.config import DELIVER
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from pipeline.mailbox.claim import Lent
+    from pipeline.observe.names import LogEvent
     from workers.runtime import Runtime
 
 TICK_S = 0.25
@@ -37,7 +39,7 @@ MESSAGE_BOXES = 20
 LONGEST_QUEUE = 10
 """Messages in a lane's Celery queue past which nothing more is published."""
 
-SAY_FULL_EVERY_S = 60.0
+SAY_EVERY_S = 60.0
 
 
 class Waker:
@@ -48,7 +50,7 @@ class Waker:
         self._app = app
         self._runtime = runtime
         self._served = served
-        self._full_said = -math.inf
+        self._said: dict[tuple[str, ...], float] = {}
         self._engine = runtime.engine
         self._loop = runtime.loop
         self._lines = {lane: list(runtime.engine.stores) for lane in Lane}
@@ -90,9 +92,20 @@ class Waker:
         """
         for lane, line in self._lines.items():
             for account in tuple(line):
-                if await self.wake(account, lane):
+                if await self._wake_if_well(account, lane):
                     line.remove(account)
                     line.append(account)
+
+    async def _wake_if_well(self, account: str, lane: Lane) -> bool:
+        """`wake`, but a lane that fails by itself keeps no other from being woken."""
+        try:
+            return await self.wake(account, lane)
+        except redis.exceptions.ResponseError as error:
+            if not is_own_fault(error):
+                raise
+            name = type(error).__name__
+            self._say("wake_failed", logging.ERROR, account=account, lane=lane, error=name)
+            return False
 
     async def wake(self, account: str, lane: Lane) -> bool:
         """Lend what is due in one lane and publish it; returns whether that was anything."""
@@ -121,15 +134,15 @@ class Waker:
             full = isinstance(error.__cause__, redis.exceptions.OutOfMemoryError)
             if not full or lane not in self._served:
                 raise
-        self._say_full()
+        self._say("redis_full", logging.WARNING)
         self._runtime.submit(account, lane, list(lent.boxes))
 
-    def _say_full(self) -> None:
-        """Once a minute: a Redis at its limit is full and not full many times a second."""
-        now = self._clock.monotonic()
-        if now - self._full_said >= SAY_FULL_EVERY_S:
-            self._full_said = now
-            log_event("redis_full", logging.WARNING)
+    def _say(self, event: LogEvent, level: int, **fields: str) -> None:
+        """Log this once a minute: what is amiss in one pass is so in the next, many times a second."""
+        what, now = (event, *fields.values()), self._clock.monotonic()
+        if now - self._said.get(what, -math.inf) >= SAY_EVERY_S:
+            self._said[what] = now
+            log_event(event, level, **fields)
 
     def _publish(self, account: str, lane: Lane, boxes: tuple[str, ...]) -> None:
         with self._app.producer_pool.acquire(block=True) as producer:

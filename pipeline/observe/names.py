@@ -30,6 +30,8 @@ LogEvent: TypeAlias = Literal[
     "redis_back",
     # Redis is out of memory: producers are refused, workers deliver what makes room. Said once a minute.
     "redis_full",
+    # A lane's mailboxes could not be lent, and Redis is well. Said once a minute: account, lane, error class.
+    "wake_failed",
     # Sailthru answered 429 or error 43: account, bucket.
     "throttled",
     # Sailthru's headers leave us less than our limit, said once a minute: account, bucket, calls_per_s.

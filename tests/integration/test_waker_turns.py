@@ -8,6 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 import redis.asyncio
+from structlog.testing import capture_logs
 
 from pipeline import keys
 from pipeline.events import Lane
@@ -72,3 +73,31 @@ async def test_an_account_that_was_passed_over_keeps_its_turn(
     assert await deliver_all(store, Lane.EVENT) == {SHOES}
     await waker.wake_all()
     assert await deliver_all(store, Lane.EVENT) == {HATS}
+
+
+async def test_a_lane_that_cannot_be_lent_keeps_no_other_from_it(
+    waker: Waker, store: redis.asyncio.Redis
+) -> None:
+    """The log says which lane it is, once a minute, and not that Redis is away."""
+    await store.set(keys.due(SHOES, Lane.USER), "not a sorted set")
+    for account, lane in ((HATS, Lane.USER), (SHOES, Lane.EVENT)):
+        await fill(store, account, lane, 1)
+    with capture_logs() as said:
+        await waker.wake_all()
+        await waker.wake_all()
+    assert await deliver_all(store, Lane.USER) == {HATS}
+    assert await deliver_all(store, Lane.EVENT) == {SHOES}
+    (failed,) = said
+    assert (failed["event"], failed["account"], failed["lane"]) == ("wake_failed", SHOES, Lane.USER)
+
+
+async def test_a_redis_that_refuses_writes_is_no_fault_of_a_lane(
+    waker: Waker, store: redis.asyncio.Redis
+) -> None:
+    """It is waited for as one that is away."""
+    await store.config_set("min-replicas-to-write", 1)
+    try:
+        with pytest.raises(redis.exceptions.RedisError):
+            await waker.wake_all()
+    finally:
+        await store.config_set("min-replicas-to-write", 0)
