@@ -32,7 +32,7 @@ class Runtime:
     def __init__(self, settings: Settings, redis_url: str) -> None:
         self._settings = settings
         self._redis_url = redis_url
-        self._room = threading.BoundedSemaphore(CAPACITY)
+        self._room = threading.Semaphore(CAPACITY)  # what is given back at the end takes none
         self._tasks: set[asyncio.Task[None]] = set()
         self._drained = False
         self._closing = threading.Event()
@@ -52,13 +52,12 @@ class Runtime:
     def submit(self, account: str, lane: Lane, boxes: list[str]) -> None:
         """Deliver these mailboxes; blocks while the process is full.
 
-        While it stops, its engine gives them back at once; once it has stopped, they are lent again
-        when their loans run out.
+        While it stops, its engine gives them back at once, which needs no room; once it has stopped, they
+        are lent again when their loans run out.
         """
         for box in boxes:
-            while not self._room.acquire(timeout=0.5):
-                if self._closing.is_set():
-                    return
+            while not self._closing.is_set() and not self._room.acquire(timeout=0.5):
+                continue
             self.loop.call_soon_threadsafe(self._begin, account, lane, box)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
