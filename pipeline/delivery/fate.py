@@ -49,6 +49,11 @@ def fate_of_lookup(answer: Refused, need: Need, now: float) -> Outcome:
     return _fate_of_no(answer, need.call, need.covers, now, lookup=is_cart)
 
 
+def fate_of_order_lookup(answer: Refused, call: Call, now: float) -> Outcome:
+    """What a failed look-up of an order that may have been posted means for that order."""
+    return _fate_of_no(answer, call, 1, now, lookup=False)
+
+
 def _fate_of_no(no: Refused, call: Call, covers: int, now: float, *, lookup: bool) -> Outcome:
     match no.failure:
         case Failure.THROTTLED:

@@ -58,7 +58,8 @@ class Talk:
             return answer
         self.looked_up = True
         if isinstance(answer, Refused) and answer.failure is not Failure.USER_NOT_FOUND:
-            return await self._refused_look_up(answer, need)
+            outcome = fate.fate_of_lookup(answer, need, self._now_s)
+            return await self._judge(need.call, answer, outcome)
         await self._tools.outages.note(self._claim, need.call, answer, self._now_ms())
         if isinstance(answer, Accepted):
             return read_profile(status_ok=True, body=answer.body)
@@ -79,7 +80,8 @@ class Talk:
         if isinstance(answer, Accepted):
             return await self._judge(mark.lookup, answer, Delivered(cart_after=Cart()))
         if answer.failure not in (Failure.REJECTED, Failure.USER_NOT_FOUND):
-            return await self._refused_look_up(answer, Need("email", mark.lookup))
+            outcome = fate.fate_of_order_lookup(answer, mark.lookup, self._now_s)
+            return await self._judge(mark.lookup, answer, outcome)
         missed = mark.missed(self._now_s)
         self._claim.intent = write_mark(missed)
         if missed.misses >= MISSES_TO_POST_AGAIN:
@@ -103,9 +105,6 @@ class Talk:
         before = self._claim.intent
         await self._tools.store.record_intent(self._claim, write_mark(mark))
         self._mark_before = before
-
-    async def _refused_look_up(self, answer: Refused, need: Need) -> Outcome:
-        return await self._judge(need.call, answer, fate.fate_of_lookup(answer, need, self._now_s))
 
     async def _judge(self, call: Call, answer: Answer, outcome: Outcome) -> Outcome:
         part_of_outage = await self._tools.outages.note(self._claim, call, answer, self._now_ms())
