@@ -158,12 +158,12 @@ def _header(
         timeline=state.attempts,
         mark="" if isinstance(read_mark(claim.intent), CartMark) else claim.intent,
         nobody=entry.nobody,
-        awaits_email=no.reason is Reason.MISSING_EMAIL and _returns(event, settings),
+        awaits_email=no.reason is Reason.MISSING_EMAIL and _is_revived_by_email(event, settings),
         follows=_FOLLOWS.get(kind_of(event, settings), "") if event else "",
     )
 
 
-def _returns(event: Event | None, settings: AccountSettings) -> bool:
+def _is_revived_by_email(event: Event | None, settings: AccountSettings) -> bool:
     """Whether its email, learned late, sends it by itself: what was bought is worth telling at any
     time. A cart of then is not, and nobody expects a deletion to wake up with the next sign-in."""
     return event is not None and kind_of(event, settings) in {Kind.ORDER, Kind.REFUND}
