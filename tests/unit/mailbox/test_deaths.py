@@ -123,4 +123,5 @@ async def test_of_the_mailboxes_with_two_deaths_one_is_lent_at_a_time(boxes: Mai
     claim = await boxes.claim(Lane.EVENT, first)
     await boxes.store.settle(claim, delivered(back=True))
     [second] = (await boxes.wake(Lane.EVENT)).boxes
+    assert first != second
     assert {first, second} < set(users)
