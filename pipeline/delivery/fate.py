@@ -6,13 +6,14 @@ long into what they end as.
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Mapping
+from typing import Literal, assert_never
 
 from pipeline import retry
 from pipeline.errors import Reason
 from pipeline.events import Event
 from pipeline.mailbox.claim import Claim
-from pipeline.mapping.plan import Need, Send
+from pipeline.mapping.plan import Cart, Need, Send
 from pipeline.outcomes import (
     Delivered,
     Ignored,
@@ -32,6 +33,7 @@ from pipeline.settings import AccountSettings
 
 POISON_AFTER = 5
 """Claims of one event that may end unsettled before it is dead."""
+_OTHER_CODE = 99
 
 
 def fate_of_send(answer: Answer, send: Send, now: float) -> Outcome:
@@ -49,8 +51,39 @@ def fate_of_lookup(answer: Refused, need: Need, now: float) -> Outcome:
     return _fate_of_no(answer, need.call, need.covers, now, lookup=is_cart)
 
 
-def fate_of_order_lookup(answer: Refused, call: Call, now: float) -> Outcome:
-    """What a failed look-up of an order that may have been posted means for that order."""
+def fate_of_order_lookup(answer: Answer, call: Call, now: float) -> Outcome | None:
+    """What a look-up of an order that may have been posted means for it. None: Sailthru says that there
+    is no such order. What says neither is asked again later, and the order is not posted meanwhile."""
+    match _order_in(answer):
+        case "found":
+            return Delivered(cart_after=Cart())
+        case "missing":
+            return None
+        case "unclear":
+            return _fate_of_unclear(answer, call, now)
+
+
+def _order_in(answer: Answer) -> Literal["found", "missing", "unclear"]:
+    """A refusal is a miss only in Sailthru's own words. It has no code for it but 99, which means other
+    things as well: a key that may not read orders, an extid that cannot be asked for (reference:
+    sailthru-api 4)."""
+    if isinstance(answer, Accepted):
+        if not answer.body:
+            return "missing"
+        purchase = answer.body.get("purchase", answer.body)
+        return "found" if isinstance(purchase, Mapping) and purchase.get("items") else "unclear"
+    says_so = answer.status == 404 or "not found" in answer.message.lower()
+    is_other = answer.failure is Failure.REJECTED and answer.code == _OTHER_CODE
+    is_miss = answer.failure is Failure.USER_NOT_FOUND or (is_other and says_so)
+    return "missing" if is_miss else "unclear"
+
+
+def _fate_of_unclear(answer: Answer, call: Call, now: float) -> Outcome:
+    if isinstance(answer, Accepted):
+        error = "the look-up of the order shows no purchase"
+        return Retry(error, status=answer.status, call=call, duration_s=answer.duration_s)
+    if answer.failure is Failure.REJECTED:
+        return _retry(answer, call, 1, lookup=False)
     return _fate_of_no(answer, call, 1, now, lookup=False)
 
 

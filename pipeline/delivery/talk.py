@@ -19,7 +19,7 @@ from pipeline.delivery.outages import as_outage
 from pipeline.delivery.tools import Tools
 from pipeline.mailbox.claim import Claim
 from pipeline.mapping import read_profile
-from pipeline.mapping.plan import Cart, Need, Profile, Send
+from pipeline.mapping.plan import Need, Profile, Send
 from pipeline.outcomes import Delivered, Outage, Outcome, Postponed, Retry
 from pipeline.ratelimit.limiter import SlotTooFar
 from pipeline.ratelimit.limits import Purpose
@@ -77,10 +77,8 @@ class Talk:
         answer = await self._call(mark.lookup, "normal")
         if isinstance(answer, Postponed):
             return answer
-        if isinstance(answer, Accepted):
-            return await self._judge(mark.lookup, answer, Delivered(cart_after=Cart()))
-        if answer.failure not in (Failure.REJECTED, Failure.USER_NOT_FOUND):
-            outcome = fate.fate_of_order_lookup(answer, mark.lookup, self._now_s)
+        outcome = fate.fate_of_order_lookup(answer, mark.lookup, self._now_s)
+        if outcome is not None:
             return await self._judge(mark.lookup, answer, outcome)
         missed = mark.missed(self._now_s)
         self._claim.intent = write_mark(missed)

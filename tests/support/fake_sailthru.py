@@ -40,6 +40,7 @@ NOT_SENT = Refused(Failure.UNAVAILABLE, None, None, "ConnectionRefusedError")
 TIMED_OUT = Refused(Failure.UNAVAILABLE, None, None, "timed out", ambiguous=True)
 WRONG_KEY = no(401, 3, "Invalid API key")
 REFUSED = no(400, 99, "That is not allowed")
+NO_ORDER = no(400, 99, "Purchase not found with extid: o1")
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from pipeline import keys
 from pipeline.deadletters.export import export_line
 from pipeline.events import Lane
 from pipeline.sailthru.answers import Answer
-from tests.support.fake_sailthru import BAD_GATEWAY, NOT_SENT, REFUSED, TIMED_OUT
+from tests.support.fake_sailthru import BAD_GATEWAY, NO_ORDER, NOT_SENT, TIMED_OUT
 from tests.support.pipe import ACCOUNT, Pipe, added, identify, open_pipe, order, removed
 
 LOST = pytest.mark.parametrize("lost", [TIMED_OUT, BAD_GATEWAY, None], ids=["hang", "502", "kill"])
@@ -69,7 +69,7 @@ async def test_an_order_is_posted_again_only_after_two_look_ups_past_call_and_re
 async def test_an_order_found_only_by_the_second_look_up_is_not_posted_again(pipe: Pipe) -> None:
     """Reads may lag by more than anybody expected."""
     pipe.sailthru.trouble(TIMED_OUT, on="POST /purchase", processed=True, times=1)
-    pipe.sailthru.trouble(REFUSED, on="GET /purchase", times=1)
+    pipe.sailthru.trouble(NO_ORDER, on="GET /purchase", times=1)
     await pipe.post(order("u1", "o1"))
     await pipe.run(120)
     assert orders(pipe) == ["o1"]
@@ -161,7 +161,7 @@ async def test_a_definite_failure_does_not_wipe_out_an_earlier_mark(pipe: Pipe) 
     """The first try may have arrived; that the second did not changes nothing about it."""
     pipe.sailthru.trouble(TIMED_OUT, on="POST /purchase", processed=True, times=1)
     pipe.sailthru.trouble(NOT_SENT, on="POST /purchase")
-    pipe.sailthru.trouble(REFUSED, on="GET /purchase", times=2)
+    pipe.sailthru.trouble(NO_ORDER, on="GET /purchase", times=2)
     await pipe.post(order("u1", "o1"))
     await pipe.run(30)
     assert json.loads(await mark(pipe))["misses"] == 2
