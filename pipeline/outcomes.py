@@ -53,7 +53,8 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """A call for `covers` events was refused: they are tried one by one, so only the culprit dies."""
+    """A call for `covers` events was refused, or planning them together failed: they are tried one by
+    one, so only the culprit dies."""
 
     covers: int
 

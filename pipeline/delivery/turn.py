@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline import retry
@@ -85,7 +86,7 @@ class Turn:
             deed.state.setdefault(head, self.claim.states[head])
 
     def advance(self, outcome: Outcome) -> None:
-        """Get ready for the next turn: a refused fold is tried one event at a time."""
+        """Get ready for the next turn: what failed together is tried one by one."""
         if isinstance(outcome, Single):
             self._singles = outcome.covers
         elif isinstance(outcome, Delivered | Ignored | Rejected):
@@ -132,14 +133,14 @@ class Turn:
             except Refusal as refusal:
                 return self._refused(refusal)
             except Exception as error:  # noqa: BLE001 - a bug in the mapping costs one event, not the lane
-                return Rejected(Reason.CRASHED, f"the mapping failed: {type(error).__name__}")
+                return _crashed(events, f"the mapping failed: {type(error).__name__}")
             if not isinstance(step, Need):
                 return await self._act(step)
             found = await self._look_up(step, known)
             if not isinstance(found, Known):
                 return found
             known = found
-        return Rejected(Reason.CRASHED, "the mapping asked for too many look-ups")
+        return _crashed(events, "the mapping asked for too many look-ups")
 
     async def _look_up(self, need: Need, known: Known) -> Known | Outcome:
         found = await self._talk.look_up(need)
@@ -173,3 +174,8 @@ class Turn:
             self.claim.states[head.seq] = replace(state, empty_since=self.claim.clock)
             return Postponed(due_in_s=self._tools.settings.read_lag, why="empty_cart")
         return Rejected(refusal.reason, refusal.detail)
+
+
+def _crashed(events: Sequence[Event], detail: str) -> Outcome:
+    """The mapping reads all that is on offer, so that any of it may have met the bug."""
+    return Single(len(events)) if len(events) > 1 else Rejected(Reason.CRASHED, detail)

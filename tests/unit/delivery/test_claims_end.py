@@ -10,18 +10,14 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from pipeline.delivery import turn
 from pipeline.delivery.fate import POISON_AFTER
 from pipeline.errors import StaleClaim
-from pipeline.events import Event, Lane
+from pipeline.events import Lane
 from pipeline.mailbox.claim import Claim, Deed, write_deed
 from pipeline.mailbox.store import MailboxStore
-from pipeline.mapping import plan
-from pipeline.mapping.plan import Known, Plan
 from pipeline.sailthru.answers import Answer, Failure, Refused
 from pipeline.sailthru.calls import Call
 from pipeline.sailthru.transport import is_too_late
-from pipeline.settings import AccountSettings
 from tests.support.pipe import Pipe, added, identify, open_pipe, order, track
 
 
@@ -252,25 +248,6 @@ async def test_an_event_whose_deliveries_kill_their_worker_is_poison_and_takes_n
     assert (letter.id, letter.header["reason"]) == ("m3", "poison")
     assert pipe.kills == 5
     assert [one["event"] for one in pipe.sailthru.sandbox.state.events] == ["Before", "After"]
-
-
-async def test_a_crash_in_the_mapping_costs_the_one_event(pipe: Pipe) -> None:
-    """It is dead `crashed`, named by the error's class alone; what is behind it goes out."""
-
-    def buggy(events: list[Event], known: Known, settings: AccountSettings) -> Plan:
-        if events[0].message_id == "m2":
-            raise KeyError("u1@example.org")
-        return plan(events, known, settings)
-
-    await pipe.post(identify("u1"))
-    await pipe.run(1)
-    with patch.object(turn, "plan", buggy):
-        await pipe.post(track("u1"), track("u1"), track("u1"))
-        await pipe.run(5)
-    (letter,) = await pipe.letters()
-    assert letter.header["reason"] == "crashed"
-    assert letter.header["detail"] == "the mapping failed: KeyError"
-    assert (await pipe.counts())["delivered"] == 3
 
 
 async def test_a_mailbox_that_is_not_lent_is_left_alone(pipe: Pipe) -> None:
