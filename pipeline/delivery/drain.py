@@ -58,8 +58,9 @@ class Drain:
         while going:
             outcome = await self._outcome(turn)
             turns += 1
-            elapsed = clock.monotonic() - started
-            give_back = self._stopping or turns >= MOST_TURNS or elapsed >= LONGEST_S
+            over = turns >= MOST_TURNS or clock.monotonic() - started >= LONGEST_S
+            # The next claim would fold again what was refused: one event of it is tried in this one.
+            give_back = self._stopping or (over and not isinstance(outcome, Single))
             going = await self._settle(turn, outcome, give_back=give_back)
 
     async def _outcome(self, turn: Turn) -> Outcome:

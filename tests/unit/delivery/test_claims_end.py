@@ -18,6 +18,7 @@ from pipeline.mailbox.store import MailboxStore
 from pipeline.sailthru.answers import Answer, Failure, Refused
 from pipeline.sailthru.calls import Call
 from pipeline.sailthru.transport import is_too_late
+from tests.support.fake_sailthru import REFUSED
 from tests.support.pipe import Pipe, added, identify, open_pipe, order, track
 
 
@@ -42,6 +43,18 @@ async def test_a_claim_ends_after_a_second(pipe: Pipe) -> None:
     await pipe.post(*(order("u1", f"o{number}") for number in range(10)))
     await pipe.drain.drain(Lane.PURCHASE, await lend(pipe, Lane.PURCHASE))
     assert len(pipe.sailthru.sent) == 2
+
+
+async def test_a_claim_whose_fold_was_refused_goes_on_to_the_first_of_it(pipe: Pipe) -> None:
+    """However slow Sailthru is: the next claim would fold again, and so would the one after it."""
+    pipe.sailthru.latency_s = 1.2
+    pipe.sailthru.trouble(REFUSED, on="POST /user", about="odd")
+    odd = identify("u1", traits={"email": "u1@example.org", "name": "odd"})
+    await pipe.post(identify("u1"), odd, identify("u1"))
+    await pipe.drain.drain(Lane.USER, await lend(pipe, Lane.USER))
+    assert await pipe.waiting(Lane.USER, "u1") == ["m2", "m3"]
+    await pipe.run(60)
+    assert [letter.id for letter in await pipe.letters()] == ["m2"]
 
 
 async def test_a_stopping_worker_begins_no_call_and_gives_its_claims_back(pipe: Pipe) -> None:
