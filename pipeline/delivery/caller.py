@@ -23,6 +23,10 @@ MARGIN_S = 1.0
 """Loan time that must remain beyond the HTTP timeout when a call begins."""
 
 
+class Stopping(Exception):
+    """The process was told to stop: the call did not begin, and will not."""
+
+
 class Sender(Protocol):
     """What sends a call: the Sailthru client, or the dry run."""
 
@@ -59,12 +63,18 @@ class Caller:
         self._enough = http_timeout + MARGIN_S
         self._in_flight: Counter[str] = Counter()
         self.latency_s = 0.2
+        self.stopping = False
+
+    def stop(self) -> None:
+        """Begin no further call; those that wait for a slot or a renewal give up when it comes."""
+        self.stopping = True
 
     async def call(self, loan: Loan, call: Call, purpose: Purpose = "normal") -> Answer:
         """Make one call under a loan.
 
         Raises:
             SlotTooFar: its slot is more than two seconds away, or the bucket is closed.
+            Stopping: the process was told to stop, and no byte of the call left.
             StaleClaim: the loan is lost.
             redis.exceptions.RedisError: the limits cannot be kept without Redis.
         """
@@ -91,10 +101,17 @@ class Caller:
         more by the call's first byte: a slot that passed while the loan was being renewed is given
         up, or it would be part of a burst."""
         while True:
+            self._check_going()
             await self._loans.until_fresh(loan, self._enough)
+            self._check_going()
             await self._limiter.acquire(self._account, bucket, purpose=purpose)
+            self._check_going()
             if self._loans.is_fresh(loan, self._enough):
                 return
+
+    def _check_going(self) -> None:
+        if self.stopping:
+            raise Stopping
 
     async def _observe(self, bucket: str, answer: Answer) -> None:
         rate = answer.rate

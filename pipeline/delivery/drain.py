@@ -33,11 +33,14 @@ class Drain:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._stopping = False
 
     def stop(self) -> None:
-        """Begin no further call; claims go back after the one they are at."""
-        self._stopping = True
+        """Begin no further call; claims go back after the one they are at, or at once."""
+        self._tools.caller.stop()
+
+    @property
+    def _stopping(self) -> bool:
+        return self._tools.caller.stopping
 
     async def drain(self, lane: Lane, box: str) -> None:
         """Deliver what waits in one lent mailbox. Returns at once when it is not lent any more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pipeline.delivery import fate
+from pipeline.delivery.caller import Stopping
 from pipeline.delivery.loans import Loan
 from pipeline.delivery.marks import (
     MISSES_TO_POST_AGAIN,
@@ -113,3 +114,5 @@ class Talk:
             return await self._tools.caller.call(self._loan, call, purpose)
         except SlotTooFar as far:
             return Postponed(due_in_s=min(far.wait_s, 1.0), why="slot_too_far")
+        except Stopping:
+            return Postponed(why="stopping")

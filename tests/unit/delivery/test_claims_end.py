@@ -57,18 +57,6 @@ async def test_a_claim_whose_fold_was_refused_goes_on_to_the_first_of_it(pipe: P
     assert [letter.id for letter in await pipe.letters()] == ["m2"]
 
 
-async def test_a_stopping_worker_begins_no_call_and_gives_its_claims_back(pipe: Pipe) -> None:
-    """What it had claimed is due at once for others, with no strike against it."""
-    await pipe.post(identify("u1"))
-    box = await lend(pipe, Lane.USER)
-    pipe.drain.stop()
-    await pipe.drain.drain(Lane.USER, box)
-    assert pipe.sailthru.sent == []
-    pipe.start_process()
-    await pipe.run()
-    assert await pipe.counts() == {"delivered": 1}
-
-
 async def test_no_call_begins_under_a_loan_that_could_expire_before_its_answer(
     pipe: Pipe,
 ) -> None:
