@@ -17,7 +17,7 @@ from tests.support.commands import sailpipe, wait_until
 from tests.support.faults_traffic import product
 from tests.support.faults_world import World
 
-SHOPPERS = 120
+SHOPPERS = 300
 NO_SUCH_TEMPLATE = 14
 """Sailthru's error code (reference: sailthru-api 4)."""
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import signal
+import time
 
 import pytest
 
 from pipeline import keys
 from pipeline.events import Lane
-from pipeline.mailbox.lanes import BUCKETS
 from tests.support.commands import wait_until
 from tests.support.faults_traffic import traffic
 from tests.support.faults_world import World
 from workers.waker import LONGEST_QUEUE, MESSAGE_BOXES
 
 FOREIGN = (b"\x80not JSON", b"[]", b"{}")
+UNSERVED_LOANS = 3
 
 
 def queue_lengths(world: World) -> dict[str, int]:
@@ -33,13 +34,13 @@ def test_a_lane_that_nobody_serves_keeps_its_queue_short_and_loses_nothing(world
     world.send(raws)
     events = sum(b'"Played"' in raw for raw in dict.fromkeys(raws))
     wait_until(lambda: world.counts().waiting == events, "all other lanes are through", 60)
+    time.sleep(UNSERVED_LOANS * world.settings.loan)  # each loan that runs out may be lent again
     assert queue_lengths(world)["event"] <= LONGEST_QUEUE + users // MESSAGE_BOXES
     world.began()
     world.crew.hire(lanes=("event",), splitter=False)
     world.wait_settled()
     world.recovered()
     world.judge("a lane nobody serves", may_repeat=False)
-    assert set(BUCKETS) == set(Lane)
 
 
 @pytest.mark.timeout(200)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -113,9 +113,14 @@ class Crew:
         wait_until(lambda: worker.starts > 0, "the keeper starts the worker")
         return worker
 
-    def delivering(self, busy_ports: set[int]) -> Worker | None:
-        """A worker that has a call to Sailthru under way."""
-        return next((one for one in self.workers if one.calls_in_flight(busy_ports)), None)
+    def freeze_in_a_call(self, busy_ports: Callable[[], set[int]]) -> Worker | None:
+        """Stop a worker, of the ones with the fewest lives, that has a call to Sailthru under way."""
+        for worker in sorted(self.workers, key=lambda one: one.starts):
+            worker.send(signal.SIGSTOP)
+            if worker.calls_in_flight(busy_ports()):
+                return worker
+            worker.send(signal.SIGCONT)
+        return None
 
     def close(self) -> None:
         """Kill them all."""

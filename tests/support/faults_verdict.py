@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby, zip_longest
 from typing import Any
 
 from pipeline.settings import AccountSettings
 from tests.support.faults_sandbox import Effect, Mark, RecordingSandbox
 from tests.support.replay import Replay, end_state
+
+_NO_STEPS: list[str] = []
 
 
 @dataclass(slots=True)
@@ -61,6 +64,7 @@ class Expected:
     ignored: int
     duplicates: int
     marks: set[Mark] = field(default_factory=set)
+    carts: dict[str, list[str]] = field(default_factory=dict)
     end: dict[str, Any] = field(default_factory=dict)
 
 
@@ -77,6 +81,7 @@ def expected_of(raws: Sequence[bytes], settings: AccountSettings) -> Expected:
         ignored=sum(fates.ignored.values()),
         duplicates=fates.duplicates,
         marks=needed_marks(sandbox.effects),
+        carts=cart_steps(sandbox.effects),
         end=settled_end(sandbox),
     )
 
@@ -112,7 +117,8 @@ def doubled_orders(effects: Iterable[Effect]) -> int:
 
 
 def repeated(effects: Iterable[Effect]) -> int:
-    """Calls that were made again although one had taken effect, orders aside."""
+    """Calls that were made again although one had taken effect. Orders are counted by themselves; a
+    cart that is posted again is the same cart."""
     effects = list(effects)
     kinds = ("/event", "page", "/user")
     return sum(count - 1 for kind in kinds for count in _traces(effects, kind).values())
@@ -140,6 +146,58 @@ def out_of_order(effects: Iterable[Effect], *, may_repeat: bool) -> list[str]:
         else:
             wrong.append(f"{mark} after {before.seq} at {one.at:.3f}")
     return [*wrong, *behind.values()]
+
+
+def cart_steps(effects: Iterable[Effect]) -> dict[str, list[str]]:
+    """By email: what its cart became, one call after the other, and which orders emptied it."""
+    steps: dict[str, list[str]] = defaultdict(list)
+    for one in effects:
+        if (one.method, one.endpoint) == ("POST", "/purchase"):
+            items = sorted(one.params["items"], key=lambda item: str(item["id"]))
+            steps[one.params["email"]].append(str(one.mark or items))
+    return steps
+
+
+def unplanned_carts(
+    found: Mapping[str, list[str]], wanted: Mapping[str, list[str]], *, may_repeat: bool
+) -> list[str]:
+    """Steps that one event after the other would not have taken, or not there.
+
+    Changes may be folded, which leaves steps out, and a call may be made again before the next one.
+    may_repeat: as in `out_of_order`; but nothing goes back behind an order.
+    """
+    wrong = {
+        email: _unplanned(steps, wanted.get(email, []), may_repeat=may_repeat)
+        for email, steps in found.items()
+    }
+    return [f"{email!r}: {step}" for email, step in wrong.items() if step]
+
+
+def _unplanned(steps: list[str], planned: list[str], *, may_repeat: bool) -> str | None:
+    parts = zip_longest(_up_to_orders(steps), _up_to_orders(planned), fillvalue=_NO_STEPS)
+    for ours, theirs in parts:
+        next_one = furthest = 0
+        for step, _ in groupby(ours):
+            if step in theirs[next_one:]:
+                next_one = theirs.index(step, next_one) + 1
+            elif may_repeat and step in theirs:
+                next_one = theirs.index(step) + 1
+            else:
+                return step
+            furthest = max(furthest, next_one)
+        if next_one < furthest:
+            return "it ends before where it was"
+    return None
+
+
+def _up_to_orders(steps: Iterable[str]) -> list[list[str]]:
+    """The steps in parts that end with an order each, but for the last."""
+    parts: list[list[str]] = [[]]
+    for step in steps:
+        parts[-1].append(step)
+        if step.startswith(Mark.__name__):
+            parts.append([])
+    return parts
 
 
 def _traces(effects: Iterable[Effect], kind: str) -> Counter[Mark]:

@@ -1,4 +1,4 @@
-"""`celery -A tests.support.faults_worker worker`: the real app with places where it dies. FAULTS_TOKENS: see faults_deaths."""
+"""`celery -A tests.support.faults_worker worker`: the real app with places where it is struck. FAULTS_TOKENS: see faults_deaths."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.delivery import turn
+from pipeline.delivery.marks import OrderMark, read_mark
 from pipeline.events import Event
 from pipeline.mailbox.claim import Claim, Deed
 from pipeline.mailbox.store import MailboxStore
@@ -23,11 +24,15 @@ from tests.support.faults_deaths import (
     AFTER_SPLIT,
     BEFORE_SETTLE,
     BEFORE_SPLIT,
+    CART,
+    FREEZE_BEFORE_SPLIT,
     HANGER,
     KILLER,
+    ORDER,
     SPLIT_HANGER,
     SPLIT_KILLER,
-    die_at,
+    at,
+    strike_at,
 )
 from workers.celery import app
 
@@ -40,11 +45,15 @@ def _wrap(owner: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
     setattr(owner, name, wrapper(getattr(owner, name)))
 
 
+def _kind(intent: str) -> str:
+    return ORDER if isinstance(read_mark(intent), OrderMark) else CART
+
+
 def _dying_intent(real: Any) -> Any:
     @wraps(real)
     async def record_intent(store: MailboxStore, claim: Claim, intent: str) -> None:
         await real(store, claim, intent)
-        die_at(TOKENS, AFTER_INTENT)
+        strike_at(TOKENS, at(AFTER_INTENT, _kind(intent)))
 
     return record_intent
 
@@ -52,12 +61,12 @@ def _dying_intent(real: Any) -> Any:
 def _dying_settle(real: Any) -> Any:
     @wraps(real)
     async def settle(store: MailboxStore, claim: Claim, deed: Deed) -> int:
-        matters = bool(deed.pop and claim.intent)
-        if matters:
-            die_at(TOKENS, BEFORE_SETTLE)
+        about = _kind(claim.intent) if deed.pop and claim.intent else None
+        if about:
+            strike_at(TOKENS, at(BEFORE_SETTLE, about))
         left: int = await real(store, claim, deed)
-        if matters:
-            die_at(TOKENS, AFTER_SETTLE)
+        if about:
+            strike_at(TOKENS, at(AFTER_SETTLE, about))
         return left
 
     return settle
@@ -66,9 +75,10 @@ def _dying_settle(real: Any) -> Any:
 def _dying_split(real: Any) -> Any:
     @wraps(real)
     async def write(splitter: Splitter, batch: Sequence[Any]) -> None:
-        die_at(TOKENS, BEFORE_SPLIT)
+        strike_at(TOKENS, BEFORE_SPLIT)
+        strike_at(TOKENS, FREEZE_BEFORE_SPLIT, signal.SIGSTOP)
         await real(splitter, batch)
-        die_at(TOKENS, AFTER_SPLIT)
+        strike_at(TOKENS, AFTER_SPLIT)
 
     return write
 

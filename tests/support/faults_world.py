@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
-from pipeline import keys
-from pipeline.events import Lane
 from pipeline.producer import Producer
 from pipeline.redis_client import open_redis
 from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT
@@ -20,21 +16,22 @@ from pipeline.sandbox.faults import Fault, FaultKind
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.settings import AccountSettings, load_settings
 from tests.support.commands import wait_until
+from tests.support.faults_books import ACCOUNT, Books
 from tests.support.faults_crew import Crew
-from tests.support.faults_sandbox import Listening, RecordingApp
+from tests.support.faults_sandbox import Effect, Listening, RecordingApp
 from tests.support.faults_verdict import (
-    Counts,
     Verdict,
+    cart_steps,
     differences,
     doubled_orders,
     expected_of,
     out_of_order,
     repeated,
     settled_end,
+    unplanned_carts,
 )
 from tests.support.redis_server import RedisServer
 
-ACCOUNT = "default"
 RATE = 400
 BUCKETS = ("POST /event", "POST /purchase", f"POST {PAGEVIEW_ENDPOINT}", "GET /purchase")
 QUICK = {
@@ -49,8 +46,8 @@ QUICK = {
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass
-class World:
+@dataclass(kw_only=True)
+class World(Books):
     """What a fault test breaks, and the judgement of what was left."""
 
     server: RedisServer
@@ -58,7 +55,6 @@ class World:
     sailthru: Listening
     crew: Crew
     environment: Mapping[str, str]
-    client: Any
     report: Callable[[Verdict], None]
     sent: list[bytes] = field(default_factory=list)
     faulty_since: float | None = None
@@ -67,6 +63,11 @@ class World:
     @property
     def settings(self) -> AccountSettings:
         return load_settings(self.environment).account(ACCOUNT)
+
+    @property
+    def effects(self) -> list[Effect]:
+        """What Sailthru has taken, in order."""
+        return self.app.sandbox.effects
 
     def send(self, raws: Sequence[bytes]) -> None:
         """Have these accepted, in order."""
@@ -79,29 +80,8 @@ class World:
         self.app.faults.add(fault)
         return fault
 
-    def counts(self) -> Counts:
-        """The account's counters now; what a mailbox holds is counted from the lists themselves."""
-        found = Counts(waiting=self.client.xlen(keys.RAW))
-        for name, value in self.client.hgetall(keys.counts(ACCOUNT)).items():
-            kind = name.decode().partition(":")[0]
-            setattr(found, kind, getattr(found, kind) + int(value))
-        return found
-
-    def lent(self) -> dict[tuple[str, bytes], bytes | None]:
-        """Every mailbox that is out, with the token of its claim."""
-        return {
-            (str(lane), box): self.client.hget(keys.book(ACCOUNT, lane, box.decode()), "token")
-            for lane in Lane
-            for box in self.client.zrange(keys.out(ACCOUNT, lane), 0, -1)
-        }
-
-    def gates(self, scope: str) -> dict[str, Any]:
-        """The reasons why a scope's gate is closed, each with its bar."""
-        bars = self.client.hgetall(keys.gates(ACCOUNT, scope))
-        return {name.decode(): json.loads(bar) for name, bar in bars.items()}
-
     def began(self) -> None:
-        """The fault happens now."""
+        """The fault strikes now or, if it lasts, ends now."""
         self.faulty_since = time.monotonic()
 
     def recovered(self) -> None:
@@ -132,29 +112,6 @@ class World:
 
         wait_until(quiet, "no more calls")
 
-    def settled(self) -> bool:
-        """Nothing waits, and nothing is lent."""
-        return self.counts().waiting == 0 and not any(
-            self.client.exists(keys.due(ACCOUNT, lane), keys.out(ACCOUNT, lane)) for lane in Lane
-        )
-
-    def wait_settled(self, deadline_s: float = 90.0) -> None:
-        """Return when every accepted event has met its fate."""
-        wait_until(self.settled, "everything is settled", deadline_s)
-
-    def dead(self) -> dict[str, str]:
-        """Dead letters: id -> reason."""
-        letters = self.client.hgetall(keys.dead(ACCOUNT))
-        return {
-            name.decode(): json.loads(letter.partition(b"\n")[0])["reason"]
-            for name, letter in letters.items()
-        }
-
-    def raw_of(self, letter: str) -> bytes:
-        """The raw event that a dead letter keeps."""
-        blob: bytes = self.client.hget(keys.dead(ACCOUNT), letter) or b""
-        return blob.partition(b"\n")[2]
-
     def judge(
         self,
         fault: str,
@@ -169,20 +126,20 @@ class World:
 
         may_repeat: calls without an idempotency key may have been made twice (docs/guarantees.md).
         """
-        buried = [self.raw_of(one) for one in besides]
-        plain = [raw for raw in self.sent if raw not in buried]
-        expected = expected_of(plain, self.settings)
-        counts, effects = self.counts(), self.app.sandbox.effects
-        missing = expected.marks - {one.mark for one in effects if one.mark}
-        disorder = out_of_order(effects, may_repeat=may_repeat)
+        buried = [self.letter(one).raw for one in besides]
+        expected = expected_of([raw for raw in self.sent if raw not in buried], self.settings)
+        counts = self.counts()
+        missing = expected.marks - {one.mark for one in self.effects if one.mark}
+        disorder = out_of_order(self.effects, may_repeat=may_repeat)
+        disorder += unplanned_carts(cart_steps(self.effects), expected.carts, may_repeat=may_repeat)
         verdict = Verdict(
             fault=fault,
             events=len(self.sent),
             counts=counts,
             lost=len(missing) + abs(len(self.sent) - counts.total),
-            doubled_orders=doubled_orders(effects),
+            doubled_orders=doubled_orders(self.effects),
             out_of_order=len(disorder),
-            repeated=repeated(effects),
+            repeated=repeated(self.effects),
             recovery_s=self.recovered_s,
             remark=remark,
         )
@@ -190,40 +147,41 @@ class World:
         wrong = dict(self.dead().items() ^ {**expected.dead, **besides}.items())
         assert wrong == {}, wrong
         assert (verdict.lost, verdict.doubled_orders) == (0, 0), (verdict, missing)
-        assert disorder == [], disorder
-        assert counts.waiting == 0
+        assert disorder == [], [*disorder, *self.calls_about(disorder)]
+        assert (counts.waiting, counts.removed) == (0, 0)
+        fates = (counts.delivered, counts.ignored, counts.duplicates)
+        assert fates == (expected.delivered, expected.ignored, expected.duplicates)
         end = settled_end(self.app.sandbox)
         wrong_ends = differences(end, expected.end)
         assert end == expected.end, [*wrong_ends, *self.calls_about(wrong_ends)]
         assert may_repeat or verdict.repeated == 0, verdict
-        self.check_empty()
+        assert self.left_over() == []
         return verdict
 
     def calls_about(self, wrong_ends: Sequence[str]) -> list[str]:
         """The cart and order calls, in order, of everyone whose end is wrong."""
         return [
             f"{one.at:.3f} {one.params}"
-            for one in self.app.sandbox.effects
+            for one in self.effects
             if (email := one.params.get("email")) and any(f"'{email}'" in end for end in wrong_ends)
         ]
 
     def record(self, fault: str, sent: Sequence[object]) -> None:
-        """Add a line for what has no equal to be compared with; the test itself has judged it."""
-        counts, effects = self.counts(), self.app.sandbox.effects
-        lost = abs(len(sent) - counts.total)
-        doubled, disorder = doubled_orders(effects), len(out_of_order(effects, may_repeat=False))
-        line = Verdict(fault, len(sent), counts, lost, doubled, disorder, 0, self.recovered_s)
-        self.report(line)
-
-    def check_empty(self) -> None:
-        """No mailbox, claim or loan is left over."""
-        prefix = keys.account_prefix(ACCOUNT)
-        left = [
-            key
-            for part in ("mail", "box", "due", "out")
-            for key in self.client.scan_iter(f"{prefix}{part}:*")
-        ]
-        assert left == []
+        """Add a line for what has no equal to be compared with, and insist on what needs none."""
+        counts = self.counts()
+        verdict = Verdict(
+            fault=fault,
+            events=len(sent),
+            counts=counts,
+            lost=abs(len(sent) - counts.total),
+            doubled_orders=doubled_orders(self.effects),
+            out_of_order=len(out_of_order(self.effects, may_repeat=False)),
+            repeated=repeated(self.effects),
+            recovery_s=self.recovered_s,
+        )
+        self.report(verdict)
+        assert (verdict.lost, verdict.doubled_orders, verdict.out_of_order) == (0, 0, 0), verdict
+        assert (verdict.repeated, counts.waiting, self.left_over()) == (0, 0, []), verdict
 
 
 @contextmanager
@@ -256,7 +214,15 @@ def broken_world(
         crew = Crew(environment, directory)
         try:
             with open_redis(server.url) as client:
-                yield World(server, app, sailthru, crew, environment, client, report)
+                yield World(
+                    client=client,
+                    server=server,
+                    app=app,
+                    sailthru=sailthru,
+                    crew=crew,
+                    environment=environment,
+                    report=report,
+                )
         except BaseException:
             crew.show_logs()
             raise

@@ -89,6 +89,12 @@ class RedisServer:
         if self._process is not None:
             self._process.send_signal(signal_number)
 
+    @property
+    def append_only_file(self) -> Path:
+        """What Redis appends to: one file, from Redis 7 on the newest of a folder."""
+        files = [one for one in self.directory.rglob("appendonly.aof*") if one.is_file()]
+        return max(files, key=lambda one: (".incr." in one.name, one.stat().st_mtime_ns))
+
     def _options(self) -> list[str]:
         values = {
             "bind": "127.0.0.1",

@@ -1,0 +1,111 @@
+"""What Redis says of the account whose pipeline a fault test breaks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pipeline import keys
+from pipeline.deadletters.letter import Letter
+from pipeline.events import Lane
+from tests.support.commands import DEADLINE_S, wait_until
+from tests.support.faults_verdict import Counts
+
+ACCOUNT = "default"
+
+
+class Held(NamedTuple):
+    """A mailbox as its owner has it: the claim's token, and the entry it begins with."""
+
+    token: bytes | None
+    head: bytes | None
+
+
+@dataclass
+class Books:
+    """Reads the account's keys as they are now."""
+
+    client: Any
+
+    def counts(self) -> Counts:
+        """The account's counters; what a mailbox holds is counted from the lists themselves."""
+        found = Counts(waiting=self.client.xlen(keys.RAW))
+        for name, value in self.client.hgetall(keys.counts(ACCOUNT)).items():
+            kind = name.decode().partition(":")[0]
+            setattr(found, kind, getattr(found, kind) + int(value))
+        return found
+
+    def held(self, lane: str, box: str) -> Held:
+        """A mailbox's claim and first entry; None for what there is not."""
+        token = self.client.hget(keys.book(ACCOUNT, lane, box), "token")
+        return Held(token, self.client.lindex(keys.mail(ACCOUNT, lane, box), 0))
+
+    def claimed(self) -> dict[tuple[str, str], Held]:
+        """Every mailbox that has an owner, by lane and name."""
+        boxes = (
+            (str(lane), box.decode())
+            for lane in Lane
+            for box in self.client.zrange(keys.out(ACCOUNT, lane), 0, -1)
+        )
+        return {box: held for box in boxes if (held := self.held(*box)).token}
+
+    def wait_until_taken_up(
+        self, claimed: dict[tuple[str, str], Held], within_s: float = DEADLINE_S
+    ) -> None:
+        """Return when each of these was settled or has another owner."""
+        left = dict(claimed)
+
+        def taken_up() -> bool:
+            for box, before in list(left.items()):
+                now = self.held(*box)
+                if now.head != before.head or now.token not in (None, before.token):
+                    del left[box]
+            return not left
+
+        wait_until(taken_up, "all that was claimed then is settled or somebody else's", within_s)
+
+    def attempts_used(self) -> int:
+        """Attempts that count against the events in all mailboxes."""
+        books = self.client.scan_iter(f"{keys.account_prefix(ACCOUNT)}box:*")
+        states = (
+            json.loads(value)
+            for book in books
+            for name, value in self.client.hgetall(book).items()
+            if name.startswith(b"s:")
+        )
+        return sum(state["tried"] for state in states)
+
+    def gates(self, scope: str) -> dict[str, Any]:
+        """The reasons why a scope's gate is closed, each with its bar."""
+        bars = self.client.hgetall(keys.gates(ACCOUNT, scope))
+        return {name.decode(): json.loads(bar) for name, bar in bars.items()}
+
+    def settled(self) -> bool:
+        """Nothing waits, and nothing is lent."""
+        return self.counts().waiting == 0 and not any(
+            self.client.exists(keys.due(ACCOUNT, lane), keys.out(ACCOUNT, lane)) for lane in Lane
+        )
+
+    def wait_settled(self, deadline_s: float = 90.0) -> None:
+        """Return when every accepted event has met its fate."""
+        wait_until(self.settled, "everything is settled", deadline_s)
+
+    def wait_split(self) -> None:
+        """Return when the raw stream is empty: every event lies in a mailbox, or is through."""
+        wait_until(lambda: not self.client.xlen(keys.RAW), "the raw stream is split")
+
+    def dead(self) -> dict[str, str]:
+        """Dead letters: id -> reason."""
+        names = [name.decode() for name in self.client.hkeys(keys.dead(ACCOUNT))]
+        return {name: self.letter(name).header["reason"] for name in names}
+
+    def letter(self, name: str) -> Letter:
+        """The dead letter of this id."""
+        return Letter.read(ACCOUNT, name, self.client.hget(keys.dead(ACCOUNT), name))
+
+    def left_over(self) -> list[bytes]:
+        """Keys of mailboxes, claims and loans; none when everything is settled."""
+        prefix = keys.account_prefix(ACCOUNT)
+        parts = ("mail", "box", "due", "out")
+        return [key for part in parts for key in self.client.scan_iter(f"{prefix}{part}:*")]
