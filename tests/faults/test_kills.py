@@ -37,7 +37,10 @@ def wait_for_hits(fault: Fault, more: int) -> None:
 
 
 def kill_a_delivering_worker(world: World, within_s: float = DEADLINE_S) -> None:
-    """SIGKILL a process while a call of its own is under way; others take its work in time."""
+    """SIGKILL a process while a call of its own is under way; others take its work in time.
+
+    Returns when they have done it: an event that five processes die of, one after the other, is poison.
+    """
     found: list[Worker] = []
 
     def look() -> bool:
@@ -52,6 +55,7 @@ def kill_a_delivering_worker(world: World, within_s: float = DEADLINE_S) -> None
     assert claimed
     world.wait_until_taken_up(claimed, within_s)
     world.recovered()
+    world.wait_until_gone_on(claimed)
 
 
 def wait_for_strikes(world: World, tokens: Path, *places: str) -> None:

@@ -65,6 +65,14 @@ class Books:
 
         wait_until(taken_up, "all that was claimed then is settled or somebody else's", within_s)
 
+    def wait_until_gone_on(self, claimed: dict[tuple[str, str], Held]) -> None:
+        """Return when the first event of each of these has been settled."""
+
+        def gone_on() -> bool:
+            return all(self.held(*box).head != before.head for box, before in claimed.items())
+
+        wait_until(gone_on, "what was claimed then is settled")
+
     def attempts_used(self) -> int:
         """Attempts that count against the events in all mailboxes."""
         books = self.client.scan_iter(f"{keys.account_prefix(ACCOUNT)}box:*")
