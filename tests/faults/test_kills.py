@@ -10,6 +10,7 @@ import pytest
 from pipeline.sandbox.faults import Fault, FaultKind
 from tests.faults.conftest import Open
 from tests.support.commands import DEADLINE_S, wait_until
+from tests.support.faults_books import Box, Held
 from tests.support.faults_crew import Worker
 from tests.support.faults_deaths import (
     AFTER_INTENT,
@@ -41,18 +42,23 @@ def kill_a_delivering_worker(world: World, within_s: float = DEADLINE_S) -> None
 
     Returns when they have done it: an event that five processes die of, one after the other, is poison.
     """
-    found: list[Worker] = []
+    found: list[tuple[Worker, dict[Box, Held]]] = []
 
     def look() -> bool:
         worker = world.crew.freeze_in_a_call(lambda: world.app.busy_ports)
-        found.extend([worker] if worker else [])
-        return bool(found)
+        if worker is None:
+            return False
+        claimed = world.claimed()
+        if claimed:
+            found.append((worker, claimed))
+        else:  # it had its answer by then, and was through
+            worker.send(signal.SIGCONT)
+        return bool(claimed)
 
     wait_until(look, "a worker delivers")
-    claimed = world.claimed()
+    [(worker, claimed)] = found
     world.began()
-    found[0].send(signal.SIGKILL)
-    assert claimed
+    worker.send(signal.SIGKILL)
     world.wait_until_taken_up(claimed, within_s)
     world.recovered()
     world.wait_until_gone_on(claimed)

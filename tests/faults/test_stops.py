@@ -56,7 +56,7 @@ def test_a_worker_frozen_past_its_loans_does_no_harm_when_it_goes_on(world: Worl
     world.fault(FaultKind.LATENCY, seconds=SLOW_S, processed=False)
     world.send(traffic(800, 60, seed=9))
     wait_until(lambda: frozen.calls_in_flight(world.app.busy_ports), "calls are under way")
-    frozen.send(signal.SIGSTOP)
+    frozen.freeze()
     clock = SystemClock()
     stopped_at, ports = clock.now(), frozen.ports()
     claimed = world.claimed()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from pipeline import keys
 from pipeline.deadletters.letter import Letter
@@ -13,6 +13,8 @@ from tests.support.commands import DEADLINE_S, wait_until
 from tests.support.faults_verdict import Counts
 
 ACCOUNT = "default"
+Box: TypeAlias = tuple[str, str]
+"""A mailbox: its lane and its name."""
 
 
 class Held(NamedTuple):
@@ -41,7 +43,7 @@ class Books:
         token = self.client.hget(keys.book(ACCOUNT, lane, box), "token")
         return Held(token, self.client.lindex(keys.mail(ACCOUNT, lane, box), 0))
 
-    def claimed(self) -> dict[tuple[str, str], Held]:
+    def claimed(self) -> dict[Box, Held]:
         """Every mailbox that has an owner, by lane and name."""
         boxes = (
             (str(lane), box.decode())
@@ -50,9 +52,7 @@ class Books:
         )
         return {box: held for box in boxes if (held := self.held(*box)).token}
 
-    def wait_until_taken_up(
-        self, claimed: dict[tuple[str, str], Held], within_s: float = DEADLINE_S
-    ) -> None:
+    def wait_until_taken_up(self, claimed: dict[Box, Held], within_s: float = DEADLINE_S) -> None:
         """Return when each of these was settled or has another owner."""
         left = dict(claimed)
 
@@ -65,7 +65,7 @@ class Books:
 
         wait_until(taken_up, "all that was claimed then is settled or somebody else's", within_s)
 
-    def wait_until_gone_on(self, claimed: dict[tuple[str, str], Held]) -> None:
+    def wait_until_gone_on(self, claimed: dict[Box, Held]) -> None:
         """Return when the first event of each of these has been settled."""
 
         def gone_on() -> bool:

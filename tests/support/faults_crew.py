@@ -22,6 +22,7 @@ from tests.support.commands import wait_until
 ROOT = Path(__file__).parents[2]
 LOOK_EVERY_S = 0.02
 CONCURRENCY = 8
+STILL = (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 
 
 class Worker:
@@ -60,6 +61,17 @@ class Worker:
 
     def send(self, signal_number: signal.Signals) -> None:
         self.process.send_signal(signal_number)
+
+    def freeze(self) -> None:
+        """SIGSTOP; returns when the process has stopped, or is gone."""
+        self.send(signal.SIGSTOP)
+        wait_until(lambda: self._status() in STILL, "the worker is frozen")
+
+    def _status(self) -> str:
+        try:
+            return str(psutil.Process(self.process.pid).status())
+        except psutil.NoSuchProcess:
+            return str(psutil.STATUS_DEAD)
 
     def stop(self, deadline_s: float = 30.0) -> float:
         """SIGTERM, for good; returns how many seconds it took to exit."""
@@ -116,7 +128,7 @@ class Crew:
     def freeze_in_a_call(self, busy_ports: Callable[[], set[int]]) -> Worker | None:
         """Stop a worker, of the ones with the fewest lives, that has a call to Sailthru under way."""
         for worker in sorted(self.workers, key=lambda one: one.starts):
-            worker.send(signal.SIGSTOP)
+            worker.freeze()
             if worker.calls_in_flight(busy_ports()):
                 return worker
             worker.send(signal.SIGCONT)
