@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.sandbox.faults import Fault, FaultKind
 from tests.faults.conftest import Open
-from tests.support.commands import DEADLINE_S, wait_until
-from tests.support.faults_books import Box, Held
+from tests.support.commands import wait_until
+from tests.support.faults_books import PATIENCE_S, Box, Held
 from tests.support.faults_crew import Worker
 from tests.support.faults_deaths import (
     AFTER_INTENT,
@@ -37,7 +37,7 @@ def wait_for_hits(fault: Fault, more: int) -> None:
     wait_until(lambda: (fault.times or 0) <= target, f"{more} more calls are hit")
 
 
-def kill_a_delivering_worker(world: World, within_s: float = DEADLINE_S) -> None:
+def kill_a_delivering_worker(world: World, within_s: float = PATIENCE_S) -> None:
     """SIGKILL a process while a call of its own is under way; others take its work in time.
 
     Returns when they have done it: an event that five processes die of, one after the other, is poison.

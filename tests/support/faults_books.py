@@ -9,12 +9,14 @@ from typing import Any, NamedTuple, TypeAlias
 from pipeline import keys
 from pipeline.deadletters.letter import Letter
 from pipeline.events import Lane
-from tests.support.commands import DEADLINE_S, wait_until
+from tests.support.commands import wait_until
 from tests.support.faults_verdict import Counts
 
 ACCOUNT = "default"
 Box: TypeAlias = tuple[str, str]
 """A mailbox: its lane and its name."""
+PATIENCE_S = 120.0
+"""What two processes in a row died with is lent one mailbox at a time, and there may be many."""
 
 
 class Held(NamedTuple):
@@ -52,7 +54,7 @@ class Books:
         )
         return {box: held for box in boxes if (held := self.held(*box)).token}
 
-    def wait_until_taken_up(self, claimed: dict[Box, Held], within_s: float = DEADLINE_S) -> None:
+    def wait_until_taken_up(self, claimed: dict[Box, Held], within_s: float = PATIENCE_S) -> None:
         """Return when each of these was settled or has another owner."""
         left = dict(claimed)
 
@@ -71,7 +73,7 @@ class Books:
         def gone_on() -> bool:
             return all(self.held(*box).head != before.head for box, before in claimed.items())
 
-        wait_until(gone_on, "what was claimed then is settled")
+        wait_until(gone_on, "what was claimed then is settled", PATIENCE_S)
 
     def attempts_used(self) -> int:
         """Attempts that count against the events in all mailboxes."""
