@@ -42,17 +42,19 @@ class Books:
 
     def held(self, lane: str, box: str) -> Held:
         """A mailbox's claim and first entry; None for what there is not."""
-        token = self.client.hget(keys.book(ACCOUNT, lane, box), "token")
-        return Held(token, self.client.lindex(keys.mail(ACCOUNT, lane, box), 0))
+        with self.client.pipeline(transaction=True) as pipe:  # or it may be settled in between
+            pipe.hget(keys.book(ACCOUNT, lane, box), "token")
+            pipe.lindex(keys.mail(ACCOUNT, lane, box), 0)
+            return Held(*pipe.execute())
 
     def claimed(self) -> dict[Box, Held]:
-        """Every mailbox that has an owner, by lane and name."""
+        """Every mailbox that has an owner and is not empty, by lane and name."""
         boxes = (
             (str(lane), box.decode())
             for lane in Lane
             for box in self.client.zrange(keys.out(ACCOUNT, lane), 0, -1)
         )
-        return {box: held for box in boxes if (held := self.held(*box)).token}
+        return {box: held for box in boxes if all(held := self.held(*box))}
 
     def wait_until_taken_up(self, claimed: dict[Box, Held], within_s: float = PATIENCE_S) -> None:
         """Return when each of these was settled or has another owner."""
