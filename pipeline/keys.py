@@ -104,5 +104,10 @@ def dead_by_time(account: str) -> str:
     return f"sailpipe:{account}:dead:at"
 
 
+def replayed(account: str) -> str:
+    """Sorted set. Id of a letter that left the store for its mailbox -> when (ms)."""
+    return f"sailpipe:{account}:replayed"
+
+
 SLOTS_BEGAN = "sailpipe:slots-began"
 """String. Microseconds at which this Redis first handed out a rate-limit slot since it started."""

@@ -141,10 +141,11 @@ class DeadLetters:
     async def trim(self, keep_s: float, most: int) -> int:
         """Remove what died more than `keep_s` ago, and the oldest beyond `most`; returns how many.
 
-        They are counted as removed.
+        They are counted as removed. What was replayed that long ago is forgotten, too.
         """
         seconds, micros = await self._redis.time()
         oldest_ms = int((seconds + micros / 1e6 - keep_s) * 1000)
+        await self._redis.zremrangebyscore(keys.replayed(self.account), "-inf", oldest_ms)
         removed = 0
         while chunk := await self._oldest(died_before_ms=oldest_ms, most=most):
             gone = await self.drop(chunk)

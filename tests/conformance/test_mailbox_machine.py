@@ -240,6 +240,10 @@ class MailboxMachine(RuleBasedStateMachine):
             box.intent = deed.intent
         return True
 
+    def _recall(self, owner: Owner) -> None:
+        if owner.lane is Lane.PURCHASE and owner.claim.user in self.model.emails:
+            self.model.recall(owner.claim.user)
+
     def _give_back(self, owner: Owner, box: Box, due: int) -> None:
         self.owners.remove(owner)
         box.out = box.token = None
@@ -261,6 +265,7 @@ class MailboxMachine(RuleBasedStateMachine):
             return
         self.model.progress(box, count)
         self.model.counts["delivered"] += count
+        self._recall(owner)
         if deed.learn:
             self.model.identified[owner.claim.user] = deed.learn["identified"]
             for lane in deed.wake:
@@ -278,6 +283,7 @@ class MailboxMachine(RuleBasedStateMachine):
             return
         for item in self.model.progress(box, 1):
             self.model.bury(item, reason)
+        self._recall(owner)
         if deed.back:
             self._give_back(owner, box, self.model.now)
 

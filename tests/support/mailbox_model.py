@@ -64,6 +64,7 @@ class Model:
         self.counts: Counter[str] = Counter()
         self.accepted = 0
         self.seen: set[str] = set()
+        self.replayed: set[str] = set()
         self.emails: dict[str, str] = {}
         self.identified: dict[str, str] = {}
         self.lanes = {lane: LaneModel(now) for lane in Lane}
@@ -91,6 +92,10 @@ class Model:
         if item.replay:
             if self.dead.pop(item.id, None):
                 self.counts["removed"] += 1
+            elif item.id in self.replayed:
+                self.counts["duplicates"] += 1
+                return
+            self.replayed.add(item.id)
         elif item.id in self.seen and not item.from_store:
             self.counts["duplicates"] += 1
             return
@@ -113,6 +118,10 @@ class Model:
     def learn_email(self, user: str, email: str) -> None:
         self.emails[user] = email
         self.bring_forward(Lane.PURCHASE, user, {"email"})
+        self.recall(user)
+
+    def recall(self, user: str) -> None:
+        """What died for want of an email that is known by now."""
         letters = [
             name
             for name, (item, reason) in self.dead.items()
@@ -127,6 +136,7 @@ class Model:
             box.due = min(box.due, self.now)
 
     def bury(self, item: Item, reason: str) -> None:
+        self.replayed.discard(item.id)
         name = item.id
         while name in self.dead:
             name += "~"
@@ -134,6 +144,7 @@ class Model:
 
     def revive(self, name: str) -> None:
         item, _ = self.dead.pop(name)
+        self.replayed.add(name)
         if item.lane is None:
             self.raw.append(Item(item.id, item.user, None, from_store=True))
         else:

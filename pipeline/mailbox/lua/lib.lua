@@ -20,6 +20,8 @@
 --   dead             hash    id -> letter, "HEADER JSON\nRAW BYTES"
 --   dead:at          zset    id -> when it died (ms)
 --   dead:email:USER  zset    ids of orders and refunds that died missing_email, in the order of their deaths
+--   replayed         zset    id of a letter that left the store for its mailbox -> when (ms): an exported copy of
+--                            it must not go out a second time
 --   dedupe:SLICE...  sets    see split.lua
 -- A non-empty mailbox is in exactly one of due and out.
 --
@@ -103,6 +105,7 @@ end
 
 -- `head` is the letter's header, decoded: the caller's text may be at fault, and must be before it writes.
 local function bury(p, id, letter, head)
+  redis.call('ZREM', p .. 'replayed', id)
   while redis.call('HEXISTS', p .. 'dead', id) == 1 do id = id .. '~' end
   redis.call('HSET', p .. 'dead', id, letter)
   redis.call('ZADD', p .. 'dead:at', int(head.died_at), id)
@@ -133,6 +136,7 @@ end
 local function revive(p, id, now)
   local letter, head = unbury(p, id)
   if not letter then return false end
+  redis.call('ZADD', p .. 'replayed', int(now), id)
   if head.lane == '' then -- the splitter refused it: it is split again
     redis.call('XADD', 'sailpipe:raw', '*', 'event', raw(letter), 'account', head.account, 'replay', id)
     return true
@@ -146,6 +150,11 @@ local function revive(p, id, now)
   return true
 end
 
+-- What died for want of this user's email goes on; no more than a script should do at once.
+local function recall(p, user, now)
+  for _, id in ipairs(redis.call('ZRANGE', p .. 'dead:email:' .. user, 0, 99)) do revive(p, id, now) end
+end
+
 -- An email seen for a user: the newest wins, and what waited or died for want of one goes on.
 local function learn_email(p, user, email, at, now, keep)
   local key = p .. 'user:' .. user
@@ -154,9 +163,7 @@ local function learn_email(p, user, email, at, now, keep)
   end
   redis.call('PEXPIRE', key, int(keep))
   wake_waiting(p, 'purchase', user, now, { email = true })
-  for _, id in ipairs(redis.call('ZRANGE', p .. 'dead:email:' .. user, 0, 99)) do
-    revive(p, id, now)
-  end
+  recall(p, user, now)
 end
 
 -- What the owner of a claim must show. 'again': this very write has already been made.

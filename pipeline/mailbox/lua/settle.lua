@@ -53,6 +53,10 @@ if next(deed.learn) then redis.call('PEXPIRE', memory, int(deed.keep)) end
 if deed.cart then
   redis.call('SET', P .. 'cart:' .. deed.user, deed.cart, 'PX', int(deed.cart_keep))
 end
+-- An order may have died of an email that was learned since its claim, and learn_email brings a hundred back.
+if lane == 'purchase' and #popped > 0 and redis.call('HEXISTS', memory, 'email') == 1 then
+  recall(P, deed.user, now)
+end
 for _, other in ipairs(deed.wake) do
   wake_waiting(P, other, deed.user, now, { user = true, turn = true })
 end

@@ -6,8 +6,8 @@
 --         kind     'post' | 'dead' | 'ignored'
 --         id       the event's id; hash: its dedupe hash as a decimal string ('' = asks no dedupe)
 --         window   ms for which a repeat counts as a duplicate
---         replay   an exported dead letter: it takes the place of the letter with this id, if that is there,
---                  with what that event went through
+--         replay   an exported dead letter: it takes the place of the letter with this id, with what that event
+--                  went through; a duplicate when that letter has been replayed already
 --         lane, box, reason
 --         emails   [[user, email, at ms, emails seen today (JSON)], ...]
 --         aliases  [[key below the prefix, user], ...];  keep: ms for which all this is known
@@ -65,19 +65,28 @@ local function remember(p, hash, window)
   if size >= FULL and depth < DEEPEST then split(slice, key, depth, life) end
 end
 
+local function duplicate(p)
+  redis.call('HINCRBY', p .. 'counts', 'duplicates', 1)
+  return 1
+end
+
 local function apply(deed, blob, head)
   local p = deed.p
   if deed.replay then
     local letter, before = unbury(p, deed.id)
-    if letter then redis.call('HINCRBY', p .. 'counts', 'removed', 1) end
+    if letter then
+      redis.call('HINCRBY', p .. 'counts', 'removed', 1)
+    elseif redis.call('ZSCORE', p .. 'replayed', deed.id) then
+      return duplicate(p)
+    end
+    redis.call('ZADD', p .. 'replayed', int(now), deed.id)
     -- A mark speaks of what that lane was about to do.
     if letter and deed.kind == 'post' and deed.lane == before.lane then
       inherit(head, before)
       blob = cjson.encode(head) .. '\n' .. raw(blob)
     end
   elseif deed.hash ~= '' and known(p, deed.hash, deed.window) then
-    redis.call('HINCRBY', p .. 'counts', 'duplicates', 1)
-    return 1
+    return duplicate(p)
   end
   for _, alias in ipairs(deed.aliases) do
     redis.call('SET', p .. alias[1], alias[2], 'PX', int(deed.keep))

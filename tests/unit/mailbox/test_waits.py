@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import fakeredis
@@ -115,6 +116,34 @@ async def test_the_newest_email_stays(boxes: Mailboxes) -> None:
     assert again.memory.email == "new@example.com"
     when: Any = await boxes.redis.hget(keys.user("default", "ann"), "email_at")
     assert int(when) == boxes.now_ms()
+
+
+async def test_an_order_that_dies_of_an_email_just_learned_comes_back(boxes: Mailboxes) -> None:
+    """The splitter looked for its letter a moment before there was one."""
+    await boxes.post(order("m1", "ann"))
+    claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    await boxes.post(identify("m2", "ann", email="ann@example.com"))
+    await boxes.store.settle(claim, replace(letter(claim, reason="missing_email"), back=True))
+    assert await boxes.dead() == {}
+    assert await boxes.mail(Lane.PURCHASE, "ann") == ["m1"]
+    assert await boxes.due(Lane.PURCHASE) == {"ann": 0}
+
+
+async def test_one_email_brings_back_more_orders_than_one_script_may(boxes: Mailboxes) -> None:
+    """A till's: each delivery is followed by the next hundred."""
+    names = [f"m{n:03}" for n in range(150)]
+    await boxes.post(*(order(name, "till") for name in names))
+    await boxes.wake(Lane.PURCHASE)
+    claim = await boxes.claim(Lane.PURCHASE, "till", most=len(names))
+    for _ in names:
+        await boxes.store.settle(claim, letter(claim, reason="missing_email"))
+    await boxes.store.settle(claim, Deed(back=True))
+    await boxes.post(identify("id", "till", email="till@example.com"))
+    assert await boxes.mail(Lane.PURCHASE, "till") == names[:100]
+    claim = await boxes.lend_and_claim(Lane.PURCHASE, "till")
+    await boxes.store.settle(claim, delivered(back=True))
+    assert await boxes.mail(Lane.PURCHASE, "till") == names[1:]
+    assert await boxes.dead() == {}
 
 
 async def test_orders_that_died_without_email_come_back_in_order(boxes: Mailboxes) -> None:

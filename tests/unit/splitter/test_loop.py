@@ -220,13 +220,38 @@ async def test_an_exported_letter_takes_the_place_of_its_original(boxes: Mailbox
     assert await boxes.counts() == {"waiting:purchase": 1, "removed": 1}
 
 
-async def test_a_replayed_refusal_leaves_a_younger_letter_of_its_id_alone(
+async def test_an_exported_letter_goes_out_once_however_often_it_is_enqueued(
     boxes: Mailboxes,
 ) -> None:
+    """Nor after a replay from the store. One that was dropped, or died again, goes."""
+    exported = order("m1", "ann") | {"sailpipe": {"replay": True}}
+    await boxes.post(order("m1", "ann"))
+    await kill(boxes)
+    await boxes.post(exported, exported)
+    assert await boxes.counts() == {"waiting:purchase": 1, "removed": 1, "duplicates": 1}
+    await kill(boxes)
+    await boxes.store.replay(["m1"])
+    await boxes.post(exported)
+    assert await boxes.mail(Lane.PURCHASE, "ann") == ["m1"]
+    await kill(boxes)
+    await boxes.store.drop(["m1"])
+    await boxes.post(exported, exported)
+    counts = {"waiting:purchase": 1, "removed": 2, "duplicates": 3}
+    assert await boxes.counts() == counts
+
+
+async def kill(boxes: Mailboxes) -> None:
+    """Ann's first order dies."""
+    claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    await boxes.store.settle(claim, replace(letter(claim), back=True))
+
+
+async def test_a_replayed_refusal_leaves_a_younger_letter_of_its_id_alone() -> None:
     """Only exported letters replace: a letter from the store has left it already."""
+    boxes = Mailboxes(fakeredis.FakeAsyncRedis(), AccountSettings(dedupe_window=0.0))
     nonsense = {"messageId": "m1", "type": "nonsense"}
     await boxes.post(nonsense)
-    await boxes.accept(nonsense | {"sailpipe": {"replay": True}})
+    await boxes.accept(nonsense)
     await boxes.store.replay(["m1"])
     await boxes.split()
     assert set(await boxes.dead()) == {"m1", "m1~"}
