@@ -73,8 +73,11 @@ def deed_of(
             return _held(claim, waits, now_ms + int(wait_s * 1000))
         case Postponed(due_in_s):
             return Deed(back=True, due="old" if due_in_s is None else now_ms + int(due_in_s * 1000))
-        case Throttled() | Misconfigured() | Outage():
+        case Throttled():
             return Deed(back=True, due="old")
+        case Misconfigured() | Outage():
+            # A probe that failed lets another one probe next: this event may be all that is wrong.
+            return Deed(back=True, due=now_ms if claim.probe else "old")
         case Single():
             return Deed()
         case _:

@@ -91,11 +91,13 @@ def _fate_of_no(no: Refused, call: Call, covers: int, now: float, *, lookup: boo
     match no.failure:
         case Failure.THROTTLED:
             until = believed_reset(no.rate.reset, now) if no.rate else now + retry.THROTTLE_S
-            return Throttled(call.bucket, until)
+            return Throttled(call.bucket, max(until, now + 1.0))
         case Failure.MISCONFIGURED:
             return Misconfigured(no.message, call, no.code)
         case Failure.UNAVAILABLE:
             return _retry(no, call, covers, lookup=lookup)
+        case Failure.USER_NOT_FOUND if call.method == "DELETE":
+            return Delivered(covers)  # what was wanted is so
         case Failure.USER_NOT_FOUND if call.endpoint == "/event":
             return WaitingForUser(call, no.message, no.status, no.code, no.duration_s)
         case Failure.USER_NOT_FOUND | Failure.REJECTED:

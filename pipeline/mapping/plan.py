@@ -63,7 +63,7 @@ class Known:
     merge: answer to Need("merge"): GET /user by the anonymousId of the head event.
     merged: anonymousIds already merged into this user.
     user_id: the userId learned for the anonymousId of an event that names none.
-    accepted_at: when the head event was accepted; its time when it carries none.
+    accepted_at: when the head event was first accepted; its time when it carries none.
     stopped_s: how long it has waited behind closed gates since; counts towards no deadline.
 
     Times are seconds since the epoch. `profile` and `merge` answer for the head event: forget them

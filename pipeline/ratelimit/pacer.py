@@ -233,6 +233,6 @@ class Pacer:
     def _fail(self, error: Exception) -> None:
         for waiter in self._queue:
             if not waiter.slot.done():
+                self._live -= 1
                 waiter.slot.set_exception(error)
         self._queue.clear()
-        self._live = 0

@@ -252,3 +252,16 @@ async def test_a_removal_from_a_cart_that_reads_as_empty_gets_the_read_lags_chan
     first, second = pipe.sailthru.times("GET /user")
     assert second - first >= pipe.settings.read_lag
     assert await pipe.reasons() == ["nothing_to_remove"]
+
+
+async def test_a_person_who_is_not_there_is_deleted() -> None:
+    """The answer of the first call was lost, or Sailthru never knew them: what was wanted is so."""
+    async with open_pipe(allow_delete=True) as pipe:
+        await pipe.post(identify("u1"))
+        await pipe.run(5)
+        pipe.sailthru.trouble(TIMED_OUT, on="DELETE /user", processed=True, times=1)
+        gone = {"type": "track", "event": "User Deleted"}
+        await pipe.post(*(gone | {"userId": f"{who}@example.org"} for who in ("u1", "u2")))
+        await pipe.run(60)
+        assert len(pipe.sailthru.calls("DELETE /user")) == 3
+        assert await pipe.counts() == {"delivered": 3}

@@ -85,6 +85,32 @@ async def test_a_probe_that_is_answered_opens_the_gate_for_all_lanes(pipe: Pipe)
     assert (counts["delivered"], counts["dead:rejected"]) == (15, 1)
 
 
+async def test_an_event_that_is_never_answered_does_not_keep_the_gate_closed(pipe: Pipe) -> None:
+    """Sailthru is back, but for one event: the next probe is another user's, and that one goes on to
+    end as any other that fails for too long."""
+    down = pipe.sailthru.trouble(NOT_SENT)
+    await pipe.post(*(identify(user) for user in users(20)))
+    await pipe.run(30)
+    probed = pipe.sailthru.sent[-1].call.params["id"]
+    pipe.sailthru.trouble(NOT_SENT, about=f'"{probed}"')
+    pipe.sailthru.troubles.remove(down)
+    await pipe.run(300)
+    assert (await pipe.counts())["delivered"] == 19
+    await pipe.run(8 * HOUR)
+    assert await pipe.counts() == {"delivered": 19, "dead:exhausted": 1}
+
+
+async def test_a_user_whose_key_alone_is_refused_does_not_keep_the_gate_closed(pipe: Pipe) -> None:
+    """The same for a probe that is told of wrong credentials."""
+    pipe.sailthru.trouble(no(401, 3), about='"u0"')
+    wrong = pipe.sailthru.trouble(no(401, 3))
+    await pipe.post(*(identify(user) for user in users(5)))
+    await pipe.run(30)
+    pipe.sailthru.troubles.remove(wrong)
+    await pipe.run(300)
+    assert (await pipe.counts())["delivered"] == 4
+
+
 async def test_a_failed_probe_uses_up_no_attempt() -> None:
     """RETRY_ATTEMPTS 2 and RETRY_FOR 0: a second attempt would be the end."""
     async with open_pipe(retry_for=0.0, retry_attempts=2) as pipe:
@@ -173,6 +199,15 @@ async def test_a_throttled_gate_opens_within_a_minute_whatever_the_reset_says(pi
     (bar,) = await pipe.bars()
     assert bar.reason == "throttled"
     assert bar.until <= pipe.now_ms() + 60_000
+    await pipe.run(62)
+    assert await pipe.counts() == {"delivered": 1}
+
+
+@pytest.mark.parametrize("reset", [0.0, START - 3600])
+async def test_a_throttled_gate_opens_although_the_reset_is_over(pipe: Pipe, reset: float) -> None:
+    """A proxy that counts down ends at 0, which of a gate means: until somebody opens it."""
+    pipe.sailthru.trouble(throttled(reset), on="POST /user", times=1)
+    await pipe.post(identify("u1"))
     await pipe.run(62)
     assert await pipe.counts() == {"delivered": 1}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
+
 import pytest
 
 from pipeline import keys
@@ -99,6 +101,17 @@ async def test_only_what_was_bought_comes_back_with_the_email() -> None:
         assert await pipe.reasons() == ["missing_email"] * 2
         assert pipe.sailthru.calls("DELETE /user") == []
         assert await pipe.counts() == {"delivered": 1, "dead:missing_email": 2}
+
+
+async def test_an_order_that_comes_back_keeps_the_day_it_was_made() -> None:
+    """Its own timestamp, or when it first came; not that of the identify which brought the email."""
+    async with open_pipe(email_wait=60.0) as pipe:
+        await pipe.post(order("u1", "o1", email=False))
+        await pipe.run(10 * 86400)
+        await pipe.post(identify("u1"))
+        await pipe.run(60)
+        (call,) = pipe.sailthru.calls("POST /purchase")
+        assert parsedate_to_datetime(str(call.params["date"])).timestamp() == START
 
 
 async def test_a_closed_gate_counts_towards_no_deadline() -> None:

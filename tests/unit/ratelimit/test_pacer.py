@@ -319,6 +319,25 @@ async def test_every_waiter_hears_that_redis_is_away_and_the_next_one_is_served(
     assert callers.names == ["back"]
 
 
+async def test_who_is_cancelled_as_redis_goes_away_is_counted_once(
+    events: Pacer, store: CountingStore, clock: VirtualClock
+) -> None:
+    """Counted twice, the next lone waiter would look like none, and nobody would reserve for it."""
+    callers, answer = Callers(events, clock), store.reserve
+
+    async def cancel_and_fail(bucket: Bucket, ask: Ask) -> Grant:
+        await asyncio.sleep(0)
+        waiting.cancel()
+        raise RedisConnectionError
+
+    store.reserve = cancel_and_fail  # type: ignore[method-assign]
+    waiting = callers.start("cancelled")
+    await asyncio.gather(waiting, clock.run(0.1), return_exceptions=True)
+    store.reserve = answer  # type: ignore[method-assign]
+    await asyncio.gather(callers.start("back"), clock.run(1.0))
+    assert callers.names == ["back"]
+
+
 async def test_a_store_that_never_answers_costs_no_more_than_the_patience(
     events: Pacer, store: CountingStore
 ) -> None:
