@@ -59,7 +59,11 @@ def open_async_redis(url: str, *, max_connections: int = ASYNC_CONNECTIONS) -> r
     options = _options(AsyncRetry(NoBackoff(), 0), max_connections)
     if urlsplit(url).scheme == SENTINEL_SCHEME:
         client: redis.asyncio.Redis = _through_sentinel(
-            redis.asyncio.sentinel.Sentinel, url, options
+            redis.asyncio.sentinel.Sentinel,
+            url,
+            options,
+            connection_pool_class=_BlockingSentinelPool,
+            timeout=QUEUE_TIMEOUT_S,
         )
     else:
         pool = _from_url(
@@ -101,7 +105,15 @@ def _from_url(client: Any, url: str, options: dict[str, Any]) -> Any:
         raise ConfigError("SAILPIPE_REDIS_URL is not a Redis address.") from None
 
 
-def _through_sentinel(sentinel: Callable[..., Any], url: str, options: dict[str, Any]) -> Any:
+class _BlockingSentinelPool(
+    redis.asyncio.sentinel.SentinelConnectionPool, redis.asyncio.BlockingConnectionPool
+):
+    """Knows the master as the one does, and lets a command wait for a connection as the other."""
+
+
+def _through_sentinel(
+    sentinel: Callable[..., Any], url: str, options: dict[str, Any], **pool: Any
+) -> Any:
     parts = urlsplit(url)
     login, _, hosts = parts.netloc.rpartition("@")
     user, _, password = login.partition(":")
@@ -118,6 +130,7 @@ def _through_sentinel(sentinel: Callable[..., Any], url: str, options: dict[str,
         username=unquote(user) or None,
         password=unquote(password) or None,
         **options,
+        **pool,
     )
 
 

@@ -16,7 +16,7 @@ from pipeline.errors import Reason
 from pipeline.events import Event, Lane
 from pipeline.kinds import Kind, kind_of
 from pipeline.mailbox.claim import Claim, Deed
-from pipeline.mailbox.entry import Attempt, EventState
+from pipeline.mailbox.entry import MERGED_KEPT, Attempt, EventState
 from pipeline.mapping.plan import Cart
 from pipeline.outcomes import (
     Delivered,
@@ -100,8 +100,9 @@ def _delivered(
     if claim.lane is Lane.USER:
         deed.learn["identified"] = str(now_ms)
     if outcome.merged:
-        claim.memory.merged |= {outcome.merged}
-        deed.learn["merged"] = json.dumps(sorted(claim.memory.merged))
+        others = [one for one in claim.memory.merged if one != outcome.merged]
+        claim.memory.merged = (*others, outcome.merged)[-MERGED_KEPT:]
+        deed.learn["merged"] = json.dumps(claim.memory.merged)
     if outcome.cart_after is not None:
         _remember_cart(deed, claim, outcome.cart_after, now_ms)
     return deed

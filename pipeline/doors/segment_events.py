@@ -1,7 +1,7 @@
 """From a request of Segment's Tracking API to the events it holds. Pure.
 
-The door adds what Segment's server adds and takes away only the write key. What is wrong with a
-single event is for the splitter to say: a batch must not fail for one of its events.
+The door adds what Segment's server adds and takes away the write key and our own mark. What is wrong
+with a single event is for the splitter to say: a batch must not fail for one of its events.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from pipeline.events import MAX_EVENT_BYTES
 
 MERGED = ("context", "integrations")
 """What a batch may say once for all of its events; the event's own words win."""
+
+NOT_FOR_PRODUCERS = frozenset({"writeKey", "sailpipe"})
+"""A credential, and what marks an exported dead letter: it removes the letter of its id, which is not for
+everybody who can read a shop's page and its write key."""
 
 MAX_BATCH_BYTES = 8 << 20
 """What all events of a batch may come to once each has the batch's context: a 30 KB context over 10,000
@@ -94,7 +98,7 @@ def _item(event: object, index: int) -> Mapping[str, Any]:
 def _finish(event: Mapping[str, Any], batch: Mapping[str, Any], arrival: Arrival) -> bytes:
     if len(pydantic_core.to_json(event)) > MAX_EVENT_BYTES:
         raise DoorError(400, "too_large", f"An event is larger than {MAX_EVENT_BYTES} bytes.")
-    data = {name: value for name, value in event.items() if name != "writeKey"}
+    data = {name: value for name, value in event.items() if name not in NOT_FOR_PRODUCERS}
     data |= _merged(data, batch) | _times(data, batch.get("sentAt"), arrival)
     return with_message_id(pydantic_core.to_json(data), data, arrival.new_id())
 

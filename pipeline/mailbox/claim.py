@@ -130,7 +130,7 @@ def _read_memory(fields: dict[str, bytes]) -> Memory:
     return Memory(
         email=email.decode() if email else None,
         identified=fields.get("identified", b"").decode(),
-        merged=frozenset(json.loads(fields.get("merged", b"[]"))),
+        merged=tuple(json.loads(fields.get("merged", b"[]"))),
         newest={
             name.removeprefix("newest:"): int(value)
             for name, value in fields.items()

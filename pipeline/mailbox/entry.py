@@ -125,14 +125,20 @@ def start_state(entry: Entry) -> EventState:
     return EventState(attempts=past)
 
 
+MERGED_KEPT = 100
+"""Every claim reads them, and a shared device has a new one each day. One that is forgotten costs a
+look-up, which finds that its profile is gone."""
+
+
 @dataclass(slots=True)
 class Memory:
     """What is remembered of a user, as a claim reads it.
 
+    merged: anonymousIds merged into this user, the newest last; see MERGED_KEPT.
     newest: `identify` or `cart` -> when the latest one delivered first came (ms).
     """
 
     email: str | None = None
     identified: str = ""
-    merged: frozenset[str] = field(default_factory=frozenset)
+    merged: tuple[str, ...] = ()
     newest: dict[str, int] = field(default_factory=dict)

@@ -88,7 +88,9 @@ class AccountSettings(_Settings):
         SHARED_IDS, description="User ids that are nobody (any case); replaces the default set."
     )
     ordered_lanes: frozenset[LaneName] = Field(
-        frozenset(LANES), description="Lanes that keep each user's events in order."
+        frozenset(LANES),
+        description="Lanes that keep each user's events in order. Without `purchase` changes of one"
+        " cart can overwrite each other; without `user` nothing waits for its identify.",
     )
     unknown_user: Literal["wait", "ignore"] = Field(
         "wait", description="What a custom event does whose user Sailthru does not know."

@@ -129,6 +129,8 @@ class Splitter:
             log_event("lease_lost", logging.WARNING, component="splitter")
             await asyncio.sleep(STAND_BY_S)
         except redis.exceptions.RedisError as error:
+            if isinstance(error, redis.exceptions.TimeoutError):
+                self._singly = BATCH  # a batch of very large entries may be all that takes so long
             self._watch.away(error)
             await asyncio.sleep(STAND_BY_S)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from email.utils import parsedate_to_datetime
 
 import pytest
 
 from pipeline import keys
 from pipeline.events import Lane
+from pipeline.mailbox.entry import MERGED_KEPT
 from pipeline.sandbox.options import SandboxOptions
 from tests.support.fake_sailthru import NOT_SENT, REFUSED
 from tests.support.pipe import ACCOUNT, START, Pipe, added, identify, open_pipe, order, track
@@ -112,6 +114,16 @@ async def test_an_order_that_comes_back_keeps_the_day_it_was_made() -> None:
         await pipe.run(60)
         (call,) = pipe.sailthru.calls("POST /purchase")
         assert parsedate_to_datetime(str(call.params["date"])).timestamp() == START
+
+
+async def test_a_shared_device_fills_no_memory() -> None:
+    """Each claim reads whom a user was before: the last hundred of them, the oldest forgotten first."""
+    async with open_pipe() as pipe:
+        for number in range(MERGED_KEPT + 2):
+            await pipe.post(identify("u1", anonymousId=f"a{number}"))
+            await pipe.run(20)
+        kept = json.loads(await pipe.redis.hget(keys.user(ACCOUNT, "u1"), "merged"))
+        assert kept == [f"a{number}" for number in range(2, MERGED_KEPT + 2)]
 
 
 async def test_a_closed_gate_counts_towards_no_deadline() -> None:

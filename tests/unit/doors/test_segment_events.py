@@ -82,6 +82,13 @@ def test_the_write_key_goes_no_further() -> None:
     assert "writeKey" not in batch(batch=[{"type": "page", "writeKey": "k"}], writeKey="k")[0]
 
 
+def test_nobody_removes_a_dead_letter_with_a_write_key() -> None:
+    """What an exported line is marked with; a shop's page shows the key to everybody."""
+    marked = {"type": "page", "messageId": "m1", "sailpipe": {"replay": True}}
+    assert "sailpipe" not in single(marked)
+    assert "sailpipe" not in batch(batch=[marked])[0]
+
+
 def test_a_batchs_context_and_integrations_are_merged_and_the_event_wins() -> None:
     """Go's SDK says context.library once for the batch."""
     events = batch(

@@ -98,6 +98,25 @@ async def test_a_stale_splitter_is_refused(boxes: Mailboxes) -> None:
     assert await second.step() == 1
 
 
+async def test_entries_too_large_to_come_together_come_one_by_one(
+    boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reply has five seconds. Asked for the same again and again, the stream would stand still."""
+    oldest = boxes.splitter._oldest
+
+    async def read(count: int, block_ms: int | None = None) -> list[RawEntry]:
+        if count > 1:
+            raise redis.exceptions.TimeoutError
+        return await oldest(count)
+
+    monkeypatch.setattr(boxes.splitter, "_oldest", read)
+    monkeypatch.setattr(loop, "STAND_BY_S", 0.0)
+    await boxes.accept(track("m1", "ann"), track("m2", "ann"))
+    for _ in range(3):
+        await boxes.splitter._turn()
+    assert await boxes.mail(Lane.EVENT, "ann") == ["m1", "m2"]
+
+
 async def test_a_lost_lease_is_called_so_and_no_event_dies_of_it(
     boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
