@@ -33,7 +33,8 @@ def known_of(claim: Claim, head: Event, now: float, read_lag: float) -> Known:
         cart_written_at=own.at if own else None,
         merged=frozenset(claim.memory.merged),
         user_id=_learned_user_id(claim, head),
-        accepted_at=(claim.head.first or claim.head.at) / 1000,
+        accepted_at=claim.head.at / 1000,
+        first_accepted_at=(claim.head.first or claim.head.at) / 1000,
         stopped_s=_stopped_s(claim),
     )
 

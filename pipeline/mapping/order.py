@@ -125,8 +125,8 @@ def _as_given(adjustment: Mapping[str, Any]) -> dict[str, Any]:
 def _date(event: Track, known: Known) -> str | None:
     """RFC 2822 with an offset, which is what Sailthru recommends (reference: sailthru-api 5)."""
     at = event.occurred_at
-    if at is None and known.accepted_at is not None:
-        at = datetime.fromtimestamp(known.accepted_at, UTC)
+    if at is None and known.first_accepted_at is not None:
+        at = datetime.fromtimestamp(known.first_accepted_at, UTC)
     return None if at is None else format_datetime(at)
 
 

@@ -63,7 +63,9 @@ class Known:
     merge: answer to Need("merge"): GET /user by the anonymousId of the head event.
     merged: anonymousIds already merged into this user.
     user_id: the userId learned for the anonymousId of an event that names none.
-    accepted_at: when the head event was first accepted; its time when it carries none.
+    accepted_at: when the head event was accepted, or replayed; its age is counted from then when it
+        carries no time.
+    first_accepted_at: when it was accepted, replayed or not; the date of an order that carries none.
     stopped_s: how long it has waited behind closed gates since; counts towards no deadline.
 
     Times are seconds since the epoch. `profile` and `merge` answer for the head event: forget them
@@ -79,6 +81,7 @@ class Known:
     merged: frozenset[str] = field(default_factory=frozenset)
     user_id: str | None = None
     accepted_at: float | None = None
+    first_accepted_at: float | None = None
     stopped_s: float = 0.0
 
 

@@ -129,6 +129,7 @@ class Replay:
             email=self._emails.get(user),
             user_id=self._owners.get(event.anonymous_id or ""),
             accepted_at=self._now,
+            first_accepted_at=self._now,
         )
         while isinstance(step := plan([event], known, self.settings), Need):
             status, body = self._call(step.call)

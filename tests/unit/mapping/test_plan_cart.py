@@ -218,7 +218,7 @@ def test_an_order_without_a_time_has_that_of_its_acceptance() -> None:
     """It may have waited for hours behind a closed gate."""
     event = change("Order Completed", properties={"order_id": "o1", "products": [GAME]})
 
-    step = step_of([event], known(accepted_at=NOW))
+    step = step_of([event], known(first_accepted_at=NOW))
 
     assert isinstance(step, Send)
     assert step.call.params["date"] == "Tue, 14 Nov 2023 22:13:20 +0000"
