@@ -6,8 +6,8 @@ signals its own process at once, as somebody outside would at that very point.
 
 from __future__ import annotations
 
-import os
 import signal
+import threading
 from pathlib import Path
 
 AFTER_INTENT, BEFORE_SETTLE, AFTER_SETTLE = "after_intent", "before_settle", "after_settle"
@@ -47,5 +47,7 @@ def strike_at(directory: Path, place: str, sent: signal.Signals = signal.SIGKILL
             token.unlink()
         except FileNotFoundError:  # another process has taken it
             continue
-        os.kill(os.getpid(), sent)
+        # To this very thread, which may not return before it is struck: sent to the process, the signal is
+        # another thread's, and this one goes on for a moment.
+        signal.pthread_kill(threading.get_ident(), sent)
         return
