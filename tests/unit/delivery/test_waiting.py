@@ -116,14 +116,13 @@ async def test_an_order_that_comes_back_keeps_the_day_it_was_made() -> None:
         assert parsedate_to_datetime(str(call.params["date"])).timestamp() == START
 
 
-async def test_a_shared_device_fills_no_memory() -> None:
+async def test_a_shared_device_fills_no_memory(pipe: Pipe) -> None:
     """Each claim reads whom a user was before: the last hundred of them, the oldest forgotten first."""
-    async with open_pipe() as pipe:
-        for number in range(MERGED_KEPT + 2):
-            await pipe.post(identify("u1", anonymousId=f"a{number}"))
-            await pipe.run(20)
-        kept = json.loads(await pipe.redis.hget(keys.user(ACCOUNT, "u1"), "merged"))
-        assert kept == [f"a{number}" for number in range(2, MERGED_KEPT + 2)]
+    for number in range(MERGED_KEPT + 2):
+        await pipe.post(identify("u1", anonymousId=f"a{number}"))
+        await pipe.run(20)
+    kept = json.loads(await pipe.redis.hget(keys.user(ACCOUNT, "u1"), "merged"))
+    assert kept == [f"a{number}" for number in range(2, MERGED_KEPT + 2)]
 
 
 async def test_a_closed_gate_counts_towards_no_deadline() -> None:

@@ -27,6 +27,12 @@ def boxes() -> Mailboxes:
     return Mailboxes(fakeredis.FakeAsyncRedis())
 
 
+async def kill(boxes: Mailboxes) -> None:
+    """Ann's first order dies."""
+    claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    await boxes.store.settle(claim, replace(letter(claim), back=True))
+
+
 async def test_each_event_goes_to_its_users_mailbox_in_its_lane(boxes: Mailboxes) -> None:
     """Mailboxes hold the producer's bytes, unchanged and in order of arrival."""
     await boxes.post(
@@ -232,8 +238,7 @@ async def test_a_refused_letter_is_split_again(boxes: Mailboxes) -> None:
 async def test_an_exported_letter_takes_the_place_of_its_original(boxes: Mailboxes) -> None:
     """Enqueued again it asks no dedupe, and the letter is removed in the same script."""
     await boxes.post(order("m1", "ann"))
-    claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
-    await boxes.store.settle(claim, replace(letter(claim), back=True))
+    await kill(boxes)
     await boxes.post(order("m1", "ann") | {"sailpipe": {"replay": True}})
     assert await boxes.dead() == {}
     assert await boxes.counts() == {"waiting:purchase": 1, "removed": 1}
@@ -257,12 +262,6 @@ async def test_an_exported_letter_goes_out_once_however_often_it_is_enqueued(
     await boxes.post(exported, exported)
     counts = {"waiting:purchase": 1, "removed": 2, "duplicates": 3}
     assert await boxes.counts() == counts
-
-
-async def kill(boxes: Mailboxes) -> None:
-    """Ann's first order dies."""
-    claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
-    await boxes.store.settle(claim, replace(letter(claim), back=True))
 
 
 async def test_a_replayed_refusal_leaves_a_younger_letter_of_its_id_alone() -> None:
