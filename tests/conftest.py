@@ -14,7 +14,11 @@ from tests.support.redis_server import RedisServer
 
 # What `make test-random` asks for; tests look at its name to choose their number of examples.
 # (Hypothesis has a profile `ci` of its own and picks it whenever CI is set.)
-hypothesis.settings.register_profile("deep", deadline=None)
+# None of them fails for being slow: machines are shared, and the first run on a fresh clone fills caches.
+for _profile in ("default", "deep"):
+    hypothesis.settings.register_profile(
+        _profile, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
