@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import Literal
 
 import redis.asyncio
@@ -60,13 +61,13 @@ class Gates:
         return bool(await self._redis.hdel(keys.gates(self._account, scope), reason))
 
     async def bars(self, scope_names: Iterable[str], now_ms: int) -> list[Bar]:
-        """The reasons that hold now in these scopes, or that wait for a probe."""
+        """The reasons that hold now in these scopes, or wait for a probe; a scope's oldest first."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for scope in scope_names:
                 pipe.hgetall(keys.gates(self._account, scope))
             tables = await pipe.execute()
-        bars = [read_bar(value) for table in tables for value in table.values()]
-        return [bar for bar in bars if _holds(bar, now_ms)]
+        found = [sorted(map(read_bar, table.values()), key=attrgetter("since")) for table in tables]
+        return [bar for bars in found for bar in bars if _holds(bar, now_ms)]
 
     async def all_bars(self, now_ms: int) -> list[Bar]:
         """Every reason of the account that holds now."""

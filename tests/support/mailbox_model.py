@@ -69,6 +69,7 @@ class Model:
         self.identified: dict[str, str] = {}
         self.lanes = {lane: LaneModel(now) for lane in Lane}
         self.bars: dict[str, dict[str, tuple[int, bool]]] = {}
+        self.suspect: Box | None = None
 
     def pass_time(self, ms: int) -> None:
         """I5: a lane's clock stands still from a tick that found its gate shut to the next."""
@@ -155,11 +156,11 @@ class Model:
         for scope in (str(lane), "account"):
             for reason, (until, probed) in list(self.bars.get(scope, {}).items()):
                 if until == 0 or until > self.now:
-                    return "closed"
-                if probed:
-                    state = "probe"
-                else:
+                    state = "closed"
+                elif not probed:
                     del self.bars[scope][reason]
+                elif state == "open":
+                    state = "probe"
         return state
 
     def wake(self, lane: Lane, own: int) -> str:
@@ -177,6 +178,29 @@ class Model:
         state = self.gate(lane)
         home.tick, home.shut, home.stood = self.now, state != "open", stood or spare
         return state
+
+    def lend(self, lane: Lane, state: str, bound: int) -> list[str]:
+        """The longest-due mailboxes; of those with two strikes in the account one at a time."""
+        mine = {user: box for (at, user), box in self.boxes.items() if at is lane}
+        out = sum(box.out is not None for box in mine.values())
+        room = {"open": bound - out, "probe": int(out == 0), "closed": 0}[state]
+        lent: list[str] = []
+        for due, user in sorted((b.due, u) for u, b in mine.items() if b.due is not None):
+            box = mine[user]
+            if len(lent) < room and due <= self.now and not self._held_back(box):
+                lent.append(user)
+                box.lent_due, box.due, box.out = due, None, self.now + LOAN
+                box.probe = state == "probe"
+        return lent
+
+    def _held_back(self, box: Box) -> bool:
+        if box.strikes < 2:
+            return False
+        other = self.suspect
+        if other is not None and other is not box and other.strikes >= 2 and other.out is not None:
+            return True
+        self.suspect = box
+        return False
 
     def _expire(self, box: Box) -> None:
         box.out = None

@@ -62,11 +62,12 @@ local function gate(p, scopes, now)
     local flat = redis.call('HGETALL', p .. 'gates:' .. scope)
     for i = 1, #flat, 2 do
       local bar = cjson.decode(flat[i + 1])
-      if bar['until'] == 0 or bar['until'] > now then return 'closed' end
-      if bar.probe then
-        state = 'probe'
-      else
+      if bar['until'] == 0 or bar['until'] > now then
+        state = 'closed'
+      elseif not bar.probe then
         redis.call('HDEL', p .. 'gates:' .. scope, flat[i])
+      elseif state == 'open' then
+        state = 'probe'
       end
     end
   end

@@ -79,15 +79,17 @@ redis.call('HSET', home, 'tick', int(now), 'stopped', int(stopped), 'shut', stat
 -- A mailbox whose claims ended unsettled twice may hold an event that kills its owner. Of these one in the
 -- account is lent at a time, so that it takes no other with it again and again, until both look like poison.
 local SUSPICIOUS, PASSED_OVER = 2, 200
+local function suspicious(at, box)
+  return tonumber(redis.call('HGET', book(P, at, box), 'strikes') or '0') >= SUSPICIOUS
+end
 local function held_back(box)
-  if tonumber(redis.call('HGET', book(P, lane, box), 'strikes') or '0') < SUSPICIOUS then return false end
-  local other = redis.call('HMGET', P .. 'suspect', 'lane', 'box')
-  if other[1] and (other[1] ~= lane or other[2] ~= box)
-      and redis.call('ZSCORE', P .. 'out:' .. other[1], other[2]) then
+  if not suspicious(lane, box) then return false end
+  local at, other = unpack(redis.call('HMGET', P .. 'suspect', 'lane', 'box'))
+  if at and (at ~= lane or other ~= box)
+      and suspicious(at, other) and redis.call('ZSCORE', P .. 'out:' .. at, other) then
     return true
   end
   redis.call('HSET', P .. 'suspect', 'lane', lane, 'box', box)
-  redis.call('PEXPIRE', P .. 'suspect', int(loan))
   return false
 end
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import fakeredis
 import pytest
 
 from pipeline.delivery.fate import POISON_AFTER
 from pipeline.events import Lane
 from pipeline.mailbox.claim import Deed
+from pipeline.mailbox.store import MailboxStore
 from tests.support.mailboxes import LOAN_S, Mailboxes, delivered, letter, track
 
 
@@ -125,3 +128,20 @@ async def test_of_the_mailboxes_with_two_deaths_one_is_lent_at_a_time(boxes: Mai
     [second] = (await boxes.wake(Lane.EVENT)).boxes
     assert first != second
     assert {first, second} < set(users)
+
+
+async def test_a_mailbox_with_two_deaths_is_lent_alone_however_long_it_is_held(
+    boxes: Mailboxes,
+) -> None:
+    """A hanging event is renewed loan after loan, and must not take another's with it at the end."""
+    loan_s = 0.02
+    boxes.store = MailboxStore(boxes.redis, "default", loan_s=loan_s, time_ms=boxes.now_ms)
+    await boxes.post(track("m1", "ann"), track("m2", "bob"))
+    for _ in range(2):
+        for user in (await boxes.wake(Lane.EVENT)).boxes:
+            await boxes.claim(Lane.EVENT, user)
+        boxes.clock.advance(1)
+    [first] = (await boxes.wake(Lane.EVENT)).boxes
+    await boxes.claim(Lane.EVENT, first)
+    await asyncio.sleep(2 * loan_s)
+    assert (await boxes.wake(Lane.EVENT)).boxes == ()
