@@ -29,7 +29,7 @@ test: setup ## Run the tests: unit, conformance, integration (under 5 minutes)
 	@$(BIN)/python -m pytest -m "not faults" tests
 
 test-random: setup ## Feed 10,000 random events to the mapping, 1,000 carts, 2,000 raw streams (about 5 minutes)
-	@$(BIN)/python -m pytest --hypothesis-profile=deep -o timeout=900 tests/unit/mapping/test_any_event.py \
+	@$(BIN)/python -m pytest --hypothesis-profile=deep tests/unit/mapping/test_any_event.py \
 		tests/unit/mapping/test_folding.py tests/unit/splitter/test_fuzz.py
 
 check: setup ## Lint, types, import rules

@@ -20,6 +20,16 @@ for _profile in ("default", "deep"):
         _profile, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
     )
 
+TIME_TO_SHRINK = 900
+"""Seconds. Hypothesis looks for the smallest failure for 300; a time-out then would hide what it found."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("hypothesis"):
+            item.add_marker(pytest.mark.timeout(TIME_TO_SHRINK))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment() -> Iterator[None]:

@@ -143,19 +143,9 @@ class MailboxMachine(RuleBasedStateMachine):
         self.ticks[waker, lane] = lent.now
         state = self.model.wake(lane, own)
         assert lent.gate == state
-        mine = {user: box for (at, user), box in self.model.boxes.items() if at is lane}
-        out = sum(box.out is not None for box in mine.values())
-        due = {user: box.due for user, box in mine.items() if _is_due(box, self.model.now)}
-        room = {"open": bound - out, "probe": int(out == 0), "closed": 0}[state]
-        room = max(0, room) if longest_queue else 0
-        assert len(lent.boxes) == len(set(lent.boxes)) == min(room, len(due))
-        longest = sorted(at for at in due.values() if at is not None)[: len(lent.boxes)]
-        assert [due[user] for user in lent.boxes] == longest
-        for user in lent.boxes:
-            box = mine[user]
-            box.lent_due, box.due, box.out = box.due or 0, None, self.model.now + LOAN
-            box.probe = state == "probe"
-            self.lent.append((lane, user))
+        users = self.model.lend(lane, state, bound) if longest_queue else []
+        assert list(lent.boxes) == users
+        self.lent += [(lane, user) for user in users]
 
     @rule(lane=LANES, user=USERS, most=st.sampled_from([1, 3, 40]))
     def claim(self, lane: Lane, user: str, most: int) -> None:
@@ -188,6 +178,13 @@ class MailboxMachine(RuleBasedStateMachine):
         self._wake(lane, 0, 10, longest_queue=FAR)
         for _, user in self.lent[:2]:
             self.claim(lane, user, most)
+
+    @rule(lane=LANES, times=st.integers(1, 3))
+    def die_with_all_in_hand(self, lane: Lane, times: int) -> None:
+        """Processes, one after the other."""
+        for _ in range(times):
+            self.wake_and_claim(lane, 40)
+            self.let_time_pass(LOAN)
 
     @precondition(lambda self: self.lent)
     @rule(pick=PICK)
@@ -399,16 +396,14 @@ class MailboxMachine(RuleBasedStateMachine):
             assert held == {*due, *out}
 
 
-def _is_due(box: Box, now: int) -> bool:
-    return box.due is not None and box.due <= now
-
-
+@pytest.mark.hypothesis
 def test_any_history_keeps_the_invariants() -> None:
     """I1, I2, I3, I5, on fakeredis."""
     budget = settings(max_examples=40, stateful_step_count=40, deadline=None)
     run_state_machine_as_test(MailboxMachine, settings=budget)
 
 
+@pytest.mark.hypothesis
 def test_any_history_keeps_the_invariants_on_a_real_redis(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
