@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-random check fix test-faults test-faults-quick test-faults-ten bench bench-limits \
+.PHONY: help setup run test test-random test-histories check fix test-faults test-faults-quick test-faults-ten bench bench-limits \
 	lock clean
 
 help: ## Show what can be made
@@ -31,6 +31,9 @@ test: setup ## Run the tests: unit, conformance, integration (under 5 minutes)
 test-random: setup ## Feed 10,000 random events to the mapping, 1,000 carts, 2,000 raw streams (about 5 minutes)
 	@$(BIN)/python -m pytest --hypothesis-profile=deep tests/unit/mapping/test_any_event.py \
 		tests/unit/mapping/test_folding.py tests/unit/splitter/test_fuzz.py
+
+test-histories: setup ## Put 2,000 random histories of mailboxes beside their model (about 8 minutes)
+	@$(BIN)/python -m pytest --hypothesis-profile=deep tests/conformance/test_mailbox_machine.py
 
 check: setup ## Lint, types, import rules
 	@$(BIN)/ruff check .

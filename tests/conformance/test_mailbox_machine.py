@@ -44,6 +44,7 @@ NEWS = EMAILS_A_DAY
 """Number of the email that only news bring. Whoever shows more emails a day shares no mailbox."""
 IDS = st.integers(1, 30).map("m{}".format)
 PICK = st.integers(0, 1_000)
+EXAMPLES = 1_000 if settings.get_current_profile_name() == "deep" else 40
 EVENTS = {Lane.USER: identify, Lane.EVENT: track, Lane.PURCHASE: order}
 
 
@@ -399,7 +400,7 @@ class MailboxMachine(RuleBasedStateMachine):
 @pytest.mark.hypothesis
 def test_any_history_keeps_the_invariants() -> None:
     """I1, I2, I3, I5, on fakeredis."""
-    budget = settings(max_examples=40, stateful_step_count=40, deadline=None)
+    budget = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)
     run_state_machine_as_test(MailboxMachine, settings=budget)
 
 
@@ -409,5 +410,5 @@ def test_any_history_keeps_the_invariants_on_a_real_redis(
 ) -> None:
     """The same scripts under Redis' own Lua."""
     monkeypatch.setattr(MailboxMachine, "url", redis_url)
-    budget = settings(max_examples=40, stateful_step_count=50, deadline=None)
+    budget = settings(max_examples=EXAMPLES, stateful_step_count=50, deadline=None)
     run_state_machine_as_test(MailboxMachine, settings=budget)
