@@ -306,6 +306,7 @@ class MailboxMachine(RuleBasedStateMachine):
         deed = Deed(back=True, due=due, waits=what)
         if self._settle(owner, box, deed, still=still):
             box.waits = what
+            self.model.outlive(box)
             changed = owner.saw != self._saw_now(owner)
             self._give_back(owner, box, self.model.now if changed else due)
 

@@ -225,6 +225,10 @@ class Model:
             box.strikes, box.singles = (2, left) if box.strikes >= 2 and left > 0 else (0, 0)
         return gone
 
+    def outlive(self, box: Box) -> None:
+        """An event was found waiting, and nobody died."""
+        box.strikes = 2 if box.strikes >= 2 and box.singles > 0 else box.strikes
+
     def saw(self, lane: Lane, user: str) -> Saw:
         """What a decision to wait is based on."""
         users = self.box(Lane.USER, user).items

@@ -62,15 +62,16 @@ for _, other in ipairs(deed.wake) do
 end
 
 -- Progress clears what earlier deaths in this mailbox counted against it; while events are lent one at
--- a time, only the next one's own two come off.
-if #popped > 0 then
-  local trouble = redis.call('HMGET', record, 'strikes', 'singles')
-  local singles = tonumber(trouble[2] or '0') - #popped
-  if tonumber(trouble[1] or '0') >= 2 and singles > 0 then
+-- a time, only the next one's own two come off. One that is found waiting, for days maybe, starts anew: by
+-- chance deaths meet it, too. Not one that is tried again: it may kill whenever it comes to its call.
+local trouble = redis.call('HMGET', record, 'strikes', 'singles')
+local strikes, singles = tonumber(trouble[1] or '0'), tonumber(trouble[2] or '0') - #popped
+if strikes >= 2 and singles > 0 then
+  if #popped > 0 or deed.waits then
     redis.call('HSET', record, 'strikes', 2, 'singles', singles)
-  else
-    redis.call('HDEL', record, 'strikes', 'singles')
   end
+elseif #popped > 0 then
+  redis.call('HDEL', record, 'strikes', 'singles')
 end
 
 local left = redis.call('LLEN', list)

@@ -11,7 +11,7 @@ from pipeline.delivery.fate import POISON_AFTER
 from pipeline.events import Lane
 from pipeline.mailbox.claim import Deed
 from pipeline.mailbox.store import MailboxStore
-from tests.support.mailboxes import LOAN_S, Mailboxes, delivered, letter, track
+from tests.support.mailboxes import LOAN_S, Mailboxes, delivered, letter, track, tried_again
 
 
 @pytest.fixture
@@ -55,6 +55,33 @@ async def test_progress_forgives_earlier_deaths(boxes: Mailboxes) -> None:
     assert claim.strikes == 1
     await boxes.store.settle(claim, delivered(back=True))
     assert (await boxes.lend_and_claim(Lane.EVENT, "ann")).strikes == 0
+
+
+async def test_an_event_that_is_found_waiting_is_innocent_of_the_deaths_before(
+    boxes: Mailboxes,
+) -> None:
+    """An order may wait for days, and five deploys that kill meet it by chance."""
+    await boxes.post(*(track(f"m{n}", "ann") for n in range(3)))
+    strikes = []
+    for _ in range(7):
+        strikes.append((await boxes.die(Lane.EVENT, "ann")).strikes)
+        claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+        await boxes.store.settle(claim, Deed(back=True, due=boxes.now_ms(), waits="email"))
+    assert max(strikes) < POISON_AFTER
+    assert len((await boxes.lend_and_claim(Lane.EVENT, "ann")).entries) == 1
+
+
+@pytest.mark.parametrize("how", ["released", "tried again"])
+async def test_a_claim_that_ends_otherwise_proves_nothing(boxes: Mailboxes, how: str) -> None:
+    """Nobody has looked at its events, or it may kill at its call, which each time something precedes."""
+    await boxes.post(track("m1", "ann"))
+    for death in range(POISON_AFTER):
+        assert (await boxes.die(Lane.EVENT, "ann")).strikes == death
+        claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+        released = Deed(back=True, due="old")
+        deed = released if how == "released" else tried_again(claim, boxes.now_ms())
+        await boxes.store.settle(claim, deed)
+    assert (await boxes.lend_and_claim(Lane.EVENT, "ann")).strikes == POISON_AFTER
 
 
 async def test_a_lost_wake_up_is_no_death(boxes: Mailboxes) -> None:
