@@ -65,6 +65,16 @@ local function remember(p, hash, window)
   if size >= FULL and depth < DEEPEST then split(slice, key, depth, life) end
 end
 
+-- A visitor's order may wait, or have died, for want of an email that the user it is now known to be has shown.
+local function hand_down(p, visitor, user, now, keep)
+  if redis.call('EXISTS', mail(p, 'purchase', visitor), p .. 'dead:email:' .. visitor) == 0
+      and redis.call('HEXISTS', p .. 'user:' .. visitor, 'spread') == 0 then
+    return
+  end
+  local email, at = unpack(redis.call('HMGET', p .. 'user:' .. user, 'email', 'email_at'))
+  if email then learn_email(p, visitor, email, tonumber(at or '0'), now, keep) end
+end
+
 local function duplicate(p)
   redis.call('HINCRBY', p .. 'counts', 'duplicates', 1)
   return 1
@@ -97,6 +107,10 @@ local function apply(deed, blob, head)
       redis.call('PEXPIRE', p .. 'user:' .. seen[1], int(deed.keep))
     end
     if seen[2] ~= '' then learn_email(p, seen[1], seen[2], seen[3], now, deed.keep) end
+  end
+  for _, alias in ipairs(deed.aliases) do
+    local visitor = string.match(alias[1], '^anon:(.*)$')
+    if visitor then hand_down(p, visitor, alias[2], now, deed.keep) end
   end
   if deed.kind == 'post' then
     post(p, deed.lane, deed.box, blob, now)

@@ -76,6 +76,20 @@ async def test_an_identify_with_the_email_sends_a_waiting_order_within_seconds(p
     assert await pipe.counts() == {"delivered": 2}
 
 
+@pytest.mark.parametrize("wait", [1, 600])
+async def test_a_visitors_order_goes_out_when_a_user_with_an_email_signs_in(wait: int) -> None:
+    """Waiting or dead. The sign-in names no email itself; the user's was seen before."""
+    visitor = {"anonymousId": "tablet", "userId": None}
+    async with open_pipe(email_wait=60.0) as pipe:
+        await pipe.post(identify("u1"), order("", "o1", email=False) | visitor)
+        await pipe.run(wait)
+        await pipe.post(identify("u1", anonymousId="tablet", traits={}))
+        await pipe.run(3)
+        (order_sent,) = pipe.sailthru.sandbox.state.purchases
+        assert order_sent.extid == "o1"
+        assert await pipe.counts() == {"delivered": 3}
+
+
 async def test_orders_that_died_without_email_are_replayed_oldest_first_by_an_identify() -> None:
     """By itself: nobody has to find them."""
     async with open_pipe(email_wait=60.0) as pipe:
