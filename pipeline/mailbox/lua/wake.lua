@@ -78,7 +78,7 @@ redis.call('HSET', home, 'tick', int(now), 'stopped', int(stopped), 'shut', stat
 
 -- A mailbox whose claims ended unsettled twice may hold an event that kills its owner. Of these one in the
 -- account is lent at a time, so that it takes no other with it again and again, until both look like poison.
-local SUSPICIOUS, PASSED_OVER = 2, 200
+local SUSPICIOUS, PASSED_OVER = 2, 5000 -- more than can be lent, and so have died, at a time
 local function suspicious(at, box)
   return tonumber(redis.call('HGET', book(P, at, box), 'strikes') or '0') >= SUSPICIOUS
 end
@@ -105,12 +105,15 @@ if full then
 elseif redis.call('LLEN', KEYS[2]) >= longest then
   room = 0
 end
-if room > 0 then
-  local next = redis.call('ZRANGEBYSCORE', due, '-inf', int(now), 'WITHSCORES', 'LIMIT', 0, room + PASSED_OVER)
+local held = 0
+while #reply - head < room and held < PASSED_OVER do
+  local next = redis.call('ZRANGEBYSCORE', due, '-inf', int(now), 'WITHSCORES', 'LIMIT', held, room - #reply + head)
+  if #next == 0 then break end
   for i = 1, #next, 2 do
-    if #reply - head == room then break end
     local box = next[i]
-    if not held_back(box) then
+    if held_back(box) then
+      held = held + 1
+    else
       redis.call('ZREM', due, box)
       redis.call('ZADD', out, int(now + loan), box)
       redis.call('HSET', book(P, lane, box), 'due', next[i + 1], 'probe', state == 'probe' and '1' or '0')

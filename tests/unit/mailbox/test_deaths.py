@@ -172,3 +172,17 @@ async def test_a_mailbox_with_two_deaths_is_lent_alone_however_long_it_is_held(
     await boxes.claim(Lane.EVENT, first)
     await asyncio.sleep(2 * loan_s)
     assert (await boxes.wake(Lane.EVENT)).boxes == ()
+
+
+async def test_any_number_of_mailboxes_with_two_deaths_leaves_room_for_the_others(
+    boxes: Mailboxes,
+) -> None:
+    """However long those have been due."""
+    users = [f"u{number}" for number in range(250)]
+    for user in users:
+        await boxes.post(track(f"m-{user}", user))
+        await boxes.redis.hset(f"sailpipe:default:box:event:{user}", "strikes", "2")
+    [_] = (await boxes.wake(Lane.EVENT, bound=2)).boxes
+    boxes.clock.advance(1)
+    await boxes.post(track("m1", "ann"), track("m2", "bob"))
+    assert (await boxes.wake(Lane.EVENT, bound=2)).boxes == ("ann",)
