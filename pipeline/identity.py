@@ -34,6 +34,10 @@ class Directory:
         """The emails an id came with in the day before `at_ms`."""
         return {email: at for email, at in self.seen.get(name, {}).items() if at > at_ms - DAY_MS}
 
+    def copy(self) -> Directory:
+        """One that learns apart from this; sightings are replaced, never changed, so they are shared."""
+        return Directory(dict(self.anon), dict(self.email), dict(self.seen))
+
 
 @dataclass(frozen=True, slots=True)
 class _View:
@@ -100,6 +104,11 @@ def ids_of(event: Event) -> tuple[str, ...]:
     """The ids that could name or teach: userId and anonymousId, and an alias's previousId."""
     previous = event.previous_id if isinstance(event, Alias) else None
     return tuple(name for name in (event.user_id, event.anonymous_id, previous) if name)
+
+
+def teaches(event: Event) -> bool:
+    """Whether it may teach anything: it takes two names to say that they are one person's."""
+    return len(ids_of(event)) + bool(event.email) > 1
 
 
 def _sightings(event: Event, address: str | None, view: _View) -> dict[str, Seen]:

@@ -21,12 +21,14 @@ from pipeline.observe.logs import log_event
 from pipeline.observe.redis_watch import RedisWatch
 from pipeline.settings import DEFAULT_ACCOUNT, Settings
 from pipeline.splitter.lease import LEASE_MS, POISON_AFTER, SINGLY_AFTER, Lease, LeaseLost
+from pipeline.splitter.repeats import Repeats, doubtful
 from pipeline.splitter.sort import (
     Account,
     RawEntry,
     Read,
     Sorted,
     crashed,
+    dedupe_mark,
     poisoned,
     read,
     read_entry,
@@ -155,7 +157,8 @@ class Splitter:
     async def _split(self, entries: list[RawEntry]) -> list[Sorted]:
         items = [read(entry) for entry in entries]
         accounts = await self._accounts(items)
-        batch = [_sort(item, accounts) for item in items]
+        repeats = await self._repeats(items)
+        batch = [_sort(item, accounts, repeats) for item in items]
         await self._write(batch)
         return batch
 
@@ -174,13 +177,23 @@ class Splitter:
             return [one]
 
     async def _write(self, batch: Sequence[Sorted]) -> None:
-        now = "" if self._time is None else str(self._time())
-        args: list[Any] = [now, self._lease.token, LEASE_MS]
+        args: list[Any] = [self._now(), self._lease.token, LEASE_MS]
         for one in batch:
             args += [one.sid, json.dumps(one.deed), one.blob]
         answer = await self._scripts.run("split", [keys.RAW, keys.SPLITTER], args)
         if answer == b"lost":
             raise LeaseLost
+
+    def _now(self) -> str:
+        return "" if self._time is None else str(self._time())
+
+    async def _repeats(self, items: Sequence[Read]) -> Repeats:
+        """Ask which of the batch are duplicates: one round trip, none when it makes no difference."""
+        marks = doubtful(items, self._settings.accounts)
+        if not marks:
+            return Repeats([])
+        answer = await self._scripts.run("repeats", [], [self._now(), *map(json.dumps, marks)])
+        return Repeats(mark for mark, is_known in zip(marks, answer, strict=True) if is_known)
 
     async def _accounts(self, items: Sequence[Read]) -> dict[str, Account]:
         """Read what is known about everybody in the batch: two round trips an account, rarely three."""
@@ -236,9 +249,17 @@ def _raise_unless_own_fault(error: Exception) -> None:
         raise error
 
 
-def _sort(item: Read, accounts: Mapping[str, Account]) -> Sorted:
+def _sort(item: Read, accounts: Mapping[str, Account], repeats: Repeats) -> Sorted:
     account = accounts.get(item.entry.account)
-    return unknown_account(item) if account is None else sort(item, account)
+    if account is None:
+        one = unknown_account(item)
+    elif repeats.has(dedupe_mark(item, account.settings.dedupe_window)):
+        # It teaches nobody; its deed is whole, for split.lua is the judge: it may be too old by then.
+        one = sort(item, account.apart())
+    else:
+        one = sort(item, account)
+    repeats.note(one.deed)
+    return one
 
 
 def _learned(names: Sequence[str], users: Sequence[bytes | None]) -> dict[str, str]:

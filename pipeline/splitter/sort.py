@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pydantic_core
@@ -68,6 +68,10 @@ class Account:
     settings: AccountSettings
     known: Directory
     stopped: Mapping[Lane, int] = field(default_factory=dict)
+
+    def apart(self) -> Account:
+        """The same, but what is learned by it stays with it."""
+        return replace(self, known=self.known.copy())
 
 
 def read_entry(sid: bytes, fields: Mapping[bytes, bytes]) -> RawEntry:
@@ -150,7 +154,8 @@ def dedupe_hash(message_id: str) -> str:
     return str(int.from_bytes(digest, "big", signed=True))
 
 
-def _deed(item: Read, window_s: float) -> dict[str, Any]:
+def dedupe_mark(item: Read, window_s: float) -> dict[str, Any]:
+    """What the scripts tell a duplicate by: the part of a deed that needs no sorting."""
     asks_no_dedupe = item.replay or item.message_id is None or window_s <= 0
     return {
         "p": keys.account_prefix(item.entry.account),
@@ -158,10 +163,12 @@ def _deed(item: Read, window_s: float) -> dict[str, Any]:
         "hash": "" if asks_no_dedupe else dedupe_hash(item.message_id or ""),
         "window": int(window_s * 1000),
         "replay": item.replay and not item.entry.replay,
-        "emails": [],
-        "aliases": [],
-        "keep": MEMORY_KEEP_MS,
     }
+
+
+def _deed(item: Read, window_s: float) -> dict[str, Any]:
+    lesson = {"emails": [], "aliases": [], "keep": MEMORY_KEEP_MS}
+    return dedupe_mark(item, window_s) | lesson
 
 
 def _lesson(placement: Placement, at_ms: int) -> dict[str, Any]:

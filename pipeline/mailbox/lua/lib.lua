@@ -22,7 +22,7 @@
 --   dead:email:USER  zset    ids of orders and refunds that died missing_email, in the order of their deaths
 --   replayed         zset    id of a letter that left the store for its mailbox -> when (ms): an exported copy of
 --                            it must not go out a second time
---   dedupe:SLICE...  sets    see split.lua
+--   dedupe:SLICE...  sets    see `leaf`
 -- A non-empty mailbox is in exactly one of due and out.
 --
 -- Redis refuses a script's first write when its memory is full, unless that write frees memory; later
@@ -174,4 +174,32 @@ local function owner(p, lane, box, token, step)
   if have[2] == step then return 'yes' end
   if tonumber(have[2]) == tonumber(step) + 1 then return 'again' end
   return 'stale'
+end
+
+-- Dedupe: 64-bit hashes in integer sets (8 bytes a member while a set has at most 512), a few time
+-- slices for the window. A set that fills up is split in two by the next bit of the hash.
+local function leaf(slice, hash)
+  local route = math.abs(tonumber(string.sub(hash, -15)))
+  for depth = tonumber(redis.call('GET', slice) or '0'), 0, -1 do
+    local key = slice .. ':' .. depth .. ':' .. int(route % 2 ^ depth)
+    if redis.call('EXISTS', key) == 1 then return key, depth end
+  end
+  return slice .. ':0:0', 0
+end
+
+local function known(p, hash, window, now)
+  local slice = math.floor(now / (window / 4))
+  for back = -1, 4 do -- one ahead: the clock may have been set back
+    local key = leaf(p .. 'dedupe:' .. int(slice - back), hash)
+    if redis.call('SISMEMBER', key, hash) == 1 then return true end
+  end
+  return false
+end
+
+-- Whether the splitter drops this deed (see split.lua): its id is known, or it is an exported letter that has
+-- been replayed already.
+local function repeated(deed, now)
+  if not deed.replay then return deed.hash ~= '' and known(deed.p, deed.hash, deed.window, now) end
+  if redis.call('HEXISTS', deed.p .. 'dead', deed.id) == 1 then return false end
+  return redis.call('ZSCORE', deed.p .. 'replayed', deed.id) ~= false
 end

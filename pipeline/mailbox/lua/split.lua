@@ -16,18 +16,7 @@
 local now, lease = ms(ARGV[1]), redis.call('GET', KEYS[2])
 if lease ~= ARGV[2] then return 'lost' end
 
--- Dedupe: 64-bit hashes in integer sets (8 bytes a member while a set has at most 512), a few time
--- slices for the window. A set that fills up is split in two by the next bit of the hash.
-local FULL, DEEPEST = 500, 15
-
-local function leaf(slice, hash)
-  local route = math.abs(tonumber(string.sub(hash, -15)))
-  for depth = tonumber(redis.call('GET', slice) or '0'), 0, -1 do
-    local key = slice .. ':' .. depth .. ':' .. int(route % 2 ^ depth)
-    if redis.call('EXISTS', key) == 1 then return key, depth end
-  end
-  return slice .. ':0:0', 0
-end
+local FULL, DEEPEST = 500, 15 -- of the dedupe's sets: see lib.lua
 
 local function split(slice, key, depth, life)
   local halves = {}
@@ -45,15 +34,6 @@ local function split(slice, key, depth, life)
   if depth + 1 > tonumber(redis.call('GET', slice) or '0') then
     redis.call('SET', slice, depth + 1, 'PX', life)
   end
-end
-
-local function known(p, hash, window)
-  local slice = math.floor(now / (window / 4))
-  for back = -1, 4 do -- one ahead: the clock may have been set back
-    local key = leaf(p .. 'dedupe:' .. int(slice - back), hash)
-    if redis.call('SISMEMBER', key, hash) == 1 then return true end
-  end
-  return false
 end
 
 local function remember(p, hash, window)
@@ -75,28 +55,21 @@ local function hand_down(p, visitor, user, now, keep)
   if email then learn_email(p, visitor, email, tonumber(at or '0'), now, keep) end
 end
 
-local function duplicate(p)
-  redis.call('HINCRBY', p .. 'counts', 'duplicates', 1)
-  return 1
-end
-
 local function apply(deed, blob, head)
   local p = deed.p
+  if repeated(deed, now) then
+    redis.call('HINCRBY', p .. 'counts', 'duplicates', 1)
+    return 1
+  end
   if deed.replay then
     local letter, before = unbury(p, deed.id)
-    if letter then
-      redis.call('HINCRBY', p .. 'counts', 'removed', 1)
-    elseif redis.call('ZSCORE', p .. 'replayed', deed.id) then
-      return duplicate(p)
-    end
+    if letter then redis.call('HINCRBY', p .. 'counts', 'removed', 1) end
     redis.call('ZADD', p .. 'replayed', int(now), deed.id)
     -- A mark speaks of what that lane was about to do.
     if letter and deed.kind == 'post' and deed.lane == before.lane then
       inherit(head, before)
       blob = cjson.encode(head) .. '\n' .. raw(blob)
     end
-  elseif deed.hash ~= '' and known(p, deed.hash, deed.window) then
-    return duplicate(p)
   end
   for _, alias in ipairs(deed.aliases) do
     redis.call('SET', p .. alias[1], alias[2], 'PX', int(deed.keep))

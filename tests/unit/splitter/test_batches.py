@@ -1,0 +1,61 @@
+"""Whatever lies in the raw stream, how it is cut into batches makes no difference to who is who."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import fakeredis
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.events import Lane
+from tests.support.mailboxes import Mailboxes, identify, order
+
+IDS = st.sampled_from(["m1", "m2", "m3", "m4", "m5"])
+USERS = st.sampled_from(["ann", "bob", None])
+DEVICES = st.sampled_from(["tablet", "phone", None])
+EMAILS = st.sampled_from([*"vwxyz"]).map(lambda name: f"{name}@example.org")
+REPLAY = st.sampled_from([{}, {}, {"sailpipe": {"replay": True}}])
+
+
+def _event(
+    message_id: str, user: str | None, device: str | None, email: str, flags: dict[str, Any]
+) -> dict[str, Any]:
+    if user is None:
+        return order(message_id, anonymousId=device, properties={"email": email}, **flags)
+    return identify(message_id, user, anonymousId=device, email=email, **flags)
+
+
+EVENTS = st.builds(_event, IDS, USERS, DEVICES, EMAILS, REPLAY) | IDS.map(
+    lambda message_id: {"messageId": message_id, "type": "nonsense"}
+)
+BATCHES = st.lists(st.lists(EVENTS, min_size=1, max_size=6), min_size=1, max_size=3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(batches=BATCHES)
+def test_batches_teach_what_events_teach_one_by_one(
+    batches: Sequence[list[dict[str, Any]]],
+) -> None:
+    """Duplicates, exported letters and letters that died again among them."""
+    singly = [[event] for batch in batches for event in batch]
+    assert asyncio.run(_outcome(batches)) == asyncio.run(_outcome(singly))
+
+
+async def _outcome(batches: Sequence[list[dict[str, Any]]]) -> dict[str, Any]:
+    """What lies in every mailbox, and all that is known of everybody."""
+    boxes = Mailboxes(fakeredis.FakeAsyncRedis())
+    for batch in batches:
+        await boxes.post(*batch)
+    client: Any = boxes.redis
+    found: dict[str, Any] = {"counts": await boxes.counts(), "dead": sorted(await boxes.dead())}
+    for lane in Lane:
+        found |= {f"{lane} {box}": await boxes.mail(lane, box) for box in await boxes.due(lane)}
+    for key in await client.keys("sailpipe:default:user:*"):
+        found[key] = await client.hgetall(key)
+    for kind in ("anon", "email"):
+        for key in await client.keys(f"sailpipe:default:{kind}:*"):
+            found[key] = await client.get(key)
+    return found

@@ -1,0 +1,125 @@
+"""A duplicate is dropped, and so is what it would teach: however the raw stream is cut into batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fakeredis
+import pytest
+
+from pipeline import keys
+from pipeline.events import Lane
+from pipeline.settings import AccountSettings
+from tests.support.mailboxes import Mailboxes, identify, order, track
+
+ANN = identify("m1", "ann", anonymousId="tablet", email="ann@example.org")
+BOB = identify("m2", "bob", anonymousId="tablet", email="bob@example.org")
+ORDER = order("m3", anonymousId="tablet", properties={"email": "bob@example.org"})
+
+
+@pytest.fixture
+def boxes() -> Mailboxes:
+    return Mailboxes(fakeredis.FakeAsyncRedis())
+
+
+async def email(boxes: Mailboxes, user: str, account: str = "default") -> str:
+    found: Any = await boxes.redis.hget(keys.user(account, user), "email")
+    return str((found or b"").decode())
+
+
+async def seen(boxes: Mailboxes, user: str) -> bytes:
+    found: Any = await boxes.redis.hget(keys.user("default", user), "seen")
+    return bytes(found or b"")
+
+
+async def assert_the_tablet_is_bobs(boxes: Mailboxes) -> None:
+    assert await boxes.mail(Lane.PURCHASE, "bob") == ["m3"]
+    assert await email(boxes, "ann") == "ann@example.org"
+    assert await email(boxes, "bob") == "bob@example.org"
+
+
+async def test_a_duplicate_teaches_nothing_to_those_behind_it(boxes: Mailboxes) -> None:
+    """An SDK's retry comes after the tablet changed hands: the order is not its first owner's."""
+    await boxes.post(ANN, BOB)
+    await boxes.post(ANN, ORDER)
+    await assert_the_tablet_is_bobs(boxes)
+
+
+async def test_a_repeat_within_a_batch_teaches_nothing_either(boxes: Mailboxes) -> None:
+    """The first of an id teaches; Redis knows neither yet."""
+    await boxes.post(ANN, BOB, ANN, ORDER)
+    await assert_the_tablet_is_bobs(boxes)
+
+
+async def test_a_duplicate_is_no_sighting_of_an_email(boxes: Mailboxes) -> None:
+    """Or the next event of the batch would write it down: too many emails make an id nobody."""
+    await boxes.post(ANN)
+    await boxes.post(
+        identify("m1", "cat", email="other@example.org"),
+        identify("m4", "cat", email="cat@example.org"),
+    )
+    assert b"other" not in await seen(boxes, "cat")
+
+
+async def test_an_event_that_died_takes_its_id_with_it(boxes: Mailboxes) -> None:
+    """A second event of its id is a duplicate, though the first taught nothing."""
+    await boxes.post(BOB)
+    await boxes.post({"messageId": "m1", "type": "nonsense"}, ANN, ORDER)
+    assert await boxes.mail(Lane.PURCHASE, "bob") == ["m3"]
+
+
+async def test_another_accounts_event_of_the_same_id_still_teaches() -> None:
+    """Dedupe is an account's own."""
+    shops = AccountSettings(), AccountSettings(name="shoes")
+    boxes = Mailboxes(fakeredis.FakeAsyncRedis(), *shops)
+    await boxes.post(ANN)
+    await boxes.accept(ANN, ORDER, account="shoes")
+    await boxes.split()
+    assert await boxes.redis.llen(keys.mail("shoes", Lane.PURCHASE, "ann")) == 1
+    assert await email(boxes, "ann", "shoes") == "bob@example.org"
+
+
+async def test_a_repeat_teaches_where_no_dedupe_is_asked() -> None:
+    """With no window nothing is a duplicate."""
+    boxes = Mailboxes(fakeredis.FakeAsyncRedis(), AccountSettings(dedupe_window=0.0))
+    await boxes.post(ANN, BOB, ANN, ORDER)
+    assert await boxes.mail(Lane.PURCHASE, "ann") == ["m3"]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_an_exported_letter_that_went_out_already_teaches_nothing(
+    boxes: Mailboxes, together: bool
+) -> None:
+    """Enqueued twice: side by side, or in another batch."""
+    exported = ANN | {"sailpipe": {"replay": True}}
+    first, second = [exported, BOB], [exported, ORDER]
+    for batch in [first + second] if together else [first, second]:
+        await boxes.post(*batch)
+    await assert_the_tablet_is_bobs(boxes)
+
+
+async def test_an_exported_letter_that_died_again_may_come_again(boxes: Mailboxes) -> None:
+    """The copy behind it takes that letter's place and teaches, whatever Redis knew before the batch."""
+    exported = ANN | {"sailpipe": {"replay": True}}
+    await boxes.post(exported, BOB)
+    await boxes.post({"messageId": "m1", "type": "nonsense"}, exported, ORDER)
+    assert await boxes.mail(Lane.PURCHASE, "ann") == ["m3"]
+
+
+async def test_redis_is_asked_only_for_what_would_teach_another(
+    boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One script a batch at most; the last of a batch, which is often its only one, teaches nobody."""
+    ran: list[str] = []
+    run = boxes.splitter._scripts.run
+
+    async def noted(name: str, *args: Any) -> Any:
+        ran.extend({name} - {"lease"})
+        return await run(name, *args)
+
+    monkeypatch.setattr(boxes.splitter._scripts, "run", noted)
+    await boxes.post(track("m5", "ann"), ANN)
+    await boxes.post(BOB)
+    assert ran == ["split", "split"]
+    await boxes.post(ANN, BOB, ORDER)
+    assert ran[2:] == ["repeats", "split"]
