@@ -106,15 +106,13 @@ class Splitter:
         entries = await self._oldest(1 if self._singly else BATCH, block_ms)
         if not entries:
             return 0
-        self._singly = max(0, self._singly - 1)
         try:
-            done = await self._split(entries)
-        except Exception as error:  # noqa: BLE001 - one bad entry must not stop the stream
-            _raise_unless_own_fault(error)
-            # No traceback: it could show parts of an event.
-            name = type(error).__name__
-            log_event("split_batch_failed", logging.WARNING, entries=len(entries), error=name)
-            done = [one for _ in entries for one in await self._split_oldest()]
+            done = await self._split_all(entries)
+        except (LeaseLost, redis.exceptions.ConnectionError):
+            # A batch too slow for one lease or too big for one request ends so each time it is read whole.
+            self._singly = max(self._singly, len(entries))
+            raise
+        self._singly = max(0, self._singly - 1)
         if any(one.is_posted for one in done):
             self._wake()
         return len(entries)
@@ -153,6 +151,17 @@ class Splitter:
     async def _oldest(self, count: int, block_ms: int | None = None) -> list[RawEntry]:
         reply = await self._redis.xread({keys.RAW: "0-0"}, count=count, block=block_ms)
         return [read_entry(sid, fields) for sid, fields in _entries(reply)]
+
+    async def _split_all(self, entries: list[RawEntry]) -> list[Sorted]:
+        """Split them together; if that fails for what they hold, one by one."""
+        try:
+            return await self._split(entries)
+        except Exception as error:  # noqa: BLE001 - one bad entry must not stop the stream
+            _raise_unless_own_fault(error)
+            # No traceback: it could show parts of an event.
+            name = type(error).__name__
+            log_event("split_batch_failed", logging.WARNING, entries=len(entries), error=name)
+            return [one for _ in entries for one in await self._split_oldest()]
 
     async def _split(self, entries: list[RawEntry]) -> list[Sorted]:
         items = [read(entry) for entry in entries]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -121,6 +122,63 @@ async def test_entries_too_large_to_come_together_come_one_by_one(
     for _ in range(3):
         await boxes.splitter._turn()
     assert await boxes.mail(Lane.EVENT, "ann") == ["m1", "m2"]
+
+
+async def lose_the_lease(boxes: Mailboxes) -> None:
+    await boxes.redis.delete(keys.SPLITTER)
+
+
+async def break_the_connection(_boxes: Mailboxes) -> None:
+    raise redis.exceptions.ConnectionError
+
+
+@pytest.mark.parametrize("fail", [lose_the_lease, break_the_connection])
+async def test_a_batch_that_cannot_be_split_whole_is_split_one_by_one(
+    boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch, fail: Callable[[Mailboxes], Awaitable[None]]
+) -> None:
+    """Too slow for one lease, too big for one request: whole it would fail for ever.
+
+    No longer than for those that were read: it may have been Redis' restart, or a real take-over.
+    """
+    write, sizes = boxes.splitter._write, []
+
+    async def struggle(batch: Sequence[Sorted]) -> None:
+        sizes.append(len(batch))
+        if len(batch) > 3:
+            await fail(boxes)
+        await write(batch)
+
+    monkeypatch.setattr(boxes.splitter, "_write", struggle)
+    monkeypatch.setattr(loop, "STAND_BY_S", 0.0)
+    await boxes.accept(*(track(f"m{n}", "ann") for n in range(4)))
+    for _ in range(5):
+        await boxes.splitter._turn()
+    await boxes.accept(*(track(f"m{n}", "ann") for n in range(4, 7)))
+    await boxes.splitter._turn()
+    assert await boxes.mail(Lane.EVENT, "ann") == [f"m{n}" for n in range(7)]
+    assert sizes == [4, 1, 1, 1, 1, 3]
+
+
+async def test_a_failure_amid_single_entries_leaves_the_rest_single(
+    boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis may be away for long: each attempt fails with one entry in hand, and none of them is done."""
+    write, ups = boxes.splitter._write, iter([False, False, True, False, False])
+    sizes: list[int] = []
+
+    async def waver(batch: Sequence[Sorted]) -> None:
+        sizes.append(len(batch))
+        if not next(ups, True):
+            raise redis.exceptions.ConnectionError
+        await write(batch)
+
+    monkeypatch.setattr(boxes.splitter, "_write", waver)
+    monkeypatch.setattr(loop, "STAND_BY_S", 0.0)
+    await boxes.accept(*(track(f"m{n}", "ann") for n in range(4)))
+    for _ in range(8):
+        await boxes.splitter._turn()
+    assert sizes == [4, 1, 1, 1, 1, 1, 1, 1]
+    assert await boxes.backlog() == 0
 
 
 async def test_a_lost_lease_is_called_so_and_no_event_dies_of_it(
