@@ -26,7 +26,7 @@ run: setup ## Start everything on this machine: Redis, HTTP, workers, and a sand
 	@exec $(BIN)/sailpipe up
 
 test: setup ## Run the tests: unit, conformance, integration (under 5 minutes)
-	@$(BIN)/python -m pytest -m "not faults" tests
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not faults" tests
 
 test-random: setup ## Feed 10,000 random events to the mapping, 1,000 carts, 2,000 raw streams (about 5 minutes)
 	@$(BIN)/python -m pytest --hypothesis-profile=deep tests/unit/mapping/test_any_event.py \
