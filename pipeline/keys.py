@@ -50,8 +50,9 @@ def gates(account: str, scope: str) -> str:
 
 
 def deaths(account: str, lane: str) -> str:
-    """Sorted set. A lane's latest deaths (JSON) by time (ms), for the brake."""
-    return f"sailpipe:{account}:deaths:{lane}"
+    """Sorted set. A lane's latest deaths (JSON) by time (ms), for the brake. Not `deaths:LANE`: there lie,
+    for ten minutes after an upgrade, rows of another form."""
+    return f"sailpipe:{account}:died:{lane}"
 
 
 def counts(account: str) -> str:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import redis.asyncio
 import redis.exceptions
@@ -27,6 +27,7 @@ from pipeline.outcomes import Delivered, Outcome, Rejected
 
 USERS = 20
 WINDOW_MS = 600_000
+MINUTE_MS = 60_000
 MOST_DEATHS = 400
 """Deaths a lane remembers: in a flood that is shorter than the window, and enough to judge by."""
 OURS = frozenset({Reason.CRASHED, Reason.REJECTED, Reason.UNMAPPABLE})
@@ -37,12 +38,17 @@ emails, invalid events, time that ran out."""
 @dataclass(frozen=True, slots=True)
 class Death:
     """One event that died: of what and whose, and how many were delivered in its lane since the death
-    before it, as the process saw it. `seq` tells two deaths apart."""
+    before it, as the process saw it; only those of the last ten minutes count."""
 
     cause: str
     user: str
     delivered: int
-    seq: str
+
+
+def lately(by_minute: Mapping[int, int], now_ms: int) -> dict[int, int]:
+    """What of these deliveries counts. A minute does as long as any of it is within the window."""
+    oldest = (now_ms - WINDOW_MS) // MINUTE_MS
+    return {minute: count for minute, count in by_minute.items() if minute >= oldest}
 
 
 def is_mass_dying(cause: str, deaths: Sequence[Death]) -> bool:
@@ -54,18 +60,19 @@ def is_mass_dying(cause: str, deaths: Sequence[Death]) -> bool:
 
 class Brake:
     """One account's brake. The deaths are in Redis, for they are spread over all worker processes;
-    deliveries are counted here and written down with the next death, so that they cost nothing."""
+    deliveries are counted here, by minute, and written down with the next death, so that they cost
+    nothing."""
 
     def __init__(self, client: redis.asyncio.Redis, gatekeeper: Gatekeeper) -> None:
         self._redis = client
         self._scripts = Scripts(client)
         self._gates = gatekeeper
-        self._delivered: Counter[Lane] = Counter()
+        self._delivered: dict[Lane, dict[int, int]] = {}
 
     async def note(self, outcome: Outcome, lane: Lane, entry: Entry, now_ms: int) -> None:
         """Take in what became of `entry`; closes the lane's gate if that was one too many."""
         if isinstance(outcome, Delivered):
-            self._delivered[lane] += outcome.covers
+            self._count(lane, outcome.covers, now_ms)
         elif isinstance(outcome, Rejected) and outcome.reason in OURS and not entry.replay:
             try:
                 await self._note_death(outcome, lane, entry, now_ms)
@@ -73,11 +80,19 @@ class Brake:
                 fields = {"account": self._gates.account, "error": type(error).__name__}
                 log_event("gate_unwritten", logging.WARNING, **fields)
 
+    def _count(self, lane: Lane, delivered: int, now_ms: int) -> None:
+        minute, minutes = now_ms // MINUTE_MS, self._delivered.get(lane, {})
+        if minute not in minutes:  # a lane in which nothing dies for days keeps no more than ten
+            minutes = self._delivered[lane] = lately(minutes, now_ms)
+        minutes[minute] = minutes.get(minute, 0) + delivered
+
     async def _note_death(self, no: Rejected, lane: Lane, entry: Entry, now_ms: int) -> None:
         endpoint = no.call.bucket if no.call else None
         cause = fingerprint(no.reason, endpoint, no.code, no.detail)
-        death = Death(cause, entry.user, self._delivered.pop(lane, 0), entry.seq)
-        if is_mass_dying(cause, await self._deaths(lane, death, now_ms)):
+        delivered = lately(self._delivered.pop(lane, {}), now_ms)
+        # `seq` tells two deaths apart that are alike in all else.
+        row = [cause, entry.user, list(delivered.items()), entry.seq]
+        if is_mass_dying(cause, await self._deaths(lane, row, now_ms)):
             detail = (
                 f"{no.reason} kills most of this lane ({no.detail}); group {cause} is what died"
             )
@@ -85,7 +100,13 @@ class Brake:
             # Whoever resumes the lane wants to see whether the cause is gone.
             await self._redis.delete(keys.deaths(self._gates.account, lane))
 
-    async def _deaths(self, lane: Lane, newest: Death, now_ms: int) -> list[Death]:
-        args = [json.dumps(asdict(newest)), now_ms, WINDOW_MS, MOST_DEATHS]
+    async def _deaths(self, lane: Lane, newest: Sequence[Any], now_ms: int) -> list[Death]:
+        args = [json.dumps(newest), now_ms, WINDOW_MS, MOST_DEATHS]
         rows = await self._scripts.run("death", [keys.deaths(self._gates.account, lane)], args)
-        return [Death(**json.loads(row)) for row in rows]
+        return [_death(row, now_ms) for row in rows]
+
+
+def _death(row: bytes, now_ms: int) -> Death:
+    """Deliveries are written down by minute, for they grow too old before the death they came with."""
+    cause, user, delivered, _seq = json.loads(row)
+    return Death(cause, user, sum(lately(dict(delivered), now_ms).values()))

@@ -105,6 +105,58 @@ async def test_a_cause_that_kills_a_few_of_many_does_not_brake(pipe: Pipe) -> No
     assert (await pipe.counts())["dead:rejected"] == 25
 
 
+async def test_what_was_delivered_hours_ago_does_not_hold_the_brake_off(pipe: Pipe) -> None:
+    """A process may have run for days before somebody removes a template."""
+    await deliver_many(pipe)
+    await pipe.run(6 * 3600)
+    assert await deaths_until_braked(pipe) == USERS
+
+
+async def test_one_death_does_not_make_old_deliveries_count_again(pipe: Pipe) -> None:
+    """They are written down with it, and are as old as before. It is one of the twenty."""
+    await deliver_many(pipe)
+    await pipe.run(9 * 60)
+    pipe.sailthru.trouble(REFUSED, on="POST /user", about="odd")
+    await pipe.post(identify("odd"))
+    await pipe.run(5 * 60)
+    assert await deaths_until_braked(pipe) == USERS - 1
+
+
+async def test_what_was_delivered_lately_holds_the_brake_off(pipe: Pipe) -> None:
+    """Not only what was delivered among the deaths."""
+    await deliver_many(pipe)
+    await pipe.run(5 * 60)
+    await deaths_until_braked(pipe)
+    assert await braked(pipe) == set()
+
+
+async def test_deliveries_of_every_process_hold_the_brake_off(pipe: Pipe) -> None:
+    """Each writes its own down with its next death."""
+    pipe.sailthru.trouble(REFUSED, on="POST /user", about="odd")
+    for number in range(25):
+        if number % 5 == 0:
+            pipe.start_process()
+        await pipe.post(identify(f"u{number}"), identify(f"v{number}"), identify(f"odd{number}"))
+        await pipe.run(1)
+    assert await braked(pipe) == set()
+
+
+async def deliver_many(pipe: Pipe) -> None:
+    """More than what is to die later."""
+    await pipe.post(*(identify(f"u{number}") for number in range(3 * USERS)))
+    await pipe.run(30)
+    assert await pipe.counts() == {"delivered": 3 * USERS}
+
+
+async def deaths_until_braked(pipe: Pipe) -> int:
+    """How many of twice as many users' events are rejected before the lane is stopped, if it is."""
+    pipe.sailthru.trouble(REFUSED, on="POST /user")
+    await pipe.post(*(identify(f"late{number}") for number in range(2 * USERS)))
+    before = await pipe.reasons()
+    await pipe.run(30)
+    return len(await pipe.reasons()) - len(before)
+
+
 async def test_events_without_email_never_brake() -> None:
     """What an event lacks is its own."""
     async with open_pipe(email_wait=0.0) as pipe:
@@ -146,7 +198,7 @@ async def test_deaths_spread_over_hours_never_brake(pipe: Pipe) -> None:
 
 
 def death(cause: str, user: str, delivered: int = 0) -> Death:
-    return Death(cause, user, delivered, "0-0")
+    return Death(cause, user, delivered)
 
 
 @given(
