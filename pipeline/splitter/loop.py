@@ -39,6 +39,7 @@ from pipeline.splitter.sort import (
 BATCH = 200
 BLOCK_MS = 1_000
 STAND_BY_S = 1.0
+RELEASE_WITHIN_S = 1.0
 
 
 class Splitter:
@@ -78,8 +79,10 @@ class Splitter:
             while True:
                 await self._turn()
         except asyncio.CancelledError:
-            with contextlib.suppress(redis.exceptions.RedisError):  # then it runs out by itself
-                await self.release()
+            # A Redis that hangs is not waited for: the lease runs out by itself.
+            with contextlib.suppress(redis.exceptions.RedisError, TimeoutError):
+                async with asyncio.timeout(RELEASE_WITHIN_S):
+                    await self.release()
             raise
 
     async def release(self) -> None:

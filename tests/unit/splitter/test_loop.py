@@ -209,6 +209,26 @@ async def test_a_lost_lease_is_called_so_and_no_event_dies_of_it(
     assert (await boxes.backlog(), await boxes.dead()) == (2, {})
 
 
+async def test_a_splitter_told_to_stop_does_not_wait_for_a_redis_that_hangs(
+    boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease runs out by itself."""
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def hang() -> None:
+        asked.set()
+        await answer.wait()
+
+    monkeypatch.setattr(loop, "RELEASE_WITHIN_S", 0.01)
+    monkeypatch.setattr(boxes.splitter, "release", hang)
+    monkeypatch.setattr(boxes.splitter, "_turn", hang)
+    work = asyncio.create_task(boxes.splitter.run())
+    await asked.wait()
+    work.cancel()
+    await asyncio.wait([work], timeout=10)
+    assert work.cancelled()
+
+
 async def test_only_the_entry_that_crashes_the_splitter_dies(
     boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
