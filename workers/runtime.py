@@ -23,7 +23,8 @@ from workers.vital import vital
 CAPACITY = 400
 """Mailboxes a process delivers at once; most of them wait for a slot or an answer."""
 START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 9.5
+STOP_TIMEOUT_S = 8.5
+"""From when a process is told to stop until what it delivers is cut off: more than the HTTP timeout."""
 
 
 class Runtime:
@@ -35,7 +36,9 @@ class Runtime:
         self._room = threading.Semaphore(CAPACITY)  # what is given back at the end takes none
         self._tasks: set[asyncio.Task[None]] = set()
         self._drained = False
-        self._closing = threading.Event()
+        self._clock = SystemClock()
+        self._draining: Future[None] | None = None
+        self._ends_at = 0.0
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._main, name="sailpipe-loop", daemon=True)
         self.engine: Engine
@@ -56,7 +59,7 @@ class Runtime:
         are lent again when their loans run out.
         """
         for box in boxes:
-            while not self._closing.is_set() and not self._room.acquire(timeout=0.5):
+            while self._draining is None and not self._room.acquire(timeout=0.5):
                 continue
             self.loop.call_soon_threadsafe(self._begin, account, lane, box)
 
@@ -64,17 +67,21 @@ class Runtime:
         """Run a coroutine on the loop from another thread."""
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
-    def stop(self) -> None:
-        """Let calls in flight end, give every claim back, close everything (at most ten seconds).
+    def tell(self) -> Future[None]:
+        """Begin no further call, let those in flight end, give every claim back. Waits for nothing and
+        takes no lock, so that a signal handler may call it; does nothing the second time."""
+        if self._draining is None:
+            self._ends_at = self._clock.monotonic() + STOP_TIMEOUT_S
+            self._draining = self.run(self._drain())
+        return self._draining
 
-        Does nothing the second time.
-        """
-        if self._closing.is_set():
+    def stop(self) -> None:
+        """`tell`, and close everything once that is done, or its time is up. Nothing the second time."""
+        if not self._thread.is_alive():
             return
-        self._closing.set()
-        future = self.run(self._drain())
+        drained = self.tell()
         try:
-            future.result(STOP_TIMEOUT_S)
+            drained.result(max(0.0, self._ends_at - self._clock.monotonic()))
         except TimeoutError:
             log_event("stop_timed_out", logging.WARNING, mailboxes=len(self._tasks))
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -89,7 +96,7 @@ class Runtime:
         self.loop.run_forever()
 
     async def _open(self, client: redis.asyncio.Redis) -> Engine:
-        engine = await Engine.open(self._settings, client, SystemClock(), SYSTEM_RANDOM)
+        engine = await Engine.open(self._settings, client, self._clock, SYSTEM_RANDOM)
         if engine.renewing is not None:
             vital("loans", engine.renewing)
         return engine

@@ -17,6 +17,9 @@ from workers.vital import vital
 from workers.waker import Waker, WakerStep
 from workers.watchdog import Watchdog
 
+STOP_TIMEOUT_S = 1.5
+"""More than the release of a lease takes at most; whatever else it waits for ends with the process."""
+
 
 class SplitterStep(bootsteps.StartStopStep):
     """Runs the splitter in a thread and loop of its own (`--no-splitter` leaves it to others).
@@ -42,10 +45,14 @@ class SplitterStep(bootsteps.StartStopStep):
         )
         self._thread.start()
 
-    def stop(self, worker: Any) -> None:
-        if self._thread is not None and self._work is not None:
+    def close(self, _worker: Any) -> None:
+        """Before any step is stopped: it gives its lease up while the others stop."""
+        if self._work is not None and not self._work.done():
             self._loop.call_soon_threadsafe(self._work.cancel)
-            self._thread.join(5.0)
+
+    def stop(self, worker: Any) -> None:
+        if self._thread is not None:
+            self._thread.join(STOP_TIMEOUT_S)
             self._thread = None
 
     def terminate(self, worker: Any) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
+import threading
 from collections.abc import Collection
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import redis.exceptions
-from celery import bootsteps
+from celery import bootsteps, signals
+from celery.platforms import EX_FAILURE
 from kombu.exceptions import OperationalError
 
 from pipeline.clock import SystemClock
@@ -40,6 +43,8 @@ LONGEST_QUEUE = 10
 """Messages in a lane's Celery queue past which nothing more is published."""
 
 SAY_EVERY_S = 60.0
+EXIT_WITHIN_S = 9.5
+"""From when a process is told to stop until it ends, whatever it waits for: `up` kills after ten."""
 
 
 class Waker:
@@ -157,6 +162,18 @@ class Waker:
                 )
 
 
+def end_within(seconds: float) -> None:
+    """End this process by then, should it still be there."""
+    timer = threading.Timer(seconds, _end)
+    timer.daemon = True
+    timer.start()
+
+
+def _end() -> None:
+    log_event("exit_forced", logging.WARNING)
+    os._exit(EX_FAILURE)
+
+
 class WakerStep(bootsteps.StartStopStep):
     """Runs the waker and owns the process's Runtime: started after the pool, stopped before it."""
 
@@ -164,12 +181,16 @@ class WakerStep(bootsteps.StartStopStep):
 
     def __init__(self, worker: Any, **_options: Any) -> None:
         self._parts: list[Future[Any]] = []
+        self._runtime: Runtime | None = None
+        self._ending = False
         worker.sailpipe_waker = None
 
     def start(self, worker: Any) -> None:
         runtime = worker.app.runtimes.here()
         waker = Waker(worker.app, runtime, frozenset(worker.app.amqp.queues.consume_from))
         worker.sailpipe_waker = waker
+        self._runtime = runtime
+        signals.worker_shutting_down.connect(self._told)
         runtime.engine.on_settled = waker.nudge
         parts = {
             "waker": waker.run(),
@@ -181,9 +202,21 @@ class WakerStep(bootsteps.StartStopStep):
             vital(name, running)
             self._parts.append(running)
 
+    def close(self, _worker: Any) -> None:
+        """Before any step is stopped; a worker that ends by itself gets no signal."""
+        self._told()
+
+    def _told(self, **_signal: Any) -> None:
+        """In the signal's handler, for Celery itself may be waiting for a Redis that hangs: before it
+        stops anything, while it does, and once more when it closes its connections."""
+        if self._runtime is not None and not self._ending:
+            self._ending = True
+            for part in self._parts:
+                part.cancel()
+            self._runtime.tell()
+            end_within(EXIT_WITHIN_S)
+
     def stop(self, worker: Any) -> None:
-        for part in self._parts:
-            part.cancel()
         worker.app.runtimes.stop_here()
 
     def terminate(self, worker: Any) -> None:

@@ -52,4 +52,6 @@ LogEvent: TypeAlias = Literal[
     "part_failed",
     # Calls were still in flight when the time to stop was over: mailboxes.
     "stop_timed_out",
+    # Something else was: Celery waited for a Redis that hangs, say.
+    "exit_forced",
 ]

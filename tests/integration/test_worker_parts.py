@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import redis
+
+from pipeline import keys
+from pipeline.cli.machine import WORKERS_STOP_WITHIN_S
+from pipeline.cli.parts import worker_command
+from pipeline.events import Lane
+from tests.support.commands import DEADLINE_S, wait_until
+from tests.support.redis_server import RedisServer
 
 KEYS = {"SAILPIPE_API_KEY": "k", "SAILPIPE_API_SECRET": "s"}
 
@@ -27,3 +39,32 @@ def test_a_worker_ends_when_a_vital_part_fails(part: str, redis_url: str) -> Non
     assert f"part={part}" in ended.stderr
     assert "error=KeyError" in ended.stderr
     assert "ann@" not in ended.stderr
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that may be frozen."""
+    started = RedisServer(tmp_path)
+    started.start()
+    yield started
+    started.kill()
+
+
+def test_a_worker_told_to_stop_while_redis_hangs_ends_before_it_is_killed(
+    server: RedisServer,
+) -> None:
+    """It takes what is sent and answers nothing: neither the splitter nor Celery waits for longer."""
+    worker = subprocess.Popen(  # noqa: S603 - our own arguments
+        worker_command(list(Lane), 2, splitter=True),
+        env={**os.environ, "SAILPIPE_REDIS_URL": server.url, **KEYS},
+    )
+    try:
+        with redis.Redis(port=server.port) as client:
+            wait_until(lambda: client.get(keys.SPLITTER), "it splits")
+        server.send(signal.SIGSTOP)
+        told_at = time.monotonic()
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(DEADLINE_S)
+        assert time.monotonic() - told_at <= WORKERS_STOP_WITHIN_S
+    finally:
+        worker.kill()

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
+from celery.signals import worker_shutting_down
 
 from pipeline.events import Lane
 from pipeline.settings import load_settings
 from tests.support.commands import DEADLINE_S, wait_until
+from workers import runtime as runtime_module
+from workers import waker
 from workers.app import SailpipeApp, create_app
 from workers.config import DELIVER
+from workers.waker import WakerStep
 
 NOWHERE = "redis://127.0.0.1:1/0"
 """Nothing here asks Redis for anything."""
@@ -114,3 +119,47 @@ def test_wake_ups_for_unknown_lanes_use_up_no_room(
         app.tasks[DELIVER]("default", "nowhere", ["ann"])
     wake_up(app, "ann").join(DEADLINE_S)
     wait_until(lambda: deliveries.begun == ["ann"], "a known lane is delivered")
+
+
+@pytest.fixture
+def step(app: SailpipeApp, monkeypatch: pytest.MonkeyPatch) -> WakerStep:
+    """A worker's step, started. It must not end the process of the tests."""
+    monkeypatch.setattr(waker, "end_within", lambda _seconds: None)
+    worker = SimpleNamespace(app=app)
+    step = WakerStep(worker)
+    step.start(worker)
+    return step
+
+
+def test_the_engine_hears_of_the_stop_in_the_signals_handler(
+    step: WakerStep, deliveries: Deliveries
+) -> None:
+    """Whatever Celery then waits for before it stops the steps, no call begins."""
+    assert not deliveries.stopping.is_set()
+    worker_shutting_down.send(sender=None, sig="SIGTERM", how="Warm", exitcode=0)
+    assert deliveries.stopping.wait(DEADLINE_S)
+    assert step is not None
+
+
+def test_the_engine_of_a_worker_that_ends_by_itself_hears_before_any_step_is_stopped(
+    step: WakerStep, deliveries: Deliveries
+) -> None:
+    """There is no signal then."""
+    step.close(None)
+    assert deliveries.stopping.wait(DEADLINE_S)
+
+
+def test_the_time_to_stop_runs_from_when_the_process_was_told(
+    app: SailpipeApp, deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What others took of it while they stopped is not added to it."""
+    wake_up(app, "in flight").join()
+    runtime = app.runtimes.here()
+    monkeypatch.setattr(runtime_module, "STOP_TIMEOUT_S", 0.0)
+    runtime.tell()
+    monkeypatch.setattr(runtime_module, "STOP_TIMEOUT_S", 10 * DEADLINE_S)
+    stopping = threading.Thread(target=runtime.stop, daemon=True)
+    stopping.start()
+    stopping.join(DEADLINE_S)
+    assert not stopping.is_alive()
+    assert deliveries.begun == ["in flight"]
