@@ -43,7 +43,7 @@ LONGEST_QUEUE = 10
 """Messages in a lane's Celery queue past which nothing more is published."""
 
 SAY_EVERY_S = 60.0
-EXIT_WITHIN_S = 9.5
+EXIT_WITHIN_S = 9.0
 """From when a process is told to stop until it ends, whatever it waits for: `up` kills after ten."""
 
 
