@@ -16,20 +16,40 @@ class Circuit:
     It trips when at least five users' calls failed within ten seconds, and either two endpoints
     fail or the one that fails is all that was called. If another endpoint answers meanwhile, the
     failures are the events' own.
+
+    Of a quiet account five users may never fail at a time. So it trips, too, when an event is about
+    to be given up and nobody has been answered since it began to fail.
     """
 
     _answers: deque[tuple[float, str, str, bool]] = field(default_factory=deque)
+    _answered_at: float | None = None
 
-    def note(self, now: float, endpoint: str, user: str, *, ok: bool) -> bool:
-        """Record one answer (monotonic seconds). True when the host looks down."""
+    def note(
+        self, now: float, endpoint: str, user: str, *, ok: bool, dying_s: float | None = None
+    ) -> bool:
+        """Record one answer (monotonic seconds). True when the host looks down.
+
+        dying_s: for how long the event has failed, if this failure would be its last.
+        """
         self._answers.append((now, endpoint, user, ok))
         while self._answers[0][0] < now - WINDOW_S:
             self._answers.popleft()
-        return not ok and self._tripped()
+        if ok:
+            self._answered_at = now
+            return False
+        return self._tripped() or (dying_s is not None and self._is_silent(now, dying_s))
 
     def reset(self) -> None:
-        """Forget what was: the host answers again."""
+        """Forget which calls failed: the gate is closed, or the host answers again."""
         self._answers.clear()
+
+    def _is_silent(self, now: float, for_s: float) -> bool:
+        # A process that was just started knows of no answer, and another process may have had some.
+        # The gate then closes needlessly, for the seconds until a probe is answered: better than to
+        # bury what an outage failed. The event itself is given up at its next failure after that.
+        # A first failure that is the last one, too (nothing is retried), tells of no time at all.
+        is_known = self._answered_at is not None and now - self._answered_at < for_s
+        return for_s > 0 and not is_known
 
     def _tripped(self) -> bool:
         failed = [(endpoint, user) for _, endpoint, user, ok in self._answers if not ok]

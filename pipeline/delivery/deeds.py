@@ -75,9 +75,10 @@ def deed_of(
             return Deed(back=True, due="old" if due_in_s is None else now_ms + int(due_in_s * 1000))
         case Throttled():
             return Deed(back=True, due="old")
-        case Misconfigured() | Outage():
-            # A probe that failed lets another one probe next: this event may be all that is wrong.
-            return Deed(back=True, due=now_ms if claim.probe else "old")
+        case Misconfigured():
+            return _probe_another(claim, now_ms)
+        case Outage():
+            return _unanswered(claim, now_ms)
         case Single():
             return Deed()
         case _:
@@ -189,6 +190,19 @@ def _retry(
         state = _append(state, failure.error, failure.status, failure.duration_s, now_ms, wait)
         failing = state.failing_since if state.failing_since is not None else claim.clock
         deed.state[entry.seq] = replace(state, failing_since=failing)
+    return deed
+
+
+def _probe_another(claim: Claim, now_ms: int) -> Deed:
+    """A probe that failed lets another one probe next: this event may be all that is wrong."""
+    return Deed(back=True, due=now_ms if claim.probe else "old")
+
+
+def _unanswered(claim: Claim, now_ms: int) -> Deed:
+    """No attempt is used up. But if others are answered from now on, it was the event's own failure."""
+    deed, state = _probe_another(claim, now_ms), claim.state(claim.head)
+    if state.unanswered_since is None:
+        deed.state[claim.head.seq] = replace(state, unanswered_since=claim.clock)
     return deed
 
 

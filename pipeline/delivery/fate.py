@@ -141,10 +141,21 @@ def final(outcome: Outcome, claim: Claim, head: Event | None, settings: AccountS
             return outcome
 
 
-def _final_retry(failure: Retry, claim: Claim, settings: AccountSettings) -> Outcome:
+def dying_s(claim: Claim, settings: AccountSettings) -> float | None:
+    """For how long the head event has been unanswered, if one more failure is its end; None if it is not.
+
+    As a probe, too, which counts towards no end. On the lane's clock: for as long as that stands still
+    the gate is closed, and the answer that opens it comes first.
+    """
     state = claim.state(claim.head)
     failing_s = _since(claim, state.failing_since)
     if not retry.is_exhausted(state.tried + 1, failing_s, settings):
+        return None
+    return max(failing_s, _since(claim, state.unanswered_since))
+
+
+def _final_retry(failure: Retry, claim: Claim, settings: AccountSettings) -> Outcome:
+    if dying_s(claim, settings) is None:
         return failure
     reason = Reason.CART_LOOKUP_FAILED if failure.lookup else Reason.EXHAUSTED
     return Rejected(

@@ -33,16 +33,23 @@ class Outages:
         self._clock = clock
         self._circuits: dict[Host, Circuit] = {"api": Circuit(), "track": Circuit()}
 
-    async def note(self, claim: Claim, call: Call, answer: Answer, now_ms: int) -> bool:
-        """Take an answer in. True when it is part of an outage and so not the event's failure."""
+    async def note(
+        self, claim: Claim, call: Call, answer: Answer, now_ms: int, dying_s: float | None = None
+    ) -> bool:
+        """Take an answer in. True when it is part of an outage and so not the event's failure.
+
+        dying_s: for how long the event has failed, if one more failure is its end.
+        """
+        ok = isinstance(answer, Accepted) or answer.failure is not Failure.UNAVAILABLE
+        now, circuit = self._clock.monotonic(), self._circuits[host_of(call)]
+        is_down = circuit.note(now, call.endpoint, claim.user, ok=ok, dying_s=dying_s)
         try:
-            if isinstance(answer, Accepted) or answer.failure is not Failure.UNAVAILABLE:
-                await self._answered(claim, call, answer)
-                return False
-            return await self._unanswered(claim, call, now_ms)
+            if not ok:
+                return await self._unanswered(claim, call, now_ms, is_down=is_down)
+            await self._answered(claim, call, answer)
         except redis.exceptions.RedisError as error:
             _unwritten(claim, error)
-            return False
+        return is_down
 
     async def close_for(self, outcome: Outcome, claim: Claim, now_ms: int) -> None:
         """Close the gate an outcome calls for, if any."""
@@ -64,7 +71,6 @@ class Outages:
 
     async def _answered(self, claim: Claim, call: Call, answer: Answer) -> None:
         host, failure = host_of(call), getattr(answer, "failure", None)
-        self._circuits[host].note(self._clock.monotonic(), call.endpoint, claim.user, ok=True)
         if not claim.probe:
             return
         self._circuits[host].reset()
@@ -72,14 +78,11 @@ class Outages:
         if failure not in (Failure.MISCONFIGURED, Failure.THROTTLED):
             await self._gates.open(host, "misconfigured")
 
-    async def _unanswered(self, claim: Claim, call: Call, now_ms: int) -> bool:
+    async def _unanswered(self, claim: Claim, call: Call, now_ms: int, *, is_down: bool) -> bool:
         host = host_of(call)
-        known = await self._gates.bar(host, "circuit", now_ms) is not None
-        now = self._clock.monotonic()
-        circuit = self._circuits[host]
-        if not known and not circuit.note(now, call.endpoint, claim.user, ok=False):
+        if not is_down and await self._gates.bar(host, "circuit", now_ms) is None:
             return False
-        circuit.reset()
+        self._circuits[host].reset()
         await self._shut(host, "circuit", now_ms, "Sailthru does not answer")
         return True
 

@@ -106,7 +106,10 @@ class Talk:
         self._mark_before = before
 
     async def _judge(self, call: Call, answer: Answer, outcome: Outcome) -> Outcome:
-        part_of_outage = await self._tools.outages.note(self._claim, call, answer, self._now_ms())
+        dying_s = fate.dying_s(self._claim, self._tools.settings)
+        part_of_outage = await self._tools.outages.note(
+            self._claim, call, answer, self._now_ms(), dying_s
+        )
         return as_outage(outcome) if part_of_outage else outcome
 
     async def _call(self, call: Call, purpose: Purpose) -> Answer | Postponed:

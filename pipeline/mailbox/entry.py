@@ -85,6 +85,7 @@ class EventState:
     """What happened to one event so far. Clocks are lane clocks in ms.
 
     failing_since: first failure that counted.
+    unanswered_since: first failure that an outage explained.
     asked: how often Sailthru was asked for an email.
     held_since: (user lane's clock) since when an earlier identify is waited for.
     unknown_since: since when its user is awaited.
@@ -99,6 +100,7 @@ class EventState:
     held_since: int | None = None
     unknown_since: int | None = None
     empty_since: int | None = None
+    unanswered_since: int | None = None
 
     def encode(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"))

@@ -43,6 +43,60 @@ async def test_four_failing_users_are_no_outage(pipe: Pipe) -> None:
     assert await reasons(pipe) == set()
 
 
+async def test_a_long_outage_buries_nothing_of_a_quiet_account(pipe: Pipe) -> None:
+    """Four users are too few to tell an outage by; that nobody at all is answered tells it in the end."""
+    await pipe.post(*(identify(user) for user in users(4, first=10)))
+    await pipe.run(1)
+    down = pipe.sailthru.trouble(NOT_SENT)
+    await pipe.post(*(identify(user) for user in users(4)), *(order(u, u) for u in users(4)))
+    await pipe.run(5 * HOUR)
+    assert await reasons(pipe) == {("api", "circuit")}
+    tried = len(pipe.sailthru.sent)
+    await pipe.run(20 * HOUR)
+    assert len(pipe.sailthru.sent) - tried <= 20 * 60 * 2 + 10
+    pipe.sailthru.troubles.remove(down)
+    await pipe.run(300)
+    assert await pipe.counts() == {"delivered": 12}
+    assert await reasons(pipe) == set()
+
+
+async def test_an_outage_buries_nothing_of_a_process_that_was_started_in_it(pipe: Pipe) -> None:
+    """It has seen no answer, and so it does not know of any."""
+    down = pipe.sailthru.trouble(TIMED_OUT)
+    await pipe.post(identify("u1"), order("u1", "o1"))
+    await pipe.run(3.9 * HOUR)
+    pipe.start_process()
+    await pipe.run(HOUR)
+    pipe.sailthru.troubles.remove(down)
+    await pipe.run(300)
+    assert await pipe.counts() == {"delivered": 2}
+
+
+async def test_an_event_that_is_never_answered_dies_while_others_are(pipe: Pipe) -> None:
+    """One other answer since it began to fail is enough: Sailthru is there."""
+    pipe.sailthru.trouble(NOT_SENT, about='"u0"')
+    await pipe.post(identify("u0"))
+    await pipe.run(HOUR)
+    await pipe.post(identify("u1"))
+    await pipe.run(4 * HOUR)
+    assert await pipe.counts() == {"delivered": 1, "dead:exhausted": 1}
+    assert pipe.alerts == []
+
+
+async def test_an_event_that_is_never_answered_dies_after_the_next_other_answer(pipe: Pipe) -> None:
+    """With nothing else to send it looks like an outage; what comes then waits for a probe or two."""
+    pipe.sailthru.trouble(NOT_SENT, about='"u0"')
+    await pipe.post(identify("u0"))
+    await pipe.run(6 * HOUR)
+    assert await reasons(pipe) == {("api", "circuit")}
+    await pipe.post(identify("u1"))
+    await pipe.run(150)
+    assert (await pipe.counts())["delivered"] == 1
+    await pipe.run(600)
+    assert await pipe.counts() == {"delivered": 1, "dead:exhausted": 1}
+    assert await reasons(pipe) == set()
+
+
 async def test_one_failing_endpoint_is_no_outage_while_another_answers(pipe: Pipe) -> None:
     """The failures are the events' own, and other lanes go on."""
     pipe.sailthru.trouble(NOT_SENT, on="POST /purchase")
