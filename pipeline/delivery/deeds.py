@@ -12,6 +12,7 @@ from pipeline.deadletters.letter import Header
 from pipeline.delivery.fate import age_s
 from pipeline.delivery.known import write_cart
 from pipeline.delivery.marks import CartMark, read_mark
+from pipeline.delivery.waiting import hold_of
 from pipeline.errors import Reason
 from pipeline.events import Event, Lane
 from pipeline.kinds import Kind, kind_of
@@ -257,6 +258,7 @@ def _held(claim: Claim, waits: str | None, due: int) -> Deed:
     return Deed(
         back=True,
         waits="turn" if waits else None,
+        hold=hold_of(claim) if waits else None,
         due=due,
         state={claim.head.seq: replace(state, held_since=since)},
     )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 from pipeline import retry
 from pipeline.delivery.fate import age_s
 from pipeline.events import Alias, Event, Identify, Lane
-from pipeline.mailbox.claim import Claim, Glance
+from pipeline.mailbox.claim import Claim, Glance, Hold
 from pipeline.mailbox.entry import seq_order
 from pipeline.outcomes import Held, Outcome, WaitingForEmail
 from pipeline.settings import AccountSettings
@@ -18,13 +16,24 @@ RAREST_LOOK_S = 30.0
 
 
 def held_by_identify(claim: Claim) -> Held | None:
-    """An event or purchase waits for an earlier identify of its user, a minute at most."""
+    """An event or purchase waits for an earlier identify of its user, a minute at most.
+
+    The minute of those before it counts: its mailbox as a whole waits no longer for one identify.
+    """
     if claim.lane not in (Lane.EVENT, Lane.PURCHASE) or not claim.head_of_user:
         return None
-    if seq_order(json.loads(claim.head_of_user)["seq"]) > claim.head.order:
+    if seq_order(claim.seq_of_user) > claim.head.order:
         return None
-    left = retry.TURN_WAIT_S - _held_for(claim)
+    held_s = max(_held_for(claim), (claim.user_clock - hold_of(claim).since) / 1000)
+    left = retry.TURN_WAIT_S - held_s
     return Held(left) if left > 0 else None
+
+
+def hold_of(claim: Claim) -> Hold:
+    """What the mailbox is held for: since now, unless it is already."""
+    if claim.hold and claim.hold.seq == claim.seq_of_user:
+        return claim.hold
+    return Hold(claim.seq_of_user, claim.user_clock)
 
 
 def held_by_merge(claim: Claim, old: Glance, now_ms: int, settings: AccountSettings) -> Held | None:

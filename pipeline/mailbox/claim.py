@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from pipeline.events import Lane
@@ -34,6 +34,18 @@ class Glance:
     identified: int
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What a mailbox's heads, one after the other, are held for: an entry of the user lane (`seq`),
+    since when (ms of the user lane's clock)."""
+
+    seq: str
+    since: int
+
+    def encode(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+
 @dataclass(slots=True)
 class Claim:
     """A mailbox owned by this process, and what was in it when it was claimed.
@@ -58,6 +70,7 @@ class Claim:
     intent: str
     strikes: int
     probe: bool
+    hold: Hold | None = None
     step: int = 0
 
     @property
@@ -67,6 +80,11 @@ class Claim:
     @property
     def head(self) -> Entry:
         return self.entries[0]
+
+    @property
+    def seq_of_user(self) -> str:
+        """Where the user lane's oldest entry stands in the order of arrival; '' when there is none."""
+        return str(json.loads(self.head_of_user)["seq"]) if self.head_of_user else ""
 
     def state(self, entry: Entry) -> EventState:
         return self.states.get(entry.seq) or start_state(entry)
@@ -81,6 +99,7 @@ class Deed:
     dead: list[tuple[int, str, str]] = field(default_factory=list)
     state: dict[str, EventState] = field(default_factory=dict)
     intent: str | None = None
+    hold: Hold | None = None
     learn: dict[str, str] = field(default_factory=dict)
     cart: str | None = None
     cart_keep_ms: int = 0
@@ -115,6 +134,7 @@ def read_claim(account: str, lane: Lane, box: str, reply: list[Any]) -> Claim:
         intent=record.get("intent", b"").decode(),
         strikes=int(record.get("strikes", 0)),
         probe=record.get("probe") == b"1",
+        hold=Hold(**json.loads(record["hold"])) if "hold" in record else None,
     )
     if not claim.intent:
         claim.intent = claim.head.mark
@@ -147,6 +167,7 @@ def write_deed(claim: Claim, deed: Deed) -> str:
         "dead": deed.dead,
         "state": {seq: state.encode() for seq, state in deed.state.items()},
         "intent": deed.intent,
+        "hold": deed.hold.encode() if deed.hold else None,
         "user": claim.user,
         "learn": deed.learn,
         "keep": MEMORY_KEEP_MS,

@@ -87,7 +87,7 @@ class EventState:
     failing_since: first failure that counted.
     unanswered_since: first failure that an outage explained.
     asked: how often Sailthru was asked for an email.
-    held_since: (user lane's clock) since when an earlier identify is waited for.
+    held_since: (user lane's clock) since when it is held for an earlier identify, or a merge.
     unknown_since: since when its user is awaited.
     empty_since: since when there has been nothing to remove from the cart.
     tried: attempts made, also those no longer in `attempts`.

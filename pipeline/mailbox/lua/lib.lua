@@ -3,7 +3,8 @@
 -- Keys, all under the account's prefix P = KEYS[1] = "sailpipe:ACCOUNT:"
 --   mail:LANE:BOX    list    a mailbox: entries in arrival order, "HEADER JSON\nRAW BYTES"
 --   box:LANE:BOX     hash    its bookkeeping: token, step, due (when it was lent), lent (events in the
---                            last claim), strikes, singles, probe, intent, waits, s:SEQ (an event's state)
+--                            last claim), strikes, singles, probe, intent, waits, hold (what its heads are
+--                            held for), s:SEQ (an event's state)
 --   due:LANE         zset    mailbox -> when it may be looked at next (ms)
 --   out:LANE         zset    mailbox -> when its loan expires (ms)
 --   lane:LANE        hash    tick (last wake), stopped (ms spent behind closed gates), shut (0/1), stood (0/1:

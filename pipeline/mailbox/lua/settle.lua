@@ -5,6 +5,7 @@
 --   dead     [[position among the popped from 1, id, letter header], ...]; the raw bytes are taken from the entry
 --   state    event seq -> its state (JSON), of events that stay
 --   intent   '' forgets it, text replaces it, absent keeps it
+--   hold     what its heads are held for (JSON); absent keeps it
 --   user     whose memory the next four are for
 --   learn    fields of the user's memory;  cart, cart_keep: the cart we left behind and for how many ms to know it
 --   keep     ms for which a user's memory is kept
@@ -41,6 +42,7 @@ if deed.intent == '' then
 elseif deed.intent then
   redis.call('HSET', record, 'intent', deed.intent)
 end
+if deed.hold then redis.call('HSET', record, 'hold', deed.hold) end
 for seq, state in pairs(deed.state) do redis.call('HSET', record, 's:' .. seq, state) end
 
 local memory = P .. 'user:' .. deed.user

@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from pipeline import keys
+from pipeline.delivery.drain import MOST_EVENTS
 from pipeline.events import Lane
 from pipeline.mailbox.entry import MERGED_KEPT
 from pipeline.sandbox.options import SandboxOptions
@@ -230,6 +231,42 @@ async def test_an_event_is_held_for_a_minute_at_most(pipe: Pipe) -> None:
     assert pipe.sailthru.calls("POST /event") == []
     await pipe.run(2)
     assert len(pipe.sailthru.calls("POST /event")) == 1
+
+
+async def test_all_events_of_a_user_are_held_for_the_same_minute(pipe: Pipe) -> None:
+    """One that moves up does not begin a minute of its own for an identify that was waited for."""
+    pipe.sailthru.sandbox.handle("POST", "/user", {"id": "u1", "key": "extid"}, START)
+    pipe.sailthru.trouble(NOT_SENT, on="POST /user")
+    await pipe.post(identify("u1"), *(track("u1", n=n) for n in range(10)))
+    await pipe.post(*(order("u1", f"o{n}") for n in range(5)))
+    await pipe.run(59)
+    assert pipe.sailthru.calls("POST /event") == pipe.sailthru.calls("POST /purchase") == []
+    await pipe.run(10)
+    assert len(pipe.sailthru.calls("POST /event")) == 10
+    assert len(pipe.sailthru.calls("POST /purchase")) == 5
+
+
+async def test_more_events_than_a_claim_reads_are_held_for_the_same_minute(pipe: Pipe) -> None:
+    """Forty cart changes are one call, and who comes after them was not seen by that claim."""
+    pipe.sailthru.trouble(NOT_SENT, on="POST /user")
+    await pipe.post(identify("u1"), *(added("u1", f"p{n}") for n in range(MOST_EVENTS + 1)))
+    await pipe.run(70)
+    assert await pipe.waiting(Lane.PURCHASE, "u1") == []
+
+
+async def test_another_identify_is_waited_for_anew(pipe: Pipe) -> None:
+    """The minute that was spent on the one before it is not its own."""
+    first = pipe.sailthru.trouble(NOT_SENT, on="POST /user", about="first")
+    pipe.sailthru.trouble(NOT_SENT, on="POST /user", about="second")
+    await pipe.post(identify("u1", traits={"first": 1}), track("u1"))
+    await pipe.post({"type": "alias", "previousId": "a1", "userId": "u1"})  # nothing folds over it
+    await pipe.post(identify("u1", traits={"second": 1}), track("u1"))
+    await pipe.run(40)
+    pipe.sailthru.troubles.remove(first)
+    await pipe.run(59)
+    assert len(pipe.sailthru.calls("POST /event")) == 1
+    await pipe.run(60)
+    assert len(pipe.sailthru.calls("POST /event")) == 2
 
 
 async def test_an_identify_that_dies_lets_go_of_what_it_held(pipe: Pipe) -> None:
