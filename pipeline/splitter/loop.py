@@ -14,14 +14,13 @@ import redis.exceptions
 
 from pipeline import keys
 from pipeline.clock import Clock
-from pipeline.events import Lane
-from pipeline.identity import Directory, Seen, ids_of
 from pipeline.mailbox.scripts import Scripts, is_own_fault
 from pipeline.observe.logs import log_event
 from pipeline.observe.redis_watch import RedisWatch
 from pipeline.settings import DEFAULT_ACCOUNT, Settings
 from pipeline.splitter.lease import LEASE_MS, POISON_AFTER, SINGLY_AFTER, Lease, LeaseLost
-from pipeline.splitter.repeats import Repeats, doubtful
+from pipeline.splitter.memory import Memory
+from pipeline.splitter.repeats import Repeats
 from pipeline.splitter.sort import (
     Account,
     RawEntry,
@@ -65,6 +64,7 @@ class Splitter:
         self._settings = settings
         self._wake = wake
         self._scripts = Scripts(client)
+        self._memory = Memory(client, self._scripts, settings)
         self._lease = Lease(self._scripts, token)
         self._singly = 0
         self._watch = RedisWatch("splitter", clock)
@@ -168,8 +168,8 @@ class Splitter:
 
     async def _split(self, entries: list[RawEntry]) -> list[Sorted]:
         items = [read(entry) for entry in entries]
-        accounts = await self._accounts(items)
-        repeats = await self._repeats(items)
+        accounts = await self._memory.accounts(items)
+        repeats = await self._memory.repeats(items, self._now())
         batch = [_sort(item, accounts, repeats) for item in items]
         await self._write(batch)
         return batch
@@ -199,58 +199,6 @@ class Splitter:
     def _now(self) -> str:
         return "" if self._time is None else str(self._time())
 
-    async def _repeats(self, items: Sequence[Read]) -> Repeats:
-        """Ask which of the batch are duplicates: one round trip, none when it makes no difference."""
-        marks = doubtful(items, self._settings.accounts)
-        if not marks:
-            return Repeats([])
-        answer = await self._scripts.run("repeats", [], [self._now(), *map(json.dumps, marks)])
-        return Repeats(mark for mark, is_known in zip(marks, answer, strict=True) if is_known)
-
-    async def _accounts(self, items: Sequence[Read]) -> dict[str, Account]:
-        """Read what is known about everybody in the batch: two round trips an account, rarely three."""
-        found: dict[str, Account] = {}
-        for name in dict.fromkeys(item.entry.account for item in items):
-            settings = self._settings.accounts.get(name)
-            if settings is not None:
-                mine = [item for item in items if item.entry.account == name]
-                known = await self._directory(name, mine)
-                found[name] = Account(settings, known, await self._stopped(name))
-        return found
-
-    async def _directory(self, account: str, items: Sequence[Read]) -> Directory:
-        events = [item.event for item in items if item.event is not None]
-        ids = list(dict.fromkeys(name for event in events for name in ids_of(event)))
-        emails = list(dict.fromkeys(e.lower() for event in events if (e := event.email)))
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for name in ids:
-                pipe.get(keys.learned(account, f"anon:{name}"))
-                pipe.hget(keys.user(account, name), "seen")
-            for email in emails:
-                pipe.get(keys.learned(account, f"email:{email}"))
-            reply = await pipe.execute()
-        known = Directory(
-            anon=_learned(ids, reply[: 2 * len(ids) : 2]),
-            email=_learned(emails, reply[2 * len(ids) :]),
-            seen=_seen(ids, reply[1 : 2 * len(ids) : 2]),
-        )
-        owners = {*known.anon.values(), *known.email.values()} - set(ids)
-        known.seen |= await self._sightings(account, sorted(owners))
-        return known
-
-    async def _sightings(self, account: str, names: Sequence[str]) -> dict[str, Seen]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for name in names:
-                pipe.hget(keys.user(account, name), "seen")
-            return _seen(names, await pipe.execute())
-
-    async def _stopped(self, account: str) -> Mapping[Lane, int]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for lane in Lane:
-                pipe.hget(keys.lane(account, lane), "stopped")
-            values = await pipe.execute()
-        return {lane: int(value or 0) for lane, value in zip(Lane, values, strict=True)}
-
 
 def _raise_unless_own_fault(error: Exception) -> None:
     """Redis being away or full, or the lease another's, is nobody's fault: it passes, and no event may
@@ -272,14 +220,6 @@ def _sort(item: Read, accounts: Mapping[str, Account], repeats: Repeats) -> Sort
         one = sort(item, account)
     repeats.note(one.deed)
     return one
-
-
-def _learned(names: Sequence[str], users: Sequence[bytes | None]) -> dict[str, str]:
-    return {name: user.decode() for name, user in zip(names, users, strict=True) if user}
-
-
-def _seen(names: Sequence[str], texts: Sequence[bytes | None]) -> dict[str, Seen]:
-    return {name: json.loads(text) for name, text in zip(names, texts, strict=True) if text}
 
 
 def _entries(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
