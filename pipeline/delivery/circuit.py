@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 WINDOW_S = 10.0
 USERS = 5
+SILENCE_S = 3600.0
+"""Whoever sets RETRY_FOR to less wants events given up, and soon."""
 
 
 @dataclass(slots=True)
@@ -18,7 +20,7 @@ class Circuit:
     failures are the events' own.
 
     Of a quiet account five users may never fail at a time. So it trips, too, when an event is about
-    to be given up and nobody has been answered since it began to fail.
+    to be given up and nobody has been answered since it began to fail, an hour ago or more.
     """
 
     _answers: deque[tuple[float, str, str, bool]] = field(default_factory=deque)
@@ -47,9 +49,8 @@ class Circuit:
         # A process that was just started knows of no answer, and another process may have had some.
         # The gate then closes needlessly, for the seconds until a probe is answered: better than to
         # bury what an outage failed. The event itself is given up at its next failure after that.
-        # A first failure that is the last one, too (nothing is retried), tells of no time at all.
         is_known = self._answered_at is not None and now - self._answered_at < for_s
-        return for_s > 0 and not is_known
+        return for_s >= SILENCE_S and not is_known
 
     def _tripped(self) -> bool:
         failed = [(endpoint, user) for _, endpoint, user, ok in self._answers if not ok]

@@ -72,6 +72,16 @@ async def test_an_outage_buries_nothing_of_a_process_that_was_started_in_it(pipe
     assert await pipe.counts() == {"delivered": 2}
 
 
+async def test_events_of_a_quiet_account_are_given_up_as_early_as_it_is_set() -> None:
+    """RETRY_FOR of minutes says that it is wanted."""
+    async with open_pipe(retry_for=1800.0) as pipe:
+        pipe.sailthru.trouble(NOT_SENT)
+        await pipe.post(identify("u1"))
+        await pipe.run(HOUR)
+        assert await pipe.counts() == {"dead:exhausted": 1}
+        assert pipe.alerts == []
+
+
 async def test_an_event_that_is_never_answered_dies_while_others_are(pipe: Pipe) -> None:
     """One other answer since it began to fail is enough: Sailthru is there."""
     pipe.sailthru.trouble(NOT_SENT, about='"u0"')

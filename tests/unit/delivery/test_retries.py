@@ -38,32 +38,26 @@ async def test_pauses_grow_from_retry_first_to_retry_max(pipe: Pipe) -> None:
 async def test_an_event_is_given_up_only_after_both_time_and_attempts() -> None:
     """RETRY_FOR alone would bury what was tried once, RETRY_ATTEMPTS what failed for a minute."""
     async with open_pipe(retry_for=60.0, retry_attempts=3, retry_max=5.0) as many:
-        many.sailthru.trouble(NOT_SENT, about='"u1"')
+        many.sailthru.trouble(NOT_SENT)
         await many.post(identify("u1"))
-        await many.run(30)
-        await many.post(identify("u2"))  # is answered: this is no outage
-        await many.run(29)
-        assert len(many.sailthru.sent) > 4
+        await many.run(59)
+        assert len(many.sailthru.sent) > 3
         assert await many.reasons() == []
         await many.run(10)
         assert await many.reasons() == ["exhausted"]
     async with open_pipe(retry_for=1.0, retry_attempts=4, retry_first=30.0) as few:
-        few.sailthru.trouble(NOT_SENT, about='"u1"')
+        few.sailthru.trouble(NOT_SENT)
         await few.post(identify("u1"))
-        await few.run(10)
-        await few.post(identify("u2"))
         await few.run(2 * HOUR)
-        assert len(few.sailthru.sent) == 4 + 1
+        assert len(few.sailthru.sent) == 4
         assert await few.reasons() == ["exhausted"]
 
 
 async def test_the_letter_of_an_exhausted_event_tells_every_attempt() -> None:
     """n, when, how long, what came back, how long was waited; the call as sent."""
     async with open_pipe(retry_for=0.0, retry_attempts=4) as pipe:
-        pipe.sailthru.trouble(BAD_GATEWAY, on="POST /event")
+        pipe.sailthru.trouble(BAD_GATEWAY)
         await pipe.post(track("u1"))
-        await pipe.run(0.2)
-        await pipe.post(identify("u2"))
         await pipe.run(60)
         (letter,) = await pipe.letters()
         timeline = letter.timeline
@@ -86,8 +80,6 @@ async def test_a_failing_cart_look_up_is_retried_and_dies_as_such_and_others_go_
         pipe.sailthru.trouble(NOT_SENT, on="GET /user")
         await pipe.post(added("u1"), order("u1", "o1"))
         await pipe.run(20)
-        await pipe.post(identify("u2"))
-        await pipe.run()
         assert await pipe.waiting(Lane.PURCHASE, "u1") == ["m1", "m2"]
         await pipe.run(60)
         (letter,) = await pipe.letters()
@@ -127,15 +119,13 @@ async def test_of_a_refused_fold_only_the_culprit_dies(pipe: Pipe) -> None:
 async def test_attempts_belong_to_events_and_not_to_folds() -> None:
     """One that joins a failing fold has all of its own attempts left when the older one dies."""
     async with open_pipe(retry_for=0.0, retry_attempts=4, retry_first=10.0) as pipe:
-        pipe.sailthru.trouble(NOT_SENT, about='"u1"')
+        pipe.sailthru.trouble(NOT_SENT)
         await pipe.post(identify("u1"))
         await pipe.run(25)
         tried = len(pipe.sailthru.sent)
         assert 2 <= tried < 4
         await pipe.post(identify("u1"))
-        for _ in range(60):
-            await pipe.post(identify("u2"))  # is answered: this is no outage
-            await pipe.run(10)
+        await pipe.run(600)
         first, second = await pipe.letters()
         assert first.header["attempts"] == second.header["attempts"] == 4
         assert second.timeline[0].at > first.timeline[tried - 1].at
