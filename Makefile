@@ -63,7 +63,7 @@ bench-limits: setup ## 4 processes, 60 s saturated: what the server receives, ag
 	@$(BIN)/python -m benchmarks.limits
 
 lock: ## Pin again after a change in pyproject.toml (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--extra run --group dev pyproject.toml -o requirements.lock
 
 clean: ## Remove what set-up and tests made (asks nothing: .sailpipe, your data, stays)

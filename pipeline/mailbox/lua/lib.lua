@@ -179,10 +179,14 @@ end
 
 -- Dedupe: 64-bit hashes in integer sets (8 bytes a member while a set has at most 512), a few time
 -- slices for the window. A set that fills up is split in two by the next bit of the hash.
-local function leaf(slice, hash)
+local function branch(slice, depth, hash)
   local route = math.abs(tonumber(string.sub(hash, -15)))
+  return slice .. ':' .. depth .. ':' .. int(route % 2 ^ depth)
+end
+
+local function leaf(slice, hash)
   for depth = tonumber(redis.call('GET', slice) or '0'), 0, -1 do
-    local key = slice .. ':' .. depth .. ':' .. int(route % 2 ^ depth)
+    local key = branch(slice, depth, hash)
     if redis.call('EXISTS', key) == 1 then return key, depth end
   end
   return slice .. ':0:0', 0

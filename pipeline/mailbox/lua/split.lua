@@ -21,8 +21,7 @@ local FULL, DEEPEST = 500, 15 -- of the dedupe's sets: see lib.lua
 local function split(slice, key, depth, life)
   local halves = {}
   for _, hash in ipairs(redis.call('SMEMBERS', key)) do
-    local route = math.abs(tonumber(string.sub(hash, -15)))
-    local half = slice .. ':' .. (depth + 1) .. ':' .. int(route % 2 ^ (depth + 1))
+    local half = branch(slice, depth + 1, hash)
     halves[half] = halves[half] or {}
     table.insert(halves[half], hash)
   end

@@ -1,17 +1,63 @@
-"""When a gate is open, and what is left of its reasons."""
+"""What a closed or half-open gate lets through, when it opens, and what is left of its reasons."""
 
 from __future__ import annotations
 
 import fakeredis
+import pytest
 
 from pipeline.events import Lane
 from pipeline.mailbox.gates import Bar
-from tests.support.mailboxes import Mailboxes, track
+from tests.support.mailboxes import LOAN_S, Mailboxes, track
 
 
-async def test_what_has_run_out_is_forgotten_behind_a_reason_that_still_holds() -> None:
+@pytest.fixture
+def boxes() -> Mailboxes:
+    return Mailboxes(fakeredis.FakeAsyncRedis())
+
+
+async def test_a_closed_gate_lends_nothing_and_takes_back_the_unclaimed(boxes: Mailboxes) -> None:
+    """A wake-up that arrives after the gate closed finds nothing; the mailbox keeps its place."""
+    await boxes.post(track("m1", "ann"))
+    boxes.clock.advance(2.0)
+    await boxes.wake(Lane.EVENT)
+    await boxes.gates.close(Bar("account", "paused", 0, boxes.now_ms()))
+    assert await boxes.store.claim(Lane.EVENT, "ann", most=40) is None
+    assert await boxes.due(Lane.EVENT) == {"ann": -2000}
+    lent = await boxes.wake(Lane.EVENT)
+    assert (lent.gate, lent.boxes) == ("closed", ())
+
+
+async def test_a_gate_is_open_when_all_its_reasons_are_gone(boxes: Mailboxes) -> None:
+    """Each reason ends by itself: the operator's pause outlives a throttle."""
+    await boxes.post(track("m1", "ann"))
+    await boxes.gates.close(Bar("POST /event", "throttled", boxes.now_ms() + 5000, boxes.now_ms()))
+    await boxes.gates.close(Bar("event", "paused", 0, boxes.now_ms()))
+    boxes.clock.advance(5.0)
+    assert (await boxes.wake(Lane.EVENT)).gate == "closed"
+    assert await boxes.gates.open("event", "paused")
+    assert (await boxes.wake(Lane.EVENT)).boxes == ("ann",)
+    assert await boxes.gates.bars(["POST /event", "event"], boxes.now_ms()) == []
+
+
+async def test_a_half_open_gate_lets_one_mailbox_through(boxes: Mailboxes) -> None:
+    """Also when many were lent before it closed and their wake-ups come late."""
+    await boxes.post(*(track(f"m{n}", f"user{n}") for n in range(3)))
+    early = (await boxes.wake(Lane.EVENT)).boxes
+    await boxes.gates.close(Bar("api", "circuit", boxes.now_ms() + 1000, boxes.now_ms()))
+    boxes.clock.advance(1.0)
+    assert [await boxes.store.claim(Lane.EVENT, box, most=40) for box in early] == [None] * 3
+    lent = await boxes.wake(Lane.EVENT)
+    assert (lent.gate, len(lent.boxes)) == ("probe", 1)
+    assert (await boxes.wake(Lane.EVENT)).boxes == ()
+    assert (await boxes.claim(Lane.EVENT, lent.boxes[0])).probe
+    boxes.clock.advance(LOAN_S)
+    assert len((await boxes.wake(Lane.EVENT)).boxes) == 1
+
+
+async def test_what_has_run_out_is_forgotten_behind_a_reason_that_still_holds(
+    boxes: Mailboxes,
+) -> None:
     """In whatever order Redis lists them; else the next throttling would not count as a new one."""
-    boxes = Mailboxes(fakeredis.FakeAsyncRedis())
     await boxes.post(track("m1", "ann"))
     now = boxes.now_ms()
     await boxes.gates.close(Bar("event", "paused", until=0, since=now))
@@ -21,9 +67,8 @@ async def test_what_has_run_out_is_forgotten_behind_a_reason_that_still_holds() 
     assert await boxes.gates.close(Bar("event", "throttled", boxes.now_ms() + 3_000, now))
 
 
-async def test_the_reasons_of_a_scope_are_listed_oldest_first() -> None:
+async def test_the_reasons_of_a_scope_are_listed_oldest_first(boxes: Mailboxes) -> None:
     """Redis keeps no order among them, and an operator compares one `status` with the next."""
-    boxes = Mailboxes(fakeredis.FakeAsyncRedis())
     now = boxes.now_ms()
     await boxes.gates.close(Bar("event", "paused", until=0, since=now))
     await boxes.gates.close(Bar("event", "circuit", until=0, since=now - 5))

@@ -13,7 +13,7 @@ from pipeline.events import Lane
 from pipeline.mailbox.claim import Claim, Deed
 from pipeline.mailbox.gates import Bar
 from pipeline.settings import AccountSettings
-from tests.support.mailboxes import LOAN_S, Mailboxes, delivered, identify, letter, order, track
+from tests.support.mailboxes import Mailboxes, delivered, identify, letter, order, track
 
 HOUR_MS = 3_600_000
 
@@ -180,42 +180,3 @@ async def test_a_lanes_clock_stands_still_behind_a_closed_gate(boxes: Mailboxes)
         if (claim := await boxes.claim(Lane.PURCHASE, box))
     ]
     assert ages == [7_000, 7_000]
-
-
-async def test_a_closed_gate_lends_nothing_and_takes_back_the_unclaimed(boxes: Mailboxes) -> None:
-    """A wake-up that arrives after the gate closed finds nothing; the mailbox keeps its place."""
-    await boxes.post(track("m1", "ann"))
-    boxes.clock.advance(2.0)
-    await boxes.wake(Lane.EVENT)
-    await boxes.gates.close(Bar("account", "paused", 0, boxes.now_ms()))
-    assert await boxes.store.claim(Lane.EVENT, "ann", most=40) is None
-    assert await boxes.due(Lane.EVENT) == {"ann": -2000}
-    lent = await boxes.wake(Lane.EVENT)
-    assert (lent.gate, lent.boxes) == ("closed", ())
-
-
-async def test_a_gate_is_open_when_all_its_reasons_are_gone(boxes: Mailboxes) -> None:
-    """Each reason ends by itself: the operator's pause outlives a throttle."""
-    await boxes.post(track("m1", "ann"))
-    await boxes.gates.close(Bar("POST /event", "throttled", boxes.now_ms() + 5000, boxes.now_ms()))
-    await boxes.gates.close(Bar("event", "paused", 0, boxes.now_ms()))
-    boxes.clock.advance(5.0)
-    assert (await boxes.wake(Lane.EVENT)).gate == "closed"
-    assert await boxes.gates.open("event", "paused")
-    assert (await boxes.wake(Lane.EVENT)).boxes == ("ann",)
-    assert await boxes.gates.bars(["POST /event", "event"], boxes.now_ms()) == []
-
-
-async def test_a_half_open_gate_lets_one_mailbox_through(boxes: Mailboxes) -> None:
-    """Also when many were lent before it closed and their wake-ups come late."""
-    await boxes.post(*(track(f"m{n}", f"user{n}") for n in range(3)))
-    early = (await boxes.wake(Lane.EVENT)).boxes
-    await boxes.gates.close(Bar("api", "circuit", boxes.now_ms() + 1000, boxes.now_ms()))
-    boxes.clock.advance(1.0)
-    assert [await boxes.store.claim(Lane.EVENT, box, most=40) for box in early] == [None] * 3
-    lent = await boxes.wake(Lane.EVENT)
-    assert (lent.gate, len(lent.boxes)) == ("probe", 1)
-    assert (await boxes.wake(Lane.EVENT)).boxes == ()
-    assert (await boxes.claim(Lane.EVENT, lent.boxes[0])).probe
-    boxes.clock.advance(LOAN_S)
-    assert len((await boxes.wake(Lane.EVENT)).boxes) == 1

@@ -124,6 +124,28 @@ async def test_entries_too_large_to_come_together_come_one_by_one(
     assert await boxes.mail(Lane.EVENT, "ann") == ["m1", "m2"]
 
 
+def watch_writes(
+    boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch, before: Callable[[int], Awaitable[None]]
+) -> list[int]:
+    """How many entries each batch has that is to be written; `before` is told, and may fail it."""
+    write, sizes = boxes.splitter._write, []
+
+    async def watched(batch: Sequence[Sorted]) -> None:
+        sizes.append(len(batch))
+        await before(len(batch))
+        await write(batch)
+
+    monkeypatch.setattr(boxes.splitter, "_write", watched)
+    monkeypatch.setattr(loop, "STAND_BY_S", 0.0)
+    return sizes
+
+
+async def accept_and_turn(boxes: Mailboxes, numbers: range, turns: int) -> None:
+    await boxes.accept(*(track(f"m{n}", "ann") for n in numbers))
+    for _ in range(turns):
+        await boxes.splitter._turn()
+
+
 async def lose_the_lease(boxes: Mailboxes) -> None:
     await boxes.redis.delete(keys.SPLITTER)
 
@@ -140,21 +162,14 @@ async def test_a_batch_that_cannot_be_split_whole_is_split_one_by_one(
 
     No longer than for those that were read: it may have been Redis' restart, or a real take-over.
     """
-    write, sizes = boxes.splitter._write, []
 
-    async def struggle(batch: Sequence[Sorted]) -> None:
-        sizes.append(len(batch))
-        if len(batch) > 3:
+    async def struggle(size: int) -> None:
+        if size > 3:
             await fail(boxes)
-        await write(batch)
 
-    monkeypatch.setattr(boxes.splitter, "_write", struggle)
-    monkeypatch.setattr(loop, "STAND_BY_S", 0.0)
-    await boxes.accept(*(track(f"m{n}", "ann") for n in range(4)))
-    for _ in range(5):
-        await boxes.splitter._turn()
-    await boxes.accept(*(track(f"m{n}", "ann") for n in range(4, 7)))
-    await boxes.splitter._turn()
+    sizes = watch_writes(boxes, monkeypatch, struggle)
+    await accept_and_turn(boxes, range(4), turns=5)
+    await accept_and_turn(boxes, range(4, 7), turns=1)
     assert await boxes.mail(Lane.EVENT, "ann") == [f"m{n}" for n in range(7)]
     assert sizes == [4, 1, 1, 1, 1, 3]
 
@@ -163,20 +178,14 @@ async def test_a_failure_amid_single_entries_leaves_the_rest_single(
     boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis may be away for long: each attempt fails with one entry in hand, and none of them is done."""
-    write, ups = boxes.splitter._write, iter([False, False, True, False, False])
-    sizes: list[int] = []
+    ups = iter([False, False, True, False, False])
 
-    async def waver(batch: Sequence[Sorted]) -> None:
-        sizes.append(len(batch))
+    async def waver(_size: int) -> None:
         if not next(ups, True):
             raise redis.exceptions.ConnectionError
-        await write(batch)
 
-    monkeypatch.setattr(boxes.splitter, "_write", waver)
-    monkeypatch.setattr(loop, "STAND_BY_S", 0.0)
-    await boxes.accept(*(track(f"m{n}", "ann") for n in range(4)))
-    for _ in range(8):
-        await boxes.splitter._turn()
+    sizes = watch_writes(boxes, monkeypatch, waver)
+    await accept_and_turn(boxes, range(4), turns=8)
     assert sizes == [4, 1, 1, 1, 1, 1, 1, 1]
     assert await boxes.backlog() == 0
 

@@ -164,3 +164,6 @@ def test_the_time_to_stop_runs_from_when_the_process_was_told(
     stopping.join(DEADLINE_S)
     assert not stopping.is_alive()
     assert deliveries.begun == ["in flight"]
+    deliveries.answer.set()
+    left = asyncio.all_tasks(runtime.loop)
+    runtime.loop.run_until_complete(asyncio.wait(left, timeout=DEADLINE_S))
