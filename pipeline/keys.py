@@ -106,7 +106,7 @@ def dead_by_time(account: str) -> str:
 
 
 def replayed(account: str) -> str:
-    """Sorted set. Id of a letter that left the store for its mailbox -> when (ms)."""
+    """Sorted set. `ID KEY` of a letter that left the store for its mailbox -> when (ms)."""
     return f"sailpipe:{account}:replayed"
 
 

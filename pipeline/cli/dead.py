@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -24,8 +25,12 @@ from pipeline.deadletters.export import export_line
 from pipeline.deadletters.groups import Group
 from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.store import DeadLetters
+from pipeline.errors import SailpipeError
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+
+MOST_NAMED = 10
+"""Ids in one sentence."""
 
 _LIST = ("id", "died_at", "reason", "lane", "user", "event", "detail")
 _STATS = ("fingerprint", "letters", "users", "reason", "endpoint", "error", "last", "detail")
@@ -65,12 +70,19 @@ def show(
     account: AccountOption = "default",
     as_json: JsonOption = False,
 ) -> None:
-    """Show one dead letter: the event as it came, the calls as sent, every attempt."""
+    """Show one dead letter, by its id or messageId: the event as it came, the calls as sent, every attempt."""
 
-    async def work(session: Session) -> Letter:
-        return await DeadLetters(session.redis, account).get(identity)
+    async def work(session: Session) -> tuple[Letter, list[str]]:
+        letters = DeadLetters(session.redis, account)
+        found = await letters.named(identity)
+        if len(found) > 1 and identity not in found:
+            raise SailpipeError(f"Several dead letters have this messageId: {_few(found)}.")
+        return await letters.get(found[0] if found else identity), found[1:]
 
-    letter = in_session(account, work).as_json()
+    found, others = in_session(account, work)
+    letter = found.as_json()
+    if others:
+        note(f"Others of the same messageId: {_few(others)}.")
     if as_json:
         json_result(letter)
         return
@@ -139,6 +151,11 @@ def export(
 
 app.command("replay")(dead_change.replay)
 app.command("drop")(dead_change.drop)
+
+
+def _few(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
+    return ", ".join(map(printable, ids[:MOST_NAMED])) + more
 
 
 def _show_rows(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:

@@ -11,16 +11,14 @@ from pipeline.deadletters.letter import Letter
 from pipeline.errors import InvalidEvent
 from pipeline.events import MAX_EVENT_BYTES, parse_event
 
-_MARK = {"sailpipe": {"replay": True}}
-
 
 def export_line(letter: Letter) -> bytes | None:
     """The raw event on one line, marked as a replay: enqueued, it takes its letter's place.
 
-    An event without a messageId is given its letter's id as one; nothing else changes. None when
-    the line would not find its letter again: the event is not a JSON object or was meant for
-    another account, the letter is the second one of its messageId, or the mark makes it longer
-    than an event may be.
+    The mark names the letter and its dedupe key, so that the line finds its letter and no other,
+    whatever is mended in it. An event without a messageId is given its letter's id as one; nothing
+    else changes. None when no line can bring the event back: it is not a JSON object or was meant for
+    another account, or the mark makes it longer than an event may be.
     """
     if letter.header.get("account") != letter.account:
         return None
@@ -30,11 +28,12 @@ def export_line(letter: Letter) -> bytes | None:
         return None
     if not isinstance(body, dict):
         return None
-    named = _message_id(letter.raw, body)
-    extra = _MARK if named else {**_MARK, "messageId": letter.id}
+    mark = {"replay": True, "letter": letter.id, "key": letter.header.get("key", "")}
+    extra: dict[str, Any] = {"sailpipe": mark}
+    if not _message_id(letter.raw, body):
+        extra["messageId"] = letter.id
     line = _with(letter.raw, body, extra)
-    is_too_long = len(line) > MAX_EVENT_BYTES >= len(letter.raw)
-    return None if is_too_long or (named or letter.id) != letter.id else line
+    return None if len(line) > MAX_EVENT_BYTES >= len(letter.raw) else line
 
 
 def _message_id(raw: bytes, body: Mapping[str, Any]) -> str | None:

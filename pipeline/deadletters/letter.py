@@ -73,7 +73,8 @@ class Header:
 
     lane, box, user: where it waited; '' when the event was refused before it had a mailbox.
     first_seen_ms, died_at: Unix milliseconds.
-    mark: an order's unsettled intent. nobody: as in the mailbox entry.
+    key, nobody: as in the mailbox entry.
+    mark: an order's unsettled intent.
     awaits_email: it is replayed by itself when an event shows its user's email.
     follows: what a later event of the same user overtakes it in: `identify`, `cart`.
     """
@@ -94,6 +95,7 @@ class Header:
     died_at: int
     calls: Sequence[Mapping[str, Any]] = ()
     timeline: Sequence[Attempt] = ()
+    key: str = ""
     mark: str = ""
     nobody: str = ""
     awaits_email: bool = False
@@ -102,7 +104,7 @@ class Header:
     def as_line(self) -> str:
         """As JSON on one line; `Letter.header` reads it."""
         fields = {name: getattr(self, name) for name in self.__slots__ if name != "timeline"}
-        for name in ("mark", "nobody", "awaits_email", "follows"):
+        for name in ("key", "mark", "nobody", "awaits_email", "follows"):
             fields[name] = fields[name] or None
         fields["fingerprint"] = fingerprint(self.reason, self.endpoint, self.error, self.detail)
         fields["past"] = _past(self.timeline)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from itertools import islice
@@ -86,6 +87,15 @@ class DeadLetters:
         if not isinstance(blob, bytes):
             raise UnknownLetter(f"There is no dead letter {identity!r} in account {self.account}.")
         return self._letter(identity.encode(), blob)
+
+    async def named(self, identity: str) -> list[str]:
+        """The letters of one messageId: this id, if it is one's, then those that have it and a suffix."""
+        scan = self._redis.zscan_iter(
+            keys.dead_by_time(self.account), match=f"{_literal(identity)}~*", count=PAGE
+        )
+        found = {name.decode() async for name, _ in scan}  # a scan may tell of one twice
+        is_there = await self._redis.hexists(keys.dead(self.account), identity)
+        return [*([identity] if is_there else []), *sorted(found)]
 
     async def select(self, wanted: Filter) -> Selection:
         """Count and name all matching letters."""
@@ -207,6 +217,11 @@ def _line(letter: Letter) -> _Line:
         str(letter.header["user"]),
         str(letter.header.get("follows", "")),
     )
+
+
+def _literal(text: str) -> str:
+    """A pattern of Redis' that matches this text only."""
+    return re.sub(r"[\\*?\[\]]", r"\\\g<0>", text)
 
 
 def _chunks(values: Iterable[_T], size: int) -> Iterable[list[_T]]:

@@ -163,6 +163,7 @@ def _header(
         calls=[no.call.as_json()] if no.call else [],
         timeline=state.attempts,
         mark="" if isinstance(read_mark(claim.intent), CartMark) else claim.intent,
+        key=entry.key,
         nobody=entry.nobody,
         awaits_email=no.reason is Reason.MISSING_EMAIL and _is_revived_by_email(event, settings),
         follows=_FOLLOWS.get(kind_of(event, settings), "") if event else "",

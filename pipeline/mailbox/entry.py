@@ -15,11 +15,12 @@ from typing import Any
 class Entry:
     """An accepted event. Its raw bytes are what the producer sent, unchanged.
 
-    id: the event's messageId, else its stream entry id.
+    id: the event's messageId, else its stream entry id; of a replayed dead letter, the letter's id.
     seq: `ms-n`, where it stands in the order of arrival over all lanes.
     at: Redis' wall time of acceptance (ms).
     clock: the lane's clock then (ms; it stands still behind closed gates), for deadlines.
     user: key of the user's memory; the mailbox has the same name unless the lane is unordered.
+    key: what a repeat of the event shares with it (see the splitter's `dedupe_hash`).
     nobody: id fields that name nobody (a shared id) and are left out of the mapping.
     first, past, mark: of a replayed dead letter: when it was first seen (ms), its attempts (JSON)
         and its unsettled intent (JSON).
@@ -31,6 +32,7 @@ class Entry:
     clock: int
     user: str
     raw: bytes
+    key: str = ""
     nobody: str = ""
     first: int | None = None
     past: str = ""

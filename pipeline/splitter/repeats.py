@@ -28,7 +28,7 @@ def doubtful(items: Sequence[Read], accounts: Mapping[str, AccountSettings]) -> 
         for item in items[:-1]
         if item.event is not None and item.entry.account in accounts and teaches(item.event)
     ]
-    return [mark for mark in marks if mark["hash"] or mark["replay"]]
+    return [mark for mark in marks if mark["window"] or mark["replay"]]
 
 
 class Repeats:
@@ -46,11 +46,12 @@ class Repeats:
         """This deed comes next. One that dies leaves a letter, whose exported copy may come (again)."""
         if self.has(deed):
             return
-        if deed["hash"] or deed["replay"]:
+        if deed["window"] or deed["replay"]:
             self._known.add(_key(deed))
         if deed["kind"] == "dead":
-            self._known.discard((deed["p"], True, deed["id"]))
+            self._known.discard(_key({**deed, "replay": True}))
 
 
-def _key(mark: Mark) -> tuple[str, bool, str]:
-    return mark["p"], mark["replay"], mark["id"] if mark["replay"] else mark["hash"]
+def _key(mark: Mark) -> tuple[str, str, str]:
+    """The id counts only for a replay: it names a letter."""
+    return mark["p"], mark["id"] if mark["replay"] else "", mark["hash"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +14,7 @@ import pydantic_core
 from pipeline import keys
 from pipeline.deadletters.letter import Header
 from pipeline.errors import InvalidEvent, Reason
-from pipeline.events import Event, Lane, parse_event
+from pipeline.events import Event, Lane, Track, parse_event
 from pipeline.identity import Directory, Placement, place
 from pipeline.mailbox.claim import MEMORY_KEEP_MS
 from pipeline.mailbox.entry import Entry
@@ -21,15 +22,19 @@ from pipeline.mailbox.names import spread_box
 from pipeline.routing import route
 from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings
 
+_KEY = re.compile(r"-?[0-9]{1,19}")
+
 
 @dataclass(frozen=True, slots=True)
 class RawEntry:
-    """One entry of the raw stream. `sid` is its id, `ms-n`; `replay` the dead letter it was."""
+    """One entry of the raw stream. `sid` is its id, `ms-n`; `replay` the id of the dead letter it was, `key`
+    that letter's dedupe key."""
 
     sid: str
     raw: bytes
     account: str = DEFAULT_ACCOUNT
     replay: str = ""
+    key: str = ""
 
     @property
     def at_ms(self) -> int:
@@ -38,13 +43,19 @@ class RawEntry:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """An entry with its event, or with what is wrong with it."""
+    """An entry with its event, or with what is wrong with it.
+
+    id: its letter's id, where it was one; else the messageId or the stream entry's id.
+    key: what a repeat of it shares, see `dedupe_hash`.
+    """
 
     entry: RawEntry
     event: Event | None
     problem: InvalidEvent | None
     message_id: str | None
     replay: bool
+    id: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +92,8 @@ def read_entry(sid: bytes, fields: Mapping[bytes, bytes]) -> RawEntry:
         raw = repr(dict(fields)).encode()
     account = fields.get(b"account", DEFAULT_ACCOUNT.encode()).decode("utf-8", "replace")
     replay = fields.get(b"replay", b"").decode("utf-8", "replace")
-    return RawEntry(sid.decode(), raw, account, replay)
+    key = fields.get(b"key", b"").decode("utf-8", "replace") if replay else ""
+    return RawEntry(sid.decode(), raw, account, replay, key)
 
 
 def read(entry: RawEntry) -> Read:
@@ -93,15 +105,32 @@ def read(entry: RawEntry) -> Read:
         problem = error
     needs_body = problem is not None or b'"sailpipe"' in entry.raw
     body = _body(entry.raw) if needs_body else {}
-    message_id = event.message_id if event else _text(body.get("messageId"))
+    item = _refused(entry, problem, body) if event is None else _parsed(entry, event)
     ours = body.get("sailpipe")
-    return Read(
-        entry=entry,
-        event=event,
-        problem=problem,
-        message_id=message_id,
-        replay=bool(entry.replay) or (isinstance(ours, dict) and ours.get("replay") is True),
-    )
+    if not item.replay and isinstance(ours, dict) and ours.get("replay") is True:
+        letter, key = _string(ours.get("letter")), _key(ours.get("key"))
+        return replace(item, replay=True, id=letter or item.id, key=key or item.key)
+    return item
+
+
+def _parsed(entry: RawEntry, event: Event) -> Read:
+    name = event.event if isinstance(event, Track) else ""
+    own_id, key = _id_and_key(entry, event.message_id, event.type, name)
+    return Read(entry, event, None, event.message_id, bool(entry.replay), own_id, key)
+
+
+def _refused(entry: RawEntry, problem: InvalidEvent | None, body: Mapping[str, Any]) -> Read:
+    """Of an event that cannot be parsed only the strings of its body are known."""
+    message_id = _text(body.get("messageId"))
+    kind, name = _string(body.get("type")), _string(body.get("event"))
+    own_id, key = _id_and_key(entry, message_id, kind, name)
+    return Read(entry, None, problem, message_id, bool(entry.replay), own_id, key)
+
+
+def _id_and_key(entry: RawEntry, message_id: str | None, kind: str, event: str) -> tuple[str, str]:
+    """Those of its letter, where it was one."""
+    name = message_id or entry.replay or entry.sid
+    return entry.replay or name, _key(entry.key) or dedupe_hash(name, kind, event)
 
 
 def sort(item: Read, account: Account) -> Sorted:
@@ -125,8 +154,7 @@ def sort(item: Read, account: Account) -> Sorted:
 def crashed(entry: RawEntry, error: Exception, keeper: str) -> Sorted:
     """The dead letter, kept in account `keeper`, for an entry that fails alone."""
     problem = InvalidEvent(Reason.CRASHED, f"the splitter failed: {type(error).__name__}")
-    item = Read(entry, None, problem, _text(_body(entry.raw).get("messageId")), replay=False)
-    return _dead(item, problem, keeper=keeper)
+    return _dead(_refused(entry, problem, _body(entry.raw)), problem, keeper=keeper)
 
 
 def poisoned(entry: RawEntry, strikes: int, keeper: str) -> Sorted:
@@ -136,7 +164,7 @@ def poisoned(entry: RawEntry, strikes: int, keeper: str) -> Sorted:
     """
     detail = f"{strikes} splits of it ended with a dead or hanging worker"
     problem = InvalidEvent(Reason.POISON, detail)
-    return _dead(Read(entry, None, problem, None, replay=False), problem, keeper=keeper)
+    return _dead(_refused(entry, problem, {}), problem, keeper=keeper)
 
 
 def unknown_account(item: Read) -> Sorted:
@@ -148,20 +176,26 @@ def unknown_account(item: Read) -> Sorted:
     return _dead(item, problem, keeper=DEFAULT_ACCOUNT)
 
 
-def dedupe_hash(message_id: str) -> str:
-    """64 bits of the messageId as a signed decimal, which Redis keeps in eight bytes."""
-    digest = hashlib.blake2b(message_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+def dedupe_hash(message_id: str, kind: str, event: str) -> str:
+    """The dedupe key: 64 bits as a signed decimal, which Redis keeps in eight bytes.
+
+    A repeat has the same messageId, `kind` (the event's type) and `event` (its name, '' when it has
+    none). An event of another kind or name is no repeat: a stranger who guesses the messageId of an
+    order must not hide the order.
+    """
+    key = json.dumps([message_id, kind, event]).encode()
+    digest = hashlib.blake2b(key, digest_size=8).digest()
     return str(int.from_bytes(digest, "big", signed=True))
 
 
 def dedupe_mark(item: Read, window_s: float) -> dict[str, Any]:
     """What the scripts tell a duplicate by: the part of a deed that needs no sorting."""
-    asks_no_dedupe = item.replay or item.message_id is None or window_s <= 0
+    asks_no_dedupe = item.replay or item.message_id is None
     return {
         "p": keys.account_prefix(item.entry.account),
-        "id": item.entry.replay or item.message_id or item.entry.sid,
-        "hash": "" if asks_no_dedupe else dedupe_hash(item.message_id or ""),
-        "window": int(window_s * 1000),
+        "id": item.id,
+        "hash": item.key,
+        "window": 0 if asks_no_dedupe else int(window_s * 1000),
         "replay": item.replay and not item.entry.replay,
     }
 
@@ -185,18 +219,19 @@ def _lesson(placement: Placement, at_ms: int) -> dict[str, Any]:
 def _box(item: Read, placement: Placement, lane: Lane, settings: AccountSettings) -> str:
     if str(lane) in settings.ordered_lanes:
         return placement.user
-    return spread_box(placement.user, int(dedupe_hash(item.message_id or item.entry.sid)))
+    return spread_box(placement.user, int(item.key))
 
 
 def _entry(item: Read, placement: Placement, stopped_ms: int) -> Entry:
     entry = item.entry
     return Entry(
-        id=item.message_id or entry.sid,
+        id=item.id,
         seq=entry.sid,
         at=entry.at_ms,
         clock=entry.at_ms - stopped_ms,
         user=placement.user,
         raw=entry.raw,
+        key=item.key,
         nobody=",".join(placement.nobody),
     )
 
@@ -211,6 +246,7 @@ def _dead(
         detail=problem.detail,
         first_seen_ms=entry.at_ms,
         died_at=entry.at_ms,
+        key=item.key,
     )
     prefix = keys.account_prefix(keeper or entry.account)
     deed = _deed(item, window_s) | {"kind": "dead", "p": prefix}
@@ -227,3 +263,12 @@ def _body(raw: bytes) -> dict[str, Any]:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= 512 else None
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _key(value: object) -> str:
+    """A dedupe key as `dedupe_hash` writes it; '' for anything else."""
+    return value if isinstance(value, str) and _KEY.fullmatch(value) else ""

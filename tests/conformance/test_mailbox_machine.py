@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -46,6 +48,8 @@ IDS = st.integers(1, 30).map("m{}".format)
 PICK = st.integers(0, 1_000)
 EXAMPLES = 1_000 if settings.get_current_profile_name() == "deep" else 40
 EVENTS = {Lane.USER: identify, Lane.EVENT: track, Lane.PURCHASE: order}
+NUMBERED = r"~\d+-\d+"
+"""How the id of a letter ends whose event had a letter already."""
 
 
 @dataclass(eq=False)
@@ -69,7 +73,7 @@ class MailboxMachine(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.boxes = self.run(self._open())
-        self.model = Model(self.boxes.now_ms())
+        self.model = Model(self.boxes.now_ms(), self._numbered_name)
         self.owners: list[Owner] = []
         self.lent: list[tuple[Lane, str]] = []
         self.ticks: dict[tuple[int, Lane], int] = {}
@@ -94,25 +98,37 @@ class MailboxMachine(RuleBasedStateMachine):
     def arrive(self, message_id: str, lane: Lane, user: str, replay: bool, split: bool) -> None:
         """One more event; a repeated id is a duplicate, unless it says that it is a replay."""
         event = EVENTS[lane](message_id, user) | ({"sailpipe": {"replay": True}} if replay else {})
-        self._accept(event, Item(message_id, user, lane, replay=replay), split)
+        self._accept(event, user, lane, split, replay=replay)
 
     @rule(message_id=IDS, user=USERS, number=st.integers(1, NEWS - 1), split=st.booleans())
     def arrive_with_email(self, message_id: str, user: str, number: int, split: bool) -> None:
         email = f"{user}{number}@example.com"
-        item = Item(message_id, user, Lane.USER, email=email)
-        self._accept(identify(message_id, user, email=email), item, split)
+        event = identify(message_id, user, email=email)
+        self._accept(event, user, Lane.USER, split, email=email)
 
     @rule(message_id=IDS, split=st.booleans())
     def arrive_invalid(self, message_id: str, split: bool) -> None:
-        self._accept(
-            {"messageId": message_id, "type": "nonsense"}, Item(message_id, "", None), split
-        )
+        self._accept({"messageId": message_id, "type": "nonsense"}, "", None, split)
 
-    def _accept(self, event: dict[str, Any], item: Item, split: bool) -> None:
-        self.run(self.boxes.accept(event))
-        self.model.accept(item)
+    def _accept(
+        self, event: dict[str, Any], user: str, lane: Lane | None, split: bool, **more: Any
+    ) -> None:
+        number, message_id = self.model.accepted, event["messageId"]
+        self.run(self.boxes.accept(event | {"number": number}))
+        key = message_id, event["type"], event.get("event", "")
+        self.model.accept(Item(message_id, key, number, user, lane, **more))
         if split:
             self.split()
+
+    def _numbered_name(self, item: Item) -> str:
+        """What Redis called the letter of an event that had one already."""
+        [name] = [
+            name
+            for name, one in self.run(self.boxes.dead()).items()
+            if json.loads(one["raw"])["number"] == item.number
+        ]
+        assert re.fullmatch(re.escape(item.id) + NUMBERED, name)
+        return name
 
     @rule()
     def split(self) -> None:

@@ -16,6 +16,7 @@ from pipeline.errors import Reason
 from pipeline.events import Lane
 from pipeline.mailbox.gates import Bar, Gates
 from pipeline.redis_client import open_async_redis
+from pipeline.splitter.sort import dedupe_hash
 from tests.support.commands import sailpipe
 from tests.support.letters import Pipeline, track
 
@@ -110,6 +111,36 @@ def test_dead_letters_are_listed_and_shown_in_the_agreed_shape(command: Command)
     assert (biggest["letters"], biggest["fingerprint"]) == (2, listed[0]["fingerprint"])
 
 
+def test_letters_of_one_message_id_are_shown_or_named(setup: Setup, command: Command) -> None:
+    """A messageId that is no letter's id leads to the one letter there is, or all are named."""
+
+    async def kill(pipeline: Pipeline) -> None:
+        for kind in ("a", "b", "c"):
+            await pipeline.send({"messageId": "m[1]*", "type": kind})
+        await pipeline.send(
+            {"messageId": "m1~", "type": "d"}, {"messageId": "other~1", "type": "d"}
+        )
+        await pipeline.split()
+
+    async def drop(pipeline: Pipeline, identity: str) -> None:
+        await pipeline.mailboxes.drop([identity])
+
+    setup(kill)
+    ids = [row["id"] for row in rows(command("dead", "list", "--json")[1]) if "[" in row["id"]]
+    first, *others = sorted(ids)
+    assert first == "m[1]*"
+    code, out, err = command("dead", "show", first, "--json")
+    assert (code, rows(out)[0]["id"]) == (0, first)
+    assert err == f"Others of the same messageId: {', '.join(others)}.\n"
+    setup(lambda pipeline: drop(pipeline, first))
+    code, out, err = command("dead", "show", first)
+    assert (code, out) == (1, "")
+    assert ", ".join(others) in err
+    setup(lambda pipeline: drop(pipeline, others[0]))
+    code, out, err = command("dead", "show", first, "--json")
+    assert (code, rows(out)[0]["id"], err) == (0, others[1], "")
+
+
 def test_a_letter_with_hostile_bytes_can_still_be_shown(setup: Setup, command: Command) -> None:
     """Terminal escapes are not obeyed, and bytes that are no text do not break JSON."""
 
@@ -176,7 +207,9 @@ def test_an_export_can_be_enqueued_again(setup: Setup, command: Command) -> None
     """Each event takes the place of its letter; what no line can bring back is told of."""
     code, out, err = command("dead", "export", "--reason", "too_old")
     assert (code, err) == (0, "Exported: 1.\n")
-    assert json.loads(out) == track(3) | {"sailpipe": {"replay": True}}
+    key = dedupe_hash("m3", "track", "Signed Up")
+    mark = {"replay": True, "letter": "m3", "key": key}
+    assert json.loads(out) == track(3) | {"sailpipe": mark}
     Path("old.jsonl").write_text(out)
     assert command("enqueue", "old.jsonl")[0] == 0
 

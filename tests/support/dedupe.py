@@ -37,5 +37,10 @@ class Dedupe:
 
     def _deed(self, name: str) -> str:
         deed = {"p": "sailpipe:default:", "kind": "ignored", "reason": "x", "id": name}
-        more = {"hash": dedupe_hash(name), "window": WINDOW_MS, "emails": [], "aliases": []}
+        more = {
+            "hash": dedupe_hash(name, "track", "E"),
+            "window": WINDOW_MS,
+            "emails": [],
+            "aliases": [],
+        }
         return json.dumps(deed | more | {"replay": False, "keep": 1})

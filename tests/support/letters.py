@@ -102,6 +102,7 @@ class Pipeline:
             endpoint="/event",
             status=400,
             error=99,
+            key=claim.head.key,
         ).as_line()
 
 

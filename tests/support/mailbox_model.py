@@ -6,20 +6,29 @@ Times are milliseconds. Each event is an `Item` that is in exactly one place.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from pipeline.events import Lane
+from pipeline.splitter.sort import dedupe_hash
 
 LOAN = 12_000
 BoxKey = tuple[Lane, str]
 Saw = tuple[str, str, "Item | None"]
+Key = tuple[str, str, str]
+"""What a repeat shares: messageId, type, name."""
 
 
 @dataclass(eq=False)
 class Item:
-    """One accepted event; compared by identity, since a replay may repeat a message id."""
+    """One accepted event; compared by identity, since a replay may repeat a message id.
+
+    id: what its letter is called, if that is free. number: no other event has it.
+    """
 
     id: str
+    key: Key
+    number: int
     user: str
     lane: Lane | None
     email: str = ""
@@ -56,15 +65,17 @@ class LaneModel:
 class Model:
     """The account. `bars` is scope -> reason -> (until, probed)."""
 
-    def __init__(self, now: int) -> None:
+    def __init__(self, now: int, name_of: Callable[[Item], str]) -> None:
+        """`name_of` looks up what Redis calls a letter whose id holds a number."""
         self.now = now
+        self._name_of = name_of
         self.raw: list[Item] = []
         self.boxes: dict[BoxKey, Box] = {}
         self.dead: dict[str, tuple[Item, str]] = {}
         self.counts: Counter[str] = Counter()
         self.accepted = 0
-        self.seen: set[str] = set()
-        self.replayed: set[str] = set()
+        self.seen: set[Key] = set()
+        self.replayed: set[tuple[str, Key]] = set()
         self.emails: dict[str, str] = {}
         self.identified: dict[str, str] = {}
         self.lanes = {lane: LaneModel(now) for lane in Lane}
@@ -91,17 +102,19 @@ class Model:
 
     def _split(self, item: Item) -> None:
         if item.replay:
-            if self.dead.pop(item.id, None):
+            if (name := self._letter_of(item)) is not None:
+                del self.dead[name]
                 self.counts["removed"] += 1
-            elif item.id in self.replayed:
+                self.replayed.add((name, item.key))
+            elif (item.id, item.key) in self.replayed:
                 self.counts["duplicates"] += 1
                 return
-            self.replayed.add(item.id)
-        elif item.id in self.seen and not item.from_store:
+            self.replayed.add((item.id, item.key))
+        elif item.key in self.seen and not item.from_store:
             self.counts["duplicates"] += 1
             return
         if not item.replay and not item.from_store:
-            self.seen.add(item.id)
+            self.seen.add(item.key)
         if item.email:
             self.learn_email(item.user, item.email)
         if item.lane is None:
@@ -137,19 +150,33 @@ class Model:
             box.due = min(box.due, self.now)
 
     def bury(self, item: Item, reason: str) -> None:
-        self.replayed.discard(item.id)
-        name = item.id
-        while name in self.dead:
-            name += "~"
+        name = self._free_name(item)
+        self.replayed.discard((name, item.key))
         self.dead[name] = (item, reason)
+
+    def _free_name(self, item: Item) -> str:
+        own = own_name(item)
+        if own not in self.dead:
+            if item.id not in self.dead:
+                return item.id
+            if self.dead[item.id][0].key != item.key:
+                return own
+        return self._name_of(item)
+
+    def _letter_of(self, item: Item) -> str | None:
+        """The letter that an exported copy takes the place of."""
+        for name in (item.id, own_name(item)):
+            if name in self.dead and self.dead[name][0].key == item.key:
+                return name
+        return None
 
     def revive(self, name: str) -> None:
         item, _ = self.dead.pop(name)
-        self.replayed.add(name)
+        self.replayed.add((name, item.key))
         if item.lane is None:
-            self.raw.append(Item(item.id, item.user, None, from_store=True))
+            self.raw.append(replace(item, id=name, replay=False, from_store=True, tried=0))
         else:
-            self.post(Item(name, item.user, item.lane))
+            self.post(replace(item, id=name, replay=False, from_store=False, tried=0))
 
     def gate(self, lane: Lane) -> str:
         state = "open"
@@ -243,3 +270,8 @@ class Model:
             waiting[f"waiting:{lane}"] += len(box.items)
         dead = Counter(f"dead:{reason}" for _, reason in self.dead.values())
         return +(self.counts + waiting + dead)
+
+
+def own_name(item: Item) -> str:
+    """What a letter is called when an event of another kind has its messageId."""
+    return f"{item.id}~{dedupe_hash(*item.key)[-8:]}"

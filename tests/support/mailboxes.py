@@ -148,6 +148,7 @@ def letter(claim: Claim, *, reason: str = "rejected", mark: str = "", pop: int =
         "reason": reason,
         "died_at": claim.now,
         "first_seen_ms": head.first or head.at,
+        "key": head.key,
         **({"mark": mark} if mark else {}),
         **({"awaits_email": True} if reason == "missing_email" else {}),
     }

@@ -21,8 +21,8 @@
 --   dead             hash    id -> letter, "HEADER JSON\nRAW BYTES"
 --   dead:at          zset    id -> when it died (ms)
 --   dead:email:USER  zset    ids of orders and refunds that died missing_email, in the order of their deaths
---   replayed         zset    id of a letter that left the store for its mailbox -> when (ms): an exported copy of
---                            it must not go out a second time
+--   replayed         zset    `ID KEY` of a letter that left the store for its mailbox -> when (ms): an exported
+--                            copy of it must not go out a second time
 --   dedupe:SLICE...  sets    see `leaf`
 -- A non-empty mailbox is in exactly one of due and out.
 --
@@ -105,10 +105,44 @@ local function post(p, lane, box, entry, now)
   end
 end
 
+-- A letter's id is its event's messageId (or stream id) as long as that is free. Events of another type or name
+-- may have the same messageId: of those each has its own id, which ends in digits of its dedupe key.
+local function own_id(id, key) return id .. '~' .. string.sub(key, -8) end
+
+-- A member of `replayed`. An id alone does not tell a letter from a later one of another event.
+local function replay_of(id, key) return id .. ' ' .. key end
+
+local function key_of(p, id)
+  local letter = redis.call('HGET', p .. 'dead', id)
+  return letter and (cjson.decode(header(letter)).key or '')
+end
+
+-- The id of the letter that holds the event of this key, or nil. `id` is its messageId, or the letter's own id.
+local function find_letter(p, id, key)
+  if key_of(p, id) == key then return id end
+  local own = own_id(id, key)
+  return key_of(p, own) == key and own or nil
+end
+
+-- The id for a new letter. One event may die twice, as two events that came a window apart: a number tells them apart.
+local function free_id(p, id, key, died_at)
+  local dead, own = p .. 'dead', own_id(id, key)
+  if redis.call('HEXISTS', dead, own) == 0 then
+    if redis.call('HEXISTS', dead, id) == 0 then return id end
+    if key_of(p, id) ~= key then return own end
+  end
+  local name
+  repeat
+    name = id .. '~' .. int(died_at) .. '-' .. int(redis.call('INCR', p .. 'token'))
+  until redis.call('HEXISTS', dead, name) == 0 -- a messageId can look like this, but cannot foresee the number
+  return name
+end
+
 -- `head` is the letter's header, decoded: the caller's text may be at fault, and must be before it writes.
 local function bury(p, id, letter, head)
-  redis.call('ZREM', p .. 'replayed', id)
-  while redis.call('HEXISTS', p .. 'dead', id) == 1 do id = id .. '~' end
+  local key = head.key or ''
+  id = free_id(p, id, key, head.died_at)
+  redis.call('ZREM', p .. 'replayed', replay_of(id, key))
   redis.call('HSET', p .. 'dead', id, letter)
   redis.call('ZADD', p .. 'dead:at', int(head.died_at), id)
   redis.call('HINCRBY', p .. 'counts', 'dead:' .. head.reason, 1)
@@ -138,13 +172,14 @@ end
 local function revive(p, id, now)
   local letter, head = unbury(p, id)
   if not letter then return false end
-  redis.call('ZADD', p .. 'replayed', int(now), id)
+  local key = head.key or ''
+  redis.call('ZADD', p .. 'replayed', int(now), replay_of(id, key))
   if head.lane == '' then -- the splitter refused it: it is split again
-    redis.call('XADD', 'sailpipe:raw', '*', 'event', raw(letter), 'account', head.account, 'replay', id)
+    redis.call('XADD', 'sailpipe:raw', '*', 'event', raw(letter), 'account', head.account, 'replay', id, 'key', key)
     return true
   end
   local entry = {
-    id = id, seq = int(now) .. '-' .. int(redis.call('INCR', p .. 'token')), at = now, clock = lane_clock(p, head.lane, now),
+    id = id, key = key, seq = int(now) .. '-' .. int(redis.call('INCR', p .. 'token')), at = now, clock = lane_clock(p, head.lane, now),
     user = head.user, nobody = head.nobody,
   }
   inherit(entry, head)
@@ -201,10 +236,10 @@ local function known(p, hash, window, now)
   return false
 end
 
--- Whether the splitter drops this deed (see split.lua): its id is known, or it is an exported letter that has
+-- Whether the splitter drops this deed (see split.lua): its key is known, or it is an exported letter that has
 -- been replayed already.
 local function repeated(deed, now)
-  if not deed.replay then return deed.hash ~= '' and known(deed.p, deed.hash, deed.window, now) end
-  if redis.call('HEXISTS', deed.p .. 'dead', deed.id) == 1 then return false end
-  return redis.call('ZSCORE', deed.p .. 'replayed', deed.id) ~= false
+  if not deed.replay then return deed.window > 0 and known(deed.p, deed.hash, deed.window, now) end
+  if find_letter(deed.p, deed.id, deed.hash) then return false end
+  return redis.call('ZSCORE', deed.p .. 'replayed', replay_of(deed.id, deed.hash)) ~= false
 end

@@ -4,10 +4,10 @@
 -- ARGV    now, the splitter's token, its lease in ms, then for each entry: sid, deed (JSON), blob
 --   deed: p        the account's prefix
 --         kind     'post' | 'dead' | 'ignored'
---         id       the event's id; hash: its dedupe hash as a decimal string ('' = asks no dedupe)
---         window   ms for which a repeat counts as a duplicate
---         replay   an exported dead letter: it takes the place of the letter with this id, with what that event
---                  went through; a duplicate when that letter has been replayed already
+--         id       the event's id; hash: its dedupe key, 64 bits as a decimal string
+--         window   ms for which a repeat counts as a duplicate (0 = asks no dedupe)
+--         replay   an exported dead letter: it takes the place of the letter with this id and key, with what that
+--                  event went through; a duplicate when that letter has been replayed already
 --         lane, box, reason
 --         emails   [[user, email, at ms, emails seen today (JSON)], ...]
 --         aliases  [[key below the prefix, user], ...];  keep: ms for which all this is known
@@ -61,9 +61,14 @@ local function apply(deed, blob, head)
     return 1
   end
   if deed.replay then
-    local letter, before = unbury(p, deed.id)
-    if letter then redis.call('HINCRBY', p .. 'counts', 'removed', 1) end
-    redis.call('ZADD', p .. 'replayed', int(now), deed.id)
+    local id = find_letter(p, deed.id, deed.hash)
+    local letter, before
+    if id then
+      letter, before = unbury(p, id)
+      redis.call('HINCRBY', p .. 'counts', 'removed', 1)
+      redis.call('ZADD', p .. 'replayed', int(now), replay_of(id, deed.hash))
+    end
+    redis.call('ZADD', p .. 'replayed', int(now), replay_of(deed.id, deed.hash))
     -- A mark speaks of what that lane was about to do.
     if letter and deed.kind == 'post' and deed.lane == before.lane then
       inherit(head, before)
@@ -91,7 +96,7 @@ local function apply(deed, blob, head)
   else
     redis.call('HINCRBY', p .. 'counts', 'ignored:' .. deed.reason, 1)
   end
-  if deed.hash ~= '' then remember(p, deed.hash, deed.window) end
+  if deed.window > 0 then remember(p, deed.hash, deed.window) end
   return 0
 end
 

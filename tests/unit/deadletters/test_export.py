@@ -10,9 +10,11 @@ from pipeline.deadletters.export import export_line
 from pipeline.deadletters.letter import Letter
 from pipeline.events import MAX_EVENT_BYTES
 
+MARK = b'"sailpipe":{"replay":true,"letter":"m1","key":"42"}'
+
 
 def letter(raw: bytes, identity: str = "m1", account: str = "default") -> Letter:
-    return Letter(identity, "default", {"account": account}, raw)
+    return Letter(identity, "default", {"account": account, "key": "42"}, raw)
 
 
 @pytest.mark.parametrize(
@@ -20,23 +22,20 @@ def letter(raw: bytes, identity: str = "m1", account: str = "default") -> Letter
     [
         (
             b'{"messageId":"m1", "a":1.50}',
-            b'{"messageId":"m1", "a":1.50,"sailpipe":{"replay":true}}',
+            b'{"messageId":"m1", "a":1.50,%s}' % MARK,
         ),
         (
             b'{"type":"page","userId":"u","messageId":" m1 "}',
-            b'{"type":"page","userId":"u","messageId":" m1 ","sailpipe":{"replay":true}}',
+            b'{"type":"page","userId":"u","messageId":" m1 ",%s}' % MARK,
         ),
         (
             b'{\r\n "messageId":\n"m1"\n}\n',
-            b'{   "messageId": "m1" ,"sailpipe":{"replay":true}}',
+            b'{   "messageId": "m1" ,%s}' % MARK,
         ),
-        (b"{}", b'{"sailpipe":{"replay":true},"messageId":"m1"}'),
-        (b'{"messageId":null}', b'{"messageId":"m1","sailpipe":{"replay":true}}'),
-        (b'{"messageId":5,"a":1}', b'{"messageId":"m1","a":1,"sailpipe":{"replay":true}}'),
-        (
-            b'{"messageId":"m1","sailpipe":{"replay":true}}',
-            b'{"messageId":"m1","sailpipe":{"replay":true}}',
-        ),
+        (b"{}", b'{%s,"messageId":"m1"}' % MARK),
+        (b'{"messageId":null}', b'{"messageId":"m1",%s}' % MARK),
+        (b'{"messageId":5,"a":1}', b'{"messageId":"m1","a":1,%s}' % MARK),
+        (b'{"messageId":"m1","sailpipe":{"replay":true}}', b'{"messageId":"m1",%s}' % MARK),
     ],
 )
 def test_only_the_mark_and_a_missing_id_are_added(raw: bytes, line: bytes) -> None:
@@ -44,18 +43,18 @@ def test_only_the_mark_and_a_missing_id_are_added(raw: bytes, line: bytes) -> No
     assert export_line(letter(raw)) == line
 
 
-@pytest.mark.parametrize(
-    ("raw", "identity"),
-    [
-        (b"not json", "m1"),
-        (b'["m1"]', "m1"),
-        (b'{"a":"\xff"}', "m1"),
-        (b'{"messageId":"m1"}', "m1~"),
-    ],
-)
-def test_what_could_not_find_its_letter_again_is_left_out(raw: bytes, identity: str) -> None:
-    """`m1~` is the second letter of messageId m1: its line would remove the first one."""
-    assert export_line(letter(raw, identity)) is None
+def test_a_line_names_its_letter_where_several_have_one_message_id() -> None:
+    """Its messageId stays what it was."""
+    line = export_line(letter(b'{"messageId":"m1"}', "m1~00000042"))
+    mark = {"replay": True, "letter": "m1~00000042", "key": "42"}
+    assert line is not None
+    assert json.loads(line) == {"messageId": "m1", "sailpipe": mark}
+
+
+@pytest.mark.parametrize("raw", [b"not json", b'["m1"]', b'{"a":"\xff"}'])
+def test_what_is_no_json_object_is_left_out(raw: bytes) -> None:
+    """There is no place for a mark."""
+    assert export_line(letter(raw)) is None
 
 
 def test_an_event_for_an_account_that_is_not_configured_is_left_out() -> None:

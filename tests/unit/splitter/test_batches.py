@@ -28,8 +28,16 @@ def _event(
     return identify(message_id, user, anonymousId=device, email=email, **flags)
 
 
-EVENTS = st.builds(_event, IDS, USERS, DEVICES, EMAILS, REPLAY) | IDS.map(
-    lambda message_id: {"messageId": message_id, "type": "nonsense"}
+REFUSED = st.sampled_from(["nonsense", "identify"])
+
+
+def _refused(message_id: str, kind: str, flags: dict[str, Any]) -> dict[str, Any]:
+    """Without a user; one that says identify has the key of an identify that is delivered."""
+    return {"messageId": message_id, "type": kind, **flags}
+
+
+EVENTS = st.builds(_event, IDS, USERS, DEVICES, EMAILS, REPLAY) | st.builds(
+    _refused, IDS, REFUSED, REPLAY
 )
 BATCHES = st.lists(st.lists(EVENTS, min_size=1, max_size=6), min_size=1, max_size=3)
 

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 import fakeredis
 import pytest
 import redis.asyncio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.splitter.sort import dedupe_hash
 from tests.support.dedupe import START_MS, WINDOW_MS, Dedupe
-from tests.support.mailboxes import Mailboxes, track
+from tests.support.mailboxes import Mailboxes
 
 
 @pytest.fixture
@@ -65,16 +67,28 @@ async def test_a_clock_set_back_over_a_slice_hides_nothing(dedupe: Dedupe) -> No
 
 
 async def test_an_event_that_died_is_remembered_as_any_other() -> None:
-    """An invalid event sent twice is one dead letter, with any window."""
+    """An invalid event sent twice is one dead letter."""
     boxes = Mailboxes(fakeredis.FakeAsyncRedis())
-    await boxes.post({"messageId": "m1", "type": "nonsense"}, {"messageId": "m1", "type": "no"})
-    await boxes.post(track("m1", "ann"))
-    assert await boxes.counts() == {"dead:invalid_event": 1, "duplicates": 2}
+    nonsense = {"messageId": "m1", "type": "nonsense", "event": "x"}
+    await boxes.post(nonsense, nonsense)
+    await boxes.post(nonsense, {"messageId": "m1", "type": "nonsense", "event": "y"})
+    assert await boxes.counts() == {"dead:invalid_event": 2, "duplicates": 2}
+
+
+PARTS = st.text(max_size=3)
+
+
+@given(first=st.tuples(PARTS, PARTS, PARTS), second=st.tuples(PARTS, PARTS, PARTS))
+def test_a_dedupe_key_takes_in_the_message_id_the_type_and_the_name(
+    first: tuple[str, str, str], second: tuple[str, str, str]
+) -> None:
+    """However the three are cut: `ab`, `c` is not `a`, `bc`."""
+    assert (dedupe_hash(*first) == dedupe_hash(*second)) == (first == second)
 
 
 def test_hashes_have_64_bits_in_the_form_redis_keeps_in_eight_bytes() -> None:
     """A false duplicate is a lost event: signed 64-bit integers, spread over all of them."""
-    hashes = [int(dedupe_hash(f"m{n}")) for n in range(10_000)]
+    hashes = [int(dedupe_hash(f"m{n}", "track", "E")) for n in range(10_000)]
     assert len(set(hashes)) == len(hashes)
     assert min(hashes) < -(2**62) < 2**62 < max(hashes)
     assert all(-(2**63) <= value < 2**63 for value in hashes)

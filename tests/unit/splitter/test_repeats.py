@@ -10,6 +10,7 @@ import pytest
 from pipeline import keys
 from pipeline.events import Lane
 from pipeline.settings import AccountSettings
+from pipeline.splitter.sort import dedupe_hash
 from tests.support.mailboxes import Mailboxes, identify, order, track
 
 ANN = identify("m1", "ann", anonymousId="tablet", email="ann@example.org")
@@ -61,11 +62,18 @@ async def test_a_duplicate_is_no_sighting_of_an_email(boxes: Mailboxes) -> None:
     assert b"other" not in await seen(boxes, "cat")
 
 
-async def test_an_event_that_died_takes_its_id_with_it(boxes: Mailboxes) -> None:
-    """A second event of its id is a duplicate, though the first taught nothing."""
+async def test_a_repeat_of_an_event_that_died_teaches_nothing(boxes: Mailboxes) -> None:
+    """It is a duplicate, though the first taught nothing."""
     await boxes.post(BOB)
-    await boxes.post({"messageId": "m1", "type": "nonsense"}, ANN, ORDER)
+    await boxes.post({"messageId": "m1", "type": "identify"}, ANN, ORDER)
     assert await boxes.mail(Lane.PURCHASE, "bob") == ["m3"]
+
+
+async def test_an_event_of_another_kind_with_a_known_message_id_teaches(boxes: Mailboxes) -> None:
+    """It is no repeat, within a batch or across batches."""
+    await boxes.post(track("m1", "eve"), BOB)
+    await boxes.post({"messageId": "m1", "type": "nonsense"}, ANN, ORDER)
+    assert await boxes.mail(Lane.PURCHASE, "ann") == ["m3"]
 
 
 async def test_another_accounts_event_of_the_same_id_still_teaches() -> None:
@@ -99,10 +107,12 @@ async def test_an_exported_letter_that_went_out_already_teaches_nothing(
 
 
 async def test_an_exported_letter_that_died_again_may_come_again(boxes: Mailboxes) -> None:
-    """The copy behind it takes that letter's place and teaches, whatever Redis knew before the batch."""
-    exported = ANN | {"sailpipe": {"replay": True}}
+    """The mended copy behind it takes that letter's place and teaches, whatever Redis knew before the batch."""
+    nonsense = {"messageId": "m1", "type": "nonsense"}
+    key = dedupe_hash("m1", "nonsense", "")
+    exported = ANN | {"sailpipe": {"replay": True, "letter": "m1", "key": key}}
     await boxes.post(exported, BOB)
-    await boxes.post({"messageId": "m1", "type": "nonsense"}, exported, ORDER)
+    await boxes.post(nonsense, exported, ORDER)
     assert await boxes.mail(Lane.PURCHASE, "ann") == ["m3"]
 
 
