@@ -105,6 +105,16 @@ def dead_by_time(account: str) -> str:
     return f"sailpipe:{account}:dead:at"
 
 
+def dead_groups(account: str) -> str:
+    """Hash. Group of dead letters (`HOUR KIND REASON SLOT`) -> how many; for trimming."""
+    return f"sailpipe:{account}:dead:groups"
+
+
+def dead_told(account: str) -> str:
+    """String. Exists for an hour after a person was told that dead letters were trimmed."""
+    return f"sailpipe:{account}:dead:told"
+
+
 def replayed(account: str) -> str:
     """Sorted set. `ID KEY` of a letter that left the store for its mailbox -> when (ms)."""
     return f"sailpipe:{account}:replayed"

@@ -78,6 +78,10 @@ _BY_TYPE: Mapping[type, Kind] = MappingProxyType(
 )
 
 
+ORDERS = frozenset({Kind.ORDER, Kind.REFUND})
+"""What was bought, and what came back."""
+
+
 def kind_of(event: Event, settings: AccountSettings) -> Kind:
     """Names are read as Segment's own matchers do: any case, words apart by space, `_` or nothing.
 

@@ -3,25 +3,61 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
 
 import redis.asyncio
 import redis.exceptions
 
+from pipeline.clock import Clock
 from pipeline.deadletters.store import DeadLetters
+from pipeline.deadletters.trimming import Trimmed
+from pipeline.delivery.alerts import Alert
 from pipeline.observe.logs import log_event
-from pipeline.settings import Settings
+from pipeline.settings import AccountSettings, Settings
 
 EVERY_S = 60.0
+ALERT_EVERY_S = 3600.0
+"""A flood is trimmed once a minute by each process; a person hears of it once an hour."""
 
 
-async def keep_forever(client: redis.asyncio.Redis, settings: Settings) -> None:
-    """Trim every account's letters once a minute, until cancelled."""
+async def keep_forever(
+    client: redis.asyncio.Redis, settings: Settings, alert: Callable[[Alert], None], clock: Clock
+) -> None:
+    """Tidy every account's letters once a minute, until cancelled."""
     while True:
         await asyncio.sleep(EVERY_S)
-        for name, account in settings.accounts.items():
+        for account in settings.accounts.values():
             try:
-                gone = await DeadLetters(client, name).trim(account.dead_keep, account.dead_max)
+                await keep(DeadLetters(client, account.name), account, alert, clock)
             except redis.exceptions.RedisError:
                 continue  # the waker says so; the next minute tries again
-            if gone:
-                log_event("dead_letters_trimmed", account=name, letters=gone)
+
+
+async def keep(
+    letters: DeadLetters, account: AccountSettings, alert: Callable[[Alert], None], clock: Clock
+) -> None:
+    """Remove what is too old, then what is too many; say so.
+
+    Age is retention. Too many is trouble: people lose letters that they were promised.
+    """
+    expired = await letters.expire(account.dead_keep)
+    if expired:
+        log_event("dead_letters_expired", account=account.name, letters=expired)
+    trimmed = await letters.trim(account.dead_max)
+    if not trimmed.letters:
+        return
+    fields = {"letters": trimmed.letters, "orders": trimmed.orders, "most": account.dead_max}
+    log_event("dead_letters_trimmed", logging.ERROR, account=account.name, **fields)
+    if await letters.is_first_trim(ALERT_EVERY_S):
+        now_ms = int(clock.now() * 1000)
+        detail = _describe(trimmed, account.dead_max)
+        alert(Alert("dead_letters_trimmed", account.name, "dead", detail, now_ms))
+
+
+def _describe(trimmed: Trimmed, most: int) -> str:
+    reasons = ", ".join(f"{reason} {count}" for reason, count in trimmed.reasons.most_common(3))
+    return (
+        f"There were more than {most} dead letters (DEAD_MAX): {trimmed.letters} of the largest groups"
+        f" were removed ({reasons}), {trimmed.orders} of them orders or refunds"
+    )

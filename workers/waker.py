@@ -195,7 +195,12 @@ class WakerStep(bootsteps.StartStopStep):
         parts = {
             "waker": waker.run(),
             "watchdog": Watchdog("delivery", runtime.engine.loans.shortest_s, backstop=True).run(),
-            "keeper": keep_forever(runtime.engine.redis, worker.app.runtimes.settings),
+            "keeper": keep_forever(
+                runtime.engine.redis,
+                worker.app.runtimes.settings,
+                runtime.engine.alerts.send,
+                SystemClock(),
+            ),
         }
         for name, part in parts.items():
             running = runtime.run(part)

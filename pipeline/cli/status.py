@@ -51,6 +51,7 @@ def _show_account(name: str, account: dict[str, Any]) -> None:
         result(describe_gate(gate))
     show_counts("Dead", account["dead"].items())
     show_counts("Ignored", account["ignored"].items())
+    show_counts("Trimmed, as there were more than DEAD_MAX", account["trimmed"].items())
 
 
 def _lane_row(name: str, lane: dict[str, Any]) -> tuple[object, ...]:

@@ -75,6 +75,7 @@ class Header:
     first_seen_ms, died_at: Unix milliseconds.
     key, nobody: as in the mailbox entry.
     mark: an order's unsettled intent.
+    order: it is an order or a refund, or may be one; such letters are trimmed last.
     awaits_email: it is replayed by itself when an event shows its user's email.
     follows: what a later event of the same user overtakes it in: `identify`, `cart`.
     """
@@ -98,13 +99,14 @@ class Header:
     key: str = ""
     mark: str = ""
     nobody: str = ""
+    order: bool = False
     awaits_email: bool = False
     follows: str = ""
 
     def as_line(self) -> str:
         """As JSON on one line; `Letter.header` reads it."""
         fields = {name: getattr(self, name) for name in self.__slots__ if name != "timeline"}
-        for name in ("key", "mark", "nobody", "awaits_email", "follows"):
+        for name in ("key", "mark", "nobody", "order", "awaits_email", "follows"):
             fields[name] = fields[name] or None
         fields["fingerprint"] = fingerprint(self.reason, self.endpoint, self.error, self.detail)
         fields["past"] = _past(self.timeline)

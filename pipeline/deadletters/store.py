@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import redis.asyncio
 from aiolimiter import AsyncLimiter
@@ -16,6 +16,7 @@ from pipeline import keys
 from pipeline.deadletters.filters import Filter, Selection
 from pipeline.deadletters.groups import Group, Groups
 from pipeline.deadletters.letter import Letter
+from pipeline.deadletters.trimming import TrimGroup, Trimmed, by_hour, shares
 from pipeline.errors import SailpipeError
 from pipeline.mailbox.store import MailboxStore
 from pipeline.redis_client import read_script
@@ -23,7 +24,7 @@ from pipeline.redis_client import read_script
 PAGE = 500
 """Letters looked at in one step: some milliseconds of Redis' time."""
 CHUNK = 100
-"""Letters moved or read whole in one step."""
+"""Letters moved, removed or read whole in one step."""
 PACED_STEPS = 10
 """Steps a second of a paced replay."""
 
@@ -148,32 +149,62 @@ class DeadLetters:
             groups.add(letter)
         return list(groups.largest_first())
 
-    async def trim(self, keep_s: float, most: int) -> int:
-        """Remove what died more than `keep_s` ago, and the oldest beyond `most`; returns how many.
+    async def expire(self, keep_s: float) -> int:
+        """Remove what died more than `keep_s` ago; returns how many. They are counted as removed.
 
-        They are counted as removed. What was replayed that long ago is forgotten, too.
+        What was replayed that long ago is forgotten, too.
         """
         seconds, micros = await self._redis.time()
         oldest_ms = int((seconds + micros / 1e6 - keep_s) * 1000)
         await self._redis.zremrangebyscore(keys.replayed(self.account), "-inf", oldest_ms)
         removed = 0
-        while chunk := await self._oldest(died_before_ms=oldest_ms, most=most):
+        while chunk := await self._died_before(oldest_ms):
             gone = await self.drop(chunk)
             removed += gone
-            if not gone:  # another process is trimming, too
+            if not gone:  # another process removes them, too
                 break
         return removed
 
-    async def _oldest(self, *, died_before_ms: int, most: int) -> list[str]:
-        """Some letters that are too old or, oldest first, too many."""
-        by_time = keys.dead_by_time(self.account)
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.zrange(by_time, "-inf", f"({died_before_ms}", byscore=True, offset=0, num=CHUNK)
-            pipe.zrange(by_time, 0, CHUNK - 1)
-            pipe.zcard(by_time)
-            old, first, count = await pipe.execute()
-        excess = first[: max(0, count - most)]
-        return [identity.decode() for identity in old or excess]
+    async def trim(self, most: int) -> Trimmed:
+        """Remove letters until there are `most`; see trimming.py for which. They are counted as removed,
+        and as trimmed.
+
+        Several processes may do it at a time: together they remove no more than one would.
+        """
+        removed = Trimmed()
+        count = await self._redis.zcard(keys.dead_by_time(self.account))
+        if count <= most:
+            return removed
+        sizes: dict[Any, Any] = await self._redis.hgetall(keys.dead_groups(self.account))
+        groups = {TrimGroup.parse(text.decode()): int(size) for text, size in sizes.items()}
+        for hour, cuts in by_hour(shares(groups, count - most)):
+            removed.groups.update(await self._trim_hour(hour, cuts, most))
+        return removed
+
+    async def is_first_trim(self, within_s: float) -> bool:
+        """Whether nobody asked this of the account within so long: then a person should be told."""
+        return await self._mailboxes.is_first(keys.dead_told(self.account), int(within_s * 1000))
+
+    async def _trim_hour(
+        self, hour: int, cuts: Mapping[TrimGroup, int], most: int
+    ) -> Counter[TrimGroup]:
+        left, removed, passed = Counter(cuts), Counter[TrimGroup](), 0
+        while left.total():
+            looked, found = await self._mailboxes.trim(
+                hour, _by_text(left), passed=passed, page=CHUNK, most=most
+            )
+            if not looked:
+                break
+            gone = Counter({TrimGroup.parse(text): count for text, count in found.items()})
+            left, removed, passed = left - gone, removed + gone, passed + looked - gone.total()
+        return removed
+
+    async def _died_before(self, at_ms: int) -> list[str]:
+        """Some letters that are too old, oldest first."""
+        old: Any = await self._redis.zrange(
+            keys.dead_by_time(self.account), "-inf", f"({at_ms}", byscore=True, offset=0, num=CHUNK
+        )
+        return [identity.decode() for identity in old]
 
     async def _read_page(
         self, newest: bytes | str, since_ms: int | None, *, skip: set[bytes]
@@ -206,6 +237,10 @@ class DeadLetters:
 
     def _letter(self, identity: bytes, blob: bytes) -> Letter:
         return Letter.read(self.account, identity.decode(), blob)
+
+
+def _by_text(cuts: Mapping[TrimGroup, int]) -> dict[str, int]:
+    return {str(group): count for group, count in cuts.items()}
 
 
 def _line(letter: Letter) -> _Line:

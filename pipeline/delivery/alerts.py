@@ -1,9 +1,10 @@
-"""Tells an operator's own service (setting ALERT_URL) that a gate has closed."""
+"""Tells an operator's own service (setting ALERT_URL) what a person should look at."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -16,6 +17,21 @@ TIMEOUT_S = 5.0
 STOP_S = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """What happened: names, numbers and a time, never anything of an event.
+
+    kind: the reason of a gate, or a log event. scope: a lane, a bucket, a host, `account` or `dead`.
+    since_ms: Unix milliseconds.
+    """
+
+    kind: str
+    account: str
+    scope: str
+    detail: str
+    since_ms: int
+
+
 class Alerts:
     """Posts one JSON object an alert, in the background: nothing waits for it or fails with it."""
 
@@ -25,15 +41,19 @@ class Alerts:
         self._posts: set[asyncio.Task[None]] = set()
 
     def tell(self, account: str, bar: Bar) -> None:
-        """Post `{"kind", "account", "scope", "detail", "since"}`: names and times, never an event."""
+        """Say that a gate has closed."""
+        self.send(Alert(bar.reason, account, bar.scope, bar.detail, bar.since))
+
+    def send(self, alert: Alert) -> None:
+        """Post `{"kind", "account", "scope", "detail", "since"}`."""
         if self._url is None:
             return
         message = {
-            "kind": bar.reason,
-            "account": account,
-            "scope": bar.scope,
-            "detail": bar.detail,
-            "since": iso(bar.since),
+            "kind": alert.kind,
+            "account": alert.account,
+            "scope": alert.scope,
+            "detail": alert.detail,
+            "since": iso(alert.since_ms),
         }
         post = asyncio.create_task(self._post(self._url, message))
         self._posts.add(post)

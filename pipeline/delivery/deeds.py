@@ -15,7 +15,7 @@ from pipeline.delivery.marks import CartMark, read_mark
 from pipeline.delivery.waiting import hold_of
 from pipeline.errors import Reason
 from pipeline.events import Event, Lane
-from pipeline.kinds import Kind, kind_of
+from pipeline.kinds import ORDERS, Kind, kind_of
 from pipeline.mailbox.claim import Claim, Deed
 from pipeline.mailbox.entry import MERGED_KEPT, Attempt, EventState
 from pipeline.mapping.plan import Cart
@@ -165,6 +165,7 @@ def _header(
         mark="" if isinstance(read_mark(claim.intent), CartMark) else claim.intent,
         key=entry.key,
         nobody=entry.nobody,
+        order=_may_be_order(event, claim, settings),
         awaits_email=no.reason is Reason.MISSING_EMAIL and _is_revived_by_email(event, settings),
         follows=_FOLLOWS.get(kind_of(event, settings), "") if event else "",
     )
@@ -173,7 +174,14 @@ def _header(
 def _is_revived_by_email(event: Event | None, settings: AccountSettings) -> bool:
     """Whether its email, learned late, sends it by itself: what was bought is worth telling at any
     time. A cart of then is not, and nobody expects a deletion to wake up with the next sign-in."""
-    return event is not None and kind_of(event, settings) in {Kind.ORDER, Kind.REFUND}
+    return event is not None and kind_of(event, settings) in ORDERS
+
+
+def _may_be_order(event: Event | None, claim: Claim, settings: AccountSettings) -> bool:
+    """Of an event that was never read only the lane is known."""
+    if event is None:
+        return claim.lane is Lane.PURCHASE
+    return kind_of(event, settings) in ORDERS
 
 
 def _remember_cart(deed: Deed, claim: Claim, cart: Cart, now_ms: int) -> None:

@@ -60,7 +60,7 @@ class Engine:
     ) -> None:
         self.redis = client
         self._http = http
-        self._alerts = Alerts(settings.alert_url, http)
+        self.alerts = Alerts(settings.alert_url, http)
         self._clock = clock
         self._random = random
         limits = {name: account.limits for name, account in settings.accounts.items()}
@@ -119,7 +119,7 @@ class Engine:
         if self.renewing is not None:
             self.renewing.cancel()
         await self.limiter.aclose()
-        await self._alerts.aclose()
+        await self.alerts.aclose()
         await self._http.aclose()
         await self.redis.aclose()
 
@@ -133,7 +133,7 @@ class Engine:
             self._clock,
             http_timeout=account.http_timeout,
         )
-        gatekeeper = Gatekeeper(account.name, Gates(self.redis, account.name), self._alerts.tell)
+        gatekeeper = Gatekeeper(account.name, Gates(self.redis, account.name), self.alerts.tell)
         outages, brake = Outages(gatekeeper, self._clock), Brake(self.redis, gatekeeper)
         tools = Tools(account, store, caller, outages, brake, self.loans, self._clock, self._random)
         rooms = {

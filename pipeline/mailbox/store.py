@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -128,3 +129,20 @@ class MailboxStore:
     async def drop(self, ids: Sequence[str]) -> int:
         """Remove dead letters for good, counted as removed; returns how many were there."""
         return int(await self._scripts.run("drop", [self._prefix], list(ids)))
+
+    async def trim(
+        self, hour: int, cuts: Mapping[str, int], *, passed: int, page: int, most: int
+    ) -> tuple[int, dict[str, int]]:
+        """Look at `page` dead letters of one hour, newest first behind the `passed` newest, and remove of
+        each group (see lib.lua) as many as `cuts` says, none once only `most` letters are left.
+
+        Returns how many were looked at (0 when there is nothing more to do), and removed by group.
+        """
+        args = [hour, passed, page, most, json.dumps(cuts)]
+        looked, *pairs = await self._scripts.run("trim", [self._prefix], args)
+        groups = [group.decode() for group in pairs[::2]]
+        return int(looked), dict(zip(groups, pairs[1::2], strict=True))
+
+    async def is_first(self, key: str, within_ms: int) -> bool:
+        """Whether nobody asked this of `key` within so long. A full Redis answers, too."""
+        return bool(await self._scripts.run("once", [key], [within_ms]))

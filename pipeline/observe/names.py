@@ -46,7 +46,10 @@ LogEvent: TypeAlias = Literal[
     "renew_failed",
     # A delivery ended without settling; its loan runs out: lane, error class.
     "delivery_unsettled",
-    # Dead letters past DEAD_KEEP or DEAD_MAX were removed: account, letters.
+    # Dead letters past DEAD_KEEP were removed: account, letters.
+    "dead_letters_expired",
+    # There were more than DEAD_MAX dead letters, and some were removed before their time, at ERROR: account,
+    # letters, how many of them orders or refunds, DEAD_MAX.
     "dead_letters_trimmed",
     # The waker, the splitter or another vital part failed, and the worker ends: part, error class, where.
     "part_failed",

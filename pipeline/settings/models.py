@@ -114,7 +114,12 @@ class AccountSettings(_Settings):
         24 * 3600.0, description="How long a messageId is remembered to drop repeats."
     )
     dead_keep: PositiveSeconds = Field(30 * 86400.0, description="How long dead letters are kept.")
-    dead_max: int = Field(100_000, ge=1, description="How many dead letters are kept.")
+    dead_max: int = Field(
+        100_000,
+        ge=1,
+        description="How many dead letters are kept. Beyond it the largest groups lose some, orders and"
+        " refunds last, with an alert.",
+    )
     loan: PositiveSeconds = Field(12.0, description="How long a worker holds a user unrenewed.")
     read_lag: Seconds = Field(3.0, description="How long Sailthru's reads may lag its writes.")
     http_timeout: PositiveSeconds = Field(8.0, description="Total time of one call to Sailthru.")

@@ -16,6 +16,7 @@ from pipeline.deadletters.letter import Header
 from pipeline.errors import InvalidEvent, Reason
 from pipeline.events import Event, Lane, Track, parse_event
 from pipeline.identity import Directory, Placement, place
+from pipeline.kinds import ORDERS, kind_of
 from pipeline.mailbox.claim import MEMORY_KEEP_MS
 from pipeline.mailbox.entry import Entry
 from pipeline.mailbox.names import spread_box
@@ -23,6 +24,7 @@ from pipeline.routing import route
 from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings
 
 _KEY = re.compile(r"-?[0-9]{1,19}")
+_DEFAULTS = AccountSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +249,7 @@ def _dead(
         first_seen_ms=entry.at_ms,
         died_at=entry.at_ms,
         key=item.key,
+        order=item.event is not None and kind_of(item.event, _DEFAULTS) in ORDERS,
     )
     prefix = keys.account_prefix(keeper or entry.account)
     deed = _deed(item, window_s) | {"kind": "dead", "p": prefix}

@@ -114,6 +114,7 @@ async def _account(
         "lanes": lanes,
         "dead": _by(counters, "dead"),
         "ignored": _by(counters, "ignored"),
+        "trimmed": _by(counters, "trimmed"),
     }
 
 

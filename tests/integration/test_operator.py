@@ -12,6 +12,7 @@ import pytest
 
 from pipeline import keys
 from pipeline.cli.app import run
+from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
 from pipeline.events import Lane
 from pipeline.mailbox.gates import Bar, Gates
@@ -87,6 +88,20 @@ def test_status_is_a_table_for_people_and_one_object_for_programs(command: Comma
         "accounts",
         "jobs",
     ]
+
+
+@pytest.mark.usefixtures("letters")
+def test_status_says_when_letters_had_to_go(setup: Setup, command: Command) -> None:
+    """And is silent while none had to."""
+    assert "DEAD_MAX" not in command("status")[1]
+
+    async def trim(pipeline: Pipeline) -> None:
+        await DeadLetters(pipeline.redis, "default").trim(2)
+
+    setup(trim)
+    out = command("status")[1]
+    assert "Trimmed, as there were more than DEAD_MAX: rejected 1" in out
+    assert "dead 2, ignored 0, duplicates 0, waiting 0, removed 1" in out
 
 
 @pytest.mark.usefixtures("letters")

@@ -10,6 +10,7 @@ import pytest
 import redis.asyncio
 
 from pipeline import keys
+from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
 from pipeline.events import Lane
 from pipeline.mailbox.claim import Deed
@@ -52,7 +53,7 @@ async def test_an_empty_installation_has_every_key(pipeline: Pipeline) -> None:
     assert (found["target"], found["raw"], found["jobs"]) == ("sandbox", {"backlog": 0}, [])
     one = found["accounts"]["default"]
     assert one["counts"] == dict.fromkeys(("enqueued", *COUNTS), 0)
-    assert (one["gates"], one["dead"], one["ignored"]) == ([], {}, {})
+    assert (one["gates"], one["dead"], one["ignored"], one["trimmed"]) == ([], {}, {}, {})
     assert list(one["lanes"]) == ["user", "event", "purchase", "page"]
     assert one["lanes"]["event"] == {
         "backlog": 0,
@@ -90,6 +91,21 @@ async def test_every_event_is_counted_exactly_once(pipeline: Pipeline) -> None:
     assert one["dead"] == {"invalid_json": 1, "too_old": 1}
     assert sum(one["ignored"].values()) == 1
     assert (await status(pipeline))["raw"]["backlog"] == 2
+
+
+async def test_letters_that_were_trimmed_are_told_of_and_counted_as_removed(
+    pipeline: Pipeline,
+) -> None:
+    """`enqueued` stays the sum of the other six."""
+    await pipeline.kill(track(1), track(2), track(3))
+    await DeadLetters(pipeline.redis, "default").trim(1)
+    one = await account(pipeline)
+    assert one["trimmed"] == {"rejected": 2}
+    assert (one["counts"]["enqueued"], one["counts"]["removed"], one["dead"]) == (
+        3,
+        2,
+        {"rejected": 1},
+    )
 
 
 async def test_a_lane_tells_what_its_mailboxes_wait_for(

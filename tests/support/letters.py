@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import redis.asyncio
@@ -14,6 +16,7 @@ from pipeline.errors import Reason
 from pipeline.events import Lane
 from pipeline.mailbox.claim import Claim, Deed
 from pipeline.mailbox.entry import EventState
+from pipeline.mailbox.scripts import Scripts
 from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.loop import Splitter
@@ -104,6 +107,22 @@ class Pipeline:
             error=99,
             key=claim.head.key,
         ).as_line()
+
+
+async def bury(
+    client: redis.asyncio.Redis, account: str, letters: Iterable[tuple[str, Header]]
+) -> None:
+    """Put so many letters (id, header) of empty events into the store, by the real script."""
+    scripts, prefix = Scripts(client), keys.account_prefix(account)
+    await client.set(keys.SPLITTER, LEASE, px=60_000)
+    rest = iter(letters)
+    while chunk := list(islice(rest, 500)):
+        args: list[Any] = ["", LEASE, 60_000]
+        for identity, header in chunk:
+            deed = {"p": prefix, "kind": "dead", "id": identity, "hash": header.key, "window": 0}
+            more = {"replay": False, "emails": [], "aliases": [], "keep": 1}
+            args += ["1-1", json.dumps(deed | more), header.as_line() + "\n{}"]
+        await scripts.run("split", [keys.RAW, keys.SPLITTER], args)
 
 
 def track(number: int, user: str | None = None) -> dict[str, Any]:

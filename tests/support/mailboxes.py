@@ -9,6 +9,7 @@ import redis.asyncio
 
 from pipeline import keys
 from pipeline.clock import ManualClock
+from pipeline.deadletters.trimming import TrimGroup
 from pipeline.events import Lane
 from pipeline.mailbox.claim import Claim, Deed, Lent
 from pipeline.mailbox.entry import Entry, EventState
@@ -115,6 +116,11 @@ class Mailboxes:
             found[name.decode()] = json.loads(header) | {"raw": raw}
         return found
 
+    async def dead_groups(self) -> dict[TrimGroup, int]:
+        """How many dead letters each group is said to have."""
+        sizes: Any = await self.redis.hgetall(keys.dead_groups("default"))
+        return {TrimGroup.parse(text.decode()): int(size) for text, size in sizes.items()}
+
     async def _scores(self, key: str) -> dict[str, int]:
         found: Any = await self.redis.zrange(key, 0, -1, withscores=True)
         return {box.decode(): int(at) - self.now_ms() for box, at in found}
@@ -150,6 +156,7 @@ def letter(claim: Claim, *, reason: str = "rejected", mark: str = "", pop: int =
         "first_seen_ms": head.first or head.at,
         "key": head.key,
         **({"mark": mark} if mark else {}),
+        **({"order": True} if claim.lane is Lane.PURCHASE else {}),
         **({"awaits_email": True} if reason == "missing_email" else {}),
     }
     counts = {"delivered": pop - 1} if pop > 1 else {}

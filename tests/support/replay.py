@@ -45,7 +45,7 @@ class Replay:
     sandbox: Sandbox = field(default_factory=Sandbox)
     fates: Fates = field(default_factory=Fates)
     _now: float = START
-    _seen: set[str] = field(default_factory=set)
+    _seen: set[tuple[str, ...]] = field(default_factory=set)
     _emails: dict[str, str] = field(default_factory=dict)
     _owners: dict[str, str] = field(default_factory=dict)
     _waiting: dict[tuple[str, Lane], deque[Event]] = field(
@@ -54,11 +54,13 @@ class Replay:
 
     def feed(self, raw: bytes) -> None:
         """One event arrives. It is handled, or waits behind what its user waits for."""
-        message_id = str(json.loads(raw)["messageId"])
-        if message_id in self._seen:
+        body = json.loads(raw)
+        message_id = str(body["messageId"])
+        key = message_id, str(body.get("type")), str(body.get("event"))
+        if key in self._seen:
             self.fates.duplicates += 1
             return
-        self._seen.add(message_id)
+        self._seen.add(key)
         try:
             event = parse_event(raw)
         except InvalidEvent as refusal:

@@ -11,7 +11,8 @@
 --                            loans were extended after a standstill)
 --   gates:SCOPE      hash    reason -> {"until": ms or 0, ...}; SCOPE is a lane, a bucket, a host or `account`
 --   suspect          hash    lane, box: the mailbox with two strikes or more that was lent last
---   counts           hash    delivered, duplicates, removed, ignored:REASON, dead:REASON, waiting:LANE
+--   counts           hash    delivered, duplicates, removed, ignored:REASON, dead:REASON, waiting:LANE, and of those
+--                            removed trimmed:REASON
 --   token            string  a counter of claims, letters and replays: what needs a number of its own
 --   user:USER        hash    email, email_at, seen (emails of the last day), identified (ms), merged, newest:identify and
 --                            newest:cart (when the latest one delivered first came, ms), spread
@@ -20,6 +21,8 @@
 --   anon:ID, email:E string  the userId learned for an anonymousId or an email
 --   dead             hash    id -> letter, "HEADER JSON\nRAW BYTES"
 --   dead:at          zset    id -> when it died (ms)
+--   dead:groups      hash    `HOUR KIND REASON SLOT` -> how many letters: see `group_of`
+--   dead:told        string  a person was told, within the last hour, that letters were trimmed
 --   dead:email:USER  zset    ids of orders and refunds that died missing_email, in the order of their deaths
 --   replayed         zset    `ID KEY` of a letter that left the store for its mailbox -> when (ms): an exported
 --                            copy of it must not go out a second time
@@ -138,6 +141,20 @@ local function free_id(p, id, key, died_at)
   return name
 end
 
+-- A letter's group, by which letters are trimmed: the hour of its death, what it is (`order`, else its lane, '' when
+-- the splitter refused it), its reason, and one of sixteen slots that its fingerprint falls into. Names and messages
+-- are the sender's to choose: whatever is sent, an hour has only so many groups.
+local HOUR = 3600000
+local function group_of(head)
+  local hour = int(math.floor(head.died_at / HOUR))
+  return table.concat({ hour, head.order and 'order' or head.lane, head.reason, string.sub(head.fingerprint or '', -1) }, ' ')
+end
+
+local function count_in_group(p, head, by)
+  local group = group_of(head)
+  if redis.call('HINCRBY', p .. 'dead:groups', group, by) <= 0 then redis.call('HDEL', p .. 'dead:groups', group) end
+end
+
 -- `head` is the letter's header, decoded: the caller's text may be at fault, and must be before it writes.
 local function bury(p, id, letter, head)
   local key = head.key or ''
@@ -146,6 +163,7 @@ local function bury(p, id, letter, head)
   redis.call('HSET', p .. 'dead', id, letter)
   redis.call('ZADD', p .. 'dead:at', int(head.died_at), id)
   redis.call('HINCRBY', p .. 'counts', 'dead:' .. head.reason, 1)
+  count_in_group(p, head, 1)
   if head.awaits_email then
     redis.call('ZADD', p .. 'dead:email:' .. head.user, redis.call('INCR', p .. 'token'), id)
   end
@@ -159,6 +177,7 @@ local function unbury(p, id)
   redis.call('HDEL', p .. 'dead', id)
   redis.call('ZREM', p .. 'dead:at', id)
   redis.call('HINCRBY', p .. 'counts', 'dead:' .. head.reason, -1)
+  count_in_group(p, head, -1)
   redis.call('ZREM', p .. 'dead:email:' .. head.user, id)
   return letter, head
 end

@@ -8,7 +8,7 @@ import json
 import httpx
 import pytest
 
-from pipeline.delivery.alerts import Alerts
+from pipeline.delivery.alerts import Alert, Alerts
 from pipeline.mailbox.gates import Bar
 
 URL = "https://alerts.example.org/hook?token=secret"
@@ -36,6 +36,24 @@ async def test_an_alert_says_what_closed_where_and_since_when() -> None:
         "detail": "Sailthru does not answer",
         "since": "2023-11-14T22:13:20.000+00:00",
     }
+
+
+async def test_whatever_a_person_is_told_has_the_same_shape() -> None:
+    """Gates and dead letters: a receiver reads one object."""
+    seen: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.content)
+        return httpx.Response(204)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        alerts = Alerts(URL, http)
+        alerts.tell("default", BAR)
+        alerts.send(Alert("dead_letters_trimmed", "default", "dead", "12 went", BAR.since))
+        await alerts.aclose()
+    gate, letters = sorted(map(json.loads, seen), key=lambda one: str(one["kind"]))
+    assert list(gate) == list(letters) == ["kind", "account", "scope", "detail", "since"]
+    assert (letters["kind"], letters["scope"]) == ("dead_letters_trimmed", "dead")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,129 @@
+"""The keeper: what is too old goes quietly, what is too many with an error and an alert."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import fakeredis
+import pytest
+import redis.asyncio
+import redis.exceptions
+
+from pipeline.clock import ManualClock
+from pipeline.deadletters.letter import Header
+from pipeline.deadletters.store import DeadLetters
+from pipeline.delivery.alerts import Alert
+from pipeline.errors import Reason
+from pipeline.settings import AccountSettings, Settings
+from tests.support.letters import bury
+from workers import keeper
+
+SETTINGS = AccountSettings(dead_max=10, dead_keep=3600.0)
+OLD, LATELY = 1_000, 4_000_000_000_000
+NOW = 4_000_000_000.0
+
+Said = list[tuple[str, int, dict[str, object]]]
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> Said:
+    found: Said = []
+
+    def note(name: str, level: int = logging.INFO, **fields: object) -> None:
+        found.append((name, level, fields))
+
+    monkeypatch.setattr(keeper, "log_event", note)
+    return found
+
+
+@pytest.fixture
+def client() -> redis.asyncio.Redis:
+    return fakeredis.FakeAsyncRedis()
+
+
+async def fill(
+    client: redis.asyncio.Redis, letters: int, *, at_ms: int = LATELY, order: bool = False
+) -> None:
+    header = Header(
+        account="default",
+        lane="purchase",
+        user="ann",
+        reason=Reason.REJECTED,
+        detail="no",
+        first_seen_ms=at_ms,
+        died_at=at_ms,
+        order=order,
+    )
+    await bury(client, "default", [(f"{at_ms} {order} {n}", header) for n in range(letters)])
+
+
+async def keep(client: redis.asyncio.Redis) -> list[Alert]:
+    """As one process does once a minute; returns what a person is told."""
+    told: list[Alert] = []
+    letters = DeadLetters(client, "default")
+    await keeper.keep(letters, SETTINGS, told.append, ManualClock(NOW))
+    return told
+
+
+async def test_age_is_no_trouble(client: redis.asyncio.Redis, said: Said) -> None:
+    """It is what DEAD_KEEP says."""
+    await fill(client, 20, at_ms=OLD)
+    assert await keep(client) == []
+    assert said == [
+        ("dead_letters_expired", logging.INFO, {"account": "default", "letters": 20}),
+    ]
+
+
+async def test_too_many_letters_are_an_error_and_an_alert(
+    client: redis.asyncio.Redis, said: Said
+) -> None:
+    """One of each a pass, however many letters go; names and numbers, nothing of an event."""
+    await fill(client, 30)
+    await fill(client, 12, order=True)
+    [alert] = await keep(client)
+    fields = {"account": "default", "letters": 32, "orders": 2, "most": 10}
+    assert said == [("dead_letters_trimmed", logging.ERROR, fields)]
+    assert (alert.kind, alert.account, alert.scope) == ("dead_letters_trimmed", "default", "dead")
+    assert alert.since_ms == NOW * 1000
+    assert alert.detail == (
+        "There were more than 10 dead letters (DEAD_MAX): 32 of the largest groups were removed"
+        " (rejected 32), 2 of them orders or refunds"
+    )
+
+
+async def test_a_flood_is_told_once_an_hour(client: redis.asyncio.Redis, said: Said) -> None:
+    """By all processes together; each pass is in the log."""
+    await fill(client, 30)
+    assert len(await keep(client)) == 1
+    for minute in range(1, 4):
+        await fill(client, 5, at_ms=LATELY + minute)
+        assert await keep(client) == []
+    assert [fields["letters"] for _, _, fields in said] == [20, 5, 5, 5]
+
+
+async def test_the_keeper_keeps_every_account_and_outlives_a_redis_that_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The minute after, and the account after, it goes on."""
+    kept: list[str] = []
+
+    async def fail_once(letters: DeadLetters, *_: Any) -> None:
+        kept.append(letters.account)
+        if len(kept) == 1:
+            raise redis.exceptions.ConnectionError
+        if len(kept) == 4:
+            raise KeyboardInterrupt
+
+    async def skip(_seconds: float) -> None:
+        """No minute passes."""
+
+    accounts = {name: AccountSettings(name=name) for name in ("default", "shoes")}
+    monkeypatch.setattr(keeper, "keep", fail_once)
+    monkeypatch.setattr("workers.keeper.asyncio.sleep", skip)
+    told: list[Alert] = []
+    with pytest.raises(KeyboardInterrupt):
+        await keeper.keep_forever(
+            fakeredis.FakeAsyncRedis(), Settings(accounts=accounts), told.append, ManualClock(NOW)
+        )
+    assert kept == ["default", "shoes"] * 2
