@@ -7,6 +7,7 @@ is not known here is left out, and every field added later has a default.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -127,12 +128,14 @@ def start_state(entry: Entry) -> EventState:
     return EventState(attempts=past)
 
 
+NEWEST = "newest:"
+"""What the fields begin with that say when the newest delivered event of a kind first came."""
 MERGED_KEPT = 100
 """Every claim reads them, and a shared device has a new one each day. One that is forgotten costs a
 look-up, which finds that its profile is gone."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What is remembered of a user, as a claim reads it.
 
@@ -143,4 +146,33 @@ class Memory:
     email: str | None = None
     identified: str = ""
     merged: tuple[str, ...] = ()
-    newest: dict[str, int] = field(default_factory=dict)
+    newest: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, fields: Mapping[str, bytes]) -> Memory:
+        """From the fields of the user's hash."""
+        email = fields.get("email")
+        return cls(
+            email=email.decode() if email else None,
+            identified=fields.get("identified", b"").decode(),
+            merged=tuple(json.loads(fields.get("merged", b"[]"))),
+            newest={
+                name.removeprefix(NEWEST): int(value)
+                for name, value in fields.items()
+                if name.startswith(NEWEST)
+            },
+        )
+
+    def with_learned(self, learn: Mapping[str, str]) -> Memory:
+        """With what a settlement has added to these fields. An email that is known is not replaced."""
+        newest = {
+            name.removeprefix(NEWEST): int(at)
+            for name, at in learn.items()
+            if name.startswith(NEWEST)
+        }
+        return Memory(
+            email=self.email or learn.get("email"),
+            identified=learn.get("identified", self.identified),
+            merged=tuple(json.loads(learn["merged"])) if "merged" in learn else self.merged,
+            newest={**self.newest, **newest},
+        )

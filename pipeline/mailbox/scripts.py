@@ -10,6 +10,7 @@ from typing import Any
 import redis.asyncio
 import redis.exceptions
 
+from pipeline.lanes import lua_prelude
 from pipeline.mailbox.batcher import Batcher
 from pipeline.redis_client import read_script
 
@@ -24,8 +25,12 @@ def sha1(name: str) -> str:
 
 @cache
 def source(name: str) -> str:
-    """The text of one script: the shared library, then the script itself."""
-    return read_script("pipeline.mailbox", "lib") + read_script("pipeline.mailbox", name)
+    """The text of one script: what it knows of lanes, the shared library, the script itself."""
+    return (
+        lua_prelude()
+        + read_script("pipeline.mailbox", "lib")
+        + read_script("pipeline.mailbox", name)
+    )
 
 
 class Scripts:

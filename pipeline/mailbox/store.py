@@ -11,8 +11,15 @@ import redis.asyncio
 from pipeline import keys
 from pipeline.errors import StaleClaim
 from pipeline.events import Lane
-from pipeline.mailbox.claim import Claim, Deed, Glance, Lent, read_claim, write_deed
-from pipeline.mailbox.lanes import scopes
+from pipeline.lanes import SPECS
+from pipeline.mailbox.claim import (
+    Claim,
+    Lent,
+    Settlement,
+    UserBacklog,
+    encode_settlement,
+    read_claim,
+)
 from pipeline.mailbox.names import boxes_of, user_of
 from pipeline.mailbox.scripts import Scripts
 
@@ -51,15 +58,24 @@ class MailboxStore:
         `longest_queue` messages. `own_tick` is this waker's last `Lent.now` (0 at first). A full
         Redis takes no message: then only a caller that `serves` the lane itself is lent anything.
         """
-        args = [self._now(), lane, self._loan_ms, bound, longest_queue, own_tick, int(serves)]
-        args += scopes(lane)
+        args: list[Any] = [
+            self._now(),
+            lane,
+            self._loan_ms,
+            bound,
+            longest_queue,
+            own_tick,
+            int(serves),
+        ]
+        args += SPECS[lane].scopes
         reply = await self._scripts.run("wake", [self._prefix, keys.celery_queue(lane)], args)
         now, gate, full, *boxes = reply
         return Lent(int(now), gate.decode(), bool(full), tuple(box.decode() for box in boxes))
 
     async def claim(self, lane: Lane, box: str, *, most: int) -> Claim | None:
         """Become the owner of a lent mailbox; None when there is nothing to own."""
-        args = [self._now(), lane, box, user_of(box), self._loan_ms, most, *scopes(lane)]
+        args: list[Any] = [self._now(), lane, box, user_of(box), self._loan_ms, most]
+        args += SPECS[lane].scopes
         reply = await self._scripts.run("claim", [self._prefix], args)
         return None if reply[0] == b"no" else read_claim(self.account, lane, box, reply)
 
@@ -77,37 +93,22 @@ class MailboxStore:
         answer = (await self._scripts.run("intent", [self._prefix], args)).decode()
         if answer == "stale":
             raise StaleClaim(claim.box)
-        claim.intent = intent
 
-    async def settle(self, claim: Claim, deed: Deed) -> int:
-        """Write what became of the first events; returns how many events are left.
-
-        The claim itself is brought up to date: popped events leave it, states replace states.
+    async def settle(self, settlement: Settlement) -> int:
+        """Write what became of a claim's first events; returns how many events are left in the mailbox.
 
         Raises:
             StaleClaim: the mailbox is no longer this claim's; nothing was written.
         """
-        args = [
-            self._now(),
-            claim.lane,
-            claim.box,
-            claim.token,
-            claim.step,
-            write_deed(claim, deed),
-        ]
+        claim = settlement.claim
+        args = [self._now(), claim.lane, claim.box, claim.token, claim.step]
+        args.append(encode_settlement(settlement))
         answer, left = await self._scripts.run("settle", [self._prefix], args)
         if answer == b"stale":
             raise StaleClaim(claim.box)
-        claim.step += 1
-        del claim.entries[: deed.pop]
-        claim.states.update(deed.state)
-        if deed.intent is not None:
-            claim.intent = deed.intent
-        if deed.pop and claim.entries:
-            claim.intent = claim.intent or claim.head.mark
         return int(left)
 
-    async def glance(self, user: str) -> Glance:
+    async def peek(self, user: str) -> UserBacklog:
         """What waits for another user, in ordered and unordered lanes."""
         boxes = boxes_of(user)
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -118,7 +119,7 @@ class MailboxStore:
             *lengths, identified = await pipe.execute()
         each = iter(lengths)
         waiting = {lane: sum(islice(each, len(boxes))) for lane in Lane}
-        return Glance(waiting, int(identified or 0))
+        return UserBacklog(waiting, int(identified or 0))
 
     async def replay(self, ids: Sequence[str]) -> list[str]:
         """Put dead letters back into their mailboxes; returns the ids that were still there."""

@@ -14,7 +14,7 @@ import httpx
 
 from pipeline import keys
 from pipeline.clock import SystemClock
-from pipeline.delivery.engine import Engine
+from pipeline.delivery.engine import Engine, Seams
 from pipeline.delivery.ramp import FIRST
 from pipeline.events import Lane
 from pipeline.settings import AccountSettings, Settings
@@ -46,7 +46,7 @@ async def open_engine(
     settings = Settings(accounts=accounts, alert_url=ALERT_URL)
     client = fakeredis.FakeAsyncRedis()
     http = httpx.AsyncClient(transport=httpx.MockTransport(respond))
-    engine = Engine(settings, client, http, SystemClock(), random.Random(1))
+    engine = Engine(settings, client, SystemClock(), random.Random(1), Seams(http=http))
     try:
         yield engine, alerts
     finally:
