@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from pipeline.events import Lane
-from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT, Call
+from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT
 
 Host = Literal["api", "track"]
 
@@ -53,6 +53,8 @@ _ROWS = (
 SPECS: Final[Mapping[Lane, LaneSpec]] = MappingProxyType({row.lane: row for row in _ROWS})
 BUCKETS: Final[Mapping[Lane, str]] = MappingProxyType({row.lane: row.bucket for row in _ROWS})
 HOSTS: Final[tuple[Host, ...]] = ("api", "track")
+HOST_OF: Final[Mapping[str, Host]] = MappingProxyType({PAGEVIEW_ENDPOINT: "track"})
+"""Which host an endpoint is on; `api` has all others."""
 
 _OTHER_BUCKETS = ("GET /user", "POST /return", "GET /purchase")
 """Buckets that are no lane's own; they may be closed all the same."""
@@ -60,11 +62,6 @@ ALL_SCOPES: Final = tuple(
     dict.fromkeys((*(scope for row in _ROWS for scope in row.scopes), *_OTHER_BUCKETS))
 )
 """Everything that a gate may stand before."""
-
-
-def host_of(call: Call) -> Host:
-    """Which of Sailthru's two hosts a call goes to."""
-    return "track" if call.endpoint == PAGEVIEW_ENDPOINT else "api"
 
 
 def lua_prelude() -> str:

@@ -18,7 +18,7 @@ from pipeline import keys
 from pipeline.deadletters.letter import fingerprint
 from pipeline.errors import Reason
 from pipeline.events import Lane
-from pipeline.mailbox.entry import Entry
+from pipeline.mailbox.claim import Entry
 from pipeline.mailbox.gates import Bar, Gates
 from pipeline.mailbox.scripts import Scripts
 from pipeline.observe.logs import log_event

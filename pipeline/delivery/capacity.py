@@ -11,7 +11,8 @@ a slow lane holds little that others could have:
    with what is more.
 4. *Claimed*: of a lane it claims as many as `CLAIMED_AHEAD_S` of the rate and a call can use (`Room`), and
    reads `CLAIM_EVENTS` events of each; a claim ends after `CLAIM_TURNS` calls or `CLAIM_S`.
-5. *Sent*: a call waits for its slot, which is at most `SLOTS_AHEAD_S` ahead.
+5. *Sent*: a call waits `SLOT_WAIT_S` for its slot at most, and slots are reserved no further ahead than
+   `MAX_AHEAD` (`ratelimit/slots.py`), so that a bucket that is closed is soon quiet.
 """
 
 from __future__ import annotations
@@ -20,8 +21,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-
-from pipeline.ratelimit.limits import MAX_AHEAD
 
 MOST_OUT = 2_000
 """Mailboxes of a lane that are lent at a time, however fast it goes."""
@@ -40,7 +39,8 @@ CLAIM_EVENTS = 40
 CLAIM_TURNS = 6
 CLAIM_S = 1.0
 """A claim ends after a handful of calls or a second, so that a busy user keeps nobody waiting."""
-SLOTS_AHEAD_S = MAX_AHEAD
+SLOT_WAIT_S = 2.0
+"""How long a call waits for its slot before its mailbox is given back."""
 
 
 def lent_bound(rate: float, latency_s: float) -> int:

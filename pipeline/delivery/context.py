@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 
-from pipeline.delivery.intents import IntentLog, PendingCart
+from pipeline.delivery.intents import NOTHING_PENDING, IntentLog, PendingCart
 from pipeline.events import Event
 from pipeline.identity import NOBODY
-from pipeline.mailbox.claim import Claim
-from pipeline.mailbox.entry import Entry, EventState
+from pipeline.mailbox.claim import Claim, Entry, EventState
 from pipeline.mapping.plan import Cart, Known, Profile
 
 
@@ -51,7 +50,8 @@ class TurnState:
 def turn_state(claim: Claim) -> TurnState:
     """Where a turn of this claim begins."""
     head = claim.entries[0]
-    return TurnState(claim, head, claim.state(head), IntentLog.read(claim.intent))
+    intents = IntentLog.read(claim.intent) if claim.intent else NOTHING_PENDING
+    return TurnState(claim, head, claim.state(head), intents)
 
 
 def plan_context(state: TurnState, head: Event, now: float, read_lag: float) -> Known:

@@ -16,12 +16,13 @@ from typing import Protocol
 import redis.exceptions
 
 from pipeline.clock import Clock
+from pipeline.delivery.capacity import SLOT_WAIT_S
 from pipeline.errors import StaleClaim
 from pipeline.mailbox.claim import Claim
 from pipeline.mailbox.store import MailboxStore
 from pipeline.observe.logs import log_event
 from pipeline.ratelimit.limiter import Limiter
-from pipeline.ratelimit.limits import Purpose
+from pipeline.ratelimit.slots import Purpose
 from pipeline.retry import THROTTLE_S
 from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused
 from pipeline.sailthru.calls import Call
@@ -186,15 +187,16 @@ class Caller:
         return answer
 
     async def _paced(self, loan: Loan, call: Call, purpose: Purpose) -> Answer:
-        await self._wait_for_slot(loan, call.bucket, purpose)
-        self._in_flight[call.bucket] += 1
+        bucket = call.bucket
+        await self._wait_for_slot(loan, bucket, purpose)
+        self._in_flight[bucket] += 1
         try:
             with not_after(partial(self._loans.is_over, loan, self._http_timeout)):
                 answer = await self._sender.send(call)
         finally:
-            self._in_flight[call.bucket] -= 1
+            self._in_flight[bucket] -= 1
         self.latency_s += 0.1 * (answer.duration_s - self.latency_s)
-        await self._observe(call.bucket, answer)
+        await self._observe(bucket, answer)
         return answer
 
     async def _wait_for_slot(self, loan: Loan, bucket: str, purpose: Purpose) -> None:
@@ -205,7 +207,9 @@ class Caller:
             self._check_going()
             await self._loans.until_fresh(loan, self._enough)
             self._check_going()
-            await self._limiter.acquire(self._account, bucket, purpose=purpose)
+            await self._limiter.acquire(
+                self._account, bucket, purpose=purpose, max_wait=SLOT_WAIT_S
+            )
             self._check_going()
             if self._loans.is_fresh(loan, self._enough):
                 return

@@ -11,7 +11,7 @@ import redis.exceptions
 from pipeline.clock import Clock
 from pipeline.delivery.circuit import Health, probe_delay
 from pipeline.delivery.classify import Verdict
-from pipeline.lanes import HOSTS, Host, host_of
+from pipeline.lanes import HOST_OF, HOSTS, Host
 from pipeline.mailbox.claim import Claim
 from pipeline.mailbox.gates import Bar, GateReason, Gates
 from pipeline.observe.logs import log_event
@@ -37,7 +37,7 @@ class Outages:
     async def seen(self, claim: Claim, call: Call, answer: Answer, now_ms: int) -> Health:
         """The health of the host that was called, this answer included."""
         answered = isinstance(answer, Accepted) or answer.failure is not Failure.UNAVAILABLE
-        host = host_of(call)
+        host = HOST_OF.get(call.endpoint, "api")
         health = self._health[host].seen(
             self._clock.monotonic(), call.endpoint, claim.user, answered=answered
         )

@@ -30,14 +30,13 @@ from pipeline.errors import InvalidEvent
 from pipeline.errors import Rejected as MappingRejected
 from pipeline.events import Event, parse_event
 from pipeline.identity import without_nobody
-from pipeline.mailbox.claim import Claim
-from pipeline.mailbox.entry import Entry
+from pipeline.mailbox.claim import Claim, Entry
 from pipeline.mailbox.store import MailboxStore
 from pipeline.mapping import plan
 from pipeline.mapping.plan import Known, Need, Send
 from pipeline.outcomes import Outcome
 from pipeline.ratelimit.limiter import SlotTooFar
-from pipeline.ratelimit.limits import Purpose
+from pipeline.ratelimit.slots import Purpose
 from pipeline.settings import AccountSettings
 
 MOST_LOOKUPS = 4
@@ -95,7 +94,7 @@ class CallSession:
         try:
             return (
                 await self._must_wait(events[0])
-                or await self._verify_order()
+                or (self.state.intents.pending and await self._verify_order())
                 or await self._deliver(events)
             )
         except redis.exceptions.RedisError as error:

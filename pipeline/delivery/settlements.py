@@ -18,8 +18,7 @@ from pipeline.errors import Reason
 from pipeline.events import Event
 from pipeline.kinds import Kind, kind_of
 from pipeline.lanes import SPECS
-from pipeline.mailbox.claim import Settlement
-from pipeline.mailbox.entry import MERGED_KEPT, NEWEST, Attempt, EventState
+from pipeline.mailbox.claim import MERGED_KEPT, NEWEST, Attempt, EventState, Settlement
 from pipeline.mapping.plan import Cart
 from pipeline.outcomes import (
     Delivered,

@@ -7,8 +7,7 @@ from pipeline.delivery.classify import waiting_for_email
 from pipeline.delivery.context import TurnState
 from pipeline.events import Alias, Event, Identify, Lane
 from pipeline.lanes import SPECS
-from pipeline.mailbox.claim import Claim, Hold, UserBacklog
-from pipeline.mailbox.entry import seq_order
+from pipeline.mailbox.claim import Claim, Hold, UserBacklog, seq_order
 from pipeline.outcomes import Outcome, WaitingForIdentify, WaitingForMerge
 from pipeline.settings import AccountSettings
 

@@ -1,4 +1,8 @@
-"""A claim of a mailbox, and what is to be written into it: values, as the scripts read them. No I/O."""
+"""What lies in a mailbox, and a claim of it: values, as the scripts read and write them. No I/O.
+
+Events wait for days and dead letters for weeks, so another version may have written them: a field that
+is not known here is left out, and every field added later has a default.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,196 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from pipeline.events import Lane
-from pipeline.mailbox.entry import Entry, EventState, Memory, start_state
-from pipeline.mailbox.names import user_of
 
 MEMORY_KEEP_MS = 180 * 86_400_000
 """How long a user nobody hears of is remembered: email, merged ids."""
 Waits: TypeAlias = Literal["email", "user", "identify"]
 """What a mailbox may wait for, so that it is looked at as soon as that has happened."""
+SPREAD = 16
+"""Into how many mailboxes an unordered lane spreads one user's events."""
+_MARK = "\x1f"
+"""Between user and number. No id has one: control characters are refused."""
+
+
+def spread_box(user: str, number: int) -> str:
+    """The mailbox of an unordered lane that a number (a hash of the messageId) falls into."""
+    return f"{user}{_MARK}{number % SPREAD}"
+
+
+def user_of(box: str) -> str:
+    """The user a mailbox belongs to."""
+    return box.partition(_MARK)[0]
+
+
+def boxes_of(user: str) -> list[str]:
+    """Every mailbox that a lane may hold a user's events in."""
+    return [user, *(spread_box(user, number) for number in range(SPREAD))]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An accepted event. Its raw bytes are what the producer sent, unchanged.
+
+    id: the event's messageId, else its stream entry id.
+    seq: `ms-n`, where it stands in the order of arrival over all lanes.
+    at: Redis' wall time of acceptance (ms).
+    clock: the lane's clock then (ms; it stands still behind closed gates), for deadlines.
+    user: key of the user's memory; the mailbox has the same name unless the lane is unordered.
+    nobody: id fields that name nobody (a shared id) and are left out of the mapping.
+    first, past, mark: of a replayed dead letter: when it was first seen (ms), its attempts (JSON)
+        and its unsettled intent (JSON).
+    """
+
+    id: str
+    seq: str
+    at: int
+    clock: int
+    user: str
+    raw: bytes
+    nobody: str = ""
+    first: int | None = None
+    past: str = ""
+    mark: str = ""
+    replay: bool = False
+
+    def encode(self) -> bytes:
+        """`HEADER JSON\\nRAW`, what the mailbox list holds."""
+        header = {
+            name: value
+            for name in self.__slots__
+            if name != "raw" and (value := getattr(self, name)) not in (None, "", False)
+        }
+        return json.dumps(header, separators=(",", ":")).encode() + b"\n" + self.raw
+
+    @classmethod
+    def decode(cls, blob: bytes) -> Entry:
+        """Read what `encode` or the revive function of lib.lua wrote."""
+        header, _, raw = blob.partition(b"\n")
+        found = _known(cls, json.loads(header))
+        for name in ("at", "clock", "first"):
+            if name in found:
+                found[name] = int(found[name])
+        return cls(raw=raw, **found)
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Sorts by arrival."""
+        return seq_order(self.seq)
+
+
+def seq_order(seq: str) -> tuple[int, int]:
+    """`ms-n` as numbers that sort by arrival."""
+    first, _, second = seq.partition("-")
+    return int(first), int(second or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One failed try: when (Unix seconds), how long, what came back, how long until the next."""
+
+    n: int
+    at: float
+    duration_s: float
+    status: int | None
+    error: str
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EventState:
+    """What happened to one event so far. Clocks are lane clocks in ms.
+
+    failing_since: first failure that counted.
+    unanswered_since: first failure that an outage explained.
+    asked: how often Sailthru was asked for an email.
+    held_since: (user lane's clock) since when it is held for an earlier identify, or a merge.
+    unknown_since: since when its user is awaited.
+    empty_since: since when there has been nothing to remove from the cart.
+    tried: attempts made, also those no longer in `attempts`.
+    """
+
+    attempts: tuple[Attempt, ...] = ()
+    tried: int = 0
+    failing_since: int | None = None
+    asked: int = 0
+    held_since: int | None = None
+    unknown_since: int | None = None
+    empty_since: int | None = None
+    unanswered_since: int | None = None
+
+    def encode(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def decode(cls, text: bytes | str) -> EventState:
+        found = _known(cls, json.loads(text))
+        found["attempts"] = read_attempts(found["attempts"])
+        return cls(**found)
+
+
+def read_attempts(rows: list[dict[str, Any]]) -> tuple[Attempt, ...]:
+    """Attempts from their JSON rows."""
+    return tuple(Attempt(**_known(Attempt, row)) for row in rows)
+
+
+def _known(kind: type[Any], found: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if name in kind.__slots__}
+
+
+def start_state(entry: Entry) -> EventState:
+    """The state of an event nothing has happened to, but for what a dead letter brought back."""
+    past = read_attempts(json.loads(entry.past)) if entry.past else ()
+    return EventState(attempts=past)
+
+
+NEWEST = "newest:"
+"""What the fields begin with that say when the newest delivered event of a kind first came."""
+MERGED_KEPT = 100
+"""Every claim reads them, and a shared device has a new one each day. One that is forgotten costs a
+look-up, which finds that its profile is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is remembered of a user, as a claim reads it.
+
+    merged: anonymousIds merged into this user, the newest last; see MERGED_KEPT.
+    newest: `identify` or `cart` -> when the latest one delivered first came (ms).
+    """
+
+    email: str | None = None
+    identified: str = ""
+    merged: tuple[str, ...] = ()
+    newest: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, fields: Mapping[str, bytes]) -> Memory:
+        """From the fields of the user's hash."""
+        email = fields.get("email")
+        return cls(
+            email=email.decode() if email else None,
+            identified=fields.get("identified", b"").decode(),
+            merged=tuple(json.loads(fields.get("merged", b"[]"))),
+            newest={
+                name.removeprefix(NEWEST): int(value)
+                for name, value in fields.items()
+                if name.startswith(NEWEST)
+            },
+        )
+
+    def with_learned(self, learn: Mapping[str, str]) -> Memory:
+        """With what a settlement has added to these fields. An email that is known is not replaced."""
+        newest = {
+            name.removeprefix(NEWEST): int(at)
+            for name, at in learn.items()
+            if name.startswith(NEWEST)
+        }
+        return Memory(
+            email=self.email or learn.get("email"),
+            identified=learn.get("identified", self.identified),
+            merged=tuple(json.loads(learn["merged"])) if "merged" in learn else self.merged,
+            newest={**self.newest, **newest},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,32 +352,3 @@ def read_claim(account: str, lane: Lane, box: str, reply: list[Any]) -> Claim:
 
 def _pairs(flat: list[bytes]) -> dict[str, bytes]:
     return {flat[i].decode(): flat[i + 1] for i in range(0, len(flat), 2)}
-
-
-def encode_settlement(settlement: Settlement) -> str:
-    """The settlement as settle.lua reads it; what is None is left out, cjson has no nil."""
-    claim, learn = settlement.claim, settlement.learn
-    doc: dict[str, Any] = {
-        "pop": settlement.pop,
-        "count": settlement.count,
-        "dead": settlement.dead,
-        "state": {seq: state.encode() for seq, state in settlement.state.items()},
-        "intent": settlement.intent,
-        "hold": settlement.hold.encode() if settlement.hold else None,
-        "user": claim.user,
-        "learn": learn,
-        "keep": MEMORY_KEEP_MS,
-        "cart": settlement.cart,
-        "cart_keep": settlement.cart_keep_ms,
-        "back": settlement.back,
-        "due": settlement.due,
-        "at": settlement.at,
-        "waits": settlement.waits,
-        "expected": {
-            "email": claim.memory.email or learn.get("email", ""),
-            "identified": claim.memory.identified,
-            "head": claim.head_of_user,
-        },
-        "wake": settlement.wake,
-    }
-    return json.dumps({name: value for name, value in doc.items() if value is not None})

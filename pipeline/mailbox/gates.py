@@ -59,6 +59,7 @@ class Gates:
         self.account = account
         self._redis = client
         self._scripts = Scripts(client)
+        self._keys = {scope: keys.gates(account, scope) for scope in ALL_SCOPES}
         self._alert = alert
 
     async def close(self, bar: Bar) -> bool:
@@ -66,7 +67,7 @@ class Gates:
         was none: of all processes only the one that set it first says so. A full Redis takes it, or
         an outage would use up attempts there."""
         value = {**asdict(bar), "probe": bar.reason in PROBED}
-        key = keys.gates(self.account, bar.scope)
+        key = self._key(bar.scope)
         is_new = bool(await self._scripts.run("shut", [key], [bar.reason, json.dumps(value)]))
         if is_new and self._alert is not None and bar.reason in ALERTED:
             fields = {"scope": bar.scope, "reason": bar.reason, "detail": bar.detail}
@@ -76,7 +77,7 @@ class Gates:
 
     async def open(self, scope: str, reason: GateReason) -> bool:
         """Remove one reason. False when it was not there."""
-        was_there = bool(await self._redis.hdel(keys.gates(self.account, scope), reason))
+        was_there = bool(await self._redis.hdel(self._key(scope), reason))
         if was_there and self._alert is not None:
             log_event("gate_opened", account=self.account, scope=scope, reason=reason)
         return was_there
@@ -90,7 +91,7 @@ class Gates:
         """The reasons that hold now in these scopes, or wait for a probe; a scope's oldest first."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for scope in scope_names:
-                pipe.hgetall(keys.gates(self.account, scope))
+                pipe.hgetall(self._key(scope))
             tables = await pipe.execute()
         found = [sorted(map(read_bar, table.values()), key=attrgetter("since")) for table in tables]
         return [bar for bars in found for bar in bars if _holds(bar, now_ms)]
@@ -98,6 +99,9 @@ class Gates:
     async def all_bars(self, now_ms: int) -> list[Bar]:
         """Every reason of the account that holds now."""
         return await self.bars(ALL_SCOPES, now_ms)
+
+    def _key(self, scope: str) -> str:
+        return self._keys.get(scope) or keys.gates(self.account, scope)
 
 
 def read_bar(value: bytes | str) -> Bar:

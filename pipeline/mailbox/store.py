@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
@@ -13,14 +14,15 @@ from pipeline.errors import StaleClaim
 from pipeline.events import Lane
 from pipeline.lanes import SPECS
 from pipeline.mailbox.claim import (
+    MEMORY_KEEP_MS,
     Claim,
     Lent,
     Settlement,
     UserBacklog,
-    encode_settlement,
+    boxes_of,
     read_claim,
+    user_of,
 )
-from pipeline.mailbox.names import boxes_of, user_of
 from pipeline.mailbox.scripts import Scripts
 
 
@@ -43,6 +45,7 @@ class MailboxStore:
         self._redis = client
         self._scripts = Scripts(client)
         self._prefix = keys.account_prefix(account)
+        self._queues = {lane: keys.celery_queue(lane) for lane in Lane}
         self._loan_ms = int(loan_s * 1000)
         self._time = time_ms
 
@@ -68,7 +71,7 @@ class MailboxStore:
             int(serves),
         ]
         args += SPECS[lane].scopes
-        reply = await self._scripts.run("wake", [self._prefix, keys.celery_queue(lane)], args)
+        reply = await self._scripts.run("wake", [self._prefix, self._queues[lane]], args)
         now, gate, full, *boxes = reply
         return Lent(int(now), gate.decode(), bool(full), tuple(box.decode() for box in boxes))
 
@@ -129,3 +132,32 @@ class MailboxStore:
     async def drop(self, ids: Sequence[str]) -> int:
         """Remove dead letters for good, counted as removed; returns how many were there."""
         return int(await self._scripts.run("drop", [self._prefix], list(ids)))
+
+
+def encode_settlement(settlement: Settlement) -> str:
+    """The settlement as settle.lua reads it; what is None is left out, cjson has no nil."""
+    claim, learn = settlement.claim, settlement.learn
+    doc: dict[str, Any] = {
+        "pop": settlement.pop,
+        "count": settlement.count,
+        "dead": settlement.dead,
+        "state": {seq: state.encode() for seq, state in settlement.state.items()},
+        "intent": settlement.intent,
+        "hold": settlement.hold.encode() if settlement.hold else None,
+        "user": claim.user,
+        "learn": learn,
+        "keep": MEMORY_KEEP_MS,
+        "cart": settlement.cart,
+        "cart_keep": settlement.cart_keep_ms,
+        "back": settlement.back,
+        "due": settlement.due,
+        "at": settlement.at,
+        "waits": settlement.waits,
+        "expected": {
+            "email": claim.memory.email or learn.get("email", ""),
+            "identified": claim.memory.identified,
+            "head": claim.head_of_user,
+        },
+        "wake": settlement.wake,
+    }
+    return json.dumps({name: value for name, value in doc.items() if value is not None})

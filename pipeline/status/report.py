@@ -13,8 +13,7 @@ from pipeline.events import Lane
 from pipeline.lanes import SPECS
 from pipeline.mailbox.gates import Bar, Gates
 from pipeline.ratelimit.limiter import Limiter
-from pipeline.ratelimit.limits import pace
-from pipeline.ratelimit.slots import Usage
+from pipeline.ratelimit.slots import Usage, pace
 from pipeline.ratelimit.store_redis import RedisSlotStore
 from pipeline.redis_client import without_password
 from pipeline.settings import Settings

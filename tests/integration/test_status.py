@@ -12,10 +12,9 @@ import redis.asyncio
 from pipeline import keys
 from pipeline.errors import Reason
 from pipeline.events import Lane
-from pipeline.mailbox.claim import Settlement
-from pipeline.mailbox.entry import Entry
+from pipeline.mailbox.claim import Entry, Settlement
 from pipeline.mailbox.gates import Bar, Gates
-from pipeline.ratelimit.limits import pace
+from pipeline.ratelimit.slots import pace
 from pipeline.redis_client import open_async_redis
 from pipeline.settings import AccountSettings, Settings
 from pipeline.status import lanes, raw

@@ -12,8 +12,7 @@ from pipeline.clock import SystemClock
 from pipeline.deadletters.letter import Header
 from pipeline.errors import Reason
 from pipeline.events import Lane
-from pipeline.mailbox.claim import Claim, Settlement
-from pipeline.mailbox.entry import EventState
+from pipeline.mailbox.claim import Claim, EventState, Settlement
 from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.loop import Splitter

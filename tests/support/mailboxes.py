@@ -10,8 +10,7 @@ import redis.asyncio
 from pipeline import keys
 from pipeline.clock import ManualClock
 from pipeline.events import Lane
-from pipeline.mailbox.claim import Claim, Lent, Settlement
-from pipeline.mailbox.entry import Entry, EventState
+from pipeline.mailbox.claim import Claim, Entry, EventState, Lent, Settlement
 from pipeline.mailbox.gates import Gates
 from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import AccountSettings, Settings

@@ -57,6 +57,8 @@ class Pipe:
         self.limiter = Limiter(MemorySlotStore(self.clock), {}, self.clock)
         self._numbers = count(1)
         self._ticks: dict[Lane, int] = {}
+        self._due = [keys.due(ACCOUNT, lane) for lane in Lane]
+        self._out = [keys.out(ACCOUNT, lane) for lane in Lane]
         self._all = Settings(accounts={ACCOUNT: settings})
         self._http = httpx.AsyncClient(transport=httpx.MockTransport(_no_network))
         self.start_process()
@@ -181,11 +183,10 @@ class Pipe:
         """When something is next due, expires, or may be probed (Unix seconds)."""
         times = [bar.until for bar in await self.bars() if bar.until > self.now_ms()]
         lent = False
-        for lane in Lane:
-            for key in (keys.due(ACCOUNT, lane), keys.out(ACCOUNT, lane)):
-                first = await self.redis.zrange(key, 0, 0, withscores=True)
-                times += [int(score) for _, score in first if score > self.now_ms()]
-                lent = lent or bool(first and key == keys.out(ACCOUNT, lane))
+        for key in (*self._due, *self._out):
+            first = await self.redis.zrange(key, 0, 0, withscores=True)
+            times += [int(score) for _, score in first if score > self.now_ms()]
+            lent = lent or bool(first and key in self._out)
         if not times:
             return None
         soon = (min(times) + 1) / 1000

@@ -6,7 +6,7 @@ from pipeline.events import Lane
 from pipeline.kinds import LANES
 from pipeline.lanes import ALL_SCOPES, HOSTS, SPECS, lua_prelude
 from pipeline.mailbox.scripts import source
-from pipeline.ratelimit.limits import KNOWN_BUCKETS
+from pipeline.ratelimit.slots import KNOWN_BUCKETS
 
 
 def test_every_lane_has_a_row_with_a_bucket_that_is_known() -> None:

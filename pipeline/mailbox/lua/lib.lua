@@ -1,5 +1,5 @@
--- Shared by every mailbox script (prepended to each by scripts.py, behind what it knows of lanes: IDENTIFY_LANE and
--- EMAIL_LANES, see pipeline/lanes.py).
+-- Shared by every mailbox script (prepended to each by scripts.py, behind IDENTIFY_LANE and EMAIL_LANES, which
+-- pipeline/lanes.py says, and SPREAD, which claim.py does).
 --
 -- Keys, all under the account's prefix P = KEYS[1] = "sailpipe:ACCOUNT:"
 --   mail:LANE:BOX    list    a mailbox: entries in arrival order, "HEADER JSON\nRAW BYTES"
@@ -97,7 +97,7 @@ end
 local function wake_waiting(p, lane, user, now, what)
   local boxes = { user }
   if redis.call('HEXISTS', p .. 'user:' .. user, 'spread') == 1 then
-    for i = 0, 15 do boxes[#boxes + 1] = user .. '\31' .. i end -- as names.py spreads them
+    for i = 0, SPREAD - 1 do boxes[#boxes + 1] = user .. '\31' .. i end -- as claim.py names them
   end
   for _, box in ipairs(boxes) do
     local waits = redis.call('HGET', book(p, lane, box), 'waits')

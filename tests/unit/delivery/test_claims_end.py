@@ -14,8 +14,8 @@ import redis.exceptions
 from pipeline.delivery.classify import POISON_AFTER
 from pipeline.errors import StaleClaim
 from pipeline.events import Lane
-from pipeline.mailbox.claim import Settlement, encode_settlement
-from pipeline.mailbox.store import MailboxStore
+from pipeline.mailbox.claim import Settlement
+from pipeline.mailbox.store import MailboxStore, encode_settlement
 from pipeline.sailthru.answers import Answer, Failure, Refused
 from pipeline.sailthru.calls import Call
 from pipeline.sailthru.transport import is_too_late

@@ -16,8 +16,7 @@ from pipeline.delivery.intents import IntentLog, PendingOrder
 from pipeline.errors import Reason
 from pipeline.events import Lane
 from pipeline.kinds import IgnoreReason
-from pipeline.mailbox.claim import Settlement
-from pipeline.mailbox.entry import EventState
+from pipeline.mailbox.claim import EventState, Settlement
 from pipeline.mapping.plan import OrderIntent
 from pipeline.outcomes import Delivered, Ignored, Outcome, Rejected
 from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused

@@ -9,7 +9,7 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from pipeline.mailbox.batcher import MOST, Batcher
+from pipeline.mailbox.scripts import MOST, Batcher
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ async def test_answers_come_in_the_order_of_their_commands(client: redis.asyncio
 async def test_a_refused_command_fails_alone(client: redis.asyncio.Redis) -> None:
     """One mailbox's error is not its neighbours'."""
     batcher = Batcher(client)
-    wrong = batcher.execute("HGET", "n", "field")
-    both = await asyncio.gather(batcher.execute("INCR", "n"), wrong, return_exceptions=True)
+    right, wrong = batcher.execute("INCR", "n"), batcher.execute("HGET", "n", "field")
+    both = await asyncio.gather(right, wrong, return_exceptions=True)
     assert both[0] == 1
     assert isinstance(both[1], redis.exceptions.ResponseError)
 
@@ -47,7 +47,7 @@ async def test_a_command_that_cannot_be_sent_leaves_nobody_waiting(
 async def test_a_cancelled_caller_takes_no_neighbour_along(client: redis.asyncio.Redis) -> None:
     """The others of its round trip get their answers."""
     batcher = Batcher(client)
-    tasks = [asyncio.create_task(batcher.execute("INCR", "n")) for _ in range(3)]
+    tasks = [batcher.execute("INCR", "n") for _ in range(3)]
     await asyncio.sleep(0)
     tasks[1].cancel()
     answers = await asyncio.gather(*tasks, return_exceptions=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.delivery.circuit import Health
 from pipeline.delivery.intents import IntentLog, PendingOrder
 from pipeline.events import Lane
-from pipeline.mailbox.entry import EventState
+from pipeline.mailbox.claim import EventState
 from pipeline.mapping.plan import Need
 from pipeline.sailthru.answers import Accepted, Failure, Refused
 from pipeline.sailthru.calls import Call

@@ -7,7 +7,7 @@ from pipeline.delivery.intents import IntentLog
 from pipeline.errors import InvalidEvent, Reason, Rejected
 from pipeline.events import Lane
 from pipeline.kinds import Ignored, IgnoreReason
-from pipeline.mailbox.entry import EventState
+from pipeline.mailbox.claim import EventState
 from pipeline.mapping.plan import OrderIntent, WaitForEmail
 from tests.unit.delivery.decisions.row import (
     HOUR_S,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 from pipeline.events import Lane
-from pipeline.mailbox.claim import Hold, UserBacklog
-from pipeline.mailbox.entry import EventState
+from pipeline.mailbox.claim import EventState, Hold, UserBacklog
 from tests.unit.delivery.decisions.row import (
     GOES_ON,
     HOUR_S,
