@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import chain
 from typing import get_args
 
@@ -13,18 +14,21 @@ from hypothesis import strategies as st
 from pipeline.delivery.circuit import Health
 from pipeline.delivery.classify import LookedUp, PostAgain
 from pipeline.delivery.intents import IntentLog, PendingOrder
+from pipeline.delivery.settlements import Settling, settlement_for
 from pipeline.errors import Reason
 from pipeline.events import Lane
 from pipeline.kinds import IgnoreReason
-from pipeline.mailbox.claim import EventState, Settlement
+from pipeline.mailbox.claim import EventState, Memory, Settlement
 from pipeline.mapping.plan import OrderIntent
 from pipeline.outcomes import Delivered, Ignored, Outcome, Rejected
 from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused
+from pipeline.settings import AccountSettings
 from tests.unit.delivery.decisions import TABLES, Row
 from tests.unit.delivery.decisions.answers import ORDER
 from tests.unit.delivery.decisions.row import (
     HOUR_S,
     NOW,
+    Midway,
     ago,
     order,
     state_of,
@@ -125,3 +129,33 @@ def test_a_claim_takes_in_its_settlement_and_nothing_else(
     assert after.memory.email == ("u1@example.org" if learn else None)
     assert after.memory.newest == ({"cart": 5} if learn else {})
     assert (claim.step, claim.memory.email, len(claim.entries)) == (0, None, count)
+
+
+@pytest.mark.parametrize("give_back", [True, False])
+def test_a_claim_with_events_left_ends_with_a_delivery_only_when_it_is_given_back(
+    *, give_back: bool
+) -> None:
+    """After six calls or a second, or because the process stops."""
+    state = state_of(track(), count=2)
+    settling = Settling(AccountSettings(), int(NOW * 1000), Midway(), give_back)
+    settlement = settlement_for(Delivered(), state, settling)
+    assert (settlement.pop, settlement.back) == (1, give_back)
+
+
+def test_a_replayed_order_that_comes_to_the_head_brings_its_own_intent() -> None:
+    """It is looked up before it is posted, in whatever claim; and its strikes are its own."""
+    claim = state_of(order(), Lane.PURCHASE, count=2).claim
+    mark = IntentLog(PendingOrder("o2", 1.0)).encode()
+    first, second = claim.entries
+    claim = replace(claim, entries=(first, replace(second, mark=mark)), strikes=3)
+    cart = '{"items":[],"at":1}'
+    after = claim.apply(Settlement(claim, pop=1, intent="", cart=cart))
+    assert (after.intent, after.strikes, after.cart) == (mark, 0, cart)
+    assert claim.apply(Settlement(claim, intent="")).intent == ""
+
+
+def test_a_claim_that_knows_an_email_keeps_it() -> None:
+    """A look-up answers late; what an event showed is newer."""
+    claim = state_of(order(), Lane.PURCHASE, memory=Memory(email="new@example.org")).claim
+    after = claim.apply(Settlement(claim, learn={"email": "old@example.org"}))
+    assert after.memory.email == "new@example.org"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 
 from pipeline.delivery.circuit import Health
@@ -45,7 +46,7 @@ BEGUN_ORDER = IntentLog().begin(OrderIntent("o1"), NOW, 8.0)
 BEGUN_CART = IntentLog().begin(CartIntent(({"id": "p0", "qty": 1},)), NOW, 8.0)
 ORDERED = state_of(order(), Lane.PURCHASE, intents=BEGUN_ORDER)
 CHANGED = state_of(added(), Lane.PURCHASE, intents=BEGUN_CART)
-LAST_TRY = EventState(tried=7, failing_since=ago(5 * HOUR_S))
+LAST_TRY = EventState(tried=4, failing_since=ago(5 * HOUR_S))
 CLOSED = Health("api", closed=True)
 FAILING = reduce(
     lambda health, user: health.seen(0.0, "/user", user, answered=False), "abcde", Health("api")
@@ -79,11 +80,13 @@ ANSWERS = Table(
             "accepted, an identify that merges the anonymous profile",
             OK,
             "Delivered",
-            "1 leaves; counted `delivered` 1; learns identified, merged; "
+            "1 leaves; counted `delivered` 1; learns identified, merged (a2 a1); "
             "wakes event, purchase, page; claim ends",
             MERGE,
             state_of(
-                identify(), Lane.USER, memory=Memory(newest={"identify": 2 * int(NOW * 1000)})
+                identify(),
+                Lane.USER,
+                memory=Memory(merged=("a1", "a2"), newest={"identify": 2 * int(NOW * 1000)}),
             ),
         ),
         Row(
@@ -140,7 +143,7 @@ ANSWERS = Table(
             "no answer, and RETRY_ATTEMPTS and RETRY_FOR are used up",
             DOWN,
             "Rejected(exhausted)",
-            "1 leaves; letter `exhausted` after 8 attempts; claim ends",
+            "1 leaves; letter `exhausted` after 5 attempts; claim ends",
             EVENT,
             state_of(track(), history=LAST_TRY),
             ANSWERING,
@@ -149,7 +152,7 @@ ANSWERS = Table(
             "the same, an order that may have been posted",
             LOST,
             "Rejected(exhausted)",
-            "1 leaves; letter `exhausted` after 8 attempts, with the order's intent; "
+            "1 leaves; letter `exhausted` after 5 attempts, with the order's intent; "
             "intent forgotten; claim ends",
             ORDER,
             state_of(order(), Lane.PURCHASE, intents=BEGUN_ORDER, history=LAST_TRY),
@@ -159,8 +162,8 @@ ANSWERS = Table(
             "the same, a cart change that may have been carried out",
             LOST,
             "Rejected(exhausted)",
-            "1 leaves; letter `exhausted` after 8 attempts; intent forgotten; "
-            "cart of 1 known for 24 h; claim ends",
+            "1 leaves; letter `exhausted` after 5 attempts; intent forgotten; "
+            "cart of 1 known for 24 h, as of 4 s from now; claim ends",
             CART,
             state_of(added(), Lane.PURCHASE, intents=BEGUN_CART, history=LAST_TRY),
             ANSWERING,
@@ -183,6 +186,24 @@ ANSWERS = Table(
             health=FAILING,
         ),
         Row(
+            "the same, and the event has been unanswered before",
+            DOWN,
+            "Outage",
+            "given back, due as before",
+            EVENT,
+            state_of(track(), history=EventState(unanswered_since=ago(60.0))),
+            FAILING,
+        ),
+        Row(
+            "no answer, retries are used up, and others were answered since it was first left unanswered",
+            DOWN,
+            "Rejected(exhausted)",
+            "1 leaves; letter `exhausted` after 5 attempts; claim ends",
+            EVENT,
+            state_of(track(), history=replace(LAST_TRY, unanswered_since=ago(9.5 * HOUR_S))),
+            SILENT,
+        ),
+        Row(
             "no answer, retries are used up, and nobody has been answered for hours",
             LOST,
             "Outage",
@@ -194,14 +215,21 @@ ANSWERS = Table(
         Row(
             "429 or error 43, with a reset",
             Refused(Failure.THROTTLED, 429, 43, "Too many", rate=HEADERS),
-            "Throttled(POST /event)",
+            "Throttled(POST /event, for 30 s)",
             "given back, due as before",
             EVENT,
         ),
         Row(
             "429 without headers",
             Refused(Failure.THROTTLED, 429, None, "HTTP 429"),
-            "Throttled(POST /event)",
+            "Throttled(POST /event, for 10 s)",
+            "given back, due as before",
+            EVENT,
+        ),
+        Row(
+            "429 with a reset that is over",
+            Refused(Failure.THROTTLED, 429, 43, "Too many", rate=RateHeaders(2400, 0, NOW - 5.0)),
+            "Throttled(POST /event, for 1 s)",
             "given back, due as before",
             EVENT,
         ),
@@ -244,11 +272,35 @@ ANSWERS = Table(
             state_of(identify(), Lane.USER, count=3),
         ),
         Row(
+            "refused, a call for two events",
+            NO,
+            "Unfold(2)",
+            "claim goes on",
+            replace(FOLD, covers=2),
+            state_of(identify(), Lane.USER, count=3),
+        ),
+        Row(
             "no such user, of a custom event",
             UNKNOWN,
             "WaitingForUser",
             "unknown since now; woken by user; given back, due in 5 s",
             EVENT,
+        ),
+        Row(
+            "no such user, for a minute so far",
+            UNKNOWN,
+            "WaitingForUser",
+            "woken by user; given back, due in 60 s",
+            EVENT,
+            state_of(track(), history=EventState(unknown_since=ago(60.0))),
+        ),
+        Row(
+            "no such user, and USER_WAIT is over in 100 s",
+            UNKNOWN,
+            "WaitingForUser",
+            "woken by user; given back, due in 100 s",
+            EVENT,
+            state_of(track(), history=EventState(unknown_since=ago(3500.0))),
         ),
         Row(
             "no such user, and USER_WAIT is over",

@@ -36,7 +36,7 @@ LOOKUPS = Table(
             "no answer for the cart, and retries are used up",
             DOWN,
             "Rejected(cart_lookup_failed)",
-            "1 leaves; letter `cart_lookup_failed` after 8 attempts; claim ends",
+            "1 leaves; letter `cart_lookup_failed` after 5 attempts; claim ends",
             FOR_CART,
             state_of(added(), Lane.PURCHASE, history=LAST_TRY),
             ANSWERING,
@@ -45,7 +45,7 @@ LOOKUPS = Table(
             "no answer for the email, and retries are used up",
             DOWN,
             "Rejected(exhausted)",
-            "1 leaves; letter `exhausted` after 8 attempts; claim ends",
+            "1 leaves; letter `exhausted` after 5 attempts; claim ends",
             FOR_EMAIL,
             state_of(order(), Lane.PURCHASE, history=LAST_TRY),
             ANSWERING,
@@ -69,7 +69,7 @@ LOOKUPS = Table(
         Row(
             "429",
             Refused(Failure.THROTTLED, 429, 43, "Too many"),
-            "Throttled(GET /user)",
+            "Throttled(GET /user, for 10 s)",
             "given back, due as before",
             FOR_CART,
             CHANGED,
@@ -114,6 +114,14 @@ ORDERS = Table(
             UNSETTLED,
         ),
         Row(
+            "no such user: then there is no such order",
+            UNKNOWN,
+            "OrderMissing(3.0)",
+            "intent kept, 1 missed; given back, due in 3 s",
+            PENDING,
+            UNSETTLED,
+        ),
+        Row(
             "it is not there, for the second time", NOT_THERE, "PostAgain", "", MISSED_ONCE, MISSED
         ),
         Row(
@@ -144,7 +152,7 @@ ORDERS = Table(
             "the same, and retries are used up",
             Refused(Failure.REJECTED, 403, 99, "Not permitted"),
             "Rejected(exhausted)",
-            "1 leaves; letter `exhausted` after 8 attempts, with the order's intent; "
+            "1 leaves; letter `exhausted` after 5 attempts, with the order's intent; "
             "intent forgotten; claim ends",
             PENDING,
             state_of(order(), Lane.PURCHASE, intents=IntentLog(PENDING), history=LAST_TRY),

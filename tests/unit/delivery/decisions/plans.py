@@ -86,6 +86,20 @@ PLANS = Table(
             ),
         ),
         Row(
+            "something is to be removed from a cart that is known not to have it",
+            Rejected(Reason.NOTHING_TO_REMOVE, "Nothing to remove"),
+            "Rejected(nothing_to_remove)",
+            "1 leaves; letter `nothing_to_remove` after 0 attempts; claim ends",
+            state=state_of(track("Product Removed"), Lane.PURCHASE),
+        ),
+        Row(
+            "a value cannot be read, after a look-up that showed an email",
+            Rejected(Reason.UNMAPPABLE, "properties.price is no number"),
+            "Rejected(unmappable)",
+            "1 leaves; letter `unmappable` after 0 attempts; learns email, email_at; claim ends",
+            state=state_of(added(), Lane.PURCHASE, looked_up=True, email="u1@example.org"),
+        ),
+        Row(
             "the mapping failed over one event",
             Crashed("the mapping failed: KeyError"),
             "Rejected(crashed)",

@@ -16,7 +16,7 @@ from pipeline.delivery.waiting import must_wait, waits_for_merge
 from pipeline.events import Event, Lane, validate_event
 from pipeline.mailbox.claim import Claim, Entry, EventState, Hold, Memory, Settlement, UserBacklog
 from pipeline.mapping.plan import Need, Send
-from pipeline.outcomes import Outcome
+from pipeline.outcomes import Outcome, Throttled
 from pipeline.sailthru.answers import Accepted, Answer, Refused
 from pipeline.settings import AccountSettings
 
@@ -120,6 +120,7 @@ def state_of(
     head_of_user: str = "",
     hold: Hold | None = None,
     looked_up: bool = False,
+    email: str | None = None,
 ) -> TurnState:
     """`count` events at the head of a claim, accepted `age_s` ago; what happened to the first so far."""
     at = ago(age_s)
@@ -144,7 +145,7 @@ def state_of(
         probe=probe,
         hold=hold,
     )
-    return TurnState(claim, entries[0], history, intents, event, count, looked_up)
+    return TurnState(claim, entries[0], history, intents, event, count, looked_up, email)
 
 
 def verdict_text(verdict: Verdict | None) -> str:
@@ -157,6 +158,8 @@ def verdict_text(verdict: Verdict | None) -> str:
         if (value := getattr(verdict, name, None)) not in (None, "")
         and (name, value) != ("covers", 1)
     ]
+    if isinstance(verdict, Throttled):
+        shown.append(f"for {verdict.until - NOW:g} s")
     name = type(verdict).__name__
     return f"{name}({', '.join(shown)})" if shown else name
 
@@ -178,15 +181,24 @@ def _written(settlement: Settlement, state: TurnState) -> Iterator[str]:
         yield from _history(state.claim.states.get(seq, EventState()), after)
     yield from _intent(settlement, state)
     if settlement.learn:
-        yield f"learns {', '.join(sorted(settlement.learn))}"
+        yield f"learns {', '.join(_learned(*one) for one in sorted(settlement.learn.items()))}"
     if settlement.cart is not None:
-        items = len(json.loads(settlement.cart)["items"])
-        yield f"cart of {items} known for {settlement.cart_keep_ms // 3_600_000} h"
+        yield _cart(settlement.cart, settlement.cart_keep_ms)
     if settlement.wake:
         yield f"wakes {', '.join(settlement.wake)}"
     if settlement.waits:
         yield f"woken by {settlement.waits}"
     yield _end(settlement)
+
+
+def _learned(name: str, value: str) -> str:
+    return f"merged ({' '.join(json.loads(value))})" if name == "merged" else name
+
+
+def _cart(text: str, keep_ms: int) -> str:
+    cart = json.loads(text)
+    shown = f"cart of {len(cart['items'])} known for {keep_ms // 3_600_000} h"
+    return shown if cart["at"] == NOW else f"{shown}, as of {cart['at'] - NOW:g} s from now"
 
 
 def _letter(header: Mapping[str, Any]) -> str:

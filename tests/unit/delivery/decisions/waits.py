@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from pipeline.events import Lane
-from pipeline.mailbox.claim import EventState, Hold, UserBacklog
+from pipeline.mailbox.claim import EventState, Hold, Memory, UserBacklog
 from tests.unit.delivery.decisions.row import (
     GOES_ON,
     HOUR_S,
@@ -103,6 +103,18 @@ WAITS = Table(
             state=state_of(order(), Lane.PURCHASE, history=ASKED, age_s=60.0),
         ),
         Row(
+            "an order whose email has been learned",
+            None,
+            GOES_ON,
+            state=state_of(
+                order(),
+                Lane.PURCHASE,
+                history=ASKED,
+                age_s=30.0,
+                memory=Memory(email="u1@example.org"),
+            ),
+        ),
+        Row(
             "an order without an email, and EMAIL_WAIT is over",
             None,
             "Rejected(missing_email)",
@@ -142,6 +154,12 @@ WAITS = Table(
             _backlog(event=1),
             GOES_ON,
             state=state_of(MERGING, Lane.USER, history=EventState(held_since=ago(60.0))),
+        ),
+        Row(
+            "a merge of a profile that was written after now: Redis' clock has been set back",
+            _backlog(identified=ago(-60.0)),
+            GOES_ON,
+            state=state_of(MERGING, Lane.USER),
         ),
         Row(
             "a merge of a profile that was written a second ago",
