@@ -95,6 +95,14 @@ def test_a_host_that_has_recovered_starts_anew_but_is_known_to_have_answered() -
     assert down.answered_at == 0.0
 
 
+def test_what_was_answered_before_a_host_recovered_does_not_speak_for_it() -> None:
+    """Five users who fail then are an outage, whatever answered a moment before the gate was closed."""
+    found = health([(0.0, "/event", "u9", True)]).recovered()
+    for at, endpoint, user, _ in FIVE:
+        found = found.seen(at, endpoint, user, answered=False)
+    assert found.is_outage(None)
+
+
 def test_probes_grow_rarer_up_to_a_minute() -> None:
     """1, 2, 4 ... s."""
     assert [probe_delay(tries) for tries in (0, 1, 2, 5, 6, 99)] == [1, 2, 4, 32, 60, 60]
