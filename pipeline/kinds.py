@@ -28,11 +28,25 @@ class Kind(StrEnum):
     GROUP = "group"
 
 
+class IgnoreReason(StrEnum):
+    """Why an event is counted as ignored. People build on the names: add, never rename."""
+
+    INTEGRATIONS_OFF = "integrations_off"
+    UNSUPPORTED_TYPE = "unsupported_type"
+    USER_DELETE_OFF = "user_delete_off"
+    NO_PAGE_IN_CLASSIC = "no_page_in_classic"
+    NO_CUSTOMER_ID = "no_customer_id"
+    SCREEN_WITHOUT_URL = "screen_without_url"
+    ALREADY_MERGED = "already_merged"
+    NOTHING_TO_MERGE = "nothing_to_merge"
+    UNKNOWN_USER = "unknown_user"
+
+
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """The first `covers` events are not for Sailthru; counted under `reason` (snake_case)."""
+    """The first `covers` events are not for Sailthru; counted under `reason`."""
 
-    reason: str
+    reason: IgnoreReason
     covers: int = 1
 
 

@@ -6,7 +6,7 @@ Only Retry uses up an attempt: waiting is not failing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from pipeline.errors import Reason
 from pipeline.kinds import Ignored
@@ -15,17 +15,20 @@ from pipeline.sailthru.calls import Call
 
 __all__ = [
     "Delivered",
-    "Held",
+    "EmptyCart",
     "Ignored",
     "Misconfigured",
+    "OrderMissing",
     "Outage",
     "Outcome",
     "Postponed",
     "Rejected",
     "Retry",
-    "Single",
     "Throttled",
+    "Unfold",
     "WaitingForEmail",
+    "WaitingForIdentify",
+    "WaitingForMerge",
     "WaitingForUser",
 ]
 
@@ -41,7 +44,10 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The first event can never be delivered as it is: a dead letter."""
+    """The first event can never be delivered as it is: a dead letter.
+
+    ambiguous: its last call may have been processed all the same.
+    """
 
     reason: Reason
     detail: str
@@ -49,10 +55,11 @@ class Rejected:
     status: int | None = None
     code: int | None = None
     duration_s: float = 0.0
+    ambiguous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Single:
+class Unfold:
     """A call for `covers` events was refused, or planning them together failed: they are tried one by
     one, so only the culprit dies."""
 
@@ -95,15 +102,18 @@ class Misconfigured:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A probe of a closed circuit failed, or this failure opened it. No attempt is used up."""
+    """A probe of a closed circuit failed, or this failure opens it. No attempt is used up."""
 
     detail: str
+    call: Call
     ambiguous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingForEmail:
-    """An order or cart without an email anywhere."""
+    """An order or cart without an email anywhere; `asked`: how often Sailthru was asked for it by now."""
+
+    asked: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +128,32 @@ class WaitingForUser:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """It is not this event's turn: an earlier identify, or the mailbox it merges, comes first."""
+class WaitingForIdentify:
+    """An earlier identify of the event's user comes first; looked at again in `wait_s` at the latest."""
 
     wait_s: float
-    waits: Literal["turn"] | None = "turn"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingForMerge:
+    """The mailbox that this event merges away comes first; looked at again in `wait_s`."""
+
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyCart:
+    """Something is to be removed from a cart that reads as empty: looked up once more in `wait_s`, past
+    the read lag."""
+
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class OrderMissing:
+    """A look-up of an order that may have been posted did not find it: looked up once more in `wait_s`."""
+
+    wait_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +168,16 @@ Outcome: TypeAlias = (
     Delivered
     | Ignored
     | Rejected
-    | Single
+    | Unfold
     | Retry
     | Throttled
     | Misconfigured
     | Outage
     | WaitingForEmail
     | WaitingForUser
-    | Held
+    | WaitingForIdentify
+    | WaitingForMerge
+    | EmptyCart
+    | OrderMissing
     | Postponed
 )

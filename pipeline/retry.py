@@ -11,7 +11,7 @@ EMAIL_ASKS_S = (0.0, 60.0, 3600.0, 86_400.0)
 ALL_ASKED = len(EMAIL_ASKS_S)
 """`asked` of an event after which Sailthru is not asked again."""
 
-TURN_WAIT_S = 60.0
+IDENTIFY_WAIT_S = 60.0
 """An event waits at most this long for an earlier identify of its user."""
 
 THROTTLE_S = 10.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.events import Event, Lane
 from pipeline.integrations import is_for_sailthru
-from pipeline.kinds import LANES, Ignored, Kind, kind_of
+from pipeline.kinds import LANES, Ignored, IgnoreReason, Kind, kind_of
 from pipeline.settings import AccountSettings
 
 
@@ -20,24 +20,24 @@ def route(event: Event, settings: AccountSettings) -> Lane | Ignored:
     return Ignored(reason) if reason else LANES[kind]
 
 
-def _why_not(event: Event, kind: Kind, settings: AccountSettings) -> str | None:
+def _why_not(event: Event, kind: Kind, settings: AccountSettings) -> IgnoreReason | None:
     if not is_for_sailthru(event):
-        return "integrations_off"
+        return IgnoreReason.INTEGRATIONS_OFF
     if kind is Kind.GROUP:
-        return "unsupported_type"
+        return IgnoreReason.UNSUPPORTED_TYPE
     if kind is Kind.USER_DELETED and not settings.allow_delete:
-        return "user_delete_off"
+        return IgnoreReason.USER_DELETE_OFF
     if kind in {Kind.PAGE, Kind.SCREEN}:
         return _why_no_pageview(event, kind, settings)
     return None
 
 
-def _why_no_pageview(event: Event, kind: Kind, settings: AccountSettings) -> str | None:
+def _why_no_pageview(event: Event, kind: Kind, settings: AccountSettings) -> IgnoreReason | None:
     if settings.mapping == "classic":
-        return "no_page_in_classic"
+        return IgnoreReason.NO_PAGE_IN_CLASSIC
     if settings.customer_id is None:
-        return "no_customer_id"
+        return IgnoreReason.NO_CUSTOMER_ID
     # Apps name most screens and give few a url: a dead letter for each would bury the real ones.
     if kind is Kind.SCREEN and not (event.properties.get("url") or event.page_url):
-        return "screen_without_url"
+        return IgnoreReason.SCREEN_WITHOUT_URL
     return None

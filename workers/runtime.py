@@ -13,6 +13,7 @@ from typing import Any
 import redis.exceptions
 
 from pipeline.clock import SYSTEM_RANDOM, SystemClock
+from pipeline.delivery.capacity import PROCESS_MAILBOXES
 from pipeline.delivery.engine import Engine
 from pipeline.events import Lane
 from pipeline.observe.logs import log_event
@@ -20,8 +21,6 @@ from pipeline.redis_client import open_async_redis
 from pipeline.settings import Settings
 from workers.vital import vital
 
-CAPACITY = 400
-"""Mailboxes a process delivers at once; most of them wait for a slot or an answer."""
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 8.5
 """From when a process is told to stop until what it delivers is cut off: more than the HTTP timeout."""
@@ -33,7 +32,9 @@ class Runtime:
     def __init__(self, settings: Settings, redis_url: str) -> None:
         self._settings = settings
         self._redis_url = redis_url
-        self._room = threading.Semaphore(CAPACITY)  # what is given back at the end takes none
+        self._room = threading.Semaphore(
+            PROCESS_MAILBOXES
+        )  # what is given back at the end takes none
         self._tasks: set[asyncio.Task[None]] = set()
         self._drained = False
         self._clock = SystemClock()

@@ -17,6 +17,7 @@ from celery.platforms import EX_FAILURE
 from kombu.exceptions import OperationalError
 
 from pipeline.clock import SystemClock
+from pipeline.delivery.capacity import MESSAGE_BOXES, QUEUE_MESSAGES
 from pipeline.events import Lane
 from pipeline.mailbox.scripts import is_own_fault
 from pipeline.observe.logs import log_event
@@ -37,11 +38,6 @@ TICK_S = 0.25
 """How late a retry may start; also how soon an expired loan is noticed."""
 BREATH_S = 0.02
 """Reasons to wake that come closer together than this count as one."""
-MESSAGE_BOXES = 20
-"""Mailboxes in one Celery message: few messages, yet enough of them to share among processes."""
-LONGEST_QUEUE = 10
-"""Messages in a lane's Celery queue past which nothing more is published."""
-
 SAY_EVERY_S = 60.0
 EXIT_WITHIN_S = 9.0
 """From when a process is told to stop until it ends, whatever it waits for: `up` kills after ten."""
@@ -117,7 +113,7 @@ class Waker:
         lent = await self._engine.stores[account].wake(
             lane,
             bound=self._engine.bound(account, lane),
-            longest_queue=LONGEST_QUEUE,
+            longest_queue=QUEUE_MESSAGES,
             own_tick=self._ticks.get((account, lane), 0),
             serves=lane in self._served,
         )

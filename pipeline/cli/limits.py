@@ -15,8 +15,7 @@ from pipeline.cli.session import Session, in_session
 from pipeline.cli.tables import show_table
 from pipeline.deadletters.letter import iso
 from pipeline.ratelimit.limiter import Limiter
-from pipeline.ratelimit.limits import KNOWN_BUCKETS, default_limit
-from pipeline.ratelimit.slots import Usage
+from pipeline.ratelimit.slots import KNOWN_BUCKETS, Usage, default_limit
 from pipeline.ratelimit.store_redis import RedisSlotStore
 from pipeline.settings.values import Limits
 

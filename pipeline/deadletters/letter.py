@@ -11,7 +11,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from pipeline.mailbox.entry import Attempt, read_attempts
+from pipeline.mailbox.claim import Attempt, read_attempts
 
 _LISTED = (
     "id", "account", "lane", "user", "type", "event", "reason", "detail", "endpoint", "status",

@@ -1,1 +1,1 @@
-"""From a claimed mailbox to Sailthru and back: the one place that decides an event's fate."""
+"""From a claimed mailbox to Sailthru and back: the one place that decides what becomes of an event."""

@@ -16,11 +16,10 @@ import redis.exceptions
 
 from pipeline import keys
 from pipeline.deadletters.letter import fingerprint
-from pipeline.delivery.gatekeeper import Gatekeeper
 from pipeline.errors import Reason
 from pipeline.events import Lane
-from pipeline.mailbox.entry import Entry
-from pipeline.mailbox.gates import Bar
+from pipeline.mailbox.claim import Entry
+from pipeline.mailbox.gates import Bar, Gates
 from pipeline.mailbox.scripts import Scripts
 from pipeline.observe.logs import log_event
 from pipeline.outcomes import Delivered, Outcome, Rejected
@@ -63,10 +62,10 @@ class Brake:
     deliveries are counted here, by minute, and written down with the next death, so that they cost
     nothing."""
 
-    def __init__(self, client: redis.asyncio.Redis, gatekeeper: Gatekeeper) -> None:
+    def __init__(self, client: redis.asyncio.Redis, gates: Gates) -> None:
         self._redis = client
         self._scripts = Scripts(client)
-        self._gates = gatekeeper
+        self._gates = gates
         self._delivered: dict[Lane, dict[int, int]] = {}
 
     async def note(self, outcome: Outcome, lane: Lane, entry: Entry, now_ms: int) -> None:

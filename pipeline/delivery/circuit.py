@@ -1,9 +1,10 @@
-"""When failures mean that Sailthru is down, rather than that an event is at fault."""
+"""When failures mean that Sailthru is down, rather than that an event is at fault. No I/O."""
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+
+from pipeline.lanes import Host
 
 WINDOW_S = 10.0
 USERS = 5
@@ -11,53 +12,67 @@ SILENCE_S = 3600.0
 """Whoever sets RETRY_FOR to less wants events given up, and soon."""
 
 
-@dataclass(slots=True)
-class Circuit:
-    """The recent answers of one host of one account, as one process sees them.
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How one host of one account has answered lately, as one process has seen it.
 
-    It trips when at least five users' calls failed within ten seconds, and either two endpoints
+    It looks down when at least five users' calls failed within ten seconds, and either two endpoints
     fail or the one that fails is all that was called. If another endpoint answers meanwhile, the
     failures are the events' own.
 
-    Of a quiet account five users may never fail at a time. So it trips, too, when an event is about
-    to be given up and nobody has been answered since it began to fail, an hour ago or more.
+    Of a quiet account five users may never fail at a time. So it looks down, too, when an event is about
+    to be given up and no call has been answered since it began to fail, an hour ago or more.
+
+    host: whose health this is. at, answered: when the last call ended (monotonic seconds), and whether
+    Sailthru answered it. failures: (at, endpoint, user) of the last ten seconds. working_at: the latest answer
+    since `recovered`; answered_at: the latest of all. closed: its gate is closed already.
     """
 
-    _answers: deque[tuple[float, str, str, bool]] = field(default_factory=deque)
-    _answered_at: float | None = None
+    host: Host
+    at: float = 0.0
+    answered: bool = True
+    failures: tuple[tuple[float, str, str], ...] = ()
+    working_at: float | None = None
+    answered_at: float | None = None
+    closed: bool = False
 
-    def note(
-        self, now: float, endpoint: str, user: str, *, ok: bool, dying_s: float | None = None
-    ) -> bool:
-        """Record one answer (monotonic seconds). True when the host looks down.
+    def seen(self, now: float, endpoint: str, user: str, *, answered: bool) -> Health:
+        """The health after one more call ended, at `now` (monotonic seconds)."""
+        failures = self.failures and tuple(one for one in self.failures if one[0] >= now - WINDOW_S)
+        if answered:
+            return Health(self.host, now, True, failures, now, now)
+        return Health(
+            self.host,
+            now,
+            False,
+            (*failures, (now, endpoint, user)),
+            self.working_at,
+            self.answered_at,
+        )
 
-        dying_s: for how long the event has failed, if this failure would be its last.
+    def recovered(self) -> Health:
+        """Without the calls that failed: the gate has been closed over them, or the host answers again."""
+        return replace(self, failures=(), working_at=None)
+
+    def is_outage(self, dying_s: float | None) -> bool:
+        """Whether the call that failed last is part of an outage.
+
+        dying_s: for how long its event has been unanswered, if this failure would be its last.
         """
-        self._answers.append((now, endpoint, user, ok))
-        while self._answers[0][0] < now - WINDOW_S:
-            self._answers.popleft()
-        if ok:
-            self._answered_at = now
+        return self.closed or self._is_down() or (dying_s is not None and self._is_silent(dying_s))
+
+    def _is_down(self) -> bool:
+        if len({user for _, _, user in self.failures}) < USERS:
             return False
-        return self._tripped() or (dying_s is not None and self._is_silent(now, dying_s))
+        works = self.working_at is not None and self.working_at >= self.at - WINDOW_S
+        return not works or len({endpoint for _, endpoint, _ in self.failures}) >= 2
 
-    def reset(self) -> None:
-        """Forget which calls failed: the gate is closed, or the host answers again."""
-        self._answers.clear()
-
-    def _is_silent(self, now: float, for_s: float) -> bool:
+    def _is_silent(self, for_s: float) -> bool:
         # A process that was just started knows of no answer, and another process may have had some.
         # The gate then closes needlessly, for the seconds until a probe is answered: better than to
         # bury what an outage failed. The event itself is given up at its next failure after that.
-        is_known = self._answered_at is not None and now - self._answered_at < for_s
+        is_known = self.answered_at is not None and self.at - self.answered_at < for_s
         return for_s >= SILENCE_S and not is_known
-
-    def _tripped(self) -> bool:
-        failed = [(endpoint, user) for _, endpoint, user, ok in self._answers if not ok]
-        endpoints = {endpoint for endpoint, _ in failed}
-        if len({user for _, user in failed}) < USERS:
-            return False
-        return len(endpoints) >= 2 or all(not ok for *_, ok in self._answers)
 
 
 def probe_delay(tries: int) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 import httpx
 import redis.asyncio
@@ -13,17 +12,15 @@ import redis.asyncio
 from pipeline.clock import Clock, Random
 from pipeline.delivery.alerts import Alerts
 from pipeline.delivery.brake import Brake
-from pipeline.delivery.caller import Caller, DryRun, Sender
-from pipeline.delivery.drain import Drain
-from pipeline.delivery.gatekeeper import Gatekeeper
-from pipeline.delivery.loans import Loans
+from pipeline.delivery.capacity import Room, claimed_bound, lent_bound
+from pipeline.delivery.loans import Caller, DryRun, Loans, Sender
 from pipeline.delivery.outages import Outages
+from pipeline.delivery.processor import MailboxProcessor
 from pipeline.delivery.ramp import Ramp
-from pipeline.delivery.room import Room
-from pipeline.delivery.tools import Tools
+from pipeline.delivery.session import DeliveryContext
 from pipeline.events import Lane
-from pipeline.mailbox.gates import Gates
-from pipeline.mailbox.lanes import BUCKETS
+from pipeline.lanes import BUCKETS
+from pipeline.mailbox.gates import Alert, Gates
 from pipeline.mailbox.store import MailboxStore
 from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.store_redis import RedisSlotStore
@@ -31,88 +28,101 @@ from pipeline.sailthru.client import Credentials, SailthruClient
 from pipeline.sailthru.transport import open_http
 from pipeline.settings import AccountSettings, Settings
 
-MOST_OUT = 2_000
-"""Mailboxes of a lane that are lent at a time, however fast it goes."""
-LENT_AHEAD_S = 2.0
-CLAIMED_AHEAD_S = 0.3
-"""Of what is lent, a process claims no more than so many seconds of the lane's rate can use."""
+
+@dataclass(frozen=True, slots=True)
+class Seams:
+    """What may stand in for the parts that reach outside: tests put in their own.
+
+    sender: in the place of Sailthru, for every account. limiter: one that keeps its slots elsewhere. alert: told
+    of gates instead of ALERT_URL. time_ms: in the place of Redis' clock.
+    """
+
+    http: httpx.AsyncClient | None = None
+    sender: Sender | None = None
+    limiter: Limiter | None = None
+    alert: Alert | None = None
+    time_ms: Callable[[], int] | None = None
 
 
-@dataclass(slots=True)
-class _Account:
-    store: MailboxStore
-    caller: Caller
-    drain: Drain
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One account's part in a process."""
+
+    gates: Gates
+    context: DeliveryContext
+    processor: MailboxProcessor
     rooms: dict[Lane, Room]
     ramps: dict[Lane, Ramp] = field(default_factory=lambda: {lane: Ramp() for lane in Lane})
 
 
 class Engine:
-    """One per process, on its event loop. Make it with `open`."""
+    """One per process, on its event loop. `open` also keeps loans renewed; without it nothing runs by itself."""
 
     def __init__(
         self,
         settings: Settings,
         client: redis.asyncio.Redis,
-        http: httpx.AsyncClient,
         clock: Clock,
         random: Random,
+        seams: Seams = Seams(),
     ) -> None:
         self.redis = client
-        self._http = http
-        self.alerts = Alerts(settings.alert_url, http)
+        self._http = seams.http or open_http()
+        self._seams = seams
+        self.alerts = Alerts(settings.alert_url, self._http)
         self._clock = clock
         self._random = random
         limits = {name: account.limits for name, account in settings.accounts.items()}
-        self.limiter = Limiter(RedisSlotStore(client), limits)
+        self.limiter = seams.limiter or Limiter(RedisSlotStore(client), limits)
         loan_s = {name: account.loan for name, account in settings.accounts.items()}
         self.loans = Loans(clock, loan_s=loan_s)
-        self._accounts = {name: self._open(one) for name, one in settings.accounts.items()}
+        self.accounts = {name: self._open(one) for name, one in settings.accounts.items()}
         self.renewing: asyncio.Task[None] | None = None
         self.on_settled: Callable[[], None] = _nothing
 
     @classmethod
     async def open(
-        cls, settings: Settings, client: redis.asyncio.Redis, clock: Clock, random: Random
+        cls,
+        settings: Settings,
+        client: redis.asyncio.Redis,
+        clock: Clock,
+        random: Random,
+        *,
+        sender: Sender | None = None,
     ) -> Engine:
-        """Connect nothing yet; start renewing loans."""
-        engine = cls(settings, client, open_http(), clock, random)
+        """Connect nothing yet; start renewing loans. `sender` stands in for Sailthru."""
+        engine = cls(settings, client, clock, random, Seams(sender=sender))
         engine.renewing = asyncio.create_task(engine.loans.renew_forever(engine.stores))
         return engine
 
     @property
     def stores(self) -> dict[str, MailboxStore]:
-        return {name: account.store for name, account in self._accounts.items()}
+        return {name: account.context.store for name, account in self.accounts.items()}
 
     async def deliver(self, account: str, lane: Lane, box: str) -> None:
         """Deliver what waits in one lent mailbox."""
-        home = self._accounts[account]
+        home = self.accounts[account]
         try:
             async with home.rooms[lane]:
-                await home.drain.drain(lane, box)
+                await home.processor.process(lane, box)
         finally:
             self.on_settled()
 
     def bound(self, account: str, lane: Lane) -> int:
-        """How many mailboxes of a lane may be lent at once: what two seconds and a call can use."""
-        home = self._accounts[account]
-        full = self._usable(account, lane, home.caller, LENT_AHEAD_S)
+        """How many mailboxes of a lane may be lent at once."""
+        home = self.accounts[account]
+        full = lent_bound(*self._pace(account, lane, home.context.caller))
         return home.ramps[lane].bound(full, self._clock.monotonic())
 
     def saw_gate(self, account: str, lane: Lane, state: str) -> None:
         """A wake-up found a lane's gate `open`, `closed` or to be tried with a `probe`."""
-        ramp = self._accounts[account].ramps[lane]
+        ramp = self.accounts[account].ramps[lane]
         ramp.saw(is_open=state == "open", now=self._clock.monotonic())
-
-    def _usable(self, account: str, lane: Lane, caller: Caller, ahead_s: float) -> int:
-        """How many mailboxes a lane's rate can use in the time of a call and `ahead_s`."""
-        rate = self.limiter.rate(account, BUCKETS[lane])
-        return max(4, min(MOST_OUT, int(rate * (caller.latency_s + ahead_s))))
 
     def stop(self) -> None:
         """Begin no further call."""
-        for account in self._accounts.values():
-            account.drain.stop()
+        for account in self.accounts.values():
+            account.processor.stop()
 
     async def close(self) -> None:
         """Close connections and background work."""
@@ -123,24 +133,32 @@ class Engine:
         await self._http.aclose()
         await self.redis.aclose()
 
-    def _open(self, account: AccountSettings) -> _Account:
-        store = MailboxStore(self.redis, account.name, loan_s=account.loan)
+    def _pace(self, account: str, lane: Lane, caller: Caller) -> tuple[float, float]:
+        """Calls/s of a lane, and how long one takes (s)."""
+        return self.limiter.rate(account, BUCKETS[lane]), caller.latency_s
+
+    def _open(self, account: AccountSettings) -> Delivery:
+        store = MailboxStore(
+            self.redis, account.name, loan_s=account.loan, time_ms=self._seams.time_ms
+        )
         caller = Caller(
             account.name,
-            self._sender(account),
+            self._seams.sender or self._sender(account),
             self.limiter,
             self.loans,
             self._clock,
             http_timeout=account.http_timeout,
         )
-        gatekeeper = Gatekeeper(account.name, Gates(self.redis, account.name), self.alerts.tell)
-        outages, brake = Outages(gatekeeper, self._clock), Brake(self.redis, gatekeeper)
-        tools = Tools(account, store, caller, outages, brake, self.loans, self._clock, self._random)
-        rooms = {
-            lane: Room(partial(self._usable, account.name, lane, caller, CLAIMED_AHEAD_S))
-            for lane in Lane
-        }
-        return _Account(store, caller, Drain(tools), rooms)
+        gates = Gates(self.redis, account.name, self._seams.alert or self.alerts.tell)
+        outages, brake = Outages(gates, self._clock), Brake(self.redis, gates)
+        context = DeliveryContext(
+            account, store, caller, outages, brake, self.loans, self._clock, self._random
+        )
+        rooms = {lane: self._room(account.name, lane, caller) for lane in Lane}
+        return Delivery(gates, context, MailboxProcessor(context), rooms)
+
+    def _room(self, account: str, lane: Lane, caller: Caller) -> Room:
+        return Room(lambda: claimed_bound(*self._pace(account, lane, caller)))
 
     def _sender(self, account: AccountSettings) -> Sender:
         if account.dry_run:

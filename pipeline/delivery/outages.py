@@ -1,20 +1,21 @@
-"""Opens and closes the gates that Sailthru's answers call for: circuit, misconfigured, throttled."""
+"""Sees how Sailthru answers, and closes and opens the gates that outcomes call for."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 from dataclasses import replace
 
 import redis.exceptions
 
 from pipeline.clock import Clock
-from pipeline.delivery.circuit import Circuit, probe_delay
-from pipeline.delivery.gatekeeper import Gatekeeper
+from pipeline.delivery.circuit import Health, probe_delay
+from pipeline.delivery.classify import Verdict
+from pipeline.lanes import HOST_OF, HOSTS, Host
 from pipeline.mailbox.claim import Claim
-from pipeline.mailbox.gates import Bar, GateReason
-from pipeline.mailbox.lanes import Host, host_of
+from pipeline.mailbox.gates import Bar, GateReason, Gates
 from pipeline.observe.logs import log_event
-from pipeline.outcomes import Misconfigured, Outage, Outcome, Retry, Throttled
+from pipeline.outcomes import Misconfigured, Outage, Throttled
 from pipeline.sailthru.answers import Accepted, Answer, Failure
 from pipeline.sailthru.calls import Call
 
@@ -28,63 +29,64 @@ class Outages:
     Nothing here may cost the answer that it was told of: while Redis is away gates stay as they are.
     """
 
-    def __init__(self, gatekeeper: Gatekeeper, clock: Clock) -> None:
-        self._gates = gatekeeper
+    def __init__(self, gates: Gates, clock: Clock) -> None:
+        self._gates = gates
         self._clock = clock
-        self._circuits: dict[Host, Circuit] = {"api": Circuit(), "track": Circuit()}
+        self._health: dict[Host, Health] = {host: Health(host) for host in HOSTS}
 
-    async def note(
-        self, claim: Claim, call: Call, answer: Answer, now_ms: int, dying_s: float | None = None
-    ) -> bool:
-        """Take an answer in. True when it is part of an outage and so not the event's failure.
-
-        dying_s: for how long the event has failed, if one more failure is its end.
-        """
-        ok = isinstance(answer, Accepted) or answer.failure is not Failure.UNAVAILABLE
-        now, circuit = self._clock.monotonic(), self._circuits[host_of(call)]
-        is_down = circuit.note(now, call.endpoint, claim.user, ok=ok, dying_s=dying_s)
+    async def seen(self, claim: Claim, call: Call, answer: Answer, now_ms: int) -> Health:
+        """The health of the host that was called, this answer included."""
+        answered = isinstance(answer, Accepted) or answer.failure is not Failure.UNAVAILABLE
+        host = HOST_OF.get(call.endpoint, "api")
+        health = self._health[host].seen(
+            self._clock.monotonic(), call.endpoint, claim.user, answered=answered
+        )
+        self._health[host] = health
+        if answered:
+            return health
         try:
-            if not ok:
-                return await self._unanswered(claim, call, now_ms, is_down=is_down)
-            await self._answered(claim, call, answer)
+            bar = await self._gates.bar(host, "circuit", now_ms)
         except redis.exceptions.RedisError as error:
             _unwritten(claim, error)
-        return is_down
+            return health
+        return replace(health, closed=bar is not None)
 
-    async def close_for(self, outcome: Outcome, claim: Claim, now_ms: int) -> None:
-        """Close the gate an outcome calls for, if any."""
+    async def apply(self, verdict: Verdict, claim: Claim, health: Health, now_ms: int) -> None:
+        """Open the gates that an answered probe shows to be over, and close the one a verdict calls for."""
+        if health.answered and claim.probe:
+            await self._unless_away(claim, self._open(health.host, verdict))
+        if isinstance(verdict, Outage | Throttled | Misconfigured):
+            await self._unless_away(claim, self._close(verdict, claim, health.host, now_ms))
+
+    async def _unless_away(self, claim: Claim, change: Awaitable[None]) -> None:
         try:
-            match outcome:
-                case Throttled(bucket, until):
-                    log_event("throttled", logging.WARNING, account=claim.account, bucket=bucket)
-                    text = "429 until the reset"
-                    await self._gates.close(
-                        Bar(bucket, "throttled", int(until * 1000), now_ms, text)
-                    )
-                case Misconfigured(detail, call, code):
-                    text = f"Sailthru error {code}: {detail}"
-                    await self._shut(host_of(call), "misconfigured", now_ms, text)
-                case _:
-                    pass
+            await change
         except redis.exceptions.RedisError as error:
             _unwritten(claim, error)
 
-    async def _answered(self, claim: Claim, call: Call, answer: Answer) -> None:
-        host, failure = host_of(call), getattr(answer, "failure", None)
-        if not claim.probe:
-            return
-        self._circuits[host].reset()
+    async def _close(
+        self, verdict: Outage | Throttled | Misconfigured, claim: Claim, host: Host, now_ms: int
+    ) -> None:
+        match verdict:
+            case Outage():
+                self._recover(host)
+                await self._shut(host, "circuit", now_ms, "Sailthru does not answer")
+            case Throttled(bucket, until):
+                log_event("throttled", logging.WARNING, account=claim.account, bucket=bucket)
+                text = "429 until the reset"
+                await self._gates.close(Bar(bucket, "throttled", int(until * 1000), now_ms, text))
+            case Misconfigured(detail, _, code):
+                text = f"Sailthru error {code}: {detail}"
+                await self._shut(host, "misconfigured", now_ms, text)
+
+    def _recover(self, host: Host) -> None:
+        self._health[host] = self._health[host].recovered()
+
+    async def _open(self, host: Host, verdict: Verdict) -> None:
+        self._recover(host)
         await self._gates.open(host, "circuit")
-        if failure not in (Failure.MISCONFIGURED, Failure.THROTTLED):
+        if not isinstance(verdict, Misconfigured | Throttled):
             await self._gates.open(host, "misconfigured")
-
-    async def _unanswered(self, claim: Claim, call: Call, now_ms: int, *, is_down: bool) -> bool:
-        host = host_of(call)
-        if not is_down and await self._gates.bar(host, "circuit", now_ms) is None:
-            return False
-        self._circuits[host].reset()
-        await self._shut(host, "circuit", now_ms, "Sailthru does not answer")
-        return True
 
     async def _shut(self, host: Host, reason: GateReason, now_ms: int, detail: str) -> None:
         """Close a gate that a probe will open; each probe that failed doubles the pause."""
@@ -98,11 +100,6 @@ class Outages:
             before = replace(before, detail=detail, tries=before.tries + 1)
         until = now_ms + int(probe_delay(before.tries) * 1000)
         await self._gates.close(replace(before, until=until))
-
-
-def as_outage(outcome: Outcome) -> Outcome:
-    """A failure that belongs to an outage uses up no attempt."""
-    return Outage(outcome.error, outcome.ambiguous) if isinstance(outcome, Retry) else outcome
 
 
 def _unwritten(claim: Claim, error: Exception) -> None:

@@ -1,13 +1,14 @@
-"""Whether a mailbox's head must wait for something else first. Pure; waiting uses up no attempt."""
+"""Whether a mailbox's head must wait for something else first. No I/O; waiting uses up no attempt."""
 
 from __future__ import annotations
 
 from pipeline import retry
-from pipeline.delivery.fate import age_s
+from pipeline.delivery.classify import waiting_for_email
+from pipeline.delivery.context import TurnState
 from pipeline.events import Alias, Event, Identify, Lane
-from pipeline.mailbox.claim import Claim, Glance, Hold
-from pipeline.mailbox.entry import seq_order
-from pipeline.outcomes import Held, Outcome, WaitingForEmail
+from pipeline.lanes import SPECS
+from pipeline.mailbox.claim import Claim, Hold, UserBacklog, seq_order
+from pipeline.outcomes import Outcome, WaitingForIdentify, WaitingForMerge
 from pipeline.settings import AccountSettings
 
 LOOK_AGAIN_S = 1.0
@@ -15,18 +16,24 @@ RAREST_LOOK_S = 30.0
 """How soon a merge looks again whether the mailbox it merges is empty: the longer, the rarer."""
 
 
-def held_by_identify(claim: Claim) -> Held | None:
+def must_wait(state: TurnState, head: Event, settings: AccountSettings) -> Outcome | None:
+    """What the head waits for that its own claim tells; None when nothing is in its way."""
+    return waits_for_identify(state) or _still_without_email(state, head, settings)
+
+
+def waits_for_identify(state: TurnState) -> WaitingForIdentify | None:
     """An event or purchase waits for an earlier identify of its user, a minute at most.
 
     The minute of those before it counts: its mailbox as a whole waits no longer for one identify.
     """
-    if claim.lane not in (Lane.EVENT, Lane.PURCHASE) or not claim.head_of_user:
+    claim = state.claim
+    if not claim.head_of_user or not SPECS[claim.lane].waits_for_identify:
         return None
-    if seq_order(claim.seq_of_user) > claim.head.order:
+    if seq_order(claim.seq_of_user) > state.entry.order:
         return None
-    held_s = max(_held_for(claim), (claim.user_clock - hold_of(claim).since) / 1000)
-    left = retry.TURN_WAIT_S - held_s
-    return Held(left) if left > 0 else None
+    held_s = max(state.held_s, (claim.user_clock - hold_of(claim).since) / 1000)
+    left = retry.IDENTIFY_WAIT_S - held_s
+    return WaitingForIdentify(left) if left > 0 else None
 
 
 def hold_of(claim: Claim) -> Hold:
@@ -36,24 +43,10 @@ def hold_of(claim: Claim) -> Hold:
     return Hold(claim.seq_of_user, claim.user_clock)
 
 
-def held_by_merge(claim: Claim, old: Glance, now_ms: int, settings: AccountSettings) -> Held | None:
-    """A merge waits until the mailbox it merges is empty, for other lanes' a minute at most.
-
-    Nor for ever for the profile itself (USER_WAIT): two merges of each other would never end. And it
-    waits until reads can show what was just written there, or the profile would look unknown.
-    """
-    held_s, waiting = _held_for(claim), old.waiting
-    of_profile = waiting[Lane.USER] and held_s < settings.user_wait
-    if of_profile or (any(waiting.values()) and held_s < retry.TURN_WAIT_S):
-        return Held(min(RAREST_LOOK_S, max(LOOK_AGAIN_S, held_s / 4)), waits=None)
-    since_s = (now_ms - old.identified) / 1000  # negative once Redis' clock has been set back
-    lagging_s = settings.read_lag - since_s
-    return Held(lagging_s, waits=None) if since_s >= 0 and lagging_s > 0 else None
-
-
-def merges(head: Event, claim: Claim) -> str | None:
-    """The mailbox that delivering `head` would merge away; None when it merges nothing."""
-    if claim.lane is not Lane.USER:
+def merged_away(state: TurnState, head: Event) -> str | None:
+    """The user whose mailbox delivering `head` would merge away; None when it merges nothing."""
+    claim = state.claim
+    if not SPECS[claim.lane].identifies:
         return None
     old = head.previous_id if isinstance(head, Alias) else None
     if isinstance(head, Identify) and head.user_id:
@@ -61,16 +54,30 @@ def merges(head: Event, claim: Claim) -> str | None:
     return None if old in (None, claim.user) or old in claim.memory.merged else old
 
 
-def still_without_email(claim: Claim, head: Event, settings: AccountSettings) -> Outcome | None:
+def waits_for_merge(
+    state: TurnState, old: UserBacklog, now_ms: int, settings: AccountSettings
+) -> WaitingForMerge | None:
+    """A merge waits until the mailbox it merges is empty, for other lanes' a minute at most.
+
+    Nor for ever for the profile itself (USER_WAIT): two merges of each other would never end. And it
+    waits until reads can show what was just written there, or the profile would look unknown.
+    """
+    held_s, waiting = state.held_s, old.waiting
+    of_profile = waiting[Lane.USER] and held_s < settings.user_wait
+    if of_profile or (any(waiting.values()) and held_s < retry.IDENTIFY_WAIT_S):
+        return WaitingForMerge(min(RAREST_LOOK_S, max(LOOK_AGAIN_S, held_s / 4)))
+    since_s = (now_ms - old.identified) / 1000  # negative once Redis' clock has been set back
+    lagging_s = settings.read_lag - since_s
+    return WaitingForMerge(lagging_s) if since_s >= 0 and lagging_s > 0 else None
+
+
+def _still_without_email(
+    state: TurnState, head: Event, settings: AccountSettings
+) -> Outcome | None:
     """An order that waits for an email: Sailthru is not asked again before its next time."""
-    state = claim.state(claim.head)
-    if not state.asked or claim.memory.email or head.email:
+    asked = state.history.asked
+    if not asked or state.claim.memory.email or head.email:
         return None
-    age = age_s(claim)
-    due = age < settings.email_wait and retry.next_email_ask(state.asked, age) == 0.0
-    return None if due else WaitingForEmail()
-
-
-def _held_for(claim: Claim) -> float:
-    since = claim.state(claim.head).held_since
-    return 0.0 if since is None else (claim.user_clock - since) / 1000
+    age_s = state.age_s
+    is_due = age_s < settings.email_wait and retry.next_email_ask(asked, age_s) == 0.0
+    return None if is_due else waiting_for_email(asked, state, settings)

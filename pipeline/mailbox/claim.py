@@ -1,17 +1,209 @@
-"""A claim of a mailbox, and what is to be written into it: values, as the scripts read them. Pure."""
+"""What lies in a mailbox, and a claim of it: values, as the scripts read and write them. No I/O.
+
+Events wait for days and dead letters for weeks, so another version may have written them: a field that
+is not known here is left out, and every field added later has a default.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, TypeAlias
 
 from pipeline.events import Lane
-from pipeline.mailbox.entry import Entry, EventState, Memory, start_state
-from pipeline.mailbox.names import user_of
 
 MEMORY_KEEP_MS = 180 * 86_400_000
 """How long a user nobody hears of is remembered: email, merged ids."""
+Waits: TypeAlias = Literal["email", "user", "identify"]
+"""What a mailbox may wait for, so that it is looked at as soon as that has happened."""
+SPREAD = 16
+"""Into how many mailboxes an unordered lane spreads one user's events."""
+_MARK = "\x1f"
+"""Between user and number. No id has one: control characters are refused."""
+
+
+def spread_box(user: str, number: int) -> str:
+    """The mailbox of an unordered lane that a number (a hash of the messageId) falls into."""
+    return f"{user}{_MARK}{number % SPREAD}"
+
+
+def user_of(box: str) -> str:
+    """The user a mailbox belongs to."""
+    return box.partition(_MARK)[0]
+
+
+def boxes_of(user: str) -> list[str]:
+    """Every mailbox that a lane may hold a user's events in."""
+    return [user, *(spread_box(user, number) for number in range(SPREAD))]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An accepted event. Its raw bytes are what the producer sent, unchanged.
+
+    id: the event's messageId, else its stream entry id; of a replayed dead letter, the letter's id.
+    seq: `ms-n`, where it stands in the order of arrival over all lanes.
+    at: Redis' wall time of acceptance (ms).
+    clock: the lane's clock then (ms; it stands still behind closed gates), for deadlines.
+    user: key of the user's memory; the mailbox has the same name unless the lane is unordered.
+    key: what a repeat of the event shares with it (see the splitter's `dedupe_hash`).
+    nobody: id fields that name nobody (a shared id) and are left out of the mapping.
+    first, past, mark: of a replayed dead letter: when it was first seen (ms), its attempts (JSON)
+        and its unsettled intent (JSON).
+    """
+
+    id: str
+    seq: str
+    at: int
+    clock: int
+    user: str
+    raw: bytes
+    key: str = ""
+    nobody: str = ""
+    first: int | None = None
+    past: str = ""
+    mark: str = ""
+    replay: bool = False
+
+    def encode(self) -> bytes:
+        """`HEADER JSON\\nRAW`, what the mailbox list holds."""
+        header = {
+            name: value
+            for name in self.__slots__
+            if name != "raw" and (value := getattr(self, name)) not in (None, "", False)
+        }
+        return json.dumps(header, separators=(",", ":")).encode() + b"\n" + self.raw
+
+    @classmethod
+    def decode(cls, blob: bytes) -> Entry:
+        """Read what `encode` or the revive function of lib.lua wrote."""
+        header, _, raw = blob.partition(b"\n")
+        found = _known(cls, json.loads(header))
+        for name in ("at", "clock", "first"):
+            if name in found:
+                found[name] = int(found[name])
+        return cls(raw=raw, **found)
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Sorts by arrival."""
+        return seq_order(self.seq)
+
+
+def seq_order(seq: str) -> tuple[int, int]:
+    """`ms-n` as numbers that sort by arrival."""
+    first, _, second = seq.partition("-")
+    return int(first), int(second or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One failed try: when (Unix seconds), how long, what came back, how long until the next."""
+
+    n: int
+    at: float
+    duration_s: float
+    status: int | None
+    error: str
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EventState:
+    """What happened to one event so far. Clocks are lane clocks in ms.
+
+    failing_since: first failure that counted.
+    unanswered_since: first failure that an outage explained.
+    asked: how often Sailthru was asked for an email.
+    held_since: (user lane's clock) since when it is held for an earlier identify, or a merge.
+    unknown_since: since when its user is awaited.
+    empty_since: since when there has been nothing to remove from the cart.
+    tried: attempts made, also those no longer in `attempts`.
+    """
+
+    attempts: tuple[Attempt, ...] = ()
+    tried: int = 0
+    failing_since: int | None = None
+    asked: int = 0
+    held_since: int | None = None
+    unknown_since: int | None = None
+    empty_since: int | None = None
+    unanswered_since: int | None = None
+
+    def encode(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def decode(cls, text: bytes | str) -> EventState:
+        found = _known(cls, json.loads(text))
+        found["attempts"] = read_attempts(found["attempts"])
+        return cls(**found)
+
+
+def read_attempts(rows: list[dict[str, Any]]) -> tuple[Attempt, ...]:
+    """Attempts from their JSON rows."""
+    return tuple(Attempt(**_known(Attempt, row)) for row in rows)
+
+
+def _known(kind: type[Any], found: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if name in kind.__slots__}
+
+
+def start_state(entry: Entry) -> EventState:
+    """The state of an event nothing has happened to, but for what a dead letter brought back."""
+    past = read_attempts(json.loads(entry.past)) if entry.past else ()
+    return EventState(attempts=past)
+
+
+NEWEST = "newest:"
+"""What the fields begin with that say when the newest delivered event of a kind first came."""
+MERGED_KEPT = 100
+"""Every claim reads them, and a shared device has a new one each day. One that is forgotten costs a
+look-up, which finds that its profile is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is remembered of a user, as a claim reads it.
+
+    merged: anonymousIds merged into this user, the newest last; see MERGED_KEPT.
+    newest: `identify` or `cart` -> when the latest one delivered first came (ms).
+    """
+
+    email: str | None = None
+    identified: str = ""
+    merged: tuple[str, ...] = ()
+    newest: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, fields: Mapping[str, bytes]) -> Memory:
+        """From the fields of the user's hash."""
+        email = fields.get("email")
+        return cls(
+            email=email.decode() if email else None,
+            identified=fields.get("identified", b"").decode(),
+            merged=tuple(json.loads(fields.get("merged", b"[]"))),
+            newest={
+                name.removeprefix(NEWEST): int(value)
+                for name, value in fields.items()
+                if name.startswith(NEWEST)
+            },
+        )
+
+    def with_learned(self, learn: Mapping[str, str]) -> Memory:
+        """With what a settlement has added to these fields. An email that is known is not replaced."""
+        newest = {
+            name.removeprefix(NEWEST): int(at)
+            for name, at in learn.items()
+            if name.startswith(NEWEST)
+        }
+        return Memory(
+            email=self.email or learn.get("email"),
+            identified=learn.get("identified", self.identified),
+            merged=tuple(json.loads(learn["merged"])) if "merged" in learn else self.merged,
+            newest={**self.newest, **newest},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +218,11 @@ class Lent:
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
-    """A look at another user: how many events wait in each lane, and when the last of the user
-    lane was delivered (ms, 0 = not known)."""
+class UserBacklog:
+    """How many events of another user wait in each lane, and when the last of the user lane was
+    delivered (ms, 0 = not known)."""
 
-    waiting: dict[Lane, int]
+    waiting: Mapping[Lane, int]
     identified: int
 
 
@@ -46,25 +238,26 @@ class Hold:
         return json.dumps(asdict(self), separators=(",", ":"))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """A mailbox owned by this process, and what was in it when it was claimed.
+    """A mailbox owned by this process, and what was in it when it was claimed or last settled.
 
-    Clocks are lane clocks in ms. `head_of_user` is the header of the oldest entry in the same
-    user's user-lane mailbox, empty when there is none. `probe`: it was lent to see whether a
-    closed gate's cause is over.
+    user: whose mailbox it is. Clocks are lane clocks in ms. `head_of_user` is the header of the oldest
+    entry in the same user's user-lane mailbox, empty when there is none. `probe`: it was lent to see
+    whether a closed gate's cause is over. step: how many settlements of this claim have been written.
     """
 
     account: str
     lane: Lane
     box: str
+    user: str
     token: str
     now: int
     clock: int
     user_clock: int
     head_of_user: str
-    entries: list[Entry]
-    states: dict[str, EventState]
+    entries: tuple[Entry, ...]
+    states: Mapping[str, EventState]
     memory: Memory
     cart: str
     intent: str
@@ -72,10 +265,6 @@ class Claim:
     probe: bool
     hold: Hold | None = None
     step: int = 0
-
-    @property
-    def user(self) -> str:
-        return user_of(self.box)
 
     @property
     def head(self) -> Entry:
@@ -87,101 +276,81 @@ class Claim:
         return str(json.loads(self.head_of_user)["seq"]) if self.head_of_user else ""
 
     def state(self, entry: Entry) -> EventState:
+        """What happened to one of its events so far."""
         return self.states.get(entry.seq) or start_state(entry)
 
+    def apply(self, settlement: Settlement) -> Claim:
+        """The claim after this settlement of it was written: the only way a claim changes."""
+        entries = self.entries[settlement.pop :]
+        intent = self.intent if settlement.intent is None else settlement.intent
+        if settlement.pop and entries:
+            intent = intent or entries[0].mark
+        return replace(
+            self,
+            entries=entries,
+            states={**self.states, **settlement.state},
+            memory=self.memory.with_learned(settlement.learn),
+            cart=self.cart if settlement.cart is None else settlement.cart,
+            intent=intent,
+            strikes=0,
+            hold=settlement.hold or self.hold,
+            step=self.step + 1,
+        )
 
-@dataclass(slots=True)
-class Deed:
-    """What to write when events of a claim are settled; see settle.lua."""
 
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """All that is written when the first events of a claim are settled; see settle.lua.
+
+    Only the owner's next step is written, so that a settlement may be repeated.
+    """
+
+    claim: Claim
     pop: int = 0
-    count: dict[str, int] = field(default_factory=dict)
-    dead: list[tuple[int, str, str]] = field(default_factory=list)
-    state: dict[str, EventState] = field(default_factory=dict)
+    count: Mapping[str, int] = field(default_factory=dict)
+    dead: Sequence[tuple[int, str, str]] = ()
+    state: Mapping[str, EventState] = field(default_factory=dict)
     intent: str | None = None
     hold: Hold | None = None
-    learn: dict[str, str] = field(default_factory=dict)
+    learn: Mapping[str, str] = field(default_factory=dict)
     cart: str | None = None
     cart_keep_ms: int = 0
     back: bool = False
     due: int | Literal["old"] | None = None
     at: int | None = None
-    waits: Literal["email", "user", "turn"] | None = None
-    wake: tuple[Lane, ...] = ()
+    waits: Waits | None = None
+    wake: Sequence[Lane] = ()
 
 
 def read_claim(account: str, lane: Lane, box: str, reply: list[Any]) -> Claim:
     """A claim from what claim.lua answers."""
     token, now, clock, user_clock, head, cart, book, memory, *blobs = reply
     record = _pairs(book)
-    claim = Claim(
+    entries = tuple(Entry.decode(blob) for blob in blobs)
+    return Claim(
         account=account,
         lane=lane,
         box=box,
+        user=user_of(box),
         token=token.decode(),
         now=int(now),
         clock=int(clock),
         user_clock=int(user_clock),
         head_of_user=head.decode(),
-        entries=[Entry.decode(blob) for blob in blobs],
+        entries=entries,
         states={
             name[2:]: EventState.decode(value)
             for name, value in record.items()
             if name.startswith("s:")
         },
-        memory=_read_memory(_pairs(memory)),
+        memory=Memory.read(_pairs(memory)),
         cart=cart.decode(),
-        intent=record.get("intent", b"").decode(),
+        intent=record.get("intent", b"").decode() or entries[0].mark,
         strikes=int(record.get("strikes", 0)),
         probe=record.get("probe") == b"1",
         hold=Hold(**json.loads(record["hold"])) if "hold" in record else None,
     )
-    if not claim.intent:
-        claim.intent = claim.head.mark
-    return claim
 
 
 def _pairs(flat: list[bytes]) -> dict[str, bytes]:
     return {flat[i].decode(): flat[i + 1] for i in range(0, len(flat), 2)}
-
-
-def _read_memory(fields: dict[str, bytes]) -> Memory:
-    email = fields.get("email")
-    return Memory(
-        email=email.decode() if email else None,
-        identified=fields.get("identified", b"").decode(),
-        merged=tuple(json.loads(fields.get("merged", b"[]"))),
-        newest={
-            name.removeprefix("newest:"): int(value)
-            for name, value in fields.items()
-            if name.startswith("newest:")
-        },
-    )
-
-
-def write_deed(claim: Claim, deed: Deed) -> str:
-    """The deed as settle.lua reads it; what is None is left out, cjson has no nil."""
-    doc: dict[str, Any] = {
-        "pop": deed.pop,
-        "count": deed.count,
-        "dead": deed.dead,
-        "state": {seq: state.encode() for seq, state in deed.state.items()},
-        "intent": deed.intent,
-        "hold": deed.hold.encode() if deed.hold else None,
-        "user": claim.user,
-        "learn": deed.learn,
-        "keep": MEMORY_KEEP_MS,
-        "cart": deed.cart,
-        "cart_keep": deed.cart_keep_ms,
-        "back": deed.back,
-        "due": deed.due,
-        "at": deed.at,
-        "waits": deed.waits,
-        "saw": {
-            "email": claim.memory.email or "",
-            "identified": claim.memory.identified,
-            "head": claim.head_of_user,
-        },
-        "wake": deed.wake,
-    }
-    return json.dumps({name: value for name, value in doc.items() if value is not None})

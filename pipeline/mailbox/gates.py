@@ -7,7 +7,8 @@ A reason is removed only by what set it: the operator's `paused`, Sailthru's `th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from operator import attrgetter
 from typing import Literal
@@ -15,13 +16,15 @@ from typing import Literal
 import redis.asyncio
 
 from pipeline import keys
-from pipeline.events import Lane
-from pipeline.mailbox.lanes import scopes
+from pipeline.lanes import ALL_SCOPES
 from pipeline.mailbox.scripts import Scripts
+from pipeline.observe.logs import log_event
 
 GateReason = Literal["paused", "throttled", "circuit", "misconfigured", "brake"]
 PROBED: frozenset[str] = frozenset({"circuit", "misconfigured"})
 """Reasons that are tried with one mailbox once their time is up, instead of just ending."""
+ALERTED: frozenset[str] = frozenset({"circuit", "misconfigured", "brake"})
+"""What a person should hear of. Throttling is daily business, a pause was a person's own doing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,38 +44,64 @@ class Bar:
     tries: int = 0
 
 
+Alert = Callable[[str, Bar], None]
+"""Told the account and the reason that closed one of its gates."""
+
+
 class Gates:
     """Reads and writes the gates of one account."""
 
-    def __init__(self, client: redis.asyncio.Redis, account: str) -> None:
+    def __init__(
+        self, client: redis.asyncio.Redis, account: str, alert: Alert | None = None
+    ) -> None:
+        """`alert`: called, and the change logged, when a gate is closed that a person should hear of.
+        Without it nothing is said: what a person does, they know."""
+        self.account = account
         self._redis = client
         self._scripts = Scripts(client)
-        self._account = account
+        self._keys = {scope: keys.gates(account, scope) for scope in ALL_SCOPES}
+        self._alert = alert
 
     async def close(self, bar: Bar) -> bool:
         """Set one reason; an earlier bar of the same reason and scope is replaced. True when there
-        was none. A full Redis takes it, or an outage would use up attempts there."""
+        was none: of all processes only the one that set it first says so. A full Redis takes it, or
+        an outage would use up attempts there."""
         value = {**asdict(bar), "probe": bar.reason in PROBED}
-        key = keys.gates(self._account, bar.scope)
-        return bool(await self._scripts.run("shut", [key], [bar.reason, json.dumps(value)]))
+        key = self._key(bar.scope)
+        is_new = bool(await self._scripts.run("shut", [key], [bar.reason, json.dumps(value)]))
+        if is_new and self._alert is not None and bar.reason in ALERTED:
+            fields = {"scope": bar.scope, "reason": bar.reason, "detail": bar.detail}
+            log_event("gate_closed", logging.ERROR, account=self.account, **fields)
+            self._alert(self.account, bar)
+        return is_new
 
     async def open(self, scope: str, reason: GateReason) -> bool:
         """Remove one reason. False when it was not there."""
-        return bool(await self._redis.hdel(keys.gates(self._account, scope), reason))
+        was_there = bool(await self._redis.hdel(self._key(scope), reason))
+        if was_there and self._alert is not None:
+            log_event("gate_opened", account=self.account, scope=scope, reason=reason)
+        return was_there
+
+    async def bar(self, scope: str, reason: GateReason, now_ms: int) -> Bar | None:
+        """This reason, if it holds in this scope or waits for a probe."""
+        bars = await self.bars([scope], now_ms)
+        return next((bar for bar in bars if bar.reason == reason), None)
 
     async def bars(self, scope_names: Iterable[str], now_ms: int) -> list[Bar]:
         """The reasons that hold now in these scopes, or wait for a probe; a scope's oldest first."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for scope in scope_names:
-                pipe.hgetall(keys.gates(self._account, scope))
+                pipe.hgetall(self._key(scope))
             tables = await pipe.execute()
         found = [sorted(map(read_bar, table.values()), key=attrgetter("since")) for table in tables]
         return [bar for bars in found for bar in bars if _holds(bar, now_ms)]
 
     async def all_bars(self, now_ms: int) -> list[Bar]:
         """Every reason of the account that holds now."""
-        names = dict.fromkeys(name for lane in Lane for name in scopes(lane))
-        return await self.bars([*names, "GET /user", "POST /return", "GET /purchase"], now_ms)
+        return await self.bars(ALL_SCOPES, now_ms)
+
+    def _key(self, scope: str) -> str:
+        return self._keys.get(scope) or keys.gates(self.account, scope)
 
 
 def read_bar(value: bytes | str) -> Bar:

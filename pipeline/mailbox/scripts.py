@@ -1,18 +1,24 @@
-"""The Lua scripts, read from their files once a connection."""
+"""The Lua scripts, read from their files once a connection, and sent many in one round trip."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
+from collections import deque
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import redis.asyncio
 import redis.exceptions
 
-from pipeline.mailbox.batcher import Batcher
+from pipeline.lanes import lua_prelude
+from pipeline.mailbox.claim import SPREAD
 from pipeline.redis_client import read_script
 
+MOST = 100
+"""Commands in one round trip."""
 _REFUSED = re.compile(r"\b(OOM|READONLY|MISCONF|NOREPLICAS|MASTERDOWN)\b")
 
 
@@ -24,38 +30,105 @@ def sha1(name: str) -> str:
 
 @cache
 def source(name: str) -> str:
-    """The text of one script: the shared library, then the script itself."""
-    return read_script("pipeline.mailbox", "lib") + read_script("pipeline.mailbox", name)
+    """The text of one script: what Python says of lanes and numbers, the shared library, the script itself."""
+    spread = f"local SPREAD = {SPREAD} -- mailboxes of a user in an unordered lane\n"
+    parts = (read_script("pipeline.mailbox", "lib"), read_script("pipeline.mailbox", name))
+    return lua_prelude() + spread + "".join(parts)
 
 
-class Scripts:
-    """Callable scripts on one connection pool: `await scripts.run("wake", keys, args)`."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Command:
+    """One command and who waits for its reply; `script` is what it runs, until that had to be loaded."""
+
+    parts: tuple[Any, ...]
+    reply: asyncio.Future[Any]
+    script: str | None = None
+
+
+class Batcher:
+    """Commands that are given while a round trip is under way go together in the next.
+
+    A worker claims and settles hundreds of mailboxes a second; alone, each command costs several
+    times what Redis needs for it in connection handling on our side.
+    """
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._redis = client
-        self._batcher = Batcher(client)
+        self._queue: deque[_Command] = deque()
+        self._sending: asyncio.Task[None] | None = None
 
-    async def run(self, name: str, keys: list[str], args: list[Any]) -> Any:
-        """Run one script (EVALSHA, loaded when the server does not know it).
+    def execute(self, *parts: Any, script: str | None = None) -> asyncio.Future[Any]:
+        """The command's reply, to be awaited. Raises redis.exceptions.RedisError as if it had gone alone.
 
-        Raises:
-            OutOfMemoryError: also where Redis 6.2 hides it in the text of a script's error.
+        `script`: the name of the one that the command runs; it is loaded when the server does not know it.
+        """
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Command(parts, reply, script))
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send_all())
+        return reply
+
+    async def _send_all(self) -> None:
+        try:
+            while self._queue:
+                batch = [self._queue.popleft() for _ in range(min(MOST, len(self._queue)))]
+                await self._send(batch)
+        finally:
+            self._sending = None
+
+    async def _send(self, batch: list[_Command]) -> None:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for command in batch:
+                pipe.execute_command(*command.parts)
+            replies: list[Any]
+            try:
+                replies = await pipe.execute(raise_on_error=False)
+            except Exception as error:  # noqa: BLE001 - raised where each reply is awaited
+                replies = [error] * len(batch)
+        unknown: list[_Command] = []
+        for command, reply in zip(batch, replies, strict=True):
+            if command.reply.done():
+                continue
+            if not isinstance(reply, Exception):
+                command.reply.set_result(reply)
+            elif isinstance(reply, redis.exceptions.NoScriptError) and command.script is not None:
+                unknown.append(command)
+            else:
+                command.reply.set_exception(_as_out_of_memory(reply))
+        if unknown:
+            await self._load(unknown)
+
+    async def _load(self, unknown: list[_Command]) -> None:
+        """Load the scripts that the server does not know, and let their commands go next, in order."""
+        try:
+            for name in {command.script for command in unknown if command.script is not None}:
+                await self._redis.script_load(source(name))
+        except Exception as error:  # noqa: BLE001 - raised where each reply is awaited
+            for command in unknown:
+                if not command.reply.done():
+                    command.reply.set_exception(error)
+            return
+        self._queue.extendleft(replace(command, script=None) for command in reversed(unknown))
+
+
+def _as_out_of_memory(error: Exception) -> Exception:
+    """Redis 6.2 hides a full memory in the text of a script's error."""
+    if isinstance(error, redis.exceptions.ResponseError) and "-OOM " in str(error):
+        return redis.exceptions.OutOfMemoryError(str(error))
+    return error
+
+
+class Scripts(Batcher):
+    """Callable scripts on one connection pool: `await scripts.run("wake", keys, args)`."""
+
+    def run(self, name: str, keys: list[str], args: list[Any]) -> asyncio.Future[Any]:
+        """Run one script (EVALSHA).
+
+        Raises, when it is awaited:
+            OutOfMemoryError: Redis is full.
             RedisError: anything else that went wrong.
         """
-        command = ("EVALSHA", sha1(name), len(keys), *keys, *args)
-        try:
-            return await self._known(name, command)
-        except redis.exceptions.ResponseError as error:
-            if "-OOM " in str(error):
-                raise redis.exceptions.OutOfMemoryError(str(error)) from None
-            raise
-
-    async def _known(self, name: str, command: tuple[Any, ...]) -> Any:
-        try:
-            return await self._batcher.execute(*command)
-        except redis.exceptions.NoScriptError:
-            await self._redis.script_load(source(name))
-            return await self._batcher.execute(*command)
+        return self.execute("EVALSHA", sha1(name), len(keys), *keys, *args, script=name)
 
 
 def is_own_fault(error: Exception) -> bool:

@@ -12,9 +12,17 @@ import redis.asyncio
 from pipeline import keys
 from pipeline.errors import StaleClaim
 from pipeline.events import Lane
-from pipeline.mailbox.claim import Claim, Deed, Glance, Lent, read_claim, write_deed
-from pipeline.mailbox.lanes import scopes
-from pipeline.mailbox.names import boxes_of, user_of
+from pipeline.lanes import SPECS
+from pipeline.mailbox.claim import (
+    MEMORY_KEEP_MS,
+    Claim,
+    Lent,
+    Settlement,
+    UserBacklog,
+    boxes_of,
+    read_claim,
+    user_of,
+)
 from pipeline.mailbox.scripts import Scripts
 
 
@@ -37,6 +45,7 @@ class MailboxStore:
         self._redis = client
         self._scripts = Scripts(client)
         self._prefix = keys.account_prefix(account)
+        self._queues = {lane: keys.celery_queue(lane) for lane in Lane}
         self._loan_ms = int(loan_s * 1000)
         self._time = time_ms
 
@@ -52,15 +61,24 @@ class MailboxStore:
         `longest_queue` messages. `own_tick` is this waker's last `Lent.now` (0 at first). A full
         Redis takes no message: then only a caller that `serves` the lane itself is lent anything.
         """
-        args = [self._now(), lane, self._loan_ms, bound, longest_queue, own_tick, int(serves)]
-        args += scopes(lane)
-        reply = await self._scripts.run("wake", [self._prefix, keys.celery_queue(lane)], args)
+        args: list[Any] = [
+            self._now(),
+            lane,
+            self._loan_ms,
+            bound,
+            longest_queue,
+            own_tick,
+            int(serves),
+        ]
+        args += SPECS[lane].scopes
+        reply = await self._scripts.run("wake", [self._prefix, self._queues[lane]], args)
         now, gate, full, *boxes = reply
         return Lent(int(now), gate.decode(), bool(full), tuple(box.decode() for box in boxes))
 
     async def claim(self, lane: Lane, box: str, *, most: int) -> Claim | None:
         """Become the owner of a lent mailbox; None when there is nothing to own."""
-        args = [self._now(), lane, box, user_of(box), self._loan_ms, most, *scopes(lane)]
+        args: list[Any] = [self._now(), lane, box, user_of(box), self._loan_ms, most]
+        args += SPECS[lane].scopes
         reply = await self._scripts.run("claim", [self._prefix], args)
         return None if reply[0] == b"no" else read_claim(self.account, lane, box, reply)
 
@@ -78,37 +96,22 @@ class MailboxStore:
         answer = (await self._scripts.run("intent", [self._prefix], args)).decode()
         if answer == "stale":
             raise StaleClaim(claim.box)
-        claim.intent = intent
 
-    async def settle(self, claim: Claim, deed: Deed) -> int:
-        """Write what became of the first events; returns how many events are left.
-
-        The claim itself is brought up to date: popped events leave it, states replace states.
+    async def settle(self, settlement: Settlement) -> int:
+        """Write what became of a claim's first events; returns how many events are left in the mailbox.
 
         Raises:
             StaleClaim: the mailbox is no longer this claim's; nothing was written.
         """
-        args = [
-            self._now(),
-            claim.lane,
-            claim.box,
-            claim.token,
-            claim.step,
-            write_deed(claim, deed),
-        ]
+        claim = settlement.claim
+        args = [self._now(), claim.lane, claim.box, claim.token, claim.step]
+        args.append(encode_settlement(settlement))
         answer, left = await self._scripts.run("settle", [self._prefix], args)
         if answer == b"stale":
             raise StaleClaim(claim.box)
-        claim.step += 1
-        del claim.entries[: deed.pop]
-        claim.states.update(deed.state)
-        if deed.intent is not None:
-            claim.intent = deed.intent
-        if deed.pop and claim.entries:
-            claim.intent = claim.intent or claim.head.mark
         return int(left)
 
-    async def glance(self, user: str) -> Glance:
+    async def peek(self, user: str) -> UserBacklog:
         """What waits for another user, in ordered and unordered lanes."""
         boxes = boxes_of(user)
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -119,7 +122,7 @@ class MailboxStore:
             *lengths, identified = await pipe.execute()
         each = iter(lengths)
         waiting = {lane: sum(islice(each, len(boxes))) for lane in Lane}
-        return Glance(waiting, int(identified or 0))
+        return UserBacklog(waiting, int(identified or 0))
 
     async def replay(self, ids: Sequence[str]) -> list[str]:
         """Put dead letters back into their mailboxes; returns the ids that were still there."""
@@ -146,3 +149,32 @@ class MailboxStore:
     async def is_first(self, key: str, within_ms: int) -> bool:
         """Whether nobody asked this of `key` within so long. A full Redis answers, too."""
         return bool(await self._scripts.run("once", [key], [within_ms]))
+
+
+def encode_settlement(settlement: Settlement) -> str:
+    """The settlement as settle.lua reads it; what is None is left out, cjson has no nil."""
+    claim, learn = settlement.claim, settlement.learn
+    doc: dict[str, Any] = {
+        "pop": settlement.pop,
+        "count": settlement.count,
+        "dead": settlement.dead,
+        "state": {seq: state.encode() for seq, state in settlement.state.items()},
+        "intent": settlement.intent,
+        "hold": settlement.hold.encode() if settlement.hold else None,
+        "user": claim.user,
+        "learn": learn,
+        "keep": MEMORY_KEEP_MS,
+        "cart": settlement.cart,
+        "cart_keep": settlement.cart_keep_ms,
+        "back": settlement.back,
+        "due": settlement.due,
+        "at": settlement.at,
+        "waits": settlement.waits,
+        "expected": {
+            "email": claim.memory.email or learn.get("email", ""),
+            "identified": claim.memory.identified,
+            "head": claim.head_of_user,
+        },
+        "wake": settlement.wake,
+    }
+    return json.dumps({name: value for name, value in doc.items() if value is not None})

@@ -7,7 +7,7 @@ from itertools import takewhile
 
 from pipeline.errors import Reason, Rejected
 from pipeline.events import Alias, Event, Group, Identify, Page, Screen, Track
-from pipeline.kinds import LANES, Ignored, Kind, kind_of
+from pipeline.kinds import LANES, Ignored, IgnoreReason, Kind, kind_of
 from pipeline.mapping.cart import plan_cart
 from pipeline.mapping.order import plan_order, plan_refund
 from pipeline.mapping.pageview import plan_pageview
@@ -36,7 +36,7 @@ def plan(events: Sequence[Event], known: Known, settings: AccountSettings) -> Pl
     if isinstance(head, Page | Screen):
         return plan_pageview(head, known, settings)
     if isinstance(head, Group):
-        return Ignored("unsupported_type")
+        return Ignored(IgnoreReason.UNSUPPORTED_TYPE)
     return _plan_tracked(head, fresh, known, settings)
 
 

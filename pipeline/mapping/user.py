@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.errors import Reason, Rejected
 from pipeline.events import Alias, Event, Identify, is_email
+from pipeline.kinds import IgnoreReason
 from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import anonymous_id, look_up, user_id, user_key
 from pipeline.mapping.options import text_option
@@ -81,11 +82,11 @@ def plan_alias(event: Alias, known: Known, settings: AccountSettings) -> Plan:
     if user is None or previous is None or previous.casefold() in settings.shared_ids:
         raise Rejected(Reason.MISSING_USER_ID, "userId or previousId is nobody's (SHARED_IDS)")
     if previous == user or previous in known.merged:
-        return Ignored("already_merged")
+        return Ignored(IgnoreReason.ALREADY_MERGED)
     if known.merge is None:
         return Need("merge", look_up(previous, "keys"))
     if not known.merge.exists:
-        return Ignored("nothing_to_merge")
+        return Ignored(IgnoreReason.NOTHING_TO_MERGE)
     return Send(Call("POST", "/user", _merge_into(previous, user, {})), merged=previous)
 
 

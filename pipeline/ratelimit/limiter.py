@@ -11,9 +11,16 @@ from redis.exceptions import RedisError
 from pipeline.clock import Clock, SystemClock
 from pipeline.observe.logs import log_event
 from pipeline.ratelimit.feedback import MINUTE_S, Headroom, believed_reset
-from pipeline.ratelimit.limits import KNOWN_BUCKETS, SHARES, Purpose, default_limit
 from pipeline.ratelimit.pacer import Pacer, SlotTooFar
-from pipeline.ratelimit.slots import Bucket, SlotStore, Usage
+from pipeline.ratelimit.slots import (
+    KNOWN_BUCKETS,
+    SHARES,
+    Bucket,
+    Purpose,
+    SlotStore,
+    Usage,
+    default_limit,
+)
 from pipeline.sailthru.answers import RateHeaders
 
 __all__ = ["Limiter", "SlotTooFar"]
@@ -138,7 +145,8 @@ class Limiter:
             self._adopted[account, bucket] = limit
 
     def _cap(self, account: str, bucket: str) -> float | None:
-        cap = self._headroom(account, bucket).cap(now=self._clock.now())
+        headroom = self._headrooms.get((account, bucket))
+        cap = headroom.cap(now=self._clock.now()) if headroom else None
         return None if cap is None else max(cap, _SLOWEST)
 
     def _headroom(self, account: str, bucket: str) -> Headroom:

@@ -10,12 +10,23 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from pipeline.clock import Clock
-from pipeline.ratelimit.limits import MAX_AHEAD, hung, lateness, lease, pace
-from pipeline.ratelimit.server_clock import ServerClock
-from pipeline.ratelimit.slots import MICROS, Ask, Bucket, Grant, SlotStore
+from pipeline.ratelimit.slots import (
+    MAX_AHEAD,
+    MICROS,
+    Ask,
+    Bucket,
+    Grant,
+    SlotStore,
+    hung,
+    lateness,
+    lease,
+    pace,
+)
 
 _SMOOTHING = 0.2
 _ROUNDING_S = 0.001
+_DRIFT = 1e-4
+"""Two machines' clocks run apart by less than this (100 ppm)."""
 
 
 class SlotTooFar(Exception):
@@ -24,6 +35,38 @@ class SlotTooFar(Exception):
     def __init__(self, wait_s: float = 0.0) -> None:
         super().__init__(wait_s)
         self.wait_s = wait_s
+
+
+class ServerClock:
+    """Converts the store's microseconds into this process's monotonic seconds.
+
+    An answer that says "it is now T", asked for at a and received at b, bounds the difference of the
+    clocks from both sides. Intersecting the bounds of many answers leaves what the fastest one leaves,
+    so that a slow answer (a busy loop, a stalled network) does not move the slots it brings.
+    """
+
+    def __init__(self) -> None:
+        self._low = 0.0
+        self._high = 0.0
+        self._seen: float | None = None
+
+    def heard(self, now_us: int, asked: float, received: float) -> None:
+        """The store's clock said `now_us` between `asked` and `received`, monotonic seconds."""
+        low, high = now_us / 1e6 - received, now_us / 1e6 - asked
+        if self._seen is not None:
+            slip = (received - self._seen) * _DRIFT
+            low, high = max(low, self._low - slip), min(high, self._high + slip)
+        if low > high:  # somebody has set the store's clock
+            low, high = now_us / 1e6 - received, now_us / 1e6 - asked
+        self._low, self._high, self._seen = low, high, received
+
+    def local(self, at_us: int) -> float:
+        """Monotonic seconds of a time of the store."""
+        return at_us / 1e6 - (self._low + self._high) / 2
+
+    def remote(self, at: float) -> int:
+        """Microseconds of the store at a monotonic time."""
+        return int((at + (self._low + self._high) / 2) * 1e6)
 
 
 @dataclass(slots=True, order=True)
@@ -57,8 +100,8 @@ class Pacer:
         self._slots: deque[float] = deque()
         self._owed: deque[float] = deque()
         self._closed_until = 0.0
-        self._limit = bucket.setting if bucket.setting is not None else bucket.default
-        self._rate = pace(self._limit) * bucket.share
+        limit = bucket.setting if bucket.setting is not None else bucket.default
+        self._set_pace(limit, pace(limit) * bucket.share)
         self._gap = 1.0 / self._rate
         self._last_given: float | None = None
         self._refilling: asyncio.Task[None] | None = None
@@ -88,7 +131,7 @@ class Pacer:
             if self._clock.monotonic() + expected > deadline:
                 raise SlotTooFar(expected)
             slot = await self._wait(_Waiter(rank, deadline, asyncio.Future()))
-            if self._clock.monotonic() - slot <= lateness(self._limit):
+            if self._clock.monotonic() - slot <= self._lateness:
                 self._watch(slot)
                 return
             self.late += 1  # sent now, it would arrive in a burst with the next
@@ -110,12 +153,18 @@ class Pacer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _set_pace(self, limit: float, rate: float) -> None:
+        """Calls/s that are allowed, and that are aimed at; what follows from them is asked for at every slot."""
+        self._limit, self._rate = limit, rate
+        self._lease = lease(rate)
+        self._lateness, self._hung = lateness(limit), hung(limit)
+
     def _watch(self, slot: float, turns: int = 2) -> None:
         """The caller sends in one of the loop's next two turns. If the process hung meanwhile, its call
         shares a second with one more than planned; so it gives up a slot within that second."""
         if turns:
             asyncio.get_running_loop().call_soon(self._watch, slot, turns - 1)
-        elif self._clock.monotonic() - slot > hung(self._limit):
+        elif self._clock.monotonic() - slot > self._hung:
             self._owed.append(self._clock.monotonic() + 1.0)
 
     def _expected_wait(self, urgent: bool) -> float:
@@ -168,7 +217,7 @@ class Pacer:
         self._gap = 1.0 / self._rate
 
     def _wanted(self) -> int:
-        size = lease(self._rate)
+        size = self._lease
         missing = self._live - len(self._slots)
         return 0 if len(self._slots) > size // 2 else max(0, min(missing, size))
 
@@ -193,14 +242,18 @@ class Pacer:
         not_before = self._server.remote(self._closed_until) if self.closed_for else 0
         grant = await self._store.reserve(self._bucket, Ask(wanted, self._cap(), not_before))
         self._server.heard(grant.now, asked, self._clock.monotonic())
-        self._limit, self._rate = grant.limit, MICROS / grant.interval
+        rate = MICROS / grant.interval
+        if (grant.limit, rate) != (self._limit, self._rate):
+            self._set_pace(grant.limit, rate)
         self.total = grant.total
         return grant
 
     def _take(self, grant: Grant) -> None:
         if self._server.local(grant.first) < self._closed_until - _ROUNDING_S:
             return  # closed while the answer was under way
-        self._slots.extend(self._server.local(slot) for slot in grant.slots)
+        self._slots.extend(
+            self._server.local(grant.first + n * grant.interval) for n in range(grant.count)
+        )
         if self._handing is None or self._handing.done():
             self._handing = asyncio.create_task(self._hand_out())
 

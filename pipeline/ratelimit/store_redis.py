@@ -11,9 +11,13 @@ from redis.exceptions import NoScriptError
 
 from pipeline import keys
 from pipeline.clock import Clock
-from pipeline.ratelimit.limits import FAST, MAX_AHEAD, RESTART_PAUSE, SLACK_FAST, SLACK_SLOW
 from pipeline.ratelimit.slots import (
+    FAST,
+    MAX_AHEAD,
     MICROS,
+    RESTART_PAUSE,
+    SLACK_FAST,
+    SLACK_SLOW,
     Ask,
     Bucket,
     Grant,

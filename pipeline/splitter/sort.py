@@ -17,9 +17,7 @@ from pipeline.errors import InvalidEvent, Reason
 from pipeline.events import Event, Lane, Track, parse_event
 from pipeline.identity import Directory, Placement, place
 from pipeline.kinds import ORDERS, kind_of
-from pipeline.mailbox.claim import MEMORY_KEEP_MS
-from pipeline.mailbox.entry import Entry
-from pipeline.mailbox.names import spread_box
+from pipeline.mailbox.claim import MEMORY_KEEP_MS, Entry, spread_box
 from pipeline.routing import route
 from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings
 

@@ -10,11 +10,10 @@ import redis.asyncio
 from pipeline import keys
 from pipeline.deadletters.letter import iso
 from pipeline.events import Lane
+from pipeline.lanes import SPECS
 from pipeline.mailbox.gates import Bar, Gates
-from pipeline.mailbox.lanes import BUCKETS, scopes
 from pipeline.ratelimit.limiter import Limiter
-from pipeline.ratelimit.limits import pace
-from pipeline.ratelimit.slots import Usage
+from pipeline.ratelimit.slots import Usage, pace
 from pipeline.ratelimit.store_redis import RedisSlotStore
 from pipeline.redis_client import without_password
 from pipeline.settings import Settings
@@ -104,8 +103,8 @@ async def _account(
             "oldest_s": oldest,
             "retrying": look.retrying,
             "waiting_email": look.waiting_email,
-            "rate": _rate(lane, usage[BUCKETS[lane]], bars, now_ms),
-            "limit": usage[BUCKETS[lane]].limit,
+            "rate": _rate(lane, usage[SPECS[lane].bucket], bars, now_ms),
+            "limit": usage[SPECS[lane].bucket].limit,
             "complete": look.complete,
         }
     return {
@@ -120,7 +119,7 @@ async def _account(
 
 def _rate(lane: Lane, usage: Usage, bars: Sequence[Bar], now_ms: int) -> float:
     """Calls/s that all processes together aim at in this lane; 0 behind a closed gate."""
-    shut = any(bar.scope in scopes(lane) and not 0 < bar.until <= now_ms for bar in bars)
+    shut = any(bar.scope in SPECS[lane].scopes and not 0 < bar.until <= now_ms for bar in bars)
     return 0.0 if shut or usage.closed_until is not None else round(pace(usage.limit), 2)
 
 

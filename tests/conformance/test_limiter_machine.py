@@ -16,8 +16,17 @@ from hypothesis.stateful import (
 
 from pipeline import keys
 from pipeline.clock import ManualClock
-from pipeline.ratelimit.limits import MAX_AHEAD, RESTART_PAUSE, lease, pace
-from pipeline.ratelimit.slots import MICROS, Ask, Bucket, Grant, SlotStore
+from pipeline.ratelimit.slots import (
+    MAX_AHEAD,
+    MICROS,
+    RESTART_PAUSE,
+    Ask,
+    Bucket,
+    Grant,
+    SlotStore,
+    lease,
+    pace,
+)
 from pipeline.ratelimit.store_memory import MemorySlotStore
 from pipeline.ratelimit.store_redis import RedisSlotStore
 from tests.support.windows import worst_second

@@ -11,8 +11,15 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from pipeline.clock import ManualClock
-from pipeline.ratelimit.limits import MAX_AHEAD, RESTART_PAUSE
-from pipeline.ratelimit.slots import MICROS, Ask, Bucket, SlotStore, interval_us
+from pipeline.ratelimit.slots import (
+    MAX_AHEAD,
+    MICROS,
+    RESTART_PAUSE,
+    Ask,
+    Bucket,
+    SlotStore,
+    interval_us,
+)
 from pipeline.ratelimit.store_memory import MemorySlotStore
 from pipeline.ratelimit.store_redis import RedisSlotStore
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 from pipeline.errors import StaleClaim
 from pipeline.events import Lane
 from pipeline.identity import EMAILS_A_DAY
-from pipeline.mailbox.claim import Claim, Deed
+from pipeline.mailbox.claim import Claim, Settlement
 from pipeline.mailbox.gates import Bar, GateReason
 from tests.support.letter_rules import PICK, LetterRules
 from tests.support.mailbox_model import LOAN, Box, Item, Saw
@@ -206,16 +206,16 @@ class MailboxMachine(LetterRules):
             assert still
             box.intent = intent
 
-    def _settle(self, owner: Owner, box: Box, deed: Deed, *, still: bool) -> bool:
+    def _settle(self, owner: Owner, box: Box, settlement: Settlement, *, still: bool) -> bool:
         try:
-            self.run(self.boxes.store.settle(owner.claim, deed))
+            owner.claim = self.run(self.boxes.settle(settlement))
         except StaleClaim:
             assert not still
             self.owners.remove(owner)
             return False
         assert still
-        if deed.intent is not None:
-            box.intent = deed.intent
+        if settlement.intent is not None:
+            box.intent = settlement.intent
         return True
 
     def _recall(self, owner: Owner) -> None:
@@ -235,34 +235,37 @@ class MailboxMachine(LetterRules):
     def settle_delivered(self, pick: int, count: int, back: bool) -> None:
         owner, box, still = self._owner(pick)
         count = min(count, len(owner.claim.entries))
-        deed = delivered(count, back=back or count == len(owner.claim.entries))
+        back = back or count == len(owner.claim.entries)
+        settlement = delivered(owner.claim, count, back=back)
         if owner.lane is Lane.USER:
-            deed.learn["identified"] = str(self.model.now)
-            deed.wake = (Lane.EVENT, Lane.PURCHASE, Lane.PAGE)
-        if not self._settle(owner, box, deed, still=still):
+            learn = {"identified": str(self.model.now)}
+            settlement = replace(
+                settlement, learn=learn, wake=(Lane.EVENT, Lane.PURCHASE, Lane.PAGE)
+            )
+        if not self._settle(owner, box, settlement, still=still):
             return
         self.model.progress(box, count)
         self.model.counts["delivered"] += count
         self._recall(owner)
-        if deed.learn:
-            self.model.identified[owner.claim.user] = deed.learn["identified"]
-            for lane in deed.wake:
-                self.model.bring_forward(lane, owner.claim.user, {"user", "turn"})
-        if deed.back:
+        if settlement.learn:
+            self.model.identified[owner.claim.user] = settlement.learn["identified"]
+            for lane in settlement.wake:
+                self.model.bring_forward(lane, owner.claim.user, {"user", "identify"})
+        if settlement.back:
             self._give_back(owner, box, self.model.now)
 
     @precondition(lambda self: self.owners)
     @rule(pick=PICK, reason=st.sampled_from(["rejected", "missing_email"]), back=st.booleans())
     def settle_dead(self, pick: int, reason: str, back: bool) -> None:
         owner, box, still = self._owner(pick)
-        deed = letter(owner.claim, reason=reason)
-        deed.back = back or len(owner.claim.entries) == 1
-        if not self._settle(owner, box, deed, still=still):
+        settlement = letter(owner.claim, reason=reason)
+        settlement = replace(settlement, back=back or len(owner.claim.entries) == 1)
+        if not self._settle(owner, box, settlement, still=still):
             return
         for item in self.model.progress(box, 1):
             self.model.bury(item, reason)
         self._recall(owner)
-        if deed.back:
+        if settlement.back:
             self._give_back(owner, box, self.model.now)
 
     @precondition(lambda self: self.owners)
@@ -275,7 +278,7 @@ class MailboxMachine(LetterRules):
             self._give_back(owner, box, due)
 
     @precondition(lambda self: self.owners)
-    @rule(pick=PICK, what=st.sampled_from(["email", "user", "turn"]), news=st.booleans())
+    @rule(pick=PICK, what=st.sampled_from(["email", "user", "identify"]), news=st.booleans())
     def settle_waits(self, pick: int, what: Any, news: bool) -> None:
         """What it waits for may have come since it was claimed: then it waits no longer."""
         owner, box, still = self._owner(pick)
@@ -283,8 +286,8 @@ class MailboxMachine(LetterRules):
             message_id = f"news {self.model.accepted}"
             self.arrive_with_email(message_id, owner.claim.user, NEWS, split=True)
         due = self.model.now + 60_000
-        deed = Deed(back=True, due=due, waits=what)
-        if self._settle(owner, box, deed, still=still):
+        settlement = Settlement(owner.claim, back=True, due=due, waits=what)
+        if self._settle(owner, box, settlement, still=still):
             box.waits = what
             self.model.outlive(box)
             changed = owner.saw != self._saw_now(owner)
@@ -298,7 +301,7 @@ class MailboxMachine(LetterRules):
     @rule(pick=PICK)
     def release(self, pick: int) -> None:
         owner, box, still = self._owner(pick)
-        if self._settle(owner, box, Deed(back=True, due="old"), still=still):
+        if self._settle(owner, box, Settlement(owner.claim, back=True, due="old"), still=still):
             self._give_back(owner, box, box.lent_due)
 
     @precondition(lambda self: self.owners)

@@ -10,11 +10,11 @@ import time
 import pytest
 
 from pipeline import keys
+from pipeline.delivery.capacity import MESSAGE_BOXES, QUEUE_MESSAGES
 from pipeline.events import Lane
 from tests.support.commands import wait_until
 from tests.support.faults_traffic import traffic
 from tests.support.faults_world import World
-from workers.waker import LONGEST_QUEUE, MESSAGE_BOXES
 
 FOREIGN = (b"\x80not JSON", b"[]", b"{}")
 UNSERVED_LOANS = 3
@@ -35,7 +35,7 @@ def test_a_lane_that_nobody_serves_keeps_its_queue_short_and_loses_nothing(world
     events = sum(b'"Played"' in raw for raw in dict.fromkeys(raws))
     wait_until(lambda: world.counts().waiting == events, "all other lanes are through", 60)
     time.sleep(UNSERVED_LOANS * world.settings.loan)  # each loan that runs out may be lent again
-    assert queue_lengths(world)["event"] <= LONGEST_QUEUE + users // MESSAGE_BOXES
+    assert queue_lengths(world)["event"] <= QUEUE_MESSAGES + users // MESSAGE_BOXES
     world.began()
     world.crew.hire(lanes=("event",), splitter=False)
     world.wait_settled()

@@ -13,10 +13,9 @@ from pipeline import keys
 from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
 from pipeline.events import Lane
-from pipeline.mailbox.claim import Deed
-from pipeline.mailbox.entry import Entry
+from pipeline.mailbox.claim import Entry, Settlement
 from pipeline.mailbox.gates import Bar, Gates
-from pipeline.ratelimit.limits import pace
+from pipeline.ratelimit.slots import pace
 from pipeline.redis_client import open_async_redis
 from pipeline.settings import AccountSettings, Settings
 from pipeline.status import lanes, raw
@@ -73,7 +72,7 @@ async def test_every_event_is_counted_exactly_once(pipeline: Pipeline) -> None:
     await pipeline.send(track(3), track(3), group, b"no json")
     await pipeline.split()
     claim = await pipeline.claim("u3", Lane.EVENT)
-    await pipeline.mailboxes.settle(claim, Deed(pop=1, count={"delivered": 1}, back=True))
+    await pipeline.mailboxes.settle(Settlement(claim, pop=1, count={"delivered": 1}, back=True))
     await pipeline.mailboxes.drop(["m1"])
     await pipeline.send(track(4))
     await pipeline.split()

@@ -11,14 +11,15 @@ import redis.asyncio
 from structlog.testing import capture_logs
 
 from pipeline import keys
+from pipeline.delivery.capacity import MESSAGE_BOXES, QUEUE_MESSAGES
 from pipeline.events import Lane
 from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import load_settings
 from workers.app import create_app
-from workers.waker import LONGEST_QUEUE, MESSAGE_BOXES, Waker
+from workers.waker import Waker
 
 SHOES, HATS = "shoes", "hats"
-FULL = LONGEST_QUEUE * MESSAGE_BOXES
+FULL = QUEUE_MESSAGES * MESSAGE_BOXES
 """Mailboxes with which a lane's Celery queue takes no more."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.delivery import turn
+from pipeline.delivery import session
 from pipeline.events import Event, Track
 from pipeline.mapping import plan
 from workers.celery import app
@@ -26,4 +26,4 @@ def _buggy(events: Sequence[Event], *known: Any) -> Any:
     return plan(events, *known)
 
 
-vars(turn)["plan"] = _buggy
+vars(session)["plan"] = _buggy

@@ -10,10 +10,10 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from pipeline.delivery import turn
-from pipeline.delivery.marks import OrderMark, read_mark
+from pipeline.delivery import session
+from pipeline.delivery.intents import IntentLog, PendingOrder
 from pipeline.events import Event
-from pipeline.mailbox.claim import Claim, Deed
+from pipeline.mailbox.claim import Claim, Settlement
 from pipeline.mailbox.store import MailboxStore
 from pipeline.splitter import loop
 from pipeline.splitter.loop import Splitter
@@ -38,6 +38,8 @@ from workers.celery import app
 
 __all__ = ["app"]
 
+RECORDED: dict[str, str] = {}
+"""Claim token -> the intent it has on record for the call under way."""
 TOKENS = Path(os.environ.get("FAULTS_TOKENS", "/nonexistent"))
 
 
@@ -46,13 +48,14 @@ def _wrap(owner: Any, name: str, wrapper: Callable[[Any], Any]) -> None:
 
 
 def _kind(intent: str) -> str:
-    return ORDER if isinstance(read_mark(intent), OrderMark) else CART
+    return ORDER if isinstance(IntentLog.read(intent).pending, PendingOrder) else CART
 
 
 def _dying_intent(real: Any) -> Any:
     @wraps(real)
     async def record_intent(store: MailboxStore, claim: Claim, intent: str) -> None:
         await real(store, claim, intent)
+        RECORDED[claim.token] = intent
         strike_at(TOKENS, at(AFTER_INTENT, _kind(intent)))
 
     return record_intent
@@ -60,11 +63,13 @@ def _dying_intent(real: Any) -> Any:
 
 def _dying_settle(real: Any) -> Any:
     @wraps(real)
-    async def settle(store: MailboxStore, claim: Claim, deed: Deed) -> int:
-        about = _kind(claim.intent) if deed.pop and claim.intent else None
+    async def settle(store: MailboxStore, settlement: Settlement) -> int:
+        claim = settlement.claim
+        intent = RECORDED.pop(claim.token, claim.intent)
+        about = _kind(intent) if settlement.pop and intent else None
         if about:
             strike_at(TOKENS, at(BEFORE_SETTLE, about))
-        left: int = await real(store, claim, deed)
+        left: int = await real(store, settlement)
         if about:
             strike_at(TOKENS, at(AFTER_SETTLE, about))
         return left
@@ -115,5 +120,5 @@ def _deadly_read(real: Any) -> Any:
 _wrap(MailboxStore, "record_intent", _dying_intent)
 _wrap(MailboxStore, "settle", _dying_settle)
 _wrap(Splitter, "_write", _dying_split)
-_wrap(turn, "plan", _deadly_plan)
+_wrap(session, "plan", _deadly_plan)
 _wrap(loop, "read", _deadly_read)

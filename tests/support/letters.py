@@ -14,8 +14,7 @@ from pipeline.clock import SystemClock
 from pipeline.deadletters.letter import Header
 from pipeline.errors import Reason
 from pipeline.events import Lane
-from pipeline.mailbox.claim import Claim, Deed
-from pipeline.mailbox.entry import EventState
+from pipeline.mailbox.claim import Claim, EventState, Settlement
 from pipeline.mailbox.scripts import Scripts
 from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import AccountSettings, Settings
@@ -62,13 +61,17 @@ class Pipeline:
     async def wait_for_email(self, user: str) -> None:
         """The head of this user's purchases turns out to lack an email."""
         claim = await self.claim(user, Lane.PURCHASE)
-        await self.mailboxes.settle(claim, Deed(back=True, due=claim.now + 60_000, waits="email"))
+        await self.mailboxes.settle(
+            Settlement(claim, back=True, due=claim.now + 60_000, waits="email")
+        )
 
     async def fail_once(self, user: str, lane: Lane) -> None:
         """The head fails and is due again in a minute."""
         claim = await self.claim(user, lane)
         state = {claim.head.seq: EventState(tried=1)}
-        await self.mailboxes.settle(claim, Deed(state=state, back=True, due=claim.now + 60_000))
+        await self.mailboxes.settle(
+            Settlement(claim, state=state, back=True, due=claim.now + 60_000)
+        )
 
     async def kill(
         self,
@@ -84,8 +87,8 @@ class Pipeline:
             await self.split()
             claim = await self.claim(str(event["userId"]), lane)
             header = self._header(claim, event, reason, detail, died_at_ms)
-            deed = Deed(pop=1, dead=[(1, claim.head.id, header)], back=True)
-            await self.mailboxes.settle(claim, deed)
+            dead = [(1, claim.head.id, header)]
+            await self.mailboxes.settle(Settlement(claim, pop=1, dead=dead, back=True))
 
     def _header(
         self, claim: Claim, event: dict[str, Any], reason: Reason, detail: str, at_ms: int | None

@@ -11,8 +11,7 @@ from pipeline import keys
 from pipeline.clock import ManualClock
 from pipeline.deadletters.trimming import TrimGroup
 from pipeline.events import Lane
-from pipeline.mailbox.claim import Claim, Deed, Lent
-from pipeline.mailbox.entry import Entry, EventState
+from pipeline.mailbox.claim import Claim, Entry, EventState, Lent, Settlement
 from pipeline.mailbox.gates import Gates
 from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import AccountSettings, Settings
@@ -75,6 +74,11 @@ class Mailboxes:
         claim = await self.store.claim(lane, box, most=most)
         assert claim is not None
         return claim
+
+    async def settle(self, settlement: Settlement) -> Claim:
+        """Settle, and return the claim as it is from then on."""
+        await self.store.settle(settlement)
+        return settlement.claim.apply(settlement)
 
     async def lend_and_claim(self, lane: Lane, box: str) -> Claim:
         assert box in (await self.wake(lane)).boxes
@@ -143,8 +147,8 @@ def _event(message_id: str, user: str | None, **fields: Any) -> dict[str, Any]:
     return {"messageId": message_id, **({"userId": user} if user else {}), **fields}
 
 
-def letter(claim: Claim, *, reason: str = "rejected", mark: str = "", pop: int = 1) -> Deed:
-    """The deed by which the first event dies and `pop` events leave."""
+def letter(claim: Claim, *, reason: str = "rejected", mark: str = "", pop: int = 1) -> Settlement:
+    """The settlement by which the first event dies and `pop` events leave."""
     head = claim.head
     header = {
         "account": claim.account,
@@ -160,15 +164,17 @@ def letter(claim: Claim, *, reason: str = "rejected", mark: str = "", pop: int =
         **({"awaits_email": True} if reason == "missing_email" else {}),
     }
     counts = {"delivered": pop - 1} if pop > 1 else {}
-    return Deed(pop=pop, dead=[(1, head.id, json.dumps(header))], count=counts, intent="")
+    dead = [(1, head.id, json.dumps(header))]
+    return Settlement(claim, pop=pop, dead=dead, count=counts, intent="")
 
 
-def delivered(count: int = 1, **fields: Any) -> Deed:
-    return Deed(pop=count, count={"delivered": count}, intent="", **fields)
+def delivered(claim: Claim, count: int = 1, **fields: Any) -> Settlement:
+    """The settlement by which the first `count` events were delivered."""
+    return Settlement(claim, pop=count, count={"delivered": count}, intent="", **fields)
 
 
-def tried_again(claim: Claim, due: int) -> Deed:
+def tried_again(claim: Claim, due: int) -> Settlement:
     """The head failed and has its next try at `due` (ms)."""
     state = claim.state(claim.head)
     failed = EventState(tried=state.tried + 1, failing_since=claim.clock)
-    return Deed(back=True, due=due, state={claim.head.seq: failed})
+    return Settlement(claim, back=True, due=due, state={claim.head.seq: failed})

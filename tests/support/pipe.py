@@ -14,21 +14,15 @@ from itertools import count
 from typing import Any
 
 import fakeredis
+import httpx
 import redis.exceptions
 
 from pipeline import keys
 from pipeline.clock import ManualClock
 from pipeline.deadletters.letter import Letter
-from pipeline.delivery.brake import Brake
-from pipeline.delivery.caller import Caller
-from pipeline.delivery.drain import Drain
-from pipeline.delivery.gatekeeper import Gatekeeper
-from pipeline.delivery.loans import Loans
-from pipeline.delivery.outages import Outages
-from pipeline.delivery.tools import Tools
+from pipeline.delivery.engine import Engine, Seams
 from pipeline.events import Lane
-from pipeline.mailbox.gates import Bar, Gates
-from pipeline.mailbox.store import MailboxStore
+from pipeline.mailbox.gates import Bar
 from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.store_memory import MemorySlotStore
 from pipeline.sandbox.core import Sandbox
@@ -57,49 +51,34 @@ class Pipe:
         self.settings = settings
         self.sailthru = FakeSailthru(Sandbox(sandbox), self.clock)
         self.random = random.Random(seed)
-        self.store = MailboxStore(self.redis, ACCOUNT, time_ms=self.now_ms)
-        self.gates = Gates(self.redis, ACCOUNT)
         self.alerts: list[Bar] = []
         self.kills = 0
         self.unsettled = 0
         self.limiter = Limiter(MemorySlotStore(self.clock), {}, self.clock)
         self._numbers = count(1)
         self._ticks: dict[Lane, int] = {}
+        self._due = [keys.due(ACCOUNT, lane) for lane in Lane]
+        self._out = [keys.out(ACCOUNT, lane) for lane in Lane]
+        self._all = Settings(accounts={ACCOUNT: settings})
+        self._http = httpx.AsyncClient(transport=httpx.MockTransport(_no_network))
         self.start_process()
         self._splitter = Splitter(
-            self.redis,
-            Settings(accounts={ACCOUNT: settings}),
-            "splitter",
-            lambda: None,
-            self.clock,
-            time_ms=self.now_ms,
+            self.redis, self._all, "splitter", lambda: None, self.clock, time_ms=self.now_ms
         )
 
     def start_process(self) -> None:
         """A worker process that knows nothing but what is in Redis."""
-        self.loans = Loans(self.clock, loan_s={ACCOUNT: self.settings.loan})
-        caller = Caller(
-            ACCOUNT,
-            self.sailthru,
-            self.limiter,
-            self.loans,
-            self.clock,
-            http_timeout=self.settings.http_timeout,
+        seams = Seams(
+            http=self._http,
+            sender=self.sailthru,
+            limiter=self.limiter,
+            alert=lambda _, bar: self.alerts.append(bar),
+            time_ms=self.now_ms,
         )
-        gatekeeper = Gatekeeper(ACCOUNT, self.gates, lambda _, bar: self.alerts.append(bar))
-        outages, brake = Outages(gatekeeper, self.clock), Brake(self.redis, gatekeeper)
-        self.drain = Drain(
-            Tools(
-                self.settings,
-                self.store,
-                caller,
-                outages,
-                brake,
-                self.loans,
-                self.clock,
-                self.random,
-            )
-        )
+        engine = Engine(self._all, self.redis, self.clock, self.random, seams)
+        delivery = engine.accounts[ACCOUNT]
+        self.loans, self.processor = engine.loans, delivery.processor
+        self.store, self.gates = delivery.context.store, delivery.gates
 
     def now_ms(self) -> int:
         return int(self.clock.now() * 1000)
@@ -193,7 +172,7 @@ class Pipe:
 
     async def _deliver(self, lane: Lane, box: str) -> None:
         try:
-            await self.drain.drain(lane, box)
+            await self.processor.process(lane, box)
         except Killed:
             self.kills += 1
             self.start_process()
@@ -204,11 +183,10 @@ class Pipe:
         """When something is next due, expires, or may be probed (Unix seconds)."""
         times = [bar.until for bar in await self.bars() if bar.until > self.now_ms()]
         lent = False
-        for lane in Lane:
-            for key in (keys.due(ACCOUNT, lane), keys.out(ACCOUNT, lane)):
-                first = await self.redis.zrange(key, 0, 0, withscores=True)
-                times += [int(score) for _, score in first if score > self.now_ms()]
-                lent = lent or bool(first and key == keys.out(ACCOUNT, lane))
+        for key in (*self._due, *self._out):
+            first = await self.redis.zrange(key, 0, 0, withscores=True)
+            times += [int(score) for _, score in first if score > self.now_ms()]
+            lent = lent or bool(first and key in self._out)
         if not times:
             return None
         soon = (min(times) + 1) / 1000
@@ -216,7 +194,13 @@ class Pipe:
 
     async def aclose(self) -> None:
         await self.limiter.aclose()
+        await self._http.aclose()
         await self.redis.aclose()
+
+
+def _no_network(request: httpx.Request) -> httpx.Response:
+    msg = f"nothing here may call {request.url.host}"
+    raise AssertionError(msg)
 
 
 @contextlib.asynccontextmanager

@@ -35,9 +35,9 @@ redis.call('HSET', record, 'token', token, 'step', 0)
 if tonumber(trouble[2] or '0') == 0 then redis.call('HSET', record, 'lent', #entries) end
 redis.call('ZADD', out, 'XX', int(now + loan), box)
 
-local head = lane ~= 'user' and redis.call('LINDEX', mail(P, 'user', user), 0)
+local head = lane ~= IDENTIFY_LANE and redis.call('LINDEX', mail(P, IDENTIFY_LANE, user), 0)
 local reply = {
-  token, int(now), int(lane_clock(P, lane, now)), int(lane_clock(P, 'user', now)),
+  token, int(now), int(lane_clock(P, lane, now)), int(lane_clock(P, IDENTIFY_LANE, now)),
   head and header(head) or '', redis.call('GET', P .. 'cart:' .. user) or '',
   redis.call('HGETALL', record), redis.call('HGETALL', P .. 'user:' .. user),
 }

@@ -1,4 +1,5 @@
--- Shared by every mailbox script (prepended to each by scripts.py).
+-- Shared by every mailbox script (prepended to each by scripts.py, behind IDENTIFY_LANE and EMAIL_LANES, which
+-- pipeline/lanes.py says, and SPREAD, which claim.py does).
 --
 -- Keys, all under the account's prefix P = KEYS[1] = "sailpipe:ACCOUNT:"
 --   mail:LANE:BOX    list    a mailbox: entries in arrival order, "HEADER JSON\nRAW BYTES"
@@ -51,6 +52,13 @@ local function book(p, lane, box) return p .. 'box:' .. lane .. ':' .. box end
 local function header(blob) return string.sub(blob, 1, string.find(blob, '\n', 1, true) - 1) end
 local function raw(blob) return string.sub(blob, string.find(blob, '\n', 1, true) + 1) end
 
+local function awaits_email(lane)
+  for _, one in ipairs(EMAIL_LANES) do
+    if one == lane then return true end
+  end
+  return false
+end
+
 -- A lane's clock stands still behind a closed gate, so that waiting there counts towards no deadline.
 local function lane_clock(p, lane, now)
   local home = redis.call('HMGET', p .. 'lane:' .. lane, 'stopped', 'shut', 'tick')
@@ -88,11 +96,11 @@ local function look_now(p, lane, box, now)
   if due and tonumber(due) > now then redis.call('ZADD', p .. 'due:' .. lane, int(now), box) end
 end
 
--- Bring a user's mailboxes forward if they wait for one of these: 'email', 'user', 'turn'.
+-- Bring a user's mailboxes forward if they wait for one of these: 'email', 'user', 'identify'.
 local function wake_waiting(p, lane, user, now, what)
   local boxes = { user }
   if redis.call('HEXISTS', p .. 'user:' .. user, 'spread') == 1 then
-    for i = 0, 15 do boxes[#boxes + 1] = user .. '\31' .. i end -- as names.py spreads them
+    for i = 0, SPREAD - 1 do boxes[#boxes + 1] = user .. '\31' .. i end -- as claim.py names them
   end
   for _, box in ipairs(boxes) do
     local waits = redis.call('HGET', book(p, lane, box), 'waits')
@@ -218,7 +226,7 @@ local function learn_email(p, user, email, at, now, keep)
     redis.call('HSET', key, 'email', email, 'email_at', int(at))
   end
   redis.call('PEXPIRE', key, int(keep))
-  wake_waiting(p, 'purchase', user, now, { email = true })
+  for _, lane in ipairs(EMAIL_LANES) do wake_waiting(p, lane, user, now, { email = true }) end
   recall(p, user, now)
 end
 

@@ -1,5 +1,5 @@
 -- Write what became of a claim's first events and, if asked to, give the mailbox back.
--- ARGV    now, lane, box, token, step, deed (JSON):
+-- ARGV    now, lane, box, token, step, settlement (JSON):
 --   pop      events that are through, from the head
 --   count    counter -> by how much
 --   dead     [[position among the popped from 1, id, letter header], ...]; the raw bytes are taken from the entry
@@ -11,56 +11,56 @@
 --   keep     ms for which a user's memory is kept
 --   back     give the mailbox back; due: when (absent = now, 'old' = when it was due);
 --   at       what time the owner believes it is (absent = now): it reckons from the time of its claim
---   waits    what it waits for; saw: what the decision to wait was based on {email, identified, head}
+--   waits    what it waits for; expected: what the decision to wait was based on {email, identified, head}
 --   wake     lanes in which mailboxes of this user may wait for what happened
 -- Returns {'yes' | 'again' | 'stale', events left}
 local now, lane, box, token, step = ms(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local deed = cjson.decode(ARGV[6])
+local settlement = cjson.decode(ARGV[6])
 local record, list = book(P, lane, box), mail(P, lane, box)
 
 local mine = owner(P, lane, box, token, step)
 if mine ~= 'yes' then return { mine, redis.call('LLEN', list) } end
 
 -- All that could fail comes before the first write: a script is not rolled back.
-local popped = deed.pop > 0 and redis.call('LRANGE', list, 0, deed.pop - 1) or {}
+local popped = settlement.pop > 0 and redis.call('LRANGE', list, 0, settlement.pop - 1) or {}
 local states, letters, heads = {}, {}, {}
 for i, entry in ipairs(popped) do states[i] = 's:' .. cjson.decode(header(entry)).seq end
-for i, letter in ipairs(deed.dead) do
+for i, letter in ipairs(settlement.dead) do
   letters[i], heads[i] = letter[3] .. '\n' .. raw(popped[letter[1]]), cjson.decode(letter[3])
 end
 
-redis.call('LTRIM', list, deed.pop, -1) -- frees first: see lib.lua
+redis.call('LTRIM', list, settlement.pop, -1) -- frees first: see lib.lua
 if #popped > 0 then
   redis.call('HINCRBY', P .. 'counts', 'waiting:' .. lane, -#popped)
   redis.call('HDEL', record, unpack(states))
 end
-for i, letter in ipairs(deed.dead) do bury(P, letter[2], letters[i], heads[i]) end
-for counter, by in pairs(deed.count) do redis.call('HINCRBY', P .. 'counts', counter, by) end
+for i, letter in ipairs(settlement.dead) do bury(P, letter[2], letters[i], heads[i]) end
+for counter, by in pairs(settlement.count) do redis.call('HINCRBY', P .. 'counts', counter, by) end
 
-if deed.intent == '' then
+if settlement.intent == '' then
   redis.call('HDEL', record, 'intent')
-elseif deed.intent then
-  redis.call('HSET', record, 'intent', deed.intent)
+elseif settlement.intent then
+  redis.call('HSET', record, 'intent', settlement.intent)
 end
-if deed.hold then redis.call('HSET', record, 'hold', deed.hold) end
-for seq, state in pairs(deed.state) do redis.call('HSET', record, 's:' .. seq, state) end
+if settlement.hold then redis.call('HSET', record, 'hold', settlement.hold) end
+for seq, state in pairs(settlement.state) do redis.call('HSET', record, 's:' .. seq, state) end
 
-local memory = P .. 'user:' .. deed.user
-for field, value in pairs(deed.learn) do
+local memory = P .. 'user:' .. settlement.user
+for field, value in pairs(settlement.learn) do
   -- An email that was looked up does not replace what an event showed meanwhile.
   local looked_up = field == 'email' or field == 'email_at'
   redis.call(looked_up and 'HSETNX' or 'HSET', memory, field, value)
 end
-if next(deed.learn) then redis.call('PEXPIRE', memory, int(deed.keep)) end
-if deed.cart then
-  redis.call('SET', P .. 'cart:' .. deed.user, deed.cart, 'PX', int(deed.cart_keep))
+if next(settlement.learn) then redis.call('PEXPIRE', memory, int(settlement.keep)) end
+if settlement.cart then
+  redis.call('SET', P .. 'cart:' .. settlement.user, settlement.cart, 'PX', int(settlement.cart_keep))
 end
 -- An order may have died of an email that was learned since its claim, and learn_email brings a hundred back.
-if lane == 'purchase' and #popped > 0 and redis.call('HEXISTS', memory, 'email') == 1 then
-  recall(P, deed.user, now)
+if awaits_email(lane) and #popped > 0 and redis.call('HEXISTS', memory, 'email') == 1 then
+  recall(P, settlement.user, now)
 end
-for _, other in ipairs(deed.wake) do
-  wake_waiting(P, other, deed.user, now, { user = true, turn = true })
+for _, other in ipairs(settlement.wake) do
+  wake_waiting(P, other, settlement.user, now, { user = true, identify = true })
 end
 
 -- Progress clears what earlier deaths in this mailbox counted against it; while events are lent one at
@@ -69,7 +69,7 @@ end
 local trouble = redis.call('HMGET', record, 'strikes', 'singles')
 local strikes, singles = tonumber(trouble[1] or '0'), tonumber(trouble[2] or '0') - #popped
 if strikes >= 2 and singles > 0 then
-  if #popped > 0 or deed.waits then
+  if #popped > 0 or settlement.waits then
     redis.call('HSET', record, 'strikes', 2, 'singles', singles)
   end
 elseif #popped > 0 then
@@ -77,7 +77,7 @@ elseif #popped > 0 then
 end
 
 local left = redis.call('LLEN', list)
-if not deed.back then
+if not settlement.back then
   redis.call('HSET', record, 'step', tonumber(step) + 1)
   return { 'yes', left }
 end
@@ -88,20 +88,20 @@ if left == 0 then
   return { 'yes', 0 }
 end
 redis.call('HDEL', record, 'token', 'step')
-local due = deed.due or now
+local due = settlement.due or now
 if due == 'old' then due = tonumber(was_due(record, now)) end
-local ahead = (deed.at or now) - now
+local ahead = (settlement.at or now) - now
 if ahead > STEP then due = due - ahead end -- the clock has been set back since the claim
-if deed.waits then
-  redis.call('HSET', record, 'waits', deed.waits)
-  if box ~= deed.user then
+if settlement.waits then
+  redis.call('HSET', record, 'waits', settlement.waits)
+  if box ~= settlement.user then
     redis.call('HSET', memory, 'spread', 1)
-    redis.call('PEXPIRE', memory, int(deed.keep))
+    redis.call('PEXPIRE', memory, int(settlement.keep))
   end
-  local head = redis.call('LINDEX', mail(P, 'user', deed.user), 0)
+  local head = redis.call('LINDEX', mail(P, IDENTIFY_LANE, settlement.user), 0)
   local have = redis.call('HMGET', memory, 'email', 'identified')
-  if (have[1] or '') ~= deed.saw.email or (have[2] or '') ~= deed.saw.identified
-      or (head and header(head) or '') ~= deed.saw.head then
+  if (have[1] or '') ~= settlement.expected.email or (have[2] or '') ~= settlement.expected.identified
+      or (head and header(head) or '') ~= settlement.expected.head then
     due = now
   end
 end

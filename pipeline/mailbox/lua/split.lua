@@ -46,7 +46,9 @@ end
 
 -- A visitor's order may wait, or have died, for want of an email that the user it is now known to be has shown.
 local function hand_down(p, visitor, user, now, keep)
-  if redis.call('EXISTS', mail(p, 'purchase', visitor), p .. 'dead:email:' .. visitor) == 0
+  local waiting = { p .. 'dead:email:' .. visitor }
+  for _, lane in ipairs(EMAIL_LANES) do waiting[#waiting + 1] = mail(p, lane, visitor) end
+  if redis.call('EXISTS', unpack(waiting)) == 0
       and redis.call('HEXISTS', p .. 'user:' .. visitor, 'spread') == 0 then
     return
   end

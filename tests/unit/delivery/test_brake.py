@@ -9,7 +9,7 @@ from unittest.mock import patch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.delivery import turn
+from pipeline.delivery import session
 from pipeline.delivery.brake import USERS, Death, is_mass_dying
 from pipeline.events import Event, Lane
 from pipeline.mapping import plan
@@ -28,7 +28,7 @@ def mapping_bug() -> Iterator[None]:
             raise ZeroDivisionError
         return plan(events, known, settings)
 
-    with patch.object(turn, "plan", buggy):
+    with patch.object(session, "plan", buggy):
         yield
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -10,11 +11,11 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from pipeline.delivery.fate import POISON_AFTER
+from pipeline.delivery.classify import POISON_AFTER
 from pipeline.errors import StaleClaim
 from pipeline.events import Lane
-from pipeline.mailbox.claim import Claim, Deed, write_deed
-from pipeline.mailbox.store import MailboxStore
+from pipeline.mailbox.claim import Settlement
+from pipeline.mailbox.store import MailboxStore, encode_settlement
 from pipeline.sailthru.answers import Answer, Failure, Refused
 from pipeline.sailthru.calls import Call
 from pipeline.sailthru.transport import is_too_late
@@ -31,7 +32,7 @@ async def lend(pipe: Pipe, lane: Lane) -> str:
 async def test_a_claim_ends_after_a_handful_of_calls(pipe: Pipe) -> None:
     """A user with very many events keeps nobody waiting."""
     await pipe.post(*(order("u1", f"o{number}") for number in range(30)))
-    await pipe.drain.drain(Lane.PURCHASE, await lend(pipe, Lane.PURCHASE))
+    await pipe.processor.process(Lane.PURCHASE, await lend(pipe, Lane.PURCHASE))
     assert 1 < len(pipe.sailthru.sent) <= 6
     await pipe.run(60)
     assert await pipe.counts() == {"delivered": 30}
@@ -41,7 +42,7 @@ async def test_a_claim_ends_after_a_second(pipe: Pipe) -> None:
     """However slow Sailthru is, the second call past a second is another claim's."""
     pipe.sailthru.latency_s = 0.6
     await pipe.post(*(order("u1", f"o{number}") for number in range(10)))
-    await pipe.drain.drain(Lane.PURCHASE, await lend(pipe, Lane.PURCHASE))
+    await pipe.processor.process(Lane.PURCHASE, await lend(pipe, Lane.PURCHASE))
     assert len(pipe.sailthru.sent) == 2
 
 
@@ -51,7 +52,7 @@ async def test_a_claim_whose_fold_was_refused_goes_on_to_the_first_of_it(pipe: P
     pipe.sailthru.trouble(REFUSED, on="POST /user", about="odd")
     odd = identify("u1", traits={"email": "u1@example.org", "name": "odd"})
     await pipe.post(identify("u1"), odd, identify("u1"))
-    await pipe.drain.drain(Lane.USER, await lend(pipe, Lane.USER))
+    await pipe.processor.process(Lane.USER, await lend(pipe, Lane.USER))
     assert await pipe.waiting(Lane.USER, "u1") == ["m2", "m3"]
     await pipe.run(60)
     assert [letter.id for letter in await pipe.letters()] == ["m2"]
@@ -95,7 +96,7 @@ async def test_a_slot_that_comes_too_late_for_its_loan_is_given_up_for_another(
 
     await pipe.post(identify("u1"))
     with patch.object(pipe.limiter, "acquire", slow):
-        await pipe.drain.drain(Lane.USER, await lend(pipe, Lane.USER))
+        await pipe.processor.process(Lane.USER, await lend(pipe, Lane.USER))
     assert slots == [0, 0]
     assert await pipe.counts() == {"delivered": 1}
 
@@ -112,7 +113,7 @@ async def test_the_first_byte_of_a_call_asks_for_the_loan_once_more(pipe: Pipe) 
 
     await pipe.post(identify("u1"))
     with patch.object(pipe.sailthru, "send", slow):
-        await pipe.drain.drain(Lane.USER, await lend(pipe, Lane.USER))
+        await pipe.processor.process(Lane.USER, await lend(pipe, Lane.USER))
     assert answers == [False, True]
 
 
@@ -133,7 +134,7 @@ async def test_a_loan_lost_in_the_middle_of_a_call_writes_nothing(pipe: Pipe) ->
         return answer
 
     with patch.object(pipe.sailthru, "send", freeze):
-        await pipe.drain.drain(Lane.USER, box)
+        await pipe.processor.process(Lane.USER, box)
     assert await pipe.waiting(Lane.USER, "u1") == ["m1"]
     assert await pipe.counts() == {"waiting:user": 1}
 
@@ -145,10 +146,10 @@ async def test_redis_away_during_settle_is_waited_out_and_nothing_is_sent_twice(
     failures = [redis.exceptions.ConnectionError("gone")] * 5
     settle = MailboxStore.settle
 
-    async def flaky(store: MailboxStore, claim: Claim, deed: Deed) -> int:
+    async def flaky(store: MailboxStore, settlement: Settlement) -> int:
         if failures:
             raise failures.pop()
-        return await settle(store, claim, deed)
+        return await settle(store, settlement)
 
     await pipe.post(order("u1", "o1"))
     with patch.object(MailboxStore, "settle", flaky):
@@ -161,11 +162,11 @@ async def test_a_settle_whose_answer_was_lost_is_not_made_twice(pipe: Pipe) -> N
     """It was written: the repetition finds that out."""
     settle, lost = MailboxStore.settle, [True]
 
-    async def deaf(store: MailboxStore, claim: Claim, deed: Deed) -> int:
+    async def deaf(store: MailboxStore, settlement: Settlement) -> int:
         if lost and lost.pop():
-            await store._scripts.run("settle", [store._prefix], _args(store, claim, deed))
+            await store._scripts.run("settle", [store._prefix], _args(store, settlement))
             raise redis.exceptions.TimeoutError
-        return await settle(store, claim, deed)
+        return await settle(store, settlement)
 
     await pipe.post(order("u1", "o1"), order("u1", "o2"))
     with patch.object(MailboxStore, "settle", deaf):
@@ -174,8 +175,8 @@ async def test_a_settle_whose_answer_was_lost_is_not_made_twice(pipe: Pipe) -> N
     assert len(pipe.sailthru.calls("POST /purchase")) == 2
 
 
-def _args(store: MailboxStore, claim: Claim, deed: Deed) -> list[Any]:
-    text = write_deed(claim, deed)
+def _args(store: MailboxStore, settlement: Settlement) -> list[Any]:
+    claim, text = settlement.claim, encode_settlement(settlement)
     return [store._now(), claim.lane, claim.box, claim.token, claim.step, text]
 
 
@@ -186,9 +187,10 @@ async def test_a_settle_that_fails_over_its_own_content_is_a_strike_and_its_even
     settle = MailboxStore.settle
     refused: list[str] = []
 
-    async def note(store: MailboxStore, claim: Claim, deed: Deed) -> int:
-        refused.extend(claim.token for _, _, header in deed.dead if "ud83d" in header)
-        return await settle(store, claim, deed)
+    async def note(store: MailboxStore, settlement: Settlement) -> int:
+        token = settlement.claim.token
+        refused.extend(token for _, _, header in settlement.dead if "ud83d" in header)
+        return await settle(store, settlement)
 
     unreadable = Refused(Failure.REJECTED, 400, 99, "half a surrogate pair: \ud83d")
     async with open_pipe(client=redis.asyncio.Redis.from_url(redis_url)) as pipe:
@@ -213,9 +215,9 @@ async def test_redis_away_while_a_gate_is_written_loses_no_answer(pipe: Pipe) ->
     ):
         claim = await pipe.store.claim(Lane.PURCHASE, await lend(pipe, Lane.PURCHASE), most=10)
         assert claim is not None
-        claim.probe = True
-        with patch.object(pipe.store, "claim", return_value=claim):
-            await pipe.drain.drain(Lane.PURCHASE, "u1")
+        probe = replace(claim, probe=True)
+        with patch.object(pipe.store, "claim", return_value=probe):
+            await pipe.processor.process(Lane.PURCHASE, "u1")
     await pipe.run(60)
     assert len(pipe.sailthru.calls("POST /purchase")) == 1
     assert await pipe.counts() == {"delivered": 1}
@@ -254,8 +256,8 @@ async def test_an_event_whose_deliveries_kill_their_worker_is_poison_and_takes_n
 async def test_a_mailbox_that_is_not_lent_is_left_alone(pipe: Pipe) -> None:
     """A wake-up that was lost and came late, or came twice, is harmless."""
     await pipe.post(identify("u1"))
-    await pipe.drain.drain(Lane.USER, "u1")
-    await pipe.drain.drain(Lane.USER, "nobody")
+    await pipe.processor.process(Lane.USER, "u1")
+    await pipe.processor.process(Lane.USER, "nobody")
     assert pipe.sailthru.sent == []
 
 

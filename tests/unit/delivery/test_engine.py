@@ -14,9 +14,12 @@ import httpx
 
 from pipeline import keys
 from pipeline.clock import SystemClock
-from pipeline.delivery.engine import Engine
+from pipeline.delivery.engine import Engine, Seams
 from pipeline.delivery.ramp import FIRST
 from pipeline.events import Lane
+from pipeline.sailthru.answers import Accepted
+from pipeline.sailthru.answers import Answer as Answered
+from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.loop import Splitter
 
@@ -46,7 +49,7 @@ async def open_engine(
     settings = Settings(accounts=accounts, alert_url=ALERT_URL)
     client = fakeredis.FakeAsyncRedis()
     http = httpx.AsyncClient(transport=httpx.MockTransport(respond))
-    engine = Engine(settings, client, http, SystemClock(), random.Random(1))
+    engine = Engine(settings, client, SystemClock(), random.Random(1), Seams(http=http))
     try:
         yield engine, alerts
     finally:
@@ -88,6 +91,26 @@ async def test_an_event_is_delivered_with_what_the_settings_say() -> None:
     assert str(request.url) == "https://api.sailthru.com/user"
     assert b"api_key=key" in request.content
     assert alerts == []
+
+
+async def test_an_engine_that_is_opened_with_a_sender_calls_nothing_else() -> None:
+    """A dry run, or a test, needs no other wiring."""
+    client, settings = fakeredis.FakeAsyncRedis(), Settings(accounts={"default": AccountSettings()})
+    sent: list[Call] = []
+
+    class Taking:
+        async def send(self, call: Call) -> Answered:
+            sent.append(call)
+            return Accepted(200, {"ok": True})
+
+    engine = await Engine.open(settings, client, SystemClock(), random.Random(1), sender=Taking())
+    try:
+        await post(engine, "u1")
+        await deliver(engine)
+        assert await engine.redis.hget(keys.counts("default"), "delivered") == b"1"
+    finally:
+        await engine.close()
+    assert [call.bucket for call in sent] == ["POST /user"]
 
 
 async def test_an_account_has_its_own_loans_and_time_for_a_call() -> None:

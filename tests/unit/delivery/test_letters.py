@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.mailbox.entry import Entry
+from pipeline.mailbox.claim import Entry
 from tests.support.fake_sailthru import REFUSED
 from tests.support.pipe import Pipe, added, identify, order, track
 

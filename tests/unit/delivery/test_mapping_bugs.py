@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from pipeline.delivery import turn
+from pipeline.delivery import session
 from pipeline.events import Event
 from pipeline.mapping import plan
 from pipeline.mapping.plan import Known, Need, Plan
@@ -40,7 +40,7 @@ def buggy(bug: Callable[[], Plan], bad: str) -> Iterator[None]:
         names = [event.message_id for event in events]
         return bug() if bad in names else plan(events, known, settings)
 
-    with patch.object(turn, "plan", tripping):
+    with patch.object(session, "plan", tripping):
         yield
 
 

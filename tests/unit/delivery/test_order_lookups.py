@@ -10,7 +10,7 @@ import json
 
 import pytest
 
-from pipeline.delivery.marks import MISSES_TO_POST_AGAIN
+from pipeline.delivery.intents import MISSES_TO_POST_AGAIN
 from pipeline.sailthru.answers import Accepted, Answer, read_answer
 from tests.support.fake_sailthru import NO_ORDER, TIMED_OUT, no
 from tests.support.pipe import Pipe, open_pipe, order

@@ -340,12 +340,12 @@ async def test_an_outage_that_another_process_saw_end_is_over_for_all(pipe: Pipe
     down = pipe.sailthru.trouble(NOT_SENT)
     await pipe.post(*(identify(user) for user in users(10)))
     await pipe.run()
-    first = pipe.drain
+    first = pipe.processor
     pipe.start_process()
     pipe.sailthru.troubles.remove(down)
     await pipe.run(5)
     assert await pipe.counts() == {"delivered": 10}
-    pipe.drain = first
+    pipe.processor = first
     pipe.sailthru.trouble(NOT_SENT, times=1)
     await pipe.post(identify("late"))
     await pipe.run(0.1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from pipeline.delivery.room import Room
+from pipeline.delivery.capacity import Room
 
 
 class Guests:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.ratelimit.limits import default_limit
+from pipeline.ratelimit.slots import default_limit
 from tests.support.fake_sailthru import BAD_GATEWAY, TIMED_OUT
 from tests.support.pipe import Pipe, added, identify, order, page, track
 from tests.support.windows import worst_second

@@ -20,7 +20,7 @@ Wait = Callable[..., Awaitable[None]]
 
 async def drain_purchases(pipe: Pipe) -> None:
     (box,) = await pipe.lend(Lane.PURCHASE)
-    await pipe.drain.drain(Lane.PURCHASE, box)
+    await pipe.processor.process(Lane.PURCHASE, box)
 
 
 async def left_behind(pipe: Pipe) -> list[bytes]:
@@ -33,7 +33,7 @@ def stop_during(pipe: Pipe, wait: Wait) -> Wait:
     """The wait itself, in the middle of which SIGTERM arrives."""
 
     async def stopped(*args: Any, **options: Any) -> None:
-        pipe.drain.stop()
+        pipe.processor.stop()
         await wait(*args, **options)
 
     return stopped
@@ -43,7 +43,7 @@ def stop_during_calls(pipe: Pipe) -> Callable[[Call], Awaitable[Answer]]:
     send = pipe.sailthru.send
 
     async def stopped(call: Call) -> Answer:
-        pipe.drain.stop()
+        pipe.processor.stop()
         return await send(call)
 
     return stopped
@@ -53,8 +53,8 @@ async def test_a_stopping_worker_begins_no_call_and_gives_its_claims_back(pipe: 
     """What it had claimed is due at once for others, with no strike against it."""
     await pipe.post(identify("u1"))
     (box,) = await pipe.lend(Lane.USER)
-    pipe.drain.stop()
-    await pipe.drain.drain(Lane.USER, box)
+    pipe.processor.stop()
+    await pipe.processor.process(Lane.USER, box)
     assert pipe.sailthru.sent == []
     pipe.start_process()
     await pipe.run()

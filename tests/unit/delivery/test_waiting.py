@@ -8,9 +8,9 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from pipeline import keys
-from pipeline.delivery.drain import MOST_EVENTS
+from pipeline.delivery.capacity import CLAIM_EVENTS
 from pipeline.events import Lane
-from pipeline.mailbox.entry import MERGED_KEPT
+from pipeline.mailbox.claim import MERGED_KEPT
 from pipeline.sandbox.options import SandboxOptions
 from tests.support.fake_sailthru import NOT_SENT, REFUSED
 from tests.support.pipe import ACCOUNT, START, Pipe, added, identify, open_pipe, order, track
@@ -249,7 +249,7 @@ async def test_all_events_of_a_user_are_held_for_the_same_minute(pipe: Pipe) -> 
 async def test_more_events_than_a_claim_reads_are_held_for_the_same_minute(pipe: Pipe) -> None:
     """Forty cart changes are one call, and who comes after them was not seen by that claim."""
     pipe.sailthru.trouble(NOT_SENT, on="POST /user")
-    await pipe.post(identify("u1"), *(added("u1", f"p{n}") for n in range(MOST_EVENTS + 1)))
+    await pipe.post(identify("u1"), *(added("u1", f"p{n}") for n in range(CLAIM_EVENTS + 1)))
     await pipe.run(70)
     assert await pipe.waiting(Lane.PURCHASE, "u1") == []
 

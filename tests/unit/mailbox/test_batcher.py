@@ -9,7 +9,7 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from pipeline.mailbox.batcher import MOST, Batcher
+from pipeline.mailbox.scripts import MOST, Batcher, Scripts
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ async def test_answers_come_in_the_order_of_their_commands(client: redis.asyncio
 async def test_a_refused_command_fails_alone(client: redis.asyncio.Redis) -> None:
     """One mailbox's error is not its neighbours'."""
     batcher = Batcher(client)
-    wrong = batcher.execute("HGET", "n", "field")
-    both = await asyncio.gather(batcher.execute("INCR", "n"), wrong, return_exceptions=True)
+    right, wrong = batcher.execute("INCR", "n"), batcher.execute("HGET", "n", "field")
+    both = await asyncio.gather(right, wrong, return_exceptions=True)
     assert both[0] == 1
     assert isinstance(both[1], redis.exceptions.ResponseError)
 
@@ -47,9 +47,38 @@ async def test_a_command_that_cannot_be_sent_leaves_nobody_waiting(
 async def test_a_cancelled_caller_takes_no_neighbour_along(client: redis.asyncio.Redis) -> None:
     """The others of its round trip get their answers."""
     batcher = Batcher(client)
-    tasks = [asyncio.create_task(batcher.execute("INCR", "n")) for _ in range(3)]
+    tasks = [batcher.execute("INCR", "n") for _ in range(3)]
     await asyncio.sleep(0)
     tasks[1].cancel()
     answers = await asyncio.gather(*tasks, return_exceptions=True)
     assert (answers[0], answers[2]) == (1, 3)
     assert isinstance(answers[1], asyncio.CancelledError)
+
+
+async def test_scripts_that_a_server_has_forgotten_are_loaded_and_run_in_order(
+    client: redis.asyncio.Redis,
+) -> None:
+    """A Redis that was restarted knows none; nobody who calls one hears of that."""
+    scripts, gate = Scripts(client), "sailpipe:default:gates:user"
+    assert await scripts.run("shut", [gate], ["paused", "{}"]) == 1
+    await client.script_flush()
+    runs = [scripts.run("shut", [gate], [f"reason {n}", "{}"]) for n in range(3)]
+    again = scripts.run("shut", [gate], ["reason 0", "{}"])
+    assert await asyncio.gather(*runs, again) == [1, 1, 1, 0]
+
+
+async def test_a_script_that_cannot_be_loaded_leaves_nobody_waiting(
+    client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis went away between the refusal and the loading."""
+    scripts = Scripts(client)
+    gone = redis.exceptions.ConnectionError("gone")
+
+    async def refuse(*_: object) -> None:
+        raise gone
+
+    await client.script_flush()
+    monkeypatch.setattr(client, "script_load", refuse)
+    with pytest.raises(redis.exceptions.ConnectionError):
+        await asyncio.wait_for(scripts.run("shut", ["sailpipe:default:gates:user"], ["x", "{}"]), 5)
+    assert await scripts.execute("INCR", "n") == 1

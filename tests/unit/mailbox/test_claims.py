@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import fakeredis
 import pytest
@@ -11,7 +12,7 @@ import redis.exceptions
 
 from pipeline.errors import StaleClaim
 from pipeline.events import Lane
-from pipeline.mailbox.claim import Deed
+from pipeline.mailbox.claim import Settlement
 from tests.support.mailboxes import (
     LOAN_S,
     Mailboxes,
@@ -34,7 +35,7 @@ async def test_a_doubled_wake_up_finds_nothing_to_own(boxes: Mailboxes) -> None:
     await boxes.post(track("m1", "ann"))
     claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
     assert await boxes.store.claim(Lane.EVENT, "ann", most=40) is None
-    await boxes.store.settle(claim, delivered(back=True))
+    await boxes.store.settle(delivered(claim, back=True))
     assert await boxes.store.claim(Lane.EVENT, "ann", most=40) is None
 
 
@@ -46,10 +47,10 @@ async def test_a_stale_owner_can_write_nothing(boxes: Mailboxes) -> None:
     with pytest.raises(StaleClaim):
         await boxes.store.record_intent(stale, "{}")
     with pytest.raises(StaleClaim):
-        await boxes.store.settle(stale, delivered(back=True))
+        await boxes.store.settle(delivered(stale, back=True))
     assert await boxes.store.renew([owner, stale]) == [stale]
     assert await boxes.counts() == {"waiting:purchase": 1}
-    assert await boxes.store.settle(owner, delivered(back=True)) == 0
+    assert await boxes.store.settle(delivered(owner, back=True)) == 0
     assert await boxes.counts() == {"delivered": 1}
 
 
@@ -67,8 +68,8 @@ async def test_tokens_differ_even_if_redis_forgot_that_it_gave_one(boxes: Mailbo
             await boxes.redis.restore(key, 0, value)
     owner = await boxes.claim(Lane.EVENT, "ann")
     with pytest.raises(StaleClaim):
-        await boxes.store.settle(lost, delivered(back=True))
-    assert await boxes.store.settle(owner, delivered(back=True)) == 0
+        await boxes.store.settle(delivered(lost, back=True))
+    assert await boxes.store.settle(delivered(owner, back=True)) == 0
 
 
 async def test_renewed_loans_do_not_expire(boxes: Mailboxes) -> None:
@@ -87,9 +88,8 @@ async def test_a_repeated_settle_counts_once(boxes: Mailboxes) -> None:
     """A settle whose answer was lost is sent again, and is known again."""
     await boxes.post(*(track(f"m{n}", "ann") for n in range(3)))
     claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
-    assert await boxes.store.settle(claim, delivered()) == 2
-    claim.step -= 1
-    assert await boxes.store.settle(claim, Deed(pop=0, count={"delivered": 1})) == 2
+    assert await boxes.store.settle(delivered(claim)) == 2
+    assert await boxes.store.settle(Settlement(claim, pop=0, count={"delivered": 1})) == 2
     assert await boxes.counts() == {"delivered": 1, "waiting:event": 2}
 
 
@@ -97,11 +97,10 @@ async def test_a_settle_after_a_lost_intent_is_no_repetition(boxes: Mailboxes) -
     """An intent that was written though its answer was lost does not swallow the next settle."""
     await boxes.post(order("m1", "ann"))
     claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
-    step = claim.step
-    await boxes.store.record_intent(claim, '{"kind":"OrderMark"}')
-    claim.step, claim.intent = step, ""
-    await boxes.store.settle(claim, Deed(back=True))
-    assert (await boxes.lend_and_claim(Lane.PURCHASE, "ann")).intent == '{"kind":"OrderMark"}'
+    await boxes.store.record_intent(claim, '{"kind":"order"}')
+    assert (claim.step, claim.intent) == (0, "")
+    await boxes.store.settle(Settlement(claim, back=True))
+    assert (await boxes.lend_and_claim(Lane.PURCHASE, "ann")).intent == '{"kind":"order"}'
 
 
 async def test_an_unsettled_intent_reaches_the_next_owner(boxes: Mailboxes) -> None:
@@ -112,7 +111,7 @@ async def test_an_unsettled_intent_reaches_the_next_owner(boxes: Mailboxes) -> N
     boxes.clock.advance(LOAN_S + 1)
     second = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
     assert second.intent == "intent 1"
-    await boxes.store.settle(second, delivered(back=True))
+    await boxes.store.settle(delivered(second, back=True))
     assert (await boxes.lend_and_claim(Lane.PURCHASE, "ann")).intent == ""
 
 
@@ -121,12 +120,12 @@ async def test_each_replayed_order_brings_its_own_mark(boxes: Mailboxes) -> None
     await boxes.post(order("m1", "ann"), order("m2", "ann"))
     claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
     for mark in ("mark 1", "mark 2"):
-        await boxes.store.settle(claim, letter(claim, reason="exhausted", mark=mark))
-    await boxes.store.settle(claim, Deed(back=True))
+        claim = await boxes.settle(letter(claim, reason="exhausted", mark=mark))
+    await boxes.store.settle(Settlement(claim, back=True))
     await boxes.store.replay(["m1", "m2"])
     again = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
     assert again.intent == "mark 1"
-    await boxes.store.settle(again, delivered())
+    again = await boxes.settle(delivered(again))
     assert again.intent == "mark 2"
 
 
@@ -134,14 +133,14 @@ async def test_letters_replayed_together_keep_states_apart(boxes: Mailboxes) -> 
     """What happens to one of two letters replayed in the same millisecond is not the other's."""
     await boxes.post(track("m1", "ann"), track("m2", "ann"))
     claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
-    await boxes.store.settle(claim, letter(claim))
-    await boxes.store.settle(claim, letter(claim))
-    await boxes.store.settle(claim, Deed(back=True))
+    claim = await boxes.settle(letter(claim))
+    claim = await boxes.settle(letter(claim))
+    await boxes.store.settle(Settlement(claim, back=True))
     assert await boxes.store.replay(["m1", "m2", "m3"]) == ["m1", "m2"]
     again = await boxes.lend_and_claim(Lane.EVENT, "ann")
     first, second = again.entries
     assert first.order < second.order
-    await boxes.store.settle(again, tried_again(again, boxes.now_ms()))
+    await boxes.store.settle(tried_again(again, boxes.now_ms()))
     final = await boxes.lend_and_claim(Lane.EVENT, "ann")
     assert [final.state(entry).tried for entry in final.entries] == [1, 0]
 
@@ -150,7 +149,7 @@ async def test_a_failed_event_waits_and_its_followers_behind_it(boxes: Mailboxes
     """The head's retry time is the mailbox's; nobody else's mailbox waits."""
     await boxes.post(track("m1", "ann"), track("m2", "ann"), track("m3", "bob"))
     claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
-    await boxes.store.settle(claim, tried_again(claim, boxes.now_ms() + 5000))
+    await boxes.store.settle(tried_again(claim, boxes.now_ms() + 5000))
     await boxes.post(track("m4", "ann"))
     assert await boxes.due(Lane.EVENT) == {"ann": 5000}
     boxes.clock.advance(5.0)
@@ -163,7 +162,7 @@ async def test_an_event_that_arrives_during_a_claim_is_not_left_behind(boxes: Ma
     await boxes.post(track("m1", "ann"))
     claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
     await boxes.post(track("m2", "ann"))
-    assert await boxes.store.settle(claim, delivered(back=True)) == 1
+    assert await boxes.store.settle(delivered(claim, back=True)) == 1
     assert await boxes.due(Lane.EVENT) == {"ann": 0}
     assert await boxes.out(Lane.EVENT) == {}
 
@@ -173,7 +172,7 @@ async def test_what_is_released_keeps_its_place(boxes: Mailboxes) -> None:
     await boxes.post(track("m1", "ann"))
     boxes.clock.advance(3.0)
     claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
-    await boxes.store.settle(claim, Deed(back=True, due="old"))
+    await boxes.store.settle(Settlement(claim, back=True, due="old"))
     assert await boxes.due(Lane.EVENT) == {"ann": -3000}
 
 
@@ -181,9 +180,9 @@ async def test_an_emptied_mailbox_leaves_nothing(boxes: Mailboxes) -> None:
     """Memory is bounded by what waits: no key of a mailbox outlives its last event."""
     await boxes.post(identify("m1", "ann"))
     claim = await boxes.lend_and_claim(Lane.USER, "ann")
-    await boxes.store.settle(claim, tried_again(claim, boxes.now_ms()))
+    await boxes.store.settle(tried_again(claim, boxes.now_ms()))
     claim = await boxes.lend_and_claim(Lane.USER, "ann")
-    await boxes.store.settle(claim, delivered(back=True))
+    await boxes.store.settle(delivered(claim, back=True))
     assert await boxes.redis.keys("sailpipe:default:box:*") == []
     assert await boxes.redis.keys("sailpipe:default:mail:*") == []
 
@@ -197,12 +196,12 @@ async def test_a_settle_that_fails_over_what_it_was_given_has_written_nothing(
         boxes = Mailboxes(client)
         await boxes.post(track("m1", "ann"), track("m2", "ann"))
         claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
-        deed = letter(claim)
-        ((position, identity, header),) = deed.dead
+        settlement = letter(claim)
+        ((position, identity, header),) = settlement.dead
         broken = json.dumps(json.loads(header) | {"detail": "a cut \ud83d"})
-        deed.dead = [(position, identity, broken)]
+        settlement = replace(settlement, dead=[(position, identity, broken)])
         with pytest.raises(redis.exceptions.ResponseError):
-            await boxes.store.settle(claim, deed)
+            await boxes.store.settle(settlement)
         assert await boxes.mail(Lane.EVENT, "ann") == ["m1", "m2"]
         assert await boxes.counts() == {"waiting:event": 2}
         assert await boxes.dead() == {}

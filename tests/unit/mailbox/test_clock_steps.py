@@ -6,7 +6,7 @@ import fakeredis
 import pytest
 
 from pipeline.events import Lane
-from pipeline.mailbox.claim import Deed
+from pipeline.mailbox.claim import Settlement
 from pipeline.mailbox.gates import Bar
 from tests.support.mailboxes import LOAN_S, Mailboxes, delivered, track, tried_again
 
@@ -41,7 +41,7 @@ async def test_there_and_back_loses_nothing(boxes: Mailboxes) -> None:
 async def test_a_retry_is_as_far_away_as_before(boxes: Mailboxes) -> None:
     await boxes.post(track("m1", "ann"))
     claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
-    await boxes.store.settle(claim, tried_again(claim, boxes.now_ms() + 5_000))
+    await boxes.store.settle(tried_again(claim, boxes.now_ms() + 5_000))
     boxes.clock.advance(-STEP_S)
     assert (await boxes.wake(Lane.EVENT)).boxes == ()
     assert await boxes.due(Lane.EVENT) == {"ann": 5_000}
@@ -55,7 +55,7 @@ async def test_an_owner_that_has_not_heard_of_the_step_postpones_by_what_it_mean
     claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
     believed = boxes.now_ms()
     boxes.clock.advance(-STEP_S)
-    await boxes.store.settle(claim, Deed(back=True, due=believed + 5_000, at=believed))
+    await boxes.store.settle(Settlement(claim, back=True, due=believed + 5_000, at=believed))
     assert await boxes.due(Lane.EVENT) == {"ann": 5_000}
 
 
@@ -79,7 +79,7 @@ async def test_a_loan_that_began_after_the_step_is_not_cut_short(boxes: Mailboxe
     claim = await boxes.claim(Lane.EVENT, "ann")
     await boxes.wake(Lane.EVENT)
     assert await boxes.out(Lane.EVENT) == {"ann": LOAN_S * 1000}
-    assert await boxes.store.settle(claim, delivered(back=True)) == 0
+    assert await boxes.store.settle(delivered(claim, back=True)) == 0
 
 
 @pytest.mark.parametrize("back", ["settle", "gate"])
@@ -93,8 +93,8 @@ async def test_a_mailbox_that_keeps_its_place_is_due_at_once(boxes: Mailboxes, b
         await boxes.gates.close(Bar(Lane.EVENT, "paused", 0, boxes.now_ms()))
         assert await boxes.store.claim(Lane.EVENT, "ann", most=1) is None
     else:
-        await boxes.store.settle(claim, delivered())
-        await boxes.store.settle(claim, Deed(back=True, due="old"))
+        claim = await boxes.settle(delivered(claim))
+        await boxes.store.settle(Settlement(claim, back=True, due="old"))
     assert await boxes.due(Lane.EVENT) == {"ann": 0}
 
 

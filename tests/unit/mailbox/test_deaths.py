@@ -7,9 +7,9 @@ import asyncio
 import fakeredis
 import pytest
 
-from pipeline.delivery.fate import POISON_AFTER
+from pipeline.delivery.classify import POISON_AFTER
 from pipeline.events import Lane
-from pipeline.mailbox.claim import Deed
+from pipeline.mailbox.claim import Settlement
 from pipeline.mailbox.store import MailboxStore
 from tests.support.mailboxes import LOAN_S, Mailboxes, delivered, letter, track, tried_again
 
@@ -35,14 +35,14 @@ async def test_only_the_culprit_dies_of_poison(boxes: Mailboxes) -> None:
         claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
         if claim.strikes >= POISON_AFTER:
             poisoned.append(claim.head.id)
-            await boxes.store.settle(claim, letter(claim, reason="poison"))
-            await boxes.store.settle(claim, Deed(back=True))
+            claim = await boxes.settle(letter(claim, reason="poison"))
+            await boxes.store.settle(Settlement(claim, back=True))
         elif "bad" in [entry.id for entry in claim.entries]:
             deaths += 1
             boxes.clock.advance(LOAN_S + 1)
         else:
             through += [entry.id for entry in claim.entries]
-            await boxes.store.settle(claim, delivered(len(claim.entries), back=True))
+            await boxes.store.settle(delivered(claim, len(claim.entries), back=True))
     assert (through, poisoned, deaths) == (["m1", "m2", "m3", "m4"], ["bad"], POISON_AFTER)
     assert set(await boxes.dead()) == {"bad"}
 
@@ -53,7 +53,7 @@ async def test_progress_forgives_earlier_deaths(boxes: Mailboxes) -> None:
     await boxes.die(Lane.EVENT, "ann")
     claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
     assert claim.strikes == 1
-    await boxes.store.settle(claim, delivered(back=True))
+    await boxes.store.settle(delivered(claim, back=True))
     assert (await boxes.lend_and_claim(Lane.EVENT, "ann")).strikes == 0
 
 
@@ -66,7 +66,7 @@ async def test_an_event_that_is_found_waiting_is_innocent_of_the_deaths_before(
     for _ in range(7):
         strikes.append((await boxes.die(Lane.EVENT, "ann")).strikes)
         claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
-        await boxes.store.settle(claim, Deed(back=True, due=boxes.now_ms(), waits="email"))
+        await boxes.store.settle(Settlement(claim, back=True, due=boxes.now_ms(), waits="email"))
     assert max(strikes) < POISON_AFTER
     assert len((await boxes.lend_and_claim(Lane.EVENT, "ann")).entries) == 1
 
@@ -78,9 +78,9 @@ async def test_a_claim_that_ends_otherwise_proves_nothing(boxes: Mailboxes, how:
     for death in range(POISON_AFTER):
         assert (await boxes.die(Lane.EVENT, "ann")).strikes == death
         claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
-        released = Deed(back=True, due="old")
-        deed = released if how == "released" else tried_again(claim, boxes.now_ms())
-        await boxes.store.settle(claim, deed)
+        released = Settlement(claim, back=True, due="old")
+        again = tried_again(claim, boxes.now_ms())
+        await boxes.store.settle(released if how == "released" else again)
     assert (await boxes.lend_and_claim(Lane.EVENT, "ann")).strikes == POISON_AFTER
 
 
@@ -100,7 +100,7 @@ async def test_a_standstill_extends_loans_instead_of_expiring_them(boxes: Mailbo
     claim = await boxes.claim(Lane.EVENT, "ann")
     boxes.clock.advance(60.0)
     assert (await boxes.wake(Lane.EVENT, own_tick=tick)).boxes == ()
-    assert await boxes.store.settle(claim, delivered(back=True)) == 0
+    assert await boxes.store.settle(delivered(claim, back=True)) == 0
 
 
 async def test_loans_are_extended_once_even_if_wakers_stay_slow(boxes: Mailboxes) -> None:
@@ -151,7 +151,7 @@ async def test_of_the_mailboxes_with_two_deaths_one_is_lent_at_a_time(boxes: Mai
     [first] = (await boxes.wake(Lane.EVENT)).boxes
     assert (await boxes.wake(Lane.EVENT)).boxes == ()
     claim = await boxes.claim(Lane.EVENT, first)
-    await boxes.store.settle(claim, delivered(back=True))
+    await boxes.store.settle(delivered(claim, back=True))
     [second] = (await boxes.wake(Lane.EVENT)).boxes
     assert first != second
     assert {first, second} < set(users)

@@ -12,10 +12,9 @@ import redis.exceptions
 
 from pipeline import keys
 from pipeline.delivery.brake import USERS, Brake
-from pipeline.delivery.gatekeeper import Gatekeeper
 from pipeline.errors import Reason
 from pipeline.events import Lane
-from pipeline.mailbox.claim import Deed
+from pipeline.mailbox.claim import Settlement
 from pipeline.mailbox.gates import Bar
 from pipeline.outcomes import Rejected
 from pipeline.splitter.lease import POISON_AFTER
@@ -44,9 +43,9 @@ async def test_delivery_goes_on_without_memory(boxes: Mailboxes) -> None:
         await boxes.die(Lane.EVENT, "bob")
         claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
         assert await boxes.store.renew([claim]) == []
-        await boxes.store.settle(claim, delivered())
-        await boxes.store.settle(claim, letter(claim))
-        await boxes.store.settle(claim, Deed(back=True, due="old"))
+        claim = await boxes.settle(delivered(claim))
+        claim = await boxes.settle(letter(claim))
+        await boxes.store.settle(Settlement(claim, back=True, due="old"))
         await boxes.store.replay(["m1"])
         assert await boxes.mail(Lane.EVENT, "ann") == ["m2", "m3", "m1"]
         boxes.clock.advance(LOAN_S + 1)
@@ -73,7 +72,7 @@ async def test_an_intent_is_recorded_without_memory(boxes: Mailboxes) -> None:
     claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
     async with no_memory(boxes.redis):
         await boxes.store.record_intent(claim, "{}")
-        await boxes.store.settle(claim, Deed(back=True))
+        await boxes.store.settle(Settlement(claim, back=True))
         assert (await boxes.lend_and_claim(Lane.PURCHASE, "ann")).intent == "{}"
 
 
@@ -89,7 +88,7 @@ async def test_gates_close_and_open_without_memory(boxes: Mailboxes) -> None:
 
 async def test_mass_dying_brakes_its_lane_without_memory(boxes: Mailboxes) -> None:
     """A backlog that fills Redis is not buried by a bug because of that."""
-    brake = Brake(boxes.redis, Gatekeeper("default", boxes.gates, lambda _, __: None))
+    brake = Brake(boxes.redis, boxes.gates)
     await boxes.post(*(track(f"m{n}", f"u{n}") for n in range(USERS)))
     async with no_memory(boxes.redis):
         for user in (await boxes.wake(Lane.EVENT)).boxes:

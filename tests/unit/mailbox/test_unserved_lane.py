@@ -7,9 +7,9 @@ import math
 import fakeredis
 
 from pipeline import keys
+from pipeline.delivery.capacity import MESSAGE_BOXES, QUEUE_MESSAGES
 from pipeline.events import Lane
 from tests.support.mailboxes import LOAN_S, Mailboxes, track
-from workers.waker import LONGEST_QUEUE, MESSAGE_BOXES
 
 BOUND = 88
 """Mailboxes of a 40/s lane that are lent at a time."""
@@ -23,12 +23,12 @@ async def test_its_celery_queue_stays_short_and_nothing_counts_against_its_event
     await boxes.post(*(track(f"m{number}", f"u{number}") for number in range(150)))
     for _ in range(int(DAY_S / STEP_S)):
         lent = await boxes.store.wake(
-            Lane.EVENT, bound=BOUND, longest_queue=LONGEST_QUEUE, own_tick=0
+            Lane.EVENT, bound=BOUND, longest_queue=QUEUE_MESSAGES, own_tick=0
         )
         for _ in range(math.ceil(len(lent.boxes) / MESSAGE_BOXES)):
             longest = await boxes.redis.rpush(queue, "a wake-up")
         boxes.clock.advance(STEP_S)
-    assert LONGEST_QUEUE <= longest <= LONGEST_QUEUE + math.ceil(BOUND / MESSAGE_BOXES)
+    assert QUEUE_MESSAGES <= longest <= QUEUE_MESSAGES + math.ceil(BOUND / MESSAGE_BOXES)
     await boxes.redis.delete(queue)
     box = (await boxes.wake(Lane.EVENT)).boxes[0]
     claim = await boxes.claim(Lane.EVENT, box)

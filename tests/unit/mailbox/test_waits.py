@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import keys
 from pipeline.events import Lane
-from pipeline.mailbox.claim import Claim, Deed
+from pipeline.mailbox.claim import Claim, Settlement
 from pipeline.mailbox.gates import Bar
 from pipeline.settings import AccountSettings
 from tests.support.mailboxes import Mailboxes, delivered, identify, letter, order, track
@@ -23,12 +23,13 @@ def boxes() -> Mailboxes:
     return Mailboxes(fakeredis.FakeAsyncRedis())
 
 
-def until_email(boxes: Mailboxes) -> Deed:
-    return Deed(back=True, waits="email", due=boxes.now_ms() + HOUR_MS)
+def until_email(boxes: Mailboxes, claim: Claim) -> Settlement:
+    return Settlement(claim, back=True, waits="email", due=boxes.now_ms() + HOUR_MS)
 
 
-def identified(claim: Claim) -> Deed:
+def identified(claim: Claim) -> Settlement:
     return delivered(
+        claim,
         back=True,
         learn={"identified": str(claim.now)},
         wake=(Lane.EVENT, Lane.PURCHASE, Lane.PAGE),
@@ -39,7 +40,7 @@ async def test_a_learned_email_wakes_an_order_at_once(boxes: Mailboxes) -> None:
     """Any event of the user that shows an email releases what waits for one."""
     await boxes.post(order("m1", "ann"))
     claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
-    await boxes.store.settle(claim, until_email(boxes))
+    await boxes.store.settle(until_email(boxes, claim))
     assert await boxes.due(Lane.PURCHASE) == {"ann": HOUR_MS}
     await boxes.post(track("m2", "ann", properties={"email": "ann@example.com"}))
     assert await boxes.due(Lane.PURCHASE) == {"ann": 0}
@@ -52,7 +53,7 @@ async def test_an_email_learned_between_claim_and_settle_is_not_missed(boxes: Ma
     await boxes.post(order("m1", "ann"))
     claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
     await boxes.post(identify("m2", "ann", email="ann@example.com"))
-    await boxes.store.settle(claim, until_email(boxes))
+    await boxes.store.settle(until_email(boxes, claim))
     assert await boxes.due(Lane.PURCHASE) == {"ann": 0}
 
 
@@ -62,8 +63,10 @@ async def test_a_user_identified_between_claim_and_settle_is_not_missed(boxes: M
     waiting = await boxes.lend_and_claim(Lane.EVENT, "ann")
     user = await boxes.lend_and_claim(Lane.USER, "ann")
     boxes.clock.advance(1.0)
-    await boxes.store.settle(user, identified(user))
-    await boxes.store.settle(waiting, Deed(back=True, waits="user", due=boxes.now_ms() + HOUR_MS))
+    await boxes.store.settle(identified(user))
+    await boxes.store.settle(
+        Settlement(waiting, back=True, waits="user", due=boxes.now_ms() + HOUR_MS)
+    )
     assert await boxes.due(Lane.EVENT) == {"ann": 0}
 
 
@@ -72,11 +75,11 @@ async def test_a_delivered_identify_wakes_what_waits_for_its_user_or_turn(boxes:
     await boxes.post(identify("m0", "ann"), track("m1", "ann"), order("m2", "ann"))
     later = boxes.now_ms() + HOUR_MS
     event = await boxes.lend_and_claim(Lane.EVENT, "ann")
-    await boxes.store.settle(event, Deed(back=True, waits="turn", due=later))
+    await boxes.store.settle(Settlement(event, back=True, waits="identify", due=later))
     purchase = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
-    await boxes.store.settle(purchase, Deed(back=True, due=later))
+    await boxes.store.settle(Settlement(purchase, back=True, due=later))
     user = await boxes.lend_and_claim(Lane.USER, "ann")
-    await boxes.store.settle(user, identified(user))
+    await boxes.store.settle(identified(user))
     assert await boxes.due(Lane.EVENT) == {"ann": 0}
     assert await boxes.due(Lane.PURCHASE) == {"ann": HOUR_MS}
 
@@ -90,7 +93,7 @@ async def test_an_email_also_wakes_an_unordered_lane(boxes: Mailboxes) -> None:
     assert len(lent) > 8
     assert {box.partition("\x1f")[0] for box in lent} == {"ann"}
     for box in lent:
-        await boxes.store.settle(await boxes.claim(Lane.PURCHASE, box), until_email(boxes))
+        await boxes.store.settle(until_email(boxes, await boxes.claim(Lane.PURCHASE, box)))
     await boxes.post(identify("m99", "ann", email="ann@example.com"))
     assert await boxes.due(Lane.PURCHASE) == dict.fromkeys(lent, 0)
 
@@ -100,8 +103,8 @@ async def test_a_merge_sees_what_waits_in_unordered_lanes(boxes: Mailboxes) -> N
     unordered = AccountSettings(ordered_lanes=frozenset({"user"}))
     boxes = Mailboxes(fakeredis.FakeAsyncRedis(), unordered)
     await boxes.post(identify("m1", "ann"), track("m2", "ann"), track("m3", "ann"))
-    glance = await boxes.store.glance("ann")
-    assert glance.waiting == {Lane.USER: 1, Lane.EVENT: 2, Lane.PURCHASE: 0, Lane.PAGE: 0}
+    backlog = await boxes.store.peek("ann")
+    assert backlog.waiting == {Lane.USER: 1, Lane.EVENT: 2, Lane.PURCHASE: 0, Lane.PAGE: 0}
 
 
 async def test_the_newest_email_stays(boxes: Mailboxes) -> None:
@@ -109,9 +112,8 @@ async def test_the_newest_email_stays(boxes: Mailboxes) -> None:
     await boxes.post(order("m1", "ann"))
     claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
     await boxes.post(identify("m2", "ann", email="new@example.com"))
-    claim.memory.email = "old@example.com"
     learned = {"email": "old@example.com", "email_at": "0"}
-    await boxes.store.settle(claim, Deed(back=True, learn=learned))
+    await boxes.store.settle(Settlement(claim, back=True, learn=learned))
     again = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
     assert again.memory.email == "new@example.com"
     when: Any = await boxes.redis.hget(keys.user("default", "ann"), "email_at")
@@ -123,7 +125,7 @@ async def test_an_order_that_dies_of_an_email_just_learned_comes_back(boxes: Mai
     await boxes.post(order("m1", "ann"))
     claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
     await boxes.post(identify("m2", "ann", email="ann@example.com"))
-    await boxes.store.settle(claim, replace(letter(claim, reason="missing_email"), back=True))
+    await boxes.store.settle(replace(letter(claim, reason="missing_email"), back=True))
     assert await boxes.dead() == {}
     assert await boxes.mail(Lane.PURCHASE, "ann") == ["m1"]
     assert await boxes.due(Lane.PURCHASE) == {"ann": 0}
@@ -136,12 +138,12 @@ async def test_one_email_brings_back_more_orders_than_one_script_may(boxes: Mail
     await boxes.wake(Lane.PURCHASE)
     claim = await boxes.claim(Lane.PURCHASE, "till", most=len(names))
     for _ in names:
-        await boxes.store.settle(claim, letter(claim, reason="missing_email"))
-    await boxes.store.settle(claim, Deed(back=True))
+        claim = await boxes.settle(letter(claim, reason="missing_email"))
+    await boxes.store.settle(Settlement(claim, back=True))
     await boxes.post(identify("id", "till", email="till@example.com"))
     assert await boxes.mail(Lane.PURCHASE, "till") == names[:100]
     claim = await boxes.lend_and_claim(Lane.PURCHASE, "till")
-    await boxes.store.settle(claim, delivered(back=True))
+    await boxes.store.settle(delivered(claim, back=True))
     assert await boxes.mail(Lane.PURCHASE, "till") == names[1:]
     assert await boxes.dead() == {}
 
@@ -152,9 +154,9 @@ async def test_orders_that_died_without_email_come_back_in_order(boxes: Mailboxe
     await boxes.post(*(order(name, "ann") for name in names), order("other", "bob"))
     claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
     for _ in names[1:]:
-        await boxes.store.settle(claim, letter(claim, reason="missing_email"))
-    await boxes.store.settle(claim, letter(claim, reason="rejected"))
-    await boxes.store.settle(claim, Deed(back=True))
+        claim = await boxes.settle(letter(claim, reason="missing_email"))
+    claim = await boxes.settle(letter(claim, reason="rejected"))
+    await boxes.store.settle(Settlement(claim, back=True))
     assert await boxes.mail(Lane.PURCHASE, "ann") == []
     await boxes.post(identify("id", "ann", email="ann@example.com"))
     assert await boxes.mail(Lane.PURCHASE, "ann") == names[:-1]

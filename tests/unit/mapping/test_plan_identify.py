@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.errors import Reason, Rejected
 from pipeline.events import Event, validate_event
+from pipeline.kinds import IgnoreReason
 from pipeline.mapping import plan
 from pipeline.mapping.plan import Ignored, Known, Need, Profile, Send
 from pipeline.settings import AccountSettings
@@ -124,7 +125,7 @@ def test_an_alias_that_was_merged_already_is_ignored() -> None:
 
     answer = plan([event], Known(now=NOW, merged=frozenset({"a1"})), SETTINGS)
 
-    assert answer == Ignored("already_merged")
+    assert answer == Ignored(IgnoreReason.ALREADY_MERGED)
 
 
 def test_ids_taken_away_as_nobodys_are_refused_and_crash_nothing() -> None:

@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from pipeline.ratelimit import limiter as limiter_module
 from pipeline.ratelimit.limiter import Limiter, SlotTooFar
-from pipeline.ratelimit.limits import Purpose, pace
+from pipeline.ratelimit.slots import Purpose, pace
 from pipeline.ratelimit.store_memory import MemorySlotStore
 from pipeline.sailthru.answers import RateHeaders
 from tests.support.virtual_time import VirtualClock

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.ratelimit.limits import default_limit, lateness, lease
-from pipeline.ratelimit.slots import interval_us
+from pipeline.ratelimit.slots import default_limit, interval_us, lateness, lease
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,8 @@ import pytest
 import pytest_asyncio
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from pipeline.ratelimit.limits import lateness, pace
 from pipeline.ratelimit.pacer import Pacer, SlotTooFar
-from pipeline.ratelimit.slots import Ask, Bucket, Grant
+from pipeline.ratelimit.slots import Ask, Bucket, Grant, lateness, pace
 from pipeline.ratelimit.store_memory import MemorySlotStore
 from tests.support.virtual_time import VirtualClock
 

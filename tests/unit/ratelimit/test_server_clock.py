@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.ratelimit.server_clock import ServerClock
+from pipeline.ratelimit.pacer import ServerClock
 
 AHEAD_S = 1_700_000_000.0
 delays = st.floats(0.0, 0.5)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pipeline import keys
 from pipeline.events import Lane
-from pipeline.mailbox.entry import Entry
+from pipeline.mailbox.claim import Entry
 from tests.support.pipe import (
     ACCOUNT,
     Pipe,

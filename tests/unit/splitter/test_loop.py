@@ -31,7 +31,7 @@ def boxes() -> Mailboxes:
 async def kill(boxes: Mailboxes) -> None:
     """Ann's first order dies."""
     claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
-    await boxes.store.settle(claim, replace(letter(claim), back=True))
+    await boxes.store.settle(replace(letter(claim), back=True))
 
 
 async def test_each_event_goes_to_its_users_mailbox_in_its_lane(boxes: Mailboxes) -> None:

@@ -1,29 +1,71 @@
-"""What planning may rely on, from what a claim brought along."""
+"""What planning and deciding are based on: a claim, its head event, and what the present turn found out."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from pipeline.delivery.marks import CartMark, read_mark
+from pipeline.delivery.intents import NOTHING_PENDING, IntentLog, PendingCart
 from pipeline.events import Event
 from pipeline.identity import NOBODY
-from pipeline.mailbox.claim import Claim
+from pipeline.mailbox.claim import Claim, Entry, EventState
 from pipeline.mapping.plan import Cart, Known, Profile
 
 
-def known_of(claim: Claim, head: Event, now: float, read_lag: float) -> Known:
-    """Memory as `Known`, for the head event. Times are Unix seconds.
+@dataclass(frozen=True, slots=True)
+class TurnState:
+    """What a decision is based on. A claim is settled turn by turn; each begins with a new one of these.
+
+    entry, history: the head of the claim, and what happened to it so far.
+    event: the head as it was parsed; None when it was not, or could not be.
+    offered: how many events are planned together.
+    looked_up: Sailthru was asked for a profile in this turn; email: the one it showed, unless one was known.
+    """
+
+    claim: Claim
+    entry: Entry
+    history: EventState
+    intents: IntentLog
+    event: Event | None = None
+    offered: int = 1
+    looked_up: bool = False
+    email: str | None = None
+
+    @property
+    def age_s(self) -> float:
+        """How long the head has waited since it was accepted, in seconds of the lane's clock."""
+        return max(0.0, (self.claim.clock - self.entry.clock) / 1000)
+
+    def since_s(self, clock_ms: int | None) -> float:
+        """Seconds of the lane's clock since then; 0 when that has not been."""
+        return 0.0 if clock_ms is None else max(0.0, (self.claim.clock - clock_ms) / 1000)
+
+    @property
+    def held_s(self) -> float:
+        """For how long the head has been held, in seconds of the user lane's clock."""
+        since = self.history.held_since
+        return 0.0 if since is None else (self.claim.user_clock - since) / 1000
+
+
+def turn_state(claim: Claim) -> TurnState:
+    """Where a turn of this claim begins."""
+    head = claim.entries[0]
+    intents = IntentLog.read(claim.intent) if claim.intent else NOTHING_PENDING
+    return TurnState(claim, head, claim.state(head), intents)
+
+
+def plan_context(state: TurnState, head: Event, now: float, read_lag: float) -> Known:
+    """What planning may rely on, for the head event. Times are Unix seconds.
 
     A mailbox that is named neither by the event's anonymousId nor by its email is a learned
     userId's. The cart is authoritative while an intent with it is unsettled, or while Sailthru's reads may
     still lag our own write of it.
     """
+    claim, entry, pending = state.claim, state.entry, state.intents.pending
     own = own_cart(claim)
-    mark = read_mark(claim.intent)
     cart: Cart | None = None
-    if isinstance(mark, CartMark):
-        cart = Cart(mark.base, mark.at)
+    if isinstance(pending, PendingCart):
+        cart = Cart(pending.base, pending.at)
     elif own is not None and own.at is not None and now - own.at <= read_lag:
         cart = own
     return Known(
@@ -33,16 +75,16 @@ def known_of(claim: Claim, head: Event, now: float, read_lag: float) -> Known:
         cart_written_at=own.at if own else None,
         merged=frozenset(claim.memory.merged),
         user_id=_learned_user_id(claim, head),
-        accepted_at=claim.head.at / 1000,
-        first_accepted_at=(claim.head.first or claim.head.at) / 1000,
-        stopped_s=_stopped_s(claim),
+        accepted_at=entry.at / 1000,
+        first_accepted_at=(entry.first or entry.at) / 1000,
+        stopped_s=_stopped_s(claim, entry),
     )
 
 
-def _stopped_s(claim: Claim) -> float:
+def _stopped_s(claim: Claim, entry: Entry) -> float:
     """How much of the head's wait was behind closed gates, where the lane's clock stands still."""
-    on_the_wall = claim.now - claim.head.at
-    counted = claim.clock - claim.head.clock
+    on_the_wall = claim.now - entry.at
+    counted = claim.clock - entry.clock
     return max(0, on_the_wall - counted) / 1000
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.delivery.known import known_of, with_profile, write_cart
+from pipeline.delivery.context import plan_context, turn_state, with_profile, write_cart
 from pipeline.events import Event, Lane, validate_event
-from pipeline.mailbox.claim import Claim
-from pipeline.mailbox.entry import Entry, Memory
+from pipeline.mailbox.claim import Claim, Entry, Memory
 from pipeline.mapping import plan
 from pipeline.mapping.plan import Cart, Profile, Send
 from pipeline.settings import AccountSettings
@@ -32,12 +31,13 @@ def claim_with(cart: str, now: float) -> Claim:
         account="default",
         lane=Lane.PURCHASE,
         box="u1",
+        user="u1",
         token="1-1",
         now=ms,
         clock=ms,
         user_clock=ms,
         head_of_user="",
-        entries=[entry],
+        entries=(entry,),
         states={},
         memory=Memory(email="ann@example.com"),
         cart=cart,
@@ -62,7 +62,7 @@ def test_our_own_write_is_never_taken_for_no_cart(
     claim = claim_with(write_cart(Cart((ITEM,)), settled), now)
     read = Profile(True, "ann@example.com", Cart((ITEM,), float(written_ms // 1000)))
 
-    known = known_of(claim, MORE, now, read_lag=1.0)
+    known = plan_context(turn_state(claim), MORE, now, read_lag=1.0)
     if known.cart is None:
         known = with_profile(known, read, claim)
     step = plan([MORE], known, AccountSettings())

@@ -1,0 +1,99 @@
+"""Every bound between a mailbox that is due and the call that is made for it.
+
+A mailbox goes through these, one after the other, and each is short, so that what waits keeps its order and
+a slow lane holds little that others could have:
+
+1. *Lent*: `lent_bound` mailboxes of a lane of an account are out at a time, what `LENT_AHEAD_S` of its
+   rate and a call can use; after a closed gate fewer (`ramp.py`).
+2. *Published*: `MESSAGE_BOXES` of them in one Celery message; nothing is lent while the lane's queue, which all
+   accounts share, holds `QUEUE_MESSAGES`.
+3. *Taken*: a process has `PROCESS_MAILBOXES` in hand, of all accounts and lanes; its Celery threads wait for room
+   with what is more.
+4. *Claimed*: of a lane it claims as many as `CLAIMED_AHEAD_S` of the rate and a call can use (`Room`), and
+   reads `CLAIM_EVENTS` events of each; a claim ends after `CLAIM_TURNS` calls or `CLAIM_S`.
+5. *Sent*: a call waits `SLOT_WAIT_S` for its slot at most, and slots are reserved no further ahead than
+   `MAX_AHEAD` (`ratelimit/slots.py`), so that a bucket that is closed is soon quiet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+
+MOST_OUT = 2_000
+"""Mailboxes of a lane that are lent at a time, however fast it goes."""
+LEAST_OUT = 4
+"""And however slowly: one may wait for long."""
+LENT_AHEAD_S = 2.0
+MESSAGE_BOXES = 20
+"""Mailboxes in one Celery message: few messages, yet enough of them to share among processes."""
+QUEUE_MESSAGES = 10
+"""Messages in a lane's Celery queue past which nothing more is published."""
+PROCESS_MAILBOXES = 400
+"""Mailboxes a process delivers at once; most of them wait for a slot or an answer."""
+CLAIMED_AHEAD_S = 0.3
+CLAIM_EVENTS = 40
+"""Events a claim reads: what can fold is seen at once, and a claim stays small."""
+CLAIM_TURNS = 6
+CLAIM_S = 1.0
+"""A claim ends after a handful of calls or a second, so that a busy user keeps nobody waiting."""
+SLOT_WAIT_S = 2.0
+"""How long a call waits for its slot before its mailbox is given back."""
+
+
+def lent_bound(rate: float, latency_s: float) -> int:
+    """How many mailboxes of a lane may be lent at a time, at `rate` calls/s of `latency_s` each."""
+    return _usable(rate, latency_s + LENT_AHEAD_S)
+
+
+def claimed_bound(rate: float, latency_s: float) -> int:
+    """How many of them one process claims at a time."""
+    return _usable(rate, latency_s + CLAIMED_AHEAD_S)
+
+
+def _usable(rate: float, seconds: float) -> int:
+    return max(LEAST_OUT, min(MOST_OUT, int(rate * seconds)))
+
+
+class Room:
+    """A semaphore whose size may change while it is used.
+
+    What is lent but has no room yet is not claimed: a claim that only waits for its slot would
+    have to be renewed and, in the end, given back for nothing.
+    """
+
+    def __init__(self, size: Callable[[], int]) -> None:
+        self._size = size
+        self._inside = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def __aenter__(self) -> None:
+        if self._inside < self._size() and not self._waiting:
+            self._inside += 1
+            return
+        ticket = asyncio.get_running_loop().create_future()
+        self._waiting.append(ticket)
+        try:
+            await ticket
+        except asyncio.CancelledError:
+            if ticket.done() and not ticket.cancelled():
+                self._leave()
+            raise
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        self._inside -= 1
+        while self._waiting and self._inside < self._size():
+            ticket = self._waiting.popleft()
+            if not ticket.done():
+                self._inside += 1
+                ticket.set_result(None)

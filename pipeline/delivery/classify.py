@@ -1,0 +1,353 @@
+"""What an answer, a refusal or a failure means for the events it is about. No I/O: the one place that decides.
+
+`decide` turns whatever a turn met into an Outcome, which nothing changes afterwards: gates are applied
+from it (`outages.py`), and `settlements.py` says what is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, assert_never, overload
+
+from pipeline import retry
+from pipeline.delivery.circuit import Health
+from pipeline.delivery.context import TurnState
+from pipeline.delivery.intents import MISSES_TO_POST_AGAIN, PendingOrder
+from pipeline.errors import InvalidEvent, Reason
+from pipeline.errors import Rejected as MappingRejected
+from pipeline.kinds import Ignored, IgnoreReason
+from pipeline.mapping import read_profile
+from pipeline.mapping.plan import Cart, Need, Profile, Send, WaitForEmail
+from pipeline.outcomes import (
+    Delivered,
+    EmptyCart,
+    Misconfigured,
+    OrderMissing,
+    Outage,
+    Outcome,
+    Postponed,
+    Rejected,
+    Retry,
+    Throttled,
+    Unfold,
+    WaitingForEmail,
+    WaitingForUser,
+)
+from pipeline.ratelimit.feedback import believed_reset
+from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused
+from pipeline.sailthru.calls import Call
+from pipeline.settings import AccountSettings
+
+POISON_AFTER = 5
+"""Claims of one event that may end unsettled before it is dead."""
+_OTHER_CODE = 99
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """No call was made: the process stops, no slot is near, or Redis is away. `why` is for logs."""
+
+    why: str
+    due_in_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """So many claims of the head event in a row ended unsettled."""
+
+    strikes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The mapping failed over the events that are on offer; any of them may have met the bug."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """A look-up was answered: planning goes on with this profile."""
+
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True)
+class PostAgain:
+    """No look-up found the order that may have been posted: nothing speaks against posting it."""
+
+
+NoAnswer: TypeAlias = (
+    NotSent | Struck | Crashed | InvalidEvent | MappingRejected | Ignored | WaitForEmail
+)
+"""What ends a turn without an answer: why no call was made, and what reading and planning came to."""
+Request: TypeAlias = Send | Need | PendingOrder
+"""What a call was made for: to deliver, to look a profile up, to verify an order."""
+Verdict: TypeAlias = Outcome | LookedUp | PostAgain
+"""An outcome ends the turn; the turn goes on after the other two."""
+
+
+@overload
+def decide(
+    answer: NoAnswer,
+    request: None,
+    state: TurnState,
+    health: None,
+    settings: AccountSettings,
+    now: float,
+) -> Outcome: ...
+@overload
+def decide(
+    answer: Answer,
+    request: Send,
+    state: TurnState,
+    health: Health,
+    settings: AccountSettings,
+    now: float,
+) -> Outcome: ...
+@overload
+def decide(
+    answer: Answer,
+    request: Need,
+    state: TurnState,
+    health: Health,
+    settings: AccountSettings,
+    now: float,
+) -> Outcome | LookedUp: ...
+@overload
+def decide(
+    answer: Answer,
+    request: PendingOrder,
+    state: TurnState,
+    health: Health,
+    settings: AccountSettings,
+    now: float,
+) -> Outcome | PostAgain: ...
+def decide(
+    answer: Answer | NoAnswer,
+    request: Request | None,
+    state: TurnState,
+    health: Health | None,
+    settings: AccountSettings,
+    now: float,
+) -> Verdict:
+    """What an answer, or the lack of one, means for the events at the head of a claim.
+
+    request: what the answered call was for. health: of the host that was called, this answer included.
+    Both are None when there was no answer. now: Unix seconds.
+    """
+    match answer:
+        case Accepted() | Refused():
+            verdict = _answered(answer, request, health, state, settings, now)
+            return apply_deadlines(verdict, state, settings)
+        case NotSent(why, due_in_s):
+            return Postponed(due_in_s, why)
+        case Struck(strikes):
+            detail = f"{strikes} deliveries of it ended with a dead or hanging worker"
+            return Rejected(Reason.POISON, detail)
+        case Crashed(detail):
+            return Unfold(state.offered) if state.offered > 1 else Rejected(Reason.CRASHED, detail)
+        case InvalidEvent():
+            return Rejected(answer.reason, answer.detail)
+        case MappingRejected():
+            return _refused_by_mapping(answer, state, settings)
+        case Ignored():
+            return answer
+        case WaitForEmail():
+            # Without a look-up there is nobody whom Sailthru could be asked about, now or later.
+            asked = state.history.asked + 1 if state.looked_up else retry.ALL_ASKED
+            return apply_deadlines(WaitingForEmail(asked), state, settings)
+        case _:
+            assert_never(answer)
+
+
+def apply_deadlines(verdict: Verdict, state: TurnState, settings: AccountSettings) -> Verdict:
+    """What a wait or a failure has become if its time is up.
+
+    Deadlines run on the lane's clock, which stands still behind a closed gate.
+    """
+    match verdict:
+        case Retry() if dying_s(state, settings) is not None:
+            reason = Reason.CART_LOOKUP_FAILED if verdict.lookup else Reason.EXHAUSTED
+            return Rejected(
+                reason,
+                verdict.error,
+                verdict.call,
+                verdict.status,
+                verdict.code,
+                verdict.duration_s,
+                verdict.ambiguous,
+            )
+        case WaitingForEmail(asked):
+            return waiting_for_email(asked, state, settings)
+        case WaitingForUser():
+            return _waiting_for_user(verdict, state, settings)
+        case _:
+            return verdict
+
+
+def waiting_for_email(asked: int, state: TurnState, settings: AccountSettings) -> Outcome:
+    """An event without an email waits for one until EMAIL_WAIT is over."""
+    if state.age_s >= settings.email_wait:
+        return Rejected(Reason.MISSING_EMAIL, "no email in the event, learned or at Sailthru")
+    return WaitingForEmail(asked)
+
+
+def dying_s(state: TurnState, settings: AccountSettings) -> float | None:
+    """Seconds since the head event was first left unanswered, or None unless its next failure exhausts
+    its retries.
+
+    Of a probe, too, whose failures exhaust nothing. Measured on the lane's clock: while that stands
+    still the gate is closed, and the answer that opens it comes first.
+    """
+    history = state.history
+    failing_s = state.since_s(history.failing_since)
+    if not retry.is_exhausted(history.tried + 1, failing_s, settings):
+        return None
+    return max(failing_s, state.since_s(history.unanswered_since))
+
+
+def _answered(
+    answer: Answer,
+    request: Request | None,
+    health: Health | None,
+    state: TurnState,
+    settings: AccountSettings,
+    now: float,
+) -> Verdict:
+    if request is None or health is None:
+        msg = "an answer needs its request and its host's health"
+        raise ValueError(msg)
+    if isinstance(answer, Refused) and _is_outage(answer, health, state, settings):
+        return Outage(answer.message, request.call, answer.ambiguous)
+    match request:
+        case Send():
+            return _sent(answer, request, now)
+        case Need():
+            return _looked_up(answer, request, now)
+        case PendingOrder():
+            return _verified(answer, request, settings, now)
+        case _:
+            assert_never(request)
+
+
+def _is_outage(no: Refused, health: Health, state: TurnState, settings: AccountSettings) -> bool:
+    """Whether a call without an answer is Sailthru's trouble, and so uses up no attempt of the event."""
+    return no.failure is Failure.UNAVAILABLE and health.is_outage(dying_s(state, settings))
+
+
+def _sent(answer: Answer, send: Send, now: float) -> Outcome:
+    if isinstance(answer, Accepted):
+        return Delivered(send.covers, send.cart_after, send.merged)
+    return _no(answer, send.call, send.covers, now)
+
+
+def _looked_up(answer: Answer, need: Need, now: float) -> Verdict:
+    """A user whom Sailthru does not know has an empty profile. A cart that cannot be read is always tried
+    again."""
+    if isinstance(answer, Accepted):
+        return LookedUp(read_profile(status_ok=True, body=answer.body))
+    if answer.failure is Failure.USER_NOT_FOUND:
+        return LookedUp(read_profile(status_ok=False, body={}))
+    is_cart = need.what == "cart"
+    if is_cart and answer.failure is Failure.REJECTED:
+        return _retry(answer, need.call, need.covers, lookup=True)
+    return _no(answer, need.call, need.covers, now, lookup=is_cart)
+
+
+def _verified(
+    answer: Answer, order: PendingOrder, settings: AccountSettings, now: float
+) -> Verdict:
+    """A look-up that says neither that the order is there nor that it is not is made again later, and the
+    order is not posted meanwhile."""
+    match _order_in(answer):
+        case "found":
+            return Delivered(cart_after=Cart())
+        case "missing" if order.misses + 1 >= MISSES_TO_POST_AGAIN:
+            return PostAgain()
+        case "missing":
+            return OrderMissing(settings.read_lag)
+        case "unclear":
+            return _unclear(answer, order.call, now)
+
+
+def _order_in(answer: Answer) -> Literal["found", "missing", "unclear"]:
+    """A refusal is a miss only in Sailthru's own words. It has no code for it but 99, which means other
+    things as well: a key that may not read orders, an extid that cannot be asked for (reference:
+    sailthru-api 4)."""
+    if isinstance(answer, Accepted):
+        if not answer.body:
+            return "missing"
+        purchase = answer.body.get("purchase", answer.body)
+        return "found" if isinstance(purchase, Mapping) and purchase.get("items") else "unclear"
+    says_so = answer.status == 404 or "not found" in answer.message.lower()
+    is_other = answer.failure is Failure.REJECTED and answer.code == _OTHER_CODE
+    is_miss = answer.failure is Failure.USER_NOT_FOUND or (is_other and says_so)
+    return "missing" if is_miss else "unclear"
+
+
+def _unclear(answer: Answer, call: Call, now: float) -> Outcome:
+    if isinstance(answer, Accepted):
+        error = "the look-up of the order shows no purchase"
+        return Retry(error, status=answer.status, call=call, duration_s=answer.duration_s)
+    if answer.failure is Failure.REJECTED:
+        return _retry(answer, call, 1, lookup=False)
+    return _no(answer, call, 1, now)
+
+
+def _no(no: Refused, call: Call, covers: int, now: float, *, lookup: bool = False) -> Outcome:
+    match no.failure:
+        case Failure.THROTTLED:
+            until = believed_reset(no.rate.reset, now) if no.rate else now + retry.THROTTLE_S
+            return Throttled(call.bucket, max(until, now + 1.0))
+        case Failure.MISCONFIGURED:
+            return Misconfigured(no.message, call, no.code)
+        case Failure.UNAVAILABLE:
+            return _retry(no, call, covers, lookup=lookup)
+        case Failure.USER_NOT_FOUND if call.method == "DELETE":
+            return Delivered(covers)  # what was wanted is so
+        case Failure.USER_NOT_FOUND if call.endpoint == "/event":
+            return WaitingForUser(call, no.message, no.status, no.code, no.duration_s)
+        case Failure.USER_NOT_FOUND | Failure.REJECTED:
+            if covers > 1:
+                return Unfold(covers)
+            return Rejected(Reason.REJECTED, no.message, call, no.status, no.code, no.duration_s)
+        case _:
+            assert_never(no.failure)
+
+
+def _retry(no: Refused, call: Call, covers: int, *, lookup: bool) -> Retry:
+    return Retry(
+        error=no.message,
+        covers=covers,
+        status=no.status,
+        code=no.code,
+        call=call,
+        duration_s=no.duration_s,
+        ambiguous=no.ambiguous,
+        lookup=lookup,
+    )
+
+
+def _refused_by_mapping(
+    no: MappingRejected, state: TurnState, settings: AccountSettings
+) -> Outcome:
+    """A removal from a cart that reads as empty is looked up once more, past the read lag."""
+    lagging = state.looked_up and state.history.empty_since is None
+    if no.reason is Reason.NOTHING_TO_REMOVE and lagging:
+        return EmptyCart(settings.read_lag)
+    return Rejected(no.reason, no.detail)
+
+
+def _waiting_for_user(wait: WaitingForUser, state: TurnState, settings: AccountSettings) -> Outcome:
+    # Nobody will ever identify most visitors, and their events are of no use without a profile.
+    event = state.event
+    anonymous = event is not None and wait.call.params.get("id") == event.anonymous_id
+    if anonymous or settings.unknown_user == "ignore":
+        return Ignored(IgnoreReason.UNKNOWN_USER)
+    if state.since_s(state.history.unknown_since) < settings.user_wait:
+        return wait
+    return Rejected(
+        Reason.UNKNOWN_USER, wait.detail, wait.call, wait.status, wait.code, wait.duration_s
+    )

@@ -1,0 +1,119 @@
+"""Empties one claimed mailbox: plan, call, decide, settle, again."""
+
+from __future__ import annotations
+
+import logging
+
+import redis.exceptions
+
+from pipeline.delivery.capacity import CLAIM_EVENTS, CLAIM_S, CLAIM_TURNS
+from pipeline.delivery.loans import Loan
+from pipeline.delivery.session import CallSession, DeliveryContext
+from pipeline.delivery.settlements import Settling, settlement_for
+from pipeline.errors import StaleClaim
+from pipeline.events import Lane
+from pipeline.mailbox.claim import Claim, Settlement
+from pipeline.mailbox.scripts import is_own_fault
+from pipeline.observe.logs import log_event
+from pipeline.outcomes import (
+    Delivered,
+    Ignored,
+    Outage,
+    Outcome,
+    Postponed,
+    Rejected,
+    Unfold,
+    WaitingForIdentify,
+    WaitingForMerge,
+)
+
+SETTLE_FOR_S = 60.0
+SETTLE_AGAIN_S = 0.25
+"""How long, and how often, a settle is repeated while Redis is away."""
+
+
+class MailboxProcessor:
+    """The delivery of one account's mailboxes. One object serves many mailboxes at a time."""
+
+    def __init__(self, context: DeliveryContext) -> None:
+        self._context = context
+
+    def stop(self) -> None:
+        """Begin no further call; claims go back after the one they are at, or at once."""
+        self._context.caller.stop()
+
+    async def process(self, lane: Lane, box: str) -> None:
+        """Deliver what waits in one lent mailbox. Returns at once when it is not lent any more."""
+        context = self._context
+        asked = context.clock.monotonic()
+        claim = await context.store.claim(lane, box, most=CLAIM_EVENTS)
+        if claim is None:
+            return
+        with context.loans.hold(claim, asked) as loan:
+            try:
+                await self._work(claim, loan, asked)
+            except StaleClaim:
+                log_event("claim_lost", logging.WARNING, account=claim.account, lane=lane)
+
+    async def _work(self, claim: Claim, loan: Loan, started: float) -> None:
+        """Turn by turn: what becomes of the first events is decided, settled, and only then taken in."""
+        context = self._context
+        session = CallSession(context, loan, claim, started)
+        turns, alone = 0, 0
+        while True:
+            outcome = await session.turn(claim, alone=alone > 0)
+            turns += 1
+            now_ms, stopping = session.now_ms, context.caller.stopping
+            over = turns >= CLAIM_TURNS or context.clock.monotonic() - started >= CLAIM_S
+            # The next claim would fold again what was refused: one event of it is tried in this one.
+            give_back = stopping or (over and not isinstance(outcome, Unfold))
+            settling = Settling(context.settings, now_ms, context.random, give_back)
+            settlement = settlement_for(outcome, session.state, settling)
+            await self._persist(settlement)
+            await context.brake.note(outcome, claim.lane, claim.entries[0], now_ms)
+            _report(claim, outcome)
+            if settlement.back:
+                return
+            claim = claim.apply(settlement)
+            alone = outcome.covers if isinstance(outcome, Unfold) else max(0, alone - 1)
+
+    async def _persist(self, settlement: Settlement) -> None:
+        """Settle, and again while Redis is away: what is not written down would be sent twice.
+
+        A settle that fails over what it was given fails every time and has written nothing. The claim ends
+        unsettled, which is a strike: in the end its event is poison.
+        """
+        clock = self._context.clock
+        until = clock.monotonic() + SETTLE_FOR_S
+        repeated = False
+        while True:
+            try:
+                await self._context.store.settle(settlement)
+            except StaleClaim:
+                # A giving-back whose answer was lost has ended the claim: nothing is amiss.
+                if repeated and settlement.back:
+                    return
+                raise
+            except redis.exceptions.RedisError as error:
+                if is_own_fault(error) or clock.monotonic() > until:
+                    raise
+                repeated = True
+                await clock.sleep(SETTLE_AGAIN_S)
+            else:
+                return
+
+
+def _report(claim: Claim, outcome: Outcome) -> None:
+    match outcome:
+        case (
+            Delivered() | Ignored() | Unfold() | WaitingForIdentify() | WaitingForMerge() | Outage()
+        ):
+            return
+        case Postponed(why=why):
+            log_event("event_waits", logging.DEBUG, account=claim.account, lane=claim.lane, why=why)
+        case Rejected(reason):
+            names = {"account": claim.account, "lane": claim.lane, "reason": str(reason)}
+            log_event("event_died", logging.WARNING, **names)
+        case _:
+            why = type(outcome).__name__
+            log_event("event_waits", account=claim.account, lane=claim.lane, why=why)

@@ -1,0 +1,208 @@
+"""The turns of one claim: what its first events need is asked for, and what they become is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import overload
+
+import redis.exceptions
+
+from pipeline.clock import Clock, Random
+from pipeline.delivery import waiting
+from pipeline.delivery.brake import Brake
+from pipeline.delivery.classify import (
+    POISON_AFTER,
+    Crashed,
+    LookedUp,
+    NoAnswer,
+    NotSent,
+    PostAgain,
+    Request,
+    Struck,
+    Verdict,
+    decide,
+)
+from pipeline.delivery.context import TurnState, plan_context, turn_state, with_profile
+from pipeline.delivery.intents import PendingOrder
+from pipeline.delivery.loans import Caller, Loan, Loans, Stopping
+from pipeline.delivery.outages import Outages
+from pipeline.errors import InvalidEvent
+from pipeline.errors import Rejected as MappingRejected
+from pipeline.events import Event, parse_event
+from pipeline.identity import without_nobody
+from pipeline.mailbox.claim import Claim, Entry
+from pipeline.mailbox.store import MailboxStore
+from pipeline.mapping import plan
+from pipeline.mapping.plan import Known, Need, Send
+from pipeline.outcomes import Outcome
+from pipeline.ratelimit.limiter import SlotTooFar
+from pipeline.ratelimit.slots import Purpose
+from pipeline.settings import AccountSettings
+
+MOST_LOOKUPS = 4
+"""Look-ups one plan may ask for; more is a bug in the mapping."""
+_PURPOSE: dict[str, Purpose] = {"cart": "cart", "email": "email", "merge": "normal"}
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryContext:
+    """What delivering for one account takes. Made once a process; all claims share what is in it."""
+
+    settings: AccountSettings
+    store: MailboxStore
+    caller: Caller
+    outages: Outages
+    brake: Brake
+    loans: Loans
+    clock: Clock
+    random: Random
+
+
+class CallSession:
+    """One claim's turns. `state` is what the present turn is based on, kept up to date for its settlement.
+
+    Once there is an answer it becomes an Outcome: errors of Redis are raised only before a call is made.
+    """
+
+    state: TurnState
+
+    def __init__(self, context: DeliveryContext, loan: Loan, claim: Claim, started: float) -> None:
+        """`started`: monotonic time before the claim was asked for."""
+        self._context = context
+        self._loan = loan
+        self._claimed_ms = claim.now
+        self._started = started
+        self._events: dict[str, Event] = {}
+
+    @property
+    def now_ms(self) -> int:
+        """Redis' time now, reckoned from the claim's."""
+        return self._claimed_ms + int((self._context.clock.monotonic() - self._started) * 1000)
+
+    async def turn(self, claim: Claim, *, alone: bool) -> Outcome:
+        """Do the next thing about the claim's first events, or with `alone` about its first. Raises StaleClaim."""
+        self.state = turn_state(claim)
+        if self._context.caller.stopping:
+            return self._without_answer(NotSent("stopping"))
+        if claim.strikes >= POISON_AFTER:
+            return self._without_answer(Struck(claim.strikes))
+        try:
+            events = self._offer(claim, alone=alone)
+        except InvalidEvent as error:
+            return self._without_answer(error)
+        self.state = replace(self.state, event=events[0], offered=len(events))
+        try:
+            return (
+                await self._must_wait(events[0])
+                or (self.state.intents.pending and await self._verify_order())
+                or await self._deliver(events)
+            )
+        except redis.exceptions.RedisError as error:
+            return self._without_answer(NotSent(type(error).__name__, due_in_s=1.0))
+
+    def _offer(self, claim: Claim, *, alone: bool) -> list[Event]:
+        """The events on offer: all that was claimed, or one while a fold is tried one by one."""
+        events: list[Event] = []
+        for entry in claim.entries[: 1 if alone else None]:
+            try:
+                events.append(self._event(entry))
+            except InvalidEvent:
+                if not events:
+                    raise
+                break
+        return events
+
+    def _event(self, entry: Entry) -> Event:
+        event = self._events.get(entry.seq)
+        if event is None:
+            event = parse_event(entry.raw)
+            if entry.nobody:
+                event = without_nobody(event, tuple(entry.nobody.split(",")))
+            self._events[entry.seq] = event
+        return event
+
+    async def _must_wait(self, head: Event) -> Outcome | None:
+        state, settings = self.state, self._context.settings
+        old = waiting.merged_away(state, head)
+        if old is None:
+            return waiting.must_wait(state, head, settings)
+        backlog = await self._context.store.peek(old)
+        return waiting.waits_for_merge(state, backlog, self.now_ms, settings)
+
+    async def _verify_order(self) -> Outcome | None:
+        """Look up an order that may have been posted. None: nothing speaks against posting it."""
+        order = self.state.intents.unverified
+        if order is None:
+            return None
+        wait_s = order.look_at(self._context.settings.read_lag) - self.now_ms / 1000
+        if wait_s > 0:
+            return self._without_answer(NotSent("order_unverified", wait_s))
+        verdict = await self._ask(order, "normal")
+        if not isinstance(verdict, PostAgain):
+            return verdict
+        missed = self.state.intents.missed(self.now_ms / 1000)
+        self.state = replace(self.state, intents=missed)
+        return None
+
+    async def _deliver(self, events: list[Event]) -> Outcome:
+        """Ask the mapping until it needs nothing more, then do what it says."""
+        settings = self._context.settings
+        known = plan_context(self.state, events[0], self.now_ms / 1000, settings.read_lag)
+        for _ in range(MOST_LOOKUPS):
+            try:
+                step = plan(events, known, settings)
+            except MappingRejected as refusal:
+                return self._without_answer(refusal)
+            except Exception as error:  # noqa: BLE001 - a bug in the mapping costs one event, not the lane
+                return self._without_answer(Crashed(f"the mapping failed: {type(error).__name__}"))
+            if isinstance(step, Send):
+                return await self._send(step)
+            if not isinstance(step, Need):
+                return self._without_answer(step)
+            found = await self._ask(step, _PURPOSE[step.what])
+            if not isinstance(found, LookedUp):
+                return found
+            known = self._with_found(known, step, found)
+        return self._without_answer(Crashed("the mapping asked for too many look-ups"))
+
+    def _with_found(self, known: Known, need: Need, found: LookedUp) -> Known:
+        profile, claim = found.profile, self.state.claim
+        if need.what == "merge":
+            self.state = replace(self.state, looked_up=True)
+            return replace(known, merge=profile)
+        email = None if claim.memory.email else profile.email
+        self.state = replace(self.state, looked_up=True, email=self.state.email or email)
+        return with_profile(known, profile, claim)
+
+    async def _send(self, send: Send) -> Outcome:
+        """Make a call that delivers, with its intent on record first."""
+        if send.intent is not None:
+            timeout_s = self._context.settings.http_timeout
+            begun = self.state.intents.begin(send.intent, self.now_ms / 1000, timeout_s)
+            await self._context.store.record_intent(self.state.claim, begun.encode())
+            self.state = replace(self.state, intents=begun)
+        return await self._ask(send, "normal")
+
+    @overload
+    async def _ask(self, request: Send, purpose: Purpose) -> Outcome: ...
+    @overload
+    async def _ask(self, request: Need, purpose: Purpose) -> Outcome | LookedUp: ...
+    @overload
+    async def _ask(self, request: PendingOrder, purpose: Purpose) -> Outcome | PostAgain: ...
+    async def _ask(self, request: Request, purpose: Purpose) -> Verdict:
+        """Make one call, decide what its answer means, and let gates follow."""
+        call, context = request.call, self._context
+        try:
+            answer = await context.caller.call(self._loan, call, purpose)
+        except SlotTooFar as far:
+            return self._without_answer(NotSent("slot_too_far", min(far.wait_s, 1.0)))
+        except Stopping:
+            return self._without_answer(NotSent("stopping"))
+        now_ms, claim = self.now_ms, self.state.claim
+        health = await context.outages.seen(claim, call, answer, now_ms)
+        verdict = decide(answer, request, self.state, health, context.settings, now_ms / 1000)
+        await context.outages.apply(verdict, claim, health, now_ms)
+        return verdict
+
+    def _without_answer(self, met: NoAnswer) -> Outcome:
+        return decide(met, None, self.state, None, self._context.settings, self.now_ms / 1000)

@@ -1,0 +1,323 @@
+"""From an outcome to what is written into the mailbox. No I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TypeAlias, assert_never
+
+from pipeline import retry
+from pipeline.clock import Random
+from pipeline.deadletters.letter import Header
+from pipeline.delivery.context import TurnState, write_cart
+from pipeline.delivery.intents import IntentLog, PendingCart, PendingOrder
+from pipeline.delivery.waiting import hold_of
+from pipeline.errors import Reason
+from pipeline.events import Event, Lane
+from pipeline.kinds import ORDERS, Kind, kind_of
+from pipeline.lanes import SPECS
+from pipeline.mailbox.claim import MERGED_KEPT, NEWEST, Attempt, EventState, Settlement
+from pipeline.mapping.plan import Cart
+from pipeline.outcomes import (
+    Delivered,
+    EmptyCart,
+    Ignored,
+    Misconfigured,
+    OrderMissing,
+    Outage,
+    Outcome,
+    Postponed,
+    Rejected,
+    Retry,
+    Throttled,
+    Unfold,
+    WaitingForEmail,
+    WaitingForIdentify,
+    WaitingForMerge,
+    WaitingForUser,
+)
+from pipeline.settings import AccountSettings
+
+CART_KEEP_MS = 86_400_000
+"""How long our own copy of a non-empty cart may stand in for a look-up that is older."""
+EMPTY_CART_KEEP_MS = 30 * 86_400_000
+"""How long we know that an order emptied the cart, so that bought items do not come back."""
+_FOLLOWS: Mapping[Kind, str] = MappingProxyType(
+    {Kind.IDENTIFY: "identify", Kind.CART_ADD: "cart", Kind.CART_REMOVE: "cart"}
+)
+"""What loses its meaning, or does harm, when it is sent after a later one."""
+_WRITES: Mapping[Kind, str] = MappingProxyType({**_FOLLOWS, Kind.ORDER: "cart"})
+"""What makes it so; an order empties the cart."""
+TIMELINE = 50
+"""Attempts kept for each event; the count goes on."""
+_Waiting: TypeAlias = (
+    WaitingForEmail
+    | WaitingForUser
+    | WaitingForIdentify
+    | WaitingForMerge
+    | EmptyCart
+    | OrderMissing
+    | Postponed
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """What a settlement depends on besides its outcome.
+
+    now_ms: Redis' time, as the owner reckons it. random: for the jitter of retries.
+    give_back: the claim ends with this settlement, whatever its outcome.
+    """
+
+    settings: AccountSettings
+    now_ms: int
+    random: Random
+    give_back: bool = False
+
+    def after(self, wait_s: float) -> int:
+        """When `wait_s` will have passed (ms)."""
+        return self.now_ms + int(wait_s * 1000)
+
+
+def settlement_for(outcome: Outcome, state: TurnState, settling: Settling) -> Settlement:
+    """What to write. Waits and failures give the mailbox back; progress keeps it while it has events.
+
+    An event that stays keeps its intent: a call that certainly did nothing leaves what was on record
+    before it. An email that was looked up is learned, whatever became of the event.
+    """
+    settlement = _settlement(outcome, state, settling)
+    learn = settlement.learn
+    if state.email is not None:
+        # Time 0: any event that shows an email knows better than a look-up.
+        learn = {**learn, "email": state.email, "email_at": "0"}
+    if settlement.pop:
+        intent, is_last = "", settlement.pop >= len(state.claim.entries)
+    else:
+        intent, is_last = _pending_after(outcome, state, settling).encode(), False
+    back = settlement.back or settling.give_back or is_last
+    return replace(settlement, at=settling.now_ms, intent=intent, learn=learn, back=back)
+
+
+def _settlement(outcome: Outcome, state: TurnState, settling: Settling) -> Settlement:
+    match outcome:
+        case Delivered():
+            return _delivered(outcome, state, settling)
+        case Ignored(reason, covers):
+            return _through(state, covers, f"ignored:{reason}")
+        case Rejected():
+            return _dead(outcome, state, settling)
+        case Retry():
+            return _retry(outcome, state, settling)
+        case Unfold():
+            return Settlement(state.claim)
+        case Throttled():
+            return Settlement(state.claim, back=True, due="old")
+        case Misconfigured():
+            return _probe_another(state, settling)
+        case Outage():
+            return _unanswered(state, settling)
+        case _:
+            return _waiting(outcome, state, settling)
+
+
+def _waiting(outcome: _Waiting, state: TurnState, settling: Settling) -> Settlement:
+    match outcome:
+        case WaitingForEmail(asked):
+            return _wait_for_email(asked, state, settling)
+        case WaitingForUser():
+            return _wait_for_user(state, settling)
+        case WaitingForIdentify(wait_s):
+            held = _held(state, settling.after(wait_s))
+            return replace(held, waits="identify", hold=hold_of(state.claim))
+        case WaitingForMerge(wait_s):
+            return _held(state, settling.after(wait_s))
+        case EmptyCart(wait_s):
+            history = replace(state.history, empty_since=state.claim.clock)
+            return _stays(state, history, settling.after(wait_s))
+        case OrderMissing(wait_s):
+            return Settlement(state.claim, back=True, due=settling.after(wait_s))
+        case Postponed(due_in_s):
+            if due_in_s is None:
+                return Settlement(state.claim, back=True, due="old")
+            return Settlement(state.claim, back=True, due=settling.after(due_in_s))
+        case _:
+            assert_never(outcome)
+
+
+def _pending_after(outcome: Outcome, state: TurnState, settling: Settling) -> IntentLog:
+    now = settling.now_ms / 1000
+    match outcome:
+        case OrderMissing():
+            return state.intents.missed(now)
+        case Retry() | Outage():
+            return state.intents.ended(now, unanswered=outcome.ambiguous)
+        case _:
+            return state.intents.ended(now, unanswered=False)
+
+
+def _through(state: TurnState, covers: int, counter: str | None = None) -> Settlement:
+    """The first events leave the mailbox, and nobody has to wait for them any more."""
+    count = {counter: covers} if counter else {}
+    return Settlement(state.claim, pop=covers, count=count, wake=SPECS[state.claim.lane].wakes)
+
+
+def _delivered(outcome: Delivered, state: TurnState, settling: Settling) -> Settlement:
+    learn: dict[str, str] = _newest(outcome, state, settling)
+    if SPECS[state.claim.lane].identifies:
+        learn["identified"] = str(settling.now_ms)
+    if outcome.merged:
+        others = [one for one in state.claim.memory.merged if one != outcome.merged]
+        learn["merged"] = json.dumps((*others, outcome.merged)[-MERGED_KEPT:])
+    settlement = replace(_through(state, outcome.covers, "delivered"), learn=learn)
+    if outcome.cart_after is None:
+        return settlement
+    return _with_cart(settlement, outcome.cart_after, settling.now_ms)
+
+
+def _newest(outcome: Delivered, state: TurnState, settling: Settling) -> dict[str, str]:
+    """When what is now delivered first came, so that what died before it is overtaken."""
+    what = _WRITES.get(kind_of(state.event, settling.settings)) if state.event else None
+    if what is None:
+        return {}
+    claim = state.claim
+    newest = max(entry.first or entry.at for entry in claim.entries[: outcome.covers])
+    return {NEWEST + what: str(newest)} if newest > claim.memory.newest.get(what, 0) else {}
+
+
+def _dead(no: Rejected, state: TurnState, settling: Settling) -> Settlement:
+    now_ms, settings = settling.now_ms, settling.settings
+    intents = state.intents.ended(now_ms / 1000, unanswered=no.ambiguous)
+    # A letter carries the intent of an order only: it is looked up by its extid at any time.
+    is_order = isinstance(intents.pending, PendingOrder)
+    header = _header(no, state, settling, intents.encode() if is_order else "")
+    settlement = replace(_through(state, 1), dead=((1, state.entry.id, header.as_line()),))
+    if isinstance(intents.pending, PendingCart):
+        # What dies here may be in Sailthru's cart. It counts for nothing: what was there before is the
+        # cart from now on, for the next change and for the replay of this one. The lost call may be
+        # carried out even later than now.
+        until_ms = now_ms + int(settings.read_lag * 1000) + 1000
+        return _with_cart(settlement, Cart(intents.pending.base), until_ms)
+    return settlement
+
+
+def _header(no: Rejected, state: TurnState, settling: Settling, mark: str) -> Header:
+    claim, entry, event, settings = state.claim, state.entry, state.event, settling.settings
+    history, now_ms = state.history, settling.now_ms
+    if no.call is not None:
+        history = _append(history, no.detail, no.status, no.duration_s, now_ms, 0.0)
+    return Header(
+        account=claim.account,
+        lane=claim.lane,
+        box=claim.box,
+        user=claim.user,
+        type=event.type if event else None,
+        event=getattr(event, "event", None),
+        reason=no.reason,
+        detail=no.detail,
+        endpoint=no.call.bucket if no.call else None,
+        status=no.status,
+        error=no.code,
+        attempts=history.tried,
+        first_seen_ms=entry.first or entry.at,
+        died_at=now_ms,
+        calls=[no.call.as_json()] if no.call else [],
+        timeline=history.attempts,
+        mark=mark,
+        key=entry.key,
+        nobody=entry.nobody,
+        order=_may_be_order(event, claim.lane, settings),
+        awaits_email=no.reason is Reason.MISSING_EMAIL and _is_revived_by_email(event, settings),
+        follows=_FOLLOWS.get(kind_of(event, settings), "") if event else "",
+    )
+
+
+def _is_revived_by_email(event: Event | None, settings: AccountSettings) -> bool:
+    """Whether its email, learned late, sends it by itself: what was bought is worth telling at any
+    time. A cart of then is not, and nobody expects a deletion to wake up with the next sign-in."""
+    return event is not None and kind_of(event, settings) in ORDERS
+
+
+def _may_be_order(event: Event | None, lane: Lane, settings: AccountSettings) -> bool:
+    """Whether a letter may hold an order or refund: of an event that was never read only the lane is known."""
+    return lane is Lane.PURCHASE if event is None else kind_of(event, settings) in ORDERS
+
+
+def _with_cart(settlement: Settlement, cart: Cart, now_ms: int) -> Settlement:
+    keep_ms = CART_KEEP_MS if cart.items else EMPTY_CART_KEEP_MS
+    return replace(settlement, cart=write_cart(cart, now_ms / 1000), cart_keep_ms=keep_ms)
+
+
+def _retry(failure: Retry, state: TurnState, settling: Settling) -> Settlement:
+    claim, now_ms = state.claim, settling.now_ms
+    wait = retry.backoff(state.history.tried + 1, settling.settings, settling.random)
+    states: dict[str, EventState] = {}
+    for entry in claim.entries[: failure.covers]:
+        before = claim.state(entry)
+        tried = _append(before, failure.error, failure.status, failure.duration_s, now_ms, wait)
+        failing = before.failing_since if before.failing_since is not None else claim.clock
+        states[entry.seq] = replace(tried, failing_since=failing)
+    return Settlement(claim, back=True, due=settling.after(wait), state=states)
+
+
+def _probe_another(state: TurnState, settling: Settling) -> Settlement:
+    """A probe that failed lets another one probe next: this event may be all that is wrong."""
+    return Settlement(state.claim, back=True, due=settling.now_ms if state.claim.probe else "old")
+
+
+def _unanswered(state: TurnState, settling: Settling) -> Settlement:
+    """No attempt is used up. But if others are answered from now on, it was the event's own failure."""
+    settlement, history = _probe_another(state, settling), state.history
+    if history.unanswered_since is not None:
+        return settlement
+    failed = replace(history, unanswered_since=state.claim.clock)
+    return replace(settlement, state={state.entry.seq: failed})
+
+
+def _append(
+    state: EventState,
+    error: str,
+    status: int | None,
+    duration_s: float,
+    now_ms: int,
+    wait_s: float,
+) -> EventState:
+    attempt = Attempt(
+        n=state.attempts[-1].n + 1 if state.attempts else 1,
+        at=now_ms / 1000,
+        duration_s=round(duration_s, 3),
+        status=status,
+        error=error,
+        wait_s=round(wait_s, 3),
+    )
+    return replace(state, tried=state.tried + 1, attempts=(*state.attempts, attempt)[-TIMELINE:])
+
+
+def _stays(state: TurnState, history: EventState, due: int) -> Settlement:
+    """The head stays, with this history, and is looked at again when it is due."""
+    return Settlement(state.claim, back=True, due=due, state={state.entry.seq: history})
+
+
+def _wait_for_email(asked: int, state: TurnState, settling: Settling) -> Settlement:
+    left = settling.settings.email_wait - state.age_s
+    ask = retry.next_email_ask(asked, state.age_s)
+    wait_s = max(0.01, left if ask is None else min(left, ask))
+    history = replace(state.history, asked=asked)
+    return replace(_stays(state, history, settling.after(wait_s)), waits="email")
+
+
+def _wait_for_user(state: TurnState, settling: Settling) -> Settlement:
+    clock, history = state.claim.clock, state.history
+    since = history.unknown_since if history.unknown_since is not None else clock
+    waited_s = (clock - since) / 1000
+    left = settling.settings.user_wait - waited_s
+    wait_s = max(0.01, min(left, retry.unknown_user_recheck(waited_s)))
+    history = replace(history, unknown_since=since)
+    return replace(_stays(state, history, settling.after(wait_s)), waits="user")
+
+
+def _held(state: TurnState, due: int) -> Settlement:
+    history = state.history
+    since = history.held_since if history.held_since is not None else state.claim.user_clock
+    return _stays(state, replace(history, held_since=since), due)

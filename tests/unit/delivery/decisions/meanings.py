@@ -1,0 +1,160 @@
+"""What every outcome and reason means to a person, and what to do about it: the prose of docs/outcomes.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import Reason
+from pipeline.kinds import IgnoreReason
+from pipeline.outcomes import (
+    Delivered,
+    EmptyCart,
+    Ignored,
+    Misconfigured,
+    OrderMissing,
+    Outage,
+    Postponed,
+    Rejected,
+    Retry,
+    Throttled,
+    Unfold,
+    WaitingForEmail,
+    WaitingForIdentify,
+    WaitingForMerge,
+    WaitingForUser,
+)
+
+NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What it means, and what a person does about it."""
+
+    means: str
+    do: str = NOTHING
+
+
+OUTCOMES: Mapping[type[Any], Meaning] = {
+    Delivered: Meaning("Sailthru took the call for these events."),
+    Ignored: Meaning("The event is not for Sailthru; it is counted under its reason."),
+    Rejected: Meaning(
+        "The event can never be delivered as it is, or its time is up: a dead letter.",
+        "see its reason below",
+    ),
+    Unfold: Meaning("A call for several events was refused; they go one by one, so that one dies."),
+    Retry: Meaning(
+        "The call failed in a way that may pass. It uses up an attempt, and is made again after a pause "
+        "that doubles from RETRY_FIRST to RETRY_MAX.",
+        "nothing; what fails for too long dies `exhausted`",
+    ),
+    Throttled: Meaning(
+        "Sailthru says too many. No process calls this endpoint until the reset it names, or for 10 s.",
+        "if it happens daily, lower the limit: something else uses the same account",
+    ),
+    Misconfigured: Meaning(
+        "Key, secret, rights or address are wrong. The account's gate closes with one alert, nothing is "
+        "buried, and a probe a minute finds out when it is over.",
+        "mend the credentials; `sailpipe doctor` says which",
+    ),
+    Outage: Meaning(
+        "Sailthru does not answer. The host's gate closes with one alert, no attempt is used up, and probes "
+        "find out when it is over."
+    ),
+    WaitingForEmail: Meaning(
+        "An order, refund or cart needs an email, and neither the event, nor what was learned, nor "
+        "Sailthru has one. Sailthru is asked again after a minute, an hour and a day."
+    ),
+    WaitingForUser: Meaning("Sailthru does not know the user of a custom event yet."),
+    WaitingForIdentify: Meaning(
+        "An earlier identify of the same user goes first, a minute at most."
+    ),
+    WaitingForMerge: Meaning("What waits for the profile that is merged away goes first."),
+    EmptyCart: Meaning(
+        "A cart to remove from reads as empty: Sailthru's reads may lag its writes."
+    ),
+    OrderMissing: Meaning(
+        "An order that may have been posted was not found: it is looked up once more."
+    ),
+    Postponed: Meaning("No call was made; the mailbox goes back."),
+}
+
+DEAD: Mapping[Reason, Meaning] = {
+    Reason.INVALID_JSON: Meaning("It is not JSON.", "mend the producer, enqueue it again"),
+    Reason.INVALID_EVENT: Meaning(
+        "It is JSON and no event: a field is missing or of the wrong kind; the detail names it.",
+        "mend the producer, enqueue it again",
+    ),
+    Reason.TOO_LARGE: Meaning("It is larger than an event may be.", "send less with it"),
+    Reason.MISSING_USER_ID: Meaning(
+        "It names nobody: no id, or only shared ones, and no email.",
+        "send a userId; take an id that is a person's out of SHARED_IDS",
+    ),
+    Reason.RESERVED_EVENT: Meaning(
+        "Sailthru reserves this event name for itself.", "send it by another name"
+    ),
+    Reason.UNMAPPABLE: Meaning(
+        "A value that its call must have is missing or cannot be read; the detail has its path.",
+        "mend the producer, or change the settings and replay",
+    ),
+    Reason.NOTHING_TO_REMOVE: Meaning(
+        "Something was to be removed from a cart that does not have it, also past the read lag.",
+        "nothing, as a rule: the cart is as it should be",
+    ),
+    Reason.REJECTED: Meaning(
+        "Sailthru refused the call; the detail has its words, `dead show` the call.",
+        "mend what they name (a template, a list, a value), then replay the group",
+    ),
+    Reason.UNKNOWN_USER: Meaning(
+        "A custom event's user was unknown to Sailthru for USER_WAIT.",
+        "send an identify, then replay; or set UNKNOWN_USER=ignore",
+    ),
+    Reason.MISSING_EMAIL: Meaning(
+        "No email turned up within EMAIL_WAIT. An order or refund is replayed by itself as soon as an event "
+        "shows its user's.",
+        "send an identify with the email",
+    ),
+    Reason.CART_LOOKUP_FAILED: Meaning(
+        "The cart could not be read for RETRY_FOR and RETRY_ATTEMPTS, so that changing it would have "
+        "overwritten it.",
+        "see the timeline; replay when Sailthru answers",
+    ),
+    Reason.EXHAUSTED: Meaning(
+        "The call failed for RETRY_FOR and RETRY_ATTEMPTS, while others were answered.",
+        "see the timeline; replay when the cause is gone",
+    ),
+    Reason.TOO_OLD: Meaning(
+        "It is older than MAX_AGE of its lane.",
+        "raise MAX_AGE, then replay, if it should go all the same",
+    ),
+    Reason.POISON: Meaning(
+        "Five workers or splitters in a row died or hung while they had it.",
+        "if they were killed for another reason, replay it; else report it with the letter",
+    ),
+    Reason.CRASHED: Meaning(
+        "The mapping failed over it: a bug.", "report it with the letter; replay after the upgrade"
+    ),
+}
+
+IGNORED: Mapping[IgnoreReason, Meaning] = {
+    IgnoreReason.INTEGRATIONS_OFF: Meaning("Its `integrations` say that it is not for Sailthru."),
+    IgnoreReason.UNSUPPORTED_TYPE: Meaning("It is a `group` call: Sailthru has no such thing."),
+    IgnoreReason.USER_DELETE_OFF: Meaning(
+        "It is a `User Deleted`.", "set ALLOW_DELETE if it should delete the profile"
+    ),
+    IgnoreReason.NO_PAGE_IN_CLASSIC: Meaning("MAPPING=classic tracks no pages and screens."),
+    IgnoreReason.NO_CUSTOMER_ID: Meaning(
+        "It is a page or screen, and pageviews need a customer id.", "set CUSTOMER_ID"
+    ),
+    IgnoreReason.SCREEN_WITHOUT_URL: Meaning(
+        "It is a screen without a url: there is no page to track."
+    ),
+    IgnoreReason.ALREADY_MERGED: Meaning("The two ids of this alias are one profile already."),
+    IgnoreReason.NOTHING_TO_MERGE: Meaning("Sailthru has no profile of this alias's previousId."),
+    IgnoreReason.UNKNOWN_USER: Meaning(
+        "Sailthru does not know the visitor of a custom event, whom no identify will ever name; or "
+        "UNKNOWN_USER=ignore is set."
+    ),
+}

@@ -1,0 +1,208 @@
+"""What reading and planning came to, and why no call was made."""
+
+from __future__ import annotations
+
+from pipeline.delivery.classify import Crashed, NotSent, Struck
+from pipeline.delivery.intents import IntentLog
+from pipeline.errors import InvalidEvent, Reason, Rejected
+from pipeline.events import Lane
+from pipeline.kinds import Ignored, IgnoreReason
+from pipeline.mailbox.claim import EventState
+from pipeline.mapping.plan import OrderIntent, WaitForEmail
+from tests.unit.delivery.decisions.row import (
+    HOUR_S,
+    NOW,
+    Row,
+    Table,
+    added,
+    ago,
+    identify,
+    order,
+    state_of,
+    track,
+)
+
+WAKES = "wakes event, purchase, page"
+ORDERS = state_of(order(), Lane.PURCHASE)
+REMOVAL = state_of(track("Product Removed"), Lane.PURCHASE, looked_up=True)
+LOOKED_TWICE = EventState(empty_since=ago(3.0))
+ASKED = EventState(asked=1)
+
+
+def _ignored(reason: IgnoreReason, says: str, lane: Lane = Lane.EVENT) -> Row:
+    wakes = f"{WAKES}; " if lane is Lane.USER else ""
+    return Row(
+        says,
+        Ignored(reason),
+        f"Ignored({reason})",
+        f"1 leaves; counted `ignored:{reason}` 1; {wakes}claim ends",
+        state=state_of(identify() if lane is Lane.USER else track(), lane),
+    )
+
+
+def _refused(reason: Reason, says: str) -> Row:
+    return Row(
+        says,
+        Rejected(reason, "properties.price is no number"),
+        f"Rejected({reason})",
+        f"1 leaves; letter `{reason}` after 0 attempts; claim ends",
+    )
+
+
+def _unreadable(reason: Reason, says: str) -> Row:
+    return Row(
+        says,
+        InvalidEvent(reason, "event is missing"),
+        f"Rejected({reason})",
+        f"1 leaves; letter `{reason}` after 0 attempts; claim ends",
+    )
+
+
+PLANS = Table(
+    "What reading and planning come to",
+    "No call is made for these.",
+    (
+        _unreadable(Reason.INVALID_JSON, "it is not JSON"),
+        _unreadable(Reason.INVALID_EVENT, "it is no event"),
+        _unreadable(Reason.TOO_LARGE, "it is too large"),
+        _refused(Reason.UNMAPPABLE, "a required value is missing or cannot be read"),
+        _refused(Reason.MISSING_USER_ID, "it names nobody"),
+        _refused(Reason.RESERVED_EVENT, "its name is one of Sailthru's own"),
+        _refused(Reason.TOO_OLD, "it is older than MAX_AGE of its lane"),
+        Row(
+            "something is to be removed from a cart that reads as empty",
+            Rejected(Reason.NOTHING_TO_REMOVE, "Nothing to remove"),
+            "EmptyCart(3.0)",
+            "empty since now; given back, due in 3 s",
+            state=REMOVAL,
+        ),
+        Row(
+            "the same, past the read lag",
+            Rejected(Reason.NOTHING_TO_REMOVE, "Nothing to remove"),
+            "Rejected(nothing_to_remove)",
+            "1 leaves; letter `nothing_to_remove` after 0 attempts; claim ends",
+            state=state_of(
+                track("Product Removed"), Lane.PURCHASE, history=LOOKED_TWICE, looked_up=True
+            ),
+        ),
+        Row(
+            "something is to be removed from a cart that is known not to have it",
+            Rejected(Reason.NOTHING_TO_REMOVE, "Nothing to remove"),
+            "Rejected(nothing_to_remove)",
+            "1 leaves; letter `nothing_to_remove` after 0 attempts; claim ends",
+            state=state_of(track("Product Removed"), Lane.PURCHASE),
+        ),
+        Row(
+            "a value cannot be read, after a look-up that showed an email",
+            Rejected(Reason.UNMAPPABLE, "properties.price is no number"),
+            "Rejected(unmappable)",
+            "1 leaves; letter `unmappable` after 0 attempts; learns email, email_at; claim ends",
+            state=state_of(added(), Lane.PURCHASE, looked_up=True, email="u1@example.org"),
+        ),
+        Row(
+            "the mapping failed over one event",
+            Crashed("the mapping failed: KeyError"),
+            "Rejected(crashed)",
+            "1 leaves; letter `crashed` after 0 attempts; claim ends",
+        ),
+        Row(
+            "the mapping failed over three",
+            Crashed("the mapping failed: KeyError"),
+            "Unfold(3)",
+            "claim goes on",
+            state=state_of(track(), count=3),
+        ),
+        Row(
+            "no email anywhere; Sailthru was asked",
+            WaitForEmail(),
+            "WaitingForEmail(1)",
+            "asked 1; woken by email; given back, due in 60 s",
+            state=state_of(order(), Lane.PURCHASE, looked_up=True),
+        ),
+        Row(
+            "no email, and nobody whom Sailthru could be asked about",
+            WaitForEmail(),
+            "WaitingForEmail(4)",
+            "asked 4; woken by email; given back, due in 259200 s",
+            state=ORDERS,
+        ),
+        Row(
+            "no email, and EMAIL_WAIT is over",
+            WaitForEmail(),
+            "Rejected(missing_email)",
+            "1 leaves; letter `missing_email` after 0 attempts, replayed when its email is learned; "
+            "claim ends",
+            state=state_of(order(), Lane.PURCHASE, age_s=73 * HOUR_S, looked_up=True),
+        ),
+        Row(
+            "the same, of a cart",
+            WaitForEmail(),
+            "Rejected(missing_email)",
+            "1 leaves; letter `missing_email` after 0 attempts; claim ends",
+            state=state_of(added(), Lane.PURCHASE, age_s=73 * HOUR_S, looked_up=True),
+        ),
+        _ignored(
+            IgnoreReason.INTEGRATIONS_OFF,
+            "its integrations object says that it is not for Sailthru",
+        ),
+        _ignored(IgnoreReason.UNSUPPORTED_TYPE, "it is a group call"),
+        _ignored(IgnoreReason.USER_DELETE_OFF, "it is a User Deleted, and ALLOW_DELETE is off"),
+        _ignored(IgnoreReason.NO_PAGE_IN_CLASSIC, "it is a page or screen, with MAPPING=classic"),
+        _ignored(IgnoreReason.NO_CUSTOMER_ID, "it is a page or screen, and no CUSTOMER_ID is set"),
+        _ignored(IgnoreReason.SCREEN_WITHOUT_URL, "it is a screen without a url"),
+        _ignored(IgnoreReason.ALREADY_MERGED, "it is an alias whose ids are one", Lane.USER),
+        _ignored(
+            IgnoreReason.NOTHING_TO_MERGE,
+            "it is an alias of a profile that is not there",
+            Lane.USER,
+        ),
+    ),
+)
+
+BEGUN = IntentLog().begin(OrderIntent("o1"), NOW, 8.0)
+
+WITHOUT_CALL = Table(
+    "No call was made",
+    "The call stood next, and did not begin. What had been written down for it is taken back.",
+    (
+        Row(
+            "the process stops",
+            NotSent("stopping"),
+            "Postponed(stopping)",
+            "given back, due as before",
+        ),
+        Row(
+            "the same, with the order's intent on record",
+            NotSent("stopping"),
+            "Postponed(stopping)",
+            "intent forgotten; given back, due as before",
+            state=state_of(order(), Lane.PURCHASE, intents=BEGUN),
+        ),
+        Row(
+            "no slot within two seconds, or the bucket is closed",
+            NotSent("slot_too_far", 0.5),
+            "Postponed(0.5, slot_too_far)",
+            "given back, due in 0.5 s",
+        ),
+        Row(
+            "Redis is away, full or read-only",
+            NotSent("ConnectionError", 1.0),
+            "Postponed(1.0, ConnectionError)",
+            "given back, due in 1 s",
+        ),
+        Row(
+            "an order may have been posted too lately to be looked up",
+            NotSent("order_unverified", 7.0),
+            "Postponed(7.0, order_unverified)",
+            "intent kept; given back, due in 7 s",
+            state=state_of(order(), Lane.PURCHASE, intents=IntentLog(BEGUN.pending)),
+        ),
+        Row(
+            "five claims of it in a row ended unsettled",
+            Struck(5),
+            "Rejected(poison)",
+            "1 leaves; letter `poison` after 0 attempts; claim goes on",
+            state=state_of(track(), count=2),
+        ),
+    ),
+)

@@ -1,0 +1,172 @@
+"""What a mailbox's head waits for before anything is planned."""
+
+from __future__ import annotations
+
+import json
+
+from pipeline.events import Lane
+from pipeline.mailbox.claim import EventState, Hold, Memory, UserBacklog
+from tests.unit.delivery.decisions.row import (
+    GOES_ON,
+    HOUR_S,
+    NOW_MS,
+    Row,
+    Table,
+    ago,
+    identify,
+    order,
+    state_of,
+    track,
+)
+
+EARLIER = json.dumps({"seq": f"{NOW_MS - 1000}-0"})
+LATER = json.dumps({"seq": f"{NOW_MS + 1000}-0"})
+HELD = Hold(f"{NOW_MS - 1000}-0", ago(45.0))
+HELD_LONG = Hold(f"{NOW_MS - 1000}-0", ago(60.0))
+FOR_ANOTHER = Hold("1-0", ago(60.0))
+ASKED = EventState(asked=1)
+MERGING = identify(anonymousId="a1")
+
+
+def _backlog(identified: int = 0, **waiting: int) -> UserBacklog:
+    return UserBacklog({lane: waiting.get(lane, 0) for lane in Lane}, identified)
+
+
+WAITS = Table(
+    "Waiting before anything is planned",
+    "Waiting uses up no attempt. Its time is counted on a clock that stands still behind closed gates.",
+    (
+        Row("nothing is in its way", None, GOES_ON),
+        Row(
+            "an earlier identify of its user waits",
+            None,
+            "WaitingForIdentify(60.0)",
+            "held since now; woken by identify; given back, due in 60 s",
+            state=state_of(track(), head_of_user=EARLIER),
+        ),
+        Row(
+            "the same, an order",
+            None,
+            "WaitingForIdentify(60.0)",
+            "held since now; woken by identify; given back, due in 60 s",
+            state=state_of(order(), Lane.PURCHASE, head_of_user=EARLIER),
+        ),
+        Row(
+            "the event before it has been held for 45 s by the same identify",
+            None,
+            "WaitingForIdentify(15.0)",
+            "held since now; woken by identify; given back, due in 15 s",
+            state=state_of(track(), head_of_user=EARLIER, hold=HELD),
+        ),
+        Row(
+            "the minute is over",
+            None,
+            GOES_ON,
+            state=state_of(track(), head_of_user=EARLIER, hold=HELD_LONG),
+        ),
+        Row(
+            "the minute is over, of another identify",
+            None,
+            "WaitingForIdentify(60.0)",
+            "held since now; woken by identify; given back, due in 60 s",
+            state=state_of(track(), head_of_user=EARLIER, hold=FOR_ANOTHER),
+        ),
+        Row(
+            "it has been held for a minute itself",
+            None,
+            GOES_ON,
+            state=state_of(track(), head_of_user=EARLIER, history=EventState(held_since=ago(60.0))),
+        ),
+        Row(
+            "the identify came later",
+            None,
+            GOES_ON,
+            state=state_of(track(), head_of_user=LATER),
+        ),
+        Row(
+            "a page view, which waits for no identify",
+            None,
+            GOES_ON,
+            state=state_of(track(), Lane.PAGE, head_of_user=EARLIER),
+        ),
+        Row(
+            "an order without an email, before Sailthru may be asked again",
+            None,
+            "WaitingForEmail(1)",
+            "woken by email; given back, due in 30 s",
+            state=state_of(order(), Lane.PURCHASE, history=ASKED, age_s=30.0),
+        ),
+        Row(
+            "an order without an email, when Sailthru may be asked again",
+            None,
+            GOES_ON,
+            state=state_of(order(), Lane.PURCHASE, history=ASKED, age_s=60.0),
+        ),
+        Row(
+            "an order whose email has been learned",
+            None,
+            GOES_ON,
+            state=state_of(
+                order(),
+                Lane.PURCHASE,
+                history=ASKED,
+                age_s=30.0,
+                memory=Memory(email="u1@example.org"),
+            ),
+        ),
+        Row(
+            "an order without an email, and EMAIL_WAIT is over",
+            None,
+            "Rejected(missing_email)",
+            "1 leaves; letter `missing_email` after 0 attempts, replayed when its email is learned; "
+            "claim ends",
+            state=state_of(order(), Lane.PURCHASE, history=EventState(asked=4), age_s=72 * HOUR_S),
+        ),
+        Row(
+            "a merge, while identifies of the profile it merges away wait",
+            _backlog(user=1),
+            "WaitingForMerge(1.0)",
+            "held since now; given back, due in 1 s",
+            state=state_of(MERGING, Lane.USER),
+        ),
+        Row(
+            "the same for 20 minutes: looked at more rarely",
+            _backlog(user=1),
+            "WaitingForMerge(30.0)",
+            "given back, due in 30 s",
+            state=state_of(MERGING, Lane.USER, history=EventState(held_since=ago(1200.0))),
+        ),
+        Row(
+            "the same, and USER_WAIT is over",
+            _backlog(user=1),
+            GOES_ON,
+            state=state_of(MERGING, Lane.USER, history=EventState(held_since=ago(HOUR_S))),
+        ),
+        Row(
+            "a merge, while other events of that profile wait",
+            _backlog(event=1),
+            "WaitingForMerge(1.0)",
+            "held since now; given back, due in 1 s",
+            state=state_of(MERGING, Lane.USER),
+        ),
+        Row(
+            "the same for a minute",
+            _backlog(event=1),
+            GOES_ON,
+            state=state_of(MERGING, Lane.USER, history=EventState(held_since=ago(60.0))),
+        ),
+        Row(
+            "a merge of a profile that was written after now: Redis' clock has been set back",
+            _backlog(identified=ago(-60.0)),
+            GOES_ON,
+            state=state_of(MERGING, Lane.USER),
+        ),
+        Row(
+            "a merge of a profile that was written a second ago",
+            _backlog(identified=ago(1.0)),
+            "WaitingForMerge(2.0)",
+            "held since now; given back, due in 2 s",
+            state=state_of(MERGING, Lane.USER),
+        ),
+    ),
+)
