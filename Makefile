@@ -32,9 +32,9 @@ run: setup ## Start everything on this machine: Redis, HTTP, workers, and a sand
 test: setup ## Run the tests: unit, conformance, integration (under 5 minutes)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not faults" tests
 
-test-random: setup ## Feed 10,000 random events to the mapping, 1,000 carts, 2,000 raw streams (about 5 minutes)
+test-random: setup ## Feed 10,000 random events to the mapping, 1,000 carts, 2,000 raw streams, 4,000 replies (6 minutes)
 	@$(BIN)/python -m pytest --hypothesis-profile=deep tests/unit/mapping/test_any_event.py \
-		tests/unit/mapping/test_folding.py tests/unit/splitter/test_fuzz.py
+		tests/unit/mapping/test_folding.py tests/unit/splitter/test_fuzz.py tests/integration/test_odd_answers.py
 
 test-histories: setup ## Put 2,000 random histories of mailboxes beside their model (about 8 minutes)
 	@$(BIN)/python -m pytest --hypothesis-profile=deep tests/conformance/test_mailbox_machine.py

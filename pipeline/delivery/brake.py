@@ -29,9 +29,10 @@ WINDOW_MS = 600_000
 MINUTE_MS = 60_000
 MOST_DEATHS = 400
 """Deaths a lane remembers: in a flood that is shorter than the window, and enough to judge by."""
-OURS = frozenset({Reason.CRASHED, Reason.REJECTED, Reason.UNMAPPABLE})
-"""What a change of code or of the account would mend. Others are the event's own: missing ids or
-emails, invalid events, time that ran out."""
+OURS = frozenset({Reason.CRASHED, Reason.REJECTED})
+"""What a change of code or of the account would mend. Other reasons are the event's own: values that
+cannot be mapped, missing ids or emails, invalid events, time that ran out. If these counted, one
+producer could stop a lane for all with twenty bad events."""
 
 
 @dataclass(frozen=True, slots=True)

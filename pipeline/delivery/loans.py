@@ -133,7 +133,7 @@ class Sender(Protocol):
     """What sends a call: the Sailthru client, or the dry run."""
 
     async def send(self, call: Call) -> Answer:
-        """The answer; never raises for network trouble."""
+        """The answer; never raises for network trouble, nor for anything a server says."""
 
 
 class DryRun:

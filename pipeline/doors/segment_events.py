@@ -24,6 +24,10 @@ NOT_FOR_PRODUCERS = frozenset({"writeKey", "sailpipe"})
 """A credential, and what marks an exported dead letter: it removes the letter of its id, which is not for
 everybody who can read a shop's page and its write key."""
 
+MAX_BATCH_EVENTS = 2500
+"""Segment's own limit (reference: segment 1.3). SDKs send some hundreds at most; what an event costs in
+Redis and in a dead letter is far more than the three bytes that it may have in a batch."""
+
 MAX_BATCH_BYTES = 8 << 20
 """What all events of a batch may come to once each has the batch's context: a 30 KB context over 10,000
 empty events is a body of 60 KB, and would be 300 MB in Redis."""
@@ -55,11 +59,19 @@ def batch_events(body: Mapping[str, Any], arrival: Arrival) -> list[bytes]:
 
     Raises:
         DoorError: 400 when `batch` is no list of objects, or one of them is larger than 32 KB, or
-            all of them are larger than MAX_BATCH_BYTES.
+            all of them are larger than MAX_BATCH_BYTES; 413 when it has more than MAX_BATCH_EVENTS.
     """
     batch = body.get("batch")
     if not isinstance(batch, list):
         raise DoorError(400, "invalid_batch", "The body has no `batch` that is a list.")
+    beyond = len(batch) - MAX_BATCH_EVENTS
+    if beyond > 0:
+        raise DoorError(
+            413,
+            "too_many_events",
+            f"The batch has {len(batch)} events, {beyond} beyond the {MAX_BATCH_EVENTS} that one may have:"
+            " send it in parts.",
+        )
     events: list[bytes] = []
     room = MAX_BATCH_BYTES
     for number, event in enumerate(batch):

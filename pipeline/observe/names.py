@@ -34,6 +34,8 @@ LogEvent: TypeAlias = Literal[
     "wake_failed",
     # Sailthru answered 429 or error 43: account, bucket.
     "throttled",
+    # The answer to a call that had left raised an error that nothing foresaw, and counts as none: bucket, error class.
+    "answer_unread",
     # Sailthru's headers leave us less than our limit, said once a minute: account, bucket, calls_per_s.
     "slowed_by_headers",
     # An event waits or failed and stays in its mailbox: account, lane, why. At DEBUG: nothing was tried.

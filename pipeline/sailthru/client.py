@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import aiohttp
 import httpx
 
 from pipeline.clock import Clock, SystemClock
+from pipeline.observe.logs import log_event
 from pipeline.sailthru.answers import Answer, Failure, Refused, read_answer
 from pipeline.sailthru.calls import Call
+from pipeline.sailthru.packing import unpacked
 from pipeline.sailthru.signing import signed, to_json
-from pipeline.sailthru.transport import hide_queries_in_logs, not_after, was_sent
+from pipeline.sailthru.transport import (
+    Departure,
+    hide_queries_in_logs,
+    not_after,
+    watched_departure,
+)
 from pipeline.settings import AccountSettings
 
 MAX_REPLY_BYTES = 1024 * 1024
-"""A longer reply is not Sailthru's; it is dropped unread."""
+"""A longer reply, as it came or unpacked, is not Sailthru's; it is dropped unread."""
+TOO_LONG = "the reply is too long"
 
 _USER_AGENT = "sailpipe"
 
@@ -55,7 +64,10 @@ class SailthruClient:
         timeout_s: float = 8.0,
         clock: Clock | None = None,
     ) -> None:
-        """Keep `http` (see `open_http`) without owning it; `timeout_s` bounds a whole call."""
+        """Keep `http` without owning it; `timeout_s` bounds a whole call.
+
+        `http` comes from `open_http`: no other client tells whether a call has left.
+        """
         self._credentials = credentials
         self._http = http
         self._timeout_s = timeout_s
@@ -65,21 +77,37 @@ class SailthruClient:
     async def send(self, call: Call) -> Answer:
         """Make one call, once, and say what the answer means.
 
-        Network trouble is an answer too (UNAVAILABLE), never an exception.
+        Network trouble is an answer too (UNAVAILABLE), and so is whatever the server says, however
+        odd: it never raises. Such an answer is `ambiguous` if any byte of the call was sent, unless
+        the call only reads.
 
         Raises:
-            ValueError: the call holds a float that no JSON number stands for.
+            ValueError: the call holds a float that no JSON number stands for. Like any other
+                mistake in the call itself it is raised before a byte has left.
         """
         if call.is_pageview and self._credentials.customer_id is None:
             return Refused(Failure.MISCONFIGURED, None, None, "no customer id for pageviews")
         request = self._request(call)
         started = self._clock.monotonic()
         ends = started + self._timeout_s
-        with not_after(lambda: self._clock.monotonic() > ends):
-            answer = await self._exchange(request, pageview=call.is_pageview)
+        with not_after(lambda: self._clock.monotonic() > ends), watched_departure() as departure:
+            answer = await self._answer(call, request, departure)
         if isinstance(answer, Refused) and call.method == "GET":
             answer = replace(answer, ambiguous=False)
         return replace(answer, duration_s=self._clock.monotonic() - started)
+
+    async def _answer(self, call: Call, request: httpx.Request, departure: Departure) -> Answer:
+        """Exchange, then read. Once the call has left, nothing may come of it but an answer: an
+        exception would end the claim unsettled, and the call would be made again and again."""
+        try:
+            reply = await self._exchange(request)
+            return _read(reply, departure, pageview=call.is_pageview)
+        except Exception as error:
+            if not departure.left:
+                raise
+            name = type(error).__name__
+            log_event("answer_unread", logging.ERROR, bucket=call.bucket, error=name)
+            return Refused(Failure.UNAVAILABLE, None, None, name, ambiguous=True)
 
     def _request(self, call: Call) -> httpx.Request:
         if call.is_pageview:
@@ -103,31 +131,50 @@ class SailthruClient:
         body = to_json(call.params).encode()
         return self._http.build_request(call.method, url, content=body, headers=headers)
 
-    async def _exchange(self, request: httpx.Request, *, pageview: bool) -> Answer:
+    async def _exchange(self, request: httpx.Request) -> _Reply:
+        """Send the request and take in what comes back, for as long as a call may last."""
+        reply = _Reply()
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._round_trip(request, pageview=pageview)
+                await self._receive(request, reply)
         except TimeoutError:
-            return _unavailable("timed out", ambiguous=True)
-        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+            reply.broken = "timed out"
+        except (httpx.HTTPError, OSError) as error:
             # The error's own text may quote the signed URL; its class says enough.
-            cause = error.__cause__ or error
-            return _unavailable(type(cause).__name__, ambiguous=was_sent(error))
+            reply.broken = type(error.__cause__ or error).__name__
+        return reply
 
-    async def _round_trip(self, request: httpx.Request, *, pageview: bool) -> Answer:
+    async def _receive(self, request: httpx.Request, reply: _Reply) -> None:
         response = await self._http.send(request, stream=True)
         try:
-            body = bytearray()
+            reply.status, reply.headers = response.status_code, response.headers
             async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > MAX_REPLY_BYTES:
-                    return _unavailable("the reply is too long", ambiguous=True)
-            return read_answer(
-                response.status_code, bytes(body), response.headers, pageview=pageview
-            )
+                reply.body += chunk
+                if len(reply.body) > MAX_REPLY_BYTES:
+                    reply.body, reply.broken = bytearray(), TOO_LONG
+                    return
         finally:
             await response.aclose()
 
 
-def _unavailable(message: str, *, ambiguous: bool) -> Refused:
-    return Refused(Failure.UNAVAILABLE, None, None, message, ambiguous=ambiguous)
+@dataclass(slots=True)
+class _Reply:
+    """What came back of a call: `status` None without a reply, `broken` why it is not whole."""
+
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytearray = field(default_factory=bytearray)
+    broken: str | None = None
+
+
+def _read(reply: _Reply, departure: Departure, *, pageview: bool) -> Answer:
+    """What came back as an answer. Does no I/O."""
+    if reply.status is None:
+        message = reply.broken or "no reply"
+        return Refused(Failure.UNAVAILABLE, None, None, message, ambiguous=departure.left)
+    body = unpacked(bytes(reply.body), most=MAX_REPLY_BYTES)
+    if body is None:
+        reply.broken = TOO_LONG
+    return read_answer(
+        reply.status, body or b"", reply.headers, pageview=pageview, broken=reply.broken
+    )

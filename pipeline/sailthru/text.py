@@ -12,16 +12,19 @@ def clean_text(value: str) -> str:
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def clean_json(value: Any) -> Any:
+def clean_json(value: Any, *, deepest: int) -> Any:
     """A parsed JSON value with every text in it clean, names included.
 
     Raises:
-        RecursionError: it is nested too deeply.
+        ValueError: lists and objects are nested more than `deepest` times.
     """
     if isinstance(value, str):
         return clean_text(value)
+    if not isinstance(value, list | dict):
+        return value
+    if deepest == 0:
+        msg = "nested too deeply"
+        raise ValueError(msg)
     if isinstance(value, list):
-        return [clean_json(one) for one in value]
-    if isinstance(value, dict):
-        return {clean_text(name): clean_json(one) for name, one in value.items()}
-    return value
+        return [clean_json(one, deepest=deepest - 1) for one in value]
+    return {clean_text(name): clean_json(one, deepest=deepest - 1) for name, one in value.items()}

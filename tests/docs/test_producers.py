@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.doors.bodies import MAX_BODY_BYTES
 from pipeline.doors.segment import BATCH_PATHS, SINGLE_PATHS
-from pipeline.doors.segment_events import MAX_BATCH_BYTES
+from pipeline.doors.segment_events import MAX_BATCH_BYTES, MAX_BATCH_EVENTS
 from pipeline.events import MAX_EVENT_BYTES
 from pipeline.producer import RAW_BOUND, RAW_HOLD
 
@@ -38,6 +38,7 @@ def test_every_refusal_is_documented_and_no_other() -> None:
         f"{MAX_EVENT_BYTES // 1024} KB",
         f"{MAX_BODY_BYTES // 1024} KB",
         f"{MAX_BATCH_BYTES >> 20} MB",
+        f"{MAX_BATCH_EVENTS:,} events",
         f"{RAW_HOLD:,} events",
         f"{RAW_BOUND:,} events",
     ],

@@ -16,7 +16,7 @@ from pipeline.mapping import plan
 from pipeline.mapping.plan import Known, Plan
 from pipeline.settings import AccountSettings
 from tests.support.fake_sailthru import REFUSED
-from tests.support.pipe import Pipe, identify, open_pipe, order, track
+from tests.support.pipe import Pipe, added, identify, open_pipe, order, track
 
 
 @contextmanager
@@ -164,6 +164,19 @@ async def test_events_without_email_never_brake() -> None:
         await pipe.run(30)
         assert (await pipe.counts())["dead:missing_email"] == 40
         assert await braked(pipe) == set()
+
+
+async def test_carts_that_cannot_be_mapped_never_brake(pipe: Pipe) -> None:
+    """Twenty users' bad events of one producer would stop the lane for everybody's orders."""
+    bad = [{**added(f"u{number}"), "properties": {"quantity": "two"}} for number in range(30)]
+    await pipe.post(*bad, *bad)
+    await pipe.run(30)
+    assert await pipe.counts() == {"dead:unmappable": 60}
+    assert await braked(pipe) == set()
+    assert pipe.alerts == []
+    await pipe.post(order("u1", "o1"))
+    await pipe.run(5)
+    assert (await pipe.counts())["delivered"] == 1
 
 
 async def test_a_flood_of_events_without_user_id_never_brakes(pipe: Pipe) -> None:

@@ -114,6 +114,17 @@ async def test_one_bad_event_does_not_spoil_its_batch(
     assert len(await taken(fake)) == 2
 
 
+@pytest.mark.parametrize("path", ["batch", "import", "b"])
+async def test_nothing_of_a_batch_of_too_many_events_is_taken(
+    http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis, path: str
+) -> None:
+    """And the answer says how many are beyond."""
+    reply = await http.post(f"/v1/{path}", json={"batch": [EVENT] * 2501}, headers=KEY)
+    check_refusal(reply, 413, "too_many_events")
+    assert "1 beyond" in reply.json()["message"]
+    assert await taken(fake) == []
+
+
 @pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream", None])
 async def test_content_type_is_ignored(
     http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis, content_type: str | None

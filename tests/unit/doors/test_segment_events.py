@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from pipeline.doors.answers import DoorError
-from pipeline.doors.segment_events import Arrival, batch_events, corrected_timestamp, single_event
+from pipeline.doors.segment_events import (
+    MAX_BATCH_EVENTS,
+    Arrival,
+    batch_events,
+    corrected_timestamp,
+    single_event,
+)
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 ARRIVAL = Arrival(NOON.timestamp(), lambda: "fresh")
@@ -141,10 +147,20 @@ def test_a_batch_that_is_no_list_of_objects_is_refused(value: object) -> None:
 def test_a_batch_is_measured_with_its_context_in_every_event() -> None:
     """Or half a megabyte would become hundreds in Redis; what SDKs send is far below."""
     context = {"page": {"referrer": "x" * 2000}}
-    assert len(batch(context=context, batch=[{}] * 3000)) == 3000
+    assert len(batch(context=context, batch=[{}] * 2500)) == 2500
     with pytest.raises(DoorError) as refused:
         batch(context={"x": "x" * 30_000}, batch=[{}] * 1000)
     assert (refused.value.status, refused.value.code) == (400, "too_large")
+
+
+@pytest.mark.parametrize("item", [{}, {"type": "page"}, None])
+def test_a_batch_of_more_than_2500_events_is_refused_with_the_number_beyond(item: object) -> None:
+    """As a whole, and before anything else is said of it: more than a hundred thousand fit into a body."""
+    assert len(batch(batch=[{}] * MAX_BATCH_EVENTS)) == MAX_BATCH_EVENTS == 2500
+    with pytest.raises(DoorError) as refused:
+        batch(batch=[item] * 2517)
+    assert (refused.value.status, refused.value.code) == (413, "too_many_events")
+    assert refused.value.message.startswith("The batch has 2517 events, 17 beyond the 2500")
 
 
 def test_an_event_over_32_kb_is_refused() -> None:

@@ -56,7 +56,14 @@ def test_a_success_without_an_error_is_accepted(body: object) -> None:
         (200, error(14), Failure.REJECTED),
         (200, {"errormsg": "no"}, Failure.REJECTED),
         (200, {"error": 99, "errormsg": "no", "more": 1}, Failure.REJECTED),
-        (200, {"ok": False}, Failure.REJECTED),
+        (400, error("99"), Failure.REJECTED),
+        (400, {"error": 14}, Failure.REJECTED),
+        (400, error(43.0), Failure.THROTTLED),
+        (400, error(0, "no"), Failure.REJECTED),
+        (401, error(0, "who are you"), Failure.MISCONFIGURED),
+        (302, error(99), Failure.UNAVAILABLE),
+        (99, error(99), Failure.UNAVAILABLE),
+        (999, error(99), Failure.UNAVAILABLE),
         (400, error(99, "User not found with extid: 42"), Failure.USER_NOT_FOUND),
         (404, error(99, "user not found with email: a@b.c"), Failure.USER_NOT_FOUND),
         (200, error(99, " User not found with sid: 1"), Failure.USER_NOT_FOUND),
@@ -89,22 +96,104 @@ def test_a_clear_refusal_is_not_ambiguous(code: int) -> None:
     assert found.code == code
 
 
+FORBIDDEN: list[dict[str, object]] = [
+    {"error": "Forbidden"},
+    {"error": True},
+    {"error": "true"},
+    {"error": 403, "message": "Forbidden"},
+    {"error": "404"},
+    {"error": -1},
+    {"error": 99.5},
+    {"error": {"code": 99, "message": "Forbidden"}},
+    {"error": "Not Found", "path": "/user", "status": 404},
+    {"errormsg": " "},
+    {"errormsg": {"text": "Forbidden"}},
+    {"errors": [{"code": 99}]},
+    {"ok": False},
+    {"success": False},
+    {"fault": {"faultstring": "Forbidden"}, "ok": 0},
+]
+"""What gateways and proxies say in JSON, and what nobody is known to say: in no form of Sailthru's."""
+
+
+@pytest.mark.parametrize("body", [*FORBIDDEN, {"message": "Forbidden"}, {"code": 99}, {}])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 407, 409, 413, 425, 451])
+def test_a_gateways_no_is_an_outage(status: int, body: dict[str, object]) -> None:
+    """It buries no event, and says nothing about credentials or about what exists."""
+    found = answer(status, body)
+    assert isinstance(found, Refused)
+    assert (found.failure, found.code) == (Failure.UNAVAILABLE, None)
+    assert found.ambiguous
+
+
+@pytest.mark.parametrize("body", FORBIDDEN)
+def test_a_gateways_no_in_a_success_is_an_outage_too(body: dict[str, object]) -> None:
+    """Some answer 200 to everything; what it says is not that Sailthru has the event."""
+    found = answer(200, body)
+    assert isinstance(found, Refused)
+    assert found.failure is Failure.UNAVAILABLE
+
+
+def test_nothing_of_a_gateways_answer_is_quoted() -> None:
+    """Some show the URL that they refuse, and with it key, signature and the customer."""
+    for status in (404, 429):
+        found = answer(status, {"message": "Cannot GET /user?api_key=hush&json={zoe}"})
+        assert isinstance(found, Refused)
+        assert "hush" not in repr(found)
+
+
+SAFE_WORDS = st.sampled_from(["error", "errormsg", "errors", "message", "ok", "success", "keys"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=3,
+)
+
+
+@given(
+    status=st.integers(200, 599).filter(lambda status: status != 429),
+    body=st.dictionaries(SAFE_WORDS, VALUES),
+    pageview=st.booleans(),
+)
+def test_only_sailthrus_form_buries_an_event_or_blames_the_account(
+    status: int, body: dict[str, object], *, pageview: bool
+) -> None:
+    """A numeric `error` or an `errormsg`; of the pageview host a `message`, too."""
+    found = answer(status, body, pageview=pageview)
+    if isinstance(found, Refused) and found.failure is not Failure.UNAVAILABLE:
+        spoken = [body.get("errormsg"), body.get("message") if pageview else None]
+        said = any(isinstance(text, str) and text.strip() for text in spoken)
+        assert said or 1 <= int(str(body["error"]).removesuffix(".0")) <= 99
+    if isinstance(found, Accepted):
+        assert 200 <= status < 300
+        assert not body.get("errors")
+        assert body.get("ok", True)
+
+
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [
         (200, {"contentHash": "x"}, None),
         (200, {"message": "bad url"}, Failure.REJECTED),
-        (400, {"error": "Bad Request"}, Failure.REJECTED),
+        (400, {"error": "Bad Request", "message": "url is required"}, Failure.REJECTED),
+        (422, {"message": "url is required"}, Failure.REJECTED),
+        (400, error(99), Failure.REJECTED),
         (401, {"message": "unknown customer"}, Failure.MISCONFIGURED),
-        (403, {"message": "domain not configured"}, Failure.REJECTED),
+        (401, error(3), Failure.MISCONFIGURED),
+        (400, {"error": "Bad Request"}, Failure.UNAVAILABLE),
+        (401, {"error": "Unauthorized"}, Failure.UNAVAILABLE),
+        (403, {"message": "Forbidden"}, Failure.UNAVAILABLE),
+        (404, {"message": "no Route matched with those values"}, Failure.UNAVAILABLE),
+        (409, {"message": "Conflict"}, Failure.UNAVAILABLE),
         (500, {"message": "oops"}, Failure.UNAVAILABLE),
+        (200, {"message": {"text": "?"}}, Failure.UNAVAILABLE),
         (429, {"message": "slow down"}, Failure.THROTTLED),
     ],
 )
 def test_pageviews_have_errors_of_their_own(
     status: int, body: object, expected: Failure | None
 ) -> None:
-    """The pageview service says no by `error` or `message` (reference: sailthru-api 2.4)."""
+    """The pageview service says no by `message`, with the statuses of a service; a gateway has others."""
     found = answer(status, body, pageview=True)
     assert (found.failure if isinstance(found, Refused) else None) is expected
 
@@ -125,15 +214,22 @@ def test_rate_headers_are_read_in_any_case_and_from_refusals_too() -> None:
     assert found.rate == RateHeaders(limit=2400, remaining=0, reset=1_600_000_020.0)
 
 
-@pytest.mark.parametrize("reset", ["soon", "nan", "inf", ""])
-def test_senseless_rate_headers_are_ignored(reset: str) -> None:
-    """A wrong reset time would stop a lane for ever."""
-    headers = {
-        "X-Rate-Limit-Limit": "2400",
-        "X-Rate-Limit-Remaining": "7",
-        "X-Rate-Limit-Reset": reset,
-    }
-    assert read_answer(200, b"{}", headers).rate is None
+RATE = {"X-Rate-Limit-Limit": "2400", "X-Rate-Limit-Remaining": "7", "X-Rate-Limit-Reset": "60"}
+
+
+@pytest.mark.parametrize("name", RATE)
+@pytest.mark.parametrize(
+    "odd", ["", "soon", "nan", "inf", "1e300", "1_0", "\u0661\u0662", "9" * 400, "9" * 5000, "7, 7"]
+)
+def test_senseless_rate_headers_are_ignored(name: str, odd: str) -> None:
+    """A wrong reset time would stop a lane for ever, a giant number whoever reckons with it."""
+    assert read_answer(200, b"{}", {**RATE, name: odd}).rate is None
+
+
+def test_rate_headers_may_be_past_their_limit() -> None:
+    """Several keys share an account's limit; a blank beside a number is HTTP's."""
+    headers = {**RATE, "X-Rate-Limit-Remaining": " -3 ", "X-Rate-Limit-Reset": "60.5"}
+    assert read_answer(200, b"{}", headers).rate == RateHeaders(2400, -3, 60.5)
 
 
 @given(status=st.integers(200, 599), body=st.binary(max_size=60), pageview=st.booleans())
@@ -159,8 +255,47 @@ def test_half_a_surrogate_pair_is_replaced_wherever_a_reply_has_it(half: bytes) 
 
 
 @pytest.mark.parametrize(
-    "body", [b"[" * 100_000, b'{"error":' + b"9" * 5000 + b"}", b'{"error":"' + b"9" * 5000 + b'"}']
+    "body",
+    [
+        b"[" * 100_000,
+        b'{"ok":true,"deep":' + b"[" * 300 + b"]" * 300 + b"}",
+        b'{"error":' + b"9" * 5000 + b"}",
+        b'{"error":"' + b"9" * 5000 + b'"}',
+        b'{"error":1e999}',
+    ],
 )
 def test_hostile_json_is_an_answer_too(body: bytes) -> None:
     """Deep nesting and giant numbers overflow parsers."""
-    assert isinstance(read_answer(200, body, {}), Refused)
+    found = read_answer(200, body, {})
+    assert isinstance(found, Refused)
+    assert (found.failure, found.code) == (Failure.UNAVAILABLE, None)
+
+
+def test_a_number_that_nothing_can_hold_is_left_as_its_text() -> None:
+    """The call was accepted all the same; an infinite price could not be sent back with its cart."""
+    body = b'{"ok":true,"a":[1e999,-1e999,NaN,%s],"b":[1.5,%s]}' % (b"9" * 5000, b"9" * 300)
+    found = read_answer(200, body, {})
+    assert isinstance(found, Accepted)
+    assert found.body["a"] == ["1e999", "-1e999", "NaN", "9" * 5000]
+    assert found.body["b"] == [1.5, 10**300 - 1]
+    json.dumps(found.body, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"{}", None),
+        (b"[]", None),
+        (b'{"message":"bad url"}', Failure.REJECTED),
+        (b'{"contentHash":"x', Failure.UNAVAILABLE),
+        (b"", Failure.UNAVAILABLE),
+    ],
+)
+def test_a_reply_that_broke_off_is_read_if_what_came_is_whole(
+    body: bytes, expected: Failure | None
+) -> None:
+    """An object that has its end is all there is to it. No body at all is no success then."""
+    found = read_answer(200, body, {}, pageview=True, broken="ClientPayloadError")
+    assert (found.failure if isinstance(found, Refused) else None) is expected
+    if isinstance(found, Refused) and expected is Failure.UNAVAILABLE:
+        assert found.message == "HTTP 200, ClientPayloadError"
