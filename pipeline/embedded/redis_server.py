@@ -18,7 +18,7 @@ import redis.asyncio
 
 from pipeline.addresses import REDIS_FILE, write_address
 from pipeline.clock import Clock, SystemClock
-from pipeline.embedded.binary import find_redis_server
+from pipeline.embedded.binary import SERVERS, find_redis_server
 from pipeline.errors import ConfigError, SailpipeError
 from pipeline.redis_client import open_async_redis
 
@@ -132,10 +132,10 @@ def _quoted(path: Path) -> str:
 
 
 def _end_leftover(directory: Path) -> None:
-    """End the redis-server that still works in this directory: two would write one file."""
+    """End the server that still works in this directory: two would write one file."""
     try:
         process = psutil.Process(int((directory / "redis.pid").read_text()))
-        if "redis-server" not in process.name() or Path(process.cwd()) != directory.resolve():
+        if process.name() not in SERVERS or Path(process.cwd()) != directory.resolve():
             return
         process.terminate()
         try:

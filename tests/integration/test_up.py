@@ -13,6 +13,7 @@ import psutil
 import pytest
 import redis
 
+from pipeline.embedded.binary import SERVERS
 from pipeline.redis_client import open_redis
 from tests.support.commands import Running, running, sailpipe, wait_until
 from tests.support.redis_server import free_port
@@ -116,7 +117,7 @@ def test_what_is_killed_is_started_again(machine: Machine) -> None:
     child(machine.up, "serve").kill()
     machine.up.wait_for("http     | exited (SIGKILL)")
     wait_until(lambda: track(machine.port, "sandbox") == 200, "the door is open again")
-    [server] = [p for p in processes_of(machine.folder) if "redis-server" in p.name()]
+    [server] = [p for p in processes_of(machine.folder) if p.name() in SERVERS]
     server.kill()
     machine.up.wait_for("redis    | exited (SIGKILL)")
     wait_until(lambda: track(machine.port, "sandbox") == 200, "Redis takes events again")

