@@ -16,11 +16,12 @@ SERVERS = ("redis-server", "valkey-server")
 """What the program is called, in the order in which it is looked for."""
 
 
-def find_redis_server(oldest: tuple[int, int] = OLDEST) -> str:
+def find_redis_server(oldest: tuple[int, int] = OLDEST, because: str = "") -> str:
     """The redis-server or valkey-server on PATH if it is new enough, else the bundled one.
 
     Raises:
-        ConfigError: there is neither, or neither is as new as `oldest` (major and minor version).
+        ConfigError: there is neither, or neither is as new as `oldest` (major and minor version),
+            which the sentence explains by `because`.
     """
     on_path = [found for name in SERVERS if (found := shutil.which(name))]
     bundled = [str(found) for found in sorted(bundled_folder().rglob(SERVERS[1]))]
@@ -28,9 +29,10 @@ def find_redis_server(oldest: tuple[int, int] = OLDEST) -> str:
         if version_of(candidate) >= oldest:
             return candidate
     found = f"the one on PATH ({', '.join(on_path)}) is older" if on_path else "none is on PATH"
+    reason = f" ({because})" if because else ""
     raise ConfigError(
-        f"`sailpipe up` needs redis-server {oldest[0]}.{oldest[1]} or newer, or valkey-server, and"
-        f" {found}: install Redis or Valkey (on Linux with glibc and on macOS `make setup` brings"
+        f"`sailpipe up` needs redis-server {oldest[0]}.{oldest[1]} or newer, or valkey-server{reason},"
+        f" and {found}: install Redis or Valkey (on Linux with glibc and on macOS `make setup` brings"
         " one along), or set SAILPIPE_REDIS_URL to one that runs elsewhere."
     )
 

@@ -2,8 +2,9 @@
 
 Append-only (a power cut costs at most the last second) and `noeviction` (a full Redis says no
 rather than forget events). A file that a crash cut short is repaired by Redis itself while it
-loads: `aof-load-truncated`. It keeps its port over restarts, so that workers of other processes
-find it again.
+loads: `aof-load-truncated`. The file is commands throughout (`aof-use-rdb-preamble no`): snapshots of
+Redis and Valkey, and of their releases, are not readable by each other, and which of them is on the
+PATH changes. It keeps its port over restarts, so that workers of other processes find it again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import redis.asyncio
 
 from pipeline.addresses import REDIS_FILE, write_address
 from pipeline.clock import Clock, SystemClock
-from pipeline.embedded.binary import SERVERS, find_redis_server
+from pipeline.embedded.binary import OLDEST, SERVERS, find_redis_server
 from pipeline.errors import ConfigError, SailpipeError
 from pipeline.redis_client import open_async_redis
 
@@ -26,6 +27,8 @@ PORT_FILE = "redis.port"
 READY_WITHIN_S = 15.0
 """Until it answers; reading a large file back may take longer and is waited for."""
 LEFTOVER_ENDS_WITHIN_S = 5.0
+READS_FOLDERS = (7, 0)
+"""The Redis that began to append to the files of a folder. An older one does not look there."""
 _POLL_S = 0.05
 
 
@@ -50,7 +53,7 @@ class EmbeddedRedis:
         self.log = self.directory / "redis.log"
         self._data_dir = data_dir
         self._clock = clock or SystemClock()
-        self._binary = find_redis_server()
+        self._binary = _find_reader_of(self.directory)
         self.port = 0
 
     @property
@@ -108,6 +111,13 @@ class EmbeddedRedis:
         return port if 0 < port < 65536 else 0
 
 
+def _find_reader_of(directory: Path) -> str:
+    """A server that finds what another left in `directory`, and does not start empty beside it."""
+    if (directory / "appendonlydir").exists():
+        return find_redis_server(READS_FOLDERS, f"as was the one that wrote {directory}")
+    return find_redis_server(OLDEST)
+
+
 def _configuration(directory: Path, port: int) -> str:
     options = {
         "bind": "127.0.0.1",
@@ -119,6 +129,7 @@ def _configuration(directory: Path, port: int) -> str:
         "appendonly": "yes",
         "appendfsync": "everysec",
         "aof-load-truncated": "yes",
+        "aof-use-rdb-preamble": "no",
         "save": '""',
         "maxmemory-policy": "noeviction",
         "always-show-logo": "no",

@@ -66,6 +66,25 @@ def test_a_file_that_a_crash_cut_short_is_repaired(tmp_path: Path) -> None:
         assert client.get("last") is None
 
 
+def test_its_files_are_commands_that_every_server_reads(tmp_path: Path) -> None:
+    """A snapshot of Valkey 9 is read by no Redis, one of Redis 8 by no Valkey; either may be on PATH."""
+    embedded = EmbeddedRedis(tmp_path)
+    with started(embedded), redis.Redis.from_url(embedded.url) as client:
+        client.set("kept", "1")
+        client.bgrewriteaof()
+        wait_until(lambda: rewritten(client), "the file is rewritten")
+    files = [
+        f for f in tmp_path.rglob("appendonly.aof*") if f.is_file() and f.suffix != ".manifest"
+    ]
+    assert b"kept" in b"".join(file.read_bytes() for file in files)
+    assert [f for f in files if f.read_bytes()[:1] not in {b"", b"*", b"#"}] == []
+
+
+def rewritten(client: redis.Redis) -> bool:
+    state = client.info("persistence")
+    return not (state["aof_rewrite_in_progress"] or state["aof_rewrite_scheduled"])
+
+
 def test_it_keeps_its_port_so_that_others_find_it_again(tmp_path: Path) -> None:
     """A `sailpipe worker` of another terminal reconnects after `up` was restarted."""
     first, second = EmbeddedRedis(tmp_path), EmbeddedRedis(tmp_path)

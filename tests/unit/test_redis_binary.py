@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.embedded.binary import bundled_folder, find_redis_server, version_of
+from pipeline.embedded.redis_server import EmbeddedRedis
 from pipeline.errors import ConfigError
 
 VALKEY_9 = "Valkey server v=9.1.2 sha=00000000:1 malloc=libc bits=64 build=1536df31c0395150"
 REDIS_7 = "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64"
+REDIS_6_2 = "Redis server v=6.2.14 sha=40305114:0 malloc=libc bits=64 build=dff95a8e7a99d269"
 REDIS_6_0 = "Redis server v=6.0.16 sha=00000000:0 malloc=jemalloc-5.2.1 bits=64"
 
 
@@ -93,3 +95,19 @@ def test_a_server_that_does_not_run_on_this_machine_is_passed_over() -> None:
 def test_a_program_that_is_no_server_has_version_zero(tmp_path: Path) -> None:
     """It is older than every server that would do."""
     assert version_of(str(tmp_path / "missing")) == (0, 0)
+
+
+def test_a_redis_that_would_start_empty_beside_the_data_is_passed_over(machine: Path) -> None:
+    """From 7.0 on the data is a folder, which 6.2 does not look for: all that waits would be hidden."""
+    on_path, bundled = program(machine / "bin" / "redis-server", REDIS_6_2), bundle()
+    assert EmbeddedRedis(machine).command[0] == on_path
+    (machine / "redis" / "appendonlydir").mkdir(parents=True)
+    assert EmbeddedRedis(machine).command[0] == bundled
+
+
+def test_without_a_server_that_reads_the_data_the_sentence_says_why(machine: Path) -> None:
+    """6.2 does everywhere else, so the reader would wonder."""
+    program(machine / "bin" / "redis-server", REDIS_6_2)
+    (machine / "redis" / "appendonlydir").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"7\.0 or newer.*as was the one that wrote .*/redis\)"):
+        EmbeddedRedis(machine)
