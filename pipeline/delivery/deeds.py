@@ -35,6 +35,7 @@ from pipeline.outcomes import (
     WaitingForUser,
 )
 from pipeline.settings import AccountSettings
+from pipeline.targets import target_of
 
 CART_KEEP_MS = 86_400_000
 """How long our own copy of a non-empty cart may stand in for a look-up that is older."""
@@ -166,6 +167,7 @@ def _header(
         nobody=entry.nobody,
         awaits_email=no.reason is Reason.MISSING_EMAIL and _is_revived_by_email(event, settings),
         follows=_FOLLOWS.get(kind_of(event, settings), "") if event else "",
+        target=target_of(settings).name,
     )
 
 

@@ -30,6 +30,7 @@ from pipeline.ratelimit.store_redis import RedisSlotStore
 from pipeline.sailthru.client import Credentials, SailthruClient
 from pipeline.sailthru.transport import open_http
 from pipeline.settings import AccountSettings, Settings
+from pipeline.targets import target_of
 
 MOST_OUT = 2_000
 """Mailboxes of a lane that are lent at a time, however fast it goes."""
@@ -124,7 +125,9 @@ class Engine:
         await self.redis.aclose()
 
     def _open(self, account: AccountSettings) -> _Account:
-        store = MailboxStore(self.redis, account.name, loan_s=account.loan)
+        store = MailboxStore(
+            self.redis, account.name, target=target_of(account).name, loan_s=account.loan
+        )
         caller = Caller(
             account.name,
             self._sender(account),
