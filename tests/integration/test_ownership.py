@@ -1,0 +1,116 @@
+"""What a person is told of an account whose data are another target's, and what they can do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import keys
+from pipeline.events import Lane
+from pipeline.targets import SANDBOX
+from tests.support.commands import Command, Setup
+from tests.support.letters import Pipeline, track
+
+LIVE = {
+    "SAILPIPE_API_KEY": "1a2b3c4d5e6f1a2b3c4d5e6f1a2b3c4d",
+    "SAILPIPE_API_SECRET": "secret",
+    "SAILPIPE_API_URL": "http://127.0.0.1:9",
+    "SAILPIPE_PAGEVIEW_URL": "http://127.0.0.1:9",
+}
+FOREIGN = (
+    "account default belongs to the sandbox, and these settings deliver to 127.0.0.1:9 (API key"
+    " 1a2b...) (waiting events: 3, dead letters: 1)"
+)
+
+
+@pytest.fixture
+def trial(setup: Setup) -> None:
+    """What a trial in the sandbox leaves: a dead letter, two events in mailboxes, one to be split."""
+
+    async def work(pipeline: Pipeline) -> None:
+        await pipeline.kill(track(1))
+        await pipeline.send(track(2), track(3))
+        await pipeline.split()
+        await pipeline.send(track(4))
+
+    setup(work)
+
+
+@pytest.fixture
+def live(trial: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the real key is set."""
+    for name, value in LIVE.items():
+        monkeypatch.setenv(name, value)
+
+
+def ownership(command: Command) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(command("status", "--json")[1])["accounts"]["default"]
+    row: dict[str, Any] = found["ownership"]
+    return row
+
+
+@pytest.mark.usefixtures("trial")
+def test_with_the_trial_s_own_settings_nothing_is_foreign(command: Command) -> None:
+    """Its owner is named, and there is nothing to mend."""
+    row = ownership(command)
+    assert (row["owner"], row["target"], row["foreign"]) == (SANDBOX, SANDBOX, False)
+    assert (row["why"], row["fix"]) == (None, None)
+    assert "Not delivered" not in command("status")[1]
+    assert "ok   default target: the sandbox" in command("doctor")[1]
+
+
+@pytest.mark.usefixtures("live")
+def test_status_begins_with_what_is_not_delivered_and_why(command: Command) -> None:
+    """Lines for people come before all tables; programs find the same in the JSON."""
+    lines = command("status")[1].splitlines()
+    assert lines[1] == f"Not delivered: {FOREIGN}."
+    assert "`sailpipe reset`" in lines[2]
+    assert "`sailpipe adopt`" in lines[2]
+    row = ownership(command)
+    assert (row["owner"], row["foreign"], row["why"]) == (SANDBOX, True, FOREIGN)
+    assert row["target"].startswith("127.0.0.1:9 1a2b-")
+
+
+@pytest.mark.usefixtures("live")
+def test_the_doctor_fails_an_account_of_another_target(command: Command) -> None:
+    """With the ways on as the fix."""
+    code, out, _ = command("doctor", "--json")
+    found = {row["check"]: row for row in map(json.loads, out.splitlines())}
+    check = found["default target"]
+    assert (code, check["result"], check["found"]) == (1, "fail", FOREIGN)
+    assert "SAILPIPE_DATA_DIR" in check["fix"]
+
+
+def test_before_anything_was_delivered_an_account_is_no_target_s(
+    setup: Setup, command: Command
+) -> None:
+    """What was accepted and split goes to whichever target delivers first."""
+
+    async def work(pipeline: Pipeline) -> None:
+        await pipeline.send(track(1))
+        await pipeline.split()
+
+    setup(work)
+    assert (ownership(command)["owner"], ownership(command)["foreign"]) == (None, False)
+
+
+def test_of_several_accounts_each_is_told_by_itself(
+    setup: Setup, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One may be foreign and the others not."""
+
+    async def work(pipeline: Pipeline) -> None:
+        await pipeline.redis.set(keys.target("shoes"), "api.sailthru.com x-1")
+        lent = await pipeline.mailboxes.wake(Lane.EVENT, bound=1, longest_queue=9, own_tick=0)
+        assert not lent.boxes
+
+    setup(work)
+    Path("sailpipe.toml").write_text("[accounts.shoes]\n[accounts.hats]\n")
+    lines = [line for line in command("status")[1].splitlines() if "Not delivered" in line]
+    assert len(lines) == 1
+    assert "account shoes belongs to api.sailthru.com (API key x...)" in lines[0]
+    assert "sailpipe adopt --account shoes" in command("status", "--account", "shoes")[1]
+    assert "Not delivered" not in command("status", "--account", "hats")[1]
