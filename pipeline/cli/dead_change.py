@@ -26,6 +26,9 @@ from pipeline.cli.progress import open_progress
 from pipeline.cli.session import Session, in_session
 from pipeline.deadletters.filters import Filter, Selection
 from pipeline.deadletters.store import DeadLetters
+from pipeline.errors import SailpipeError
+from pipeline.status.owners import read_owners
+from pipeline.targets import Target, target_of, ways_on, why_not
 
 
 def replay(
@@ -57,6 +60,7 @@ def replay(
     async def work(session: Session) -> None:
         letters = DeadLetters(session.redis, account)
         chosen = await _choose(letters, ids, wanted)
+        await _refuse_foreign(session, account, chosen)
         if chosen.overtaken and not overtaken:
             note(f"{len(chosen.overtaken)} of them are overtaken and stay; --overtaken sends them.")
             chosen = chosen.without_overtaken()
@@ -102,6 +106,23 @@ async def _choose(letters: DeadLetters, ids: list[str] | None, wanted: Filter) -
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(chosen.reasons.items()))
     note(f"{len(chosen.ids)} dead letters: {reasons}." if chosen.ids else "No dead letter matches.")
     return chosen
+
+
+async def _refuse_foreign(session: Session, account: str, chosen: Selection) -> None:
+    """Refuse to replay what died at another target than these settings deliver to. Raises SailpipeError."""
+    if not chosen.ids:
+        return
+    own = target_of(session.settings.account(account))
+    owner = (await read_owners(session.redis, [account]))[account]
+    if not owner.lets(own):
+        raise SailpipeError(
+            f"Nothing was replayed, since {why_not(account, owner, own)}: {ways_on(account, owner)}."
+        )
+    for name in sorted(chosen.targets - {"", own.name}):
+        raise SailpipeError(
+            f"Nothing was replayed, since letters among these died at {Target(name)}, and these settings"
+            f" deliver to {own}: leave them out, or export and enqueue them."
+        )
 
 
 def _agreed(verb: str, *, yes: bool) -> bool:

@@ -114,3 +114,35 @@ def test_of_several_accounts_each_is_told_by_itself(
     assert "account shoes belongs to api.sailthru.com (API key x...)" in lines[0]
     assert "sailpipe adopt --account shoes" in command("status", "--account", "shoes")[1]
     assert "Not delivered" not in command("status", "--account", "hats")[1]
+
+
+@pytest.mark.usefixtures("live")
+def test_letters_of_the_trial_are_not_replayed_into_the_live_account(command: Command) -> None:
+    """One sentence says whose they are; a dry run says the same, and dropping is never refused."""
+    for more in ("--yes", "--dry-run"):
+        code, out, err = command("dead", "replay", "--all", more)
+        assert (code, out) == (1, "")
+        assert "Nothing was replayed, since account default belongs to the sandbox" in err
+        assert "`sailpipe adopt`" in err
+    assert command("dead", "replay", "--reason", "too_old", "--yes")[:2] == (0, "")
+    assert command("dead", "drop", "--all", "--yes")[:2] == (0, "Dropped: 1.\n")
+
+
+def test_a_letter_says_where_it_died_and_goes_nowhere_else(setup: Setup, command: Command) -> None:
+    """Also where the account is not, or no longer, that target's; one that does not say is the account's."""
+
+    async def work(pipeline: Pipeline) -> None:
+        await pipeline.kill(track(1), track(2))
+        blob: Any = await pipeline.redis.hget(keys.dead("default"), "m1")
+        header, _, raw = blob.partition(b"\n")
+        named = json.dumps(json.loads(header) | {"target": "api.sailthru.com x-1"}).encode()
+        await pipeline.redis.hset(keys.dead("default"), "m1", named + b"\n" + raw)
+
+    setup(work)
+    assert (
+        json.loads(command("dead", "show", "m1", "--json")[1])["target"] == "api.sailthru.com x-1"
+    )
+    code, _, err = command("dead", "replay", "--all", "--yes")
+    assert code == 1
+    assert "letters among these died at api.sailthru.com (API key x...)" in err
+    assert command("dead", "replay", "m2", "--yes")[:2] == (0, "Replayed: 1.\n")
