@@ -15,6 +15,7 @@ from pipeline.cli import (
     gates,
     limits,
     map_events,
+    ownership,
     parts,
     status,
     up,
@@ -42,6 +43,7 @@ app.add_typer(dead.app, name="dead")
 app.command("pause")(gates.pause)
 app.command("resume")(gates.resume)
 app.add_typer(limits.app, name="limits")
+app.command("adopt")(ownership.adopt)
 app.command("doctor")(doctor.doctor)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
+from pipeline.cli.confirm import check_agreed
 from pipeline.cli.dead_options import (
     AllOption,
     GroupOption,
@@ -19,7 +19,6 @@ from pipeline.cli.dead_options import (
     check_means_some,
     make_filter,
 )
-from pipeline.cli.errors import FAILED
 from pipeline.cli.options import AccountOption
 from pipeline.cli.output import note, result
 from pipeline.cli.progress import open_progress
@@ -66,7 +65,8 @@ def replay(
             chosen = chosen.without_overtaken()
         if dry_run:
             result(f"Would be replayed: {len(chosen.ids)}.")
-        elif chosen.ids and _agreed("Replay", yes=yes):
+        elif chosen.ids:
+            check_agreed("Replay them?", yes=yes)
             with open_progress("replayed") as progress:
                 done = await letters.replay(chosen.ids, rate=rate, on_done=progress.advance)
             _report("Replayed", done, chosen)
@@ -92,7 +92,8 @@ def drop(
     async def work(session: Session) -> None:
         letters = DeadLetters(session.redis, account)
         chosen = await _choose(letters, ids, wanted)
-        if chosen.ids and _agreed("Drop", yes=yes):
+        if chosen.ids:
+            check_agreed("Drop them?", yes=yes)
             with open_progress("dropped") as progress:
                 done = await letters.drop(chosen.ids, on_done=progress.advance)
             _report("Dropped", done, chosen)
@@ -123,18 +124,6 @@ async def _refuse_foreign(session: Session, account: str, chosen: Selection) -> 
             f"Nothing was replayed, since letters among these died at {Target(name)}, and these settings"
             f" deliver to {own}: leave them out, or export and enqueue them."
         )
-
-
-def _agreed(verb: str, *, yes: bool) -> bool:
-    """Whether the person agrees; anything but a yes ends the command with 1."""
-    if yes:
-        return True
-    sys.stderr.write(f"{verb} them? [y/N] ")  # typer.confirm would write to stdout, too
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() in {"y", "yes"}:
-        return True
-    note("Nothing was done; --yes does not ask.")
-    raise typer.Exit(FAILED)
 
 
 def _report(verb: str, done: int, chosen: Selection) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from pipeline import keys
 from pipeline.events import Lane
+from pipeline.ownership.change import Change
 from pipeline.targets import SANDBOX
-from tests.support.commands import Command, Setup
+from tests.support.commands import Command, Setup, sailpipe
 from tests.support.letters import Pipeline, track
 
 LIVE = {
@@ -146,3 +147,62 @@ def test_a_letter_says_where_it_died_and_goes_nowhere_else(setup: Setup, command
     assert code == 1
     assert "letters among these died at api.sailthru.com (API key x...)" in err
     assert command("dead", "replay", "m2", "--yes")[:2] == (0, "Replayed: 1.\n")
+
+
+@pytest.mark.usefixtures("live")
+def test_adopt_counts_first_and_asks(command: Command) -> None:
+    """A dry run or a no changes nothing; afterwards the account is this target's."""
+    code, out, err = command("adopt", "--dry-run")
+    assert (code, out) == (0, "Would be adopted: 3 events, 1 dead letters.\n")
+    assert "belongs to the sandbox, and is adopted by 127.0.0.1:9 (API key 1a2b...)" in err
+    assert "Kept: 3 events, 1 dead letters" in err
+    refused = sailpipe("adopt", stdin=b"n\n")
+    assert (refused.returncode, refused.stdout) == (1, b"")
+    assert b"Deliver them to 127.0.0.1:9" in refused.stderr
+    assert ownership(command)["foreign"]
+    code, out, _ = command("adopt", "--yes")
+    assert (code, out) == (0, "Adopted: 3 events, 1 dead letters.\n")
+    assert not ownership(command)["foreign"]
+    assert command("dead", "replay", "--all", "--yes")[:2] == (0, "Replayed: 1.\n")
+    code, out, err = command("adopt", "--yes")
+    assert (code, out) == (0, "")
+    assert "belongs to 127.0.0.1:9 (API key 1a2b...) already" in err
+
+
+def test_what_is_no_target_s_needs_no_adoption(command: Command) -> None:
+    """The next that delivers has it."""
+    code, out, err = command("adopt", "--yes")
+    assert (code, out) == (0, "")
+    assert "was delivered yet" in err
+
+
+@pytest.mark.usefixtures("live")
+def test_an_interrupted_change_is_told_and_can_be_ended(command: Command, setup: Setup) -> None:
+    """Nothing is delivered meanwhile, so a person must hear of it, and what to do."""
+
+    async def begin(pipeline: Pipeline) -> None:
+        await Change(pipeline.redis, "default", "adopt").begin()
+
+    setup(begin)
+    assert "`sailpipe adopt` of account default has not come to its end" in command("status")[1]
+    assert "run `sailpipe adopt` again" in command("doctor")[1]
+    assert command("adopt", "--yes")[0] == 0
+    assert not ownership(command)["foreign"]
+
+
+@pytest.mark.usefixtures("live")
+def test_a_full_redis_is_adopted_all_the_same(setup: Setup, command: Command) -> None:
+    """A trial may have filled it, and only what is delivered makes room."""
+
+    async def fill(pipeline: Pipeline) -> None:
+        await pipeline.redis.config_set("maxmemory", "1")
+
+    async def relieve(pipeline: Pipeline) -> None:
+        await pipeline.redis.config_set("maxmemory", "0")
+
+    setup(fill)
+    try:
+        assert command("adopt", "--yes")[0] == 0
+    finally:
+        setup(relieve)
+    assert not ownership(command)["foreign"]
