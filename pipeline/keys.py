@@ -100,6 +100,11 @@ def target(account: str) -> str:
     return f"sailpipe:{account}:target"
 
 
+def reset_cut(account: str) -> str:
+    """String. Id of the last raw entry that a reset has removed or will; the splitter drops what is no newer."""
+    return f"sailpipe:{account}:reset"
+
+
 def dead(account: str) -> str:
     """Hash. Dead letters by id; `dead:at` orders them by time."""
     return f"sailpipe:{account}:dead"

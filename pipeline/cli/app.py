@@ -9,14 +9,15 @@ import redis
 import typer
 
 from pipeline.cli import (
+    adopt,
     dead,
     doctor,
     enqueue,
     gates,
     limits,
     map_events,
-    ownership,
     parts,
+    reset,
     status,
     up,
 )
@@ -43,7 +44,8 @@ app.add_typer(dead.app, name="dead")
 app.command("pause")(gates.pause)
 app.command("resume")(gates.resume)
 app.add_typer(limits.app, name="limits")
-app.command("adopt")(ownership.adopt)
+app.command("reset")(reset.reset)
+app.command("adopt")(adopt.adopt)
 app.command("doctor")(doctor.doctor)
 
 

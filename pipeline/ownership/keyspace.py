@@ -47,14 +47,22 @@ async def each_lent(
 async def each_due(
     client: redis.asyncio.Redis, account: str, lane: Lane
 ) -> AsyncIterator[list[bytes]]:
-    """Mailboxes that are due at some time; those that are due all the while are named at least once."""
+    """Mailboxes that are due at some time."""
+    async for boxes in each_member(client, keys.due(account, lane), BOXES):
+        yield boxes
+
+
+async def each_member(
+    client: redis.asyncio.Redis, key: str, most: int
+) -> AsyncIterator[list[bytes]]:
+    """A sorted set's members; those that are there all the while are named at least once."""
     cursor = 0
     found: Any
     while True:
-        cursor, found = await client.zscan(keys.due(account, lane), cursor, count=PAGE)
+        cursor, found = await client.zscan(key, cursor, count=PAGE)
         names = [name for name, _ in found]
-        for start in range(0, len(names), BOXES):
-            yield names[start : start + BOXES]
+        for start in range(0, len(names), most):
+            yield names[start : start + most]
         if cursor == 0:
             return
 

@@ -206,3 +206,63 @@ def test_a_full_redis_is_adopted_all_the_same(setup: Setup, command: Command) ->
     finally:
         setup(relieve)
     assert not ownership(command)["foreign"]
+
+
+def waits(command: Command) -> int:
+    found: dict[str, Any] = json.loads(command("status", "--json")[1])["accounts"]["default"]
+    return int(found["counts"]["enqueued"])
+
+
+@pytest.mark.usefixtures("live")
+def test_reset_counts_first_and_asks(command: Command) -> None:
+    """A trial needs a yes; a dry run or a no changes nothing. The next target that delivers has the account."""
+    code, out, err = command("reset", "--dry-run")
+    assert (code, out) == (0, "Would be removed: 3 events, 1 dead letters.\n")
+    assert "Account default belongs to the sandbox: 3 events, 1 dead letters" in err
+    assert "A worker runs" in err, "the test's own splitter has the lease"
+    refused = sailpipe("reset", stdin=b"default\n")
+    assert (refused.returncode, refused.stdout) == (1, b"")
+    assert waits(command) == 4
+    agreed = sailpipe("reset", stdin=b"y\n")
+    assert (agreed.returncode, agreed.stdout) == (0, b"Removed: 3 events, 1 dead letters.\n")
+    assert waits(command) == 0
+    assert (ownership(command)["owner"], ownership(command)["foreign"]) == (None, False)
+
+
+@pytest.mark.usefixtures("live")
+def test_before_a_live_account_is_emptied_its_name_must_be_typed(
+    setup: Setup, command: Command
+) -> None:
+    """Also when nothing of it was delivered yet. --yes does not ask."""
+    for owner in ("api.sailthru.com x-1", None):
+
+        async def give(pipeline: Pipeline, owner: str | None = owner) -> None:
+            await pipeline.redis.delete(keys.target("default"))
+            if owner:
+                await pipeline.redis.set(keys.target("default"), owner)
+
+        setup(give)
+        refused = sailpipe("reset", stdin=b"y\n")
+        assert refused.returncode == 1
+        assert b"Type default to go on:" in refused.stderr
+        assert waits(command) == 4
+    assert sailpipe("reset", stdin=b"default\n").returncode == 0
+    assert waits(command) == 0
+    assert command("reset", "--yes")[:2] == (0, "Removed: 0 events, 0 dead letters.\n")
+
+
+@pytest.mark.usefixtures("live")
+def test_an_interrupted_reset_is_told_and_ended_before_anything_else(
+    command: Command, setup: Setup
+) -> None:
+    """What is half gone is not taken over."""
+
+    async def begin(pipeline: Pipeline) -> None:
+        await Change(pipeline.redis, "default", "reset").begin()
+
+    setup(begin)
+    assert "`sailpipe reset` of account default has not come to its end" in command("status")[1]
+    code, _, err = command("adopt", "--yes")
+    assert (code, "run `sailpipe reset` again" in err) == (1, True)
+    assert command("reset", "--yes")[:2] == (0, "Removed: 3 events, 1 dead letters.\n")
+    assert not ownership(command)["foreign"]

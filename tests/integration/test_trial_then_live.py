@@ -109,11 +109,11 @@ def calls(sailthru: RunningSandbox) -> int:
     return sailthru.app.sandbox.state.calls_seen
 
 
-def test_nothing_of_the_trial_reaches_the_live_account(
+def test_nothing_of_the_trial_reaches_the_live_account_before_a_reset_or_after(
     live: tuple[Running, int], sailthru: RunningSandbox
 ) -> None:
     """It is said before the workers start; producers are taken in, and all of it waits, also what an email
-    that arrives would have released."""
+    that arrives would have released. Emptied while the workers run, the account is the live one's."""
     up, port = live
     told, started = up.output.index("Not delivered: account default"), up.output.index(UP)
     assert told < started
@@ -125,6 +125,12 @@ def test_nothing_of_the_trial_reaches_the_live_account(
     wait_until(lambda: counters() == AT_REST | {"waiting:user": 1}, "it is split")
     up.wait_for("event=foreign_target")
     assert calls(sailthru) == 0
+    assert sailpipe("reset", "--yes").stdout == b"Removed: 2 events, 1 dead letters.\n"
+    enqueue(*TRIAL[:1])  # its messageId was seen in the trial
+    wait_until(lambda: counters() == {"delivered": 1}, "the same event, now for the live account")
+    state = sailthru.app.sandbox.state.as_json()
+    assert [one["keys"]["extid"] for one in state["profiles"]] == ["ann"]
+    assert (state["purchases"], calls(sailthru)) == ([], 1)
 
 
 def test_adopted_what_waits_is_delivered_to_the_live_account(

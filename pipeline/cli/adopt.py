@@ -1,25 +1,18 @@
-"""`sailpipe adopt`: take over what waits for another target. `sailpipe reset` is in reset.py."""
+"""`sailpipe adopt`: take over what waits for another target."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, TypeAlias
-
-import typer
 
 from pipeline.cli.confirm import check_agreed
 from pipeline.cli.dead_options import YesOption
-from pipeline.cli.options import AccountOption
+from pipeline.cli.options import AccountOption, DryRunOption
 from pipeline.cli.output import note, result
 from pipeline.cli.progress import open_progress
 from pipeline.cli.session import Session, in_session
 from pipeline.errors import SailpipeError
 from pipeline.ownership.keyspace import survey
 from pipeline.status.owners import Standing, read_standings
-
-DryRunOption: TypeAlias = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be done and stop.")
-]
 
 
 def adopt(
