@@ -95,6 +95,16 @@ def lane(account: str, name: str) -> str:
     return f"sailpipe:{account}:lane:{name}"
 
 
+def target(account: str) -> str:
+    """String. What the account's data belong to (pipeline/targets.py); set by the wake-up that lends first."""
+    return f"sailpipe:{account}:target"
+
+
+def reset_cut(account: str) -> str:
+    """String. Id of the last raw entry that a reset has removed or will; the splitter drops what is no newer."""
+    return f"sailpipe:{account}:reset"
+
+
 def dead(account: str) -> str:
     """Hash. Dead letters by id; `dead:at` orders them by time."""
     return f"sailpipe:{account}:dead"

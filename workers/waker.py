@@ -22,6 +22,7 @@ from pipeline.events import Lane
 from pipeline.mailbox.scripts import is_own_fault
 from pipeline.observe.logs import log_event
 from pipeline.observe.redis_watch import RedisWatch
+from pipeline.targets import Owner, Target, ways_on
 from workers.config import DELIVER
 from workers.keeper import keep_forever
 from workers.vital import vital
@@ -119,9 +120,16 @@ class Waker:
         )
         self._ticks[account, lane] = lent.now
         self._engine.saw_gate(account, lane, lent.gate)
+        if lent.owner:
+            self._say_foreign(account, Owner.read(lent.owner))
         if lent.boxes:
             await asyncio.to_thread(self.hand_out, account, lane, lent)
         return bool(lent.boxes)
+
+    def _say_foreign(self, account: str, owner: Owner) -> None:
+        own = Target(self._engine.stores[account].target)
+        names = {"owner": str(owner.target), "target": str(own), "fix": ways_on(account, owner)}
+        self._say("foreign_target", logging.ERROR, account=account, **names)
 
     def hand_out(self, account: str, lane: Lane, lent: Lent) -> None:
         """Publish what was lent. A full Redis takes no message, yet only what is delivered makes room

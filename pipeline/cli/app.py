@@ -9,6 +9,7 @@ import redis
 import typer
 
 from pipeline.cli import (
+    adopt,
     dead,
     doctor,
     enqueue,
@@ -16,6 +17,7 @@ from pipeline.cli import (
     limits,
     map_events,
     parts,
+    reset,
     status,
     up,
 )
@@ -42,6 +44,8 @@ app.add_typer(dead.app, name="dead")
 app.command("pause")(gates.pause)
 app.command("resume")(gates.resume)
 app.add_typer(limits.app, name="limits")
+app.command("reset")(reset.reset)
+app.command("adopt")(adopt.adopt)
 app.command("doctor")(doctor.doctor)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
+from pipeline.cli.confirm import check_agreed
 from pipeline.cli.dead_options import (
     AllOption,
     GroupOption,
@@ -19,13 +19,15 @@ from pipeline.cli.dead_options import (
     check_means_some,
     make_filter,
 )
-from pipeline.cli.errors import FAILED
 from pipeline.cli.options import AccountOption
 from pipeline.cli.output import note, result
 from pipeline.cli.progress import open_progress
 from pipeline.cli.session import Session, in_session
 from pipeline.deadletters.filters import Filter, Selection
 from pipeline.deadletters.store import DeadLetters
+from pipeline.errors import SailpipeError
+from pipeline.status.owners import read_owners
+from pipeline.targets import Target, target_of, ways_on, why_not
 
 
 def replay(
@@ -57,12 +59,14 @@ def replay(
     async def work(session: Session) -> None:
         letters = DeadLetters(session.redis, account)
         chosen = await _choose(letters, ids, wanted)
+        await _refuse_foreign(session, account, chosen)
         if chosen.overtaken and not overtaken:
             note(f"{len(chosen.overtaken)} of them are overtaken and stay; --overtaken sends them.")
             chosen = chosen.without_overtaken()
         if dry_run:
             result(f"Would be replayed: {len(chosen.ids)}.")
-        elif chosen.ids and _agreed("Replay", yes=yes):
+        elif chosen.ids:
+            check_agreed("Replay them?", yes=yes)
             with open_progress("replayed") as progress:
                 done = await letters.replay(chosen.ids, rate=rate, on_done=progress.advance)
             _report("Replayed", done, chosen)
@@ -88,7 +92,8 @@ def drop(
     async def work(session: Session) -> None:
         letters = DeadLetters(session.redis, account)
         chosen = await _choose(letters, ids, wanted)
-        if chosen.ids and _agreed("Drop", yes=yes):
+        if chosen.ids:
+            check_agreed("Drop them?", yes=yes)
             with open_progress("dropped") as progress:
                 done = await letters.drop(chosen.ids, on_done=progress.advance)
             _report("Dropped", done, chosen)
@@ -104,16 +109,21 @@ async def _choose(letters: DeadLetters, ids: list[str] | None, wanted: Filter) -
     return chosen
 
 
-def _agreed(verb: str, *, yes: bool) -> bool:
-    """Whether the person agrees; anything but a yes ends the command with 1."""
-    if yes:
-        return True
-    sys.stderr.write(f"{verb} them? [y/N] ")  # typer.confirm would write to stdout, too
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() in {"y", "yes"}:
-        return True
-    note("Nothing was done; --yes does not ask.")
-    raise typer.Exit(FAILED)
+async def _refuse_foreign(session: Session, account: str, chosen: Selection) -> None:
+    """Refuse to replay what died at another target than these settings deliver to. Raises SailpipeError."""
+    if not chosen.ids:
+        return
+    own = target_of(session.settings.account(account))
+    owner = (await read_owners(session.redis, [account]))[account]
+    if not owner.lets(own):
+        raise SailpipeError(
+            f"Nothing was replayed, since {why_not(account, owner, own)}: {ways_on(account, owner)}."
+        )
+    for name in sorted(chosen.targets - {"", own.name}):
+        raise SailpipeError(
+            f"Nothing was replayed, since letters among these died at {Target(name)}, and these settings"
+            f" deliver to {own}: leave them out, or export and enqueue them."
+        )
 
 
 def _report(verb: str, done: int, chosen: Selection) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from pipeline.cli.checks import Check, Verdict
 from pipeline.cli.checks_redis import check_redis
+from pipeline.cli.checks_target import check_targets
 from pipeline.cli.errors import FAILED
 from pipeline.cli.options import JsonOption, settings_here
 from pipeline.cli.output import json_result, result
@@ -43,7 +44,9 @@ async def _run(account: str | None, live: str | None) -> list[Check]:
         return [Check("settings", Verdict.FAIL, str(error))]
     checks = [Check("settings", Verdict.OK, f"read; target is {settings.target}")]
     checks += await check_redis(settings)
-    for one in [account] if account else sorted(settings.accounts):
+    chosen = [account] if account else sorted(settings.accounts)
+    checks += await check_targets(settings, chosen)
+    for one in chosen:
         checks += await check_account(settings, one)
         if live is not None:
             checks += await check_live(settings, one, live)

@@ -25,7 +25,9 @@ from pipeline.embedded.redis_server import EmbeddedRedis, free_port
 from pipeline.errors import SailpipeError
 from pipeline.redis_client import open_async_redis, without_password
 from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings, Settings
+from pipeline.status.owners import read_standings
 from pipeline.supervisor import Service, Stage, Supervisor
+from pipeline.targets import target_of
 
 READY_WITHIN_S = 30.0
 """For each part; on an idle machine all are up within 5 s together."""
@@ -98,6 +100,7 @@ class Machine:
 
     async def _start_parts(self) -> None:
         await self._start_redis()
+        await self._tell_foreign()
         if needs_sandbox(self._settings):
             await self._start_sandbox()
         async with open_async_redis(self._redis_url) as client:
@@ -132,6 +135,15 @@ class Machine:
         await self._supervisor.start(service)
         await embedded.wait_ready(lambda: self._supervisor.restarts("redis") == 0)
         self._redis_url = embedded.url
+
+    async def _tell_foreign(self) -> None:
+        """Say whose events will not be delivered: before anything starts, for it is easy to miss later."""
+        async with open_async_redis(self._redis_url) as client:
+            standings = await read_standings(client, self._settings)
+        for one in standings.values():
+            if one.is_foreign:
+                note(f"Not delivered: {one.why}.")
+                note(f"  To go on, {one.fix}.")
 
     async def _start_sandbox(self) -> None:
         port = free_port()
@@ -171,11 +183,13 @@ class Machine:
         account = self._settings.account(DEFAULT_ACCOUNT)
         result(f"HTTP        http://{self._host}:{self._port}")
         result(f"Write keys  {_shown_keys(account)}")
-        if needs_sandbox(self._settings):
+        if account.dry_run:
+            result("Delivers to nothing: SAILPIPE_DRY_RUN is set")
+        elif needs_sandbox(self._settings):
             result("Delivers to the sandbox in memory, because no API key is set")
             result("            (SAILPIPE_API_KEY and SAILPIPE_API_SECRET deliver to Sailthru)")
         else:
-            result(f"Delivers to {account.api_url}")
+            result(f"Delivers to {target_of(account)}")
         result(f"Data        {self._data_dir} (Ctrl-C stops)")
         sys.stdout.flush()
 

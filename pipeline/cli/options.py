@@ -11,6 +11,9 @@ from pipeline.settings import Settings, load_settings
 
 AccountOption: TypeAlias = Annotated[str, typer.Option("--account", help="The account (brand).")]
 JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+DryRunOption: TypeAlias = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done and stop.")
+]
 HostOption: TypeAlias = Annotated[str, typer.Option("--host", help="Address to listen on.")]
 PortOption: TypeAlias = Annotated[int, typer.Option("--port", min=1, max=65535)]
 

@@ -38,9 +38,18 @@ def status(
         json_result(found)
         return
     result(f"Redis {found['redis_url']}, target {found['target']}")
+    for one in found["accounts"].values():
+        _show_foreign(one)
     result(f"Raw stream: {found['raw']['backlog']} waiting to be split")
     for name, one in found["accounts"].items():
         _show_account(name, one)
+
+
+def _show_foreign(account: dict[str, Any]) -> None:
+    ownership = account["ownership"]
+    if ownership["foreign"]:
+        result(f"Not delivered: {ownership['why']}.")
+        result(f"  To go on, {ownership['fix']}.")
 
 
 def _show_account(name: str, account: dict[str, Any]) -> None:

@@ -47,11 +47,13 @@ class Selection:
     reasons: how many died of what.
     overtaken: identifies and cart changes among them after which a later one of the same user was
         delivered: sent now they would undo it.
+    targets: what was delivered to when they died; '' for those whose header does not say.
     """
 
     ids: tuple[str, ...]
     reasons: Mapping[str, int]
     overtaken: frozenset[str] = frozenset()
+    targets: frozenset[str] = frozenset()
 
     def without_overtaken(self) -> Selection:
         """What is safe to replay."""

@@ -42,6 +42,11 @@ class Letter:
         return int(self.header["died_at"])
 
     @property
+    def target(self) -> str:
+        """What was delivered to when it died (`Target.name`); '' when its header does not say."""
+        return str(self.header.get("target", ""))
+
+    @property
     def timeline(self) -> tuple[Attempt, ...]:
         past = self.header.get("past")
         return read_attempts(json.loads(past)) if past else ()
@@ -64,6 +69,7 @@ class Letter:
             "calls": self.header.get("calls", []),
             "timeline": [asdict(attempt) for attempt in self.timeline],
             "version": self.header.get("version"),
+            "target": self.target or None,
         }
 
 
@@ -78,6 +84,7 @@ class Header:
     order: it is an order or a refund, or may be one; such letters are trimmed last.
     awaits_email: it is replayed by itself when an event shows its user's email.
     follows: what a later event of the same user overtakes it in: `identify`, `cart`.
+    target: what was delivered to when it died; '' when that made no difference.
     """
 
     account: str
@@ -102,11 +109,12 @@ class Header:
     order: bool = False
     awaits_email: bool = False
     follows: str = ""
+    target: str = ""
 
     def as_line(self) -> str:
         """As JSON on one line; `Letter.header` reads it."""
         fields = {name: getattr(self, name) for name in self.__slots__ if name != "timeline"}
-        for name in ("key", "mark", "nobody", "order", "awaits_email", "follows"):
+        for name in ("key", "mark", "nobody", "order", "awaits_email", "follows", "target"):
             fields[name] = fields[name] or None
         fields["fingerprint"] = fingerprint(self.reason, self.endpoint, self.error, self.detail)
         fields["past"] = _past(self.timeline)

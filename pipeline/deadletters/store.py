@@ -42,6 +42,7 @@ class _Line(NamedTuple):
     reason: str
     user: str
     follows: str
+    target: str
 
 
 class UnknownLetter(SailpipeError):
@@ -222,6 +223,7 @@ class DeadLetters:
             tuple(line.id for line in lines),
             Counter(line.reason for line in lines),
             await self._overtaken([line for line in lines if line.follows]),
+            frozenset(line.target for line in lines),
         )
 
     async def _overtaken(self, lines: list[_Line]) -> frozenset[str]:
@@ -251,6 +253,7 @@ def _line(letter: Letter) -> _Line:
         str(letter.header["reason"]),
         str(letter.header["user"]),
         str(letter.header.get("follows", "")),
+        letter.target,
     )
 
 

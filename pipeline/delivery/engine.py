@@ -27,6 +27,7 @@ from pipeline.ratelimit.store_redis import RedisSlotStore
 from pipeline.sailthru.client import Credentials, SailthruClient
 from pipeline.sailthru.transport import open_http
 from pipeline.settings import AccountSettings, Settings
+from pipeline.targets import target_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,11 @@ class Engine:
 
     def _open(self, account: AccountSettings) -> Delivery:
         store = MailboxStore(
-            self.redis, account.name, loan_s=account.loan, time_ms=self._seams.time_ms
+            self.redis,
+            account.name,
+            target=target_of(account).name,
+            loan_s=account.loan,
+            time_ms=self._seams.time_ms,
         )
         caller = Caller(
             account.name,

@@ -39,6 +39,7 @@ from pipeline.outcomes import (
     WaitingForUser,
 )
 from pipeline.settings import AccountSettings
+from pipeline.targets import target_of
 
 CART_KEEP_MS = 86_400_000
 """How long our own copy of a non-empty cart may stand in for a look-up that is older."""
@@ -230,6 +231,7 @@ def _header(no: Rejected, state: TurnState, settling: Settling, mark: str) -> He
         order=_may_be_order(event, claim.lane, settings),
         awaits_email=no.reason is Reason.MISSING_EMAIL and _is_revived_by_email(event, settings),
         follows=_FOLLOWS.get(kind_of(event, settings), "") if event else "",
+        target=target_of(settings).name,
     )
 
 

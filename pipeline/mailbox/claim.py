@@ -209,12 +209,14 @@ class Memory:
 @dataclass(frozen=True, slots=True)
 class Lent:
     """What a wake-up lends: publish these mailboxes, or deliver them here when Redis is too full for
-    messages. `now` is Redis' time (ms)."""
+    messages. `now` is Redis' time (ms). `gate` is `foreign` when the account belongs to another target:
+    `owner`, as Redis keeps it."""
 
     now: int
     gate: str
     full: bool
     boxes: tuple[str, ...]
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

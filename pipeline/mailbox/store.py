@@ -24,12 +24,14 @@ from pipeline.mailbox.claim import (
     user_of,
 )
 from pipeline.mailbox.scripts import Scripts
+from pipeline.targets import SANDBOX
 
 
 class MailboxStore:
     """One account's mailboxes.
 
-    `time_ms` replaces Redis' clock in tests. Connection errors propagate; a write that was made
+    `target` is what this process delivers to (`Target.name`): it is lent and may claim nothing of an account
+    that belongs to another. `time_ms` replaces Redis' clock in tests. Connection errors propagate; a write that was made
     but whose answer was lost may be repeated safely.
     """
 
@@ -38,10 +40,12 @@ class MailboxStore:
         client: redis.asyncio.Redis,
         account: str,
         *,
+        target: str = SANDBOX,
         loan_s: float = 12.0,
         time_ms: Callable[[], int] | None = None,
     ) -> None:
         self.account = account
+        self.target = target
         self._redis = client
         self._scripts = Scripts(client)
         self._prefix = keys.account_prefix(account)
@@ -57,6 +61,8 @@ class MailboxStore:
     ) -> Lent:
         """Take expired loans back and lend the longest-due mailboxes, up to `bound` out at once.
 
+        The first that is lent makes the account this process's target's; then, or when it was another's
+        already, processes of other targets are lent nothing and read `foreign` in place of a gate.
         Nothing is lent through a closed gate or while the lane's Celery queue holds
         `longest_queue` messages. `own_tick` is this waker's last `Lent.now` (0 at first). A full
         Redis takes no message: then only a caller that `serves` the lane itself is lent anything.
@@ -69,15 +75,19 @@ class MailboxStore:
             longest_queue,
             own_tick,
             int(serves),
+            self.target,
         ]
         args += SPECS[lane].scopes
         reply = await self._scripts.run("wake", [self._prefix, self._queues[lane]], args)
-        now, gate, full, *boxes = reply
-        return Lent(int(now), gate.decode(), bool(full), tuple(box.decode() for box in boxes))
+        now, gate, full, *rest = reply
+        names = tuple(name.decode() for name in rest)
+        if gate == b"foreign":
+            return Lent(int(now), "foreign", bool(full), (), owner=names[0])
+        return Lent(int(now), gate.decode(), bool(full), names)
 
     async def claim(self, lane: Lane, box: str, *, most: int) -> Claim | None:
         """Become the owner of a lent mailbox; None when there is nothing to own."""
-        args: list[Any] = [self._now(), lane, box, user_of(box), self._loan_ms, most]
+        args: list[Any] = [self._now(), lane, box, user_of(box), self._loan_ms, most, self.target]
         args += SPECS[lane].scopes
         reply = await self._scripts.run("claim", [self._prefix], args)
         return None if reply[0] == b"no" else read_claim(self.account, lane, box, reply)

@@ -46,6 +46,9 @@ LogEvent: TypeAlias = Literal[
     "split_poison",
     # Loans could not be renewed; calls do not begin until they are: claims, error class.
     "renew_failed",
+    # An account's events wait, since it belongs to another target than this process delivers to, or an adopt or
+    # reset has not come to its end. Said once a minute: account, owner, target, fix.
+    "foreign_target",
     # A delivery ended without settling; its loan runs out: lane, error class.
     "delivery_unsettled",
     # Dead letters past DEAD_KEEP were removed: account, letters.

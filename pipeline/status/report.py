@@ -18,8 +18,10 @@ from pipeline.ratelimit.store_redis import RedisSlotStore
 from pipeline.redis_client import without_password
 from pipeline.settings import Settings
 from pipeline.status.lanes import look_at_lane
+from pipeline.status.owners import Standing, read_owners
 from pipeline.status.raw import raw_by_account
 from pipeline.status.scripts import script
+from pipeline.targets import target_of
 
 Json: TypeAlias = dict[str, Any]
 
@@ -42,6 +44,7 @@ async def read_status(
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     raw = await raw_by_account(client, names, backlog)
     full = _full(await client.info("memory"))
+    owners = await read_owners(client, names)
     accounts = {}
     for name, table in zip(names, tables, strict=True):
         if only is None or name in only:
@@ -49,6 +52,14 @@ async def read_status(
             account = await _account(client, settings, name, counters, now_ms)
             account["counts"] = count_up(counters, raw.get(name, 0))
             account["gates"] += full
+            standing = Standing(
+                name,
+                owners[name],
+                target_of(settings.account(name)),
+                waiting=account["counts"]["waiting"],
+                letters=account["counts"]["dead"],
+            )
+            account["ownership"] = ownership_row(standing)
             accounts[name] = account
     return {
         "redis_url": without_password(redis_url),
@@ -70,6 +81,20 @@ def count_up(counters: Mapping[str, int], raw: int) -> dict[str, int]:
         "removed": counters.get("removed", 0),
     }
     return {"enqueued": sum(counts.values()), **counts}
+
+
+def ownership_row(standing: Standing) -> Json:
+    """Whose an account's events are (`owner`; None before any was delivered) and what these settings deliver
+    to. `foreign`: they are another target's, or a command works on them, and are left alone; `why` and
+    `fix` say so for people, None otherwise."""
+    owner, foreign = standing.owner.target, standing.is_foreign
+    return {
+        "owner": owner.name if owner else None,
+        "target": standing.target.name,
+        "foreign": foreign,
+        "why": standing.why if foreign else None,
+        "fix": standing.fix if foreign else None,
+    }
 
 
 def gate_row(bar: Bar) -> Json:

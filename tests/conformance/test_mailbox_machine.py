@@ -37,6 +37,8 @@ USERS = st.sampled_from(["ann", "bob"])
 NEWS = EMAILS_A_DAY
 """Number of the email that only news bring. Whoever shows more emails a day shares no mailbox."""
 IDS = st.integers(1, 30).map("m{}".format)
+PAUSE = 250
+"""Milliseconds for which a mailbox rests that a process of another target wanted to claim."""
 EXAMPLES = 1_000 if settings.get_current_profile_name() == "deep" else 40
 EVENTS = {Lane.USER: identify, Lane.EVENT: track, Lane.PURCHASE: order}
 
@@ -58,6 +60,7 @@ class MailboxMachine(LetterRules):
 
     def __init__(self) -> None:
         super().__init__()
+        self.foreign = self.boxes.process_of("sailthru.example.com #1")
         self.owners: list[Owner] = []
         self.lent: list[tuple[Lane, str]] = []
         self.ticks: dict[tuple[int, Lane], int] = {}
@@ -127,6 +130,23 @@ class MailboxMachine(LetterRules):
         users = self.model.lend(lane, state, bound) if longest_queue else []
         assert list(lent.boxes) == users
         self.lent += [(lane, user) for user in users]
+
+    @precondition(lambda self: self.model.has_owner)
+    @rule(lane=LANES)
+    def wake_in_a_process_of_another_target(self, lane: Lane) -> None:
+        lent = self.run(self.foreign.wake(lane, bound=10, longest_queue=FAR, own_tick=0))
+        assert (lent.gate, lent.owner, lent.boxes) == ("foreign", self.boxes.store.target, ())
+        self.model.wake_foreign(lane)
+
+    @precondition(lambda self: self.lent)
+    @rule(pick=PICK)
+    def claim_in_a_process_of_another_target(self, pick: int) -> None:
+        """It goes back, for a process of its own target to be lent."""
+        lane, user = self.lent[-1 - pick % min(3, len(self.lent))]
+        assert self.run(self.foreign.claim(lane, user, most=40)) is None
+        box = self.model.box(lane, user)
+        if box.out is not None and box.token is None:
+            box.out, box.due = None, self.model.now + PAUSE
 
     @rule(lane=LANES, user=USERS, most=st.sampled_from([1, 3, 40]))
     def claim(self, lane: Lane, user: str, most: int) -> None:

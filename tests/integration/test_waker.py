@@ -13,6 +13,8 @@ from kombu.exceptions import OperationalError
 from pipeline import keys
 from pipeline.events import Lane
 from pipeline.mailbox.claim import Lent
+from pipeline.ownership.wakeups import remove_wakeups
+from pipeline.redis_client import open_async_redis
 from pipeline.settings import load_settings
 from workers.app import create_app
 from workers.waker import Waker
@@ -79,3 +81,16 @@ def test_a_lane_of_others_is_left_to_them(waker: Waker, store: redis.Redis, runt
     with pytest.raises(OperationalError):
         waker.hand_out("default", Lane.PAGE, NOT_FULL)
     runtime.submit.assert_not_called()
+
+
+async def test_a_reset_takes_an_account_s_messages_out_of_the_queues(
+    waker: Waker, store: redis.Redis, redis_url: str
+) -> None:
+    """They name mailboxes of the trial. Other accounts' messages stay."""
+    waker.hand_out("default", Lane.PAGE, NOT_FULL)
+    waker.hand_out("shoes", Lane.PAGE, NOT_FULL)
+    async with open_async_redis(redis_url) as client:
+        assert await remove_wakeups(client, "default") == 1
+        assert await remove_wakeups(client, "default") == 0
+        assert await remove_wakeups(client, "shoes") == 1
+    assert messages(store, Lane.PAGE) == 0

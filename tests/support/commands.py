@@ -8,10 +8,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
+from tests.support.letters import Pipeline
+
+Setup: TypeAlias = Callable[[Callable[[Pipeline], Awaitable[None]]], None]
+"""Brings the Redis that commands will find into a state."""
+Command: TypeAlias = Callable[..., tuple[int, str, str]]
+"""Runs a command line in this process: (exit code, stdout, stderr)."""
 DEADLINE_S = 30.0
 """For whatever a test waits for: generous, since it is only reached when the test fails."""
 

@@ -81,6 +81,7 @@ class Model:
         self.lanes = {lane: LaneModel(now) for lane in Lane}
         self.bars: dict[str, dict[str, tuple[int, bool]]] = {}
         self.suspect: Box | None = None
+        self.has_owner = False
 
     def pass_time(self, ms: int) -> None:
         """I5: a lane's clock stands still from a tick that found its gate shut to the next."""
@@ -206,6 +207,13 @@ class Model:
         home.tick, home.shut, home.stood = self.now, state != "open", stood or spare
         return state
 
+    def wake_foreign(self, lane: Lane) -> None:
+        """By a process of another target: it keeps a lane that is shut, or that its own have left."""
+        home = self.lanes[lane]
+        if home.shut or self.now - home.tick > LOAN:
+            self.wake(lane, own=0)
+            home.shut = True
+
     def lend(self, lane: Lane, state: str, bound: int) -> list[str]:
         """The longest-due mailboxes; of those with two strikes in the account one at a time."""
         mine = {user: box for (at, user), box in self.boxes.items() if at is lane}
@@ -218,6 +226,7 @@ class Model:
                 lent.append(user)
                 box.lent_due, box.due, box.out = due, None, self.now + LOAN
                 box.probe = state == "probe"
+        self.has_owner = self.has_owner or bool(lent)
         return lent
 
     def _held_back(self, box: Box) -> bool:

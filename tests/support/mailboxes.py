@@ -43,6 +43,12 @@ class Mailboxes:
         clock, now = self.clock, self.now_ms
         return Splitter(self.redis, self.settings, token, lambda: None, clock, time_ms=now)
 
+    def process_of(self, target: str) -> MailboxStore:
+        """The same mailboxes as a process sees them that delivers to `target`."""
+        return MailboxStore(
+            self.redis, "default", target=target, loan_s=LOAN_S, time_ms=self.now_ms
+        )
+
     def now_ms(self) -> int:
         return round(self.clock.now() * 1000)
 

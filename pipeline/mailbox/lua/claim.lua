@@ -1,12 +1,12 @@
 -- Become the one owner of a lent mailbox.
--- ARGV    now, lane, box, user, loan ms, most events, scopes of the lane's gates...
--- Returns {'no'} when there is nothing to own (a lost, doubled or late wake-up), else
+-- ARGV    now, lane, box, user, loan ms, most events, what this process delivers to, scopes of the lane's gates...
+-- Returns {'no'} when there is nothing to own (a lost, doubled or late wake-up, or one of another target), else
 --         {token, now, lane clock, user-lane clock, header of the user lane's head or '',
 --          cart or '', bookkeeping (flat), user (flat), entry...}
 local now, lane, box, user, loan = ms(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local most = tonumber(ARGV[6])
 local scopes = {}
-for i = 7, #ARGV do scopes[#scopes + 1] = ARGV[i] end
+for i = 8, #ARGV do scopes[#scopes + 1] = ARGV[i] end
 local record, out = book(P, lane, box), P .. 'out:' .. lane
 
 if not redis.call('ZSCORE', out, box) or redis.call('HEXISTS', record, 'token') == 1 then
@@ -15,6 +15,14 @@ end
 if redis.call('LLEN', mail(P, lane, box)) == 0 then
   redis.call('ZREM', out, box)
   redis.call('DEL', record)
+  return { 'no' }
+end
+-- The processes of all targets consume the same Celery queues. The pause keeps two of them from handing a
+-- mailbox to and fro as fast as Redis can.
+local PAUSE = 250
+if redis.call('GET', P .. 'target') ~= ARGV[7] then
+  redis.call('ZREM', out, box)
+  redis.call('ZADD', P .. 'due:' .. lane, int(now + PAUSE), box)
   return { 'no' }
 end
 local state = gate(P, scopes, now)

@@ -11,6 +11,9 @@
 --   lane:LANE        hash    tick (last wake), stopped (ms spent behind closed gates), shut (0/1), stood (0/1:
 --                            loans were extended after a standstill)
 --   gates:SCOPE      hash    reason -> {"until": ms or 0, ...}; SCOPE is a lane, a bucket, a host or `account`
+--   target           string  what the account delivers to (pipeline/targets.py), since a wake-up first lent anything;
+--                            VERB/TARGET while `sailpipe adopt` or `reset` works on it, and nothing is lent
+--   reset            string  id of the newest raw entry when a reset began, until long after: see split.lua
 --   suspect          hash    lane, box: the mailbox with two strikes or more that was lent last
 --   counts           hash    delivered, duplicates, removed, ignored:REASON, dead:REASON, waiting:LANE, and of those
 --                            removed trimmed:REASON

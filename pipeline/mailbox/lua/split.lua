@@ -56,6 +56,17 @@ local function hand_down(p, visitor, user, now, keep)
   if email then learn_email(p, visitor, email, tonumber(at or '0'), now, keep) end
 end
 
+-- What a reset has removed, or is about to, while the splitter had it in hand: it goes nowhere.
+local cuts = {}
+local function is_cut(p, sid)
+  if cuts[p] == nil then cuts[p] = redis.call('GET', p .. 'reset') end
+  if not cuts[p] then return false end
+  local function parts(id) return tonumber(string.match(id, '^%d+')), tonumber(string.match(id, '%d+$')) end
+  local ms_of, n = parts(sid)
+  local last_ms, last_n = parts(cuts[p])
+  return ms_of < last_ms or ms_of == last_ms and n <= last_n
+end
+
 local function apply(deed, blob, head)
   local p = deed.p
   if repeated(deed, now) then
@@ -113,7 +124,9 @@ redis.call('DEL', KEYS[2] .. ':room') -- a first write that frees: see lib.lua
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 local duplicates = 0
 for _, entry in ipairs(batch) do
-  duplicates = duplicates + apply(entry[2], entry[3], entry[4])
+  if not is_cut(entry[2].p, entry[1]) then
+    duplicates = duplicates + apply(entry[2], entry[3], entry[4])
+  end
   redis.call('XDEL', KEYS[1], entry[1])
 end
 return duplicates

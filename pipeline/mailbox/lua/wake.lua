@@ -1,14 +1,17 @@
 -- Take expired loans back, then lend the longest-due mailboxes.
 -- KEYS[2] the lane's Celery queue (list)
 -- ARGV    now, lane, loan ms, bound of out, longest Celery queue to publish to, this waker's own last
---         tick (0 = none), whether it serves the lane itself (1/0), scopes of the lane's gates...
+--         tick (0 = none), whether it serves the lane itself (1/0), what it delivers to, scopes of the
+--         lane's gates...
 -- Returns {now, state of the gates, whether Redis is full (1/0), mailbox...}: what to publish or, when Redis
---         is full, to deliver without a message
+--         is full, to deliver without a message; {now, 'foreign', 0, whose it is} when the account is another
+--         target's
 local now, lane, loan = ms(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local bound, longest, own = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local scopes = {}
 local serves = ARGV[7] == '1'
-for i = 8, #ARGV do scopes[#scopes + 1] = ARGV[i] end
+local target = ARGV[8]
+for i = 9, #ARGV do scopes[#scopes + 1] = ARGV[i] end
 local due, out, home = P .. 'due:' .. lane, P .. 'out:' .. lane, P .. 'lane:' .. lane
 
 -- What refuses this write refuses the messages, too. It changes nothing but the very first time.
@@ -17,6 +20,12 @@ redis.call('HDEL', home, 'room') -- a first write that frees: see lib.lua
 
 local seen = redis.call('HMGET', home, 'tick', 'stopped', 'shut', 'stood')
 local last, stopped = tonumber(seen[1] or '0'), tonumber(seen[2] or '0')
+
+-- What another target's processes wake is theirs. Where they are gone this one keeps their lane, as behind a
+-- closed gate, so that what waits for a person's word comes to no deadline.
+local owner = redis.call('GET', P .. 'target')
+local foreign = owner and owner ~= target
+if foreign and seen[3] ~= '1' and now - last <= loan then return { int(now), 'foreign', 0, owner } end
 
 -- The clock was set back: what is lent, due or closed until some time would stay so for all of the step.
 local LONGEST_BAR = 60000 -- no probe and no Reset is further away
@@ -71,10 +80,11 @@ for _, box in ipairs(redis.call('ZRANGEBYSCORE', out, '-inf', int(now), 'LIMIT',
   end
 end
 
-local state = gate(P, scopes, now)
+local state = foreign and 'foreign' or gate(P, scopes, now)
 if seen[3] == '1' then stopped = stopped + math.max(0, now - last) end
 redis.call('HSET', home, 'tick', int(now), 'stopped', int(stopped), 'shut', state == 'open' and '0' or '1',
   'stood', stood and '1' or '0')
+if foreign then return { int(now), state, 0, owner } end
 
 -- A mailbox whose claims ended unsettled twice may hold an event that kills its owner. Of these one in the
 -- account is lent at a time, so that it takes no other with it again and again, until both look like poison.
@@ -121,4 +131,5 @@ while #reply - head < room and held < PASSED_OVER do
     end
   end
 end
+if not owner and #reply > head then redis.call('SET', P .. 'target', target) end
 return reply

@@ -110,6 +110,7 @@ async def test_of_a_refused_fold_only_the_culprit_dies(pipe: Pipe) -> None:
     await pipe.run(5)
     (letter,) = await pipe.letters()
     assert (letter.id, letter.header["reason"]) == ("m3", "rejected")
+    assert letter.target == "sandbox"
     assert letter.header["attempts"] == 1
     assert await pipe.counts() == {"delivered": 4, "dead:rejected": 1}
     profile = next(iter(pipe.sailthru.sandbox.state.profiles))

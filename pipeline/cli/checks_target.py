@@ -1,0 +1,32 @@
+"""Whether what waits in Redis is for what the settings deliver to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import redis
+
+from pipeline.addresses import resolve_redis_url
+from pipeline.cli.checks import Check, Verdict
+from pipeline.errors import ConfigError
+from pipeline.redis_client import open_async_redis
+from pipeline.settings import Settings
+from pipeline.status.owners import Standing, read_standings
+
+
+async def check_targets(settings: Settings, accounts: Iterable[str]) -> list[Check]:
+    """Whose each account's events are. Without Redis there is nothing to say: check_redis does."""
+    try:
+        async with open_async_redis(resolve_redis_url(settings)) as client:
+            standings = await read_standings(client, settings)
+    except (ConfigError, redis.RedisError):
+        return []
+    return [judge(standings[name]) for name in accounts]
+
+
+def judge(standing: Standing) -> Check:
+    """What is found of one account. No I/O."""
+    name = f"{standing.account} target"
+    if standing.is_foreign:
+        return Check(name, Verdict.FAIL, standing.why, standing.fix)
+    return Check(name, Verdict.OK, str(standing.target))

@@ -1,0 +1,34 @@
+-- Take mailboxes from their owners, and make them forget what speaks of the target they were for: intents, what
+-- was tried, what is waited for. Their events stay; what has killed processes is remembered.
+-- ARGV    now, lane, most entries to look at, entry of the first mailbox to go on at (0 = begin), box...
+-- Returns {mailboxes that are done, entry of the next one to go on at}
+local now, lane, most, at = ms(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local KEPT = { 'strikes', 'singles', 'lent' }
+
+local function begin(box)
+  local record, due = book(P, lane, box), redis.call('ZSCORE', P .. 'due:' .. lane, box)
+  local kept, look = redis.call('HMGET', record, unpack(KEPT)), due and int(math.min(now, tonumber(due)))
+  look = look or was_due(record, now)
+  redis.call('DEL', record) -- frees first: see lib.lua
+  for i, field in ipairs(KEPT) do
+    if kept[i] then redis.call('HSET', record, field, kept[i]) end
+  end
+  redis.call('ZREM', P .. 'out:' .. lane, box)
+  if redis.call('LLEN', mail(P, lane, box)) > 0 then redis.call('ZADD', P .. 'due:' .. lane, look, box) end
+end
+
+for i = 5, #ARGV do
+  local box = ARGV[i]
+  if at == 0 then begin(box) end
+  local entries = redis.call('LRANGE', mail(P, lane, box), at, at + most - 1)
+  for j, entry in ipairs(entries) do
+    local head = cjson.decode(header(entry))
+    if head.mark then
+      head.mark = nil
+      redis.call('LSET', mail(P, lane, box), at + j - 1, cjson.encode(head) .. '\n' .. raw(entry))
+    end
+  end
+  if #entries == most then return { i - 5, at + most } end
+  most, at = most - #entries, 0
+end
+return { #ARGV - 4, 0 }

@@ -1,0 +1,13 @@
+-- Remove mailboxes with all they hold; whoever owns one finds its claim stale.
+-- ARGV    lane, box...
+-- Returns how many events were in them
+local lane, gone = ARGV[1], 0
+for i = 2, #ARGV do
+  local box = ARGV[i]
+  gone = gone + redis.call('LLEN', mail(P, lane, box))
+  redis.call('UNLINK', mail(P, lane, box), book(P, lane, box)) -- frees first: see lib.lua
+  redis.call('ZREM', P .. 'due:' .. lane, box)
+  redis.call('ZREM', P .. 'out:' .. lane, box)
+end
+if gone > 0 then redis.call('HINCRBY', P .. 'counts', 'waiting:' .. lane, -gone) end
+return gone

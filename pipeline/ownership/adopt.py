@@ -1,0 +1,128 @@
+"""Takes over what waits for another target: events, dead letters, and who is who.
+
+What speaks of the other Sailthru is forgotten: carts, merges and what was identified there, calls that were
+about to be made or had failed, gates that its answers closed. So are the ids that drop repeats: what was
+sent to a trial has not been sent to the new target.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import redis.asyncio
+
+from pipeline.deadletters.filters import Filter
+from pipeline.deadletters.letter import Letter
+from pipeline.deadletters.store import CHUNK, DeadLetters
+from pipeline.events import Lane
+from pipeline.ownership.change import Change
+from pipeline.ownership.keyspace import Done, each_due, each_key, each_lent
+from pipeline.targets import Target
+
+MOST_ENTRIES = 500
+"""Entries of mailboxes that are read in one script."""
+FORGOTTEN_FIELDS = ("merged", "identified", "newest:identify", "newest:cart")
+"""Of what is remembered of a user: what deliveries to the other target have left there."""
+_FORGOTTEN = (b"cart:", b"dedupe:", b"died:")
+_FORGOTTEN_KEYS = frozenset({b"replayed"})
+_GATES = b"gates:"
+_BY_A_PERSON = b"paused"
+_USER = b"user:"
+
+
+async def adopt(client: redis.asyncio.Redis, account: str, target: Target, on_done: Done) -> None:
+    """Make the account `target`'s. Claims of running workers end: what they had in hand is delivered anew.
+
+    Raises:
+        SailpipeError: a reset of the account is under way.
+        redis.exceptions.RedisError: Redis went away. Nothing is delivered until `adopt` has come to its end;
+            it may be run again.
+    """
+    change = Change(client, account, "adopt")
+    await change.begin()
+    work = _Adoption(change, target, on_done)
+    # Claims first: then no process writes any more of what the other steps go through. Letters before
+    # mailboxes, into which an email that is learned may bring them meanwhile.
+    await work.end_claims()
+    await work.relabel_letters()
+    await work.clear_mailboxes()
+    await work.forget()
+    await change.end(target)
+
+
+class _Adoption:
+    def __init__(self, change: Change, target: Target, on_done: Done) -> None:
+        self._change = change
+        self._redis = change.redis
+        self._target = target
+        self._on_done = on_done
+
+    async def end_claims(self) -> None:
+        for lane in Lane:
+            async for boxes in each_lent(self._redis, self._change.account, lane):
+                await self._disown(lane, boxes)
+
+    async def clear_mailboxes(self) -> None:
+        for lane in Lane:
+            async for boxes in each_due(self._redis, self._change.account, lane):
+                await self._disown(lane, boxes)
+
+    async def _disown(self, lane: Lane, boxes: Sequence[bytes]) -> None:
+        left, at = list(boxes), 0
+        while left:
+            args = ["", lane, MOST_ENTRIES, at, *left]
+            done, at = await self._change.scripts.run("disown", [self._change.prefix], args)
+            del left[:done]
+        self._on_done(len(boxes))
+
+    async def relabel_letters(self) -> None:
+        letters: list[Letter] = []
+        async for letter in DeadLetters(self._redis, self._change.account).scan(Filter()):
+            letters.append(letter)
+            if len(letters) >= CHUNK:
+                await self._relabel(letters)
+                letters.clear()
+        await self._relabel(letters)
+
+    async def _relabel(self, letters: Sequence[Letter]) -> None:
+        args: list[Any] = []
+        for letter in letters:
+            header = adopted_header(letter.header, self._target)
+            if header != letter.header:
+                args += [letter.id, letter.died_at_ms, json.dumps(header)]
+        if args:
+            await self._change.scripts.run("relabel", [self._change.prefix], args)
+        self._on_done(len(letters))
+
+    async def forget(self) -> None:
+        async for names in each_key(self._redis, self._change.account):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for name in names:
+                    if name.startswith(_FORGOTTEN) or name in _FORGOTTEN_KEYS:
+                        pipe.unlink(self._key(name))
+                    elif name.startswith(_USER):
+                        pipe.hdel(self._key(name), *FORGOTTEN_FIELDS)
+                    elif name.startswith(_GATES):
+                        await self._open(name)
+                await pipe.execute()
+            self._on_done(len(names))
+
+    async def _open(self, name: bytes) -> None:
+        reasons: Any = await self._redis.hkeys(self._key(name))
+        closed = [reason for reason in reasons if reason != _BY_A_PERSON]
+        if closed:
+            await self._redis.hdel(self._key(name), *closed)
+
+    def _key(self, name: bytes) -> Any:
+        return self._change.prefix.encode() + name
+
+
+def adopted_header(header: dict[str, Any], target: Target) -> dict[str, Any]:
+    """A letter's header once it is `target`'s: without the mark of a call to another. Pure.
+
+    A header that does not say where it died goes with its account.
+    """
+    header = {name: value for name, value in header.items() if name != "mark"}
+    return header | {"target": target.name} if "target" in header else header

@@ -1,0 +1,76 @@
+"""Whose each account's data are, beside what the settings deliver to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis.asyncio
+
+from pipeline import keys
+from pipeline.settings import Settings
+from pipeline.status.raw import raw_by_account
+from pipeline.status.scripts import script
+from pipeline.targets import Owner, Target, target_of, ways_on, why_not
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One account: its owner as Redis keeps it, and what these settings deliver to.
+
+    waiting: events in the raw stream and in mailboxes. letters: dead letters.
+    """
+
+    account: str
+    owner: Owner
+    target: Target
+    waiting: int = 0
+    letters: int = 0
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether processes with these settings leave the account's events alone."""
+        return not self.owner.lets(self.target)
+
+    @property
+    def why(self) -> str:
+        """Why they do, and how much that concerns: a clause without an end."""
+        reason = why_not(self.account, self.owner, self.target)
+        return f"{reason} (waiting events: {self.waiting}, dead letters: {self.letters})"
+
+    @property
+    def fix(self) -> str:
+        """What a person can do about it: a clause without an end."""
+        return ways_on(self.account, self.owner)
+
+
+async def read_owners(client: redis.asyncio.Redis, accounts: Sequence[str]) -> dict[str, Owner]:
+    """Whose these accounts' data are."""
+    stored: list[Any] = await client.mget([keys.target(name) for name in accounts])
+    texts = [(value or b"").decode("utf-8", "replace") for value in stored]
+    return {name: Owner.read(text) for name, text in zip(accounts, texts, strict=True)}
+
+
+async def read_standings(client: redis.asyncio.Redis, settings: Settings) -> dict[str, Standing]:
+    """How all accounts of these settings stand. Reads only; no event leaves Redis for it."""
+    names = list(settings.accounts)
+    owners = await read_owners(client, names)
+    wanted = [keys.RAW, *map(keys.counts, names)]
+    _, _, backlog, *tables = await script(client, "counts")(keys=wanted)
+    raw = await raw_by_account(client, names, backlog)
+    return {
+        name: Standing(
+            name,
+            owners[name],
+            target_of(settings.account(name)),
+            waiting=raw.get(name, 0) + _sum(table, b"waiting:"),
+            letters=_sum(table, b"dead:"),
+        )
+        for name, table in zip(names, tables, strict=True)
+    }
+
+
+def _sum(flat: Sequence[bytes], prefix: bytes) -> int:
+    pairs = zip(flat[::2], flat[1::2], strict=True)
+    return sum(int(value) for name, value in pairs if name.startswith(prefix))

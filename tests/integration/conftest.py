@@ -1,0 +1,42 @@
+"""Commands as they are typed, on a real Redis that a test has brought into a state."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli.app import run
+from pipeline.redis_client import open_async_redis
+from tests.support.commands import Command, Setup
+from tests.support.letters import Pipeline
+
+
+@pytest.fixture
+def setup(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
+    """Bring the Redis that commands will find into a state."""
+    monkeypatch.setenv("SAILPIPE_REDIS_URL", redis_url)
+    monkeypatch.chdir(tmp_path)
+
+    def do(work: Callable[[Pipeline], Awaitable[None]]) -> None:
+        async def with_pipeline() -> None:
+            async with open_async_redis(redis_url) as client:
+                await work(Pipeline(client))
+
+        asyncio.run(with_pipeline())
+
+    return do
+
+
+@pytest.fixture
+def command(setup: Setup, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Run a command line in this process: (exit code, stdout, stderr)."""
+
+    def do(*words: str) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = run(list(words))
+        return code, *capfd.readouterr()
+
+    return do
