@@ -8,20 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.cli import dead_change
-from pipeline.cli.dead_options import (
-    GroupOption,
-    LaneOption,
-    ReasonOption,
-    SinceOption,
-    UserOption,
-    make_filter,
-)
+from pipeline.cli.dead_options import takes_filter
 from pipeline.cli.errors import FAILED
 from pipeline.cli.options import AccountOption, JsonOption
 from pipeline.cli.output import json_result, note, result
 from pipeline.cli.session import Session, in_session
 from pipeline.cli.tables import printable, show_table
 from pipeline.deadletters.export import export_line
+from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.groups import Group
 from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.store import DeadLetters
@@ -42,18 +36,14 @@ def dead() -> None:
 
 
 @app.command("list")
+@takes_filter
 def list_letters(
-    reason: ReasonOption = None,
-    lane: LaneOption = None,
-    user: UserOption = None,
-    since: SinceOption = None,
-    group: GroupOption = None,
+    wanted: Filter,
     limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 50,
     account: AccountOption = "default",
     as_json: JsonOption = False,
 ) -> None:
     """List dead letters, newest first."""
-    wanted = make_filter(reason, lane, user, since, group)
 
     async def work(session: Session) -> list[Letter]:
         return await DeadLetters(session.redis, account).find(wanted, limit=limit + 1)
@@ -97,17 +87,13 @@ def show(
 
 
 @app.command("stats")
+@takes_filter
 def stats(
-    reason: ReasonOption = None,
-    lane: LaneOption = None,
-    user: UserOption = None,
-    since: SinceOption = None,
-    group: GroupOption = None,
+    wanted: Filter,
     account: AccountOption = "default",
     as_json: JsonOption = False,
 ) -> None:
     """Count dead letters by cause: same reason, endpoint, error and message."""
-    wanted = make_filter(reason, lane, user, since, group)
 
     async def work(session: Session) -> list[Group]:
         return await DeadLetters(session.redis, account).groups(wanted)
@@ -117,19 +103,15 @@ def stats(
 
 
 @app.command("export")
+@takes_filter
 def export(
-    reason: ReasonOption = None,
-    lane: LaneOption = None,
-    user: UserOption = None,
-    since: SinceOption = None,
-    group: GroupOption = None,
+    wanted: Filter,
     account: AccountOption = "default",
 ) -> None:
     """Write events as JSON lines, oldest first. Enqueued again, each replaces its dead letter.
 
     Ends with 1 when letters were left out: they can only be replayed here.
     """
-    wanted = make_filter(reason, lane, user, since, group)
 
     async def work(session: Session) -> tuple[int, int]:
         letters, written, left_out = DeadLetters(session.redis, account), 0, 0

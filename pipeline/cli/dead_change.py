@@ -9,15 +9,10 @@ import typer
 from pipeline.cli.confirm import check_agreed
 from pipeline.cli.dead_options import (
     AllOption,
-    GroupOption,
     IdsArgument,
-    LaneOption,
-    ReasonOption,
-    SinceOption,
-    UserOption,
     YesOption,
     check_means_some,
-    make_filter,
+    takes_filter,
 )
 from pipeline.cli.options import AccountOption
 from pipeline.cli.output import note, result
@@ -30,13 +25,10 @@ from pipeline.status.owners import read_owners
 from pipeline.targets import Target, target_of, ways_on, why_not
 
 
+@takes_filter
 def replay(
+    wanted: Filter,
     ids: IdsArgument = None,
-    reason: ReasonOption = None,
-    lane: LaneOption = None,
-    user: UserOption = None,
-    since: SinceOption = None,
-    group: GroupOption = None,
     everything: AllOption = False,
     rate: Annotated[
         float | None, typer.Option(min=0.1, max=10_000, help="At most so many a second.")
@@ -53,7 +45,6 @@ def replay(
     account: AccountOption = "default",
 ) -> None:
     """Put dead letters back into their queues, in the order in which their events came."""
-    wanted = make_filter(reason, lane, user, since, group)
     check_means_some(ids, wanted, everything=everything)
 
     async def work(session: Session) -> None:
@@ -74,19 +65,15 @@ def replay(
     in_session(account, work)
 
 
+@takes_filter
 def drop(
+    wanted: Filter,
     ids: IdsArgument = None,
-    reason: ReasonOption = None,
-    lane: LaneOption = None,
-    user: UserOption = None,
-    since: SinceOption = None,
-    group: GroupOption = None,
     everything: AllOption = False,
     yes: YesOption = False,
     account: AccountOption = "default",
 ) -> None:
     """Delete dead letters for good; `status` counts them as removed."""
-    wanted = make_filter(reason, lane, user, since, group)
     check_means_some(ids, wanted, everything=everything)
 
     async def work(session: Session) -> None:

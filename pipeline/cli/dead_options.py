@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Concatenate, ParamSpec, TypeAlias
 
 import typer
 
@@ -12,6 +15,8 @@ from pipeline.deadletters.filters import Filter
 from pipeline.errors import Reason
 from pipeline.events import Lane
 from pipeline.settings.values import parse_duration
+
+P = ParamSpec("P")
 
 IdsArgument: TypeAlias = Annotated[list[str] | None, typer.Argument(help="Ids of dead letters.")]
 ReasonOption: TypeAlias = Annotated[Reason | None, typer.Option(help="What they died of.")]
@@ -28,10 +33,33 @@ YesOption: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not 
 
 
 def make_filter(
-    reason: Reason | None, lane: Lane | None, user: str | None, since: str | None, group: str | None
+    reason: ReasonOption = None,
+    lane: LaneOption = None,
+    user: UserOption = None,
+    since: SinceOption = None,
+    group: GroupOption = None,
 ) -> Filter:
     """The letters that these options mean. Raises BadInput when `since` is not a duration."""
     return Filter(reason, lane, user, None if since is None else _since_ms(since), group)
+
+
+def takes_filter(command: Callable[Concatenate[Filter, P], None]) -> Callable[..., None]:
+    """Give a command the options of `make_filter` in place of its first parameter.
+
+    Typer reads a command's options from its signature, so the two signatures are joined.
+    """
+    options = list(inspect.signature(make_filter, eval_str=True).parameters.values())
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+
+    @functools.wraps(command)
+    def run(*args: P.args, **given: P.kwargs) -> None:
+        wanted = make_filter(**{one.name: given.pop(one.name) for one in options})  # type: ignore[arg-type]
+        command(wanted, *args, **given)
+
+    joined = [*options, *own]
+    run.__signature__ = inspect.Signature(joined)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in joined}
+    return run
 
 
 def check_means_some(ids: list[str] | None, wanted: Filter, *, everything: bool) -> None:
