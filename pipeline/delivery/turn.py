@@ -11,6 +11,7 @@ from pipeline.delivery.known import known_of, with_profile
 from pipeline.delivery.loans import Loan
 from pipeline.delivery.talk import Talk
 from pipeline.delivery.tools import Tools
+from pipeline.emails import email_in_user_id
 from pipeline.errors import InvalidEvent, Reason
 from pipeline.errors import Rejected as Refusal
 from pipeline.events import Event, parse_event
@@ -148,7 +149,7 @@ class Turn:
             return found
         if need.what == "merge":
             return replace(known, merge=found)
-        if found.email and not self.claim.memory.email:
+        if found.email and not (self.claim.memory.email or email_in_user_id(self.claim.user)):
             # Time 0: any event that shows an email knows better than a look-up.
             self._learn = {"email": found.email, "email_at": "0"}
             self.claim.memory.email = found.email

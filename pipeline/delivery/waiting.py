@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pipeline import retry
 from pipeline.delivery.fate import age_s
+from pipeline.emails import address, email_in_user_id
 from pipeline.events import Alias, Event, Identify, Lane
+from pipeline.kinds import kind_of
 from pipeline.mailbox.claim import Claim, Glance, Hold
 from pipeline.mailbox.entry import seq_order
 from pipeline.outcomes import Held, Outcome, WaitingForEmail
@@ -64,7 +66,8 @@ def merges(head: Event, claim: Claim) -> str | None:
 def still_without_email(claim: Claim, head: Event, settings: AccountSettings) -> Outcome | None:
     """An order that waits for an email: Sailthru is not asked again before its next time."""
     state = claim.state(claim.head)
-    if not state.asked or claim.memory.email or head.email:
+    own = address(head, kind_of(head, settings)) or email_in_user_id(claim.user)
+    if not state.asked or claim.memory.email or own:
         return None
     age = age_s(claim)
     due = age < settings.email_wait and retry.next_email_ask(state.asked, age) == 0.0
