@@ -20,6 +20,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     TypeAdapter,
     ValidationError,
 )
@@ -107,20 +108,26 @@ class _Common(BaseModel):
     integrations: Object = Field(default_factory=dict)
     traits: Object = Field(default_factory=dict)
     properties: Object = Field(default_factory=dict)
+    _has_id: bool = PrivateAttr(default=False)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Remember whether it came with an id: shared ids are taken away from it later."""
+        self._has_id = bool(self.user_id or self.anonymous_id)
 
     @property
-    def email(self) -> str | None:
-        """The first well-formed email where Segment's SDKs put one, as it was written.
+    def has_id(self) -> bool:
+        """Whether it came with a userId or anonymousId, be it one that several people share."""
+        return self._has_id
+
+    @property
+    def any_email(self) -> str | None:
+        """The first well-formed email anywhere: it may be anybody's (see `pipeline.emails`).
 
         In this order: traits, context.traits, properties, properties.traits, context.
         """
         nested = self.properties.get("traits")
         places = (self.traits, self.context.get("traits"), self.properties, nested, self.context)
-        for place in places:
-            found = place.get("email") if isinstance(place, Mapping) else None
-            if isinstance(found, str) and is_email(found.strip()):
-                return found.strip()
-        return None
+        return next((found for place in places if (found := email_in(place))), None)
 
     @property
     def page_url(self) -> str | None:
@@ -197,6 +204,17 @@ def is_email(text: str) -> bool:
     return _EMAIL.fullmatch(text) is not None
 
 
+def looks_deliverable(text: str) -> bool:
+    """Whether it is an address with a dot in its domain: `42@facebook` is an id of another kind."""
+    return is_email(text) and "." in text.rpartition("@")[2].strip(".")
+
+
+def email_in(place: object) -> str | None:
+    """`email` of an object, trimmed; None when it is no email, or the place no object."""
+    found = place.get("email") if isinstance(place, Mapping) else None
+    return found.strip() if isinstance(found, str) and is_email(found.strip()) else None
+
+
 def parse_event(raw: bytes) -> Event:
     """Read one event from its raw bytes.
 
@@ -221,7 +239,7 @@ def validate_event(data: dict[str, Any]) -> Event:
         event = _ADAPTER.validate_python(data)
     except ValidationError as error:
         raise InvalidEvent(Reason.INVALID_EVENT, _explain(error)) from None
-    if not (event.user_id or event.anonymous_id or event.email):
+    if not (event.user_id or event.anonymous_id or event.any_email):
         raise InvalidEvent(Reason.MISSING_USER_ID, "no userId, anonymousId or email")
     return event
 

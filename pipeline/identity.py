@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from pipeline.emails import address, owned_email, shown_email
 from pipeline.events import Alias, Event
+from pipeline.kinds import Kind, kind_of
+from pipeline.settings import AccountSettings
 
 NOBODY = "~"
 """First character of the mailbox of an event that names nobody: each has its own."""
@@ -84,20 +87,19 @@ def without_nobody(event: Event, nobody: Collection[str]) -> Event:
 
 
 def place(
-    event: Event, seq: str, at_ms: int, known: Directory, shared: Collection[str]
+    event: Event, seq: str, at_ms: int, known: Directory, settings: AccountSettings
 ) -> Placement:
     """Place one event and update `known` with what it teaches.
 
-    `shared` holds casefolded ids. The mailbox of an event that names nobody at all is its own.
+    The mailbox of an event that names nobody at all is its own.
     """
-    email = event.email
-    address = email.lower() if email else None
-    view = _View(known, at_ms, shared)
-    sightings = _sightings(event, address, view)
+    kind = kind_of(event, settings)
+    view = _View(known, at_ms, settings.shared_ids)
+    sightings = _sightings(event, _lower(shown_email(event, kind)), view)
     nobody = _nobody(event, view)
     clean = without_nobody(event, nobody)
-    lesson = _learn(clean, email, sightings, view)
-    return Placement(_mailbox(clean, address, seq, view), nobody, lesson)
+    lesson = _learn(clean, kind, sightings, view)
+    return Placement(_mailbox(clean, _lower(address(clean, kind)), seq, view), nobody, lesson)
 
 
 def ids_of(event: Event) -> tuple[str, ...]:
@@ -106,23 +108,36 @@ def ids_of(event: Event) -> tuple[str, ...]:
     return tuple(name for name in (event.user_id, event.anonymous_id, previous) if name)
 
 
-def teaches(event: Event) -> bool:
+def emails_of(event: Event, settings: AccountSettings) -> tuple[str, ...]:
+    """The emails, in lower case, that could name or teach."""
+    kind = kind_of(event, settings)
+    found = (shown_email(event, kind), owned_email(event, kind), address(event, kind))
+    return tuple(dict.fromkeys(email.lower() for email in found if email))
+
+
+def teaches(event: Event, settings: AccountSettings) -> bool:
     """Whether it may teach anything: it takes two names to say that they are one person's."""
-    return len(ids_of(event)) + bool(event.email) > 1
+    kind = kind_of(event, settings)
+    email = shown_email(event, kind) or owned_email(event, kind)
+    return len(ids_of(event)) + bool(email) > 1
 
 
-def _sightings(event: Event, address: str | None, view: _View) -> dict[str, Seen]:
+def _lower(email: str | None) -> str | None:
+    return email.lower() if email else None
+
+
+def _sightings(event: Event, shown: str | None, view: _View) -> dict[str, Seen]:
     """Note the event's email beside each of its ids; returns what changed."""
     changed: dict[str, Seen] = {}
-    if address is None:
+    if shown is None:
         return changed
     for name in (event.user_id, event.anonymous_id):
         if not name or name.casefold() in view.shared:
             continue
         today = view.known.today(name, view.at_ms)
-        if len(today) > EMAILS_A_DAY and address not in today:
+        if len(today) > EMAILS_A_DAY and shown not in today:
             today.pop(min(today, key=today.__getitem__))
-        view.known.seen[name] = changed[name] = today | {address: view.at_ms}
+        view.known.seen[name] = changed[name] = today | {shown: view.at_ms}
     return changed
 
 
@@ -133,8 +148,8 @@ def _nobody(event: Event, view: _View) -> tuple[str, ...]:
     )
 
 
-def _learn(event: Event, email: str | None, sightings: dict[str, Seen], view: _View) -> Lesson:
-    known = view.known
+def _learn(event: Event, kind: Kind, sightings: dict[str, Seen], view: _View) -> Lesson:
+    known, email = view.known, shown_email(event, kind)
     ids = [name for name in (event.user_id, event.anonymous_id) if name]
     emails = [(name, email or "", sightings.get(name, {})) for name in ids if email]
     emails += [(name, "", seen) for name, seen in sightings.items() if name not in ids]
@@ -146,9 +161,10 @@ def _learn(event: Event, email: str | None, sightings: dict[str, Seen], view: _V
         if isinstance(event, Alias) and event.previous_id:
             aliases.append((f"anon:{event.previous_id}", event.user_id))
             known.anon[event.previous_id] = event.user_id
-        if email:
-            aliases.append((f"email:{email.lower()}", event.user_id))
-            known.email[email.lower()] = event.user_id
+        owned = _lower(owned_email(event, kind))
+        if owned:
+            aliases.append((f"email:{owned}", event.user_id))
+            known.email[owned] = event.user_id
     elif event.anonymous_id and email and (user := view.owner(known.anon, event.anonymous_id)):
         emails.append((user, email, {}))
     return Lesson(tuple(emails), tuple(aliases))

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, replace
 
 from pipeline.delivery.intents import NOTHING_PENDING, IntentLog, PendingCart
+from pipeline.emails import email_in_user_id
 from pipeline.events import Event
 from pipeline.identity import NOBODY
 from pipeline.mailbox.claim import Claim, Entry, EventState
@@ -57,8 +58,7 @@ def turn_state(claim: Claim) -> TurnState:
 def plan_context(state: TurnState, head: Event, now: float, read_lag: float) -> Known:
     """What planning may rely on, for the head event. Times are Unix seconds.
 
-    A mailbox that is named neither by the event's anonymousId nor by its email is a learned
-    userId's. The cart is authoritative while an intent with it is unsettled, or while Sailthru's reads may
+    The cart is authoritative while an intent with it is unsettled, or while Sailthru's reads may
     still lag our own write of it.
     """
     claim, entry, pending = state.claim, state.entry, state.intents.pending
@@ -89,10 +89,11 @@ def _stopped_s(claim: Claim, entry: Entry) -> float:
 
 
 def _learned_user_id(claim: Claim, head: Event) -> str | None:
-    email = head.email
-    own_names = (head.user_id, head.anonymous_id, email.lower() if email else None)
-    is_nobody = claim.user.startswith(NOBODY)
-    return None if claim.user in own_names or is_nobody else claim.user
+    """The mailbox's name, unless the event has it itself: as an id, or as the email of one without."""
+    email = head.any_email
+    in_email = email.lower() if email and not (head.user_id or head.anonymous_id) else None
+    is_own = claim.user in (head.user_id, head.anonymous_id, in_email)
+    return None if is_own or claim.user.startswith(NOBODY) else claim.user
 
 
 def with_profile(known: Known, profile: Profile, claim: Claim) -> Known:
@@ -102,7 +103,7 @@ def with_profile(known: Known, profile: Profile, claim: Claim) -> Known:
     email, and until an identify joins the two it lies where nobody can read it.
     """
     own = own_cart(claim)
-    email = known.email or profile.email
+    email = known.email or email_in_user_id(claim.user) or profile.email
     hidden = not profile.exists or _differ(profile.email, email)
     stale = own is not None and _is_stale(profile.cart, own)
     if known.cart is None and own is not None and (hidden or stale):

@@ -26,6 +26,7 @@ from pipeline.delivery.context import TurnState, plan_context, turn_state, with_
 from pipeline.delivery.intents import PendingOrder
 from pipeline.delivery.loans import Caller, Loan, Loans, Stopping
 from pipeline.delivery.outages import Outages
+from pipeline.emails import email_in_user_id
 from pipeline.errors import InvalidEvent
 from pipeline.errors import Rejected as MappingRejected
 from pipeline.events import Event, parse_event
@@ -170,7 +171,8 @@ class CallSession:
         if need.what == "merge":
             self.state = replace(self.state, looked_up=True)
             return replace(known, merge=profile)
-        email = None if claim.memory.email else profile.email
+        is_known = claim.memory.email or email_in_user_id(claim.user)
+        email = None if is_known else profile.email
         self.state = replace(self.state, looked_up=True, email=self.state.email or email)
         return with_profile(known, profile, claim)
 

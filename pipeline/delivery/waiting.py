@@ -5,7 +5,9 @@ from __future__ import annotations
 from pipeline import retry
 from pipeline.delivery.classify import waiting_for_email
 from pipeline.delivery.context import TurnState
+from pipeline.emails import address, email_in_user_id
 from pipeline.events import Alias, Event, Identify, Lane
+from pipeline.kinds import kind_of
 from pipeline.lanes import SPECS
 from pipeline.mailbox.claim import Claim, Hold, UserBacklog, seq_order
 from pipeline.outcomes import Outcome, WaitingForIdentify, WaitingForMerge
@@ -75,8 +77,9 @@ def _still_without_email(
     state: TurnState, head: Event, settings: AccountSettings
 ) -> Outcome | None:
     """An order that waits for an email: Sailthru is not asked again before its next time."""
-    asked = state.history.asked
-    if not asked or state.claim.memory.email or head.email:
+    asked, claim = state.history.asked, state.claim
+    own = address(head, kind_of(head, settings)) or email_in_user_id(claim.user)
+    if not asked or claim.memory.email or own:
         return None
     age_s = state.age_s
     is_due = age_s < settings.email_wait and retry.next_email_ask(asked, age_s) == 0.0

@@ -84,13 +84,13 @@ def _run(
     Once Sailthru was asked and has no email either, an absent one may be any that another shows.
     """
     changes = [_change(events[0], known, settings)]
-    email = find_email(events[0], known)
+    email = find_email(events[0], known, settings)
     for event in events[1:]:
         try:
             change = _change(event, known, settings)
         except Rejected:
             break
-        own = find_email(event, known)
+        own = find_email(event, known, settings)
         same = own == email or (known.profile is not None and None in (own, email))
         if not same or change.shared != changes[0].shared:
             break

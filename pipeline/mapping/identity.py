@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.emails import address, email_in_user_id
 from pipeline.errors import Reason, Rejected
 from pipeline.events import Event
+from pipeline.kinds import kind_of
 from pipeline.mapping.plan import Known, Need, WaitForEmail
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
@@ -40,8 +42,9 @@ def user_key(event: Event, known: Known, settings: AccountSettings) -> dict[str,
     found = extid(event, known, settings)
     if found:
         return {"id": found, "key": "extid"}
-    if event.email:
-        return {"id": event.email, "key": "email"}
+    own = address(event, kind_of(event, settings))
+    if own:
+        return {"id": own, "key": "email"}
     raise Rejected(Reason.MISSING_USER_ID, "its ids belong to nobody (SHARED_IDS), and no email")
 
 
@@ -51,10 +54,12 @@ def look_up(ext: str, *fields: str) -> Call:
     return Call("GET", "/user", params)
 
 
-def find_email(event: Event, known: Known) -> str | None:
-    """From the event, else learned, else looked up (reference: document 001, Order Completed)."""
+def find_email(event: Event, known: Known, settings: AccountSettings) -> str | None:
+    """From the event, else learned, else the userId that is one, else looked up (reference: document
+    001, Order Completed)."""
+    own = address(event, kind_of(event, settings)) or known.email
     looked_up = known.profile.email if known.profile else None
-    return event.email or known.email or looked_up
+    return own or email_in_user_id(user_id(event, known, settings)) or looked_up
 
 
 def ask_for_email(

@@ -39,7 +39,7 @@ def plan_order(event: Track, known: Known, settings: AccountSettings) -> Plan:
         Rejected: unmappable.
     """
     params = _order_params(event, known, settings)
-    email = find_email(event, known)
+    email = find_email(event, known, settings)
     if email is None:
         return ask_for_email(event, known, settings)
     return Send(
@@ -56,7 +56,7 @@ def plan_refund(event: Track, known: Known, settings: AccountSettings) -> Plan:
         Rejected: unmappable.
     """
     items = _returned_items(event, settings)
-    email = find_email(event, known)
+    email = find_email(event, known, settings)
     if email is None:
         return ask_for_email(event, known, settings)
     return Send(Call("POST", "/return", {"email": email, "items": items}))

@@ -53,7 +53,7 @@ def _plan_tracked(
         case Kind.SUBSCRIBED:
             return plan_subscribed(head, known, settings)
         case Kind.USER_DELETED:
-            return plan_deletion(head, known)
+            return plan_deletion(head, known, settings)
         case _:
             return plan_custom(head, known, settings)
 

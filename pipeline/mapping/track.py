@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.errors import Reason, Rejected
 from pipeline.events import Track, is_email
 from pipeline.mapping.flatten import flat_vars
-from pipeline.mapping.identity import extid, user_key
+from pipeline.mapping.identity import extid, find_email, user_key
 from pipeline.mapping.options import text_option
 from pipeline.mapping.plan import Known, Plan, Send
 from pipeline.mapping.values import refuse
@@ -48,7 +48,7 @@ def _addressee(event: Track, known: Known, settings: AccountSettings) -> dict[st
     if chosen is None and key is None:
         return dict(user_key(event, known, settings))
     if chosen is None:
-        own = {"extid": extid(event, known, settings), "email": event.email or known.email}
+        own = {"extid": extid(event, known, settings), "email": find_email(event, known, settings)}
         chosen = own.get(key or "")
     elif key is None and is_email(chosen):
         key = "email"

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pipeline.emails import address, email_in_user_id, shown_email
 from pipeline.errors import Reason, Rejected
 from pipeline.events import Alias, Event, Identify, is_email
-from pipeline.kinds import IgnoreReason
+from pipeline.kinds import IgnoreReason, kind_of
 from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import anonymous_id, look_up, user_id, user_key
 from pipeline.mapping.options import text_option
@@ -104,10 +105,10 @@ def plan_subscribed(event: Event, known: Known, settings: AccountSettings) -> Pl
     return Send(Call("POST", "/user", asked.params(settings)))
 
 
-def plan_deletion(event: Event, known: Known) -> Plan:
+def plan_deletion(event: Event, known: Known, settings: AccountSettings) -> Plan:
     """DELETE /user, by the only documented key: the email, which may stand in `userId`."""
     in_user_id = event.user_id if event.user_id and is_email(event.user_id) else None
-    email = in_user_id or event.email or known.email
+    email = in_user_id or address(event, kind_of(event, settings)) or known.email
     if email is None:
         raise Rejected(Reason.MISSING_EMAIL, "User Deleted needs an email in userId or traits")
     return Send(Call("DELETE", "/user", {"id": email, "key": "email"}))
@@ -137,17 +138,21 @@ def _update(event: Event, known: Known, settings: AccountSettings) -> _Update:
         key=user_key(event, known, settings),
         # Only an event that names both ids says that they are one person's profiles.
         anonymous_id=anonymous if user and user == event.user_id != anonymous else None,
-        email=_email(event),
+        email=_email(event, known, settings),
         lists={name: 1} if name else {},
         optout=_optout(event, settings.optout),
         values=flat_vars(event.traits, settings, "traits", skip=frozenset({"email"})),
     )
 
 
-def _email(event: Event) -> str | None:
-    if event.email is None and event.traits.get("email") not in (None, ""):
+def _email(event: Event, known: Known, settings: AccountSettings) -> str | None:
+    """The email to give the profile: the one shown, else, unless we know another, a userId that is one."""
+    shown = shown_email(event, kind_of(event, settings))
+    if shown is None and event.traits.get("email") not in (None, ""):
         refuse("traits.email", "is not an email address")
-    return event.email
+    in_user_id = email_in_user_id(event.user_id)
+    is_news = in_user_id and (known.email or in_user_id).lower() == in_user_id.lower()
+    return shown or (in_user_id if is_news else None)
 
 
 def _optout(event: Event, otherwise: str | None) -> str | None:

@@ -9,7 +9,7 @@ import redis.asyncio
 
 from pipeline import keys
 from pipeline.events import Lane
-from pipeline.identity import Directory, Seen, ids_of
+from pipeline.identity import Directory, Seen, emails_of, ids_of
 from pipeline.mailbox.scripts import Scripts
 from pipeline.settings import Settings
 from pipeline.splitter.repeats import Repeats, doubtful
@@ -44,9 +44,11 @@ class Memory:
         return found
 
     async def _directory(self, account: str, items: Sequence[Read]) -> Directory:
+        settings = self._settings.accounts[account]
         events = [item.event for item in items if item.event is not None]
         ids = list(dict.fromkeys(name for event in events for name in ids_of(event)))
-        emails = list(dict.fromkeys(e.lower() for event in events if (e := event.email)))
+        shown = (email for event in events for email in emails_of(event, settings))
+        emails = list(dict.fromkeys(shown))
         async with self._redis.pipeline(transaction=False) as pipe:
             for name in ids:
                 pipe.get(keys.learned(account, f"anon:{name}"))

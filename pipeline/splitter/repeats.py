@@ -24,9 +24,11 @@ def doubtful(items: Sequence[Read], accounts: Mapping[str, AccountSettings]) -> 
     quiet shop it is the only one.
     """
     marks = [
-        dedupe_mark(item, accounts[item.entry.account].dedupe_window)
+        dedupe_mark(item, account.dedupe_window)
         for item in items[:-1]
-        if item.event is not None and item.entry.account in accounts and teaches(item.event)
+        if (account := accounts.get(item.entry.account))
+        and item.event is not None
+        and teaches(item.event, account)
     ]
     return [mark for mark in marks if mark["window"] or mark["replay"]]
 

@@ -138,9 +138,7 @@ def sort(item: Read, account: Account) -> Sorted:
     settings = account.settings
     if item.event is None:
         return _dead(item, item.problem or InvalidEvent(), settings.dedupe_window)
-    placement = place(
-        item.event, item.entry.sid, item.entry.at_ms, account.known, settings.shared_ids
-    )
+    placement = place(item.event, item.entry.sid, item.entry.at_ms, account.known, settings)
     lane = route(item.event, settings)
     deed = _deed(item, settings.dedupe_window) | _lesson(placement, item.entry.at_ms)
     if not isinstance(lane, Lane):

@@ -12,8 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pipeline.emails import address, owned_email, shown_email
 from pipeline.errors import InvalidEvent, Reason, Rejected
 from pipeline.events import Event, Lane, parse_event
+from pipeline.kinds import kind_of
 from pipeline.mapping import plan, read_profile
 from pipeline.mapping.plan import Ignored, Known, Need, Plan, Send, WaitForEmail
 from pipeline.routing import route
@@ -89,21 +91,23 @@ class Replay:
 
     def _learn(self, event: Event) -> str:
         """Remember what the event tells about its user; returns the user."""
-        ids = [one for one in (event.user_id, event.anonymous_id) if one and not self._shared(one)]
-        owned = [self._owners[one] for one in (*ids, event.email or "") if one in self._owners]
-        named = [] if event.user_id is None or self._shared(event.user_id) else [event.user_id]
-        user = next(iter([*named, *owned, *ids]), None)
+        kind = kind_of(event, self.settings)
+        shown, owned = shown_email(event, kind), owned_email(event, kind)
+        named, visitor = self._unshared(event.user_id), self._unshared(event.anonymous_id)
+        if named:
+            for one in (visitor, owned):
+                if one:
+                    self._owners[one] = named
+        user = named or self._owners.get(visitor or "") or visitor
         if user is None:
-            return event.email or f"nobody:{event.message_id}"
-        for one in (event.anonymous_id, event.email):
-            if one and named and not self._shared(one):
-                self._owners[one] = user
-        if event.email:
-            self._emails[user] = event.email
+            email = address(event, kind)
+            return self._owners.get(email or "") or email or f"nobody:{event.message_id}"
+        if shown:
+            self._emails[user] = shown
         return user
 
-    def _shared(self, one: str) -> bool:
-        return one.casefold() in self.settings.shared_ids
+    def _unshared(self, one: str | None) -> str | None:
+        return None if one is None or one.casefold() in self.settings.shared_ids else one
 
     def _drain(self, user: str, lane: Lane) -> None:
         queue = self._waiting[user, lane]

@@ -14,6 +14,7 @@ from pipeline.events import (
     MAX_EVENT_BYTES,
     Alias,
     Identify,
+    looks_deliverable,
     parse_event,
     validate_event,
 )
@@ -135,9 +136,9 @@ def test_whole_numbers_are_ids() -> None:
     ],
     ids=["traits", "context.traits", "properties", "properties.traits", "context"],
 )
-def test_an_email_is_found_where_sdks_put_it(place: Any) -> None:
+def test_an_email_is_found_wherever_it_stands(place: Any) -> None:
     """Trimmed; what is none is passed over."""
-    assert validate_event(track(**place(" Ann@Example.com "))).email == "Ann@Example.com"
+    assert validate_event(track(**place(" Ann@Example.com "))).any_email == "Ann@Example.com"
     for none in (
         "",
         "ann",
@@ -149,7 +150,7 @@ def test_an_email_is_found_where_sdks_put_it(place: Any) -> None:
         ["a@example.com"],
         "a@" + "b" * 300,
     ):
-        assert validate_event(track(**place(none))).email is None
+        assert validate_event(track(**place(none))).any_email is None
 
 
 def test_traits_come_before_context_and_properties() -> None:
@@ -162,7 +163,34 @@ def test_traits_come_before_context_and_properties() -> None:
         )
     )
 
-    assert event.email == "b@example.com"
+    assert event.any_email == "b@example.com"
+
+
+def test_an_event_remembers_that_it_came_with_an_id() -> None:
+    """A shared id is taken away from it later, and it is no event without ids for that."""
+    shared = validate_event(track(userId="guest"))
+    nameless = {"type": "track", "event": "Seen", "properties": {"email": "a@example.com"}}
+
+    assert shared.has_id
+    assert shared.model_copy(update={"user_id": None}).has_id
+    assert not validate_event(nameless).has_id
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("ann@example.com", True),
+        ("ann+tea@shop.example.co.uk", True),
+        ("anna@bücher.example", True),
+        ("42@facebook", False),
+        ("ann@example.", False),
+        ("ann@.example", False),
+        ("ann", False),
+    ],
+)
+def test_a_deliverable_address_has_a_dot_in_its_domain(text: str, is_one: bool) -> None:
+    """Some ids look like `42@facebook`."""
+    assert looks_deliverable(text) is is_one
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from pipeline.clock import ManualClock
 from pipeline.events import Lane, validate_event
 from pipeline.identity import DAY_MS, Directory, Placement, place, without_nobody
-from pipeline.settings.values import SHARED_IDS
+from pipeline.settings import AccountSettings
 from tests.support.mailboxes import Mailboxes, identify, order, track
 
 AT = 1_700_000_000_000
@@ -28,10 +28,14 @@ class Arrivals:
         self._count += 1
         event = validate_event({"type": "track", "event": "x", **fields})
         now = int(self.clock.now() * 1000)
-        return place(event, f"{now}-{self._count}", now, self.known, SHARED_IDS)
+        return place(event, f"{now}-{self._count}", now, self.known, AccountSettings())
 
 
 def shown(email: str) -> dict[str, Any]:
+    return {"context": {"traits": {"email": email}}}
+
+
+def data(email: str) -> dict[str, Any]:
     return {"properties": {"email": email}}
 
 
@@ -41,6 +45,7 @@ def shown(email: str) -> dict[str, Any]:
         ({"userId": "u", "anonymousId": "a", **shown("E@x.com")}, "u"),
         ({"anonymousId": "a", **shown("E@x.com")}, "a"),
         (shown("E@x.com"), "e@x.com"),
+        (data("E@x.com"), "e@x.com"),
     ],
 )
 def test_a_mailbox_has_the_best_name_there_is(fields: dict[str, Any], mailbox: str) -> None:
@@ -57,6 +62,36 @@ def test_an_anonymous_id_or_email_leads_to_the_user_id_it_came_with() -> None:
     assert arrivals.place(**shown("e@X.com")).user == "u"
 
 
+def test_a_custom_events_property_teaches_nothing_and_is_no_sighting() -> None:
+    """However many friends are invited: they are not the inviter, who is nobody's crowd."""
+    arrivals = Arrivals()
+    arrivals.place(userId="friend", **shown("f0@x.com"))
+    for n in range(9):
+        placement = arrivals.place(userId="u", anonymousId="a", **data(f"f{n}@x.com"))
+        assert placement.user == "u"
+        assert placement.lesson.emails == ()
+        assert placement.lesson.aliases == (("anon:a", "u"),)
+    assert arrivals.known.seen.keys() == {"friend"}
+    assert arrivals.place(anonymousId="b", **data("f0@x.com")).user == "b"
+
+
+def test_an_orders_own_property_is_learned_but_does_not_make_the_email_the_buyers() -> None:
+    """Later orders go there, too. What its owner does without a userId is not the buyer's for that."""
+    arrivals = Arrivals()
+    lesson = arrivals.place(event="Order Completed", userId="u", **data("gift@x.com")).lesson
+    assert [(user, email) for user, email, _ in lesson.emails] == [("u", "gift@x.com")]
+    assert lesson.aliases == ()
+    assert arrivals.place(**shown("gift@x.com")).user == "gift@x.com"
+
+
+def test_a_user_id_that_is_an_email_owns_it_once_an_identify_says_so() -> None:
+    """Its call gives the profile that email. It is no evidence against one that was learned."""
+    arrivals = Arrivals()
+    lesson = arrivals.place(type="identify", userId="Ida@x.com").lesson
+    assert (lesson.emails, lesson.aliases) == ((), (("email:ida@x.com", "Ida@x.com"),))
+    assert arrivals.place(**shown("ida@x.com")).user == "Ida@x.com"
+
+
 def test_an_alias_leads_the_previous_id_to_the_user() -> None:
     """What still comes under the old id goes to the new one's mailbox."""
     arrivals = Arrivals()
@@ -64,7 +99,7 @@ def test_an_alias_leads_the_previous_id_to_the_user() -> None:
     assert arrivals.place(anonymousId="old").user == "u"
 
 
-def test_every_event_that_shows_an_email_teaches_it() -> None:
+def test_an_event_that_shows_an_email_teaches_it() -> None:
     """For its own ids, and for the userId that is known for its anonymousId."""
     arrivals = Arrivals()
     arrivals.place(userId="u", anonymousId="a")

@@ -1,7 +1,8 @@
-"""Which cart a change starts from: ours or the one that was read, in every order of their times."""
+"""Which cart a change starts from, in every order of times, and which userId was learned."""
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from pipeline.mapping import plan
 from pipeline.mapping.plan import Cart, Profile, Send
 from pipeline.settings import AccountSettings
 
+ANN = "ann@example.com"
 ITEM = {"id": "p1", "title": "Cup", "qty": 1, "price": 950, "url": "https://shop.example.com/p1"}
 MORE: Event = validate_event(
     {
@@ -24,14 +26,14 @@ MORE: Event = validate_event(
 )
 
 
-def claim_with(cart: str, now: float) -> Claim:
+def claim_with(cart: str, now: float, user: str = "u1") -> Claim:
     ms = int(now * 1000)
-    entry = Entry("m1", f"{ms}-0", ms, ms, "u1", b"{}")
+    entry = Entry("m1", f"{ms}-0", ms, ms, user, b"{}")
     return Claim(
         account="default",
         lane=Lane.PURCHASE,
-        box="u1",
-        user="u1",
+        box=user,
+        user=user,
         token="1-1",
         now=ms,
         clock=ms,
@@ -69,3 +71,26 @@ def test_our_own_write_is_never_taken_for_no_cart(
 
     assert isinstance(step, Send)
     assert [item["qty"] for item in step.call.params["items"]] == [2]
+
+
+@pytest.mark.parametrize(
+    ("ids", "mailbox", "learned"),
+    [
+        ({"userId": "u1"}, "u1", None),
+        ({"anonymousId": "a1"}, "a1", None),
+        ({"anonymousId": "a1"}, "u1", "u1"),
+        ({"anonymousId": "a1"}, ANN, ANN),
+        ({}, ANN, None),
+        ({}, "u1", "u1"),
+        ({}, "~1-0", None),
+    ],
+)
+def test_a_mailbox_that_the_event_does_not_name_is_a_learned_user_ids(
+    ids: dict[str, str], mailbox: str, learned: str | None
+) -> None:
+    """A userId may be an email, and the event may show that one, too: it is the user's all the same."""
+    shown = {"context": {"traits": {"email": ANN.upper()}}}
+    event = validate_event({"type": "track", "event": "Seen", **ids, **shown})
+
+    state = turn_state(claim_with("", 1.0, mailbox))
+    assert plan_context(state, event, 1.0, read_lag=1.0).user_id == learned

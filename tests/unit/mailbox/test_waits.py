@@ -42,7 +42,7 @@ async def test_a_learned_email_wakes_an_order_at_once(boxes: Mailboxes) -> None:
     claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
     await boxes.store.settle(until_email(boxes, claim))
     assert await boxes.due(Lane.PURCHASE) == {"ann": HOUR_MS}
-    await boxes.post(track("m2", "ann", properties={"email": "ann@example.com"}))
+    await boxes.post(track("m2", "ann", context={"traits": {"email": "ann@example.com"}}))
     assert await boxes.due(Lane.PURCHASE) == {"ann": 0}
     again = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
     assert again.memory.email == "ann@example.com"

@@ -47,9 +47,9 @@ def bought(*items: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 ORDERS = Table(
     "Order Completed -> POST /purchase",
-    "`Completed Order`, the older name, is the same. The email is the event's (traits,"
-    " context.traits, properties), else the one learned for this user, else Sailthru's own, by a"
-    " look-up; an order without any waits for one (`EMAIL_WAIT`). No order ever carries reminder"
+    "`Completed Order`, the older name, is the same. The email is the event's"
+    " (context.traits, properties), else the one learned for this user, else a userId that is one,"
+    " else Sailthru's own, by a look-up; an order without any waits for one (`EMAIL_WAIT`). No order ever carries reminder"
     " fields: it has been bought.",
     (
         Row("an order with all that is needed", order(), (bought(),)),

@@ -1,0 +1,64 @@
+"""Where an email may stand in an event, and what it says there. No I/O.
+
+Segment's spec puts a person's email into the traits, and Segment's Sailthru destination reads it from
+`context.traits` (reference: document 001). An order, refund, cart change or subscription is about one
+person, so that its own `properties.email` is that person's. In every other event `properties.email` is
+data: the friend who was invited, the colleague a file was shared with. The `traits` of a group are the
+group's. `properties.traits.email` and `context.email` are documented nowhere, so they are data, too.
+"""
+
+from __future__ import annotations
+
+from pipeline.events import Event, email_in, looks_deliverable
+from pipeline.kinds import Kind
+
+CARRIES_KEY = frozenset({Kind.IDENTIFY, Kind.SUBSCRIBED})
+"""Their calls give a profile its email."""
+
+_OWN_PROPERTIES = frozenset(
+    {Kind.SUBSCRIBED, Kind.ORDER, Kind.REFUND, Kind.CART_ADD, Kind.CART_REMOVE}
+)
+_OWN_TRAITS = _OWN_PROPERTIES | {Kind.IDENTIFY, Kind.ALIAS}
+
+
+def shown_email(event: Event, kind: Kind) -> str | None:
+    """The email that the event itself shows of the person it is about, as it was written.
+
+    It addresses the event, is learned for later ones, and counts as a sighting of its ids. The first
+    well-formed one of `traits` (identify, alias and what has own properties), `context.traits`, and
+    the own `properties` of an order, refund, cart change or Subscribed.
+    """
+    return _personal(event, kind) or (
+        email_in(event.properties) if kind in _OWN_PROPERTIES else None
+    )
+
+
+def owned_email(event: Event, kind: Kind) -> str | None:
+    """The email that the event says is its user's own: events without a userId that show it are this
+    user's.
+
+    As `shown_email`, without the properties of orders, refunds and carts: who pays for a present may
+    write the other's address there. A userId that is an email itself is the last choice of an identify
+    or Subscribed, whose call makes it the profile's email.
+    """
+    shown = shown_email(event, kind) if kind in CARRIES_KEY else _personal(event, kind)
+    return shown or (email_in_user_id(event.user_id) if kind in CARRIES_KEY else None)
+
+
+def address(event: Event, kind: Kind) -> str | None:
+    """The email that the event itself may be addressed by.
+
+    The one it shows. Only an event without any id, shared or not, may be addressed by an email that is
+    data.
+    """
+    return shown_email(event, kind) or (None if event.has_id else event.any_email)
+
+
+def email_in_user_id(user_id: str | None) -> str | None:
+    """The userId, when it is an email: small shops and guest checkouts have no other id."""
+    return user_id if user_id and looks_deliverable(user_id) else None
+
+
+def _personal(event: Event, kind: Kind) -> str | None:
+    own = email_in(event.traits) if kind in _OWN_TRAITS else None
+    return own or email_in(event.context.get("traits"))

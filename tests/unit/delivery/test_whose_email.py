@@ -1,0 +1,148 @@
+"""Whose address an order, cart, refund or event leaves for, when other people's emails are about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipeline.sailthru.calls import Call
+from tests.support.pipe import Pipe, added, identify, open_pipe, order, track
+
+DAY_S = 86_400.0
+
+
+def shared(user: str, email: str, **ids: Any) -> dict[str, Any]:
+    """A custom event that names somebody else."""
+    return track(user, "Document Shared", email=email, note="have a look") | ids
+
+
+def refund(user: str) -> dict[str, Any]:
+    page = {"page": {"url": "https://shop.example.org/account"}}
+    return track(user, "Order Refunded", order_id="o1", total=12.5) | {"context": page}
+
+
+def purchases(pipe: Pipe) -> list[Call]:
+    """Every call that is addressed by an email alone."""
+    return pipe.sailthru.calls("POST /purchase") + pipe.sailthru.calls("POST /return")
+
+
+def emails(pipe: Pipe) -> set[str]:
+    """The profiles that Sailthru has, by email."""
+    profiles = pipe.sailthru.sandbox.state.profiles
+    return {one.keys["email"] for one in profiles if "email" in one.keys}
+
+
+async def test_what_a_customer_bought_never_goes_to_whom_they_named_in_a_custom_event(
+    pipe: Pipe,
+) -> None:
+    """Order with its confirmation mail, cart with its reminder, and refund."""
+    mail = {"integrations": {"Sailthru": {"sendTemplate": "Thanks"}}}
+    reminder = {"reminder_template": "Cart", "reminder_time": "60 minutes"}
+    await pipe.post(identify("ann"), shared("ann", "max@example.net"))
+    await pipe.post(order("ann", "o1", email=False) | mail)
+    await pipe.post(added("ann", email=False, **reminder), refund("ann"))
+    await pipe.run(10)
+    assert [call.params["email"] for call in purchases(pipe)] == ["ann@example.org"] * 3
+    assert emails(pipe) == {"ann@example.org"}
+    [event] = pipe.sailthru.calls("POST /event")
+    assert (event.params["id"], event.params["vars"]["email"]) == ("ann", "max@example.net")
+    assert await pipe.counts() == {"delivered": 5}
+
+
+async def test_a_custom_event_that_names_another_customer_is_its_own_persons(pipe: Pipe) -> None:
+    """Nor does the other customer get any of it when the person is known by an anonymousId alone."""
+    visitor: dict[str, Any] = {"userId": None, "anonymousId": "a1"}
+    await pipe.post(identify("bob"), identify("ann"), identify("", traits={}) | visitor)
+    await pipe.post(*(shared("ann", f"{name}@example.org") for name in ("cat", "dan", "bob")))
+    await pipe.post(shared("", "bob@example.org") | visitor)
+    await pipe.run(10)
+    ids = [call.params["id"] for call in pipe.sailthru.calls("POST /event")]
+    assert sorted(ids) == ["a1", "ann", "ann", "ann"]
+    assert await pipe.counts() == {"delivered": 7}
+
+
+async def test_however_many_people_somebody_names_they_are_no_crowd(pipe: Pipe) -> None:
+    """Ten invitations: what comes after them is delivered for the inviter, identifies included."""
+    await pipe.post(identify("ann"), *(shared("ann", f"f{n}@example.net") for n in range(10)))
+    await pipe.post(track("ann"), identify("ann", traits={"plan": "gold"}))
+    await pipe.run(10)
+    assert {call.params["id"] for call in pipe.sailthru.calls("POST /event")} == {"ann"}
+    [profile] = pipe.sailthru.sandbox.state.profiles
+    assert profile.vars == {"plan": "gold"}
+    assert await pipe.counts() == {"delivered": 13}
+
+
+async def test_an_order_waits_rather_than_go_to_an_address_that_is_data() -> None:
+    """Until an event shows the buyer's own."""
+    async with open_pipe(email_wait=DAY_S) as pipe:
+        await pipe.post(shared("ann", "max@example.net"), order("ann", "o1", email=False))
+        await pipe.run(60)
+        assert purchases(pipe) == []
+        await pipe.post(identify("ann"))
+        await pipe.run(5)
+        assert [call.params["email"] for call in purchases(pipe)] == ["ann@example.org"]
+
+
+async def test_a_guests_invitation_goes_to_no_friend(pipe: Pipe) -> None:
+    """`guest` is an id, though it is shared: there is nobody to deliver this for."""
+    await pipe.post(shared("guest", "max@example.net"))
+    await pipe.run(5)
+    assert await pipe.reasons() == ["missing_user_id"]
+    assert pipe.sailthru.sent == []
+
+
+async def test_an_order_to_another_address_is_one_to_that_address(pipe: Pipe) -> None:
+    """An order's own property is evidence: it is learned for this buyer's later orders."""
+    present = order("ann", "o1", email=False)
+    present["properties"]["email"] = "mum@example.org"
+    await pipe.post(present, order("ann", "o2", email=False))
+    await pipe.run(10)
+    assert [call.params["email"] for call in purchases(pipe)] == ["mum@example.org"] * 2
+
+
+async def test_a_user_id_that_is_an_email_needs_no_other(pipe: Pipe) -> None:
+    """Small shops have no other id: profile, order and cart are one person's, without a wait."""
+    user = "Ida@example.org"
+    who = {"id": user, "key": "extid"}
+    await pipe.post(identify(user, traits={"name": "Ida"}), order(user, "o1", email=False))
+    await pipe.post(added(user, "p2", email=False), added(user, "p3", email=False))
+    await pipe.run(20)
+    assert {call.params["email"] for call in purchases(pipe)} == {user}
+    [profile] = pipe.sailthru.sandbox.state.profiles
+    assert (profile.keys["extid"], profile.keys["email"]) == (user, "ida@example.org")
+    assert profile.cart is not None
+    assert [item["id"] for item in profile.cart.shown["items"]] == ["p2", "p3"]
+    cart_look_ups = [
+        call for call in pipe.sailthru.calls("GET /user") if who.items() <= call.params.items()
+    ]
+    assert len(cart_look_ups) <= 1
+    assert await pipe.counts() == {"delivered": 4}
+
+
+async def test_a_cart_of_a_user_id_that_is_an_email_is_kept_while_no_profile_has_both(
+    pipe: Pipe,
+) -> None:
+    """A cart is written by email and read by extid: until an identify joins them ours counts."""
+    await pipe.post(added("ida@example.org", "p1", email=False))
+    await pipe.run(60)
+    await pipe.post(added("ida@example.org", "p2", email=False))
+    await pipe.run(60)
+    [profile] = pipe.sailthru.sandbox.state.profiles
+    assert profile.cart is not None
+    assert [item["id"] for item in profile.cart.shown["items"]] == ["p1", "p2"]
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 3600.0])
+async def test_what_was_learned_comes_before_a_user_id_that_is_an_email(
+    pipe: Pipe, lag_s: float
+) -> None:
+    """People change their address; the id that was made of the old one stays."""
+    user = "old@example.org"
+    await pipe.post(identify(user, traits={"email": "new@example.org"}))
+    await pipe.run(lag_s)
+    await pipe.post(identify(user, traits={"plan": "gold"}), order(user, "o1", email=False))
+    await pipe.run(10)
+    assert [call.params["email"] for call in purchases(pipe)] == ["new@example.org"]
+    [profile] = pipe.sailthru.sandbox.state.profiles
+    assert profile.keys["email"] == "new@example.org"

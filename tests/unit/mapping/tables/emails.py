@@ -1,0 +1,111 @@
+"""Whose email it is."""
+
+from __future__ import annotations
+
+from pipeline.errors import Reason
+from tests.unit.mapping.tables.orders import EMAIL, GAME, bought
+from tests.unit.mapping.tables.row import (
+    JSON,
+    Row,
+    Table,
+    call,
+    identify,
+    lookup,
+    options,
+    post_event,
+    post_user,
+    track,
+    with_email,
+)
+
+FRIEND = "friend@example.net"
+U1 = {"id": "u1", "key": "extid"}
+BY_EMAIL = {"keys": {"email": EMAIL}, "keysconflict": "merge"}
+BASKET: JSON = {"order_id": "o1", "products": [GAME]}
+INVITED: JSON = {"email": FRIEND, "role": "viewer"}
+
+
+def invite(**ids: object) -> JSON:
+    """An event whose email is somebody else's."""
+    return {"type": "track", "event": "Invite Sent", **ids, "properties": INVITED}
+
+
+ADDRESSES = Table(
+    "Whose email",
+    "See *Where the email may stand* above. One event alone is shown here: what earlier ones taught"
+    " comes right after what the event shows itself.",
+    (
+        Row(
+            "the email of a custom event's properties is a var, and addresses nothing",
+            invite(userId="u1"),
+            (post_event(**U1, event="Invite Sent", vars=INVITED),),
+        ),
+        Row(
+            "nor does it where the id is shared by several people (SHARED_IDS)",
+            invite(userId="guest"),
+            refused=(Reason.MISSING_USER_ID, "SHARED_IDS"),
+        ),
+        Row(
+            "only an event without any id is addressed by it",
+            invite(),
+            (post_event(id=FRIEND, key="email", event="Invite Sent", vars=INVITED),),
+        ),
+        Row(
+            "addressed by `key: email` it goes to its own person",
+            invite(userId="u1") | {"context": with_email(), "integrations": options(key="email")},
+            (post_event(id=EMAIL, key="email", event="Invite Sent", vars=INVITED),),
+        ),
+        Row(
+            "and without one it is refused, not sent to the friend",
+            invite(userId="u1") | {"integrations": options(key="email")},
+            refused=(Reason.UNMAPPABLE, "both id and key"),
+        ),
+        Row(
+            "an order's own property is its person's",
+            track("Order Completed", {**BASKET, "email": EMAIL}),
+            (bought(),),
+        ),
+        Row(
+            "context.traits comes before it",
+            track("Order Completed", {**BASKET, "email": FRIEND}, context=with_email()),
+            (bought(),),
+        ),
+        Row(
+            "so is a subscription's",
+            track("Subscribed", {"list": "News", "email": EMAIL}),
+            (post_user(**U1, **BY_EMAIL, lists={"News": 1}, optout_email="none"),),
+        ),
+        Row(
+            "other emails of an order are data",
+            track("Order Completed", BASKET, context={"email": FRIEND}),
+            (lookup("u1", "keys"), bought()),
+            profile={"keys": {"email": EMAIL}},
+        ),
+        Row(
+            "a userId that is an email addresses an order without a look-up",
+            track("Order Completed", BASKET, userId=EMAIL),
+            (bought(),),
+        ),
+        Row(
+            "and is the email of its profile",
+            identify(userId=EMAIL, traits={"name": "Ida"}),
+            (post_user(id=EMAIL, key="extid", **BY_EMAIL, vars={"name": "Ida"}),),
+        ),
+        Row(
+            "unless the identify shows another",
+            identify(userId=FRIEND, traits={"email": EMAIL}),
+            (post_user(id=FRIEND, key="extid", **BY_EMAIL),),
+        ),
+        Row(
+            "`42@shop` is an id of another kind: an address has a dot in its domain",
+            identify(userId="42@shop"),
+            (post_user(id="42@shop", key="extid"),),
+        ),
+        Row(
+            "the properties of a deletion name nobody to delete",
+            track("User Deleted", {"email": FRIEND}, context=with_email()),
+            (call("DELETE", "/user", {"id": EMAIL, "key": "email"}),),
+            settings={"allow_delete": True},
+        ),
+    ),
+)
