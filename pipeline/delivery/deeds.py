@@ -105,6 +105,10 @@ def _delivered(
         others = [one for one in claim.memory.merged if one != outcome.merged]
         claim.memory.merged = (*others, outcome.merged)[-MERGED_KEPT:]
         deed.learn["merged"] = json.dumps(claim.memory.merged)
+    if outcome.last_identify is not None:
+        last = outcome.last_identify
+        claim.memory.last_identify = (last.email, last.key, last.id)
+        deed.learn["last_identify"] = json.dumps(claim.memory.last_identify)
     if outcome.cart_after is not None:
         _remember_cart(deed, claim, outcome.cart_after, now_ms)
     return deed

@@ -39,7 +39,7 @@ _OTHER_CODE = 99
 def fate_of_send(answer: Answer, send: Send, now: float) -> Outcome:
     """What the answer to a write call means. `now` in Unix seconds."""
     if isinstance(answer, Accepted):
-        return Delivered(send.covers, send.cart_after, send.merged)
+        return Delivered(send.covers, send.cart_after, send.merged, send.last_identify)
     return _fate_of_no(answer, send.call, send.covers, now, lookup=False)
 
 
@@ -167,14 +167,21 @@ def _final_wait(
     wait: WaitingForUser, claim: Claim, head: Event | None, settings: AccountSettings
 ) -> Outcome:
     # Nobody will ever identify most visitors, and their events are of no use without a profile.
-    anonymous = head is not None and wait.call.params.get("id") == head.anonymous_id
-    if anonymous or settings.unknown_user == "ignore":
+    if _is_of_visitor(wait, claim, head) or settings.unknown_user == "ignore":
         return Ignored("unknown_user")
     if _since(claim, claim.state(claim.head).unknown_since) < settings.user_wait:
         return wait
     return Rejected(
         Reason.UNKNOWN_USER, wait.detail, wait.call, wait.status, wait.code, wait.duration_s
     )
+
+
+def _is_of_visitor(wait: WaitingForUser, claim: Claim, head: Event | None) -> bool:
+    """Whether the event is addressed to its anonymousId, or to where the latest identify of it went."""
+    if head is None:
+        return False
+    last = claim.memory.last_identify if head.user_id is None else None
+    return wait.call.params.get("id") in (head.anonymous_id, last[2] if last else head.anonymous_id)
 
 
 def age_s(claim: Claim) -> float:

@@ -10,7 +10,7 @@ from pipeline.emails import email_in_user_id
 from pipeline.events import Event
 from pipeline.identity import NOBODY
 from pipeline.mailbox.claim import Claim
-from pipeline.mapping.plan import Cart, Known, Profile
+from pipeline.mapping.plan import Cart, Known, LastIdentify, Profile
 
 
 def known_of(claim: Claim, head: Event, now: float, read_lag: float) -> Known:
@@ -19,7 +19,7 @@ def known_of(claim: Claim, head: Event, now: float, read_lag: float) -> Known:
     The cart is authoritative while an intent with it is unsettled, or while Sailthru's reads may
     still lag our own write of it.
     """
-    own = own_cart(claim)
+    own, last = own_cart(claim), claim.memory.last_identify
     mark = read_mark(claim.intent)
     cart: Cart | None = None
     if isinstance(mark, CartMark):
@@ -33,6 +33,7 @@ def known_of(claim: Claim, head: Event, now: float, read_lag: float) -> Known:
         cart_written_at=own.at if own else None,
         merged=frozenset(claim.memory.merged),
         user_id=_learned_user_id(claim, head),
+        last_identify=LastIdentify(*last) if last else None,
         accepted_at=claim.head.at / 1000,
         first_accepted_at=(claim.head.first or claim.head.at) / 1000,
         stopped_s=_stopped_s(claim),

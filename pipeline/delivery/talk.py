@@ -27,7 +27,12 @@ from pipeline.ratelimit.limits import Purpose
 from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused
 from pipeline.sailthru.calls import Call
 
-_PURPOSE: dict[str, Purpose] = {"cart": "cart", "email": "email", "merge": "normal"}
+_PURPOSE: dict[str, Purpose] = {
+    "cart": "cart",
+    "email": "email",
+    "merge": "normal",
+    "owner": "normal",
+}
 
 
 class Talk:

@@ -19,7 +19,7 @@ from pipeline.identity import without_nobody
 from pipeline.mailbox.claim import Claim, Deed
 from pipeline.mailbox.entry import Entry
 from pipeline.mapping import plan
-from pipeline.mapping.plan import Known, Need, Plan, Profile, Send
+from pipeline.mapping.plan import Known, Need, Owner, Plan, Profile, Send
 from pipeline.outcomes import (
     Delivered,
     Ignored,
@@ -144,6 +144,8 @@ class Turn:
         return _crashed(events, "the mapping asked for too many look-ups")
 
     async def _look_up(self, need: Need, known: Known) -> Known | Outcome:
+        if need.what == "owner":
+            return await self._find_owner(need, known)
         found = await self._talk.look_up(need)
         if not isinstance(found, Profile):
             return found
@@ -154,6 +156,25 @@ class Turn:
             self._learn = {"email": found.email, "email_at": "0"}
             self.claim.memory.email = found.email
         return with_profile(known, found, self.claim)
+
+    async def _find_owner(self, need: Need, known: Known) -> Known | Outcome:
+        """What was learned of an email, what its last look-up said, or else Sailthru.
+
+        Sailthru's reads lag our writes, and another worker's call may just be under way: what was
+        learned is asked at every identify, and once more after a look-up.
+        """
+        email, visitor = str(need.call.params["id"]).lower(), self.claim.user
+        store, last = self._tools.store, known.last_identify
+        owner = Owner(email, learned=await store.owner(email, besides=visitor) is not None)
+        if not owner.learned and last and (last.email, last.key) == (email, "extid"):
+            owner = replace(owner, extid=last.id)
+        elif not owner.learned:
+            found = await self._talk.look_up(need)
+            if not isinstance(found, Profile):
+                return found
+            learned = await store.owner(email, besides=visitor) is not None
+            owner = Owner(email, found.extid, learned)
+        return replace(known, owner=owner)
 
     async def _act(self, step: Plan) -> Outcome:
         if isinstance(step, Send):

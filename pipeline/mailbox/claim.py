@@ -147,6 +147,7 @@ def _pairs(flat: list[bytes]) -> dict[str, bytes]:
 
 def _read_memory(fields: dict[str, bytes]) -> Memory:
     email = fields.get("email")
+    last = fields.get("last_identify")
     return Memory(
         email=email.decode() if email else None,
         identified=fields.get("identified", b"").decode(),
@@ -156,6 +157,7 @@ def _read_memory(fields: dict[str, bytes]) -> Memory:
             for name, value in fields.items()
             if name.startswith("newest:")
         },
+        last_identify=tuple(json.loads(last)) if last else None,
     )
 
 

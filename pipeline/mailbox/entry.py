@@ -138,9 +138,12 @@ class Memory:
 
     merged: anonymousIds merged into this user, the newest last; see MERGED_KEPT.
     newest: `identify` or `cart` -> when the latest one delivered first came (ms).
+    last_identify: of an anonymousId: the email its latest identify with one showed, and the key and id
+        of the profile that went to.
     """
 
     email: str | None = None
     identified: str = ""
     merged: tuple[str, ...] = ()
     newest: dict[str, int] = field(default_factory=dict)
+    last_identify: tuple[str, str, str] | None = None
