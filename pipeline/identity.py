@@ -1,8 +1,12 @@
 """Whose mailbox an event belongs in, and what it teaches about who is who. Pure.
 
-The mailbox is named after the userId, else the userId learned for this anonymousId or email, else
-the anonymousId, else the email. Ids that are nobody (a shop sends `guest` for everyone) neither
-name a mailbox nor teach anything, or one stranger's order would go to another's address.
+The mailbox is named after the userId, else the user whom this anonymousId or email leads to, else the
+anonymousId, else the email. Ids that are nobody (a shop sends `guest` for everyone) neither name a
+mailbox nor teach anything, or one stranger's order would go to another's address.
+
+An anonymousId leads to a userId by evidence (an event that names both, an alias), or by the email of an
+identify or Subscribed without a userId: that goes to the user who owns the email, and what this visitor
+does afterwards goes there, too. The newest of both counts.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from pipeline.emails import address, owned_email, shown_email
+from pipeline.emails import CARRIES_KEY, address, owned_email, shown_email
 from pipeline.events import Alias, Event
 from pipeline.kinds import Kind, kind_of
 from pipeline.settings import AccountSettings
@@ -22,24 +26,53 @@ EMAILS_A_DAY = 3
 """An id that comes with more emails than this in a day is shared by several people."""
 
 Seen = dict[str, int]
-"""The emails an id came with, and when last (ms)."""
+"""The emails an id came with, and when last (ms), the newest last."""
 
 
 @dataclass(slots=True)
 class Directory:
-    """What is known while a batch is split: read from Redis before, added to event by event."""
+    """What is known while a batch is split: read from Redis before, added to event by event.
+
+    anon: anonymousId -> userId, by evidence.
+    email: email -> the userId that owns it.
+    seen: id -> the emails it came with.
+    follows: anonymousId -> the id its events go to, since an email led there. Its own, once its latest
+        identify led nowhere else.
+    visitor: email -> the first anonymousId that identified with it while no userId owned it.
+    """
 
     anon: dict[str, str] = field(default_factory=dict)
     email: dict[str, str] = field(default_factory=dict)
     seen: dict[str, Seen] = field(default_factory=dict)
+    follows: dict[str, str] = field(default_factory=dict)
+    visitor: dict[str, str] = field(default_factory=dict)
 
     def today(self, name: str, at_ms: int) -> Seen:
         """The emails an id came with in the day before `at_ms`."""
         return {email: at for email, at in self.seen.get(name, {}).items() if at > at_ms - DAY_MS}
 
+    def latest(self, name: str) -> str | None:
+        """The email an id came with last."""
+        return next(reversed(self.seen.get(name, {})), None)
+
+    def learned(self, kind: str) -> dict[str, str]:
+        """What names of one kind lead to; the kind as it stands in the aliases of a `Lesson`."""
+        return {
+            "anon": self.anon,
+            "email": self.email,
+            "follows": self.follows,
+            "visitor": self.visitor,
+        }[kind]
+
     def copy(self) -> Directory:
         """One that learns apart from this; sightings are replaced, never changed, so they are shared."""
-        return Directory(dict(self.anon), dict(self.email), dict(self.seen))
+        return Directory(
+            dict(self.anon),
+            dict(self.email),
+            dict(self.seen),
+            dict(self.follows),
+            dict(self.visitor),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +92,18 @@ class _View:
         user = learned.get(name)
         return None if user is None or self.is_nobody(user) else user
 
+    def leads_to(self, anonymous_id: str) -> str:
+        """The id that the events of a visitor go to: a user's, or the visitor's own."""
+        followed = self.owner(self.known.follows, anonymous_id)
+        return followed or self.owner(self.known.anon, anonymous_id) or anonymous_id
+
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
     """What one event teaches.
 
     emails: (user, email, emails seen today) to remember; the email is '' when only the sighting
-    counts. aliases: (`anon:ID` or `email:E`, userId).
+    counts. aliases: (`anon:ID`, `email:E`, `follows:ID` or `visitor:E`, id), as in `Directory`.
     """
 
     emails: tuple[tuple[str, str, Seen], ...] = ()
@@ -98,14 +136,19 @@ def place(
     sightings = _sightings(event, _lower(shown_email(event, kind)), view)
     nobody = _nobody(event, view)
     clean = without_nobody(event, nobody)
-    lesson = _learn(clean, kind, sightings, view)
+    lesson = _UpdateBuilder(clean, kind, view, sightings).build()
     return Placement(_mailbox(clean, _lower(address(clean, kind)), seq, view), nobody, lesson)
 
 
 def ids_of(event: Event) -> tuple[str, ...]:
     """The ids that could name or teach: userId and anonymousId, and an alias's previousId."""
+    return tuple(name for name in (event.user_id, *visitors_of(event)) if name)
+
+
+def visitors_of(event: Event) -> tuple[str, ...]:
+    """Those of its ids that may lead to another: the anonymousId, and an alias's previousId."""
     previous = event.previous_id if isinstance(event, Alias) else None
-    return tuple(name for name in (event.user_id, event.anonymous_id, previous) if name)
+    return tuple(name for name in (event.anonymous_id, previous) if name)
 
 
 def emails_of(event: Event, settings: AccountSettings) -> tuple[str, ...]:
@@ -135,7 +178,7 @@ def _sightings(event: Event, shown: str | None, view: _View) -> dict[str, Seen]:
         if not name or name.casefold() in view.shared:
             continue
         today = view.known.today(name, view.at_ms)
-        if len(today) > EMAILS_A_DAY and shown not in today:
+        if today.pop(shown, None) is None and len(today) > EMAILS_A_DAY:
             today.pop(min(today, key=today.__getitem__))
         view.known.seen[name] = changed[name] = today | {shown: view.at_ms}
     return changed
@@ -148,33 +191,81 @@ def _nobody(event: Event, view: _View) -> tuple[str, ...]:
     )
 
 
-def _learn(event: Event, kind: Kind, sightings: dict[str, Seen], view: _View) -> Lesson:
-    known, email = view.known, shown_email(event, kind)
-    ids = [name for name in (event.user_id, event.anonymous_id) if name]
-    emails = [(name, email or "", sightings.get(name, {})) for name in ids if email]
-    emails += [(name, "", seen) for name, seen in sightings.items() if name not in ids]
-    aliases: list[tuple[str, str]] = []
-    if event.user_id:
-        if event.anonymous_id and event.anonymous_id != event.user_id:
-            aliases.append((f"anon:{event.anonymous_id}", event.user_id))
-            known.anon[event.anonymous_id] = event.user_id
-        if isinstance(event, Alias) and event.previous_id:
-            aliases.append((f"anon:{event.previous_id}", event.user_id))
-            known.anon[event.previous_id] = event.user_id
-        owned = _lower(owned_email(event, kind))
+class _UpdateBuilder:
+    """Collects what one event says of who is who. The directory knows it at once."""
+
+    def __init__(self, event: Event, kind: Kind, view: _View, sightings: dict[str, Seen]) -> None:
+        self._event = event
+        self._kind = kind
+        self._view = view
+        self._known = view.known
+        self._sightings = sightings
+        self._aliases: list[tuple[str, str]] = []
+
+    def build(self) -> Lesson:
+        event = self._event
+        email = shown_email(event, self._kind)
+        ids = [name for name in (event.user_id, event.anonymous_id) if name]
+        emails = [(name, email or "", self._sightings.get(name, {})) for name in ids if email]
+        emails += [(name, "", seen) for name, seen in self._sightings.items() if name not in ids]
+        if event.user_id:
+            self._link(event.user_id)
+        elif event.anonymous_id and email:
+            user = self._visit(event.anonymous_id, email.lower())
+            emails += [(user, email, {})] if user else []
+        return Lesson(tuple(emails), tuple(self._aliases))
+
+    def _link(self, user_id: str) -> None:
+        """Link the ids of an event that names a user, and its email, to that user."""
+        for name in visitors_of(self._event):
+            if name == user_id:
+                continue
+            self._set("anon", name, user_id)
+            if self._known.follows.get(name, user_id) != user_id:
+                self._set("follows", name, user_id)
+        owned = owned_email(self._event, self._kind)
         if owned:
-            aliases.append((f"email:{owned}", event.user_id))
-            known.email[owned] = event.user_id
-    elif event.anonymous_id and email and (user := view.owner(known.anon, event.anonymous_id)):
-        emails.append((user, email, {}))
-    return Lesson(tuple(emails), tuple(aliases))
+            self._own(owned.lower(), user_id)
+
+    def _visit(self, anonymous_id: str, email: str) -> str | None:
+        """Link a visitor who shows an email. Returns the userId that the email is to be learned of, if any."""
+        known, view = self._known, self._view
+        user = view.owner(known.anon, anonymous_id)
+        if self._kind not in CARRIES_KEY:
+            return user
+        owner = view.owner(known.email, email)
+        self._follow(anonymous_id, owner or user or anonymous_id)
+        if owner is None and user is not None:
+            self._own(email, user)
+        elif owner is None and known.visitor.get(email, anonymous_id) == anonymous_id:
+            self._set("visitor", email, anonymous_id)
+        return user if owner in (None, user) else None
+
+    def _own(self, email: str, user_id: str) -> None:
+        """Make the email this user's. The visitor who showed it first, and last, follows the user."""
+        known = self._known
+        self._set("email", email, user_id)
+        visitor = known.visitor.get(email)
+        if visitor is None or visitor in known.anon or self._view.is_nobody(visitor):
+            return
+        if known.latest(visitor) == email and known.follows.get(visitor, visitor) == visitor:
+            self._follow(visitor, user_id)
+
+    def _follow(self, anonymous_id: str, target: str) -> None:
+        known = self._known
+        if anonymous_id in known.follows or known.anon.get(anonymous_id, anonymous_id) != target:
+            self._set("follows", anonymous_id, target)
+
+    def _set(self, kind: str, name: str, value: str) -> None:
+        self._known.learned(kind)[name] = value
+        self._aliases.append((f"{kind}:{name}", value))
 
 
 def _mailbox(event: Event, address: str | None, seq: str, view: _View) -> str:
     if event.user_id:
         return event.user_id
     if event.anonymous_id:
-        return view.owner(view.known.anon, event.anonymous_id) or event.anonymous_id
+        return view.leads_to(event.anonymous_id)
     if address:
         return view.owner(view.known.email, address) or address
     return NOBODY + seq

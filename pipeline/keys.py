@@ -81,12 +81,14 @@ def book(account: str, lane: str, box: str) -> str:
 
 
 def user(account: str, key: str) -> str:
-    """Hash. What is remembered of a user: email, sightings of emails, merged ids, newest delivered."""
+    """Hash. What is remembered of a user: email, sightings of emails, merged ids, newest delivered, where
+    the latest identify of an anonymousId went."""
     return f"sailpipe:{account}:user:{key}"
 
 
 def learned(account: str, alias: str) -> str:
-    """String. The userId learned for an alias, which is `anon:ANONYMOUS_ID` or `email:EMAIL`."""
+    """String. The id learned for an alias, which is `anon:ANONYMOUS_ID`, `email:EMAIL`, `follows:ANONYMOUS_ID`
+    or `visitor:EMAIL` (see `pipeline.identity.Directory`)."""
     return f"sailpipe:{account}:{alias}"
 
 

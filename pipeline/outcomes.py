@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from pipeline.errors import Reason
 from pipeline.kinds import Ignored
-from pipeline.mapping.plan import Cart
+from pipeline.mapping.plan import Cart, LastIdentify
 from pipeline.sailthru.calls import Call
 
 __all__ = [
@@ -40,6 +40,7 @@ class Delivered:
     covers: int = 1
     cart_after: Cart | None = None
     merged: str | None = None
+    last_identify: LastIdentify | None = None
 
 
 @dataclass(frozen=True, slots=True)

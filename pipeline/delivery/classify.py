@@ -239,7 +239,7 @@ def _is_outage(no: Refused, health: Health, state: TurnState, settings: AccountS
 
 def _sent(answer: Answer, send: Send, now: float) -> Outcome:
     if isinstance(answer, Accepted):
-        return Delivered(send.covers, send.cart_after, send.merged)
+        return Delivered(send.covers, send.cart_after, send.merged, send.last_identify)
     return _no(answer, send.call, send.covers, now)
 
 
@@ -342,12 +342,20 @@ def _refused_by_mapping(
 
 def _waiting_for_user(wait: WaitingForUser, state: TurnState, settings: AccountSettings) -> Outcome:
     # Nobody will ever identify most visitors, and their events are of no use without a profile.
-    event = state.event
-    anonymous = event is not None and wait.call.params.get("id") == event.anonymous_id
-    if anonymous or settings.unknown_user == "ignore":
+    if _is_of_visitor(wait, state) or settings.unknown_user == "ignore":
         return Ignored(IgnoreReason.UNKNOWN_USER)
     if state.since_s(state.history.unknown_since) < settings.user_wait:
         return wait
     return Rejected(
         Reason.UNKNOWN_USER, wait.detail, wait.call, wait.status, wait.code, wait.duration_s
     )
+
+
+def _is_of_visitor(wait: WaitingForUser, state: TurnState) -> bool:
+    """Whether the event is addressed to its anonymousId, or to where the latest identify of it went."""
+    event, last = state.event, state.claim.memory.last_identify
+    if event is None:
+        return False
+    address = wait.call.params.get("id")
+    follows = event.user_id is None and last is not None and address == last[2]
+    return follows or address == event.anonymous_id

@@ -10,7 +10,7 @@ from pipeline.emails import email_in_user_id
 from pipeline.events import Event
 from pipeline.identity import NOBODY
 from pipeline.mailbox.claim import Claim, Entry, EventState
-from pipeline.mapping.plan import Cart, Known, Profile
+from pipeline.mapping.plan import Cart, Known, LastIdentify, Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def plan_context(state: TurnState, head: Event, now: float, read_lag: float) -> 
     still lag our own write of it.
     """
     claim, entry, pending = state.claim, state.entry, state.intents.pending
-    own = own_cart(claim)
+    own, last = own_cart(claim), claim.memory.last_identify
     cart: Cart | None = None
     if isinstance(pending, PendingCart):
         cart = Cart(pending.base, pending.at)
@@ -75,6 +75,7 @@ def plan_context(state: TurnState, head: Event, now: float, read_lag: float) -> 
         cart_written_at=own.at if own else None,
         merged=frozenset(claim.memory.merged),
         user_id=_learned_user_id(claim, head),
+        last_identify=LastIdentify(*last) if last else None,
         accepted_at=entry.at / 1000,
         first_accepted_at=(entry.first or entry.at) / 1000,
         stopped_s=_stopped_s(claim, entry),

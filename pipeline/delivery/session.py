@@ -34,7 +34,7 @@ from pipeline.identity import without_nobody
 from pipeline.mailbox.claim import Claim, Entry
 from pipeline.mailbox.store import MailboxStore
 from pipeline.mapping import plan
-from pipeline.mapping.plan import Known, Need, Send
+from pipeline.mapping.plan import Known, Need, Owner, Profile, Send
 from pipeline.outcomes import Outcome
 from pipeline.ratelimit.limiter import SlotTooFar
 from pipeline.ratelimit.slots import Purpose
@@ -42,7 +42,12 @@ from pipeline.settings import AccountSettings
 
 MOST_LOOKUPS = 4
 """Look-ups one plan may ask for; more is a bug in the mapping."""
-_PURPOSE: dict[str, Purpose] = {"cart": "cart", "email": "email", "merge": "normal"}
+_PURPOSE: dict[str, Purpose] = {
+    "cart": "cart",
+    "email": "email",
+    "merge": "normal",
+    "owner": "normal",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,21 +165,52 @@ class CallSession:
                 return await self._send(step)
             if not isinstance(step, Need):
                 return self._without_answer(step)
-            found = await self._ask(step, _PURPOSE[step.what])
-            if not isinstance(found, LookedUp):
+            found = await self._look_up(step, known)
+            if not isinstance(found, Known):
                 return found
-            known = self._with_found(known, step, found)
+            known = found
         return self._without_answer(Crashed("the mapping asked for too many look-ups"))
 
-    def _with_found(self, known: Known, need: Need, found: LookedUp) -> Known:
-        profile, claim = found.profile, self.state.claim
+    async def _look_up(self, need: Need, known: Known) -> Known | Outcome:
+        """What planning may rely on once this is known; an outcome when Sailthru could not be asked."""
+        if need.what == "owner":
+            return await self._find_owner(need, known)
+        found = await self._ask_for_profile(need)
+        if not isinstance(found, Profile):
+            return found
         if need.what == "merge":
-            self.state = replace(self.state, looked_up=True)
-            return replace(known, merge=profile)
+            return replace(known, merge=found)
+        claim = self.state.claim
         is_known = claim.memory.email or email_in_user_id(claim.user)
-        email = None if is_known else profile.email
-        self.state = replace(self.state, looked_up=True, email=self.state.email or email)
-        return with_profile(known, profile, claim)
+        email = None if is_known else found.email
+        self.state = replace(self.state, email=self.state.email or email)
+        return with_profile(known, found, claim)
+
+    async def _find_owner(self, need: Need, known: Known) -> Known | Outcome:
+        """What was learned of an email, what its last look-up said, or else Sailthru.
+
+        Sailthru's reads lag our writes, and another worker's call may just be under way: what was
+        learned is asked at every identify, and once more after a look-up.
+        """
+        email, visitor = str(need.call.params["id"]).lower(), self.state.claim.user
+        store, last = self._context.store, known.last_identify
+        owner = Owner(email, learned=await store.owner(email, besides=visitor) is not None)
+        if not owner.learned and last and (last.email, last.key) == (email, "extid"):
+            owner = replace(owner, extid=last.id)
+        elif not owner.learned:
+            found = await self._ask_for_profile(need)
+            if not isinstance(found, Profile):
+                return found
+            learned = await store.owner(email, besides=visitor) is not None
+            owner = Owner(email, found.extid, learned)
+        return replace(known, owner=owner)
+
+    async def _ask_for_profile(self, need: Need) -> Profile | Outcome:
+        found = await self._ask(need, _PURPOSE[need.what])
+        if not isinstance(found, LookedUp):
+            return found
+        self.state = replace(self.state, looked_up=True)
+        return found.profile
 
     async def _send(self, send: Send) -> Outcome:
         """Make a call that delivers, with its intent on record first."""

@@ -171,6 +171,9 @@ def _delivered(outcome: Delivered, state: TurnState, settling: Settling) -> Sett
     if outcome.merged:
         others = [one for one in state.claim.memory.merged if one != outcome.merged]
         learn["merged"] = json.dumps((*others, outcome.merged)[-MERGED_KEPT:])
+    if outcome.last_identify is not None:
+        last = outcome.last_identify
+        learn["last_identify"] = json.dumps([last.email, last.key, last.id])
     settlement = replace(_through(state, outcome.covers, "delivered"), learn=learn)
     if outcome.cart_after is None:
         return settlement

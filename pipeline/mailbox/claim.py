@@ -169,17 +169,20 @@ class Memory:
 
     merged: anonymousIds merged into this user, the newest last; see MERGED_KEPT.
     newest: `identify` or `cart` -> when the latest one delivered first came (ms).
+    last_identify: of an anonymousId: the email its latest identify with one showed, and the key and id
+        of the profile that went to.
     """
 
     email: str | None = None
     identified: str = ""
     merged: tuple[str, ...] = ()
     newest: Mapping[str, int] = field(default_factory=dict)
+    last_identify: tuple[str, str, str] | None = None
 
     @classmethod
     def read(cls, fields: Mapping[str, bytes]) -> Memory:
         """From the fields of the user's hash."""
-        email = fields.get("email")
+        email, last = fields.get("email"), fields.get("last_identify")
         return cls(
             email=email.decode() if email else None,
             identified=fields.get("identified", b"").decode(),
@@ -189,10 +192,12 @@ class Memory:
                 for name, value in fields.items()
                 if name.startswith(NEWEST)
             },
+            last_identify=tuple(json.loads(last)) if last else None,
         )
 
     def with_learned(self, learn: Mapping[str, str]) -> Memory:
         """With what a settlement has added to these fields. An email that is known is not replaced."""
+        last = learn.get("last_identify")
         newest = {
             name.removeprefix(NEWEST): int(at)
             for name, at in learn.items()
@@ -203,6 +208,7 @@ class Memory:
             identified=learn.get("identified", self.identified),
             merged=tuple(json.loads(learn["merged"])) if "merged" in learn else self.merged,
             newest={**self.newest, **newest},
+            last_identify=tuple(json.loads(last)) if last else self.last_identify,
         )
 
 

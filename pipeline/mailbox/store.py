@@ -134,6 +134,15 @@ class MailboxStore:
         waiting = {lane: sum(islice(each, len(boxes))) for lane in Lane}
         return UserBacklog(waiting, int(identified or 0))
 
+    async def owner(self, email: str, *, besides: str) -> str | None:
+        """The id to which an email, in lower case, belongs by what we learned: the userId that owns it,
+        else the first anonymousId that identified with it. None when that is `besides`, or unknown.
+        """
+        names = [keys.learned(self.account, f"{kind}:{email}") for kind in ("email", "visitor")]
+        found: Any = await self._redis.mget(names)
+        owners = [owner.decode() for owner in found if owner is not None]
+        return owners[0] if owners and owners[0] != besides else None
+
     async def replay(self, ids: Sequence[str]) -> list[str]:
         """Put dead letters back into their mailboxes; returns the ids that were still there."""
         done = await self._scripts.run("replay", [self._prefix], [self._now(), *ids])

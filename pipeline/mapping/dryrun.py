@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from hashlib import blake2s
 from typing import Any
 
 from pipeline.errors import InvalidEvent, Reason, Rejected
 from pipeline.events import Event, Lane, parse_event
 from pipeline.kinds import Ignored
-from pipeline.mapping.plan import Known, Need, WaitForEmail
+from pipeline.mapping.plan import Known, Need, WaitForEmail, answered
 from pipeline.mapping.planner import plan
 from pipeline.mapping.profile import read_profile
 from pipeline.routing import route
@@ -75,5 +74,4 @@ def _follow(
         calls.append(answer.call.as_json())
         if not isinstance(answer, Need):
             return None
-        is_merge = answer.what == "merge"
-        known = replace(known, merge=found) if is_merge else replace(known, profile=found)
+        known = answered(known, answer, found)

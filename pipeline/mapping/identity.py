@@ -8,7 +8,7 @@ from pipeline.emails import address, email_in_user_id
 from pipeline.errors import Reason, Rejected
 from pipeline.events import Event
 from pipeline.kinds import kind_of
-from pipeline.mapping.plan import Known, Need, WaitForEmail
+from pipeline.mapping.plan import Known, LastIdentify, Need, WaitForEmail
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 
@@ -27,18 +27,26 @@ def anonymous_id(event: Event, settings: AccountSettings) -> str | None:
 
 
 def extid(event: Event, known: Known, settings: AccountSettings) -> str | None:
-    """The userId, else the anonymousId (reference: document 001, Identify)."""
+    """The userId, else the anonymousId (reference: document 001, Identify), or the extid of the profile
+    that the latest identify of this anonymousId went to."""
+    last = _last_identify(event, known, settings)
+    if last is not None and last.key == "extid":
+        return last.id
     return user_id(event, known, settings) or anonymous_id(event, settings)
 
 
 def user_key(event: Event, known: Known, settings: AccountSettings) -> dict[str, str]:
-    """`id` and `key` of the user: by extid, or by email when there is nothing else.
+    """`id` and `key` of the user: by extid, or by email when there is nothing else, or when the latest
+    identify of this anonymousId was addressed so.
 
     `key` is always sent: Sailthru's documents disagree about its default.
 
     Raises:
         Rejected: missing_user_id, when all its ids are nobody's.
     """
+    last = _last_identify(event, known, settings)
+    if last is not None:
+        return {"id": last.id, "key": last.key}
     found = extid(event, known, settings)
     if found:
         return {"id": found, "key": "extid"}
@@ -48,9 +56,9 @@ def user_key(event: Event, known: Known, settings: AccountSettings) -> dict[str,
     raise Rejected(Reason.MISSING_USER_ID, "its ids belong to nobody (SHARED_IDS), and no email")
 
 
-def look_up(ext: str, *fields: str) -> Call:
-    """GET /user by extid, asking for `fields`."""
-    params: dict[str, Any] = {"id": ext, "key": "extid", "fields": dict.fromkeys(fields, 1)}
+def look_up(name: str, *fields: str, key: str = "extid") -> Call:
+    """GET /user by extid, or another key, asking for `fields`."""
+    params: dict[str, Any] = {"id": name, "key": key, "fields": dict.fromkeys(fields, 1)}
     return Call("GET", "/user", params)
 
 
@@ -60,6 +68,12 @@ def find_email(event: Event, known: Known, settings: AccountSettings) -> str | N
     own = address(event, kind_of(event, settings)) or known.email
     looked_up = known.profile.email if known.profile else None
     return own or email_in_user_id(user_id(event, known, settings)) or looked_up
+
+
+def _last_identify(event: Event, known: Known, settings: AccountSettings) -> LastIdentify | None:
+    """Where the latest identify of this visitor went; None for an event of a user."""
+    is_visitor = user_id(event, known, settings) is None and anonymous_id(event, settings)
+    return known.last_identify if is_visitor else None
 
 
 def ask_for_email(

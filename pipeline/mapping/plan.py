@@ -8,7 +8,7 @@ batch; whoever asked settles those and asks again for the rest.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from pipeline.kinds import Ignored
@@ -21,12 +21,15 @@ __all__ = [
     "Intent",
     "Item",
     "Known",
+    "LastIdentify",
     "Need",
     "OrderIntent",
+    "Owner",
     "Plan",
     "Profile",
     "Send",
     "WaitForEmail",
+    "answered",
 ]
 
 Item: TypeAlias = Mapping[str, Any]
@@ -48,6 +51,33 @@ class Profile:
     exists: bool
     email: str | None = None
     cart: Cart | None = None
+    extid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose profile has the email of an event: the answer to Need("owner").
+
+    email: the one that was asked about, in lower case.
+    extid: that of the profile which has it; None when no profile has it, or one without an extid.
+    learned: another id has shown this email to us; whose it is at Sailthru, reads may not tell yet.
+    """
+
+    email: str
+    extid: str | None = None
+    learned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LastIdentify:
+    """Where the latest identify of an anonymousId that showed an email went: its later events follow.
+
+    email: the one it showed, in lower case. key, id: of the profile it was addressed to.
+    """
+
+    email: str
+    key: str
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +92,16 @@ class Known:
     profile: answer to Need("cart") or Need("email"): GET /user by the user's extid.
     merge: answer to Need("merge"): GET /user by the anonymousId of the head event.
     merged: anonymousIds already merged into this user.
+    owner: answer to Need("owner"): whose profile has the email that the head event shows.
     user_id: the userId learned for the anonymousId of an event that names none.
+    last_identify: where the latest identify of an anonymousId without a learned userId went.
     accepted_at: when the head event was accepted, or replayed; its age is counted from then when it
         carries no time.
     first_accepted_at: when it was accepted, replayed or not; the date of an order that carries none.
     stopped_s: how long it has waited behind closed gates since; counts towards no deadline.
 
-    Times are seconds since the epoch. `profile` and `merge` answer for the head event: forget them
-    once it is settled.
+    Times are seconds since the epoch. `profile`, `merge` and `owner` answer for the head event: forget
+    them once it is settled.
     """
 
     now: float
@@ -79,7 +111,9 @@ class Known:
     profile: Profile | None = None
     merge: Profile | None = None
     merged: frozenset[str] = field(default_factory=frozenset)
+    owner: Owner | None = None
     user_id: str | None = None
+    last_identify: LastIdentify | None = None
     accepted_at: float | None = None
     first_accepted_at: float | None = None
     stopped_s: float = 0.0
@@ -110,6 +144,7 @@ class Send:
     cart_after: the cart this call leaves behind (orders leave an empty one), or None.
     merged: the anonymousId that needs no look-up any more once this call is accepted: merged away
         by it, or found to have no profile.
+    last_identify: to be remembered of the anonymousId once this call is accepted, or None.
     """
 
     call: Call
@@ -117,6 +152,7 @@ class Send:
     intent: Intent | None = None
     cart_after: Cart | None = None
     merged: str | None = None
+    last_identify: LastIdentify | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +163,7 @@ class Need:
     and dies as cart_lookup_failed; an email that is nowhere makes the event wait for one.
     """
 
-    what: Literal["cart", "email", "merge"]
+    what: Literal["cart", "email", "merge", "owner"]
     call: Call
     covers: int = 1
 
@@ -141,3 +177,14 @@ class WaitForEmail:
 
 Plan: TypeAlias = Send | Need | WaitForEmail | Ignored
 """A refusal is the exception `pipeline.errors.Rejected`; it speaks of the first event alone."""
+
+
+def answered(known: Known, need: Need, found: Profile) -> Known:
+    """`known` with the profile that a look-up found."""
+    match need.what:
+        case "merge":
+            return replace(known, merge=found)
+        case "owner":
+            return replace(known, owner=Owner(str(need.call.params["id"]).lower(), found.extid))
+        case _:
+            return replace(known, profile=found)

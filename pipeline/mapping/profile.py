@@ -24,10 +24,15 @@ def read_profile(status_ok: bool, body: Mapping[str, Any]) -> Profile:
     """
     if not status_ok or "error" in body or "errormsg" in body:
         return Profile(exists=False)
-    keys = body.get("keys")
-    email = keys.get("email") if isinstance(keys, Mapping) else None
-    known = isinstance(email, str) and is_email(email)
-    return Profile(True, email if known else None, _cart(body.get("purchase_incomplete")))
+    given = body.get("keys")
+    keys = given if isinstance(given, Mapping) else {}
+    email = keys.get("email")
+    return Profile(
+        exists=True,
+        email=email if isinstance(email, str) and is_email(email) else None,
+        cart=_cart(body.get("purchase_incomplete")),
+        extid=_extid(keys.get("extid")),
+    )
 
 
 def read_time(value: object) -> float | None:
@@ -38,6 +43,14 @@ def read_time(value: object) -> float | None:
         at = parsedate_to_datetime(value)
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
+        return None
+
+
+def _extid(value: object) -> str | None:
+    """PHP may write an extid of digits as a number."""
+    try:
+        return text(value, "keys.extid")
+    except Rejected:
         return None
 
 

@@ -13,7 +13,7 @@ from pipeline.kinds import IgnoreReason, kind_of
 from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import anonymous_id, look_up, user_id, user_key
 from pipeline.mapping.options import text_option
-from pipeline.mapping.plan import Ignored, Known, Need, Plan, Send
+from pipeline.mapping.plan import Ignored, Known, LastIdentify, Need, Owner, Plan, Send
 from pipeline.mapping.values import refuse, text
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
@@ -23,7 +23,11 @@ OPTOUT_LEVELS = frozenset({"none", "basic", "blast", "all"})
 
 @dataclass(frozen=True, slots=True)
 class _Update:
-    """One POST /user before it is addressed."""
+    """One POST /user. `email` becomes a key of the profile.
+
+    anonymous_id: whose profile is to be merged into the user's.
+    ask_owner: the email of a visitor: whose profile has it must be known before the call is made.
+    """
 
     key: dict[str, str]
     anonymous_id: str | None
@@ -31,6 +35,8 @@ class _Update:
     lists: dict[str, int]
     optout: str | None
     values: dict[str, Any]
+    ask_owner: str | None = None
+    last_identify: LastIdentify | None = None
 
     def takes(self, later: _Update) -> bool:
         """Whether `later` only adds vars.
@@ -63,11 +69,15 @@ def plan_identify(events: Sequence[Event], known: Known, settings: AccountSettin
     """POST /user; adjacent identifies that only add vars are one call.
 
     With both ids the anonymous profile is looked up once and merged (reference: sailthru-api 2.1).
+    With an email and no userId the profile of the email is looked up: no anonymousId replaces an extid.
     """
     update, covers = _fold(events, known, settings)
+    if update.ask_owner:
+        return Need("owner", look_up(update.ask_owner, "keys", key="email"), covers)
     anonymous = update.anonymous_id
     if anonymous is None or anonymous in known.merged:
-        return Send(Call("POST", "/user", update.params(settings)), covers)
+        call = Call("POST", "/user", update.params(settings))
+        return Send(call, covers, last_identify=update.last_identify)
     if known.merge is None:
         return Need("merge", look_up(anonymous, "keys"), covers)
     params = update.params(settings)
@@ -102,7 +112,10 @@ def plan_subscribed(event: Event, known: Known, settings: AccountSettings) -> Pl
     if not lists:
         refuse("properties.list", "is required, or DEFAULT_LIST")
     asked = replace(update, lists=lists, optout=_optout(event, "none"), values={})
-    return Send(Call("POST", "/user", asked.params(settings)))
+    if asked.ask_owner:
+        return Need("owner", look_up(asked.ask_owner, "keys", key="email"))
+    call = Call("POST", "/user", asked.params(settings))
+    return Send(call, last_identify=asked.last_identify)
 
 
 def plan_deletion(event: Event, known: Known, settings: AccountSettings) -> Plan:
@@ -134,25 +147,66 @@ def _update(event: Event, known: Known, settings: AccountSettings) -> _Update:
     anonymous = anonymous_id(event, settings)
     list_name = text_option(event, "default_list_name")
     name = list_name or settings.default_list
-    return _Update(
+    email = _email(event, settings)
+    update = _Update(
         key=user_key(event, known, settings),
         # Only an event that names both ids says that they are one person's profiles.
         anonymous_id=anonymous if user and user == event.user_id != anonymous else None,
-        email=_email(event, known, settings),
+        email=email,
         lists={name: 1} if name else {},
         optout=_optout(event, settings.optout),
         values=flat_vars(event.traits, settings, "traits", skip=frozenset({"email"})),
     )
+    if user is not None:
+        return replace(update, email=_email_of_user(event, email, user, known))
+    if anonymous is not None and email is not None:
+        return _of_visitor(update, anonymous, email, known, settings)
+    return update
 
 
-def _email(event: Event, known: Known, settings: AccountSettings) -> str | None:
-    """The email to give the profile: the one shown, else, unless we know another, a userId that is one."""
+def _email(event: Event, settings: AccountSettings) -> str | None:
     shown = shown_email(event, kind_of(event, settings))
     if shown is None and event.traits.get("email") not in (None, ""):
         refuse("traits.email", "is not an email address")
-    in_user_id = email_in_user_id(event.user_id)
-    is_news = in_user_id and (known.email or in_user_id).lower() == in_user_id.lower()
-    return shown or (in_user_id if is_news else None)
+    return shown
+
+
+def _email_of_user(event: Event, shown: str | None, user: str, known: Known) -> str | None:
+    """The email to give a user's profile: the one shown, else the userId that is one.
+
+    Only an event that names the user itself and shows an email gives another than the one we know.
+    """
+    is_named = user == event.user_id
+    if is_named and shown:
+        return shown
+    email = email_in_user_id(user) if is_named else shown
+    is_another = email and known.email and email.lower() != known.email.lower()
+    return None if is_another else email
+
+
+def _of_visitor(
+    update: _Update, anonymous: str, email: str, known: Known, settings: AccountSettings
+) -> _Update:
+    """An email without a userId: a profile with another extid is addressed by it and keeps its keys."""
+    name, owner = email.lower(), known.owner
+    as_visitor = replace(update, key={"id": anonymous, "key": "extid"})
+    if owner is None or owner.email != name:
+        return replace(as_visitor, ask_owner=email)
+    if owner.learned or owner.extid not in (None, anonymous):
+        last = _last_elsewhere(owner, settings)
+        return replace(update, key={"id": email, "key": "email"}, last_identify=last)
+    # A profile that has both keys already needs neither again.
+    given = None if owner.extid == anonymous else email
+    last = LastIdentify(name, "extid", anonymous)
+    return replace(as_visitor, email=given, last_identify=last)
+
+
+def _last_elsewhere(owner: Owner, settings: AccountSettings) -> LastIdentify:
+    """What is remembered of an identify that went to the profile of another extid."""
+    extid = None if owner.learned else owner.extid
+    if extid is None or extid.casefold() in settings.shared_ids:
+        return LastIdentify(owner.email, "email", owner.email)
+    return LastIdentify(owner.email, "extid", extid)
 
 
 def _optout(event: Event, otherwise: str | None) -> str | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import redis.asyncio
 
 from pipeline import keys
 from pipeline.events import Lane
-from pipeline.identity import Directory, Seen, emails_of, ids_of
+from pipeline.identity import Directory, Seen, emails_of, ids_of, visitors_of
 from pipeline.mailbox.scripts import Scripts
 from pipeline.settings import Settings
 from pipeline.splitter.repeats import Repeats, doubtful
@@ -46,30 +46,42 @@ class Memory:
     async def _directory(self, account: str, items: Sequence[Read]) -> Directory:
         settings = self._settings.accounts[account]
         events = [item.event for item in items if item.event is not None]
-        ids = list(dict.fromkeys(name for event in events for name in ids_of(event)))
-        shown = (email for event in events for email in emails_of(event, settings))
-        emails = list(dict.fromkeys(shown))
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for name in ids:
-                pipe.get(keys.learned(account, f"anon:{name}"))
-                pipe.hget(keys.user(account, name), "seen")
-            for email in emails:
-                pipe.get(keys.learned(account, f"email:{email}"))
-            reply = await pipe.execute()
-        known = Directory(
-            anon=_learned(ids, reply[: 2 * len(ids) : 2]),
-            email=_learned(emails, reply[2 * len(ids) :]),
-            seen=_seen(ids, reply[1 : 2 * len(ids) : 2]),
-        )
-        owners = {*known.anon.values(), *known.email.values()} - set(ids)
-        known.seen |= await self._sightings(account, sorted(owners))
+        ids = _unique(name for event in events for name in ids_of(event))
+        visitors = _unique(name for event in events for name in visitors_of(event))
+        emails = _unique(email for event in events for email in emails_of(event, settings))
+        known = Directory()
+        names = {"anon": visitors, "follows": visitors, "email": emails, "visitor": emails}
+        await self._read(account, names, ids, known)
+        # Which of these are shared ids, and where the visitors lead, must be known as well.
+        holders = _unique(known.visitor.values())
+        led_to = (*known.anon.values(), *known.email.values(), *known.follows.values(), *holders)
+        owners = sorted({*led_to} - {*ids})
+        unread = [name for name in holders if name not in visitors]
+        await self._read(account, {"anon": unread, "follows": unread}, owners, known)
         return known
 
-    async def _sightings(self, account: str, names: Sequence[str]) -> dict[str, Seen]:
+    async def _read(
+        self,
+        account: str,
+        names: Mapping[str, Sequence[str]],
+        seen: Sequence[str],
+        known: Directory,
+    ) -> None:
+        """Add to `known` what these names lead to (kind -> names), and the sightings of `seen`."""
+        each = [(kind, name) for kind, some in names.items() for name in some]
+        if not each and not seen:
+            return
         async with self._redis.pipeline(transaction=False) as pipe:
-            for name in names:
+            if each:
+                pipe.mget([keys.learned(account, f"{kind}:{name}") for kind, name in each])
+            for name in seen:
                 pipe.hget(keys.user(account, name), "seen")
-            return _seen(names, await pipe.execute())
+            reply = await pipe.execute()
+        targets = reply.pop(0) if each else []
+        for (kind, name), target in zip(each, targets, strict=True):
+            if target:
+                known.learned(kind)[name] = target.decode()
+        known.seen |= _seen(seen, reply)
 
     async def _stopped(self, account: str) -> Mapping[Lane, int]:
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -79,8 +91,8 @@ class Memory:
         return {lane: int(value or 0) for lane, value in zip(Lane, values, strict=True)}
 
 
-def _learned(names: Sequence[str], users: Sequence[bytes | None]) -> dict[str, str]:
-    return {name: user.decode() for name, user in zip(names, users, strict=True) if user}
+def _unique(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
 
 
 def _seen(names: Sequence[str], texts: Sequence[bytes | None]) -> dict[str, Seen]:

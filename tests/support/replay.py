@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.emails import address, owned_email, shown_email
+from pipeline.emails import CARRIES_KEY, address, owned_email, shown_email
 from pipeline.errors import InvalidEvent, Reason, Rejected
 from pipeline.events import Event, Lane, parse_event
 from pipeline.kinds import kind_of
 from pipeline.mapping import plan, read_profile
-from pipeline.mapping.plan import Ignored, Known, Need, Plan, Send, WaitForEmail
+from pipeline.mapping.plan import Ignored, Known, Need, Plan, Send, WaitForEmail, answered
 from pipeline.routing import route
 from pipeline.sailthru.calls import Call
 from pipeline.sandbox.core import Sandbox
@@ -98,6 +98,9 @@ class Replay:
             for one in (visitor, owned):
                 if one:
                     self._owners[one] = named
+        elif visitor and shown and kind in CARRIES_KEY and shown in self._owners:
+            self._owners[visitor] = self._owners[shown]
+            return self._owners[visitor]
         user = named or self._owners.get(visitor or "") or visitor
         if user is None:
             email = address(event, kind)
@@ -139,9 +142,7 @@ class Replay:
         )
         while isinstance(step := plan([event], known, self.settings), Need):
             status, body = self._call(step.call)
-            found = read_profile(status == 200, body)
-            merging = step.what == "merge"
-            known = replace(known, merge=found) if merging else replace(known, profile=found)
+            known = answered(known, step, read_profile(status == 200, body))
         assert isinstance(step, Send | Ignored | WaitForEmail)
         return step
 

@@ -67,7 +67,7 @@ def test_an_email_is_its_persons_only_where_the_person_is_described(kind: Kind, 
 def test_an_event_without_any_id_is_addressed_by_whatever_email_it_has(
     kind: Kind, place: str
 ) -> None:
-    """There is nobody else whom it could be about. It shows no more than with an id."""
+    """It can be about no other person. It shows no more than with an id."""
     event = event_of(kind, None, **PLACES[place])
 
     assert address(event, kind) == EMAIL
@@ -90,7 +90,7 @@ def test_the_properties_of_what_was_bought_do_not_say_whose_the_email_is(kind: K
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.ALIAS])
-def test_a_user_id_that_is_an_email_is_owned_by_who_is_given_it_as_a_key(kind: Kind) -> None:
+def test_a_user_id_that_is_an_email_is_owned_by_what_is_given_it_as_a_key(kind: Kind) -> None:
     """An identify or Subscribed without another email; it is shown by none, so that it is learned last."""
     event = event_of(kind, "ida@example.com")
 

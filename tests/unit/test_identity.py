@@ -30,6 +30,11 @@ class Arrivals:
         now = int(self.clock.now() * 1000)
         return place(event, f"{now}-{self._count}", now, self.known, AccountSettings())
 
+    def visit(self, anonymous_id: str, email: str, **fields: Any) -> Placement:
+        """An identify of a visitor who types an email."""
+        traits = {"email": email}
+        return self.place(type="identify", anonymousId=anonymous_id, traits=traits, **fields)
+
 
 def shown(email: str) -> dict[str, Any]:
     return {"context": {"traits": {"email": email}}}
@@ -63,7 +68,7 @@ def test_an_anonymous_id_or_email_leads_to_the_user_id_it_came_with() -> None:
 
 
 def test_a_custom_events_property_teaches_nothing_and_is_no_sighting() -> None:
-    """However many friends are invited: they are not the inviter, who is nobody's crowd."""
+    """However many friends are invited: they are not the inviter, whose ids stay their own."""
     arrivals = Arrivals()
     arrivals.place(userId="friend", **shown("f0@x.com"))
     for n in range(9):
@@ -89,7 +94,7 @@ def test_a_user_id_that_is_an_email_owns_it_once_an_identify_says_so() -> None:
     arrivals = Arrivals()
     lesson = arrivals.place(type="identify", userId="Ida@x.com").lesson
     assert (lesson.emails, lesson.aliases) == ((), (("email:ida@x.com", "Ida@x.com"),))
-    assert arrivals.place(**shown("ida@x.com")).user == "Ida@x.com"
+    assert arrivals.visit("a", "ida@x.com").user == "Ida@x.com"
 
 
 def test_an_alias_leads_the_previous_id_to_the_user() -> None:
@@ -168,6 +173,99 @@ def test_the_sightings_of_an_id_stay_few() -> None:
     for n in range(50):
         seen = arrivals.place(userId="till", **shown(f"e{n}@x.com")).lesson.emails
     assert [(user, email, len(emails)) for user, email, emails in seen] == [("till", "", 4)]
+
+
+def test_a_visitor_with_a_customers_email_follows_the_customer() -> None:
+    """The identify goes to the owner of the email, and so does what this visitor does afterwards."""
+    arrivals = Arrivals()
+    arrivals.place(type="identify", userId="u", traits={"email": "e@x.com"})
+    placement = arrivals.visit("a", "E@X.com")
+    assert placement.user == "u"
+    assert placement.lesson.aliases == (("follows:a", "u"),)
+    assert [(user, email) for user, email, _ in placement.lesson.emails] == [("a", "E@X.com")]
+    assert arrivals.place(anonymousId="a").user == "u"
+
+
+@pytest.mark.parametrize("event", ["Subscribed", "Order Completed", "Seen"])
+def test_of_what_a_visitor_does_only_what_carries_an_email_key_leads_to_the_owner(
+    event: str,
+) -> None:
+    """A guest may order to a customer's address; that makes them neither the customer nor a follower."""
+    arrivals = Arrivals()
+    arrivals.place(type="identify", userId="u", traits={"email": "e@x.com"})
+    found = {arrivals.place(event=event, anonymousId="a", **shown("e@x.com")).user}
+    found.add(arrivals.place(anonymousId="a").user)
+    assert found == {"u" if event == "Subscribed" else "a"}
+
+
+def test_a_visitor_with_an_email_without_an_owner_is_themselves_again() -> None:
+    """The next person at the same device: neither the customer's mailbox nor their email is touched."""
+    arrivals = Arrivals()
+    arrivals.place(type="identify", userId="u", traits={"email": "e@x.com"})
+    arrivals.visit("a", "e@x.com")
+    placement = arrivals.visit("a", "other@x.com")
+    assert placement.user == "a"
+    assert placement.lesson.aliases == (("follows:a", "a"), ("visitor:other@x.com", "a"))
+    assert [user for user, *_ in placement.lesson.emails] == ["a"]
+    assert arrivals.place(anonymousId="a").user == "a"
+
+
+def test_a_visitor_whom_an_event_named_keeps_teaching_the_user() -> None:
+    """An event that shows both ids is evidence: a new email on that device is the user's."""
+    arrivals = Arrivals()
+    arrivals.place(userId="u", anonymousId="a")
+    placement = arrivals.visit("a", "new@x.com")
+    assert placement.user == "u"
+    assert ("email:new@x.com", "u") in placement.lesson.aliases
+    assert [user for user, *_ in placement.lesson.emails] == ["a", "u"]
+
+
+def test_the_newest_of_an_email_and_a_user_id_says_whose_a_visitor_is() -> None:
+    """A customer's email typed at another's device leads to its owner, until the other signs in."""
+    arrivals = Arrivals()
+    arrivals.place(type="identify", userId="ann", traits={"email": "ann@x.com"})
+    arrivals.place(userId="bob", anonymousId="a")
+    placement = arrivals.visit("a", "ann@x.com")
+    assert placement.user == "ann"
+    assert [user for user, *_ in placement.lesson.emails] == ["a"]
+    assert arrivals.place(anonymousId="a").user == "ann"
+    arrivals.place(userId="bob", anonymousId="a")
+    assert arrivals.place(anonymousId="a").user == "bob"
+
+
+def test_a_visitor_who_came_with_an_email_first_follows_the_user_who_shows_it_later() -> None:
+    """Sailthru makes one profile of the two, with the user's extid: the visitor's extid is gone."""
+    arrivals = Arrivals()
+    assert arrivals.visit("a", "e@x.com").lesson.aliases == (("visitor:e@x.com", "a"),)
+    lesson = arrivals.place(type="identify", userId="u", traits={"email": "e@x.com"}).lesson
+    assert set(lesson.aliases) == {("email:e@x.com", "u"), ("follows:a", "u")}
+    assert arrivals.place(anonymousId="a").user == "u"
+
+
+def test_a_visitor_who_has_changed_the_email_since_follows_no_user() -> None:
+    """Their profile has the newer email."""
+    arrivals = Arrivals()
+    arrivals.visit("a", "e@x.com")
+    arrivals.visit("a", "other@x.com")
+    arrivals.place(type="identify", userId="u", traits={"email": "e@x.com"})
+    assert arrivals.place(anonymousId="a").user == "a"
+
+
+def test_the_first_visitor_with_an_email_keeps_it() -> None:
+    """It is their profile that has it at Sailthru, or will have."""
+    arrivals = Arrivals()
+    arrivals.visit("a", "e@x.com")
+    placement = arrivals.visit("b", "e@x.com")
+    assert (placement.user, placement.lesson.aliases) == ("b", ())
+    assert arrivals.known.visitor == {"e@x.com": "a"}
+
+
+def test_an_owner_who_turned_out_to_be_shared_is_not_followed() -> None:
+    """A till's id shows the emails of all its customers."""
+    arrivals = Arrivals()
+    for n in range(4):
+        arrivals.place(type="identify", userId="till", traits={"email": f"e{n}@x.com"})
+    assert arrivals.visit("a", "e0@x.com").user == "a"
 
 
 def test_nobodys_ids_are_left_out_of_the_event() -> None:

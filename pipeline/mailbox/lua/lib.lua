@@ -20,9 +20,12 @@
 --   token            string  a counter of claims, letters and replays: what needs a number of its own
 --   user:USER        hash    email, email_at, seen (emails of the last day), identified (ms), merged, newest:identify and
 --                            newest:cart (when the latest one delivered first came, ms), spread
---                            (1: a mailbox of an unordered lane has waited for something)
+--                            (1: a mailbox of an unordered lane has waited for something), last_identify (of an
+--                            anonymousId: the email its latest identify showed, key and id of the profile it went to)
 --   cart:USER        string  the cart we wrote last, JSON
 --   anon:ID, email:E string  the userId learned for an anonymousId or an email
+--   follows:ID       string  the id that the events of an anonymousId go to because of an email; the newest of it and anon:ID
+--   visitor:E        string  the first anonymousId that identified with an email while no userId owned it
 --   dead             hash    id -> letter, "HEADER JSON\nRAW BYTES"
 --   dead:at          zset    id -> when it died (ms)
 --   dead:groups      hash    `HOUR KIND REASON SLOT` -> how many letters: see `group_of`

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.sailthru.calls import Call
+from pipeline.sandbox.core import Sandbox
 from pipeline.sandbox.options import SandboxOptions
 from tests.support.fake_sailthru import NOT_SENT, TIMED_OUT, Trouble
 from tests.support.pipe import START, Pipe, open_pipe, product
@@ -19,6 +22,11 @@ EXAMPLES = 1_000 if settings.get_current_profile_name() == "deep" else 60
 LONG_S = 7_200.0
 
 Event = dict[str, Any]
+
+USERS = ("u1", "u2", "y@example.org")
+VISITORS = ("a1", "a2", "a3")
+EMAILS = tuple(f"{name}@example.org" for name in ("x", "x", "x", "X", "y", "y", "z", "w"))
+"""Few, so that people meet; more than an id may show in a day."""
 
 
 def _ids(user: str | None, visitor: str | None) -> Event:
@@ -113,7 +121,65 @@ def _pipe(weather: Weather) -> Any:
     return open_pipe(sandbox=options, user_wait=60.0, email_wait=600.0)
 
 
+# --- no extid is ever replaced by an anonymousId
+
+A_USER, A_VISITOR = st.sampled_from(USERS), st.sampled_from(VISITORS)
+CUSTOMERS = st.builds(_ids, A_USER, st.none())
+VISITING = st.builds(_ids, st.none(), A_VISITOR)
+WHO = CUSTOMERS | VISITING | st.builds(_ids, A_USER, A_VISITOR)
+AN_EMAIL = st.sampled_from(EMAILS)
+EMAIL_OR_NOT = st.none() | AN_EMAIL
 NUMBERS = st.integers(0, 9)
+
+ANYBODY = (
+    st.builds(_identify, CUSTOMERS, AN_EMAIL, NUMBERS)
+    | st.builds(_identify, VISITING, AN_EMAIL, NUMBERS)
+    | st.builds(_identify, WHO, EMAIL_OR_NOT, NUMBERS)
+    | st.builds(_track, st.just("Subscribed"), WHO, PLACES, EMAIL_OR_NOT, list=st.just("News"))
+    | st.builds(_alias, st.sampled_from(VISITORS), st.sampled_from(USERS))
+    | st.builds(_track, st.just("Looked"), WHO, PLACES, EMAIL_OR_NOT)
+    | st.builds(_purchase, PURCHASES, WHO, PLACES, EMAIL_OR_NOT)
+)
+BATCHES = st.lists(st.lists(ANYBODY, min_size=1, max_size=4), min_size=2, max_size=5)
+
+
+@contextlib.contextmanager
+def taken_by_visitors(sandbox: Sandbox) -> Iterator[list[str]]:
+    """Every extid that a call takes away from Sailthru by giving a visitor's: filled while it runs."""
+    taken: list[str] = []
+    handle = sandbox.handle
+
+    def watched(method: str, endpoint: str, params: Any, now: float, **more: Any) -> Any:
+        before = _extids(sandbox)
+        reply = handle(method, endpoint, params, now, **more)
+        given = params.get("keys", {}).get("extid") or params.get("id")
+        if given in VISITORS:
+            taken.extend(f"{one} by {given}" for one in sorted(before - _extids(sandbox)))
+        return reply
+
+    with mock.patch.object(sandbox, "handle", watched):
+        yield taken
+
+
+def _extids(sandbox: Sandbox) -> set[str]:
+    return {one.keys["extid"] for one in sandbox.state.profiles if "extid" in one.keys}
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(batches=BATCHES, weather=WEATHER)
+def test_no_extid_is_ever_replaced_by_an_anonymous_id(
+    batches: list[list[Event]], weather: Weather
+) -> None:
+    """Neither a customer's nor another visitor's, whatever comes first, fails, lags, dies or is read
+    in one batch with what."""
+
+    async def run() -> list[str]:
+        async with _pipe(weather) as pipe:
+            with taken_by_visitors(pipe.sailthru.sandbox) as taken:
+                await _live(pipe, batches, weather)
+            return taken
+
+    assert asyncio.run(run()) == []
 
 
 # --- what is data addresses nothing

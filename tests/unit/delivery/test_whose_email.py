@@ -13,7 +13,7 @@ DAY_S = 86_400.0
 
 
 def shared(user: str, email: str, **ids: Any) -> dict[str, Any]:
-    """A custom event that names somebody else."""
+    """A custom event that names another person."""
     return track(user, "Document Shared", email=email, note="have a look") | ids
 
 
@@ -33,7 +33,7 @@ def emails(pipe: Pipe) -> set[str]:
     return {one.keys["email"] for one in profiles if "email" in one.keys}
 
 
-async def test_what_a_customer_bought_never_goes_to_whom_they_named_in_a_custom_event(
+async def test_what_a_customer_bought_never_goes_to_a_person_they_named_in_a_custom_event(
     pipe: Pipe,
 ) -> None:
     """Order with its confirmation mail, cart with its reminder, and refund."""
@@ -62,7 +62,7 @@ async def test_a_custom_event_that_names_another_customer_is_its_own_persons(pip
     assert await pipe.counts() == {"delivered": 7}
 
 
-async def test_however_many_people_somebody_names_they_are_no_crowd(pipe: Pipe) -> None:
+async def test_a_user_who_names_many_people_in_custom_events_is_no_shared_id(pipe: Pipe) -> None:
     """Ten invitations: what comes after them is delivered for the inviter, identifies included."""
     await pipe.post(identify("ann"), *(shared("ann", f"f{n}@example.net") for n in range(10)))
     await pipe.post(track("ann"), identify("ann", traits={"plan": "gold"}))
@@ -85,7 +85,7 @@ async def test_an_order_waits_rather_than_go_to_an_address_that_is_data() -> Non
 
 
 async def test_a_guests_invitation_goes_to_no_friend(pipe: Pipe) -> None:
-    """`guest` is an id, though it is shared: there is nobody to deliver this for."""
+    """`guest` is an id, though it is shared: no profile is theirs."""
     await pipe.post(shared("guest", "max@example.net"))
     await pipe.run(5)
     assert await pipe.reasons() == ["missing_user_id"]

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.errors import Rejected
 from pipeline.events import Event
 from pipeline.mapping import plan, read_profile
-from pipeline.mapping.plan import Cart, CartIntent, Known, Need, Plan, Send
+from pipeline.mapping.plan import Cart, CartIntent, Known, Need, Plan, Send, answered
 from pipeline.sailthru.calls import Call
 from pipeline.sandbox.core import Sandbox
 from pipeline.settings import AccountSettings
@@ -91,9 +91,7 @@ class Delivery:
         step = plan(events, known, self.settings)
         while isinstance(step, Need):
             status, body = self._call(step.call)
-            found = read_profile(status == 200, body)
-            merge = step.what == "merge"
-            known = replace(known, merge=found) if merge else replace(known, profile=found)
+            known = answered(known, step, read_profile(status == 200, body))
             step = plan(events, known, self.settings)
         return step, known
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -17,7 +16,7 @@ from pipeline.errors import InvalidEvent, Rejected
 from pipeline.events import Event, Lane, validate_event
 from pipeline.mapping import dry_run, plan, read_profile
 from pipeline.mapping.flatten import MAX_NAME_CHARS
-from pipeline.mapping.plan import Known, Need, Send
+from pipeline.mapping.plan import Known, Need, Send, answered
 from pipeline.routing import route
 from pipeline.settings import AccountSettings
 from tests.unit.mapping import strategies
@@ -79,8 +78,7 @@ def _answer(events: list[Event], reply: dict[str, Any] | None, account: AccountS
         answer = plan(events, known, account)
         while isinstance(answer, Need):
             _check_json(answer.call.params)
-            merge = answer.what == "merge"
-            known = replace(known, merge=found) if merge else replace(known, profile=found)
+            known = answered(known, answer, found)
             answer = plan(events, known, account)
     except Rejected as refusal:
         return refusal

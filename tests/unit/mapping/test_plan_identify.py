@@ -10,7 +10,7 @@ from pipeline.errors import Reason, Rejected
 from pipeline.events import Event, validate_event
 from pipeline.kinds import IgnoreReason
 from pipeline.mapping import plan
-from pipeline.mapping.plan import Ignored, Known, Need, Profile, Send
+from pipeline.mapping.plan import Ignored, Known, LastIdentify, Need, Owner, Profile, Send, answered
 from pipeline.settings import AccountSettings
 
 SETTINGS = AccountSettings()
@@ -19,6 +19,11 @@ NOW = 1_700_000_000.0
 
 def identify(user: str | None = "u1", **fields: Any) -> Event:
     return validate_event({"type": "identify", "userId": user, **fields})
+
+
+def visit(**fields: Any) -> Event:
+    """An identify of a visitor."""
+    return identify(None, anonymousId="a1", **fields)
 
 
 def sent(events: list[Event], known: Known | None = None) -> Send:
@@ -136,6 +141,91 @@ def test_ids_taken_away_as_nobodys_are_refused_and_crash_nothing() -> None:
         plan([event.model_copy(update={"previous_id": None})], Known(now=NOW), SETTINGS)
 
     assert caught.value.reason is Reason.MISSING_USER_ID
+
+
+def test_a_visitors_email_is_asked_about_before_anything_is_sent() -> None:
+    """By the email as it was written; all that would fold with it waits for the answer."""
+    events = [visit(traits={"email": "A@x.com", "n": n}) for n in range(3)]
+
+    need = plan(events, Known(now=NOW), SETTINGS)
+
+    assert isinstance(need, Need)
+    assert (need.what, need.covers) == ("owner", 3)
+    assert (need.call.params["id"], need.call.params["key"]) == ("A@x.com", "email")
+    known = answered(Known(now=NOW), need, Profile(exists=False))
+    assert sent(events, known).covers == 3
+    assert sent(events, known).last_identify == LastIdentify("a@x.com", "extid", "a1")
+
+
+def test_nothing_is_asked_about_an_email_of_a_user() -> None:
+    """Neither of a userId nor of one that was learned."""
+    named, led = identify(traits={"email": "a@x.com"}), visit(traits={"email": "a@x.com"})
+
+    assert sent([named]).call.params["id"] == "u1"
+    assert sent([led], Known(now=NOW, user_id="u1")).call.params["id"] == "u1"
+
+
+def test_an_answer_is_good_for_its_email_alone() -> None:
+    """Another email of the same visitor ends the run, and is asked about when its turn comes."""
+    known = Known(now=NOW, owner=Owner("a@x.com", "a1"))
+    first, other = visit(traits={"email": "a@x.com"}), visit(traits={"email": "b@x.com"})
+
+    assert sent([first, other], known).covers == 1
+    need = plan([other], known, SETTINGS)
+    assert isinstance(need, Need)
+    assert need.call.params["id"] == "b@x.com"
+
+
+@pytest.mark.parametrize("owner", [Owner("a@x.com", "u9"), Owner("a@x.com", None, learned=True)])
+def test_an_email_of_another_extid_addresses_the_call_and_is_no_key(owner: Owner) -> None:
+    """What was learned counts as much as what Sailthru says. Other ids fold into it only by the email."""
+    events = [visit(traits={"email": "A@x.com"}), visit(traits={"n": 1})]
+
+    step = sent(events, Known(now=NOW, owner=owner))
+
+    assert step.covers == 1
+    assert (step.call.params["id"], step.call.params["key"]) == ("A@x.com", "email")
+    assert "keys" not in step.call.params
+    gone_to = ("extid", "u9") if owner.extid else ("email", "a@x.com")
+    assert step.last_identify == LastIdentify("a@x.com", *gone_to)
+
+
+def test_an_extid_that_is_shared_is_not_followed() -> None:
+    """`guest` is the extid of a profile that a broken script made: the email says more."""
+    step = sent(
+        [visit(traits={"email": "a@x.com"})], Known(now=NOW, owner=Owner("a@x.com", "Guest"))
+    )
+
+    assert step.last_identify == LastIdentify("a@x.com", "email", "a@x.com")
+
+
+@pytest.mark.parametrize("last", [("extid", "u9"), ("email", "a@x.com")])
+def test_what_a_visitor_does_later_goes_where_the_last_identify_went(last: tuple[str, str]) -> None:
+    """Identifies without an email, and events. One that names a user goes to the user."""
+    known = Known(now=NOW, last_identify=LastIdentify("a@x.com", *last))
+    looked = {"type": "track", "event": "Looked"}
+    events = [visit(traits={"n": 1}), validate_event({**looked, "anonymousId": "a1"})]
+
+    for event in events:
+        params = sent([event], known).call.params
+        assert (params["key"], params["id"]) == last
+    named = validate_event({**looked, "anonymousId": "a1", "userId": "u1"})
+    assert sent([named], known).call.params["id"] == "u1"
+
+
+@pytest.mark.parametrize(
+    ("known_email", "given"), [(None, True), ("A@X.com", True), ("newer@x.com", False)]
+)
+def test_a_visitor_gives_a_user_no_other_email_than_the_one_we_know(
+    known_email: str | None, given: bool
+) -> None:
+    """The identify is delivered to the user; whose key is changed by what names them alone."""
+    known = Known(now=NOW, email=known_email, user_id="u1")
+
+    params = sent([visit(traits={"email": "a@x.com"})], known).call.params
+
+    assert params["id"] == "u1"
+    assert ("keys" in params) is given
 
 
 def test_an_event_older_than_max_age_of_its_lane_is_too_old() -> None:

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.events import Lane
-from tests.support.mailboxes import Mailboxes, identify, order
+from tests.support.mailboxes import Mailboxes, identify, order, track
 
-IDS = st.sampled_from(["m1", "m2", "m3", "m4", "m5"])
+IDS = st.sampled_from([f"m{number}" for number in range(1, 9)])
 USERS = st.sampled_from(["ann", "bob", None])
 DEVICES = st.sampled_from(["tablet", "phone", None])
 EMAILS = st.sampled_from([*"vwxyz"]).map(lambda name: f"{name}@example.org")
@@ -28,6 +28,16 @@ def _event(
     return identify(message_id, user, anonymousId=device, email=email, **flags)
 
 
+def _visit(
+    message_id: str, device: str | None, email: str, kind: str, flags: dict[str, Any]
+) -> dict[str, Any]:
+    if kind == "identify":
+        return identify(message_id, anonymousId=device, email=email, **flags)
+    context = {"traits": {"email": email}}
+    return track(message_id, anonymousId=device, event=kind, context=context, **flags)
+
+
+KINDS = st.sampled_from(["identify", "identify", "Subscribed", "Seen"])
 REFUSED = st.sampled_from(["nonsense", "identify"])
 
 
@@ -36,8 +46,11 @@ def _refused(message_id: str, kind: str, flags: dict[str, Any]) -> dict[str, Any
     return {"messageId": message_id, "type": kind, **flags}
 
 
-EVENTS = st.builds(_event, IDS, USERS, DEVICES, EMAILS, REPLAY) | st.builds(
-    _refused, IDS, REFUSED, REPLAY
+EVENTS = (
+    st.builds(_event, IDS, USERS, DEVICES, EMAILS, REPLAY)
+    | st.builds(_visit, IDS, DEVICES, EMAILS, KINDS, REPLAY)
+    | st.builds(identify, IDS, EMAILS)
+    | st.builds(_refused, IDS, REFUSED, REPLAY)
 )
 BATCHES = st.lists(st.lists(EVENTS, min_size=1, max_size=6), min_size=1, max_size=3)
 
@@ -63,7 +76,7 @@ async def _outcome(batches: Sequence[list[dict[str, Any]]]) -> dict[str, Any]:
         found |= {f"{lane} {box}": await boxes.mail(lane, box) for box in await boxes.due(lane)}
     for key in await client.keys("sailpipe:default:user:*"):
         found[key] = await client.hgetall(key)
-    for kind in ("anon", "email"):
+    for kind in ("anon", "email", "follows", "visitor"):
         for key in await client.keys(f"sailpipe:default:{kind}:*"):
             found[key] = await client.get(key)
     return found

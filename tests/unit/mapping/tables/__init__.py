@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.unit.mapping.tables.carts import CARTS
 from tests.unit.mapping.tables.classic import CLASSIC
-from tests.unit.mapping.tables.emails import ADDRESSES
+from tests.unit.mapping.tables.emails import ADDRESSES, VISITORS
 from tests.unit.mapping.tables.events import EVENTS, FLATTENING, NAMES
 from tests.unit.mapping.tables.items import ITEMS
 from tests.unit.mapping.tables.lifecycle import ALIASES, SUBSCRIPTIONS
@@ -21,6 +21,7 @@ TABLES: tuple[Table, ...] = (
     ALIASES,
     SUBSCRIPTIONS,
     ADDRESSES,
+    VISITORS,
     EVENTS,
     FLATTENING,
     NAMES,

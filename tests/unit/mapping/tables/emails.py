@@ -1,4 +1,4 @@
-"""Whose email it is."""
+"""Whose email it is, and what a visitor who shows one becomes."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from tests.unit.mapping.tables.row import (
 FRIEND = "friend@example.net"
 U1 = {"id": "u1", "key": "extid"}
 BY_EMAIL = {"keys": {"email": EMAIL}, "keysconflict": "merge"}
+ASKED = lookup(EMAIL, "keys", key="email")
 BASKET: JSON = {"order_id": "o1", "products": [GAME]}
 INVITED: JSON = {"email": FRIEND, "role": "viewer"}
 
@@ -28,6 +29,12 @@ INVITED: JSON = {"email": FRIEND, "role": "viewer"}
 def invite(**ids: object) -> JSON:
     """An event whose email is somebody else's."""
     return {"type": "track", "event": "Invite Sent", **ids, "properties": INVITED}
+
+
+def visitor(**fields: object) -> JSON:
+    """An identify by `anonymousId: anon-1` that shows an email."""
+    traits = {"email": EMAIL, "name": "Duck"}
+    return {"type": "identify", "anonymousId": "anon-1", "traits": traits, **fields}
 
 
 ADDRESSES = Table(
@@ -102,10 +109,88 @@ ADDRESSES = Table(
             (post_user(id="42@shop", key="extid"),),
         ),
         Row(
-            "the properties of a deletion name nobody to delete",
+            "an email in the properties of a deletion deletes no profile",
             track("User Deleted", {"email": FRIEND}, context=with_email()),
             (call("DELETE", "/user", {"id": EMAIL, "key": "email"}),),
             settings={"allow_delete": True},
+        ),
+    ),
+)
+
+VISITORS = Table(
+    "A visitor who shows an email",
+    "An identify or Subscribed with an email and without a userId. When an earlier event told whose"
+    " the email is, it goes to that user. Else the profile that has the email is looked up, once for"
+    " an anonymousId and email. No anonymousId ever takes the place of another extid.",
+    (
+        Row(
+            "an email that no profile has goes to the anonymousId",
+            visitor(),
+            (ASKED, post_user(id="anon-1", key="extid", **BY_EMAIL, vars={"name": "Duck"})),
+        ),
+        Row(
+            "a profile without an extid gets the anonymousId",
+            visitor(),
+            (ASKED, post_user(id="anon-1", key="extid", **BY_EMAIL, vars={"name": "Duck"})),
+            profile={"keys": {"sid": "5f1e", "email": EMAIL}},
+        ),
+        Row(
+            "a profile that has both already needs neither again",
+            visitor(),
+            (ASKED, post_user(id="anon-1", key="extid", vars={"name": "Duck"})),
+            profile={"keys": {"email": EMAIL, "extid": "anon-1"}},
+        ),
+        Row(
+            "a profile with another extid is addressed by the email and keeps its extid",
+            visitor(),
+            (
+                ASKED,
+                post_user(id=EMAIL, key="email", keysconflict="merge", vars={"name": "Duck"}),
+            ),
+            profile={"keys": {"email": EMAIL, "extid": "u1"}},
+        ),
+        Row(
+            "an extid of digits is one, too",
+            visitor(),
+            (
+                ASKED,
+                post_user(id=EMAIL, key="email", keysconflict="merge", vars={"name": "Duck"}),
+            ),
+            profile={"keys": {"email": EMAIL, "extid": 4711}},
+        ),
+        Row(
+            "a subscription does the same",
+            {
+                "type": "track",
+                "event": "Subscribed",
+                "anonymousId": "anon-1",
+                "properties": {"list": "News", "email": EMAIL},
+            },
+            (
+                ASKED,
+                post_user(
+                    id=EMAIL,
+                    key="email",
+                    keysconflict="merge",
+                    lists={"News": 1},
+                    optout_email="none",
+                ),
+            ),
+            profile={"keys": {"email": EMAIL, "extid": "u1"}},
+        ),
+        Row(
+            "a userId that several people share (SHARED_IDS) does not make the visitor a user",
+            visitor(userId="guest"),
+            (
+                ASKED,
+                post_user(id=EMAIL, key="email", keysconflict="merge", vars={"name": "Duck"}),
+            ),
+            profile={"keys": {"email": EMAIL, "extid": "u1"}},
+        ),
+        Row(
+            "without an email there is nothing to look up",
+            {"type": "identify", "anonymousId": "anon-1", "traits": {"name": "Duck"}},
+            (post_user(id="anon-1", key="extid", vars={"name": "Duck"}),),
         ),
     ),
 )

@@ -43,9 +43,9 @@ def call(method: str, endpoint: str, params: JSON) -> JSON:
     return {"method": method, "endpoint": endpoint, "params": params}
 
 
-def lookup(extid: str, *fields: str) -> JSON:
-    """GET /user by extid."""
-    params = {"id": extid, "key": "extid", "fields": dict.fromkeys(fields, 1)}
+def lookup(name: str, *fields: str, key: str = "extid") -> JSON:
+    """GET /user by extid, or by another key."""
+    params = {"id": name, "key": key, "fields": dict.fromkeys(fields, 1)}
     return call("GET", "/user", params)
 
 
