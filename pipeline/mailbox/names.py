@@ -5,7 +5,7 @@ from __future__ import annotations
 SPREAD = 16
 """Into how many mailboxes an unordered lane spreads one user's events (lib.lua knows it, too)."""
 _MARK = "\x1f"
-"""Between user and number. No id has one: control characters are refused."""
+"""Between user and number. No id has one: control characters are removed."""
 
 
 def spread_box(user: str, number: int) -> str:

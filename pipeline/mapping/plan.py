@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from pipeline.fields import Note
 from pipeline.kinds import Ignored
 from pipeline.sailthru.calls import Call
 
@@ -22,6 +23,7 @@ __all__ = [
     "Item",
     "Known",
     "Need",
+    "Note",
     "OrderIntent",
     "Plan",
     "Profile",
@@ -110,6 +112,7 @@ class Send:
     cart_after: the cart this call leaves behind (orders leave an empty one), or None.
     merged: the anonymousId that needs no look-up any more once this call is accepted: merged away
         by it, or found to have no profile.
+    notes: optional fields of these events that the call leaves out, or has in part.
     """
 
     call: Call
@@ -117,6 +120,7 @@ class Send:
     intent: Intent | None = None
     cart_after: Cart | None = None
     merged: str | None = None
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

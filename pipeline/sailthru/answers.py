@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 from pipeline.sailthru.masking import mask
-from pipeline.sailthru.text import clean_json
+from pipeline.text import clean_json
 
 _THROTTLED_CODE = 43
 _OUTAGE_CODE = 9

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import pydantic_core
-
 from pipeline import keys
 from pipeline.deadletters.letter import Header
 from pipeline.errors import InvalidEvent, Reason
-from pipeline.events import Event, Lane, parse_event
+from pipeline.events import Event, Lane, parse_event, readable_id
 from pipeline.identity import Directory, Placement, place
+from pipeline.json_text import read_json
 from pipeline.mailbox.claim import MEMORY_KEEP_MS
 from pipeline.mailbox.entry import Entry
 from pipeline.mailbox.names import spread_box
@@ -93,7 +92,7 @@ def read(entry: RawEntry) -> Read:
         problem = error
     needs_body = problem is not None or b'"sailpipe"' in entry.raw
     body = _body(entry.raw) if needs_body else {}
-    message_id = event.message_id if event else _text(body.get("messageId"))
+    message_id = event.message_id if event else readable_id(body.get("messageId"))
     ours = body.get("sailpipe")
     return Read(
         entry=entry,
@@ -125,7 +124,8 @@ def sort(item: Read, account: Account) -> Sorted:
 def crashed(entry: RawEntry, error: Exception, keeper: str) -> Sorted:
     """The dead letter, kept in account `keeper`, for an entry that fails alone."""
     problem = InvalidEvent(Reason.CRASHED, f"the splitter failed: {type(error).__name__}")
-    item = Read(entry, None, problem, _text(_body(entry.raw).get("messageId")), replay=False)
+    message_id = readable_id(_body(entry.raw).get("messageId"))
+    item = Read(entry, None, problem, message_id, replay=False)
     return _dead(item, problem, keeper=keeper)
 
 
@@ -219,11 +219,7 @@ def _dead(
 
 def _body(raw: bytes) -> dict[str, Any]:
     try:
-        body = pydantic_core.from_json(raw)
+        body = read_json(raw)
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and 0 < len(value) <= 512 else None

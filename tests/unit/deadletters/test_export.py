@@ -32,7 +32,11 @@ def letter(raw: bytes, identity: str = "m1", account: str = "default") -> Letter
         ),
         (b"{}", b'{"sailpipe":{"replay":true},"messageId":"m1"}'),
         (b'{"messageId":null}', b'{"messageId":"m1","sailpipe":{"replay":true}}'),
-        (b'{"messageId":5,"a":1}', b'{"messageId":"m1","a":1,"sailpipe":{"replay":true}}'),
+        (b'{"messageId":[5],"a":1}', b'{"messageId":"m1","a":1,"sailpipe":{"replay":true}}'),
+        (
+            b'\xef\xbb\xbf{"messageId":"m1\\u0000","a":"\xff \\ud83d"}',
+            b'\xef\xbb\xbf{"messageId":"m1\\u0000","a":"\xff \\ud83d","sailpipe":{"replay":true}}',
+        ),
         (
             b'{"messageId":"m1","sailpipe":{"replay":true}}',
             b'{"messageId":"m1","sailpipe":{"replay":true}}',
@@ -49,7 +53,8 @@ def test_only_the_mark_and_a_missing_id_are_added(raw: bytes, line: bytes) -> No
     [
         (b"not json", "m1"),
         (b'["m1"]', "m1"),
-        (b'{"a":"\xff"}', "m1"),
+        (b'{"a":"\xff}', "m1"),
+        (b'{"messageId":5}', "m1"),
         (b'{"messageId":"m1"}', "m1~"),
     ],
 )
