@@ -9,16 +9,18 @@ group's. `properties.traits.email` and `context.email` are documented nowhere, s
 
 from __future__ import annotations
 
-from pipeline.events import Event, email_in, looks_deliverable
+from pipeline.events import Event, email_in, is_email
 from pipeline.kinds import Kind
 
 CARRIES_KEY = frozenset({Kind.IDENTIFY, Kind.SUBSCRIBED})
 """Their calls give a profile its email."""
 
-_OWN_PROPERTIES = frozenset(
+OWN_PROPERTIES = frozenset(
     {Kind.SUBSCRIBED, Kind.ORDER, Kind.REFUND, Kind.CART_ADD, Kind.CART_REMOVE}
 )
-_OWN_TRAITS = _OWN_PROPERTIES | {Kind.IDENTIFY, Kind.ALIAS}
+"""Whose `properties.email` is the person's they are about."""
+OWN_TRAITS = OWN_PROPERTIES | {Kind.IDENTIFY, Kind.ALIAS}
+"""Whose `traits.email` is."""
 
 
 def shown_email(event: Event, kind: Kind) -> str | None:
@@ -29,7 +31,7 @@ def shown_email(event: Event, kind: Kind) -> str | None:
     the own `properties` of an order, refund, cart change or Subscribed.
     """
     return _personal(event, kind) or (
-        email_in(event.properties) if kind in _OWN_PROPERTIES else None
+        email_in(event.properties) if kind in OWN_PROPERTIES else None
     )
 
 
@@ -56,9 +58,9 @@ def address(event: Event, kind: Kind) -> str | None:
 
 def email_in_user_id(user_id: str | None) -> str | None:
     """The userId, when it is an email: small shops and guest checkouts have no other id."""
-    return user_id if user_id and looks_deliverable(user_id) else None
+    return user_id if user_id and is_email(user_id) else None
 
 
 def _personal(event: Event, kind: Kind) -> str | None:
-    own = email_in(event.traits) if kind in _OWN_TRAITS else None
+    own = email_in(event.traits) if kind in OWN_TRAITS else None
     return own or email_in(event.context.get("traits"))

@@ -17,9 +17,12 @@ from pydantic import BaseModel
 from pipeline.addresses import resolve_redis_url
 from pipeline.errors import EnqueueError, InvalidEvent, QueueFull, Reason
 from pipeline.events import parse_event
+from pipeline.fields import is_nothing
+from pipeline.json_text import MAX_DEPTH, read_json
 from pipeline.producer import Producer
 from pipeline.redis_client import open_redis
 from pipeline.settings import DEFAULT_ACCOUNT, load_settings
+from pipeline.text import clean_json
 
 AnyEvent: TypeAlias = Mapping[str, Any] | BaseModel
 """A Segment-style event: a dict in Segment's spelling, or a model of `pipeline.events`."""
@@ -72,14 +75,15 @@ def prepare(event: AnyEvent, new_id: Callable[[], str] | None = None) -> tuple[s
 def prepare_line(line: bytes, message_id: str) -> bytes:
     """One line of a file as it goes into the raw stream: given `message_id` if it has none.
 
-    The line is otherwise left as it is, byte for byte, valid or not: the splitter judges it.
+    The line is otherwise left as it is, byte for byte, valid or not: the splitter judges it, and mends
+    the texts in it.
 
     Raises:
         InvalidEvent: invalid_json, since the line is not a JSON object; such a line is not sent.
     """
     line = line.strip()
     try:
-        data = pydantic_core.from_json(line)
+        data = read_json(line)
     except ValueError as error:
         raise InvalidEvent(Reason.INVALID_JSON, str(error)) from None
     if not isinstance(data, dict):
@@ -88,9 +92,8 @@ def prepare_line(line: bytes, message_id: str) -> bytes:
 
 
 def with_message_id(raw: bytes, data: Mapping[str, Any], message_id: str) -> bytes:
-    """`raw`, the JSON text of `data`, with a messageId if it lacks one (null and blank are none)."""
-    given = data.get("messageId")
-    if given is not None and str(given).strip():
+    """`raw`, the JSON text of `data`, with a messageId if it has none (null, false, blank text, ...)."""
+    if not is_nothing(data.get("messageId")):
         return raw
     if "messageId" in data:
         return _dump({**data, "messageId": message_id})
@@ -144,6 +147,14 @@ def _as_dict(event: AnyEvent) -> dict[str, Any]:
 def _dump(data: Mapping[str, Any]) -> bytes:
     try:
         return pydantic_core.to_json(data)
+    except ValueError:
+        return _dump_mended(data)
+
+
+def _dump_mended(data: Mapping[str, Any]) -> bytes:
+    """As `_dump`, for an event whose texts may hold half a surrogate pair."""
+    try:
+        return pydantic_core.to_json(clean_json(data, deepest=MAX_DEPTH))
     except ValueError:
         # Its text can quote the value.
         raise InvalidEvent(Reason.INVALID_EVENT, "a value cannot be written as JSON") from None

@@ -4,6 +4,7 @@
     x ConfigError     a setting is missing or wrong; nothing starts
     x InvalidEvent    this event can never be delivered (reason, detail)
     x Rejected        the mapping refuses this event (reason, detail)
+        + Unreadable  for one field, without which it may go if that is optional (path, problem)
     x EnqueueError    Redis did not take the event; safe to try again
         + QueueFull   the raw stream is at its bound, or Redis is out of memory
     x StaleClaim      another owner has the mailbox; this one must stop writing
@@ -60,6 +61,19 @@ class InvalidEvent(_WithReason):
 
 class Rejected(_WithReason):
     """The mapping refuses this event. `detail` is safe to log: it names fields, never values."""
+
+
+class Unreadable(Rejected):
+    """A field holds what cannot be read; a mapping that can do without it catches this.
+
+    path: where the field stands in the event. problem: what would be right. Neither quotes a value.
+    """
+
+    def __init__(self, path: str = "", problem: str = "") -> None:
+        super().__init__(Reason.UNMAPPABLE, f"{path} {problem}")
+        self.args = (path, problem)
+        self.path = path
+        self.problem = problem
 
 
 class EnqueueError(SailpipeError):

@@ -2,7 +2,8 @@
 
 The models are lenient where Segment's own SDKs differ (null means absent, numeric ids become
 strings, unknown fields are kept out of the way) and strict where a wrong guess would reach
-Sailthru. The raw bytes are never changed; they travel beside the parsed event to the very end.
+Sailthru. A field that an event can do without is left out where it cannot be read, with a note.
+The raw bytes are never changed; they travel beside the parsed event to the very end.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-import pydantic_core
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -23,10 +23,14 @@ from pydantic import (
     PrivateAttr,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
 )
 from pydantic.alias_generators import to_camel
 
 from pipeline.errors import InvalidEvent, Reason
+from pipeline.fields import Note, Notes, as_whole, is_nothing
+from pipeline.json_text import read_json
+from pipeline.text import mend_id, mend_line
 
 MAX_EVENT_BYTES = 32 * 1024
 """Segment's limit for one event (reference: HTTP Tracking API, 32 KB)."""
@@ -38,9 +42,9 @@ MAX_ID_CHARS = 512
 FIRST_YEAR, LAST_YEAR = 1971, 2199
 """Times outside of these are a client's mistake."""
 
-_EMAIL_CHAR = r"[^@\s\x00-\x1f\x7f\ud800-\udfff]"
-_EMAIL = re.compile(f"{_EMAIL_CHAR}{{1,64}}@{_EMAIL_CHAR}{{1,255}}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_EMAIL_CHAR = r"@\s\x00-\x1f\x7f\ud800-\udfff\ufffd"
+_LABEL = f"[^.{_EMAIL_CHAR}]+"
+_EMAIL = re.compile(f"[^{_EMAIL_CHAR}]{{1,64}}@(?=.{{1,255}}$){_LABEL}(?:\\.{_LABEL})+")
 
 
 class Lane(StrEnum):
@@ -52,47 +56,90 @@ class Lane(StrEnum):
     PAGE = "page"
 
 
-def _clean_id(value: object) -> object:
-    """Null and blank mean absent; whole numbers are what some SDKs send for ids."""
-    if value is None:
+def read_id(value: object) -> str | None:
+    """An id as text, without control characters; None when it is nothing.
+
+    SDKs send whole numbers, too.
+
+    Raises:
+        ValueError: it cannot be read; the message says what would be right.
+    """
+    if is_nothing(value):
         return None
+    value = as_whole(value)
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= 64:
         return str(value)
     if not isinstance(value, str):
         msg = "must be a string"
         raise ValueError(msg)  # noqa: TRY004 - pydantic turns a ValueError into its own error
-    if len(value) > MAX_ID_CHARS:
+    mended = mend_id(value)
+    if len(mended) > MAX_ID_CHARS:
         msg = f"is longer than {MAX_ID_CHARS} characters"
         raise ValueError(msg)
-    if _CONTROL.search(value):
-        msg = "contains a control character"
-        raise ValueError(msg)
-    return value.strip() or None
+    return mended
 
 
-def _none_as_empty(value: object) -> object:
+def readable_id(value: object) -> str | None:
+    """As `read_id`, and None too when it cannot be read."""
+    try:
+        return read_id(value)
+    except ValueError:
+        return None
+
+
+def _optional_id(value: object, info: ValidationInfo) -> str | None:
+    try:
+        return read_id(value)
+    except ValueError as error:
+        _leave_out(info, str(error))
+        return None
+
+
+def _optional_object(value: object, info: ValidationInfo) -> object:
     """PHP's SDK writes an empty object as []."""
-    return {} if value is None or value == [] else value
+    if isinstance(value, dict):
+        return value
+    if not is_nothing(value):
+        _leave_out(info, "must be an object")
+    return {}
 
 
-def _not_blank(value: str) -> str:
-    if not value.strip():
-        msg = "must not be blank"
+def _optional_line(value: object, info: ValidationInfo) -> str | None:
+    if is_nothing(value):
+        return None
+    if not isinstance(value, str):
+        _leave_out(info, "must be a string")
+        return None
+    return mend_line(value)
+
+
+def _leave_out(info: ValidationInfo, problem: str) -> None:
+    """Note that this field is left out. Without somewhere to note it, it is wrong."""
+    if not isinstance(info.context, Notes):
+        raise ValueError(problem)  # noqa: TRY004 - as above
+    info.context.add(to_camel(info.field_name or ""), problem)
+
+
+def _required_line(value: object) -> object:
+    if is_nothing(value):
+        msg = "is missing"
         raise ValueError(msg)
-    return value
+    return mend_line(value) if isinstance(value, str) else value
 
 
 def _required(value: str | None) -> str:
     if value is None:
-        msg = "must be a string"
+        msg = "is missing"
         raise ValueError(msg)
     return value
 
 
-Id = Annotated[str | None, BeforeValidator(_clean_id)]
-RequiredId = Annotated[str | None, BeforeValidator(_clean_id), AfterValidator(_required)]
+Id = Annotated[str | None, BeforeValidator(read_id)]
+OptionalId = Annotated[str | None, BeforeValidator(_optional_id)]
+RequiredId = Annotated[str | None, BeforeValidator(read_id), AfterValidator(_required)]
 """Present in what a client sends; later it may be taken away from an event as nobody's."""
-Object = Annotated[dict[str, Any], BeforeValidator(_none_as_empty)]
+Object = Annotated[dict[str, Any], BeforeValidator(_optional_object)]
+OptionalLine = Annotated[str | None, BeforeValidator(_optional_line)]
 
 
 class _Common(BaseModel):
@@ -100,19 +147,25 @@ class _Common(BaseModel):
         frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True
     )
 
-    message_id: Id = None
+    message_id: OptionalId = None
     user_id: Id = None
-    anonymous_id: Id = None
+    anonymous_id: OptionalId = None
     timestamp: Any = None
     context: Object = Field(default_factory=dict)
     integrations: Object = Field(default_factory=dict)
     traits: Object = Field(default_factory=dict)
     properties: Object = Field(default_factory=dict)
     _has_id: bool = PrivateAttr(default=False)
+    _notes: tuple[Note, ...] = PrivateAttr(())
 
     def model_post_init(self, context: Any, /) -> None:
         """Remember whether it came with an id: shared ids are taken away from it later."""
         self._has_id = bool(self.user_id or self.anonymous_id)
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Which of its fields were left out, since they cannot be read."""
+        return self._notes
 
     @property
     def has_id(self) -> bool:
@@ -134,7 +187,7 @@ class _Common(BaseModel):
         """context.page.url, unless it is blank or no text."""
         page = self.context.get("page")
         url = page.get("url") if isinstance(page, Mapping) else None
-        return url.strip() or None if isinstance(url, str) else None
+        return mend_id(url) or None if isinstance(url, str) else None
 
     @property
     def occurred_at(self) -> datetime | None:
@@ -161,23 +214,23 @@ class Track(_Common):
     """Something a user did. `event` must be a string (discard codes event_not_defined/string)."""
 
     type: Literal["track"] = "track"
-    event: Annotated[str, Field(max_length=MAX_ID_CHARS), AfterValidator(_not_blank)]
+    event: Annotated[str, Field(max_length=MAX_ID_CHARS), BeforeValidator(_required_line)]
 
 
 class Page(_Common):
-    """A page was seen. `name` and `category` must be strings (name_not_string, ...)."""
+    """A page was seen. Sailthru is told neither its `name` nor its `category`."""
 
     type: Literal["page"] = "page"
-    name: str | None = None
-    category: str | None = None
+    name: OptionalLine = None
+    category: OptionalLine = None
 
 
 class Screen(_Common):
     """A screen of an app was seen; same fields as Page."""
 
     type: Literal["screen"] = "screen"
-    name: str | None = None
-    category: str | None = None
+    name: OptionalLine = None
+    category: OptionalLine = None
 
 
 class Group(_Common):
@@ -200,19 +253,22 @@ _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 def is_email(text: str) -> bool:
-    """Whether Sailthru could take this for an address: shape only, nothing is looked up."""
+    """Whether mail could reach this address by its look: there is a dot in its domain.
+
+    `ann+shop@example.com` and addresses in other scripts are fine; nothing is looked up.
+    """
     return _EMAIL.fullmatch(text) is not None
 
 
-def looks_deliverable(text: str) -> bool:
-    """Whether it is an address with a dot in its domain: `42@facebook` is an id of another kind."""
-    return is_email(text) and "." in text.rpartition("@")[2].strip(".")
-
-
 def email_in(place: object) -> str | None:
-    """`email` of an object, trimmed; None when it is no email, or the place no object."""
-    found = place.get("email") if isinstance(place, Mapping) else None
-    return found.strip() if isinstance(found, str) and is_email(found.strip()) else None
+    """`email` of an object, mended; None when it is no deliverable address, or the place no object."""
+    return read_email(place.get("email")) if isinstance(place, Mapping) else None
+
+
+def read_email(value: object) -> str | None:
+    """A deliverable address as it was written, mended; None when it is nothing or none."""
+    mended = mend_id(value) if isinstance(value, str) else ""
+    return mended if is_email(mended) else None
 
 
 def parse_event(raw: bytes) -> Event:
@@ -225,7 +281,7 @@ def parse_event(raw: bytes) -> Event:
     if len(raw) > MAX_EVENT_BYTES + DOOR_BYTES:
         raise InvalidEvent(Reason.TOO_LARGE, f"{len(raw)} bytes; the limit is {MAX_EVENT_BYTES}")
     try:
-        data = pydantic_core.from_json(raw, allow_inf_nan=False)
+        data = read_json(raw)
     except ValueError as error:
         raise InvalidEvent(Reason.INVALID_JSON, str(error)) from None
     if not isinstance(data, dict):
@@ -235,13 +291,22 @@ def parse_event(raw: bytes) -> Event:
 
 def validate_event(data: dict[str, Any]) -> Event:
     """Check one event that is already a dict. Raises InvalidEvent as `parse_event` does."""
+    notes = Notes()
     try:
-        event = _ADAPTER.validate_python(data)
+        event = _ADAPTER.validate_python(data, context=notes)
     except ValidationError as error:
         raise InvalidEvent(Reason.INVALID_EVENT, _explain(error)) from None
+    event._notes = notes.found  # noqa: SLF001 - a frozen model's own, set once where it is made
     if not (event.user_id or event.anonymous_id or event.any_email):
-        raise InvalidEvent(Reason.MISSING_USER_ID, "no userId, anonymousId or email")
+        raise _of_nobody(event)
     return event
+
+
+def _of_nobody(event: Event) -> InvalidEvent:
+    for note in event.notes:
+        if note.path == "anonymousId":
+            return InvalidEvent(Reason.INVALID_EVENT, f"{note.path}: {note.problem}")
+    return InvalidEvent(Reason.MISSING_USER_ID, "no userId, anonymousId or email")
 
 
 _RULES = {

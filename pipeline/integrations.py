@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pipeline.events import Event
+from pipeline.fields import is_nothing
 
 NAMES = frozenset({"sailthru", "sailthru v2"})
 """The destination of 2021 and its successor: a source that was set up for either is meant."""
@@ -18,7 +19,7 @@ _OFF_WORDS = frozenset({"", "0", "false", "no", "off"})
 
 def is_for_sailthru(event: Event) -> bool:
     """A named destination wins over `All`, which is on when absent. Options mean on."""
-    named = [_is_on(value) for value in _named(event)]
+    named = [_is_on(value) for _, value in _named(event)]
     if named:
         return any(named)
     return all(
@@ -28,19 +29,27 @@ def is_for_sailthru(event: Event) -> bool:
     )
 
 
-def option(event: Event, name: str, *, or_property: bool = False) -> object:
-    """The per-event option called `name` (snake_case), in snake or camel case; None when absent.
+def options(event: Event, name: str, *, or_property: bool = False) -> Iterator[tuple[str, object]]:
+    """The per-event option called `name` (snake_case), in snake or camel case: (path, value).
+
+    Wherever it is given, the one that counts first; what is nothing is left out.
 
     or_property: people also put some of them into the properties, `reminder_time` say; look there
     next.
     """
-    sources = [*_named(event), event.properties] if or_property else _named(event)
-    for source in sources:
-        if isinstance(source, Mapping):
-            for key, value in source.items():
-                if value is not None and same_name(key, name):
-                    return value
-    return None
+    for destination, given in _named(event):
+        if isinstance(given, Mapping):
+            for key, value in _called(name, given):
+                yield f"integrations.{destination}.{key}", value
+    if or_property:
+        for key, value in _called(name, event.properties):
+            yield f"properties.{key}", value
+
+
+def _called(name: str, source: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    for key, value in source.items():
+        if same_name(key, name) and not is_nothing(value):
+            yield key, value
 
 
 def same_name(key: str, name: str) -> bool:
@@ -48,13 +57,14 @@ def same_name(key: str, name: str) -> bool:
     return key.replace("_", "").casefold() == name.replace("_", "").casefold()
 
 
-def _named(event: Event) -> Iterator[object]:
+def _named(event: Event) -> Iterator[tuple[str, object]]:
     for name, value in event.integrations.items():
         if value is not None and name.strip().casefold() in NAMES:
-            yield value
+            yield name, value
 
 
 def _is_on(value: object) -> bool:
+    """A switch: here false says something. PHP writes empty options as []."""
     if isinstance(value, str):
         return value.strip().casefold() not in _OFF_WORDS
-    return isinstance(value, Mapping) or bool(value)
+    return isinstance(value, Mapping | list) or bool(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.events import Event, Lane
+from pipeline.fields import is_nothing
 from pipeline.integrations import is_for_sailthru
 from pipeline.kinds import LANES, Ignored, IgnoreReason, Kind, kind_of
 from pipeline.settings import AccountSettings
@@ -38,6 +39,6 @@ def _why_no_pageview(event: Event, kind: Kind, settings: AccountSettings) -> Ign
     if settings.customer_id is None:
         return IgnoreReason.NO_CUSTOMER_ID
     # Apps name most screens and give few a url: a dead letter for each would bury the real ones.
-    if kind is Kind.SCREEN and not (event.properties.get("url") or event.page_url):
+    if kind is Kind.SCREEN and is_nothing(event.properties.get("url")) and not event.page_url:
         return IgnoreReason.SCREEN_WITHOUT_URL
     return None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from pipeline.cli.errors import BadInput
+from pipeline.json_text import decode_text
 
 STDIN = "-"
 _GZIP = b"\x1f\x8b"
@@ -91,12 +92,12 @@ def _events(stream: IO[bytes], name: str) -> Iterator[Line]:
 
 
 def _array(content: bytes, name: str) -> Iterator[Line]:
-    """Each element's own text: parsing and writing it again could change a number."""
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{_shown(name)} is not UTF-8 at byte {error.start}.") from None
-    decoder = json.JSONDecoder()
+    """Each element's own text: parsing and writing it again could change a number.
+
+    As lenient with texts as `read_json`, or a broken one would cost the whole file.
+    """
+    text = decode_text(content)
+    decoder = json.JSONDecoder(strict=False)
     at, number = _skip(text, text.index("[") + 1), 0
     while text[at : at + 1] != "]":
         number += 1

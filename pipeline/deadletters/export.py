@@ -9,7 +9,8 @@ import pydantic_core
 
 from pipeline.deadletters.letter import Letter
 from pipeline.errors import InvalidEvent
-from pipeline.events import MAX_EVENT_BYTES, parse_event
+from pipeline.events import MAX_EVENT_BYTES, parse_event, readable_id
+from pipeline.json_text import read_json
 
 
 def export_line(letter: Letter) -> bytes | None:
@@ -23,7 +24,7 @@ def export_line(letter: Letter) -> bytes | None:
     if letter.header.get("account") != letter.account:
         return None
     try:
-        body = pydantic_core.from_json(letter.raw)
+        body = read_json(letter.raw)
     except ValueError:
         return None
     if not isinstance(body, dict):
@@ -37,17 +38,17 @@ def export_line(letter: Letter) -> bytes | None:
 
 
 def _message_id(raw: bytes, body: Mapping[str, Any]) -> str | None:
-    """The id that the splitter will read: cleaned when the event is valid, else if it is text."""
+    """The id that the splitter will read, from an event that is valid and from one that is not."""
     try:
         return parse_event(raw).message_id
     except InvalidEvent:
-        given = body.get("messageId")
-        return given if isinstance(given, str) and given else None
+        return readable_id(body.get("messageId"))
 
 
 def _with(raw: bytes, body: Mapping[str, Any], extra: Mapping[str, Any]) -> bytes:
     if extra.keys() & body.keys():
         return pydantic_core.to_json({**body, **extra})
-    # JSON allows line breaks only between its tokens, where a space means the same.
+    # JSON allows line breaks only between its tokens, where a space means the same. (Inside a text,
+    # where they ought to be escaped, one becomes a space.)
     text = raw.strip().replace(b"\r", b" ").replace(b"\n", b" ")
     return text[:-1] + (b"," if body else b"") + pydantic_core.to_json(extra)[1:]

@@ -16,6 +16,7 @@ import pydantic_core
 from pipeline.doors.answers import DoorError
 from pipeline.enqueue import with_message_id
 from pipeline.events import MAX_EVENT_BYTES
+from pipeline.fields import is_nothing
 
 MERGED = ("context", "integrations")
 """What a batch may say once for all of its events; the event's own words win."""
@@ -127,8 +128,8 @@ def _merged(event: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Any
 
 def _times(event: Mapping[str, Any], batch_sent_at: object, arrival: Arrival) -> dict[str, Any]:
     """Segment's four times; what the producer wrote as `timestamp` is kept beside ours."""
-    sent_at = event.get("sentAt") or batch_sent_at
-    original = event.get("originalTimestamp") or event.get("timestamp")
+    sent_at = _given(event.get("sentAt"), batch_sent_at)
+    original = _given(event.get("originalTimestamp"), event.get("timestamp"))
     times: dict[str, Any] = {"receivedAt": _iso(arrival.received_at)}
     corrected = corrected_timestamp(original, sent_at, arrival.received_at)
     if corrected is not None:
@@ -138,6 +139,11 @@ def _times(event: Mapping[str, Any], batch_sent_at: object, arrival: Arrival) ->
     if sent_at is not None:
         times["sentAt"] = sent_at
     return times
+
+
+def _given(*values: object) -> object:
+    """The first that is not nothing; None without one."""
+    return next((value for value in values if not is_nothing(value)), None)
 
 
 def _read_time(value: object) -> datetime | None:

@@ -20,7 +20,7 @@ Waits: TypeAlias = Literal["email", "user", "identify"]
 SPREAD = 16
 """Into how many mailboxes an unordered lane spreads one user's events."""
 _MARK = "\x1f"
-"""Between user and number. No id has one: control characters are refused."""
+"""Between user and number. No id has one: control characters are removed."""
 
 
 def spread_box(user: str, number: int) -> str:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from pipeline.errors import Reason, Rejected
 from pipeline.events import Event, Track
-from pipeline.integrations import option
+from pipeline.fields import Note, Notes
 from pipeline.kinds import Kind, kind_of
 from pipeline.mapping.identity import ask_for_email, find_email, look_up, user_id
 from pipeline.mapping.items import item_id, item_quantity, purchase_item
-from pipeline.mapping.options import sailthru_bid, text_option
+from pipeline.mapping.options import find_option, page_url, sailthru_bid
 from pipeline.mapping.plan import Cart, CartIntent, Item, Known, Need, Plan, Send
-from pipeline.mapping.values import number, refuse
+from pipeline.mapping.values import number, refuse, text
 from pipeline.reminders import parse_reminder_time
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
@@ -25,6 +25,7 @@ NOTHING_TO_REMOVE = "Nothing to remove from Incomplete Cart for this user."
 """Segment's own words (reference: document 001)."""
 
 _HOUR_S = 3600.0
+_MOST_HOURS = 100_000
 _WHERE = "properties"
 _NOT_VARS = frozenset(
     {"cart_id", "cartId", "email", "sailthru_bid"}
@@ -43,6 +44,7 @@ class _Change:
     quantity: int
     envelope: dict[str, str]
     clear_after_s: float | None
+    notes: tuple[Note, ...]
 
     @property
     def shared(self) -> tuple[object, ...]:
@@ -62,7 +64,7 @@ def plan_cart(events: Sequence[Event], known: Known, settings: AccountSettings) 
         get = look_up(first.user_id, "keys", "purchase_incomplete")
         return Need("cart", get, len(changes))
     base = _base(known, first.clear_after_s)
-    items, covers = _apply(changes, base, settings)
+    items, covers, notes = _apply(changes, base, settings)
     if email is None:
         return ask_for_email(first.event, known, settings, covers)
     params = {"email": email, "items": [dict(item) for item in items], "incomplete": 1}
@@ -73,6 +75,7 @@ def plan_cart(events: Sequence[Event], known: Known, settings: AccountSettings) 
         covers,
         intent=CartIntent(base),
         cart_after=Cart(items, known.now),
+        notes=notes,
     )
 
 
@@ -106,14 +109,16 @@ def _change(event: Event, known: Known, settings: AccountSettings) -> _Change:
     user = user_id(event, known, settings) or known.user_id
     if user is None:
         raise Rejected(Reason.MISSING_USER_ID, "a cart change needs a userId")
+    notes = Notes()
     return _Change(
         event=event,
         adds=kind is Kind.CART_ADD,
         user_id=user,
         item_id=item_id(event.properties, _WHERE),
         quantity=item_quantity(event.properties, _WHERE),
-        envelope=_envelope(event, settings),
-        clear_after_s=_clear_after_s(event, settings),
+        envelope=_envelope(event, settings, notes),
+        clear_after_s=_clear_after_s(event, settings, notes),
+        notes=notes.found,
     )
 
 
@@ -141,29 +146,35 @@ def _is_overwritten(cart: Cart, written_at: float | None) -> bool:
 
 def _apply(
     changes: Sequence[_Change], base: tuple[Item, ...], settings: AccountSettings
-) -> tuple[tuple[Item, ...], int]:
-    """The cart after as many changes as are acceptable one after the other, and their number.
+) -> tuple[tuple[Item, ...], int, tuple[Note, ...]]:
+    """The cart after as many changes as are acceptable one after the other, their number and notes.
 
     Raises:
         Rejected: when not even the first one is.
     """
     items = base
+    noted: tuple[Note, ...] = ()
     for done, change in enumerate(changes):
+        notes = Notes()
         try:
-            items = _add(change, items, settings) if change.adds else _remove(change, items)
+            items = _add(change, items, settings, notes) if change.adds else _remove(change, items)
         except Rejected:
             if done == 0:
                 raise
-            return items, done
-    return items, len(changes)
+            return items, done, noted
+        noted = (*noted, *change.notes, *notes.found)
+    return items, len(changes), noted
 
 
-def _add(change: _Change, items: tuple[Item, ...], settings: AccountSettings) -> tuple[Item, ...]:
+def _add(
+    change: _Change, items: tuple[Item, ...], settings: AccountSettings, notes: Notes
+) -> tuple[Item, ...]:
     """By the event's quantity, where Segment says "by one" and means it."""
     if any(item["id"] == change.item_id for item in items):
         return _with_quantity(change.item_id, change.quantity, items)
     event = change.event
-    new = purchase_item(event.properties, event.page_url, settings, _WHERE, _NOT_VARS)
+    page = page_url(event, notes)
+    new = purchase_item(event.properties, page, settings, _WHERE, notes, _NOT_VARS)
     return (*items, new)
 
 
@@ -178,39 +189,43 @@ def _with_quantity(wanted: str, change: int, items: tuple[Item, ...]) -> tuple[I
     return tuple(one for one in changed if one["qty"] > 0)
 
 
-def _envelope(event: Track, settings: AccountSettings) -> dict[str, str]:
+def _envelope(event: Track, settings: AccountSettings, notes: Notes) -> dict[str, str]:
     """What goes into the POST beside the cart itself."""
-    envelope = {**_reminder(event, settings), "message_id": sailthru_bid(event)}
+    envelope = {**_reminder(event, settings, notes), "message_id": sailthru_bid(event, notes)}
     return {name: value for name, value in envelope.items() if value}
 
 
-def _reminder(event: Track, settings: AccountSettings) -> dict[str, str]:
+def _reminder(event: Track, settings: AccountSettings, notes: Notes) -> dict[str, str]:
     """Template and time, both or neither. What an event leaves out the settings complete."""
-    template = text_option(event, "reminder_template", or_property=True)
-    when = text_option(event, "reminder_time", or_property=True)
-    is_asked = bool(template or when)
+    template_path, template = find_option(event, "reminder_template", text, notes, or_property=True)
+    when_path, when = find_option(event, "reminder_time", _reminder_time, notes, or_property=True)
     template, when = template or settings.reminder_template, when or settings.reminder_time
     if template and when:
-        return {"reminder_template": template, "reminder_time": _reminder_time(when)}
-    if is_asked:
-        refuse("reminder_template and reminder_time", "must both be given, or neither")
+        return {"reminder_template": template, "reminder_time": parse_reminder_time(when)}
+    if template_path:
+        notes.add(template_path, "needs a reminder_time, too")
+    if when_path:
+        notes.add(when_path, "needs a reminder_template, too")
     return {}
 
 
-def _reminder_time(given: str) -> str:
+def _reminder_time(value: object, where: str) -> str | None:
+    given = text(value, where)
     try:
-        return parse_reminder_time(given)
+        return None if given is None else parse_reminder_time(given)
     except ValueError:
-        refuse("reminder_time", "must be like 60 minutes, 24 hours or 2 weeks")
+        refuse(where, "must be like 60 minutes, 24 hours or 2 weeks")
 
 
-def _clear_after_s(event: Track, settings: AccountSettings) -> float | None:
+def _clear_after_s(event: Track, settings: AccountSettings, notes: Notes) -> float | None:
     """Hours of the option, a fraction cut off (reference: segment 2.1), else the setting."""
-    given = option(event, "clear_incomplete_cart_after_n_hours")
-    if given is None:
-        hours = settings.clear_cart_after_hours
-        return None if hours is None else hours * _HOUR_S
-    amount = number(given, "clearIncompleteCartAfterNHours")
-    if not 1 <= amount <= 100_000:
-        refuse("clearIncompleteCartAfterNHours", "must be 1 or more")
-    return int(amount) * _HOUR_S
+    _, given = find_option(event, "clear_incomplete_cart_after_n_hours", _hours, notes)
+    hours = settings.clear_cart_after_hours if given is None else given
+    return None if hours is None else hours * _HOUR_S
+
+
+def _hours(value: object, where: str) -> int:
+    amount = number(value, where)
+    if not 1 <= amount <= _MOST_HOURS:
+        refuse(where, f"must be from 1 to {_MOST_HOURS}")
+    return int(amount)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from hashlib import blake2s
 from typing import Any
 
@@ -31,6 +32,7 @@ def dry_run(
         "messageId": None,
         "lane": None,
         "calls": [],
+        "notes": [],
         "ignored": None,
         "error": None,
     }
@@ -40,7 +42,7 @@ def dry_run(
         lane = route(event, settings)
         if isinstance(lane, Lane):
             line["lane"] = lane.value
-            line["ignored"] = _follow(event, settings, profile, now, line["calls"])
+            line["ignored"] = _follow(event, settings, profile, now, line)
         else:
             line["ignored"] = lane.reason
     except (InvalidEvent, Rejected) as error:
@@ -60,9 +62,9 @@ def _follow(
     settings: AccountSettings,
     profile: Mapping[str, Any] | None,
     now: float,
-    calls: list[dict[str, Any]],
+    line: dict[str, Any],
 ) -> str | None:
-    """Append the event's calls; answer why it is ignored, if it is."""
+    """Add the event's calls and notes to its line; answer why it is ignored, if it is."""
     known = Known(now=now)
     found = read_profile(profile is not None, profile or {})
     while True:
@@ -71,7 +73,8 @@ def _follow(
             return answer.reason
         if isinstance(answer, WaitForEmail):
             raise Rejected(Reason.MISSING_EMAIL, "neither the event nor Sailthru has an email")
-        calls.append(answer.call.as_json())
+        line["calls"].append(answer.call.as_json())
         if not isinstance(answer, Need):
+            line["notes"] = [asdict(note) for note in answer.notes]
             return None
         known = answered(known, answer, found)

@@ -14,9 +14,10 @@ from collections.abc import Iterator, Mapping
 from hashlib import blake2s
 from typing import Any
 
+from pipeline.fields import Notes
 from pipeline.mapping.values import scalar
-from pipeline.sailthru.text import clean_text
 from pipeline.settings import AccountSettings
+from pipeline.text import clean_text
 
 MAX_NAME_CHARS = 32
 
@@ -30,18 +31,19 @@ def flat_vars(
     source: Mapping[str, Any],
     settings: AccountSettings,
     where: str,
+    notes: Notes,
     skip: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
     """`source` as vars, without the top-level keys in `skip`, the PII properties and nulls.
 
-    Raises:
-        Rejected: a value that JSON or Sailthru cannot hold; it is named as `where` and its path.
+    A value that JSON or Sailthru cannot hold is left out with a note; `where` is the path of `source`.
     """
-    leaves = {
-        path: scalar(value, ".".join((where, *path)))
+    read = (
+        (path, notes.optional(scalar, value, ".".join((where, *path))))
         for path, value in _leaves(source)
         if path[0] not in skip and not _is_private(path, settings.pii_properties)
-    }
+    )
+    leaves = {path: value for path, value in read if value is not None}
     names = _names(leaves, clean=settings.var_names == "clean")
     return {names[path]: value for path, value in leaves.items()}
 

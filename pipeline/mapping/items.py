@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
+from pipeline.fields import Notes, is_nothing
 from pipeline.mapping.flatten import flat_vars
-from pipeline.mapping.values import cents, field, quantity, refuse, text
+from pipeline.mapping.values import (
+    cents,
+    empty_keys,
+    field,
+    identifier,
+    quantity,
+    refuse,
+    text,
+    texts,
+)
 from pipeline.settings import AccountSettings
 
 _ID = ("product_id", "id", "sku")
 _TITLE = ("name", "title")
 _IMAGES = {"full": ("image_url",), "thumb": ("image_url_thumb",)}
-
-
-def find_item_id(product: Mapping[str, Any], where: str) -> str | None:
-    """product_id, else V1's id, else the SKU."""
-    key, value = field(product, _ID)
-    return text(value, f"{where}.{key}")
+_FIELDS = (_ID, _TITLE, ("quantity",), ("price",), *_IMAGES.values())
+_NAMES = tuple(chain.from_iterable(_FIELDS))
 
 
 def item_id(product: Mapping[str, Any], where: str) -> str:
-    """As `find_item_id`, for where Sailthru needs one."""
-    return find_item_id(product, where) or refuse(f"{where}.product_id", "is missing")
+    """product_id, else V1's id, else the SKU."""
+    key, value = field(product, _ID)
+    found = identifier(value, f"{where}.{key}")
+    return found or refuse(f"{where}.product_id", "is missing")
+
+
+def optional_item_id(product: Mapping[str, Any], where: str, notes: Notes) -> str | None:
+    """As `item_id`, for where Sailthru needs none."""
+    key, value = field(product, _ID)
+    return notes.optional(identifier, value, f"{where}.{key}")
 
 
 def item_quantity(product: Mapping[str, Any], where: str) -> int:
@@ -36,32 +51,37 @@ def purchase_item(
     page_url: str | None,
     settings: AccountSettings,
     where: str,
+    notes: Notes,
     not_vars: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
     """One item for POST /purchase; what no item field takes becomes its vars.
 
-    where: the product's place in the event, for refusals.
+    where: the product's place in the event, for refusals and notes.
     not_vars: further keys of `product` that are no product fields.
 
     Raises:
         Rejected: unmappable, when one of id, title, qty, price, url is missing or absurd.
     """
-    taken = {field(product, names)[0] for names in (_ID, _TITLE, ("quantity",), ("price",))}
-    taken |= {field(product, names)[0] for names in _IMAGES.values()}
     title_key, title = field(product, _TITLE)
     item: dict[str, Any] = {
         "id": item_id(product, where),
         "title": text(title, f"{where}.{title_key}") or refuse(f"{where}.name", "is missing"),
         "qty": item_quantity(product, where),
         "price": item_price(product, where),
-        "url": item_url(product, page_url, settings, where),
+        "url": item_url(product, page_url, settings, where, notes),
     }
     extras = {
-        "tags": _tags(product.get("tags"), f"{where}.tags"),
-        "images": _images(product, where),
-        "vars": flat_vars(product, settings, where, not_vars | taken | {"url", "tags", "images"}),
+        "tags": read_tags(product.get("tags"), f"{where}.tags", notes),
+        "images": _images(product, where, notes),
+        "vars": flat_vars(product, settings, where, notes, not_vars | _item_keys(product)),
     }
     return item | {name: value for name, value in extras.items() if value}
+
+
+def _item_keys(product: Mapping[str, Any]) -> frozenset[str]:
+    """The keys that are no vars: what was read as a field of the item, and what holds nothing."""
+    taken = {field(product, names)[0] for names in _FIELDS} | {"url", "tags", "images"}
+    return empty_keys(product, _NAMES) | taken
 
 
 def item_price(product: Mapping[str, Any], where: str) -> int:
@@ -73,7 +93,11 @@ def item_price(product: Mapping[str, Any], where: str) -> int:
 
 
 def item_url(
-    product: Mapping[str, Any], page_url: str | None, settings: AccountSettings, where: str
+    product: Mapping[str, Any],
+    page_url: str | None,
+    settings: AccountSettings,
+    where: str,
+    notes: Notes,
 ) -> str:
     """The product's own url (made absolute), else PRODUCT_BASE_URL and its id, else the page's.
 
@@ -82,13 +106,18 @@ def item_url(
     as document 002 has it.
     """
     base = settings.product_base_url
-    own = _absolute(text(product.get("url"), f"{where}.url"), f"{base}/" if base else page_url)
-    page = _absolute(page_url, None)
+    given = notes.optional(identifier, product.get("url"), f"{where}.url")
+    own = absolute_url(given, f"{base}/" if base else page_url)
+    page = absolute_url(page_url, None)
     if settings.mapping == "classic" and page:
         return page
+    if given and own is None:
+        notes.add(f"{where}.url", "must be an absolute address")
     if own is None and base:
         return f"{base}/{quote(item_id(product, where), safe='')}"
-    return own or page or refuse(f"{where}.url", "is missing, and context.page.url too")
+    is_missing = is_nothing(product.get("url"))
+    problem = "is missing" if is_missing else "must be an absolute address"
+    return own or page or refuse(f"{where}.url", f"{problem}, and context.page.url is none")
 
 
 def normal_images(images: object) -> dict[str, Any]:
@@ -110,7 +139,8 @@ def is_web_url(url: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.netloc)
 
 
-def _absolute(url: str | None, base: str | None) -> str | None:
+def absolute_url(url: str | None, base: str | None) -> str | None:
+    """`url` as a web address, reckoned from `base` if it is relative; None when it is none."""
     if url is None or base is None:
         return url if url and is_web_url(url) else None
     try:
@@ -120,17 +150,26 @@ def _absolute(url: str | None, base: str | None) -> str | None:
     return whole if is_web_url(whole) else None
 
 
-def _tags(tags: object, where: str) -> list[str] | str | None:
-    if not isinstance(tags, list):
-        return text(tags, where)
-    return [tag for tag in (text(one, where) for one in tags) if tag]
+def read_tags(tags: object, where: str, notes: Notes) -> list[str] | str | None:
+    """As a list, or as they are when they are one text."""
+    if isinstance(tags, list | Mapping):
+        return texts(tags, where, notes)
+    return notes.optional(text, tags, where)
 
 
-def _images(product: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _images(product: Mapping[str, Any], where: str, notes: Notes) -> dict[str, Any]:
     images: dict[str, Any] = {}
     for size, names in _IMAGES.items():
         key, value = field(product, names)
-        url = text(value, f"{where}.{key}")
+        url = _image_url(value, f"{where}.{key}", notes)
         if url:
             images[size] = {"url": url}
     return images
+
+
+def _image_url(value: object, where: str, notes: Notes) -> str | None:
+    if not isinstance(value, list):
+        return notes.optional(identifier, value, where)
+    notes.add(where, "must be one address: only the first of the list is taken")
+    addresses = (notes.optional(identifier, one, f"{where}.{n}") for n, one in enumerate(value))
+    return next((url for url in addresses if url), None)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.events import Event
+from pipeline.fields import Notes
 from pipeline.mapping.identity import user_key
-from pipeline.mapping.items import is_web_url
-from pipeline.mapping.options import sailthru_bid
+from pipeline.mapping.items import absolute_url, read_tags
+from pipeline.mapping.options import page_url, sailthru_bid
 from pipeline.mapping.plan import Known, Plan, Send
-from pipeline.mapping.values import field, refuse, text
+from pipeline.mapping.values import field, identifier, refuse
 from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT, Call
 from pipeline.settings import AccountSettings
 
@@ -20,25 +21,29 @@ def plan_pageview(event: Event, known: Known, settings: AccountSettings) -> Plan
     Raises:
         Rejected: unmappable without an absolute properties.url or context.page.url.
     """
-    url = text(event.properties.get("url"), "properties.url") or event.page_url
-    if url is None or not is_web_url(url):
-        refuse("properties.url", "is missing or no absolute address, and context.page.url too")
+    notes = Notes()
+    url = _url(event, notes)
     user = user_key(event, known, settings)
     params: dict[str, Any] = {"url": url, "userIdKey": user["key"], "userIdValue": user["id"]}
-    extras = {"tags": _tags(event), "messageId": sailthru_bid(event)}
-    return Send(
-        Call(
-            "POST",
-            PAGEVIEW_ENDPOINT,
-            params | {name: value for name, value in extras.items() if value},
-        )
+    extras = {"tags": _tags(event, notes), "messageId": sailthru_bid(event, notes)}
+    params |= {name: value for name, value in extras.items() if value}
+    return Send(Call("POST", PAGEVIEW_ENDPOINT, params), notes=notes.found)
+
+
+def _url(event: Event, notes: Notes) -> str:
+    """properties.url, which may be relative to the page's, else the page's."""
+    page = absolute_url(page_url(event, notes), None)
+    given = notes.optional(identifier, event.properties.get("url"), "properties.url")
+    own = absolute_url(given, page)
+    if given and own is None:
+        notes.add("properties.url", "must be an absolute address")
+    return (
+        own or page or refuse("properties.url", "must be an absolute address, or context.page.url")
     )
 
 
-def _tags(event: Event) -> str | None:
+def _tags(event: Event, notes: Notes) -> str | None:
     """Joined with commas, as the tag does; `keywords` is Segment's name for them."""
-    key, tags = field(event.properties, ("tags", "keywords"))
-    where = f"properties.{key}"
-    if not isinstance(tags, list):
-        return text(tags, where)
-    return ",".join(tag for tag in (text(one, where) for one in tags) if tag)
+    key, given = field(event.properties, ("tags", "keywords"))
+    tags = read_tags(given, f"properties.{key}", notes)
+    return ",".join(tags) if isinstance(tags, list) else tags

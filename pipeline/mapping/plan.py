@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
+from pipeline.fields import Note
 from pipeline.kinds import Ignored
 from pipeline.sailthru.calls import Call
 
@@ -23,6 +24,7 @@ __all__ = [
     "Known",
     "LastIdentify",
     "Need",
+    "Note",
     "OrderIntent",
     "Owner",
     "Plan",
@@ -145,6 +147,7 @@ class Send:
     merged: the anonymousId that needs no look-up any more once this call is accepted: merged away
         by it, or found to have no profile.
     last_identify: to be remembered of the anonymousId once this call is accepted, or None.
+    notes: optional fields of these events that the call leaves out, or has in part.
     """
 
     call: Call
@@ -153,6 +156,7 @@ class Send:
     cart_after: Cart | None = None
     merged: str | None = None
     last_identify: LastIdentify | None = None
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import takewhile
 
 from pipeline.errors import Reason, Rejected
@@ -11,8 +12,9 @@ from pipeline.kinds import LANES, Ignored, IgnoreReason, Kind, kind_of
 from pipeline.mapping.cart import plan_cart
 from pipeline.mapping.order import plan_order, plan_refund
 from pipeline.mapping.pageview import plan_pageview
-from pipeline.mapping.plan import Known, Plan
+from pipeline.mapping.plan import Known, Plan, Send
 from pipeline.mapping.track import plan_custom
+from pipeline.mapping.unread import unread
 from pipeline.mapping.user import plan_alias, plan_deletion, plan_identify, plan_subscribed
 from pipeline.settings import AccountSettings
 
@@ -25,6 +27,15 @@ def plan(events: Sequence[Event], known: Known, settings: AccountSettings) -> Pl
     Raises:
         Rejected: the first event can never be delivered. Nothing else, whatever its body holds.
     """
+    answer = _plan(events, known, settings)
+    if not isinstance(answer, Send):
+        return answer
+    covered = events[: answer.covers]
+    notes = [note for event in covered for note in unread(event, kind_of(event, settings))]
+    return replace(answer, notes=(*notes, *answer.notes)) if notes else answer
+
+
+def _plan(events: Sequence[Event], known: Known, settings: AccountSettings) -> Plan:
     head = events[0]
     fresh = list(takewhile(lambda event: not _is_too_old(event, known, settings), events))
     if not fresh:

@@ -6,13 +6,13 @@ from typing import Any
 
 from pipeline.errors import Reason, Rejected
 from pipeline.events import Track, is_email
+from pipeline.fields import Notes
 from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import extid, find_email, user_key
-from pipeline.mapping.options import text_option
+from pipeline.mapping.options import strict_option, text_option
 from pipeline.mapping.plan import Known, Plan, Send
 from pipeline.mapping.values import refuse
 from pipeline.sailthru.calls import Call
-from pipeline.sailthru.text import clean_text
 from pipeline.settings import AccountSettings
 
 RESERVED_EVENTS = frozenset({"send", "cancel", "open", "click", "purchase", "daily"})
@@ -28,23 +28,27 @@ def plan_custom(event: Track, known: Known, settings: AccountSettings) -> Plan:
     """
     if event.event.strip().casefold() in RESERVED_EVENTS:
         raise Rejected(Reason.RESERVED_EVENT, "Sailthru reserves this event name")
+    notes = Notes()
     params: dict[str, Any] = _addressee(event, known, settings)
-    params["event"] = clean_text(event.event)
-    values = flat_vars(event.properties, settings, "properties")
+    params["event"] = event.event
+    values = flat_vars(event.properties, settings, "properties", notes)
     if values:
         params["vars"] = values
-    schedule = text_option(event, "schedule_time")
+    schedule = text_option(event, "schedule_time", notes)
     if schedule:
         params["schedule_time"] = schedule
-    return Send(Call("POST", "/event", params))
+    return Send(Call("POST", "/event", params), notes=notes.found)
 
 
 def _addressee(event: Track, known: Known, settings: AccountSettings) -> dict[str, Any]:
-    """`id` and `key` as the integrations object says, else as the event's own ids do."""
-    chosen = text_option(event, "id")
-    key = text_option(event, "key")
+    """`id` and `key` as the integrations object says, else as the event's own ids do.
+
+    Either is required where it is given: without it the event would go to somebody else.
+    """
+    _, chosen = strict_option(event, "id")
+    path, key = strict_option(event, "key")
     if key is not None and key not in USER_KEYS:
-        refuse("integrations.Sailthru.key", f"must be one of {', '.join(sorted(USER_KEYS))}")
+        refuse(path, f"must be one of {', '.join(sorted(USER_KEYS))}")
     if chosen is None and key is None:
         return dict(user_key(event, known, settings))
     if chosen is None:

@@ -9,10 +9,11 @@ from typing import Any
 from pipeline.emails import address, email_in_user_id, shown_email
 from pipeline.errors import Reason, Rejected
 from pipeline.events import Alias, Event, Identify, is_email
+from pipeline.fields import Note, Notes
 from pipeline.kinds import IgnoreReason, kind_of
 from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import anonymous_id, look_up, user_id, user_key
-from pipeline.mapping.options import text_option
+from pipeline.mapping.options import strict_option, text_option
 from pipeline.mapping.plan import Ignored, Known, LastIdentify, Need, Owner, Plan, Send
 from pipeline.mapping.values import refuse, text
 from pipeline.sailthru.calls import Call
@@ -35,6 +36,7 @@ class _Update:
     lists: dict[str, int]
     optout: str | None
     values: dict[str, Any]
+    notes: tuple[Note, ...]
     ask_owner: str | None = None
     last_identify: LastIdentify | None = None
 
@@ -77,13 +79,13 @@ def plan_identify(events: Sequence[Event], known: Known, settings: AccountSettin
     anonymous = update.anonymous_id
     if anonymous is None or anonymous in known.merged:
         call = Call("POST", "/user", update.params(settings))
-        return Send(call, covers, last_identify=update.last_identify)
+        return Send(call, covers, last_identify=update.last_identify, notes=update.notes)
     if known.merge is None:
         return Need("merge", look_up(anonymous, "keys"), covers)
     params = update.params(settings)
     if known.merge.exists:
         params = _merge_into(anonymous, update.key["id"], params)
-    return Send(Call("POST", "/user", params), covers, merged=anonymous)
+    return Send(Call("POST", "/user", params), covers, merged=anonymous, notes=update.notes)
 
 
 def plan_alias(event: Alias, known: Known, settings: AccountSettings) -> Plan:
@@ -106,16 +108,16 @@ def plan_subscribed(event: Event, known: Known, settings: AccountSettings) -> Pl
 
     As Sailthru's newer destination does (reference: segment 2.1).
     """
-    update = _update(event, known, settings)
+    update = _update(event, known, settings, with_vars=False)
     name = text(event.properties.get("list"), "properties.list")
     lists = {name: 1} if name else update.lists
     if not lists:
         refuse("properties.list", "is required, or DEFAULT_LIST")
-    asked = replace(update, lists=lists, optout=_optout(event, "none"), values={})
+    asked = replace(update, lists=lists, optout=_optout(event, "none"))
     if asked.ask_owner:
         return Need("owner", look_up(asked.ask_owner, "keys", key="email"))
     call = Call("POST", "/user", asked.params(settings))
-    return Send(call, last_identify=asked.last_identify)
+    return Send(call, last_identify=asked.last_identify, notes=asked.notes)
 
 
 def plan_deletion(event: Event, known: Known, settings: AccountSettings) -> Plan:
@@ -137,17 +139,22 @@ def _fold(events: Sequence[Event], known: Known, settings: AccountSettings) -> t
             break
         if later is None or not update.takes(later):
             break
-        update = replace(update, values=update.values | later.values)
+        values, notes = update.values | later.values, update.notes + later.notes
+        update = replace(update, values=values, notes=notes)
         covers += 1
     return update, covers
 
 
-def _update(event: Event, known: Known, settings: AccountSettings) -> _Update:
+def _update(
+    event: Event, known: Known, settings: AccountSettings, *, with_vars: bool = True
+) -> _Update:
+    notes = Notes()
+    traits = event.traits if with_vars else {}
     user = user_id(event, known, settings)
     anonymous = anonymous_id(event, settings)
-    list_name = text_option(event, "default_list_name")
+    list_name = text_option(event, "default_list_name", notes)
     name = list_name or settings.default_list
-    email = _email(event, settings)
+    email = shown_email(event, kind_of(event, settings))
     update = _Update(
         key=user_key(event, known, settings),
         # Only an event that names both ids says that they are one person's profiles.
@@ -155,20 +162,14 @@ def _update(event: Event, known: Known, settings: AccountSettings) -> _Update:
         email=email,
         lists={name: 1} if name else {},
         optout=_optout(event, settings.optout),
-        values=flat_vars(event.traits, settings, "traits", skip=frozenset({"email"})),
+        values=flat_vars(traits, settings, "traits", notes, skip=frozenset({"email"})),
+        notes=notes.found,
     )
     if user is not None:
         return replace(update, email=_email_of_user(event, email, user, known))
     if anonymous is not None and email is not None:
         return _of_visitor(update, anonymous, email, known, settings)
     return update
-
-
-def _email(event: Event, settings: AccountSettings) -> str | None:
-    shown = shown_email(event, kind_of(event, settings))
-    if shown is None and event.traits.get("email") not in (None, ""):
-        refuse("traits.email", "is not an email address")
-    return shown
 
 
 def _email_of_user(event: Event, shown: str | None, user: str, known: Known) -> str | None:
@@ -210,11 +211,13 @@ def _last_elsewhere(owner: Owner, settings: AccountSettings) -> LastIdentify:
 
 
 def _optout(event: Event, otherwise: str | None) -> str | None:
-    level = text_option(event, "optout_value")
+    """The opt-out to send. It is required where it is given: what somebody said about their mail must
+    not be passed over, and it is a guess which of the levels they meant."""
+    path, level = strict_option(event, "optout_value")
     if level is None:
         return otherwise
     if level.casefold() not in OPTOUT_LEVELS:
-        refuse("optoutValue", "must be none, basic, blast or all")
+        refuse(path, "must be none, basic, blast or all")
     return level.casefold()
 
 

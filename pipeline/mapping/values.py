@@ -1,16 +1,21 @@
-"""Reading untrusted JSON values: every function returns what Sailthru takes, or raises Rejected."""
+"""Reading untrusted JSON values: every function returns what Sailthru takes, or raises Unreadable.
+
+Where the field is read it is said whether the event needs it: `price = cents(value, path)` refuses the
+event with the path, `notes.optional(cents, value, path)` leaves the field out with a note.
+"""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, NoReturn
 
-from pipeline.errors import Reason, Rejected
+from pipeline.errors import Unreadable
+from pipeline.fields import Notes, as_whole, is_nothing
 from pipeline.integrations import same_name
-from pipeline.sailthru.text import clean_text
+from pipeline.text import mend_id, mend_line, mend_prose
 
 MAX_QUANTITY = 1_000_000
 MAX_CENTS = 10**15
@@ -20,30 +25,42 @@ MAX_INT_BITS = 64
 _CENT = Decimal("0.01")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _MAX_NUMBER_CHARS = 64
+_MAX_POSITION_CHARS = 9
 
 
 def refuse(where: str, what: str) -> NoReturn:
-    """Raise Rejected `unmappable`. `where` and `what` name fields and rules, never values."""
-    raise Rejected(Reason.UNMAPPABLE, f"{where} {what}")
+    """Raise Unreadable. `where` and `what` name fields and rules, never values."""
+    raise Unreadable(where, what)
 
 
 def text(value: object, where: str) -> str | None:
-    """A stripped string fit for UTF-8; a whole number as its digits; None when blank or null."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(scalar(value, where))
-    if value is None:
+    """One mended line, stripped; a whole number as its digits; None when it is nothing."""
+    given = _text(value, where)
+    return None if given is None else mend_line(given).strip() or None
+
+
+def identifier(value: object, where: str) -> str | None:
+    """As `text`, for ids and addresses: a tab or line break in them is no space."""
+    given = _text(value, where)
+    return None if given is None else mend_id(given) or None
+
+
+def _text(value: object, where: str) -> str | None:
+    if isinstance(value, str):
+        return value
+    if is_nothing(value):
         return None
-    if not isinstance(value, str):
+    whole = as_whole(value)
+    if not isinstance(whole, int) or isinstance(whole, bool):
         refuse(where, "must be a string")
-    return clean_text(value).strip() or None
+    return str(scalar(whole, where))
 
 
 def scalar(value: object, where: str) -> str | bool | int | float:
-    """A JSON scalar that Sailthru can hold."""
+    """A JSON scalar that Sailthru can hold. False is a value: it tells that somebody left an audience."""
     if isinstance(value, str):
-        return clean_text(value)
+        return mend_prose(value)
+    value = as_whole(value)
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -85,29 +102,67 @@ def cents_of(amount: Decimal, where: str) -> int:
 
 
 def quantity(value: object, where: str) -> int:
-    """A count of items, 1 when null."""
-    count = Decimal(1) if value is None else number(value, where)
+    """A count of items, 1 when it is nothing."""
+    count = Decimal(1) if is_nothing(value) else number(value, where)
     if not 1 <= count <= MAX_QUANTITY or count != count.to_integral_value():
         refuse(where, f"must be a whole number from 1 to {MAX_QUANTITY}")
     return int(count)
 
 
-def objects(value: object, where: str) -> list[Mapping[str, Any]]:
-    """A list of objects; empty when null."""
-    if value is None:
+def elements(value: object, where: str) -> list[tuple[str, Any]]:
+    """The elements of a list, each with its place; none when it is nothing.
+
+    PHP writes a list with a hole in it as an object whose names are numbers.
+    """
+    if is_nothing(value):
         return []
-    if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
-        refuse(where, "must be a list of objects")
-    return value
+    if isinstance(value, Mapping) and all(_is_position(name) for name in value):
+        return [(f"{where}.{name}", value[name]) for name in sorted(value, key=int)]
+    if not isinstance(value, list):
+        refuse(where, "must be a list")
+    return [(f"{where}.{n}", one) for n, one in enumerate(value)]
+
+
+def _is_position(name: str) -> bool:
+    return name.isascii() and name.isdigit() and len(name) <= _MAX_POSITION_CHARS
+
+
+def objects(value: object, where: str, notes: Notes) -> list[tuple[str, Mapping[str, Any]]]:
+    """A list of objects, each with its place. One that is nothing is left out with a note."""
+    found = []
+    for place, one in elements(value, where):
+        if is_nothing(one):
+            notes.add(place, "must be an object")
+        elif isinstance(one, Mapping):
+            found.append((place, one))
+        else:
+            refuse(place, "must be an object")
+    return found
+
+
+def texts(value: object, where: str, notes: Notes) -> list[str]:
+    """A list of texts. What cannot be read of it is left out with a note."""
+    listed = notes.optional(elements, value, where) or []
+    found = (notes.optional(text, one, place) for place, one in listed)
+    return [one for one in found if one]
 
 
 def field(source: Mapping[str, Any], names: Iterable[str]) -> tuple[str, object]:
-    """The first of `names` that has a value in `source`, whatever its case style: (key, value).
+    """The first of `names` that is not nothing in `source`, whatever its case style: (key, value).
 
     ("", None) when there is none.
     """
     for name in names:
         for key, value in source.items():
-            if value not in (None, "") and same_name(key, name):
+            if same_name(key, name) and not is_nothing(value):
                 return key, value
     return "", None
+
+
+def empty_keys(source: Mapping[str, Any], names: Collection[str]) -> frozenset[str]:
+    """The keys of `source` that are one of `names`, in any case style, and hold nothing."""
+    return frozenset(
+        key
+        for key, value in source.items()
+        if is_nothing(value) and any(same_name(key, name) for name in names)
+    )

@@ -24,7 +24,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 from pipeline.sailthru.masking import mask
-from pipeline.sailthru.text import clean_json
+from pipeline.text import clean_json
 
 RATE_HEADERS = ("x-rate-limit-limit", "x-rate-limit-remaining", "x-rate-limit-reset")
 """The headers that are read, in lower case (reference: sailthru-api 3)."""

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import pydantic_core
-
 from pipeline import keys
 from pipeline.deadletters.letter import Header
 from pipeline.errors import InvalidEvent, Reason
-from pipeline.events import Event, Lane, Track, parse_event
+from pipeline.events import Event, Lane, Track, parse_event, readable_id
 from pipeline.identity import Directory, Placement, place
+from pipeline.json_text import read_json
 from pipeline.kinds import ORDERS, kind_of
 from pipeline.mailbox.claim import MEMORY_KEEP_MS, Entry, spread_box
 from pipeline.routing import route
@@ -121,7 +120,7 @@ def _parsed(entry: RawEntry, event: Event) -> Read:
 
 def _refused(entry: RawEntry, problem: InvalidEvent | None, body: Mapping[str, Any]) -> Read:
     """Of an event that cannot be parsed only the strings of its body are known."""
-    message_id = _text(body.get("messageId"))
+    message_id = readable_id(body.get("messageId"))
     kind, name = _string(body.get("type")), _string(body.get("event"))
     own_id, key = _id_and_key(entry, message_id, kind, name)
     return Read(entry, None, problem, message_id, bool(entry.replay), own_id, key)
@@ -254,7 +253,7 @@ def _dead(
 
 def _body(raw: bytes) -> dict[str, Any]:
     try:
-        body = pydantic_core.from_json(raw)
+        body = read_json(raw)
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}

@@ -46,6 +46,7 @@ def _event(row: Row) -> str:
 
 def _results(row: Row) -> list[str]:
     results = [f"{call['method']} {call['endpoint']} {_code(call['params'])}" for call in row.calls]
+    results += [f"note: `{path}` {problem}" for path, problem in row.notes.items()]
     if row.ignored:
         results.append(f"ignored: `{row.ignored}`")
     if row.refused:
@@ -59,7 +60,9 @@ def _setting(name: str, value: object) -> str:
 
 
 def _code(value: Mapping[str, Any]) -> str:
-    return f"`{json.dumps(value, ensure_ascii=False)}`".replace("|", "\\|")
+    text = json.dumps(value, ensure_ascii=False)
+    shown = text if text.isprintable() else json.dumps(value)
+    return f"`{shown}`".replace("|", "\\|")
 
 
 if __name__ == "__main__":

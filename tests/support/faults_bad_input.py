@@ -56,7 +56,12 @@ def _texts() -> Iterator[tuple[str, frozenset[str]]]:
             yield _order(**{name: value}), either
     yield from _products()
     yield from _literals()
-    yield '{"type": "identify", "userId": "\\ud800", "traits": {}}', NO_JSON
+    for half in ("\\ud83d", "\\udc00"):
+        yield (
+            f'{{"type": "identify", "userId": "u{half}", "traits": {{"{half}": "x{half}"}}}}',
+            TAKEN,
+        )
+    yield json.dumps(_identify())[:-1] + ', "x": "cut \ud83d\x01 and\nbroken"}', TAKEN
     big = json.dumps({**_identify(), "traits": {"big": "x" * 33_000}})
     yield big, frozenset({Reason.TOO_LARGE})
     for name in ("__proto__", "constructor", "vars", "id", "key", "$where", "a.b", " ", "x" * 300):

@@ -31,6 +31,7 @@ from pipeline.errors import ConfigError, EnqueueError, InvalidEvent, QueueFull, 
 from pipeline.events import DOOR_BYTES, MAX_EVENT_BYTES, Identify, parse_event
 from pipeline.producer import Producer
 
+NOTHING: tuple[Any, ...] = (None, "  ", False, [], "\x00")
 REGISTERED = {"type": "track", "userId": "u1", "event": "Registered"}
 
 
@@ -76,9 +77,9 @@ def test_an_event_keeps_its_own_message_id() -> None:
     assert json.loads(raw) == {**REGISTERED, "messageId": "m-1"}
 
 
-@pytest.mark.parametrize("given", [{}, {"messageId": None}, {"messageId": "  "}])
+@pytest.mark.parametrize("given", [{}, *({"messageId": nothing} for nothing in NOTHING)])
 def test_an_event_without_a_message_id_gets_one(given: dict[str, Any]) -> None:
-    """Null and blank are no id."""
+    """Nothing is no id, however it is written."""
     message_id, raw = prepare({**REGISTERED, **given}, new_id=lambda: "fresh")
     assert message_id == "fresh"
     assert json.loads(raw)["messageId"] == "fresh"
@@ -122,7 +123,6 @@ def test_a_model_is_written_in_segments_spelling() -> None:
         ({**REGISTERED, "properties": {"x": "y" * 40_000}}, Reason.TOO_LARGE),
         ({**REGISTERED, "properties": {"x": float("nan")}}, Reason.INVALID_JSON),
         ({**REGISTERED, "properties": {"x": object()}}, Reason.INVALID_EVENT),
-        ({**REGISTERED, "properties": {"x": "\ud800"}}, Reason.INVALID_EVENT),
         ("track", Reason.INVALID_EVENT),
     ],
 )
@@ -131,6 +131,22 @@ def test_what_can_never_be_valid_is_refused(event: Any, reason: Reason) -> None:
     with pytest.raises(InvalidEvent) as refused:
         prepare(event)
     assert refused.value.reason is reason
+
+
+def test_half_an_emoji_is_mended_wherever_it_stands() -> None:
+    """A program that cuts a title must not lose the event."""
+    cut = {**REGISTERED, "messageId": "m\ud83d", "properties": {"a\udc00": ["\ud83d"], "n": 1.10}}
+    message_id, raw = prepare(cut)
+    assert message_id == "m\ufffd"
+    assert json.loads(raw)["properties"] == {"a\ufffd": ["\ufffd"], "n": 1.10}
+
+
+def test_an_event_that_holds_itself_is_refused() -> None:
+    """Mending its texts would never end."""
+    event: dict[str, Any] = {**REGISTERED, "x": "\ud800"}
+    event["properties"] = event
+    with pytest.raises(InvalidEvent):
+        prepare(event)
 
 
 def test_a_refusal_quotes_no_values() -> None:
@@ -162,6 +178,14 @@ def test_a_line_stays_as_it_was_but_for_the_id() -> None:
 def test_a_line_with_an_id_is_untouched() -> None:
     """The id of the line's place is only for those that have none."""
     assert prepare_line(b' {"messageId": 7} ', "f-1") == b'{"messageId": 7}'
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"a":"\\ud83d"}', b'{"a":"\xff"}', b'{"a":"x\ty"}', b'\xef\xbb\xbf{"a":1}']
+)
+def test_a_broken_text_stays_as_it_is_and_costs_no_line(line: bytes) -> None:
+    """It is mended where it is read."""
+    assert prepare_line(line, "f-1") == line[:-1] + b',"messageId":"f-1"}'
 
 
 def test_an_empty_object_and_a_null_id_get_the_lines_id() -> None:

@@ -22,14 +22,32 @@ def mapped(capfd: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str,
 
 
 def test_each_input_is_one_line_in_its_order(capfd: pytest.CaptureFixture[str]) -> None:
-    """The shape is a contract: messageId, lane, calls, ignored, error."""
+    """The shape is a contract: messageId, lane, calls, notes, ignored, error."""
     identify = {"messageId": "m1", "type": "identify", "userId": "u1"}
     Path("in.jsonl").write_text(f"{json.dumps(identify)}\nnope\n")
     first, second = mapped(capfd, "in.jsonl", "--json")
     assert (first["messageId"], first["lane"], first["error"]) == ("m1", "user", None)
     assert [call["endpoint"] for call in first["calls"]] == ["/user"]
+    assert first["notes"] == second["notes"] == []
     assert second["error"]["reason"] == "invalid_json"
     assert second["calls"] == []
+
+
+def test_what_a_call_leaves_out_is_a_note(capfd: pytest.CaptureFixture[str]) -> None:
+    """Where it stands and what would be right, not what stands there."""
+    event = {
+        "type": "identify",
+        "userId": "u1",
+        "anonymousId": [7],
+        "traits": {"email": "ann@home"},
+    }
+    Path("in.jsonl").write_text(json.dumps(event))
+    [line] = mapped(capfd, "in.jsonl")
+    assert line["calls"][0]["params"] == {"id": "u1", "key": "extid"}
+    assert line["notes"] == [
+        {"path": "anonymousId", "problem": "must be a string"},
+        {"path": "traits.email", "problem": "must be an email address like name@example.com"},
+    ]
 
 
 def test_a_profile_is_what_a_look_up_would_answer(capfd: pytest.CaptureFixture[str]) -> None:

@@ -34,7 +34,11 @@ def letter(raw: bytes, identity: str = "m1", account: str = "default") -> Letter
         ),
         (b"{}", b'{%s,"messageId":"m1"}' % MARK),
         (b'{"messageId":null}', b'{"messageId":"m1",%s}' % MARK),
-        (b'{"messageId":5,"a":1}', b'{"messageId":"m1","a":1,%s}' % MARK),
+        (b'{"messageId":[5],"a":1}', b'{"messageId":"m1","a":1,%s}' % MARK),
+        (
+            b'\xef\xbb\xbf{"messageId":"m1\\u0000","a":"\xff \\ud83d"}',
+            b'\xef\xbb\xbf{"messageId":"m1\\u0000","a":"\xff \\ud83d",%s}' % MARK,
+        ),
         (b'{"messageId":"m1","sailpipe":{"replay":true}}', b'{"messageId":"m1",%s}' % MARK),
     ],
 )
@@ -51,7 +55,7 @@ def test_a_line_names_its_letter_where_several_have_one_message_id() -> None:
     assert json.loads(line) == {"messageId": "m1", "sailpipe": mark}
 
 
-@pytest.mark.parametrize("raw", [b"not json", b'["m1"]', b'{"a":"\xff"}'])
+@pytest.mark.parametrize("raw", [b"not json", b'["m1"]', b'{"a":"\xff}'])
 def test_what_is_no_json_object_is_left_out(raw: bytes) -> None:
     """There is no place for a mark."""
     assert export_line(letter(raw)) is None

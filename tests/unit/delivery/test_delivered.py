@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from pipeline.delivery.brake import USERS
 from pipeline.sandbox.options import SandboxOptions
 from tests.support.pipe import Pipe, added, identify, open_pipe, order, page, track
 
@@ -15,6 +18,25 @@ async def test_one_event_of_each_lane_reaches_sailthru(pipe: Pipe) -> None:
     assert [one["event"] for one in state.events] == ["Reached the end"]
     assert [one.extid for one in state.purchases] == ["o1"]
     assert len(state.pageviews) == 1
+
+
+async def test_a_missing_picture_costs_no_order_and_closes_no_gate(pipe: Pipe) -> None:
+    """A shop without pictures writes `false` for each: as many orders as would put the brake on."""
+    pictureless: dict[str, Any] = {"image_url": False, "tags": False, "sku": ""}
+    for number in range(USERS + 4):
+        bought = order(f"u{number}", f"o{number}")
+        bought["properties"]["products"][0] |= pictureless
+        await pipe.post(added(f"u{number}", **pictureless, reminder_template=False), bought)
+    await pipe.run(60)
+    assert await pipe.reasons() == []
+    assert await pipe.bars() == []
+    assert len(pipe.sailthru.sandbox.state.purchases) == USERS + 4
+    items = [
+        item for call in pipe.sailthru.calls("POST /purchase") for item in call.params["items"]
+    ]
+    assert {frozenset(item) for item in items} == {
+        frozenset(("id", "title", "qty", "price", "url"))
+    }
 
 
 async def test_what_waits_and_can_be_merged_is_one_call(pipe: Pipe) -> None:

@@ -155,8 +155,9 @@ BAD_BODIES = {
     "string": (b'"text"', "invalid_json"),
     "nan": (b'{"a": NaN}', "invalid_json"),
     "infinity": (b'{"a": Infinity}', "invalid_json"),
-    "not_utf8": (b'{"a": "\xff"}', "invalid_json"),
-    "lone_surrogate": (b'{"a": "\\ud800"}', "invalid_json"),
+    "cut_emoji_and_nan": (b'{"a": "\\ud83d", "b": NaN}', "invalid_json"),
+    "cut_emoji_and_unfinished": (b'{"a": "\\ud83d"', "invalid_json"),
+    "not_utf8_outside_texts": (b'{\xff"a": 1}', "invalid_json"),
     "deep": (b'{"a": ' + b"[" * 1000 + b"]" * 1000 + b"}", "invalid_json"),
     "deep_and_unfinished": (b"[" * 100_000, "invalid_json"),
     "absurd_number": (b'{"a": ' + b"1" * 5000 + b"}", "invalid_json"),
@@ -175,6 +176,31 @@ async def test_bad_bodies_are_a_clear_400(
     """Bombs, broken JSON and oversize: never a 500, and nothing is enqueued."""
     check_refusal(await http.post("/v1/track", content=body, headers=KEY), 400, code)
     assert await taken(fake) == []
+
+
+BROKEN_TEXTS = {
+    "cut_emoji": (b"Ten things we love \\ud83d", "Ten things we love \ufffd"),
+    "its_other_half": (b"\\uDE00 things", "\ufffd things"),
+    "whole_emoji": (b"\\ud83d\\ude00", "\U0001f600"),
+    "not_utf8": (b"Caf\xe9", "Caf\ufffd"),
+    "line_break": (b"one\ntwo", "one\ntwo"),
+}
+
+
+@pytest.mark.parametrize(("title", "read"), BROKEN_TEXTS.values(), ids=BROKEN_TEXTS.keys())
+@pytest.mark.parametrize("front", [b"", b"\xef\xbb\xbf"])
+async def test_a_broken_text_costs_neither_its_event_nor_the_batch(
+    http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis, title: bytes, read: str, front: bytes
+) -> None:
+    """An SDK throws a refused batch away, with the events of everybody in it."""
+    cut = b'{"type":"track","event":"Read","userId":"u2","properties":{"title":"%s","\\udc00":1}}'
+    whole = json.dumps({"type": "track", **EVENT}).encode()
+    body = front + b'{"batch":[%s,%s,%s]}' % (whole, cut % title, whole)
+    reply = await http.post("/v1/batch", content=body, headers=KEY)
+    assert (reply.status_code, reply.json()) == (200, {"success": True})
+    first, second, third = await taken(fake)
+    assert (first["userId"], third["userId"]) == ("u1", "u1")
+    assert second["properties"] == {"title": read, "\ufffd": 1}
 
 
 async def test_an_unknown_key_is_401_and_enqueues_nothing(

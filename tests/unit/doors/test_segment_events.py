@@ -124,11 +124,17 @@ def test_an_event_keeps_its_own_message_id() -> None:
     """An SDK's retry is recognised by it."""
     assert single({"messageId": "m-1"})["messageId"] == "m-1"
     assert [
-        event["messageId"] for event in batch(batch=[{"messageId": None}, {"messageId": "m"}])
-    ] == [
-        "fresh",
-        "m",
-    ]
+        event["messageId"]
+        for event in batch(batch=[{"messageId": None}, {"messageId": False}, {"messageId": "m"}])
+    ] == ["fresh", "fresh", "m"]
+
+
+@pytest.mark.parametrize("nothing", [None, False, "", [], {}])
+def test_a_time_that_is_nothing_is_the_time_of_arrival(nothing: object) -> None:
+    """As an absent one."""
+    event = single({"userId": "u1", "timestamp": nothing, "originalTimestamp": nothing})
+    assert event["timestamp"] == "2026-11-22T12:00:00.000Z"
+    assert event["originalTimestamp"] == nothing
 
 
 def test_an_empty_batch_is_a_success() -> None:

@@ -41,7 +41,12 @@ def mostly(usual: st.SearchStrategy[Any], odd: st.SearchStrategy[Any]) -> st.Sea
 
 
 objects = st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=5)
-ids = mostly(st.sampled_from(("u1", "a1", "guest", 7)), st.sampled_from((None, "", "9" * 600)))
+ids = mostly(
+    st.sampled_from(("u1", "a1", "guest", 7)),
+    st.sampled_from(
+        (None, "", "9" * 600, False, [], 7.0, "u\x1f1\n", "\ufeffa1", "u1\ud83d", "\x00")
+    ),
+)
 products = st.fixed_dictionaries(
     {
         "product_id": ids,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import Rejected
+from pipeline.fields import Note, Notes
 from pipeline.mapping.flatten import MAX_NAME_CHARS, clean_name, flat_vars
 from pipeline.settings import AccountSettings
 
@@ -27,7 +27,7 @@ def test_no_value_is_lost_to_another_of_the_same_name(
     source: dict[str, Any], account: AccountSettings
 ) -> None:
     """However `a_b` and `a: {b: ...}` meet."""
-    flat = flat_vars(source, account, "properties")
+    flat = flat_vars(source, account, "properties", Notes())
 
     assert sorted(flat.values()) == sorted(_leaves(source))
 
@@ -35,7 +35,7 @@ def test_no_value_is_lost_to_another_of_the_same_name(
 @given(source=st.dictionaries(keys, nested, max_size=4))
 def test_every_clean_name_is_one_sailthru_keeps(source: dict[str, Any]) -> None:
     """At most 32 characters, no leading digit, none of the characters it strips."""
-    for name in flat_vars(source, CLEAN, "properties"):
+    for name in flat_vars(source, CLEAN, "properties", Notes()):
         assert 0 < len(name) <= MAX_NAME_CHARS
         assert not name[0].isdigit()
         assert not set(name) & set("%-.$")
@@ -51,7 +51,7 @@ def test_a_name_does_not_depend_on_the_order_of_its_event(
     forwards = {**source, **more}
     backwards = dict(reversed(forwards.items()))
 
-    assert flat_vars(forwards, CLEAN, "") == flat_vars(backwards, CLEAN, "")
+    assert flat_vars(forwards, CLEAN, "", Notes()) == flat_vars(backwards, CLEAN, "", Notes())
 
 
 @given(names=st.sets(st.text(max_size=60), max_size=30))
@@ -66,16 +66,18 @@ def test_deep_nesting_is_flattened_too() -> None:
     for _ in range(5000):
         deep = {"x": deep}
 
-    assert list(flat_vars(deep, CLEAN, "properties").values()) == [1]
+    assert list(flat_vars(deep, CLEAN, "properties", Notes()).values()) == [1]
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan"), 10**400, b"bytes", object()])
-def test_what_sailthru_cannot_hold_is_refused_by_its_place(value: object) -> None:
+def test_what_sailthru_cannot_hold_is_left_out_and_noted_by_its_place(value: object) -> None:
     """JSON has no infinity; 1e400 reads as one."""
-    with pytest.raises(Rejected) as caught:
-        flat_vars({"a": [{"b": value}]}, CLEAN, "properties")
+    notes = Notes()
 
-    assert "properties.a.0.b" in caught.value.detail
+    assert flat_vars({"a": [{"b": value}, 1]}, CLEAN, "properties", notes) == {"a_1": 1}
+    (note,) = notes.found
+    assert isinstance(note, Note)
+    assert note.path == "properties.a.0.b"
 
 
 def _leaves(value: Any) -> list[int]:

@@ -72,7 +72,7 @@ def test_what_repeats_or_leaves_out_email_list_and_opt_out_folds(
         identify(traits={"email": "b@example.com"}),
         identify(integrations={"Sailthru": {"defaultListName": "L"}}),
         identify(integrations={"Sailthru": {"optoutValue": "all"}}),
-        identify(traits={"email": "not an email"}),
+        identify(integrations={"Sailthru": {"optoutValue": "maybe"}}),
         validate_event({"type": "alias", "userId": "u1", "previousId": "a1"}),
         validate_event({"type": "track", "event": "Subscribed", "userId": "u1"}),
     ],

@@ -17,12 +17,13 @@ ROWS = [
 
 @pytest.mark.parametrize("row", ROWS)
 def test_an_event_becomes_what_its_row_says(row: Row) -> None:
-    """Calls in order, with exactly these params; or ignored, or refused, for that reason."""
+    """Calls in order, with exactly these params and notes; or ignored, or refused, for that reason."""
     settings = AccountSettings.model_validate(row.settings)
 
     line = dry_run(json.dumps(row.event).encode(), settings, row.profile)
 
     assert line["calls"] == list(row.calls)
+    assert {note["path"]: note["problem"] for note in line["notes"]} == row.notes
     assert line["ignored"] == row.ignored
     _check_refusal(line["error"], row)
 

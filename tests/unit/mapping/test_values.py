@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import Reason, Rejected
-from pipeline.mapping.values import MAX_CENTS, cents, quantity, text
+from pipeline.errors import Reason, Rejected, Unreadable
+from pipeline.mapping.values import MAX_CENTS, cents, elements, identifier, quantity, text
 from pipeline.reminders import parse_reminder_time
-from pipeline.sailthru.text import clean_text
 from pipeline.settings import AccountSettings
+from pipeline.text import clean_text
 
 SECRET = "4111 1111 1111 1111"
 
@@ -89,7 +89,12 @@ def test_other_quantities_are_unmappable(count: object) -> None:
         (None, None),
         (7, "7"),
         (7.0, "7"),
+        (False, None),
+        ([], None),
+        ({}, None),
+        ("\x00\ufeff", None),
         ("\ud83d", "\ufffd"),
+        ("one\r\n\ttwo\x07", "one two"),
     ],
 )
 def test_texts_are_trimmed_and_numbers_are_texts(given: object, expected: str | None) -> None:
@@ -97,7 +102,41 @@ def test_texts_are_trimmed_and_numbers_are_texts(given: object, expected: str | 
     assert text(given, "id") == expected
 
 
-@pytest.mark.parametrize("given", [True, 1.5, [], {}, 10**400, float("nan")])
+def test_an_id_or_address_loses_a_line_break_where_a_name_gets_a_space() -> None:
+    """As browsers read addresses."""
+    given = "\ufeffhttps://shop.example/\r\ntea\x00 "
+
+    assert identifier(given, "url") == "https://shop.example/tea"
+    assert text(given, "name") == "https://shop.example/ tea"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, []),
+        (False, []),
+        ([], []),
+        ({}, []),
+        (["a", None], [("tags.0", "a"), ("tags.1", None)]),
+        ({"10": "b", "2": "a"}, [("tags.2", "a"), ("tags.10", "b")]),
+    ],
+)
+def test_a_list_may_be_an_object_with_numbers_for_names(
+    given: object, expected: list[tuple[str, object]]
+) -> None:
+    """PHP writes a list with a hole in it so."""
+    assert elements(given, "tags") == expected
+
+
+@pytest.mark.parametrize("given", ["a", 1, True, {"a": 1}, {"0": 1, "": 2}, {"9" * 5000: 1}])
+def test_other_values_are_no_list(given: object) -> None:
+    """One product is not a list of products."""
+    with pytest.raises(Unreadable) as caught:
+        elements(given, "tags")
+    assert (caught.value.path, caught.value.problem) == ("tags", "must be a list")
+
+
+@pytest.mark.parametrize("given", [True, 1.5, [1], {"a": 1}, 2.0**53, 10**400, float("nan")])
 def test_other_values_are_no_text(given: object) -> None:
     """A list is not joined, a flag is not spelled out."""
     with pytest.raises(Rejected):

@@ -82,7 +82,9 @@ RAWS = strategies.mostly(
     EVENTS.map(json.dumps).map(str.encode),
     st.binary(max_size=60)
     | strategies.json_values.map(json.dumps).map(str.encode)
-    | EVENTS.map(lambda event: json.dumps(event, ensure_ascii=False).encode("utf-8", "replace")),
+    | EVENTS.map(
+        lambda event: json.dumps(event, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    ),
 )
 NAMES = st.sampled_from((b"default", b"shoes", b"")) | st.binary(max_size=20)
 ENTRIES = st.fixed_dictionaries(

@@ -49,6 +49,26 @@ async def test_each_event_goes_to_its_users_mailbox_in_its_lane(boxes: Mailboxes
     assert [(entry.id, entry.raw) for entry in claim.entries] == [(sid, raw)]
 
 
+async def test_ids_are_mended_before_they_name_anything(boxes: Mailboxes) -> None:
+    """Control characters separate the parts of mailbox names and entries. The bytes stay as they came."""
+    raw = rb'{"type":"track","event":"x","userId":"an\u001fn\n","messageId":"\ufeffm\u00001"}'
+    await boxes.accept_raw({"event": raw})
+    await boxes.accept_raw({"event": rb'{"type":"x","userId":"ann","messageId":"m\u001f2\ud83d"}'})
+    await boxes.split()
+    claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+    assert [(entry.id, entry.raw) for entry in claim.entries] == [("m1", raw)]
+    assert list(await boxes.dead()) == ["m2\ufffd"]
+
+
+async def test_a_cut_emoji_costs_no_event(boxes: Mailboxes) -> None:
+    """Neither do bytes that are not UTF-8, a byte order mark or a bare line break in a text."""
+    for number, text in enumerate((rb"\ud83d", b"\xff", b"one\ntwo", b"\xed\xa0\xbd")):
+        body = b'\xef\xbb\xbf{"type":"track","event":"x","userId":"ann","messageId":"m%d","y":"%s"}'
+        await boxes.accept_raw({"event": body % (number, text)})
+    await boxes.split()
+    assert await boxes.mail(Lane.EVENT, "ann") == ["m0", "m1", "m2", "m3"]
+
+
 async def test_a_repeated_message_id_is_dropped_and_counted(boxes: Mailboxes) -> None:
     """Within a batch and across batches; an event without an id is never a duplicate."""
     await boxes.post(track("m1", "ann"), track("m1", "bob"))

@@ -43,9 +43,11 @@ def reminded(says: str, given: str, sent: str) -> Row:
     return Row(says, added(integrations=chosen), posted(GAME_ITEM, **more), profile=NO_CART)
 
 
-def _bad_reminder(says: str, detail: str, **given: Any) -> Row:
+def _unreadable(says: str, problems: dict[str, str], **given: Any) -> Row:
+    """Options that are left out."""
     event = added(integrations=options(**given))
-    return Row(says, event, refused=(Reason.UNMAPPABLE, detail), profile=NO_CART)
+    notes = {f"integrations.Sailthru.{name}": problem for name, problem in problems.items()}
+    return Row(says, event, posted(GAME_ITEM), notes=notes, profile=NO_CART)
 
 
 _SEGMENTS_EXAMPLE = {
@@ -213,13 +215,36 @@ _REMINDERS = (
         profile=NO_CART,
         settings={"reminder_time": "24 hours"},
     ),
-    _bad_reminder("a template without a time is refused", "both", reminder_template="cart"),
-    _bad_reminder("a time without a template is refused", "both", reminder_time="1 day"),
-    _bad_reminder(
-        "a time that is none is refused",
-        "60 minutes",
+    _unreadable(
+        "a template without a time is left out",
+        {"reminder_template": "needs a reminder_time, too"},
+        reminder_template="cart",
+    ),
+    _unreadable(
+        "a time without a template is left out",
+        {"reminder_time": "needs a reminder_template, too"},
+        reminder_time="1 day",
+    ),
+    _unreadable(
+        "so is a time that is none",
+        {
+            "reminder_time": "must be like 60 minutes, 24 hours or 2 weeks",
+            "reminder_template": "needs a reminder_time, too",
+        },
         reminder_template="cart",
         reminder_time="tomorrow",
+    ),
+    _unreadable(
+        "so are hours that are none",
+        {"clearIncompleteCartAfterNHours": "must be a number"},
+        clearIncompleteCartAfterNHours="a day",
+    ),
+    Row(
+        "false is neither a template nor a picture",
+        track("Product Added", GAME | {"image_url": False, "reminder_template": False}),
+        posted(GAME_ITEM, reminder_template="cart", reminder_time="+24 hours"),
+        profile=NO_CART,
+        settings={"reminder_template": "cart", "reminder_time": "24 hours"},
     ),
 )
 

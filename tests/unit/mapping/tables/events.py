@@ -93,6 +93,11 @@ EVENTS = Table(
             refused=(Reason.UNMAPPABLE, "both id and key"),
         ),
         Row(
+            "one that is no text is refused: the event would go to somebody else",
+            track("Seen", integrations=options(id=["1234567890"], key="sid")),
+            refused=(Reason.UNMAPPABLE, "integrations.Sailthru.id"),
+        ),
+        Row(
             "a key that Sailthru does not have is refused",
             track("Seen", integrations=options(id="1", key="password")),
             refused=(Reason.UNMAPPABLE, "one of"),
@@ -132,6 +137,22 @@ FLATTENING = Table(
             "null, empty lists and empty objects say nothing",
             track("Seen", {"a": None, "b": [], "c": {}, "d": [None, {"e": False}], "f": ""}),
             (post_event(**U1, event="Seen", vars={"d_1_e": False, "f": ""}),),
+        ),
+        Row(
+            "a number that is whole is written so",
+            track("Seen", {"customerId": 10423.0, "share": 0.5}),
+            (post_event(**U1, event="Seen", vars={"customerId": 10423, "share": 0.5}),),
+        ),
+        Row(
+            "half an emoji and control characters are mended; tabs and line breaks stay",
+            track("Seen\x00", {"title": "Tea \ud83d", "text": "one\x07\n\ttwo"}),
+            (post_event(**U1, event="Seen", vars={"title": "Tea \ufffd", "text": "one\n\ttwo"}),),
+        ),
+        Row(
+            "a number that Sailthru cannot hold is left out",
+            track("Seen", {"a": [1, 10**40]}),
+            (post_event(**U1, event="Seen", vars={"a_0": 1}),),
+            notes={"properties.a.1": "is too large a number"},
         ),
         Row(
             "when two places come to one name the less nested one keeps it",

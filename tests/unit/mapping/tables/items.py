@@ -8,6 +8,8 @@ from pipeline.errors import Reason
 from tests.unit.mapping.tables.orders import CHECKOUT, GAME, GAME_ITEM, bought, order
 from tests.unit.mapping.tables.row import Row, Table, track, with_email
 
+_FIRST = "properties.products.0"
+
 
 def item_row(says: str, product: dict[str, Any], item: dict[str, Any], **row: Any) -> Row:
     """An order of one product: GAME with these changes becomes GAME_ITEM with those."""
@@ -36,6 +38,7 @@ ITEMS = Table(
         item_row("a numeric string is a number", {"price": "18.99"}, {"price": 1899}),
         item_row("free is a price", {"price": 0}, {"price": 0}),
         item_row("no quantity means one", {"quantity": None}, {"qty": 1}),
+        item_row("so does false", {"quantity": False}, {"qty": 1}),
         item_row("a quantity may be a string", {"quantity": "3"}, {"qty": 3}),
         item_row("2.0 is whole", {"quantity": 2.0}, {"qty": 2}),
         item_row(
@@ -43,8 +46,19 @@ ITEMS = Table(
             {"product_id": None, "sku": "G-32"},
             {"id": "G-32"},
         ),
+        item_row("a number is an id", {"product_id": 88}, {"id": "88"}),
+        item_row("so is a whole one with a point", {"product_id": 88.0}, {"id": "88"}),
         item_row("tags are passed on", {"tags": ["fun", "board"]}, {"tags": ["fun", "board"]}),
         item_row("as comma-separated text, too", {"tags": "fun,board"}, {"tags": "fun,board"}),
+        item_row(
+            "PHP's list with a hole is a list", {"tags": {"0": "a", "2": "b"}}, {"tags": ["a", "b"]}
+        ),
+        item_row(
+            "a tag that is no text is left out",
+            {"tags": ["fun", {"id": 3, "name": "Kitchen"}]},
+            {"tags": ["fun"]},
+            notes={f"{_FIRST}.tags.1": "must be a string"},
+        ),
         item_row(
             "images are the objects that POST wants",
             {"image_url": "https://i.example/1.jpg", "image_url_thumb": "https://i.example/1s.jpg"},
@@ -54,6 +68,31 @@ ITEMS = Table(
                     "thumb": {"url": "https://i.example/1s.jpg"},
                 }
             },
+        ),
+        *(
+            item_row(
+                f"no picture may be written as {written}",
+                {"image_url": value, "tags": value, "image_url_thumb": None},
+                {},
+            )
+            for written, value in (("false", False), ("`[]`", []), ("`{}`", {}), ("blank", " "))
+        ),
+        item_row(
+            "of several pictures the first is taken",
+            {"image_url": ["https://i.example/1.jpg", "https://i.example/2.jpg"]},
+            {"images": {"full": {"url": "https://i.example/1.jpg"}}},
+            notes={
+                f"{_FIRST}.image_url": "must be one address: only the first of the list is taken"
+            },
+        ),
+        item_row(
+            "a picture that is no address is left out",
+            {"image_url": {"src": "https://i.example/1.jpg"}},
+            {},
+            notes={f"{_FIRST}.image_url": "must be a string"},
+        ),
+        item_row(
+            "a field of an item that holds nothing is no var", {"image_url": "", "sku": False}, {}
         ),
         item_row(
             "all else is vars of the item",
@@ -81,13 +120,41 @@ ITEMS = Table(
             ),
             (bought(GAME_ITEM | {"url": CHECKOUT}),),
         ),
+        Row(
+            "a url of false is none",
+            track(
+                "Order Completed",
+                {"order_id": "o1", "products": [GAME | {"url": False}]},
+                context={**with_email(), "page": {"url": CHECKOUT}},
+            ),
+            (bought(GAME_ITEM | {"url": CHECKOUT}),),
+        ),
+        Row(
+            "one that is no address is left out",
+            track(
+                "Order Completed",
+                {"order_id": "o1", "products": [GAME | {"url": "mailto:shop"}]},
+                context={**with_email(), "page": {"url": CHECKOUT}},
+            ),
+            (bought(GAME_ITEM | {"url": CHECKOUT}),),
+            notes={f"{_FIRST}.url": "must be an absolute address"},
+        ),
+        item_row(
+            "a name is one line, without control characters",
+            {"name": "Monopoly:\n3rd \x00Edition\ufeff"},
+            {},
+        ),
         bad_item("no url at all is refused", {"url": None}, "url is missing"),
         bad_item("no price is refused", {"price": None}, "price is missing"),
+        bad_item("a price of false is none", {"price": False}, "price is missing"),
+        bad_item("an id that is no text is refused", {"product_id": ["a"]}, "product_id must be"),
+        bad_item("so is a name", {"name": ["Monopoly"]}, "name must be a string"),
         bad_item("no name is refused", {"name": None}, "name is missing"),
         bad_item("no id is refused", {"product_id": None}, "product_id is missing"),
         bad_item("a negative price is refused", {"price": -1}, "price must not be negative"),
         bad_item("words are no price", {"price": "$18.99"}, "price must be a number"),
         bad_item("an absurd price is refused", {"price": "1e400"}, "price is too large"),
+        bad_item("so is a quantity that is given", {"quantity": "2 pcs"}, "quantity must be a"),
         bad_item("half an item is refused", {"quantity": 0.5}, "quantity must be a whole"),
         bad_item("fewer than one is refused", {"quantity": -1}, "quantity must be a whole"),
         bad_item("so are absurdly many", {"quantity": 1e30}, "quantity must be a whole"),

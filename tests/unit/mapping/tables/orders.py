@@ -101,6 +101,12 @@ ORDERS = Table(
             (bought(purchase_keys={"extid": "50314"}),),
         ),
         Row(
+            "an id that is none is left out",
+            order(order_id=["o1"], checkout_id="c1"),
+            (bought(purchase_keys={"extid": "c1"}, vars={"checkout_id": "c1"}),),
+            notes={"properties.order_id": "must be a string"},
+        ),
+        Row(
             "adjustments are passed on as they are, in cents",
             order(adjustments=[{"title": "Voucher", "price": -500}], tax=1),
             (bought(adjustments=[{"title": "Voucher", "price": -500}], vars={"tax": 1}),),
@@ -122,6 +128,23 @@ ORDERS = Table(
             "a discount may be written as a negative number; nothing for zero",
             order(shipping=0, discount="-2.50"),
             (bought(adjustments=[{"title": "discount", "price": -250}]),),
+        ),
+        Row(
+            "what is no amount is left out",
+            order(shipping="Free", tax={"vat": 1.2}, discount="10%"),
+            (bought(),),
+            notes={
+                "properties.shipping": "must be a number",
+                "properties.tax": "must be a number",
+                "properties.discount": "must be a number",
+            },
+        ),
+        Row("false is no amount", order(shipping=False, tax=False, adjustments=[]), (bought(),)),
+        Row(
+            "an adjustment that cannot be read is left out whole",
+            order(adjustments=[{"title": "Voucher", "price": "-5 EUR"}, {"price": -500}]),
+            (bought(adjustments=[{"price": -500}]),),
+            notes={"properties.adjustments.0.price": "must be a number"},
         ),
         Row(
             "the date is the event's own time",
@@ -154,6 +177,19 @@ ORDERS = Table(
             (bought(send_template="Thanks"),),
         ),
         Row(
+            "a template that is no text is left out",
+            order(send_template=True, sailthru_bid=False),
+            (bought(),),
+            notes={"properties.send_template": "must be a string"},
+        ),
+        Row(
+            "an email that is none is left out, and looked for elsewhere",
+            track("Order Completed", {"order_id": "o1", "products": [GAME], "email": "none"}),
+            (lookup("u1", "keys"), bought()),
+            notes={"properties.email": "must be an email address like name@example.com"},
+            profile={"keys": {"email": EMAIL}},
+        ),
+        Row(
             "reminder fields are never sent with an order",
             order(reminder_template="abandoned cart", reminder_time="60 minutes")
             | {"integrations": options(reminder_template="cart", reminder_time="2 weeks")},
@@ -164,6 +200,17 @@ ORDERS = Table(
             "an order of nothing is refused",
             order(products=[]),
             refused=(Reason.UNMAPPABLE, "properties.products"),
+        ),
+        Row(
+            "a hole in the products is left out",
+            order(products=[None, GAME]),
+            (bought(),),
+            notes={"properties.products.0": "must be an object"},
+        ),
+        Row(
+            "products may be an object whose names are numbers, as PHP writes it",
+            order(products={"10": GAME | {"product_id": "b"}, "2": GAME}),
+            (bought(GAME_ITEM, GAME_ITEM | {"id": "b"}),),
         ),
         Row(
             "products must be objects",

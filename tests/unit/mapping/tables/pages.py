@@ -69,5 +69,31 @@ PAGES = Table(
             refused=(Reason.UNMAPPABLE, "properties.url"),
             settings=ON,
         ),
+        Row(
+            "a relative url starts at the page's",
+            page({"url": "/a"}, context={"page": {"url": "https://news.example/b"}}),
+            (pageview(**BY_U1),),
+            settings=ON,
+        ),
+        Row(
+            "a url that is no address is left out if the page has one",
+            page({"url": ["https://news.example/b"]}, context={"page": {"url": URL}}),
+            (pageview(**BY_U1),),
+            notes={"properties.url": "must be a string"},
+            settings=ON,
+        ),
+        Row(
+            "tags and keywords of false are none",
+            page({"url": URL, "tags": False, "keywords": ["x"]}),
+            (pageview(**BY_U1, tags="x"),),
+            settings=ON,
+        ),
+        Row(
+            "a name that is no text costs no page",
+            page({"url": URL}, name={"en": "Home"}, category=False),
+            (pageview(**BY_U1),),
+            notes={"name": "must be a string"},
+            settings=ON,
+        ),
     ),
 )

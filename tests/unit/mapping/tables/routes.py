@@ -26,6 +26,7 @@ ROUTES = Table(
         _named("the newer name counts", {"All": False, "Sailthru v2": True}, sent=True),
         _named("case does not matter", {"all": False, "SAILTHRU V2": True}, sent=True),
         _named("options mean on", {"All": False, "sailthru": {}}, sent=True),
+        _named("PHP's empty object means on, too", {"All": False, "sailthru": []}, sent=True),
         _named("other destinations say nothing", {"Mixpanel": False}, sent=True),
         _named("null means absent", {"All": None, "Sailthru": None}, sent=True),
         Row(

@@ -18,6 +18,7 @@ class Row:
 
     profile: what GET /user answers; None when Sailthru does not know the user.
     calls: what is sent, look-ups included; or else `ignored`, or `refused` with words of its detail.
+    notes: path -> problem of what the call leaves out.
     """
 
     says: str
@@ -25,6 +26,7 @@ class Row:
     calls: tuple[JSON, ...] = ()
     ignored: str | None = None
     refused: tuple[Reason, str] | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
     profile: JSON | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 

@@ -157,14 +157,47 @@ IDENTIFIES = Table(
             for level in ("basic", "blast", "all")
         ),
         Row(
-            "an opt-out that Sailthru does not know is refused",
+            "an opt-out that Sailthru does not know is refused: what it meant must not be guessed",
             identify(integrations=options(optoutValue="maybe")),
             refused=(Reason.UNMAPPABLE, "none, basic, blast or all"),
         ),
+        *(
+            Row(
+                f"`{email}` is no address: it is left out",
+                identify(traits={"email": email, "name": "Hamurai"}),
+                (post_user(**U1, vars={"name": "Hamurai"}),),
+                notes={"traits.email": "must be an email address like name@example.com"},
+            )
+            for email in ("Hamurai", "hamurai@example", "hamurai@example.")
+        ),
         Row(
-            "an email that is none is refused, not dropped",
-            identify(traits={"email": "Hamurai"}),
-            refused=(Reason.UNMAPPABLE, "traits.email"),
+            "an address may have a plus, and letters of every script",
+            identify(traits={"email": "grün+news@bücher.example"}),
+            (post_user(**U1, keys={"email": "grün+news@bücher.example"}, keysconflict="merge"),),
+        ),
+        Row(
+            "an email of false is none",
+            identify(traits={"email": False, "name": "Hamurai"}),
+            (post_user(**U1, vars={"name": "Hamurai"}),),
+        ),
+        Row(
+            "so are context.traits that are no object",
+            identify(context={"traits": [EMAIL]}),
+            (post_user(**U1),),
+            notes={"context.traits": "must be an object"},
+        ),
+        Row(
+            "a list that is no text is left out",
+            identify(integrations=options(defaultListName={"name": "News"})),
+            (post_user(**U1, lists={"Everyone": 1}),),
+            notes={"integrations.Sailthru.defaultListName": "must be a string"},
+            settings={"default_list": "Everyone"},
+        ),
+        Row(
+            "a trait that Sailthru cannot hold is left out",
+            identify(traits={"name": "Hamurai", "balance": 10**30}),
+            (post_user(**U1, vars={"name": "Hamurai"}),),
+            notes={"traits.balance": "is too large a number"},
         ),
         Row(
             "an audience is a trait like any other",
