@@ -2,6 +2,7 @@
 
 * SailpipeError
     x ConfigError     a setting is missing or wrong; nothing starts
+        + WrongFormat this Redis holds data of another version
     x InvalidEvent    this event can never be delivered (reason, detail)
     x Rejected        the mapping refuses this event (reason, detail)
     x EnqueueError    Redis did not take the event; safe to try again
@@ -42,6 +43,10 @@ class SailpipeError(Exception):
 
 class ConfigError(SailpipeError):
     """A setting is missing or wrong. The message names it and says what to do."""
+
+
+class WrongFormat(ConfigError):
+    """This Redis holds data of another version. The message says which, and what to do."""
 
 
 class _WithReason(SailpipeError):
