@@ -13,14 +13,17 @@ from typing import Any, TypeAlias
 
 import pydantic_core
 from pydantic import BaseModel
+from redis import Redis
+from redis.exceptions import NoPermissionError, RedisError
 
 from pipeline.addresses import resolve_redis_url
-from pipeline.errors import EnqueueError, InvalidEvent, QueueFull, Reason
+from pipeline.errors import EnqueueError, InvalidEvent, QueueFull, Reason, SailpipeError
 from pipeline.events import parse_event
 from pipeline.fields import is_nothing
 from pipeline.json_text import MAX_DEPTH, read_json
-from pipeline.producer import Producer
+from pipeline.producer import Producer, refusal
 from pipeline.redis_client import open_redis
+from pipeline.redis_format import check_format
 from pipeline.settings import DEFAULT_ACCOUNT, load_settings
 from pipeline.text import clean_json
 
@@ -39,7 +42,8 @@ def enqueue(event: AnyEvent, account: str = DEFAULT_ACCOUNT) -> str:
         QueueFull: too much is waiting already; slow down and try again.
         EnqueueError: Redis is away; try again. An event that carries its own messageId may be
             sent twice without harm, one that doesn't may be delivered twice.
-        ConfigError: there is no telling where Redis is; the message says what to set.
+        ConfigError: there is no telling where Redis is, or it holds the data of another version of sailpipe;
+            the message says what to do.
     """
     message_id, raw = prepare(event)
     _with_producer(lambda producer: producer.send(raw, account))
@@ -119,7 +123,7 @@ def _with_producer(use: Callable[[Producer], object]) -> None:
     """Run `use`; after a failure the next call looks anew where Redis is.
 
     No lock (one that is held while another thread forks would stay held in the child): two threads
-    may both build a producer, which connects to nothing, and setdefault keeps one.
+    may both build a producer, and setdefault keeps one.
     """
     pid = os.getpid()
     producer = _PRODUCERS.get(pid) or _PRODUCERS.setdefault(pid, _open_producer())
@@ -133,7 +137,28 @@ def _with_producer(use: Callable[[Producer], object]) -> None:
 
 
 def _open_producer() -> Producer:
-    return Producer(open_redis(resolve_redis_url(load_settings(os.environ))))
+    client = open_redis(resolve_redis_url(load_settings(os.environ)))
+    try:
+        check_producers_format(client)
+    except SailpipeError:
+        client.close()
+        raise
+    return Producer(client)
+
+
+def check_producers_format(client: Redis) -> None:
+    """Refuse to add to what another version works on.
+
+    Raises:
+        WrongFormat: it says what to do.
+        EnqueueError: Redis is away; try again.
+    """
+    try:
+        check_format(client, stamp=True)
+    except NoPermissionError:
+        return  # a Redis user that may only XADD can do no harm: that is the same in every format
+    except RedisError as error:
+        raise refusal(error) from None
 
 
 def _as_dict(event: AnyEvent) -> dict[str, Any]:

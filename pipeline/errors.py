@@ -2,6 +2,7 @@
 
 * SailpipeError
     x ConfigError     a setting is missing or wrong; nothing starts
+        + WrongFormat this Redis holds data of another version
     x InvalidEvent    this event can never be delivered (reason, detail)
     x Rejected        the mapping refuses this event (reason, detail)
         + Unreadable  for one field, without which it may go if that is optional (path, problem)
@@ -43,6 +44,10 @@ class SailpipeError(Exception):
 
 class ConfigError(SailpipeError):
     """A setting is missing or wrong. The message names it and says what to do."""
+
+
+class WrongFormat(ConfigError):
+    """This Redis holds data of another version. The message says which, and what to do."""
 
 
 class _WithReason(SailpipeError):

@@ -20,6 +20,13 @@ SPLITTER_FALLEN = "sailpipe:splitter:fallen"
 """Set. Tokens of the splitters that lost the lease over that entry and have not come back."""
 
 
+FORMAT = "sailpipe:format"
+"""String. FORMAT_NUMBER of the version that first worked on this Redis; see redis_format.py."""
+
+FORMAT_NUMBER = 1
+"""Raise it with every change of keys, or of what lies in them, that another version would misread."""
+
+
 def account_prefix(account: str) -> str:
     """What every key of one account begins with."""
     return f"sailpipe:{account}:"

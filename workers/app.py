@@ -10,6 +10,7 @@ from celery import Celery
 from pipeline.addresses import resolve_redis_url, with_addresses
 from pipeline.settings import Settings, load_settings
 from workers.config import celery_config
+from workers.format import FormatStep
 from workers.runtime import Runtimes
 from workers.splitter import SplitterStep
 from workers.tasks import register
@@ -28,7 +29,7 @@ def create_app(settings: Settings, redis_url: str) -> SailpipeApp:
     app.config_from_object(celery_config(redis_url))
     app.runtimes = Runtimes(settings, redis_url)
     register(app, app.runtimes)
-    app.steps["worker"].update([WakerStep, SplitterStep])
+    app.steps["worker"].update([FormatStep, WakerStep, SplitterStep])
     app.user_options["worker"].add(
         click.Option(["--splitter/--no-splitter"], default=True, help="Stand by as the splitter.")
     )

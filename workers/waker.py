@@ -24,6 +24,7 @@ from pipeline.observe.logs import log_event
 from pipeline.observe.redis_watch import RedisWatch
 from pipeline.targets import Owner, Target, ways_on
 from workers.config import DELIVER
+from workers.format import FormatStep
 from workers.keeper import keep_forever
 from workers.vital import vital
 from workers.watchdog import Watchdog
@@ -181,7 +182,7 @@ def _end() -> None:
 class WakerStep(bootsteps.StartStopStep):
     """Runs the waker and owns the process's Runtime: started after the pool, stopped before it."""
 
-    requires = ("celery.worker.components:Pool",)
+    requires = ("celery.worker.components:Pool", FormatStep)
 
     def __init__(self, worker: Any, **_options: Any) -> None:
         self._parts: list[Future[Any]] = []

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import redis
+import redis.asyncio
 
 from pipeline.addresses import resolve_redis_url
 from pipeline.cli.checks import Check, Verdict
 from pipeline.embedded.binary import OLDEST
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, WrongFormat
 from pipeline.redis_client import open_async_redis, without_password
+from pipeline.redis_format import check_format_async
 from pipeline.settings import Settings
 
 ALERT_AT = 0.7
@@ -24,12 +26,25 @@ async def check_redis(settings: Settings) -> list[Check]:
         url = resolve_redis_url(settings)
         async with open_async_redis(url) as client:
             info = await client.info("everything")
+            formats = await _format(client)
     except ConfigError as error:
         return [Check("redis", Verdict.FAIL, str(error))]
     except redis.RedisError as error:
         found = f"{without_password(url)} does not answer ({type(error).__name__})"
         return [Check("redis", Verdict.FAIL, found, "start it, or mend SAILPIPE_REDIS_URL")]
-    return [Check("redis", Verdict.OK, f"{without_password(url)} answers"), *judge(info)]
+    answers = Check("redis", Verdict.OK, f"{without_password(url)} answers")
+    return [answers, *formats, *judge(info)]
+
+
+async def _format(client: redis.asyncio.Redis) -> list[Check]:
+    """What is wrong with the format of its data; a cluster, say, cannot be asked."""
+    try:
+        await check_format_async(client, stamp=False)
+    except WrongFormat as error:
+        return [Check("redis format", Verdict.FAIL, str(error))]
+    except redis.ResponseError:
+        return []
+    return []
 
 
 def judge(info: Mapping[str, Any]) -> Iterator[Check]:

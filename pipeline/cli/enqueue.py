@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import typer
+from redis import Redis
 
 from pipeline.addresses import resolve_redis_url
 from pipeline.cli.errors import WRONG_USAGE, BadInput
@@ -14,7 +15,7 @@ from pipeline.cli.event_files import STDIN, can_be_read_twice, digest_of, open_l
 from pipeline.cli.options import AccountOption, JsonOption, settings_here
 from pipeline.cli.output import json_result, note, result
 from pipeline.cli.progress import Progress, open_progress
-from pipeline.enqueue import message_id_for_line, prepare_line
+from pipeline.enqueue import check_producers_format, message_id_for_line, prepare_line
 from pipeline.errors import EnqueueError, InvalidEvent, SailpipeError
 from pipeline.producer import Producer
 from pipeline.redis_client import open_redis
@@ -45,7 +46,16 @@ def enqueue(
 
 def _send(redis_url: str, import_: _Import) -> int:
     with open_redis(redis_url) as redis, open_progress("enqueued") as progress:
-        return Producer(redis).send_many(import_.events(progress), on_hold=progress.hold)
+        events = _after_a_look(redis, import_.events(progress))
+        return Producer(redis).send_many(events, on_hold=progress.hold)
+
+
+def _after_a_look(redis: Redis, events: Iterator[tuple[bytes, str]]) -> Iterator[tuple[bytes, str]]:
+    """The same events, the first one only if Redis holds this version's data."""
+    for number, event in enumerate(events):
+        if number == 0:
+            check_producers_format(redis)
+        yield event
 
 
 class _Import:

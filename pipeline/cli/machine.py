@@ -24,6 +24,7 @@ from pipeline.clock import Clock, SystemClock
 from pipeline.embedded.redis_server import EmbeddedRedis, free_port
 from pipeline.errors import SailpipeError
 from pipeline.redis_client import open_async_redis, without_password
+from pipeline.redis_format import check_format_async
 from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings, Settings
 from pipeline.status.owners import read_standings
 from pipeline.supervisor import Service, Stage, Supervisor
@@ -100,7 +101,7 @@ class Machine:
 
     async def _start_parts(self) -> None:
         await self._start_redis()
-        await self._tell_foreign()
+        await self._look_into_redis()
         if needs_sandbox(self._settings):
             await self._start_sandbox()
         async with open_async_redis(self._redis_url) as client:
@@ -136,9 +137,11 @@ class Machine:
         await embedded.wait_ready(lambda: self._supervisor.restarts("redis") == 0)
         self._redis_url = embedded.url
 
-    async def _tell_foreign(self) -> None:
-        """Say whose events will not be delivered: before anything starts, for it is easy to miss later."""
+    async def _look_into_redis(self) -> None:
+        """Refuse another version's data, and say whose events will not be delivered: before anything starts, for it
+        is easy to miss later."""
         async with open_async_redis(self._redis_url) as client:
+            await check_format_async(client, stamp=True)
             standings = await read_standings(client, self._settings)
         for one in standings.values():
             if one.is_foreign:

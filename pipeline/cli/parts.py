@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Annotated
 
+import redis
 import typer
 
-from pipeline.addresses import with_addresses
+from pipeline.addresses import resolve_redis_url, with_addresses
 from pipeline.cli.options import HostOption, PortOption, settings_here
 from pipeline.cli.output import note
 from pipeline.cli.ports import check_port_free
 from pipeline.errors import ConfigError
 from pipeline.observe.logs import set_up_logging
+from pipeline.redis_client import open_redis
+from pipeline.redis_format import check_format
 from pipeline.settings.values import LANES
 
 DEFAULT_CONCURRENCY = 8
@@ -50,7 +54,11 @@ def worker(
 ) -> None:
     """Deliver what waits: becomes a Celery worker process."""
     command = worker_command(_lanes(lanes), concurrency, splitter=splitter)
-    with_addresses(settings_here())  # a wrong setting is one sentence here, not a traceback there
+    settings = with_addresses(
+        settings_here()
+    )  # what is wrong is one sentence here, and in its log there
+    with contextlib.suppress(redis.RedisError), open_redis(resolve_redis_url(settings)) as client:
+        check_format(client, stamp=True)
     sys.stderr.flush()
     os.execv(sys.executable, command)  # noqa: S606 - ourselves, with checked arguments
 

@@ -14,6 +14,7 @@ from pipeline.addresses import resolve_redis_url
 from pipeline.cli.options import settings_here
 from pipeline.errors import SailpipeError
 from pipeline.redis_client import open_async_redis, without_password
+from pipeline.redis_format import check_format_async
 from pipeline.settings import Settings
 
 T = TypeVar("T")
@@ -32,7 +33,8 @@ def in_session(account: str | None, work: Callable[[Session], Awaitable[T]]) -> 
     """Run `work` on the Redis that commands here use, and return what it returns.
 
     Raises:
-        ConfigError: a setting is wrong, `account` does not exist, or no Redis is known.
+        ConfigError: a setting is wrong, `account` does not exist, no Redis is known, or the one that is holds
+            another version's data.
         SailpipeError: Redis does not answer, or is full.
     """
     settings = settings_here(account)
@@ -42,6 +44,7 @@ def in_session(account: str | None, work: Callable[[Session], Awaitable[T]]) -> 
 async def _run(settings: Settings, url: str, work: Callable[[Session], Awaitable[T]]) -> T:
     try:
         async with open_async_redis(url) as client:
+            await check_format_async(client, stamp=False)
             return await work(Session(settings, client, url))
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise SailpipeError(

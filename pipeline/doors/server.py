@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 
 import uvicorn
+from redis.exceptions import RedisError
 
 from pipeline.addresses import resolve_redis_url
 from pipeline.doors.app import create_app
 from pipeline.errors import ConfigError
 from pipeline.redis_client import open_async_redis
+from pipeline.redis_format import check_format_async
 from pipeline.settings import Settings
 
 GRACE_S = 5
@@ -22,8 +25,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM; then finish what is under way, within GRACE_S.
 
     Raises:
-        ConfigError: the port is taken or the host is not this machine's, or there is no telling
-            where Redis is. A Redis that is merely away is no reason not to start.
+        ConfigError: the port is taken or the host is not this machine's, there is no telling where
+            Redis is, or it holds another version's data. A Redis that is merely away is no reason not to start.
     """
     url = resolve_redis_url(settings)
     with _listen(host, port) as listener:
@@ -43,6 +46,8 @@ async def _run(settings: Settings, redis_url: str, listener: socket.socket) -> N
         timeout_graceful_shutdown=GRACE_S,
     )
     try:
+        with contextlib.suppress(RedisError):  # away: the first request asks again
+            await check_format_async(redis, stamp=True)
         await uvicorn.Server(config).serve(sockets=[listener])
     finally:
         await redis.aclose()

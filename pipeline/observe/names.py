@@ -49,6 +49,8 @@ LogEvent: TypeAlias = Literal[
     # An account's events wait, since it belongs to another target than this process delivers to, or an adopt or
     # reset has not come to its end. Said once a minute: account, owner, target, fix.
     "foreign_target",
+    # Redis holds data of another version; the worker ends: detail.
+    "format_refused",
     # A delivery ended without settling; its loan runs out: lane, error class.
     "delivery_unsettled",
     # Dead letters past DEAD_KEEP were removed: account, letters.

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 _UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _BUCKET = re.compile(r"(GET|POST|DELETE) (/\S+)")
-_OUR_KEYS = frozenset({"raw", "splitter", "celery"})
+_OUR_KEYS = frozenset({"raw", "splitter", "celery", "format"})
 _LIVES_IN_A_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 LaneName: TypeAlias = Literal["user", "event", "purchase", "page"]

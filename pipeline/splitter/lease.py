@@ -10,7 +10,7 @@ LEASE_MS = 5_000
 SINGLY_AFTER, POISON_AFTER = 2, 5
 """Strikes after which entries are split one at a time, and after which the oldest is poison: what
 deliveries of a mailbox have, too (`mailbox/lua/wake.lua`, `delivery/fate.py`)."""
-_KEYS = [keys.SPLITTER, keys.RAW, keys.SPLITTER_HEAD, keys.SPLITTER_FALLEN]
+_KEYS = [keys.SPLITTER, keys.RAW, keys.SPLITTER_HEAD, keys.SPLITTER_FALLEN, keys.FORMAT]
 
 
 class LeaseLost(SailpipeError):
@@ -31,10 +31,12 @@ class Lease:
 
     async def hold(self) -> bool:
         """Take or keep it and read the strikes. False while another has it."""
-        strikes = await self._scripts.run("lease", _KEYS, [self.token, LEASE_MS])
+        strikes = await self._scripts.run(
+            "lease", _KEYS, [self.token, LEASE_MS, keys.FORMAT_NUMBER]
+        )
         self.strikes = int(strikes or 0)
         return strikes is not None
 
     async def release(self) -> None:
         """Give it up: another need not wait for it to expire, and it is no strike."""
-        await self._scripts.run("lease", _KEYS, [self.token, 0])
+        await self._scripts.run("lease", _KEYS, [self.token, 0, keys.FORMAT_NUMBER])

@@ -3,7 +3,8 @@
 -- KEYS[3] hash  entry: the oldest raw entry when the holder last looked ('' = none); holder: who that was
 --               (absent: it gave the lease up)
 -- KEYS[4] set   the holders that lost the lease over that entry and have not been heard of since
--- ARGV    the splitter's token, for how many ms (0 gives it up)
+-- KEYS[5] the number of the data's format: a Redis that was emptied beside a running splitter takes it anew
+-- ARGV    the splitter's token, for how many ms (0 gives it up), this version's number
 -- Returns nil when the lease is another's or given up, else how many are in the set: the strikes
 -- Whoever asks is alive: it, or Redis, was away for a while, which is no fault of the entry's. (Also a
 -- first write that frees: see lib.lua; a full Redis must be emptied, too.)
@@ -24,5 +25,6 @@ elseif seen[2] and seen[2] ~= ARGV[1] then
   redis.call('SADD', KEYS[4], seen[2])
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+if not seen[1] then redis.call('SETNX', KEYS[5], ARGV[3]) end
 redis.call('HSET', KEYS[3], 'entry', entry, 'holder', ARGV[1])
 return redis.call('SCARD', KEYS[4])

@@ -1,0 +1,58 @@
+"""A worker begins nothing before it knows that Redis holds data which it can read."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import redis.exceptions
+from celery import bootsteps
+from celery.worker import state
+
+from pipeline.clock import SystemClock
+from pipeline.errors import WrongFormat
+from pipeline.observe.logs import log_event
+from pipeline.observe.redis_watch import RedisWatch
+from pipeline.redis_client import open_redis
+from pipeline.redis_format import check_format
+
+AGAIN_S = 1.0
+EX_CONFIG = 2
+"""Exit status for wrong settings, as of every command."""
+
+
+class FormatStep(bootsteps.StartStopStep):
+    """Comes before everything that asks Redis for work; Celery starts its consumer last."""
+
+    def __init__(self, _worker: Any, **_options: Any) -> None:
+        """Nothing is kept."""
+
+    def start(self, worker: Any) -> None:
+        wait_for_format(worker.app.runtimes.redis_url)
+
+    def stop(self, _worker: Any) -> None:
+        """Nothing was begun."""
+
+
+def wait_for_format(redis_url: str) -> None:
+    """Return when Redis has said so; one that is away is waited for.
+
+    Raises:
+        SystemExit: it holds another version's data (logged), or the worker was told to stop meanwhile.
+    """
+    watch = RedisWatch("worker", SystemClock())
+    with open_redis(redis_url) as client:
+        while True:
+            try:
+                check_format(client, stamp=True)
+            except WrongFormat as error:
+                log_event("format_refused", logging.ERROR, detail=str(error))
+                raise SystemExit(EX_CONFIG) from None
+            except redis.exceptions.RedisError as error:
+                watch.away(error)
+                time.sleep(AGAIN_S)
+                state.maybe_shutdown()
+            else:
+                watch.back()
+                return
