@@ -19,8 +19,8 @@ from pipeline.ratelimit.slots import (
     SlotStore,
     hung,
     lateness,
-    lease,
     pace,
+    reservation_size,
 )
 
 _SMOOTHING = 0.2
@@ -79,7 +79,7 @@ class _Waiter:
 class Pacer:
     """Waiters get slots in order of arrival, urgent ones first.
 
-    Two short-lived tasks work while anyone waits: one reserves a lease of slots before the last is used
+    Two short-lived tasks work while anyone waits: one reserves some slots before the last is used
     up, one sleeps until the next slot and gives it away. Idle, there is no task and no traffic.
     """
 
@@ -156,7 +156,7 @@ class Pacer:
     def _set_pace(self, limit: float, rate: float) -> None:
         """Calls/s that are allowed, and that are aimed at; what follows from them is asked for at every slot."""
         self._limit, self._rate = limit, rate
-        self._lease = lease(rate)
+        self._lease = reservation_size(rate)
         self._lateness, self._hung = lateness(limit), hung(limit)
 
     def _watch(self, slot: float, turns: int = 2) -> None:

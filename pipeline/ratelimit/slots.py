@@ -52,8 +52,8 @@ MAX_AHEAD = 0.25
 RESTART_PAUSE = 2 * MAX_AHEAD
 """Seconds. A Redis that has just started may have forgotten slots; by then they are all past."""
 
-_LEASE_S = 0.017
-_LEASE_MAX = 8
+_RESERVED_S = 0.017
+_MAX_RESERVED = 8
 
 Source = Literal["operator", "setting", "header", "default"]
 """Who says what the limit is, strongest first."""
@@ -249,9 +249,9 @@ def pace(limit: float) -> float:
     return limit / (1.0 + slack(limit))
 
 
-def lease(rate: float) -> int:
+def reservation_size(rate: float) -> int:
     """How many slots one process reserves at a time, at `rate` calls/s: 5 at 300/s, 1 at 40/s.
 
     A lease saves round trips and is what a killed process wastes.
     """
-    return max(1, min(_LEASE_MAX, int(rate * _LEASE_S)))
+    return max(1, min(_MAX_RESERVED, int(rate * _RESERVED_S)))

@@ -17,7 +17,7 @@ class LeaseLost(SailpipeError):
     """Another splitter has the lease by now; nothing was written. No event's fault, nor Redis'."""
 
 
-class Lease:
+class SplitterLease:
     """One splitter's hold on the raw stream, under a token no other has.
 
     A strike is a holder that lost the lease and was never heard of again while the oldest entry

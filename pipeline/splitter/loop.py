@@ -18,7 +18,7 @@ from pipeline.mailbox.scripts import Scripts, is_own_fault
 from pipeline.observe.logs import log_event
 from pipeline.observe.redis_watch import RedisWatch
 from pipeline.settings import DEFAULT_ACCOUNT, Settings
-from pipeline.splitter.lease import LEASE_MS, POISON_AFTER, SINGLY_AFTER, Lease, LeaseLost
+from pipeline.splitter.lease import LEASE_MS, POISON_AFTER, SINGLY_AFTER, LeaseLost, SplitterLease
 from pipeline.splitter.memory import Memory
 from pipeline.splitter.repeats import Repeats
 from pipeline.splitter.sort import (
@@ -65,7 +65,7 @@ class Splitter:
         self._wake = wake
         self._scripts = Scripts(client)
         self._memory = Memory(client, self._scripts, settings)
-        self._lease = Lease(self._scripts, token)
+        self._lease = SplitterLease(self._scripts, token)
         self._singly = 0
         self._watch = RedisWatch("splitter", clock)
         self._time = time_ms

@@ -24,8 +24,8 @@ from pipeline.ratelimit.slots import (
     Bucket,
     Grant,
     SlotStore,
-    lease,
     pace,
+    reservation_size,
 )
 from pipeline.ratelimit.store_memory import MemorySlotStore
 from pipeline.ratelimit.store_redis import RedisSlotStore
@@ -64,7 +64,7 @@ class SlotMachine(RuleBasedStateMachine):
         self.began = now if self.began is None else self.began
         rate = min(pace(self.limit), cap or 1e9)
         first = max(now, self.free_at, self.closed, self.began + RESTART_PAUSE + 1 / rate)
-        count = min(count, lease(rate))
+        count = min(count, reservation_size(rate))
         grant = self.runner.run(self.store.reserve(BUCKET, Ask(count, cap)))
         assert abs(grant.first / MICROS - first) < ROUNDED
         assert abs(grant.interval / MICROS - 1 / rate) < ROUNDED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.ratelimit.slots import default_limit, interval_us, lateness, lease
+from pipeline.ratelimit.slots import default_limit, interval_us, lateness, reservation_size
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def test_a_minute_of_slots_stays_below_sixty_times_the_limit(limit: float) -> No
 
 
 @pytest.mark.parametrize(("rate", "slots"), [(300.0, 5), (40.0, 1), (0.5, 1), (1e6, 8)])
-def test_a_lease_is_a_few_slots_when_they_are_close_and_one_when_not(
+def test_a_reservation_is_a_few_slots_when_they_are_close_and_one_when_not(
     rate: float, slots: int
 ) -> None:
     """What a killed process wastes is at most 0.02 s of the bucket, or one slot."""
-    assert lease(rate) == slots
+    assert reservation_size(rate) == slots

@@ -208,7 +208,7 @@ async def test_one_slot_at_a_time_is_reserved_at_forty_a_second(
     await asyncio.gather(*tasks)
 
 
-async def test_a_lease_saves_round_trips_at_three_hundred_a_second(
+async def test_reserving_several_slots_saves_round_trips_at_three_hundred_a_second(
     users: Pacer, store: CountingStore, clock: VirtualClock
 ) -> None:
     """Several slots in one round trip, never more than are wanted."""
