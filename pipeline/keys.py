@@ -72,9 +72,9 @@ def due(account: str, lane: str) -> str:
     return f"sailpipe:{account}:due:{lane}"
 
 
-def out(account: str, lane: str) -> str:
-    """Sorted set. Mailbox -> when its loan to a worker expires (ms)."""
-    return f"sailpipe:{account}:out:{lane}"
+def leased(account: str, lane: str) -> str:
+    """Sorted set. Mailbox -> when its lease to a worker expires (ms)."""
+    return f"sailpipe:{account}:leased:{lane}"
 
 
 def mail(account: str, lane: str, box: str) -> str:
@@ -105,7 +105,7 @@ def lane(account: str, name: str) -> str:
 
 
 def target(account: str) -> str:
-    """String. What the account's data belong to (pipeline/targets.py); set by the wake-up that lends first."""
+    """String. What the account's data belong to (pipeline/targets.py); set by the wake-up that leases first."""
     return f"sailpipe:{account}:target"
 
 

@@ -17,12 +17,12 @@ Host = Literal["api", "track"]
 class LaneSpec:
     """What sets one lane apart from the others.
 
-    bucket: the call it mostly makes; that rate bounds how much of the lane is lent at a time.
+    bucket: the call it mostly makes; that rate bounds how much of the lane is leased at a time.
     host: which of Sailthru's two hosts it depends on.
     identifies: what is delivered here makes profiles and merges them; the one lane others wait for.
     waits_for_identify, waits_for_email: what its events may wait for.
     wakes: the lanes whose mailboxes may wait for what leaves this lane.
-    scopes: the gates that a mailbox must find open before it is lent.
+    scopes: the gates that a mailbox must find open before it is leased.
     """
 
     lane: Lane

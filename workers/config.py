@@ -1,6 +1,6 @@
 """How Celery is set up. Events never live in its queues: a message is only a wake-up.
 
-A lost or doubled wake-up is harmless (the loan runs out, the second finds nothing lent), so messages
+A lost or doubled wake-up is harmless (the lease runs out, the second finds nothing leased), so messages
 are acknowledged early, nothing is stored, and no countdown is ever used
 (reference: celery-redis 1).
 """

@@ -57,7 +57,7 @@ class Runtime:
         """Deliver these mailboxes; blocks while the process is full.
 
         While it stops, its engine gives them back at once, which needs no room; once it has stopped, they
-        are lent again when their loans run out.
+        are leased again when their leases run out.
         """
         for box in boxes:
             while self._draining is None and not self._room.acquire(timeout=0.5):
@@ -99,7 +99,7 @@ class Runtime:
     async def _open(self, client: redis.asyncio.Redis) -> Engine:
         engine = await Engine.open(self._settings, client, self._clock, SYSTEM_RANDOM)
         if engine.renewing is not None:
-            vital("loans", engine.renewing)
+            vital("leases", engine.renewing)
         return engine
 
     def _begin(self, account: str, lane: Lane, box: str) -> None:
@@ -114,7 +114,7 @@ class Runtime:
         try:
             await self.engine.deliver(account, lane, box)
         except redis.exceptions.RedisError as error:
-            # The loan runs out and the mailbox is lent again.
+            # The lease runs out and the mailbox is leased again.
             name = type(error).__name__
             log_event("delivery_unsettled", logging.WARNING, lane=lane, error=name)
         except Exception as error:  # noqa: BLE001 - counted: the claim stays unsettled, five make poison

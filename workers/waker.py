@@ -1,4 +1,4 @@
-"""Lends due mailboxes and publishes the wake-ups, from a timer and whenever there is reason to."""
+"""Leases due mailboxes and publishes the wake-ups, from a timer and whenever there is reason to."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from workers.watchdog import Watchdog
 if TYPE_CHECKING:
     from celery import Celery
 
-    from pipeline.mailbox.claim import Lent
+    from pipeline.mailbox.claim import WakeResult
     from pipeline.observe.names import LogEvent
     from workers.runtime import Runtime
 
 TICK_S = 0.25
-"""How late a retry may start; also how soon an expired loan is noticed."""
+"""How late a retry may start; also how soon an expired lease is noticed."""
 BREATH_S = 0.02
 """Reasons to wake that come closer together than this count as one."""
 SAY_EVERY_S = 60.0
@@ -90,7 +90,7 @@ class Waker:
     async def wake_all(self) -> None:
         """Wake every lane of every account once.
 
-        In each lane the account comes first that was lent nothing for the longest: all accounts share
+        In each lane the account comes first that was leased nothing for the longest: all accounts share
         the lane's Celery queue, and a backlog that fills it would fill it again, pass after pass.
         """
         for lane, line in self._lines.items():
@@ -111,41 +111,41 @@ class Waker:
             return False
 
     async def wake(self, account: str, lane: Lane) -> bool:
-        """Lend what is due in one lane and publish it; returns whether that was anything."""
-        lent = await self._engine.stores[account].wake(
+        """Lease what is due in one lane and publish it; returns whether that was anything."""
+        leased = await self._engine.stores[account].wake(
             lane,
             bound=self._engine.bound(account, lane),
             longest_queue=QUEUE_MESSAGES,
             own_tick=self._ticks.get((account, lane), 0),
             serves=lane in self._served,
         )
-        self._ticks[account, lane] = lent.now
-        self._engine.saw_gate(account, lane, lent.gate)
-        if lent.owner:
-            self._say_foreign(account, Owner.read(lent.owner))
-        if lent.boxes:
-            await asyncio.to_thread(self.hand_out, account, lane, lent)
-        return bool(lent.boxes)
+        self._ticks[account, lane] = leased.now
+        self._engine.saw_gate(account, lane, leased.gate)
+        if leased.owner:
+            self._say_foreign(account, Owner.read(leased.owner))
+        if leased.boxes:
+            await asyncio.to_thread(self.hand_out, account, lane, leased)
+        return bool(leased.boxes)
 
     def _say_foreign(self, account: str, owner: Owner) -> None:
         own = Target(self._engine.stores[account].target)
         names = {"owner": str(owner.target), "target": str(own), "fix": ways_on(account, owner)}
         self._say("foreign_target", logging.ERROR, account=account, **names)
 
-    def hand_out(self, account: str, lane: Lane, lent: Lent) -> None:
-        """Publish what was lent. A full Redis takes no message, yet only what is delivered makes room
+    def hand_out(self, account: str, lane: Lane, leased: WakeResult) -> None:
+        """Publish what was leased. A full Redis takes no message, yet only what is delivered makes room
         in it: then this process delivers it, and this blocks while the process is full."""
         try:
-            if not lent.full:
-                self._publish(account, lane, lent.boxes)
+            if not leased.full:
+                self._publish(account, lane, leased.boxes)
                 return
         except OperationalError as error:
-            # It has become full since. What this process does not serve is lent again after a loan.
+            # It has become full since. What this process does not serve is leased again after a lease.
             full = isinstance(error.__cause__, redis.exceptions.OutOfMemoryError)
             if not full or lane not in self._served:
                 raise
         self._say("redis_full", logging.WARNING)
-        self._runtime.submit(account, lane, list(lent.boxes))
+        self._runtime.submit(account, lane, list(leased.boxes))
 
     def _say(self, event: LogEvent, level: int, **fields: str) -> None:
         """Log this once a minute: what is amiss in one pass is so in the next, many times a second."""
@@ -199,7 +199,7 @@ class WakerStep(bootsteps.StartStopStep):
         runtime.engine.on_settled = waker.nudge
         parts = {
             "waker": waker.run(),
-            "watchdog": Watchdog("delivery", runtime.engine.loans.shortest_s, backstop=True).run(),
+            "watchdog": Watchdog("delivery", runtime.engine.leases.shortest_s, backstop=True).run(),
             "keeper": keep_forever(
                 runtime.engine.redis,
                 worker.app.runtimes.settings,

@@ -11,28 +11,28 @@ import threading
 from pipeline.observe.logs import log_event
 
 BEAT_S = 1.0
-BACKSTOP_LOANS = 10
-"""Loans after which the interpreter's own watchdog, which needs no lock of Python's, ends a process
+BACKSTOP_LEASES = 10
+"""Leases after which the interpreter's own watchdog, which needs no lock of Python's, ends a process
 that something holds so fast that no thread runs."""
 
 
 class Watchdog:
-    """Ends this process (status 1) once its loop has not run for a whole loan, or lease.
+    """Ends this process (status 1) once its loop has not run for a whole lease (the splitter's: a whole lease of its own).
 
     All that the loop held is lost by then, so that ending costs nothing; staying would let one
-    mailbox after the other be lent to a process that never delivers. A thread counts its own beats
+    mailbox after the other be leased to a process that never delivers. A thread counts its own beats
     instead of time: a process that was frozen as a whole finds its loop as quick as ever.
     """
 
-    def __init__(self, loop: str, loan_s: float, *, backstop: bool = False) -> None:
+    def __init__(self, loop: str, lease_s: float, *, backstop: bool = False) -> None:
         """`loop` names it in the log.
 
         `backstop`: also arm the interpreter's own watchdog. A process has only one: of its loops one
         may arm it, which is enough, for it is there for the case that no thread runs at all.
         """
         self._loop = loop
-        self._patience = max(1, round(loan_s / BEAT_S))
-        self._backstop_s = BACKSTOP_LOANS * loan_s if backstop else None
+        self._patience = max(1, round(lease_s / BEAT_S))
+        self._backstop_s = BACKSTOP_LEASES * lease_s if backstop else None
         self._beats = 0
         self._done = threading.Event()
 

@@ -67,7 +67,7 @@ def worker_command(lanes: list[str], concurrency: int, *, splitter: bool) -> lis
     """The Celery command line of one worker process.
 
     Gossip, mingle and heartbeats cost round trips and serve nothing here: a worker that is gone
-    is noticed by its loans running out.
+    is noticed by its leases running out.
     """
     command = [sys.executable, "-m", "celery", "-A", "workers", "--quiet", "worker"]
     command += ["-Q", ",".join(lanes), "-P", "threads", "--concurrency", str(concurrency)]

@@ -3,9 +3,9 @@
 A mailbox goes through these, one after the other, and each is short, so that what waits keeps its order and
 a slow lane holds little that others could have:
 
-1. *Lent*: `lent_bound` mailboxes of a lane of an account are out at a time, what `LENT_AHEAD_S` of its
+1. *Leased*: `leased_bound` mailboxes of a lane of an account are out at a time, what `LEASED_AHEAD_S` of its
    rate and a call can use; after a closed gate fewer (`ramp.py`).
-2. *Published*: `MESSAGE_BOXES` of them in one Celery message; nothing is lent while the lane's queue, which all
+2. *Published*: `MESSAGE_BOXES` of them in one Celery message; nothing is leased while the lane's queue, which all
    accounts share, holds `QUEUE_MESSAGES`.
 3. *Taken*: a process has `PROCESS_MAILBOXES` in hand, of all accounts and lanes; its Celery threads wait for room
    with what is more.
@@ -22,11 +22,11 @@ from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
-MOST_OUT = 2_000
-"""Mailboxes of a lane that are lent at a time, however fast it goes."""
+MAX_LEASED = 2_000
+"""Mailboxes of a lane that are leased at a time, however fast it goes."""
 LEAST_OUT = 4
 """And however slowly: one may wait for long."""
-LENT_AHEAD_S = 2.0
+LEASED_AHEAD_S = 2.0
 MESSAGE_BOXES = 20
 """Mailboxes in one Celery message: few messages, yet enough of them to share among processes."""
 QUEUE_MESSAGES = 10
@@ -43,9 +43,9 @@ SLOT_WAIT_S = 2.0
 """How long a call waits for its slot before its mailbox is given back."""
 
 
-def lent_bound(rate: float, latency_s: float) -> int:
-    """How many mailboxes of a lane may be lent at a time, at `rate` calls/s of `latency_s` each."""
-    return _usable(rate, latency_s + LENT_AHEAD_S)
+def leased_bound(rate: float, latency_s: float) -> int:
+    """How many mailboxes of a lane may be leased at a time, at `rate` calls/s of `latency_s` each."""
+    return _usable(rate, latency_s + LEASED_AHEAD_S)
 
 
 def claimed_bound(rate: float, latency_s: float) -> int:
@@ -54,13 +54,13 @@ def claimed_bound(rate: float, latency_s: float) -> int:
 
 
 def _usable(rate: float, seconds: float) -> int:
-    return max(LEAST_OUT, min(MOST_OUT, int(rate * seconds)))
+    return max(LEAST_OUT, min(MAX_LEASED, int(rate * seconds)))
 
 
 class Room:
     """A semaphore whose size may change while it is used.
 
-    What is lent but has no room yet is not claimed: a claim that only waits for its slot would
+    What is leased but has no room yet is not claimed: a claim that only waits for its slot would
     have to be renewed and, in the end, given back for nothing.
     """
 

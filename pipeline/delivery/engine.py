@@ -12,8 +12,8 @@ import redis.asyncio
 from pipeline.clock import Clock, Random
 from pipeline.delivery.alerts import Alerts
 from pipeline.delivery.brake import Brake
-from pipeline.delivery.capacity import Room, claimed_bound, lent_bound
-from pipeline.delivery.loans import Caller, DryRun, Loans, Sender
+from pipeline.delivery.capacity import Room, claimed_bound, leased_bound
+from pipeline.delivery.leases import Caller, DryRun, Leases, Sender
 from pipeline.delivery.outages import Outages
 from pipeline.delivery.processor import MailboxProcessor
 from pipeline.delivery.ramp import Ramp
@@ -57,7 +57,7 @@ class Delivery:
 
 
 class Engine:
-    """One per process, on its event loop. `open` also keeps loans renewed; without it nothing runs by itself."""
+    """One per process, on its event loop. `open` also keeps leases renewed; without it nothing runs by itself."""
 
     def __init__(
         self,
@@ -75,8 +75,8 @@ class Engine:
         self._random = random
         limits = {name: account.limits for name, account in settings.accounts.items()}
         self.limiter = seams.limiter or Limiter(RedisSlotStore(client), limits)
-        loan_s = {name: account.loan for name, account in settings.accounts.items()}
-        self.loans = Loans(clock, loan_s=loan_s)
+        lease_s = {name: account.lease for name, account in settings.accounts.items()}
+        self.leases = Leases(clock, lease_s=lease_s)
         self.accounts = {name: self._open(one) for name, one in settings.accounts.items()}
         self.renewing: asyncio.Task[None] | None = None
         self.on_settled: Callable[[], None] = _nothing
@@ -91,9 +91,9 @@ class Engine:
         *,
         sender: Sender | None = None,
     ) -> Engine:
-        """Connect nothing yet; start renewing loans. `sender` stands in for Sailthru."""
+        """Connect nothing yet; start renewing leases. `sender` stands in for Sailthru."""
         engine = cls(settings, client, clock, random, Seams(sender=sender))
-        engine.renewing = asyncio.create_task(engine.loans.renew_forever(engine.stores))
+        engine.renewing = asyncio.create_task(engine.leases.renew_forever(engine.stores))
         return engine
 
     @property
@@ -101,7 +101,7 @@ class Engine:
         return {name: account.context.store for name, account in self.accounts.items()}
 
     async def deliver(self, account: str, lane: Lane, box: str) -> None:
-        """Deliver what waits in one lent mailbox."""
+        """Deliver what waits in one leased mailbox."""
         home = self.accounts[account]
         try:
             async with home.rooms[lane]:
@@ -110,9 +110,9 @@ class Engine:
             self.on_settled()
 
     def bound(self, account: str, lane: Lane) -> int:
-        """How many mailboxes of a lane may be lent at once."""
+        """How many mailboxes of a lane may be leased at once."""
         home = self.accounts[account]
-        full = lent_bound(*self._pace(account, lane, home.context.caller))
+        full = leased_bound(*self._pace(account, lane, home.context.caller))
         return home.ramps[lane].bound(full, self._clock.monotonic())
 
     def saw_gate(self, account: str, lane: Lane, state: str) -> None:
@@ -143,21 +143,21 @@ class Engine:
             self.redis,
             account.name,
             target=target_of(account).name,
-            loan_s=account.loan,
+            lease_s=account.lease,
             time_ms=self._seams.time_ms,
         )
         caller = Caller(
             account.name,
             self._seams.sender or self._sender(account),
             self.limiter,
-            self.loans,
+            self.leases,
             self._clock,
             http_timeout=account.http_timeout,
         )
         gates = Gates(self.redis, account.name, self._seams.alert or self.alerts.tell)
         outages, brake = Outages(gates, self._clock), Brake(self.redis, gates)
         context = DeliveryContext(
-            account, store, caller, outages, brake, self.loans, self._clock, self._random
+            account, store, caller, outages, brake, self.leases, self._clock, self._random
         )
         rooms = {lane: self._room(account.name, lane, caller) for lane in Lane}
         return Delivery(gates, context, MailboxProcessor(context), rooms)

@@ -7,7 +7,7 @@ import logging
 import redis.exceptions
 
 from pipeline.delivery.capacity import CLAIM_EVENTS, CLAIM_S, CLAIM_TURNS
-from pipeline.delivery.loans import Loan
+from pipeline.delivery.leases import Lease
 from pipeline.delivery.session import CallSession, DeliveryContext
 from pipeline.delivery.settlements import Settling, settlement_for
 from pipeline.errors import StaleClaim
@@ -43,22 +43,22 @@ class MailboxProcessor:
         self._context.caller.stop()
 
     async def process(self, lane: Lane, box: str) -> None:
-        """Deliver what waits in one lent mailbox. Returns at once when it is not lent any more."""
+        """Deliver what waits in one leased mailbox. Returns at once when it is not leased any more."""
         context = self._context
         asked = context.clock.monotonic()
         claim = await context.store.claim(lane, box, most=CLAIM_EVENTS)
         if claim is None:
             return
-        with context.loans.hold(claim, asked) as loan:
+        with context.leases.hold(claim, asked) as lease:
             try:
-                await self._work(claim, loan, asked)
+                await self._work(claim, lease, asked)
             except StaleClaim:
                 log_event("claim_lost", logging.WARNING, account=claim.account, lane=lane)
 
-    async def _work(self, claim: Claim, loan: Loan, started: float) -> None:
+    async def _work(self, claim: Claim, lease: Lease, started: float) -> None:
         """Turn by turn: what becomes of the first events is decided, settled, and only then taken in."""
         context = self._context
-        session = CallSession(context, loan, claim, started)
+        session = CallSession(context, lease, claim, started)
         turns, alone = 0, 0
         while True:
             outcome = await session.turn(claim, alone=alone > 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 FIRST = 4
-"""Mailboxes lent at a time when a gate has just opened; doubles every second."""
+"""Mailboxes leased at a time when a gate has just opened; doubles every second."""
 
 
 class Ramp:
@@ -20,7 +20,7 @@ class Ramp:
         self._closed = not is_open
 
     def bound(self, full: int, now: float) -> int:
-        """How many mailboxes may be lent at a time now, `full` at most."""
+        """How many mailboxes may be leased at a time now, `full` at most."""
         if self._opened_at is None:
             return full
         ramped = int(FIRST * 2.0 ** min(30.0, now - self._opened_at))

@@ -24,7 +24,7 @@ from pipeline.delivery.classify import (
 )
 from pipeline.delivery.context import TurnState, plan_context, turn_state, with_profile
 from pipeline.delivery.intents import PendingOrder
-from pipeline.delivery.loans import Caller, Loan, Loans, Stopping
+from pipeline.delivery.leases import Caller, Lease, Leases, Stopping
 from pipeline.delivery.outages import Outages
 from pipeline.emails import email_in_user_id
 from pipeline.errors import InvalidEvent
@@ -59,7 +59,7 @@ class DeliveryContext:
     caller: Caller
     outages: Outages
     brake: Brake
-    loans: Loans
+    leases: Leases
     clock: Clock
     random: Random
 
@@ -72,10 +72,12 @@ class CallSession:
 
     state: TurnState
 
-    def __init__(self, context: DeliveryContext, loan: Loan, claim: Claim, started: float) -> None:
+    def __init__(
+        self, context: DeliveryContext, lease: Lease, claim: Claim, started: float
+    ) -> None:
         """`started`: monotonic time before the claim was asked for."""
         self._context = context
-        self._loan = loan
+        self._lease = lease
         self._claimed_ms = claim.now
         self._started = started
         self._events: dict[str, Event] = {}
@@ -231,7 +233,7 @@ class CallSession:
         """Make one call, decide what its answer means, and let gates follow."""
         call, context = request.call, self._context
         try:
-            answer = await context.caller.call(self._loan, call, purpose)
+            answer = await context.caller.call(self._lease, call, purpose)
         except SlotTooFar as far:
             return self._without_answer(NotSent("slot_too_far", min(far.wait_s, 1.0)))
         except Stopping:

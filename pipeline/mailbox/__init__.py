@@ -1,1 +1,1 @@
-"""Mailboxes: where a user's events wait in order, and the scripts that lend them to one owner."""
+"""Mailboxes: where a user's events wait in order, and the scripts that lease them to one owner."""

@@ -213,8 +213,8 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Lent:
-    """What a wake-up lends: publish these mailboxes, or deliver them here when Redis is too full for
+class WakeResult:
+    """What a wake-up leases: publish these mailboxes, or deliver them here when Redis is too full for
     messages. `now` is Redis' time (ms). `gate` is `foreign` when the account belongs to another target:
     `owner`, as Redis keeps it."""
 
@@ -251,7 +251,7 @@ class Claim:
     """A mailbox owned by this process, and what was in it when it was claimed or last settled.
 
     user: whose mailbox it is. Clocks are lane clocks in ms. `head_of_user` is the header of the oldest
-    entry in the same user's user-lane mailbox, empty when there is none. `probe`: it was lent to see
+    entry in the same user's user-lane mailbox, empty when there is none. `probe`: it was leased to see
     whether a closed gate's cause is over. step: how many settlements of this claim have been written.
     """
 

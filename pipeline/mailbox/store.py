@@ -1,4 +1,4 @@
-"""The mailbox store of one account: lend, claim, record intents, settle. All writes are scripts."""
+"""The mailbox store of one account: lease, claim, record intents, settle. All writes are scripts."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pipeline.lanes import SPECS
 from pipeline.mailbox.claim import (
     MEMORY_KEEP_MS,
     Claim,
-    Lent,
     Settlement,
     UserBacklog,
+    WakeResult,
     boxes_of,
     read_claim,
     user_of,
@@ -30,7 +30,7 @@ from pipeline.targets import SANDBOX
 class MailboxStore:
     """One account's mailboxes.
 
-    `target` is what this process delivers to (`Target.name`): it is lent and may claim nothing of an account
+    `target` is what this process delivers to (`Target.name`): it is leased and may claim nothing of an account
     that belongs to another. `time_ms` replaces Redis' clock in tests. Connection errors propagate; a write that was made
     but whose answer was lost may be repeated safely.
     """
@@ -41,7 +41,7 @@ class MailboxStore:
         account: str,
         *,
         target: str = SANDBOX,
-        loan_s: float = 12.0,
+        lease_s: float = 12.0,
         time_ms: Callable[[], int] | None = None,
     ) -> None:
         self.account = account
@@ -50,7 +50,7 @@ class MailboxStore:
         self._scripts = Scripts(client)
         self._prefix = keys.account_prefix(account)
         self._queues = {lane: keys.celery_queue(lane) for lane in Lane}
-        self._loan_ms = int(loan_s * 1000)
+        self._lease_ms = int(lease_s * 1000)
         self._time = time_ms
 
     def _now(self) -> str:
@@ -58,19 +58,19 @@ class MailboxStore:
 
     async def wake(
         self, lane: Lane, *, bound: int, longest_queue: int, own_tick: int, serves: bool = True
-    ) -> Lent:
-        """Take expired loans back and lend the longest-due mailboxes, up to `bound` out at once.
+    ) -> WakeResult:
+        """Take expired leases back and lease the longest-due mailboxes, up to `bound` at once.
 
-        The first that is lent makes the account this process's target's; then, or when it was another's
-        already, processes of other targets are lent nothing and read `foreign` in place of a gate.
-        Nothing is lent through a closed gate or while the lane's Celery queue holds
-        `longest_queue` messages. `own_tick` is this waker's last `Lent.now` (0 at first). A full
-        Redis takes no message: then only a caller that `serves` the lane itself is lent anything.
+        The first that is leased makes the account this process's target's; then, or when it was another's
+        already, processes of other targets are leased nothing and read `foreign` in place of a gate.
+        Nothing is leased through a closed gate or while the lane's Celery queue holds
+        `longest_queue` messages. `own_tick` is this waker's last `WakeResult.now` (0 at first). A full
+        Redis takes no message: then only a caller that `serves` the lane itself is leased anything.
         """
         args: list[Any] = [
             self._now(),
             lane,
-            self._loan_ms,
+            self._lease_ms,
             bound,
             longest_queue,
             own_tick,
@@ -82,19 +82,19 @@ class MailboxStore:
         now, gate, full, *rest = reply
         names = tuple(name.decode() for name in rest)
         if gate == b"foreign":
-            return Lent(int(now), "foreign", bool(full), (), owner=names[0])
-        return Lent(int(now), gate.decode(), bool(full), names)
+            return WakeResult(int(now), "foreign", bool(full), (), owner=names[0])
+        return WakeResult(int(now), gate.decode(), bool(full), names)
 
     async def claim(self, lane: Lane, box: str, *, most: int) -> Claim | None:
-        """Become the owner of a lent mailbox; None when there is nothing to own."""
-        args: list[Any] = [self._now(), lane, box, user_of(box), self._loan_ms, most, self.target]
+        """Become the owner of a leased mailbox; None when there is nothing to own."""
+        args: list[Any] = [self._now(), lane, box, user_of(box), self._lease_ms, most, self.target]
         args += SPECS[lane].scopes
         reply = await self._scripts.run("claim", [self._prefix], args)
         return None if reply[0] == b"no" else read_claim(self.account, lane, box, reply)
 
     async def renew(self, claims: Sequence[Claim]) -> list[Claim]:
-        """Extend these loans; returns the claims that are lost."""
-        args: list[Any] = [self._now(), self._loan_ms]
+        """Extend these leases; returns the claims that are lost."""
+        args: list[Any] = [self._now(), self._lease_ms]
         for claim in claims:
             args += [claim.lane, claim.box, claim.token]
         lost = await self._scripts.run("renew", [self._prefix], args)

@@ -22,7 +22,7 @@ LogEvent: TypeAlias = Literal[
     "claim_lost",
     # The splitter stood still for longer than its lease and another has it: component. It stands by.
     "lease_lost",
-    # A worker's loop stood still for a whole loan or lease; its process ends: loop.
+    # A worker's loop stood still for a whole lease; its process ends: loop.
     "loop_hung",
     # Redis does not answer: component, error class.
     "redis_away",
@@ -30,7 +30,7 @@ LogEvent: TypeAlias = Literal[
     "redis_back",
     # Redis is out of memory: producers are refused, workers deliver what makes room. Said once a minute.
     "redis_full",
-    # A lane's mailboxes could not be lent, and Redis is well. Said once a minute: account, lane, error class.
+    # A lane's mailboxes could not be leased, and Redis is well. Said once a minute: account, lane, error class.
     "wake_failed",
     # Sailthru answered 429 or error 43: account, bucket.
     "throttled",
@@ -44,14 +44,14 @@ LogEvent: TypeAlias = Literal[
     "split_batch_failed",
     # A raw entry ended every process that split it and is a dead letter: account, entry.
     "split_poison",
-    # Loans could not be renewed; calls do not begin until they are: claims, error class.
+    # Leases could not be renewed; calls do not begin until they are: claims, error class.
     "renew_failed",
     # An account's events wait, since it belongs to another target than this process delivers to, or an adopt or
     # reset has not come to its end. Said once a minute: account, owner, target, fix.
     "foreign_target",
     # Redis holds data of another version; the worker ends: detail.
     "format_refused",
-    # A delivery ended without settling; its loan runs out: lane, error class.
+    # A delivery ended without settling; its lease runs out: lane, error class.
     "delivery_unsettled",
     # Dead letters past DEAD_KEEP were removed: account, letters.
     "dead_letters_expired",

@@ -18,7 +18,7 @@ from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.store import CHUNK, DeadLetters
 from pipeline.events import Lane
 from pipeline.ownership.change import Change
-from pipeline.ownership.keyspace import Done, each_due, each_key, each_lent
+from pipeline.ownership.keyspace import Done, each_due, each_key, each_leased
 from pipeline.targets import Target
 
 MOST_ENTRIES = 500
@@ -61,7 +61,7 @@ class _Adoption:
 
     async def end_claims(self) -> None:
         for lane in Lane:
-            async for boxes in each_lent(self._redis, self._change.account, lane):
+            async for boxes in each_leased(self._redis, self._change.account, lane):
                 await self._disown(lane, boxes)
 
     async def clear_mailboxes(self) -> None:

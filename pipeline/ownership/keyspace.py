@@ -33,12 +33,12 @@ async def each_key(client: redis.asyncio.Redis, account: str) -> AsyncIterator[l
             return
 
 
-async def each_lent(
+async def each_leased(
     client: redis.asyncio.Redis, account: str, lane: Lane
 ) -> AsyncIterator[list[bytes]]:
-    """Mailboxes that are lent, until none is: each page must be taken back before the next is asked for."""
+    """Mailboxes that are leased, until none is: each page must be taken back before the next is asked for."""
     while True:
-        page: list[Any] = await client.zrange(keys.out(account, lane), 0, BOXES - 1)
+        page: list[Any] = await client.zrange(keys.leased(account, lane), 0, BOXES - 1)
         if not page:
             return
         yield page

@@ -16,7 +16,7 @@ from pipeline import keys
 from pipeline.deadletters.store import CHUNK
 from pipeline.events import Lane
 from pipeline.ownership.change import Change
-from pipeline.ownership.keyspace import Done, each_due, each_key, each_lent, each_member
+from pipeline.ownership.keyspace import Done, each_due, each_key, each_leased, each_member
 from pipeline.ownership.wakeups import remove_wakeups
 
 RAW_ENTRIES = 500
@@ -85,8 +85,8 @@ class _Reset:
             begin = b"(" + seen
 
     async def empty_mailboxes(self) -> None:
-        """The lent ones first: then no process writes any more of what the other steps remove."""
-        for each in (each_lent, each_due):
+        """The leased ones first: then no process writes any more of what the other steps remove."""
+        for each in (each_leased, each_due):
             for lane in Lane:
                 async for boxes in each(self._redis, self._account, lane):
                     prefix = [self._change.prefix]

@@ -25,7 +25,7 @@ from pipeline.settings.sources import DEFAULT_ACCOUNT
 from pipeline.settings.values import (
     DEFAULT_MAX_AGE_S,
     LANES,
-    LOAN_MARGIN_S,
+    LEASE_MARGIN_S,
     SHARED_IDS,
     AccountName,
     HttpUrl,
@@ -120,7 +120,7 @@ class AccountSettings(_Settings):
         description="How many dead letters are kept. Beyond it the largest groups lose some, orders and"
         " refunds last, with an alert.",
     )
-    loan: PositiveSeconds = Field(12.0, description="How long a worker holds a user unrenewed.")
+    lease: PositiveSeconds = Field(12.0, description="How long a worker holds a user unrenewed.")
     read_lag: Seconds = Field(3.0, description="How long Sailthru's reads may lag its writes.")
     http_timeout: PositiveSeconds = Field(8.0, description="Total time of one call to Sailthru.")
 
@@ -163,11 +163,11 @@ class AccountSettings(_Settings):
 
     @model_validator(mode="after")
     def _check_times(self) -> AccountSettings:
-        least = self.http_timeout + LOAN_MARGIN_S
-        if self.loan < least:
+        least = self.http_timeout + LEASE_MARGIN_S
+        if self.lease < least:
             msg = (
-                f"LOAN ({self.loan:g}s) must be at least HTTP_TIMEOUT plus {LOAN_MARGIN_S:g}s:"
-                f" set LOAN={least:g}s or lower HTTP_TIMEOUT"
+                f"LEASE ({self.lease:g}s) must be at least HTTP_TIMEOUT plus {LEASE_MARGIN_S:g}s:"
+                f" set LEASE={least:g}s or lower HTTP_TIMEOUT"
             )
             raise ValueError(msg)
         if self.retry_max < self.retry_first:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.errors import ConfigError
+from pipeline.settings.renamed import now_called
 
 PREFIX = "SAILPIPE_"
 CONFIG = f"{PREFIX}CONFIG"
@@ -85,7 +86,10 @@ def _read_environment(env: Mapping[str, str], names: FieldNames) -> dict[str, st
         if not name.startswith(PREFIX) or name == CONFIG:
             continue
         if name not in known:
-            raise ConfigError(f"{name} is not a setting{_nearest(name, [*known, CONFIG])}")
+            raise ConfigError(
+                now_called(name, PREFIX)
+                or f"{name} is not a setting{_nearest(name, [*known, CONFIG])}"
+            )
         if text.strip():  # compose files pass on what is unset as an empty text
             found[known[name]] = text.strip()
     return found
@@ -123,7 +127,10 @@ def _account_tables(
 
 def _check_names(table: Mapping[str, Any], names: frozenset[str], where: str) -> None:
     for name in table.keys() - names:
-        raise ConfigError(f"{name} in {where} is not a setting{_nearest(name, sorted(names))}")
+        raise ConfigError(
+            now_called(name, where=where)
+            or f"{name} in {where} is not a setting{_nearest(name, sorted(names))}"
+        )
 
 
 def _as_text(value: Any) -> Any:

@@ -22,8 +22,8 @@ _LIVES_IN_A_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 LaneName: TypeAlias = Literal["user", "event", "purchase", "page"]
 LANES: tuple[LaneName, ...] = get_args(LaneName)
-LOAN_MARGIN_S = 4.0
-"""A call begins only with a loan that outlives it: 1 s to settle, 3 s between renewals."""
+LEASE_MARGIN_S = 4.0
+"""A call begins only with a lease that outlives it: 1 s to settle, 3 s between renewals."""
 SHARED_IDS = frozenset(
     {"guest", "undefined", "null", "none", "nil", "nan", "0", "-1", "anonymous", "unknown", "n/a"}
     | {"", "false", "[object object]", "00000000-0000-0000-0000-000000000000"}

@@ -14,7 +14,7 @@ _KEYS = [keys.SPLITTER, keys.RAW, keys.SPLITTER_HEAD, keys.SPLITTER_FALLEN, keys
 
 
 class LeaseLost(SailpipeError):
-    """Another splitter has the lease by now; nothing was written. No event's fault, nor Redis'."""
+    """Another splitter has the lease by now; nothing was written. Neither the event nor Redis is at fault."""
 
 
 class SplitterLease:

@@ -14,7 +14,7 @@ from pipeline.status.scripts import script
 MOST_LATER = 20_000
 """Mailboxes due later that are looked at: those that retry or wait for something."""
 MOST_DUE = 2_000
-"""Mailboxes due now or out that are looked at, longest-due first: the oldest event is there."""
+"""Mailboxes due now or leased that are looked at, longest-due first: the oldest event is there."""
 CHUNK = 250
 """Mailboxes looked at in one step, about a millisecond of Redis' time."""
 
@@ -38,14 +38,14 @@ async def look_at_lane(
     client: redis.asyncio.Redis, account: str, lane: Lane, *, now_ms: int
 ) -> Look:
     """Look at the heads of a lane's mailboxes; no event leaves Redis for it."""
-    due, out = keys.due(account, lane), keys.out(account, lane)
+    due, leased = keys.due(account, lane), keys.leased(account, lane)
     async with client.pipeline(transaction=False) as pipe:
         pipe.zrange(due, f"({now_ms}", "+inf", byscore=True, offset=0, num=MOST_LATER)
         pipe.zrange(due, "-inf", str(now_ms), byscore=True, offset=0, num=MOST_DUE)
-        pipe.zrange(out, 0, MOST_DUE - 1)
+        pipe.zrange(leased, 0, MOST_DUE - 1)
         pipe.zcount(due, f"({now_ms}", "+inf")
-        later, now, lent, waiting = await pipe.execute()
-    boxes = [box.decode() for box in dict.fromkeys([*later, *now, *lent])]
+        later, now, leased_now, waiting = await pipe.execute()
+    boxes = [box.decode() for box in dict.fromkeys([*later, *now, *leased_now])]
     oldest, retrying, waiting_email = 0, 0, 0
     look = script(client, "look")
     for start in range(0, len(boxes), CHUNK):

@@ -21,7 +21,7 @@ from pipeline.identity import EMAILS_A_DAY
 from pipeline.mailbox.claim import Claim, Settlement
 from pipeline.mailbox.gates import Bar, GateReason
 from tests.support.letter_rules import PICK, LetterRules
-from tests.support.mailbox_model import LOAN, Box, Item, Saw
+from tests.support.mailbox_model import LEASE, Box, Item, Saw
 from tests.support.mailboxes import (
     FAR,
     delivered,
@@ -62,7 +62,7 @@ class MailboxMachine(LetterRules):
         super().__init__()
         self.foreign = self.boxes.process_of("sailthru.example.com #1")
         self.owners: list[Owner] = []
-        self.lent: list[tuple[Lane, str]] = []
+        self.leased: list[tuple[Lane, str]] = []
         self.ticks: dict[tuple[int, Lane], int] = {}
 
     def teardown(self) -> None:
@@ -102,7 +102,7 @@ class MailboxMachine(LetterRules):
         self.run(self.boxes.split())
         self.model.split()
 
-    # --- lending
+    # --- leasing
 
     @rule(lane=LANES, waker=st.integers(0, 1), bound=st.sampled_from([1, 2, 10]))
     def wake(self, lane: Lane, waker: int, bound: int) -> None:
@@ -112,7 +112,7 @@ class MailboxMachine(LetterRules):
     def wake_late(self, lane: Lane, times: int) -> None:
         """A machine that stands still, or is always slow."""
         for _ in range(times):
-            self.let_time_pass(LOAN // 2 + 1_000)
+            self.let_time_pass(LEASE // 2 + 1_000)
             self._wake(lane, 0, 10, longest_queue=FAR)
 
     @rule(lane=LANES, waker=st.integers(0, 1))
@@ -121,32 +121,32 @@ class MailboxMachine(LetterRules):
 
     def _wake(self, lane: Lane, waker: int, bound: int, *, longest_queue: int) -> None:
         own = self.ticks.get((waker, lane), 0)
-        lent = self.run(
+        leased = self.run(
             self.boxes.store.wake(lane, bound=bound, longest_queue=longest_queue, own_tick=own)
         )
-        self.ticks[waker, lane] = lent.now
+        self.ticks[waker, lane] = leased.now
         state = self.model.wake(lane, own)
-        assert lent.gate == state
-        users = self.model.lend(lane, state, bound) if longest_queue else []
-        assert list(lent.boxes) == users
-        self.lent += [(lane, user) for user in users]
+        assert leased.gate == state
+        users = self.model.lease(lane, state, bound) if longest_queue else []
+        assert list(leased.boxes) == users
+        self.leased += [(lane, user) for user in users]
 
     @precondition(lambda self: self.model.has_owner)
     @rule(lane=LANES)
     def wake_in_a_process_of_another_target(self, lane: Lane) -> None:
-        lent = self.run(self.foreign.wake(lane, bound=10, longest_queue=FAR, own_tick=0))
-        assert (lent.gate, lent.owner, lent.boxes) == ("foreign", self.boxes.store.target, ())
+        leased = self.run(self.foreign.wake(lane, bound=10, longest_queue=FAR, own_tick=0))
+        assert (leased.gate, leased.owner, leased.boxes) == ("foreign", self.boxes.store.target, ())
         self.model.wake_foreign(lane)
 
-    @precondition(lambda self: self.lent)
+    @precondition(lambda self: self.leased)
     @rule(pick=PICK)
     def claim_in_a_process_of_another_target(self, pick: int) -> None:
-        """It goes back, for a process of its own target to be lent."""
-        lane, user = self.lent[-1 - pick % min(3, len(self.lent))]
+        """It goes back, for a process of its own target to be leased."""
+        lane, user = self.leased[-1 - pick % min(3, len(self.leased))]
         assert self.run(self.foreign.claim(lane, user, most=40)) is None
         box = self.model.box(lane, user)
-        if box.out is not None and box.token is None:
-            box.out, box.due = None, self.model.now + PAUSE
+        if box.leased is not None and box.token is None:
+            box.leased, box.due = None, self.model.now + PAUSE
 
     @rule(lane=LANES, user=USERS, most=st.sampled_from([1, 3, 40]))
     def claim(self, lane: Lane, user: str, most: int) -> None:
@@ -154,12 +154,12 @@ class MailboxMachine(LetterRules):
         box = self.model.box(lane, user)
         claim = self.run(self.boxes.store.claim(lane, user, most=most))
         state = self.model.gate(lane)
-        if box.out is None or box.token is not None:
+        if box.leased is None or box.token is not None:
             assert claim is None
             return
         if state == "closed" or (state == "probe" and not box.probe):
             assert claim is None
-            box.out, box.due = None, box.lent_due
+            box.leased, box.due = None, box.leased_due
             return
         assert claim is not None
         most = 1 if box.strikes >= 2 and box.singles > 0 else most
@@ -168,16 +168,16 @@ class MailboxMachine(LetterRules):
         assert (claim.strikes, claim.intent) == (box.strikes, box.intent)
         assert claim.clock == self.model.lanes[lane].clock
         assert claim.memory.email == self.model.emails.get(user)
-        box.lent = box.lent if box.singles else len(claim.entries)
-        box.token, box.out, box.waits = claim.token, self.model.now + LOAN, ""
+        box.claimed = box.claimed if box.singles else len(claim.entries)
+        box.token, box.leased, box.waits = claim.token, self.model.now + LEASE, ""
         self.owners.append(Owner(claim, self.model.saw(lane, user)))
 
     @rule(lane=LANES, most=st.sampled_from([1, 40]))
     def wake_and_claim(self, lane: Lane, most: int) -> None:
         """As it mostly goes."""
-        self.lent.clear()
+        self.leased.clear()
         self._wake(lane, 0, 10, longest_queue=FAR)
-        for _, user in self.lent[:2]:
+        for _, user in self.leased[:2]:
             self.claim(lane, user, most)
 
     @rule(lane=LANES, times=st.integers(1, 3))
@@ -185,12 +185,12 @@ class MailboxMachine(LetterRules):
         """Processes, one after the other."""
         for _ in range(times):
             self.wake_and_claim(lane, 40)
-            self.let_time_pass(LOAN)
+            self.let_time_pass(LEASE)
 
-    @precondition(lambda self: self.lent)
+    @precondition(lambda self: self.leased)
     @rule(pick=PICK)
-    def claim_what_was_lent(self, pick: int) -> None:
-        lane, user = self.lent[-1 - pick % min(3, len(self.lent))]
+    def claim_what_was_leased(self, pick: int) -> None:
+        lane, user = self.leased[-1 - pick % min(3, len(self.leased))]
         self.claim(lane, user, 40)
 
     # --- owners
@@ -211,7 +211,7 @@ class MailboxMachine(LetterRules):
             still = box.token == owner.claim.token
             assert (owner.claim not in lost) == still
             if still:
-                box.out = self.model.now + LOAN
+                box.leased = self.model.now + LEASE
 
     @precondition(lambda self: self.owners)
     @rule(pick=PICK)
@@ -244,7 +244,7 @@ class MailboxMachine(LetterRules):
 
     def _give_back(self, owner: Owner, box: Box, due: int) -> None:
         self.owners.remove(owner)
-        box.out = box.token = None
+        box.leased = box.token = None
         if box.items:
             box.due = due
         else:
@@ -322,7 +322,7 @@ class MailboxMachine(LetterRules):
     def release(self, pick: int) -> None:
         owner, box, still = self._owner(pick)
         if self._settle(owner, box, Settlement(owner.claim, back=True, due="old"), still=still):
-            self._give_back(owner, box, box.lent_due)
+            self._give_back(owner, box, box.leased_due)
 
     @precondition(lambda self: self.owners)
     @rule(pick=PICK)
@@ -332,7 +332,7 @@ class MailboxMachine(LetterRules):
 
     # --- time, gates, dead letters
 
-    @rule(ms=st.sampled_from([1, 250, 2_000, 5_000, LOAN, 60_000]))
+    @rule(ms=st.sampled_from([1, 250, 2_000, 5_000, LEASE, 60_000]))
     def let_time_pass(self, ms: int) -> None:
         self.boxes.clock.advance(ms / 1000)
         self.model.pass_time(ms)
@@ -375,16 +375,18 @@ class MailboxMachine(LetterRules):
         assert sum(counts.values()) - trimmed + len(self.model.raw) == self.model.accepted
 
     @invariant()
-    def full_mailboxes_are_due_or_out(self) -> None:
+    def full_mailboxes_are_due_or_leased(self) -> None:
         """I2: in exactly one of the two, at its time; empty ones in neither, unless owned."""
         for lane in (Lane.USER, Lane.EVENT, Lane.PURCHASE):
             mine = {user: box for (at, user), box in self.model.boxes.items() if at is lane}
-            due, out = self.run(self.boxes.due(lane)), self.run(self.boxes.out(lane))
-            assert not set(due) & set(out)
+            due, leased = self.run(self.boxes.due(lane)), self.run(self.boxes.leased(lane))
+            assert not set(due) & set(leased)
             assert due == {u: b.due - self.model.now for u, b in mine.items() if b.due is not None}
-            assert out == {u: b.out - self.model.now for u, b in mine.items() if b.out is not None}
+            assert leased == {
+                u: b.leased - self.model.now for u, b in mine.items() if b.leased is not None
+            }
             held = {user for user, box in mine.items() if box.items or box.token}
-            assert held == {*due, *out}
+            assert held == {*due, *leased}
 
 
 @pytest.mark.hypothesis

@@ -94,8 +94,8 @@ def test_workers_killed_in_the_middle_of_calls_lose_and_double_nothing(
 def test_with_the_documented_durations_a_dead_process_is_replaced_in_seconds(
     open_world: Open,
 ) -> None:
-    """Its loans of 12 s run out and the mailboxes are lent again."""
-    with open_world(LOAN="12s", HTTP_TIMEOUT="8s", READ_LAG="3s") as world:
+    """Its leases of 12 s run out and the mailboxes are leased again."""
+    with open_world(LEASE="12s", HTTP_TIMEOUT="8s", READ_LAG="3s") as world:
         for _ in range(2):
             world.crew.hire()
         world.send(traffic(300, 60, seed=11))

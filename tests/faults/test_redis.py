@@ -26,7 +26,7 @@ IN_FLIGHT = 10
 MORE = 100
 """More than what was under way."""
 REFUSING_S = 8.0
-"""Longer than the loans of these tests (6 s)."""
+"""Longer than the leases of these tests (6 s)."""
 
 
 class Source(threading.Thread):
@@ -73,7 +73,7 @@ def nobody_was_replaced(world: World) -> bool:
 
 
 def kill_redis_in_the_middle(world: World, raws: list[bytes]) -> None:
-    """Kill Redis while a producer and workers are at it, start it again after longer than a loan;
+    """Kill Redis while a producer and workers are at it, start it again after longer than a lease;
     return when all is settled."""
     source = Source(world, raws)
     source.start()
@@ -115,7 +115,7 @@ def test_redis_killed_and_gone_for_a_while_loses_and_repeats_nothing(
 
 @pytest.mark.timeout(200)
 def test_redis_frozen_for_ten_seconds_makes_nobody_call_twice(open_world: Open) -> None:
-    """Loans that ran out while Redis stood still are extended once instead of taken away."""
+    """Leases that ran out while Redis stood still are extended once instead of taken away."""
     with open_world() as world:
         for _ in range(2):
             world.crew.hire()
@@ -217,7 +217,7 @@ def test_memory_that_runs_out_between_call_and_settle_repeats_no_call(world: Wor
 def test_a_redis_that_refuses_writes_for_a_while_loses_and_repeats_nothing(
     world: World, fault: str, begin: str, end: str
 ) -> None:
-    """For longer than a loan, as in a failover: READONLY or NOREPLICAS for everyone. Producers get
+    """For longer than a lease, as in a failover: READONLY or NOREPLICAS for everyone. Producers get
     EnqueueError, workers wait and live on."""
     for _ in range(2):
         world.crew.hire()

@@ -27,7 +27,7 @@ UNHEARD_S = 0.5
 @pytest.mark.timeout(200)
 def test_a_worker_told_to_stop_ends_its_calls_and_repeats_none(open_world: Open) -> None:
     """SIGTERM: calls under way get their answers, nothing new begins, claims go back at once."""
-    with open_world(HTTP_TIMEOUT="8s", LOAN="12s", READ_LAG="3s") as world:
+    with open_world(HTTP_TIMEOUT="8s", LEASE="12s", READ_LAG="3s") as world:
         first = world.crew.hire()
         world.fault(FaultKind.LATENCY, seconds=LONG_S, processed=True)
         world.send(traffic(600, 60, seed=8))
@@ -49,7 +49,7 @@ def test_a_worker_told_to_stop_ends_its_calls_and_repeats_none(open_world: Open)
 
 
 @pytest.mark.timeout(200)
-def test_a_worker_frozen_past_its_loans_does_no_harm_when_it_goes_on(world: World) -> None:
+def test_a_worker_frozen_past_its_leases_does_no_harm_when_it_goes_on(world: World) -> None:
     """Another takes its mailboxes over; the stale owner's writes are refused. What it had sent before
     takes effect while it sleeps, but not after another owner has any of its mailboxes."""
     frozen = world.crew.hire()
@@ -81,7 +81,7 @@ def test_a_worker_frozen_past_its_loans_does_no_harm_when_it_goes_on(world: Worl
         f"{len(late)} calls it had sent took effect while it slept, the last after"
         f" {max(late) - stopped_at:.1f} s; taken over after {first_taken_at - stopped_at:.1f} s"
     )
-    verdict = world.judge("SIGSTOP a worker past its loans, SIGCONT", remark=remark)
+    verdict = world.judge("SIGSTOP a worker past its leases, SIGCONT", remark=remark)
     assert late
     assert max(late) < first_taken_at
     assert verdict.repeated <= sum(at > stopped_at - UNHEARD_S for at in times)

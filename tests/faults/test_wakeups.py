@@ -17,7 +17,7 @@ from tests.support.faults_traffic import traffic
 from tests.support.faults_world import World
 
 FOREIGN = (b"\x80not JSON", b"[]", b"{}")
-UNSERVED_LOANS = 3
+UNSERVED_LEASES = 3
 
 
 def queue_lengths(world: World) -> dict[str, int]:
@@ -34,7 +34,9 @@ def test_a_lane_that_nobody_serves_keeps_its_queue_short_and_loses_nothing(world
     world.send(raws)
     events = sum(b'"Played"' in raw for raw in dict.fromkeys(raws))
     wait_until(lambda: world.counts().waiting == events, "all other lanes are through", 60)
-    time.sleep(UNSERVED_LOANS * world.settings.loan)  # each loan that runs out may be lent again
+    time.sleep(
+        UNSERVED_LEASES * world.settings.lease
+    )  # each lease that runs out may be leased again
     assert queue_lengths(world)["event"] <= QUEUE_MESSAGES + users // MESSAGE_BOXES
     world.began()
     world.crew.hire(lanes=("event",), splitter=False)
@@ -45,7 +47,7 @@ def test_a_lane_that_nobody_serves_keeps_its_queue_short_and_loses_nothing(world
 
 @pytest.mark.timeout(200)
 def test_lost_and_doubled_wake_ups_do_no_harm(world: World) -> None:
-    """A lost one is made up for when the loan runs out; of a doubled one the second finds nothing."""
+    """A lost one is made up for when the lease runs out; of a doubled one the second finds nothing."""
     only_splits = world.crew.hire(lanes=("page",))
     raws = traffic(300, 60, seed=31)
     world.send([raw for raw in raws if b'"page"' not in raw])
@@ -72,7 +74,7 @@ def wake_up_of(message: bytes, boxes: list[str]) -> str:
 
 
 @pytest.mark.timeout(200)
-def test_wake_ups_that_a_full_redis_holds_cost_a_loan_at_most(world: World) -> None:
+def test_wake_ups_that_a_full_redis_holds_cost_a_lease_at_most(world: World) -> None:
     """Celery cannot take one without writing: its consumer gives up and waits, its worker delivers."""
     worker = world.crew.hire(splitter=False)
     wait_until(lambda: "ready" in worker.log, "the consumer waits for wake-ups")
@@ -94,7 +96,7 @@ def test_wake_ups_that_a_full_redis_holds_cost_a_loan_at_most(world: World) -> N
 
 @pytest.mark.timeout(200)
 def test_wake_ups_for_empty_mailboxes_and_foreign_messages_do_no_harm(world: World) -> None:
-    """What names nothing that is lent finds nothing to own; what is no message ends its worker at most
+    """What names nothing that is leased finds nothing to own; what is no message ends its worker at most
     once, and what that worker held is taken up like a dead one's."""
     world.crew.hire(lanes=("page",))
     raws = [raw for raw in traffic(300, 60, seed=33) if b'"page"' not in raw]

@@ -213,13 +213,13 @@ def test_a_pause_lasts_until_it_is_resumed(setup: Setup, command: Command) -> No
     assert "paused already" in command("pause", "--lane", "event")[2]
     assert "Closed: account is paused" in command("pause")[1]
 
-    async def nothing_is_lent(pipeline: Pipeline) -> None:
+    async def nothing_is_leased(pipeline: Pipeline) -> None:
         await pipeline.send(track(1))
         await pipeline.split()
-        lent = await pipeline.mailboxes.wake(Lane.EVENT, bound=9, longest_queue=9, own_tick=0)
-        assert (lent.gate, lent.boxes) == ("closed", ())
+        leased = await pipeline.mailboxes.wake(Lane.EVENT, bound=9, longest_queue=9, own_tick=0)
+        assert (leased.gate, leased.boxes) == ("closed", ())
 
-    setup(nothing_is_lent)
+    setup(nothing_is_leased)
     _, out, err = command("resume")
     assert err == "Account default was paused.\n"
     assert out.startswith("Closed: event is paused")

@@ -105,8 +105,8 @@ def test_of_several_accounts_each_is_told_by_itself(
 
     async def work(pipeline: Pipeline) -> None:
         await pipeline.redis.set(keys.target("shoes"), "api.sailthru.com x-1")
-        lent = await pipeline.mailboxes.wake(Lane.EVENT, bound=1, longest_queue=9, own_tick=0)
-        assert not lent.boxes
+        leased = await pipeline.mailboxes.wake(Lane.EVENT, bound=1, longest_queue=9, own_tick=0)
+        assert not leased.boxes
 
     setup(work)
     Path("sailpipe.toml").write_text("[accounts.shoes]\n[accounts.hats]\n")

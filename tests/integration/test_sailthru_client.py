@@ -255,7 +255,7 @@ async def test_a_process_that_stood_still_before_the_first_byte_sends_none(
     assert isinstance(await client.send(POST_USER), Accepted)
 
 
-async def test_nothing_is_sent_once_the_loan_around_a_call_is_over(
+async def test_nothing_is_sent_once_the_lease_around_a_call_is_over(
     sandbox: RunningSandbox, http: httpx.AsyncClient
 ) -> None:
     """However much is left of the call's own time."""

@@ -110,7 +110,7 @@ async def test_letters_that_were_trimmed_are_told_of_and_counted_as_removed(
 async def test_a_lane_tells_what_its_mailboxes_wait_for(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the event at the head, whether the mailbox is due, due later, or out to a worker."""
+    """By the event at the head, whether the mailbox is due, due later, or leased to a worker."""
     monkeypatch.setattr(lanes, "CHUNK", 2)
     await pipeline.send(*(order(n) for n in range(5)))
     await pipeline.split()
@@ -126,14 +126,14 @@ async def test_a_lane_tells_what_its_mailboxes_wait_for(
     assert not (await account(pipeline))["lanes"]["purchase"]["complete"]
 
 
-@pytest.mark.parametrize("place", ["due", "out", "due later"])
+@pytest.mark.parametrize("place", ["due", "leased", "due later"])
 async def test_the_oldest_event_is_found_wherever_its_mailbox_is(
     pipeline: Pipeline, place: str
 ) -> None:
     """One that is retried is due later than all others, and yet it may be the oldest."""
     await pipeline.send(track(1), track(2))
     await pipeline.split()
-    if place == "out":
+    if place == "leased":
         await pipeline.claim("u1", Lane.EVENT)
     elif place == "due later":
         await pipeline.fail_once("u1", Lane.EVENT)

@@ -1,4 +1,4 @@
-"""Who delivers what was lent, with a real Redis and Celery's real publisher."""
+"""Who delivers what was leased, with a real Redis and Celery's real publisher."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from kombu.exceptions import OperationalError
 
 from pipeline import keys
 from pipeline.events import Lane
-from pipeline.mailbox.claim import Lent
+from pipeline.mailbox.claim import WakeResult
 from pipeline.ownership.wakeups import remove_wakeups
 from pipeline.redis_client import open_async_redis
 from pipeline.settings import load_settings
 from workers.app import create_app
 from workers.waker import Waker
 
-NOT_FULL = Lent(now=1, gate="open", full=False, boxes=("ann", "bob"))
-FULL = Lent(now=1, gate="open", full=True, boxes=("ann", "bob"))
+NOT_FULL = WakeResult(now=1, gate="open", full=False, boxes=("ann", "bob"))
+FULL = WakeResult(now=1, gate="open", full=True, boxes=("ann", "bob"))
 
 
 @pytest.fixture
@@ -50,14 +50,14 @@ def messages(store: redis.Redis, lane: Lane) -> int:
     return int(store.llen(keys.celery_queue(lane)))
 
 
-def test_what_is_lent_is_published(waker: Waker, store: redis.Redis, runtime: Any) -> None:
+def test_what_is_leased_is_published(waker: Waker, store: redis.Redis, runtime: Any) -> None:
     """Any process may deliver it."""
     waker.hand_out("default", Lane.PAGE, NOT_FULL)
     assert messages(store, Lane.PAGE) == 1
     runtime.submit.assert_not_called()
 
 
-def test_what_a_full_redis_lends_is_delivered_here(
+def test_what_a_full_redis_leases_is_delivered_here(
     waker: Waker, store: redis.Redis, runtime: Any
 ) -> None:
     """It would take no message."""
@@ -69,14 +69,14 @@ def test_what_a_full_redis_lends_is_delivered_here(
 def test_a_message_that_redis_has_no_memory_for_is_delivered_here(
     waker: Waker, store: redis.Redis, runtime: Any
 ) -> None:
-    """Redis was not full when it lent, but is by now; Celery says so in its own way."""
+    """Redis was not full when it leased, but is by now; Celery says so in its own way."""
     store.config_set("maxmemory", "1")
     waker.hand_out("default", Lane.EVENT, NOT_FULL)
     runtime.submit.assert_called_once_with("default", Lane.EVENT, ["ann", "bob"])
 
 
 def test_a_lane_of_others_is_left_to_them(waker: Waker, store: redis.Redis, runtime: Any) -> None:
-    """Its loans run out, and who serves the lane is lent it."""
+    """Its leases run out, and who serves the lane is leased it."""
     store.config_set("maxmemory", "1")
     with pytest.raises(OperationalError):
         waker.hand_out("default", Lane.PAGE, NOT_FULL)

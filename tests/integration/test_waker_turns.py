@@ -31,7 +31,7 @@ async def store(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
 
 @pytest.fixture
 async def waker(redis_url: str, store: redis.asyncio.Redis) -> AsyncIterator[Waker]:
-    """A waker of two accounts; each may have as many mailboxes out as fill a queue."""
+    """A waker of two accounts; each may have as many mailboxes leased as fill a queue."""
     runtime = Mock(spec_set=["engine", "loop", "submit"])
     runtime.engine.stores = {name: MailboxStore(store, name) for name in (SHOES, HATS)}
     runtime.engine.bound.return_value = FULL
@@ -45,9 +45,9 @@ async def fill(store: redis.asyncio.Redis, account: str, lane: Lane, boxes: int)
 
 
 async def deliver_all(store: Any, lane: Lane) -> set[str]:
-    """Take all messages and loans of a lane; returns the accounts that had mailboxes out."""
+    """Take all messages and leases of a lane; returns the accounts that had mailboxes leased."""
     await store.delete(keys.celery_queue(lane))
-    return {name for name in (SHOES, HATS) if await store.delete(keys.out(name, lane))}
+    return {name for name in (SHOES, HATS) if await store.delete(keys.leased(name, lane))}
 
 
 async def test_the_backlogs_of_two_accounts_take_turns_in_a_lane(
@@ -76,7 +76,7 @@ async def test_an_account_that_was_passed_over_keeps_its_turn(
     assert await deliver_all(store, Lane.EVENT) == {HATS}
 
 
-async def test_a_lane_that_cannot_be_lent_keeps_no_other_from_it(
+async def test_a_lane_that_cannot_be_leased_keeps_no_other_from_it(
     waker: Waker, store: redis.asyncio.Redis
 ) -> None:
     """The log says which lane it is, once a minute, and not that Redis is away."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from pipeline.delivery.loans import Loans
+from pipeline.delivery.leases import Leases
 from pipeline.splitter.loop import Splitter
 from workers.celery import app
 from workers.waker import Waker
@@ -23,5 +23,5 @@ match os.environ["BROKEN_PART"]:
         Waker.wake_all = _fail  # type: ignore[method-assign]
     case "splitter":
         Splitter.hold_lease = _fail  # type: ignore[method-assign]
-    case "loans":
-        Loans.renew_forever = _fail  # type: ignore[method-assign]
+    case "leases":
+        Leases.renew_forever = _fail  # type: ignore[method-assign]

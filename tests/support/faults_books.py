@@ -16,7 +16,7 @@ ACCOUNT = "default"
 Box: TypeAlias = tuple[str, str]
 """A mailbox: its lane and its name."""
 PATIENCE_S = 120.0
-"""What two processes in a row died with is lent one mailbox at a time, and there may be many."""
+"""What two processes in a row died with is leased one mailbox at a time, and there may be many."""
 
 
 class Held(NamedTuple):
@@ -52,7 +52,7 @@ class Books:
         boxes = (
             (str(lane), box.decode())
             for lane in Lane
-            for box in self.client.zrange(keys.out(ACCOUNT, lane), 0, -1)
+            for box in self.client.zrange(keys.leased(ACCOUNT, lane), 0, -1)
         )
         return {box: held for box in boxes if all(held := self.held(*box))}
 
@@ -94,9 +94,9 @@ class Books:
         return {name.decode(): json.loads(bar) for name, bar in bars.items()}
 
     def settled(self) -> bool:
-        """Nothing waits, and nothing is lent."""
+        """Nothing waits, and nothing is leased."""
         return self.counts().waiting == 0 and not any(
-            self.client.exists(keys.due(ACCOUNT, lane), keys.out(ACCOUNT, lane)) for lane in Lane
+            self.client.exists(keys.due(ACCOUNT, lane), keys.leased(ACCOUNT, lane)) for lane in Lane
         )
 
     def wait_settled(self, deadline_s: float = 90.0) -> None:
@@ -117,7 +117,7 @@ class Books:
         return Letter.read(ACCOUNT, name, self.client.hget(keys.dead(ACCOUNT), name))
 
     def left_over(self) -> list[bytes]:
-        """Keys of mailboxes, claims and loans; none when everything is settled."""
+        """Keys of mailboxes, claims and leases; none when everything is settled."""
         prefix = keys.account_prefix(ACCOUNT)
-        parts = ("mail", "box", "due", "out")
+        parts = ("mail", "box", "due", "leased")
         return [key for part in parts for key in self.client.scan_iter(f"{prefix}{part}:*")]

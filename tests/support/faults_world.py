@@ -37,7 +37,7 @@ BUCKETS = ("POST /event", "POST /purchase", f"POST {PAGEVIEW_ENDPOINT}", "GET /p
 QUICK = {
     "SAILPIPE_LIMITS": ",".join(f"{bucket}={RATE}" for bucket in BUCKETS),
     "SAILPIPE_HTTP_TIMEOUT": "2s",
-    "SAILPIPE_LOAN": "6s",
+    "SAILPIPE_LEASE": "6s",
     "SAILPIPE_READ_LAG": "1s",
     "SAILPIPE_RETRY_FIRST": "0.2s",
     "SAILPIPE_RETRY_MAX": "2s",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pipeline.events import Lane
 from pipeline.splitter.sort import dedupe_hash
 
-LOAN = 12_000
+LEASE = 12_000
 BoxKey = tuple[Lane, str]
 Saw = tuple[str, str, "Item | None"]
 Key = tuple[str, str, str]
@@ -39,17 +39,17 @@ class Item:
 
 @dataclass
 class Box:
-    """A mailbox. `due` or `out` is set whenever it holds events."""
+    """A mailbox. `due` or `leased` is set whenever it holds events."""
 
     items: list[Item] = field(default_factory=list)
     due: int | None = None
-    out: int | None = None
-    lent_due: int = 0
+    leased: int | None = None
+    leased_due: int = 0
     token: str | None = None
     probe: bool = False
     strikes: int = 0
     singles: int = 0
-    lent: int = 0
+    claimed: int = 0
     intent: str = ""
     waits: str = ""
 
@@ -127,7 +127,7 @@ class Model:
         assert item.lane is not None
         box = self.box(item.lane, item.user)
         box.items.append(item)
-        if box.out is None and box.due is None:
+        if box.leased is None and box.due is None:
             box.due = self.now
 
     def learn_email(self, user: str, email: str) -> None:
@@ -192,16 +192,16 @@ class Model:
         return state
 
     def wake(self, lane: Lane, own: int) -> str:
-        """Everything but the choice of what to lend: expire or extend loans, tick."""
+        """Everything but the choice of what to lease: expire or extend leases, tick."""
         home = self.lanes[lane]
-        late = self.now - home.tick > LOAN // 2
+        late = self.now - home.tick > LEASE // 2
         mine = {user: box for (at, user), box in self.boxes.items() if at is lane}
         stood = late and home.stood
-        spare = late and not stood and own > 0 and home.tick - own < LOAN // 2
+        spare = late and not stood and own > 0 and home.tick - own < LEASE // 2
         for box in mine.values():
-            if spare and box.out is not None and box.out <= self.now + LOAN:
-                box.out = self.now + LOAN
-            if box.out is not None and box.out <= self.now:
+            if spare and box.leased is not None and box.leased <= self.now + LEASE:
+                box.leased = self.now + LEASE
+            if box.leased is not None and box.leased <= self.now:
                 self._expire(box)
         state = self.gate(lane)
         home.tick, home.shut, home.stood = self.now, state != "open", stood or spare
@@ -210,44 +210,49 @@ class Model:
     def wake_foreign(self, lane: Lane) -> None:
         """By a process of another target: it keeps a lane that is shut, or that its own have left."""
         home = self.lanes[lane]
-        if home.shut or self.now - home.tick > LOAN:
+        if home.shut or self.now - home.tick > LEASE:
             self.wake(lane, own=0)
             home.shut = True
 
-    def lend(self, lane: Lane, state: str, bound: int) -> list[str]:
+    def lease(self, lane: Lane, state: str, bound: int) -> list[str]:
         """The longest-due mailboxes; of those with two strikes in the account one at a time."""
         mine = {user: box for (at, user), box in self.boxes.items() if at is lane}
-        out = sum(box.out is not None for box in mine.values())
-        room = {"open": bound - out, "probe": int(out == 0), "closed": 0}[state]
-        lent: list[str] = []
+        in_use = sum(box.leased is not None for box in mine.values())
+        room = {"open": bound - in_use, "probe": int(in_use == 0), "closed": 0}[state]
+        leased: list[str] = []
         for due, user in sorted((b.due, u) for u, b in mine.items() if b.due is not None):
             box = mine[user]
-            if len(lent) < room and due <= self.now and not self._held_back(box):
-                lent.append(user)
-                box.lent_due, box.due, box.out = due, None, self.now + LOAN
+            if len(leased) < room and due <= self.now and not self._held_back(box):
+                leased.append(user)
+                box.leased_due, box.due, box.leased = due, None, self.now + LEASE
                 box.probe = state == "probe"
-        self.has_owner = self.has_owner or bool(lent)
-        return lent
+        self.has_owner = self.has_owner or bool(leased)
+        return leased
 
     def _held_back(self, box: Box) -> bool:
         if box.strikes < 2:
             return False
         other = self.suspect
-        if other is not None and other is not box and other.strikes >= 2 and other.out is not None:
+        if (
+            other is not None
+            and other is not box
+            and other.strikes >= 2
+            and other.leased is not None
+        ):
             return True
         self.suspect = box
         return False
 
     def _expire(self, box: Box) -> None:
-        box.out = None
+        box.leased = None
         if not box.items:
             self.forget(box)
             return
         if box.token is not None:
             box.token = None
             box.strikes += 1
-            box.singles = box.singles or box.lent
-        box.due = box.lent_due
+            box.singles = box.singles or box.claimed
+        box.due = box.leased_due
 
     def forget(self, box: Box) -> None:
         """Nothing is left of a mailbox that was emptied."""

@@ -11,7 +11,7 @@ from pipeline import keys
 from pipeline.clock import ManualClock
 from pipeline.deadletters.trimming import TrimGroup
 from pipeline.events import Lane
-from pipeline.mailbox.claim import Claim, Entry, EventState, Lent, Settlement
+from pipeline.mailbox.claim import Claim, Entry, EventState, Settlement, WakeResult
 from pipeline.mailbox.gates import Gates
 from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import AccountSettings, Settings
@@ -19,7 +19,7 @@ from pipeline.splitter.loop import Splitter
 
 START = 2_000_000_000.0
 """Unix seconds. Later than now: a stream that Redis itself added to keeps accepting our ids."""
-LOAN_S = 12.0
+LEASE_S = 12.0
 FAR = 1_000_000
 
 
@@ -31,7 +31,7 @@ class Mailboxes:
     ) -> None:
         self.redis = client
         self.clock = ManualClock(START)
-        self.store = MailboxStore(client, "default", loan_s=LOAN_S, time_ms=self.now_ms)
+        self.store = MailboxStore(client, "default", lease_s=LEASE_S, time_ms=self.now_ms)
         self.gates = Gates(client, "default")
         names = {one.name: one for one in accounts or (AccountSettings(),)}
         self.settings = Settings(accounts=names)
@@ -46,7 +46,7 @@ class Mailboxes:
     def process_of(self, target: str) -> MailboxStore:
         """The same mailboxes as a process sees them that delivers to `target`."""
         return MailboxStore(
-            self.redis, "default", target=target, loan_s=LOAN_S, time_ms=self.now_ms
+            self.redis, "default", target=target, lease_s=LEASE_S, time_ms=self.now_ms
         )
 
     def now_ms(self) -> int:
@@ -72,11 +72,11 @@ class Mailboxes:
         await self.accept(*events)
         await self.split()
 
-    async def wake(self, lane: Lane, *, bound: int = 100, own_tick: int = 0) -> Lent:
+    async def wake(self, lane: Lane, *, bound: int = 100, own_tick: int = 0) -> WakeResult:
         return await self.store.wake(lane, bound=bound, longest_queue=FAR, own_tick=own_tick)
 
     async def claim(self, lane: Lane, box: str, *, most: int = 40) -> Claim:
-        """Claim what is lent; it must be there."""
+        """Claim what is leased; it must be there."""
         claim = await self.store.claim(lane, box, most=most)
         assert claim is not None
         return claim
@@ -86,14 +86,14 @@ class Mailboxes:
         await self.store.settle(settlement)
         return settlement.claim.apply(settlement)
 
-    async def lend_and_claim(self, lane: Lane, box: str) -> Claim:
+    async def lease_and_claim(self, lane: Lane, box: str) -> Claim:
         assert box in (await self.wake(lane)).boxes
         return await self.claim(lane, box)
 
     async def die(self, lane: Lane, box: str) -> Claim:
-        """Claim a mailbox in a process that is never heard of again; its loan runs out."""
-        claim = await self.lend_and_claim(lane, box)
-        self.clock.advance(LOAN_S + 0.001)
+        """Claim a mailbox in a process that is never heard of again; its lease runs out."""
+        claim = await self.lease_and_claim(lane, box)
+        self.clock.advance(LEASE_S + 0.001)
         return claim
 
     async def backlog(self) -> int:
@@ -108,9 +108,9 @@ class Mailboxes:
         """Mailbox -> when it is due, in ms from now."""
         return await self._scores(keys.due("default", lane))
 
-    async def out(self, lane: Lane) -> dict[str, int]:
-        """Mailbox -> when its loan expires, in ms from now."""
-        return await self._scores(keys.out("default", lane))
+    async def leased(self, lane: Lane) -> dict[str, int]:
+        """Mailbox -> when its lease expires, in ms from now."""
+        return await self._scores(keys.leased("default", lane))
 
     async def counts(self) -> dict[str, int]:
         """The account's counters that are not zero."""

@@ -36,7 +36,7 @@ ACCOUNT = "default"
 BOUND = 100
 MOST_ROUNDS = 5_000
 LONGEST_STEP_S = 5.0
-"""While anything is lent, time moves in steps no waker would take for a standstill."""
+"""While anything is leased, time moves in steps no waker would take for a standstill."""
 
 
 class Pipe:
@@ -58,7 +58,7 @@ class Pipe:
         self._numbers = count(1)
         self._ticks: dict[Lane, int] = {}
         self._due = [keys.due(ACCOUNT, lane) for lane in Lane]
-        self._out = [keys.out(ACCOUNT, lane) for lane in Lane]
+        self._out = [keys.leased(ACCOUNT, lane) for lane in Lane]
         self._all = Settings(accounts={ACCOUNT: settings})
         self._http = httpx.AsyncClient(transport=httpx.MockTransport(_no_network))
         self.start_process()
@@ -77,7 +77,7 @@ class Pipe:
         )
         engine = Engine(self._all, self.redis, self.clock, self.random, seams)
         delivery = engine.accounts[ACCOUNT]
-        self.loans, self.processor = engine.loans, delivery.processor
+        self.leases, self.processor = engine.leases, delivery.processor
         self.store, self.gates = delivery.context.store, delivery.gates
 
     def now_ms(self) -> int:
@@ -111,7 +111,7 @@ class Pipe:
         rounds = 0
         while True:
             rounds += 1
-            assert rounds < MOST_ROUNDS, "the same mailbox is lent again and again"
+            assert rounds < MOST_ROUNDS, "the same mailbox is leased again and again"
             if await self._round():
                 continue
             soon = await self._next_change()
@@ -154,18 +154,18 @@ class Pipe:
         await self.gates.open(scope, "paused")
         await self.gates.open(scope, "brake")
 
-    async def lend(self, lane: Lane) -> tuple[str, ...]:
+    async def lease(self, lane: Lane) -> tuple[str, ...]:
         """What a waker would publish now."""
-        lent = await self.store.wake(
+        leased = await self.store.wake(
             lane, bound=BOUND, longest_queue=10, own_tick=self._ticks.get(lane, 0)
         )
-        self._ticks[lane] = lent.now
-        return lent.boxes
+        self._ticks[lane] = leased.now
+        return leased.boxes
 
     async def _round(self) -> bool:
         worked = False
         for lane in Lane:
-            for box in await self.lend(lane):
+            for box in await self.lease(lane):
                 worked = True
                 await self._deliver(lane, box)
         return worked
@@ -176,21 +176,21 @@ class Pipe:
         except Killed:
             self.kills += 1
             self.start_process()
-        except redis.exceptions.ResponseError:  # as a worker's runtime: the loan runs out
+        except redis.exceptions.ResponseError:  # as a worker's runtime: the lease runs out
             self.unsettled += 1
 
     async def _next_change(self) -> float | None:
         """When something is next due, expires, or may be probed (Unix seconds)."""
         times = [bar.until for bar in await self.bars() if bar.until > self.now_ms()]
-        lent = False
+        leased = False
         for key in (*self._due, *self._out):
             first = await self.redis.zrange(key, 0, 0, withscores=True)
             times += [int(score) for _, score in first if score > self.now_ms()]
-            lent = lent or bool(first and key in self._out)
+            leased = leased or bool(first and key in self._out)
         if not times:
             return None
         soon = (min(times) + 1) / 1000
-        return min(soon, self.clock.now() + LONGEST_STEP_S) if lent else soon
+        return min(soon, self.clock.now() + LONGEST_STEP_S) if leased else soon
 
     async def aclose(self) -> None:
         await self.limiter.aclose()

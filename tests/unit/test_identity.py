@@ -295,6 +295,6 @@ async def test_strangers_behind_a_shared_id_never_learn_each_others_email() -> N
     await boxes.post(
         identify("m1", "guest", email="e1@x.com"), order("m2", "guest", anonymousId="a2")
     )
-    claim = await boxes.lend_and_claim(Lane.PURCHASE, "a2")
+    claim = await boxes.lease_and_claim(Lane.PURCHASE, "a2")
     assert claim.memory.email is None
     assert claim.head.nobody == "user_id"

@@ -8,7 +8,7 @@ import faulthandler
 
 import pytest
 
-from workers.watchdog import BACKSTOP_LOANS, Watchdog
+from workers.watchdog import BACKSTOP_LEASES, Watchdog
 
 
 async def test_the_end_of_one_loop_leaves_the_backstop_of_the_process_armed(
@@ -20,7 +20,7 @@ async def test_the_end_of_one_loop_leaves_the_backstop_of_the_process_armed(
     monkeypatch.setattr(faulthandler, "cancel_dump_traceback_later", lambda: armed.append(None))
     delivery = asyncio.create_task(Watchdog("delivery", 12, backstop=True).run())
     splitter = asyncio.create_task(Watchdog("splitter", 5).run())
-    for task, expected in ((splitter, BACKSTOP_LOANS * 12), (delivery, None)):
+    for task, expected in ((splitter, BACKSTOP_LEASES * 12), (delivery, None)):
         await asyncio.sleep(0)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -1,19 +1,19 @@
--- Become the one owner of a lent mailbox.
--- ARGV    now, lane, box, user, loan ms, most events, what this process delivers to, scopes of the lane's gates...
+-- Become the one owner of a leased mailbox.
+-- ARGV    now, lane, box, user, lease ms, most events, what this process delivers to, scopes of the lane's gates...
 -- Returns {'no'} when there is nothing to own (a lost, doubled or late wake-up, or one of another target), else
 --         {token, now, lane clock, user-lane clock, header of the user lane's head or '',
 --          cart or '', bookkeeping (flat), user (flat), entry...}
-local now, lane, box, user, loan = ms(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local now, lane, box, user, lease = ms(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local most = tonumber(ARGV[6])
 local scopes = {}
 for i = 8, #ARGV do scopes[#scopes + 1] = ARGV[i] end
-local record, out = book(P, lane, box), P .. 'out:' .. lane
+local record, leased = book(P, lane, box), P .. 'leased:' .. lane
 
-if not redis.call('ZSCORE', out, box) or redis.call('HEXISTS', record, 'token') == 1 then
+if not redis.call('ZSCORE', leased, box) or redis.call('HEXISTS', record, 'token') == 1 then
   return { 'no' }
 end
 if redis.call('LLEN', mail(P, lane, box)) == 0 then
-  redis.call('ZREM', out, box)
+  redis.call('ZREM', leased, box)
   redis.call('DEL', record)
   return { 'no' }
 end
@@ -21,27 +21,27 @@ end
 -- mailbox to and fro as fast as Redis can.
 local PAUSE = 250
 if redis.call('GET', P .. 'target') ~= ARGV[7] then
-  redis.call('ZREM', out, box)
+  redis.call('ZREM', leased, box)
   redis.call('ZADD', P .. 'due:' .. lane, int(now + PAUSE), box)
   return { 'no' }
 end
 local state = gate(P, scopes, now)
 if state == 'closed' or (state == 'probe' and redis.call('HGET', record, 'probe') ~= '1') then
-  redis.call('ZREM', out, box)
+  redis.call('ZREM', leased, box)
   redis.call('ZADD', P .. 'due:' .. lane, was_due(record, now), box)
   return { 'no' }
 end
 
 redis.call('HDEL', record, 'waits') -- frees first: see lib.lua
--- After two unsettled claims events are lent one at a time, until all that were lent then are through.
+-- After two unsettled claims events are leased one at a time, until all that were leased then are through.
 local trouble = redis.call('HMGET', record, 'strikes', 'singles')
 if tonumber(trouble[1] or '0') >= 2 and tonumber(trouble[2] or '0') > 0 then most = 1 end
 local entries = redis.call('LRANGE', mail(P, lane, box), 0, most - 1)
 -- The time is part of it, or a Redis that forgot its last second would give the same token twice.
 local token = int(redis.call('INCR', P .. 'token')) .. '-' .. int(now)
 redis.call('HSET', record, 'token', token, 'step', 0)
-if tonumber(trouble[2] or '0') == 0 then redis.call('HSET', record, 'lent', #entries) end
-redis.call('ZADD', out, 'XX', int(now + loan), box)
+if tonumber(trouble[2] or '0') == 0 then redis.call('HSET', record, 'claimed', #entries) end
+redis.call('ZADD', leased, 'XX', int(now + lease), box)
 
 local head = lane ~= IDENTIFY_LANE and redis.call('LINDEX', mail(P, IDENTIFY_LANE, user), 0)
 local reply = {

@@ -3,7 +3,7 @@
 -- ARGV    now, lane, most entries to look at, entry of the first mailbox to go on at (0 = begin), box...
 -- Returns {mailboxes that are done, entry of the next one to go on at}
 local now, lane, most, at = ms(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local KEPT = { 'strikes', 'singles', 'lent' }
+local KEPT = { 'strikes', 'singles', 'claimed' }
 
 local function begin(box)
   local record, due = book(P, lane, box), redis.call('ZSCORE', P .. 'due:' .. lane, box)
@@ -13,7 +13,7 @@ local function begin(box)
   for i, field in ipairs(KEPT) do
     if kept[i] then redis.call('HSET', record, field, kept[i]) end
   end
-  redis.call('ZREM', P .. 'out:' .. lane, box)
+  redis.call('ZREM', P .. 'leased:' .. lane, box)
   if redis.call('LLEN', mail(P, lane, box)) > 0 then redis.call('ZADD', P .. 'due:' .. lane, look, box) end
 end
 

@@ -7,7 +7,7 @@ for i = 2, #ARGV do
   gone = gone + redis.call('LLEN', mail(P, lane, box))
   redis.call('UNLINK', mail(P, lane, box), book(P, lane, box)) -- frees first: see lib.lua
   redis.call('ZREM', P .. 'due:' .. lane, box)
-  redis.call('ZREM', P .. 'out:' .. lane, box)
+  redis.call('ZREM', P .. 'leased:' .. lane, box)
 end
 if gone > 0 then redis.call('HINCRBY', P .. 'counts', 'waiting:' .. lane, -gone) end
 return gone

@@ -3,18 +3,18 @@
 --
 -- Keys, all under the account's prefix P = KEYS[1] = "sailpipe:ACCOUNT:"
 --   mail:LANE:BOX    list    a mailbox: entries in arrival order, "HEADER JSON\nRAW BYTES"
---   box:LANE:BOX     hash    its bookkeeping: token, step, due (when it was lent), lent (events in the
---                            last claim), strikes, singles, probe, intent, waits, hold (what its heads are
+--   box:LANE:BOX     hash    its bookkeeping: token, step, due (when it was leased), claimed (events in
+--                            the last claim), strikes, singles, probe, intent, waits, hold (what its heads are
 --                            held for), s:SEQ (an event's state)
 --   due:LANE         zset    mailbox -> when it may be looked at next (ms)
---   out:LANE         zset    mailbox -> when its loan expires (ms)
+--   leased:LANE      zset    mailbox -> when its lease expires (ms)
 --   lane:LANE        hash    tick (last wake), stopped (ms spent behind closed gates), shut (0/1), stood (0/1:
---                            loans were extended after a standstill)
+--                            leases were extended after a standstill)
 --   gates:SCOPE      hash    reason -> {"until": ms or 0, ...}; SCOPE is a lane, a bucket, a host or `account`
---   target           string  what the account delivers to (pipeline/targets.py), since a wake-up first lent anything;
---                            VERB/TARGET while `sailpipe adopt` or `reset` works on it, and nothing is lent
+--   target           string  what the account delivers to (pipeline/targets.py), since a wake-up first leased anything;
+--                            VERB/TARGET while `sailpipe adopt` or `reset` works on it, and nothing is leased
 --   reset            string  id of the newest raw entry when a reset began, until long after: see split.lua
---   suspect          hash    lane, box: the mailbox with two strikes or more that was lent last
+--   suspect          hash    lane, box: the mailbox with two strikes or more that was leased last
 --   counts           hash    delivered, duplicates, removed, ignored:REASON, dead:REASON, waiting:LANE, and of those
 --                            removed trimmed:REASON
 --   token            string  a counter of claims, letters and replays: what needs a number of its own
@@ -34,7 +34,7 @@
 --   replayed         zset    `ID KEY` of a letter that left the store for its mailbox -> when (ms): an exported
 --                            copy of it must not go out a second time
 --   dedupe:SLICE...  sets    see `leaf`
--- A non-empty mailbox is in exactly one of due and out.
+-- A non-empty mailbox is in exactly one of due and leased.
 --
 -- Redis refuses a script's first write when its memory is full, unless that write frees memory; later
 -- ones pass. So scripts that must not fail then, all that delivery needs, begin with a deletion: only
@@ -73,7 +73,7 @@ local function lane_clock(p, lane, now)
   return now - stopped
 end
 
--- 'open', 'probe' (lend one to see whether it works again) or 'closed'; forgets what has run out.
+-- 'open', 'probe' (lease one to see whether it works again) or 'closed'; forgets what has run out.
 local function gate(p, scopes, now)
   local state = 'open'
   for _, scope in ipairs(scopes) do
@@ -92,7 +92,7 @@ local function gate(p, scopes, now)
   return state
 end
 
--- When a lent mailbox was due. Never later than now, unless the clock has been set back meanwhile.
+-- When a leased mailbox was due. Never later than now, unless the clock has been set back meanwhile.
 local function was_due(record, now)
   return int(math.min(now, tonumber(redis.call('HGET', record, 'due') or now)))
 end
@@ -117,7 +117,7 @@ end
 local function post(p, lane, box, entry, now)
   redis.call('RPUSH', mail(p, lane, box), entry)
   redis.call('HINCRBY', p .. 'counts', 'waiting:' .. lane, 1)
-  if not redis.call('ZSCORE', p .. 'out:' .. lane, box) then
+  if not redis.call('ZSCORE', p .. 'leased:' .. lane, box) then
     redis.call('ZADD', p .. 'due:' .. lane, 'NX', int(now), box)
   end
 end

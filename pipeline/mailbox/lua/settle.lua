@@ -63,7 +63,7 @@ for _, other in ipairs(settlement.wake) do
   wake_waiting(P, other, settlement.user, now, { user = true, identify = true })
 end
 
--- Progress clears what earlier deaths in this mailbox counted against it; while events are lent one at
+-- Progress clears what earlier deaths in this mailbox counted against it; while events are leased one at
 -- a time, only the next one's own two come off. One that is found waiting, for days maybe, starts anew: by
 -- chance deaths meet it, too. Not one that is tried again: it may kill whenever it comes to its call.
 local trouble = redis.call('HMGET', record, 'strikes', 'singles')
@@ -82,7 +82,7 @@ if not settlement.back then
   return { 'yes', left }
 end
 
-redis.call('ZREM', P .. 'out:' .. lane, box)
+redis.call('ZREM', P .. 'leased:' .. lane, box)
 if left == 0 then
   redis.call('DEL', record)
   return { 'yes', 0 }

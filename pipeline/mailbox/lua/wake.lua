@@ -1,18 +1,18 @@
--- Take expired loans back, then lend the longest-due mailboxes.
+-- Take expired leases back, then lease the longest-due mailboxes.
 -- KEYS[2] the lane's Celery queue (list)
--- ARGV    now, lane, loan ms, bound of out, longest Celery queue to publish to, this waker's own last
+-- ARGV    now, lane, lease ms, bound of leased, longest Celery queue to publish to, this waker's own last
 --         tick (0 = none), whether it serves the lane itself (1/0), what it delivers to, scopes of the
 --         lane's gates...
 -- Returns {now, state of the gates, whether Redis is full (1/0), mailbox...}: what to publish or, when Redis
 --         is full, to deliver without a message; {now, 'foreign', 0, whose it is} when the account is another
 --         target's
-local now, lane, loan = ms(ARGV[1]), ARGV[2], tonumber(ARGV[3])
+local now, lane, lease = ms(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local bound, longest, own = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local scopes = {}
 local serves = ARGV[7] == '1'
 local target = ARGV[8]
 for i = 9, #ARGV do scopes[#scopes + 1] = ARGV[i] end
-local due, out, home = P .. 'due:' .. lane, P .. 'out:' .. lane, P .. 'lane:' .. lane
+local due, leased, home = P .. 'due:' .. lane, P .. 'leased:' .. lane, P .. 'lane:' .. lane
 
 -- What refuses this write refuses the messages, too. It changes nothing but the very first time.
 local full = type(redis.pcall('HSETNX', home, 'tick', 0)) == 'table'
@@ -25,13 +25,13 @@ local last, stopped = tonumber(seen[1] or '0'), tonumber(seen[2] or '0')
 -- closed gate, so that what waits for a person's word comes to no deadline.
 local owner = redis.call('GET', P .. 'target')
 local foreign = owner and owner ~= target
-if foreign and seen[3] ~= '1' and now - last <= loan then return { int(now), 'foreign', 0, owner } end
+if foreign and seen[3] ~= '1' and now - last <= lease then return { int(now), 'foreign', 0, owner } end
 
--- The clock was set back: what is lent, due or closed until some time would stay so for all of the step.
+-- The clock was set back: what is leased, due or closed until some time would stay so for all of the step.
 local LONGEST_BAR = 60000 -- no probe and no Reset is further away
 local function move_back(step)
-  for _, box in ipairs(redis.call('ZRANGEBYSCORE', out, int(now + loan), '+inf')) do
-    redis.call('ZADD', out, 'XX', int(now + loan), box)
+  for _, box in ipairs(redis.call('ZRANGEBYSCORE', leased, int(now + lease), '+inf')) do
+    redis.call('ZADD', leased, 'XX', int(now + lease), box)
   end
   local ahead = redis.call('ZRANGEBYSCORE', due, int(now), '+inf', 'WITHSCORES')
   for i = 1, #ahead, 2 do
@@ -53,27 +53,27 @@ if last - now > STEP then
 end
 
 -- Nobody ticked for long although this waker was there before: Redis or the machine stood still. The
--- owners stood still too, so their loans are extended once instead of expiring; not again before somebody
--- has ticked in time, or a waker that is always late would keep the loans of the dead for ever.
-local gap = loan / 2
+-- owners stood still too, so their leases are extended once instead of expiring; not again before somebody
+-- has ticked in time, or a waker that is always late would keep the leases of the dead for ever.
+local gap = lease / 2
 local late = now - last > gap
 local stood = late and seen[4] == '1'
 if late and not stood and own > 0 and last - own < gap then
   stood = true
-  for _, box in ipairs(redis.call('ZRANGEBYSCORE', out, '-inf', int(now + loan))) do
-    redis.call('ZADD', out, 'XX', int(now + loan), box)
+  for _, box in ipairs(redis.call('ZRANGEBYSCORE', leased, '-inf', int(now + lease))) do
+    redis.call('ZADD', leased, 'XX', int(now + lease), box)
   end
 end
 
-for _, box in ipairs(redis.call('ZRANGEBYSCORE', out, '-inf', int(now), 'LIMIT', 0, 500)) do
+for _, box in ipairs(redis.call('ZRANGEBYSCORE', leased, '-inf', int(now), 'LIMIT', 0, 500)) do
   local record = book(P, lane, box)
-  redis.call('ZREM', out, box)
+  redis.call('ZREM', leased, box)
   if redis.call('LLEN', mail(P, lane, box)) == 0 then
     redis.call('DEL', record)
   else
     if redis.call('HDEL', record, 'token', 'step') > 0 then
       redis.call('HINCRBY', record, 'strikes', 1)
-      local left = redis.call('HMGET', record, 'singles', 'lent')
+      local left = redis.call('HMGET', record, 'singles', 'claimed')
       if tonumber(left[1] or '0') == 0 then redis.call('HSET', record, 'singles', left[2] or '1') end
     end
     redis.call('ZADD', due, was_due(record, now), box)
@@ -87,8 +87,8 @@ redis.call('HSET', home, 'tick', int(now), 'stopped', int(stopped), 'shut', stat
 if foreign then return { int(now), state, 0, owner } end
 
 -- A mailbox whose claims ended unsettled twice may hold an event that kills its owner. Of these one in the
--- account is lent at a time, so that it takes no other with it again and again, until both look like poison.
-local SUSPICIOUS, PASSED_OVER = 2, 5000 -- more than can be lent, and so have died, at a time
+-- account is leased at a time, so that it takes no other with it again and again, until both look like poison.
+local SUSPICIOUS, PASSED_OVER = 2, 5000 -- more than can be leased, and so have died, at a time
 local function suspicious(at, box)
   return tonumber(redis.call('HGET', book(P, at, box), 'strikes') or '0') >= SUSPICIOUS
 end
@@ -96,7 +96,7 @@ local function held_back(box)
   if not suspicious(lane, box) then return false end
   local at, other = unpack(redis.call('HMGET', P .. 'suspect', 'lane', 'box'))
   if at and (at ~= lane or other ~= box)
-      and suspicious(at, other) and redis.call('ZSCORE', P .. 'out:' .. at, other) then
+      and suspicious(at, other) and redis.call('ZSCORE', P .. 'leased:' .. at, other) then
     return true
   end
   redis.call('HSET', P .. 'suspect', 'lane', lane, 'box', box)
@@ -105,9 +105,9 @@ end
 
 local reply = { int(now), state, full and 1 or 0 }
 local head = #reply
-local lent = redis.call('ZCARD', out)
-local room = bound - lent
-if state == 'probe' then room = lent == 0 and 1 or 0 end
+local in_use = redis.call('ZCARD', leased)
+local room = bound - in_use
+if state == 'probe' then room = in_use == 0 and 1 or 0 end
 if state == 'closed' then room = 0 end
 if full then
   -- No message can be published: only who delivers these mailboxes itself may have them.
@@ -125,7 +125,7 @@ while #reply - head < room and held < PASSED_OVER do
       held = held + 1
     else
       redis.call('ZREM', due, box)
-      redis.call('ZADD', out, int(now + loan), box)
+      redis.call('ZADD', leased, int(now + lease), box)
       redis.call('HSET', book(P, lane, box), 'due', next[i + 1], 'probe', state == 'probe' and '1' or '0')
       reply[#reply + 1] = box
     end

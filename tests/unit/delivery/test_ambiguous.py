@@ -234,7 +234,7 @@ async def test_an_identify_of_unknown_end_is_repeated_at_once(pipe: Pipe) -> Non
     assert [one.call.bucket for one in pipe.sailthru.sent] == ["POST /user"] * 2
 
 
-async def test_work_of_a_dead_process_is_taken_up_within_its_loan(pipe: Pipe) -> None:
+async def test_work_of_a_dead_process_is_taken_up_within_its_lease(pipe: Pipe) -> None:
     """Twelve seconds, and whoever wakes next."""
     pipe.sailthru.trouble(None, on="POST /user", times=1)
     await pipe.post(identify("u1"))

@@ -1,4 +1,4 @@
-"""How a claim ends: soon, by its loan, in a crash, or while Redis is away."""
+"""How a claim ends: soon, by its lease, in a crash, or while Redis is away."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from tests.support.fake_sailthru import REFUSED
 from tests.support.pipe import Pipe, added, identify, open_pipe, order, track
 
 
-async def lend(pipe: Pipe, lane: Lane) -> str:
-    """Lend the one mailbox that is due."""
-    (box,) = await pipe.lend(lane)
+async def lease_next(pipe: Pipe, lane: Lane) -> str:
+    """Lease the one mailbox that is due."""
+    (box,) = await pipe.lease(lane)
     return box
 
 
 async def test_a_claim_ends_after_a_handful_of_calls(pipe: Pipe) -> None:
     """A user with very many events keeps nobody waiting."""
     await pipe.post(*(order("u1", f"o{number}") for number in range(30)))
-    await pipe.processor.process(Lane.PURCHASE, await lend(pipe, Lane.PURCHASE))
+    await pipe.processor.process(Lane.PURCHASE, await lease_next(pipe, Lane.PURCHASE))
     assert 1 < len(pipe.sailthru.sent) <= 6
     await pipe.run(60)
     assert await pipe.counts() == {"delivered": 30}
@@ -42,7 +42,7 @@ async def test_a_claim_ends_after_a_second(pipe: Pipe) -> None:
     """However slow Sailthru is, the second call past a second is another claim's."""
     pipe.sailthru.latency_s = 0.6
     await pipe.post(*(order("u1", f"o{number}") for number in range(10)))
-    await pipe.processor.process(Lane.PURCHASE, await lend(pipe, Lane.PURCHASE))
+    await pipe.processor.process(Lane.PURCHASE, await lease_next(pipe, Lane.PURCHASE))
     assert len(pipe.sailthru.sent) == 2
 
 
@@ -52,40 +52,40 @@ async def test_a_claim_whose_fold_was_refused_goes_on_to_the_first_of_it(pipe: P
     pipe.sailthru.trouble(REFUSED, on="POST /user", about="odd")
     odd = identify("u1", traits={"email": "u1@example.org", "name": "odd"})
     await pipe.post(identify("u1"), odd, identify("u1"))
-    await pipe.processor.process(Lane.USER, await lend(pipe, Lane.USER))
+    await pipe.processor.process(Lane.USER, await lease_next(pipe, Lane.USER))
     assert await pipe.waiting(Lane.USER, "u1") == ["m2", "m3"]
     await pipe.run(60)
     assert [letter.id for letter in await pipe.letters()] == ["m2"]
 
 
-async def test_no_call_begins_under_a_loan_that_could_expire_before_its_answer(
+async def test_no_call_begins_under_a_lease_that_could_expire_before_its_answer(
     pipe: Pipe,
 ) -> None:
     """HTTP timeout and a second must be left of it."""
     await pipe.post(identify("u1"))
-    claim = await pipe.store.claim(Lane.USER, await lend(pipe, Lane.USER), most=1)
+    claim = await pipe.store.claim(Lane.USER, await lease_next(pipe, Lane.USER), most=1)
     assert claim is not None
-    with pipe.loans.hold(claim, pipe.clock.monotonic()) as loan:
+    with pipe.leases.hold(claim, pipe.clock.monotonic()) as lease:
         pipe.clock.advance(2.9)
-        assert pipe.loans.is_fresh(loan, 9.0)
+        assert pipe.leases.is_fresh(lease, 9.0)
         pipe.clock.advance(0.2)
-        assert not pipe.loans.is_fresh(loan, 9.0)
-        loan.extend(pipe.clock.monotonic() + 12.0)
-        assert pipe.loans.is_fresh(loan, 9.0)
-        loan.lose()
+        assert not pipe.leases.is_fresh(lease, 9.0)
+        lease.extend(pipe.clock.monotonic() + 12.0)
+        assert pipe.leases.is_fresh(lease, 9.0)
+        lease.lose()
         with pytest.raises(StaleClaim):
-            pipe.loans.is_fresh(loan, 9.0)
+            pipe.leases.is_fresh(lease, 9.0)
 
 
-async def test_a_slot_that_comes_too_late_for_its_loan_is_given_up_for_another(
+async def test_a_slot_that_comes_too_late_for_its_lease_is_given_up_for_another(
     pipe: Pipe,
 ) -> None:
-    """The loan is looked at last; the call waits for a renewal and for a slot of its own."""
+    """The lease is looked at last; the call waits for a renewal and for a slot of its own."""
     acquire, slots = pipe.limiter.acquire, []
 
     def renew() -> None:
-        for loan in pipe.loans._held:
-            loan.extend(pipe.clock.monotonic() + 12.0)
+        for lease in pipe.leases._held:
+            lease.extend(pipe.clock.monotonic() + 12.0)
 
     async def slow(*args: Any, **options: Any) -> None:
         await acquire(*args, **options)
@@ -96,12 +96,12 @@ async def test_a_slot_that_comes_too_late_for_its_loan_is_given_up_for_another(
 
     await pipe.post(identify("u1"))
     with patch.object(pipe.limiter, "acquire", slow):
-        await pipe.processor.process(Lane.USER, await lend(pipe, Lane.USER))
+        await pipe.processor.process(Lane.USER, await lease_next(pipe, Lane.USER))
     assert slots == [0, 0]
     assert await pipe.counts() == {"delivered": 1}
 
 
-async def test_the_first_byte_of_a_call_asks_for_the_loan_once_more(pipe: Pipe) -> None:
+async def test_the_first_byte_of_a_call_asks_for_the_lease_once_more(pipe: Pipe) -> None:
     """A process may stand still between its checks and the socket: then the mailbox is another's."""
     send, answers = pipe.sailthru.send, []
 
@@ -113,22 +113,22 @@ async def test_the_first_byte_of_a_call_asks_for_the_loan_once_more(pipe: Pipe) 
 
     await pipe.post(identify("u1"))
     with patch.object(pipe.sailthru, "send", slow):
-        await pipe.processor.process(Lane.USER, await lend(pipe, Lane.USER))
+        await pipe.processor.process(Lane.USER, await lease_next(pipe, Lane.USER))
     assert answers == [False, True]
 
 
-async def test_a_loan_lost_in_the_middle_of_a_call_writes_nothing(pipe: Pipe) -> None:
+async def test_a_lease_lost_in_the_middle_of_a_call_writes_nothing(pipe: Pipe) -> None:
     """The new owner's word counts; the old one's settle is refused."""
     await pipe.post(identify("u1"))
-    box = await lend(pipe, Lane.USER)
+    box = await lease_next(pipe, Lane.USER)
     send = pipe.sailthru.send
 
     async def freeze(call: Call) -> Answer:
         answer = await send(call)
         pipe.clock.advance(13)
-        await pipe.lend(Lane.USER)
+        await pipe.lease(Lane.USER)
         pipe.clock.advance(13)
-        assert await pipe.lend(Lane.USER) == ("u1",)
+        assert await pipe.lease(Lane.USER) == ("u1",)
         new = await pipe.store.claim(Lane.USER, "u1", most=10)
         assert new is not None
         return answer
@@ -213,7 +213,9 @@ async def test_redis_away_while_a_gate_is_written_loses_no_answer(pipe: Pipe) ->
         patch.object(pipe.gates, "open", side_effect=gone),
         patch.object(pipe.gates, "bars", side_effect=gone),
     ):
-        claim = await pipe.store.claim(Lane.PURCHASE, await lend(pipe, Lane.PURCHASE), most=10)
+        claim = await pipe.store.claim(
+            Lane.PURCHASE, await lease_next(pipe, Lane.PURCHASE), most=10
+        )
         assert claim is not None
         probe = replace(claim, probe=True)
         with patch.object(pipe.store, "claim", return_value=probe):
@@ -241,7 +243,7 @@ async def test_without_its_intent_on_record_no_order_or_cart_leaves(
 async def test_an_event_whose_deliveries_kill_their_worker_is_poison_and_takes_none_along(
     pipe: Pipe,
 ) -> None:
-    """After two deaths events are lent one at a time, after five the one at fault is dead."""
+    """After two deaths events are leased one at a time, after five the one at fault is dead."""
     pipe.sailthru.trouble(None, on="POST /event", about="deadly")
     await pipe.post(identify("u1"))
     await pipe.run(1)
@@ -253,7 +255,7 @@ async def test_an_event_whose_deliveries_kill_their_worker_is_poison_and_takes_n
     assert [one["event"] for one in pipe.sailthru.sandbox.state.events] == ["Before", "After"]
 
 
-async def test_a_mailbox_that_is_not_lent_is_left_alone(pipe: Pipe) -> None:
+async def test_a_mailbox_that_is_not_leased_is_left_alone(pipe: Pipe) -> None:
     """A wake-up that was lost and came late, or came twice, is harmless."""
     await pipe.post(identify("u1"))
     await pipe.processor.process(Lane.USER, "u1")

@@ -69,9 +69,11 @@ async def post(engine: Engine, *users: str) -> None:
 async def deliver(engine: Engine) -> None:
     """Deliver what is due in the lane of identifies, one mailbox after the other."""
     bound = engine.bound("default", Lane.USER)
-    lent = await engine.stores["default"].wake(Lane.USER, bound=bound, longest_queue=10, own_tick=0)
-    engine.saw_gate("default", Lane.USER, lent.gate)
-    for box in lent.boxes:
+    leased = await engine.stores["default"].wake(
+        Lane.USER, bound=bound, longest_queue=10, own_tick=0
+    )
+    engine.saw_gate("default", Lane.USER, leased.gate)
+    for box in leased.boxes:
         await engine.deliver("default", Lane.USER, box)
 
 
@@ -113,10 +115,10 @@ async def test_an_engine_that_is_opened_with_a_sender_calls_nothing_else() -> No
     assert [call.bucket for call in sent] == ["POST /user"]
 
 
-async def test_an_account_has_its_own_loans_and_time_for_a_call() -> None:
-    """Another's shorter loans would never leave it the time that one of its calls may take."""
+async def test_an_account_has_its_own_leases_and_time_for_a_call() -> None:
+    """Another's shorter leases would never leave it the time that one of its calls may take."""
     other = AccountSettings(name="other", api_key="other", api_secret="secret")
-    patient = {"loan": 30.0, "http_timeout": 20.0}
+    patient = {"lease": 30.0, "http_timeout": 20.0}
     answer = httpx.Response(200, json={"ok": True})
     async with open_engine(lambda _: answer, other, **patient) as (engine, _):
         await post(engine, "u1")
@@ -139,7 +141,7 @@ async def test_wrong_credentials_are_alerted_once_and_without_secrets() -> None:
     assert "u1" not in json.dumps(alert)
 
 
-async def test_a_lane_whose_gate_was_closed_is_lent_little_at_first() -> None:
+async def test_a_lane_whose_gate_was_closed_is_leased_little_at_first() -> None:
     """The rate alone would allow hundreds."""
     async with open_engine(lambda request: httpx.Response(200, json={"ok": True})) as (engine, _):
         assert engine.bound("default", Lane.USER) > 100

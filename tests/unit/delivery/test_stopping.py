@@ -19,7 +19,7 @@ Wait = Callable[..., Awaitable[None]]
 
 
 async def drain_purchases(pipe: Pipe) -> None:
-    (box,) = await pipe.lend(Lane.PURCHASE)
+    (box,) = await pipe.lease(Lane.PURCHASE)
     await pipe.processor.process(Lane.PURCHASE, box)
 
 
@@ -52,7 +52,7 @@ def stop_during_calls(pipe: Pipe) -> Callable[[Call], Awaitable[Answer]]:
 async def test_a_stopping_worker_begins_no_call_and_gives_its_claims_back(pipe: Pipe) -> None:
     """What it had claimed is due at once for others, with no strike against it."""
     await pipe.post(identify("u1"))
-    (box,) = await pipe.lend(Lane.USER)
+    (box,) = await pipe.lease(Lane.USER)
     pipe.processor.stop()
     await pipe.processor.process(Lane.USER, box)
     assert pipe.sailthru.sent == []
@@ -61,13 +61,13 @@ async def test_a_stopping_worker_begins_no_call_and_gives_its_claims_back(pipe: 
     assert await pipe.counts() == {"delivered": 1}
 
 
-@pytest.mark.parametrize("what", ["its slot", "a renewal of its loan"])
+@pytest.mark.parametrize("what", ["its slot", "a renewal of its lease"])
 async def test_a_call_that_waited_when_the_worker_was_told_to_stop_does_not_begin(
     pipe: Pipe, what: str
 ) -> None:
     """Its intent was on record by then; the next owner finds none, and posts at once."""
     await pipe.post(order("u1", "o1"))
-    where, name = (pipe.limiter, "acquire") if what == "its slot" else (pipe.loans, "until_fresh")
+    where, name = (pipe.limiter, "acquire") if what == "its slot" else (pipe.leases, "until_fresh")
     with patch.object(where, name, stop_during(pipe, getattr(where, name))):
         await drain_purchases(pipe)
     assert pipe.sailthru.sent == []

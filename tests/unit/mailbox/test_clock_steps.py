@@ -8,7 +8,7 @@ import pytest
 from pipeline.events import Lane
 from pipeline.mailbox.claim import Settlement
 from pipeline.mailbox.gates import Bar
-from tests.support.mailboxes import LOAN_S, Mailboxes, delivered, track, tried_again
+from tests.support.mailboxes import LEASE_S, Mailboxes, delivered, track, tried_again
 
 STEP_S = 3600.0
 
@@ -18,7 +18,7 @@ def boxes() -> Mailboxes:
     return Mailboxes(fakeredis.FakeAsyncRedis())
 
 
-async def test_what_waits_is_lent_at_once(boxes: Mailboxes) -> None:
+async def test_what_waits_is_leased_at_once(boxes: Mailboxes) -> None:
     """Mailboxes were due before the step, which is in the future now."""
     await boxes.post(track("m1", "ann"), track("m2", "bob"))
     await boxes.wake(Lane.EVENT, bound=0)
@@ -27,20 +27,20 @@ async def test_what_waits_is_lent_at_once(boxes: Mailboxes) -> None:
 
 
 async def test_there_and_back_loses_nothing(boxes: Mailboxes) -> None:
-    """A clock that is set right again finds every mailbox in due or out, and every event counted."""
+    """A clock that is set right again finds every mailbox in due or leased, and every event counted."""
     await boxes.post(track("m1", "ann"), track("m2", "bob"))
     await boxes.wake(Lane.EVENT, bound=1)
     await boxes.claim(Lane.EVENT, "ann")
-    for step_s in (-STEP_S, STEP_S, LOAN_S):
+    for step_s in (-STEP_S, STEP_S, LEASE_S):
         boxes.clock.advance(step_s)
         await boxes.wake(Lane.EVENT)
-    assert set(await boxes.out(Lane.EVENT)) == {"ann", "bob"}
+    assert set(await boxes.leased(Lane.EVENT)) == {"ann", "bob"}
     assert await boxes.counts() == {"waiting:event": 2}
 
 
 async def test_a_retry_is_as_far_away_as_before(boxes: Mailboxes) -> None:
     await boxes.post(track("m1", "ann"))
-    claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+    claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
     await boxes.store.settle(tried_again(claim, boxes.now_ms() + 5_000))
     boxes.clock.advance(-STEP_S)
     assert (await boxes.wake(Lane.EVENT)).boxes == ()
@@ -52,39 +52,39 @@ async def test_an_owner_that_has_not_heard_of_the_step_postpones_by_what_it_mean
 ) -> None:
     """It reckons from the time of its claim."""
     await boxes.post(track("m1", "ann"))
-    claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+    claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
     believed = boxes.now_ms()
     boxes.clock.advance(-STEP_S)
     await boxes.store.settle(Settlement(claim, back=True, due=believed + 5_000, at=believed))
     assert await boxes.due(Lane.EVENT) == {"ann": 5_000}
 
 
-async def test_a_loan_ends_when_it_would_have(boxes: Mailboxes) -> None:
-    """Its owner may go on; were it dead, another has the mailbox after the loan."""
+async def test_a_lease_ends_when_it_would_have(boxes: Mailboxes) -> None:
+    """Its owner may go on; were it dead, another has the mailbox after the lease."""
     await boxes.post(track("m1", "ann"))
-    claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+    claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
     boxes.clock.advance(-STEP_S)
     assert (await boxes.wake(Lane.EVENT)).boxes == ()
-    assert await boxes.out(Lane.EVENT) == {"ann": LOAN_S * 1000}
-    boxes.clock.advance(LOAN_S)
+    assert await boxes.leased(Lane.EVENT) == {"ann": LEASE_S * 1000}
+    boxes.clock.advance(LEASE_S)
     assert (await boxes.wake(Lane.EVENT)).boxes == ("ann",)
     assert (await boxes.claim(Lane.EVENT, "ann")).token != claim.token
 
 
-async def test_a_loan_that_began_after_the_step_is_not_cut_short(boxes: Mailboxes) -> None:
-    """Whoever notices the step first may be late: loans of the new time are good already."""
+async def test_a_lease_that_began_after_the_step_is_not_cut_short(boxes: Mailboxes) -> None:
+    """Whoever notices the step first may be late: leases of the new time are good already."""
     await boxes.post(track("m1", "ann"))
     await boxes.wake(Lane.EVENT)
     boxes.clock.advance(-STEP_S)
     claim = await boxes.claim(Lane.EVENT, "ann")
     await boxes.wake(Lane.EVENT)
-    assert await boxes.out(Lane.EVENT) == {"ann": LOAN_S * 1000}
+    assert await boxes.leased(Lane.EVENT) == {"ann": LEASE_S * 1000}
     assert await boxes.store.settle(delivered(claim, back=True)) == 0
 
 
 @pytest.mark.parametrize("back", ["settle", "gate"])
 async def test_a_mailbox_that_keeps_its_place_is_due_at_once(boxes: Mailboxes, back: str) -> None:
-    """It was lent before the step; its old due time would be far away."""
+    """It was leased before the step; its old due time would be far away."""
     await boxes.post(track("m1", "ann"), track("m2", "ann"))
     await boxes.wake(Lane.EVENT)
     claim = await boxes.claim(Lane.EVENT, "ann", most=1) if back == "settle" else None

@@ -11,7 +11,7 @@ from pipeline.delivery.classify import POISON_AFTER
 from pipeline.events import Lane
 from pipeline.mailbox.claim import Settlement
 from pipeline.mailbox.store import MailboxStore
-from tests.support.mailboxes import LOAN_S, Mailboxes, delivered, letter, track, tried_again
+from tests.support.mailboxes import LEASE_S, Mailboxes, delivered, letter, track, tried_again
 
 
 @pytest.fixture
@@ -19,11 +19,11 @@ def boxes() -> Mailboxes:
     return Mailboxes(fakeredis.FakeAsyncRedis())
 
 
-async def test_after_two_deaths_events_are_lent_one_at_a_time(boxes: Mailboxes) -> None:
+async def test_after_two_deaths_events_are_leased_one_at_a_time(boxes: Mailboxes) -> None:
     """Poison: one bad event must not take its neighbours with it."""
     await boxes.post(*(track(f"m{n}", "ann") for n in range(3)))
-    lent = [len((await boxes.die(Lane.EVENT, "ann")).entries) for _ in range(4)]
-    assert lent == [3, 3, 1, 1]
+    leased = [len((await boxes.die(Lane.EVENT, "ann")).entries) for _ in range(4)]
+    assert leased == [3, 3, 1, 1]
 
 
 async def test_only_the_culprit_dies_of_poison(boxes: Mailboxes) -> None:
@@ -32,14 +32,14 @@ async def test_only_the_culprit_dies_of_poison(boxes: Mailboxes) -> None:
     await boxes.post(*(track(name, "ann") for name in names))
     through, poisoned, deaths = [], [], 0
     while await boxes.mail(Lane.EVENT, "ann"):
-        claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+        claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
         if claim.strikes >= POISON_AFTER:
             poisoned.append(claim.head.id)
             claim = await boxes.settle(letter(claim, reason="poison"))
             await boxes.store.settle(Settlement(claim, back=True))
         elif "bad" in [entry.id for entry in claim.entries]:
             deaths += 1
-            boxes.clock.advance(LOAN_S + 1)
+            boxes.clock.advance(LEASE_S + 1)
         else:
             through += [entry.id for entry in claim.entries]
             await boxes.store.settle(delivered(claim, len(claim.entries), back=True))
@@ -51,10 +51,10 @@ async def test_progress_forgives_earlier_deaths(boxes: Mailboxes) -> None:
     """Attempts belong to events: what came through clears what was counted before."""
     await boxes.post(*(track(f"m{n}", "ann") for n in range(4)))
     await boxes.die(Lane.EVENT, "ann")
-    claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+    claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
     assert claim.strikes == 1
     await boxes.store.settle(delivered(claim, back=True))
-    assert (await boxes.lend_and_claim(Lane.EVENT, "ann")).strikes == 0
+    assert (await boxes.lease_and_claim(Lane.EVENT, "ann")).strikes == 0
 
 
 async def test_an_event_that_is_found_waiting_is_innocent_of_the_deaths_before(
@@ -65,10 +65,10 @@ async def test_an_event_that_is_found_waiting_is_innocent_of_the_deaths_before(
     strikes = []
     for _ in range(7):
         strikes.append((await boxes.die(Lane.EVENT, "ann")).strikes)
-        claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+        claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
         await boxes.store.settle(Settlement(claim, back=True, due=boxes.now_ms(), waits="email"))
     assert max(strikes) < POISON_AFTER
-    assert len((await boxes.lend_and_claim(Lane.EVENT, "ann")).entries) == 1
+    assert len((await boxes.lease_and_claim(Lane.EVENT, "ann")).entries) == 1
 
 
 @pytest.mark.parametrize("how", ["released", "tried again"])
@@ -77,24 +77,24 @@ async def test_a_claim_that_ends_otherwise_proves_nothing(boxes: Mailboxes, how:
     await boxes.post(track("m1", "ann"))
     for death in range(POISON_AFTER):
         assert (await boxes.die(Lane.EVENT, "ann")).strikes == death
-        claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+        claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
         released = Settlement(claim, back=True, due="old")
         again = tried_again(claim, boxes.now_ms())
         await boxes.store.settle(released if how == "released" else again)
-    assert (await boxes.lend_and_claim(Lane.EVENT, "ann")).strikes == POISON_AFTER
+    assert (await boxes.lease_and_claim(Lane.EVENT, "ann")).strikes == POISON_AFTER
 
 
 async def test_a_lost_wake_up_is_no_death(boxes: Mailboxes) -> None:
-    """What was lent and never claimed comes back after its loan, without a strike."""
+    """What was leased and never claimed comes back after its lease, without a strike."""
     await boxes.post(track("m1", "ann"))
     for _ in range(6):
         assert (await boxes.wake(Lane.EVENT)).boxes == ("ann",)
-        boxes.clock.advance(LOAN_S)
-    assert (await boxes.lend_and_claim(Lane.EVENT, "ann")).strikes == 0
+        boxes.clock.advance(LEASE_S)
+    assert (await boxes.lease_and_claim(Lane.EVENT, "ann")).strikes == 0
 
 
-async def test_a_standstill_extends_loans_instead_of_expiring_them(boxes: Mailboxes) -> None:
-    """When nobody ticked for long the owners stood still, too: their loans last once more."""
+async def test_a_standstill_extends_leases_instead_of_expiring_them(boxes: Mailboxes) -> None:
+    """When nobody ticked for long the owners stood still, too: their leases last once more."""
     await boxes.post(track("m1", "ann"))
     tick = (await boxes.wake(Lane.EVENT)).now
     claim = await boxes.claim(Lane.EVENT, "ann")
@@ -103,17 +103,17 @@ async def test_a_standstill_extends_loans_instead_of_expiring_them(boxes: Mailbo
     assert await boxes.store.settle(delivered(claim, back=True)) == 0
 
 
-async def test_loans_are_extended_once_even_if_wakers_stay_slow(boxes: Mailboxes) -> None:
-    """A waker that is always late must not keep the loans of the dead for ever."""
+async def test_leases_are_extended_once_even_if_wakers_stay_slow(boxes: Mailboxes) -> None:
+    """A waker that is always late must not keep the leases of the dead for ever."""
     await boxes.post(track("m1", "ann"))
     tick = (await boxes.wake(Lane.EVENT)).now
     await boxes.claim(Lane.EVENT, "ann")
     given_back = []
     for _ in range(4):
         boxes.clock.advance(7.0)
-        lent = await boxes.wake(Lane.EVENT, own_tick=tick)
-        tick = lent.now
-        given_back.append(lent.boxes)
+        leased = await boxes.wake(Lane.EVENT, own_tick=tick)
+        tick = leased.now
+        given_back.append(leased.boxes)
     assert given_back == [(), (), ("ann",), ()]
 
 
@@ -127,12 +127,12 @@ async def test_a_dead_process_is_noticed_while_another_waker_ticks(boxes: Mailbo
         own = boxes.now_ms() - 1000
         last = await boxes.wake(Lane.EVENT, own_tick=own)
     assert last.boxes == ("ann",)
-    boxes.clock.advance(LOAN_S)
+    boxes.clock.advance(LEASE_S)
     assert (await boxes.wake(Lane.EVENT, own_tick=first_tick)).boxes == ("ann",)
 
 
 async def test_a_new_waker_extends_nothing(boxes: Mailboxes) -> None:
-    """After everything was down the loans are those of the dead."""
+    """After everything was down the leases are those of the dead."""
     await boxes.post(track("m1", "ann"))
     await boxes.wake(Lane.EVENT)
     await boxes.claim(Lane.EVENT, "ann")
@@ -140,14 +140,14 @@ async def test_a_new_waker_extends_nothing(boxes: Mailboxes) -> None:
     assert (await boxes.wake(Lane.EVENT, own_tick=0)).boxes == ("ann",)
 
 
-async def test_of_the_mailboxes_with_two_deaths_one_is_lent_at_a_time(boxes: Mailboxes) -> None:
+async def test_of_the_mailboxes_with_two_deaths_one_is_leased_at_a_time(boxes: Mailboxes) -> None:
     """What dies beside a killer again and again would end as poison, too."""
     users = ["ann", "bob", "cid"]
     await boxes.post(*(track(f"m-{user}", user) for user in users))
     for _ in range(2):
         for user in (await boxes.wake(Lane.EVENT)).boxes:
             await boxes.claim(Lane.EVENT, user)
-        boxes.clock.advance(LOAN_S + 1)
+        boxes.clock.advance(LEASE_S + 1)
     [first] = (await boxes.wake(Lane.EVENT)).boxes
     assert (await boxes.wake(Lane.EVENT)).boxes == ()
     claim = await boxes.claim(Lane.EVENT, first)
@@ -157,12 +157,12 @@ async def test_of_the_mailboxes_with_two_deaths_one_is_lent_at_a_time(boxes: Mai
     assert {first, second} < set(users)
 
 
-async def test_a_mailbox_with_two_deaths_is_lent_alone_however_long_it_is_held(
+async def test_a_mailbox_with_two_deaths_is_leased_alone_however_long_it_is_held(
     boxes: Mailboxes,
 ) -> None:
-    """A hanging event is renewed loan after loan, and must not take another's with it at the end."""
-    loan_s = 0.02
-    boxes.store = MailboxStore(boxes.redis, "default", loan_s=loan_s, time_ms=boxes.now_ms)
+    """A hanging event is renewed lease after lease, and must not take another's with it at the end."""
+    lease_s = 0.02
+    boxes.store = MailboxStore(boxes.redis, "default", lease_s=lease_s, time_ms=boxes.now_ms)
     await boxes.post(track("m1", "ann"), track("m2", "bob"))
     for _ in range(2):
         for user in (await boxes.wake(Lane.EVENT)).boxes:
@@ -170,7 +170,7 @@ async def test_a_mailbox_with_two_deaths_is_lent_alone_however_long_it_is_held(
         boxes.clock.advance(1)
     [first] = (await boxes.wake(Lane.EVENT)).boxes
     await boxes.claim(Lane.EVENT, first)
-    await asyncio.sleep(2 * loan_s)
+    await asyncio.sleep(2 * lease_s)
     assert (await boxes.wake(Lane.EVENT)).boxes == ()
 
 

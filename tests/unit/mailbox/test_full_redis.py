@@ -18,7 +18,7 @@ from pipeline.mailbox.claim import Settlement
 from pipeline.mailbox.gates import Bar
 from pipeline.outcomes import Rejected
 from pipeline.splitter.lease import POISON_AFTER
-from tests.support.mailboxes import LOAN_S, Mailboxes, delivered, letter, order, track
+from tests.support.mailboxes import LEASE_S, Mailboxes, delivered, letter, order, track
 
 
 @asynccontextmanager
@@ -41,19 +41,19 @@ async def test_delivery_goes_on_without_memory(boxes: Mailboxes) -> None:
     await boxes.post(*(track(f"m{n}", "ann") for n in range(4)), track("m9", "bob"))
     async with no_memory(boxes.redis):
         await boxes.die(Lane.EVENT, "bob")
-        claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+        claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
         assert await boxes.store.renew([claim]) == []
         claim = await boxes.settle(delivered(claim))
         claim = await boxes.settle(letter(claim))
         await boxes.store.settle(Settlement(claim, back=True, due="old"))
         await boxes.store.replay(["m1"])
         assert await boxes.mail(Lane.EVENT, "ann") == ["m2", "m3", "m1"]
-        boxes.clock.advance(LOAN_S + 1)
+        boxes.clock.advance(LEASE_S + 1)
         assert set((await boxes.wake(Lane.EVENT)).boxes) == {"ann", "bob"}
 
 
-async def test_without_memory_a_lane_is_lent_only_to_who_serves_it(boxes: Mailboxes) -> None:
-    """No message can be published, so others' loans would run out undelivered; and however long the
+async def test_without_memory_a_lane_is_leased_only_to_who_serves_it(boxes: Mailboxes) -> None:
+    """No message can be published, so others' leases would run out undelivered; and however long the
     lane's queue is, nothing is added to it."""
     await boxes.post(track("m1", "ann"))
     wake = partial(boxes.store.wake, Lane.EVENT, bound=9, longest_queue=0, own_tick=0)
@@ -67,13 +67,13 @@ async def test_without_memory_a_lane_is_lent_only_to_who_serves_it(boxes: Mailbo
 
 async def test_an_intent_is_recorded_without_memory(boxes: Mailboxes) -> None:
     """Carts and orders must leave a full Redis, too, and none may be posted that is not on record.
-    What intents take is small: one for each loan that is out, until it is settled."""
+    What intents take is small: one for each lease, until it is settled."""
     await boxes.post(order("m1", "ann"))
-    claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    claim = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
     async with no_memory(boxes.redis):
         await boxes.store.record_intent(claim, "{}")
         await boxes.store.settle(Settlement(claim, back=True))
-        assert (await boxes.lend_and_claim(Lane.PURCHASE, "ann")).intent == "{}"
+        assert (await boxes.lease_and_claim(Lane.PURCHASE, "ann")).intent == "{}"
 
 
 async def test_gates_close_and_open_without_memory(boxes: Mailboxes) -> None:

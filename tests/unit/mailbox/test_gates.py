@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.events import Lane
 from pipeline.mailbox.gates import Bar
-from tests.support.mailboxes import LOAN_S, Mailboxes, track
+from tests.support.mailboxes import LEASE_S, Mailboxes, track
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def boxes() -> Mailboxes:
     return Mailboxes(fakeredis.FakeAsyncRedis())
 
 
-async def test_a_closed_gate_lends_nothing_and_takes_back_the_unclaimed(boxes: Mailboxes) -> None:
+async def test_a_closed_gate_leases_nothing_and_takes_back_the_unclaimed(boxes: Mailboxes) -> None:
     """A wake-up that arrives after the gate closed finds nothing; the mailbox keeps its place."""
     await boxes.post(track("m1", "ann"))
     boxes.clock.advance(2.0)
@@ -23,8 +23,8 @@ async def test_a_closed_gate_lends_nothing_and_takes_back_the_unclaimed(boxes: M
     await boxes.gates.close(Bar("account", "paused", 0, boxes.now_ms()))
     assert await boxes.store.claim(Lane.EVENT, "ann", most=40) is None
     assert await boxes.due(Lane.EVENT) == {"ann": -2000}
-    lent = await boxes.wake(Lane.EVENT)
-    assert (lent.gate, lent.boxes) == ("closed", ())
+    leased = await boxes.wake(Lane.EVENT)
+    assert (leased.gate, leased.boxes) == ("closed", ())
 
 
 async def test_a_gate_is_open_when_all_its_reasons_are_gone(boxes: Mailboxes) -> None:
@@ -40,17 +40,17 @@ async def test_a_gate_is_open_when_all_its_reasons_are_gone(boxes: Mailboxes) ->
 
 
 async def test_a_half_open_gate_lets_one_mailbox_through(boxes: Mailboxes) -> None:
-    """Also when many were lent before it closed and their wake-ups come late."""
+    """Also when many were leased before it closed and their wake-ups come late."""
     await boxes.post(*(track(f"m{n}", f"user{n}") for n in range(3)))
     early = (await boxes.wake(Lane.EVENT)).boxes
     await boxes.gates.close(Bar("api", "circuit", boxes.now_ms() + 1000, boxes.now_ms()))
     boxes.clock.advance(1.0)
     assert [await boxes.store.claim(Lane.EVENT, box, most=40) for box in early] == [None] * 3
-    lent = await boxes.wake(Lane.EVENT)
-    assert (lent.gate, len(lent.boxes)) == ("probe", 1)
+    leased = await boxes.wake(Lane.EVENT)
+    assert (leased.gate, len(leased.boxes)) == ("probe", 1)
     assert (await boxes.wake(Lane.EVENT)).boxes == ()
-    assert (await boxes.claim(Lane.EVENT, lent.boxes[0])).probe
-    boxes.clock.advance(LOAN_S)
+    assert (await boxes.claim(Lane.EVENT, leased.boxes[0])).probe
+    boxes.clock.advance(LEASE_S)
     assert len((await boxes.wake(Lane.EVENT)).boxes) == 1
 
 

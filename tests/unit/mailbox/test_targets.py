@@ -1,4 +1,4 @@
-"""Whose events are lent: an account belongs to the target that first delivered any of them."""
+"""Whose events are leased: an account belongs to the target that first delivered any of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline import keys
 from pipeline.events import Lane
 from pipeline.mailbox.store import MailboxStore
 from pipeline.targets import SANDBOX
-from tests.support.mailboxes import FAR, LOAN_S, Mailboxes, delivered, identify, track
+from tests.support.mailboxes import FAR, LEASE_S, Mailboxes, delivered, identify, track
 
 LIVE = "api.sailthru.com 1a2b-5f3c9e21ab00"
 OWNER = keys.target("default")
@@ -29,7 +29,7 @@ def live(boxes: Mailboxes) -> MailboxStore:
     return boxes.process_of(LIVE)
 
 
-async def test_the_first_mailbox_that_is_lent_makes_the_account_its_target_s(
+async def test_the_first_mailbox_that_is_leased_makes_the_account_its_target_s(
     boxes: Mailboxes,
 ) -> None:
     """A wake-up that finds nothing decides nothing: which process runs first is chance."""
@@ -40,28 +40,28 @@ async def test_the_first_mailbox_that_is_lent_makes_the_account_its_target_s(
     assert await boxes.redis.get(OWNER) == SANDBOX.encode()
 
 
-async def test_a_process_of_another_target_is_lent_nothing(
+async def test_a_process_of_another_target_is_leased_nothing(
     boxes: Mailboxes, live: MailboxStore
 ) -> None:
     """What waits for the sandbox is none of Sailthru's business, in any lane; the sandbox's goes on."""
     await boxes.post(track("m1", "ann"), identify("m2", "bob"))
     await boxes.wake(Lane.EVENT)
     for lane in (Lane.EVENT, Lane.USER):
-        lent = await live.wake(lane, bound=9, longest_queue=FAR, own_tick=0)
-        assert (lent.gate, lent.owner, lent.boxes) == ("foreign", SANDBOX, ())
+        leased = await live.wake(lane, bound=9, longest_queue=FAR, own_tick=0)
+        assert (leased.gate, leased.owner, leased.boxes) == ("foreign", SANDBOX, ())
     assert (await boxes.wake(Lane.USER)).boxes == ("bob",)
 
 
 async def test_a_claim_by_a_process_of_another_target_gives_the_mailbox_back(
     boxes: Mailboxes, live: MailboxStore
 ) -> None:
-    """All targets' processes consume the same Celery queues. It is no strike, and soon lent again."""
+    """All targets' processes consume the same Celery queues. It is no strike, and soon leased again."""
     await boxes.post(track("m1", "ann"))
     await boxes.wake(Lane.EVENT)
     assert await live.claim(Lane.EVENT, "ann", most=40) is None
-    assert (await boxes.out(Lane.EVENT), await boxes.due(Lane.EVENT)) == ({}, {"ann": 250})
+    assert (await boxes.leased(Lane.EVENT), await boxes.due(Lane.EVENT)) == ({}, {"ann": 250})
     boxes.clock.advance(0.25)
-    claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+    claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
     assert claim.strikes == 0
     assert await live.claim(Lane.EVENT, "ann", most=40) is None, "owned"
     await boxes.store.settle(delivered(claim, back=True))
@@ -75,13 +75,13 @@ async def test_time_in_which_only_other_targets_processes_run_counts_towards_no_
     await boxes.post(track("m1", "ann"), track("m2", "bob"))
     await boxes.wake(Lane.EVENT, bound=1)
     wake = partial(live.wake, Lane.EVENT, bound=9, longest_queue=FAR, own_tick=0)
-    boxes.clock.advance(LOAN_S + 1)
+    boxes.clock.advance(LEASE_S + 1)
     await wake()
     for _ in range(48):
         boxes.clock.advance(3600)
         await wake()
-    claim = await boxes.lend_and_claim(Lane.EVENT, "bob")
-    assert (claim.clock - claim.head.clock) / 1000 == pytest.approx(LOAN_S + 1)
+    claim = await boxes.lease_and_claim(Lane.EVENT, "bob")
+    assert (claim.clock - claim.head.clock) / 1000 == pytest.approx(LEASE_S + 1)
 
 
 async def test_a_lane_s_clock_runs_while_its_own_processes_wake_it(
@@ -90,15 +90,15 @@ async def test_a_lane_s_clock_runs_while_its_own_processes_wake_it(
     """However often those of other targets do so beside them."""
     await boxes.post(track("m1", "ann"))
     for _ in range(5):
-        lent = await boxes.wake(Lane.EVENT)
+        leased = await boxes.wake(Lane.EVENT)
         await live.wake(Lane.EVENT, bound=9, longest_queue=FAR, own_tick=0)
-        boxes.clock.advance(LOAN_S)
-    assert lent.gate == "open"
+        boxes.clock.advance(LEASE_S)
+    assert leased.gate == "open"
     assert await boxes.redis.hget(keys.lane("default", Lane.EVENT), "stopped") == b"0"
 
 
 async def test_an_account_finds_its_target_in_a_full_redis(redis_url: str) -> None:
-    """Only what is delivered makes room, so that the first lent mailbox must be lent all the same."""
+    """Only what is delivered makes room, so that the first leased mailbox must be leased all the same."""
     async with redis.asyncio.Redis.from_url(redis_url) as client:
         boxes = Mailboxes(client)
         live = boxes.process_of(LIVE)

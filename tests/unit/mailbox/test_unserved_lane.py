@@ -9,23 +9,23 @@ import fakeredis
 from pipeline import keys
 from pipeline.delivery.capacity import MESSAGE_BOXES, QUEUE_MESSAGES
 from pipeline.events import Lane
-from tests.support.mailboxes import LOAN_S, Mailboxes, track
+from tests.support.mailboxes import LEASE_S, Mailboxes, track
 
 BOUND = 88
-"""Mailboxes of a 40/s lane that are lent at a time."""
-DAY_S, STEP_S = 86_400.0, 4 * LOAN_S
+"""Mailboxes of a 40/s lane that are leased at a time."""
+DAY_S, STEP_S = 86_400.0, 4 * LEASE_S
 
 
 async def test_its_celery_queue_stays_short_and_nothing_counts_against_its_events() -> None:
-    """Loans run out and are made again, but nothing more is published to a queue that is long."""
+    """Leases run out and are made again, but nothing more is published to a queue that is long."""
     boxes = Mailboxes(fakeredis.FakeAsyncRedis())
     queue, longest = keys.celery_queue(Lane.EVENT), 0
     await boxes.post(*(track(f"m{number}", f"u{number}") for number in range(150)))
     for _ in range(int(DAY_S / STEP_S)):
-        lent = await boxes.store.wake(
+        leased = await boxes.store.wake(
             Lane.EVENT, bound=BOUND, longest_queue=QUEUE_MESSAGES, own_tick=0
         )
-        for _ in range(math.ceil(len(lent.boxes) / MESSAGE_BOXES)):
+        for _ in range(math.ceil(len(leased.boxes) / MESSAGE_BOXES)):
             longest = await boxes.redis.rpush(queue, "a wake-up")
         boxes.clock.advance(STEP_S)
     assert QUEUE_MESSAGES <= longest <= QUEUE_MESSAGES + math.ceil(BOUND / MESSAGE_BOXES)

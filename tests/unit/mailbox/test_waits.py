@@ -39,19 +39,19 @@ def identified(claim: Claim) -> Settlement:
 async def test_a_learned_email_wakes_an_order_at_once(boxes: Mailboxes) -> None:
     """Any event of the user that shows an email releases what waits for one."""
     await boxes.post(order("m1", "ann"))
-    claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    claim = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
     await boxes.store.settle(until_email(boxes, claim))
     assert await boxes.due(Lane.PURCHASE) == {"ann": HOUR_MS}
     await boxes.post(track("m2", "ann", context={"traits": {"email": "ann@example.com"}}))
     assert await boxes.due(Lane.PURCHASE) == {"ann": 0}
-    again = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    again = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
     assert again.memory.email == "ann@example.com"
 
 
 async def test_an_email_learned_between_claim_and_settle_is_not_missed(boxes: Mailboxes) -> None:
     """The settle that would wait reads again what the decision to wait was based on."""
     await boxes.post(order("m1", "ann"))
-    claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    claim = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
     await boxes.post(identify("m2", "ann", email="ann@example.com"))
     await boxes.store.settle(until_email(boxes, claim))
     assert await boxes.due(Lane.PURCHASE) == {"ann": 0}
@@ -60,8 +60,8 @@ async def test_an_email_learned_between_claim_and_settle_is_not_missed(boxes: Ma
 async def test_a_user_identified_between_claim_and_settle_is_not_missed(boxes: Mailboxes) -> None:
     """The same for an event whose user Sailthru did not know."""
     await boxes.post(identify("m1", "ann"), track("m2", "ann"))
-    waiting = await boxes.lend_and_claim(Lane.EVENT, "ann")
-    user = await boxes.lend_and_claim(Lane.USER, "ann")
+    waiting = await boxes.lease_and_claim(Lane.EVENT, "ann")
+    user = await boxes.lease_and_claim(Lane.USER, "ann")
     boxes.clock.advance(1.0)
     await boxes.store.settle(identified(user))
     await boxes.store.settle(
@@ -74,11 +74,11 @@ async def test_a_delivered_identify_wakes_what_waits_for_its_user_or_turn(boxes:
     """It releases event, purchase and page; a mailbox between two tries stays where it is."""
     await boxes.post(identify("m0", "ann"), track("m1", "ann"), order("m2", "ann"))
     later = boxes.now_ms() + HOUR_MS
-    event = await boxes.lend_and_claim(Lane.EVENT, "ann")
+    event = await boxes.lease_and_claim(Lane.EVENT, "ann")
     await boxes.store.settle(Settlement(event, back=True, waits="identify", due=later))
-    purchase = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    purchase = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
     await boxes.store.settle(Settlement(purchase, back=True, due=later))
-    user = await boxes.lend_and_claim(Lane.USER, "ann")
+    user = await boxes.lease_and_claim(Lane.USER, "ann")
     await boxes.store.settle(identified(user))
     assert await boxes.due(Lane.EVENT) == {"ann": 0}
     assert await boxes.due(Lane.PURCHASE) == {"ann": HOUR_MS}
@@ -89,13 +89,13 @@ async def test_an_email_also_wakes_an_unordered_lane(boxes: Mailboxes) -> None:
     unordered = AccountSettings(ordered_lanes=frozenset({"user"}))
     boxes = Mailboxes(fakeredis.FakeAsyncRedis(), unordered)
     await boxes.post(*(order(f"m{n}", "ann") for n in range(40)))
-    lent = (await boxes.wake(Lane.PURCHASE)).boxes
-    assert len(lent) > 8
-    assert {box.partition("\x1f")[0] for box in lent} == {"ann"}
-    for box in lent:
+    leased = (await boxes.wake(Lane.PURCHASE)).boxes
+    assert len(leased) > 8
+    assert {box.partition("\x1f")[0] for box in leased} == {"ann"}
+    for box in leased:
         await boxes.store.settle(until_email(boxes, await boxes.claim(Lane.PURCHASE, box)))
     await boxes.post(identify("m99", "ann", email="ann@example.com"))
-    assert await boxes.due(Lane.PURCHASE) == dict.fromkeys(lent, 0)
+    assert await boxes.due(Lane.PURCHASE) == dict.fromkeys(leased, 0)
 
 
 async def test_a_merge_sees_what_waits_in_unordered_lanes(boxes: Mailboxes) -> None:
@@ -110,11 +110,11 @@ async def test_a_merge_sees_what_waits_in_unordered_lanes(boxes: Mailboxes) -> N
 async def test_the_newest_email_stays(boxes: Mailboxes) -> None:
     """What a look-up answers late never replaces what an event showed meanwhile."""
     await boxes.post(order("m1", "ann"))
-    claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    claim = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
     await boxes.post(identify("m2", "ann", email="new@example.com"))
     learned = {"email": "old@example.com", "email_at": "0"}
     await boxes.store.settle(Settlement(claim, back=True, learn=learned))
-    again = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    again = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
     assert again.memory.email == "new@example.com"
     when: Any = await boxes.redis.hget(keys.user("default", "ann"), "email_at")
     assert int(when) == boxes.now_ms()
@@ -123,7 +123,7 @@ async def test_the_newest_email_stays(boxes: Mailboxes) -> None:
 async def test_an_order_that_dies_of_an_email_just_learned_comes_back(boxes: Mailboxes) -> None:
     """The splitter looked for its letter a moment before there was one."""
     await boxes.post(order("m1", "ann"))
-    claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    claim = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
     await boxes.post(identify("m2", "ann", email="ann@example.com"))
     await boxes.store.settle(replace(letter(claim, reason="missing_email"), back=True))
     assert await boxes.dead() == {}
@@ -142,7 +142,7 @@ async def test_one_email_brings_back_more_orders_than_one_script_may(boxes: Mail
     await boxes.store.settle(Settlement(claim, back=True))
     await boxes.post(identify("id", "till", email="till@example.com"))
     assert await boxes.mail(Lane.PURCHASE, "till") == names[:100]
-    claim = await boxes.lend_and_claim(Lane.PURCHASE, "till")
+    claim = await boxes.lease_and_claim(Lane.PURCHASE, "till")
     await boxes.store.settle(delivered(claim, back=True))
     assert await boxes.mail(Lane.PURCHASE, "till") == names[1:]
     assert await boxes.dead() == {}
@@ -152,7 +152,7 @@ async def test_orders_that_died_without_email_come_back_in_order(boxes: Mailboxe
     """An identify that brings the email replays them, the one that died first first."""
     names = [f"m{n}" for n in range(12)]
     await boxes.post(*(order(name, "ann") for name in names), order("other", "bob"))
-    claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    claim = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
     for _ in names[1:]:
         claim = await boxes.settle(letter(claim, reason="missing_email"))
     claim = await boxes.settle(letter(claim, reason="rejected"))

@@ -54,20 +54,20 @@ async def memory(boxes: Mailboxes, user: str) -> dict[str, str]:
 
 
 async def test_what_waits_is_the_new_target_s_and_in_order(boxes: Mailboxes) -> None:
-    """Mailboxes that were lent, claimed, waiting or retried are due at once; nothing is counted anew."""
+    """Mailboxes that were leased, claimed, waiting or retried are due at once; nothing is counted anew."""
     await boxes.post(
         *(track(f"m{n}", "ann") for n in range(3)), track("m9", "bob"), order("o1", "eve")
     )
-    await boxes.lend_and_claim(Lane.EVENT, "ann")
+    await boxes.lease_and_claim(Lane.EVENT, "ann")
     failed = await boxes.claim(Lane.EVENT, "bob")
     await boxes.store.settle(tried_again(failed, boxes.now_ms() + 60_000))
-    waiting = await boxes.lend_and_claim(Lane.PURCHASE, "eve")
+    waiting = await boxes.lease_and_claim(Lane.PURCHASE, "eve")
     far = boxes.now_ms() + 60_000
     await boxes.store.settle(Settlement(waiting, back=True, waits="email", due=far))
     before = await boxes.counts()
     await adopt_all(boxes)
     assert await boxes.counts() == before
-    assert await boxes.out(Lane.EVENT) == {}
+    assert await boxes.leased(Lane.EVENT) == {}
     assert set((await boxes.wake(Lane.EVENT)).boxes) == {"ann", "bob"}
     claim = await boxes.claim(Lane.EVENT, "ann")
     assert [entry.id for entry in claim.entries] == ["m0", "m1", "m2"]
@@ -78,15 +78,15 @@ async def test_what_waits_is_the_new_target_s_and_in_order(boxes: Mailboxes) -> 
 async def test_the_old_target_s_processes_are_left_without_a_claim(boxes: Mailboxes) -> None:
     """What they had in hand is delivered anew; what they learn of the old target is refused."""
     await boxes.post(identify("m1", "ann"), track("m2", "ann"))
-    claim, old = await boxes.lend_and_claim(Lane.USER, "ann"), boxes.store
+    claim, old = await boxes.lease_and_claim(Lane.USER, "ann"), boxes.store
     await adopt_all(boxes)
     with pytest.raises(StaleClaim):
         await old.settle(delivered(claim, learn={"identified": "1", "merged": "[]"}, back=True))
     with pytest.raises(StaleClaim):
         await old.record_intent(claim, "{}")
     assert await old.renew([claim]) == [claim]
-    lent = await old.wake(Lane.EVENT, bound=9, longest_queue=FAR, own_tick=0)
-    assert (lent.gate, lent.owner) == ("foreign", LIVE.name)
+    leased = await old.wake(Lane.EVENT, bound=9, longest_queue=FAR, own_tick=0)
+    assert (leased.gate, leased.owner) == ("foreign", LIVE.name)
     assert "identified" not in await memory(boxes, "ann")
 
 
@@ -94,7 +94,7 @@ async def test_who_is_who_is_kept_and_what_the_old_sailthru_knew_is_not(boxes: M
     """Learned emails and ids are true anywhere; merges, carts and deliveries are not."""
     visitor = identify("m0", anonymousId="a-1")
     await boxes.post(visitor, identify("m1", "ann", anonymousId="a-1", email="ann@example.com"))
-    claim = await boxes.lend_and_claim(Lane.USER, "ann")
+    claim = await boxes.lease_and_claim(Lane.USER, "ann")
     learned = dict.fromkeys(FORGOTTEN_FIELDS, "1")
     await boxes.store.settle(
         delivered(claim, learn=learned, cart="[]", cart_keep_ms=60_000, back=True)
@@ -115,7 +115,7 @@ async def test_who_is_who_is_kept_and_what_the_old_sailthru_knew_is_not(boxes: M
 async def test_calls_that_were_about_to_be_made_are_forgotten(boxes: Mailboxes) -> None:
     """An intent, or a letter's mark, would have the new Sailthru asked for an order of the old one."""
     await boxes.post(order("m1", "ann"), order("m2", "bob"), order("m3", "eve"))
-    first = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    first = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
     await boxes.store.record_intent(first, "intent of ann")
     for user, name in (("bob", "m2"), ("eve", "m3")):
         claim = await boxes.claim(Lane.PURCHASE, user)
@@ -132,7 +132,7 @@ async def test_calls_that_were_about_to_be_made_are_forgotten(boxes: Mailboxes) 
 async def test_letters_go_along(boxes: Mailboxes) -> None:
     """Each with its raw bytes; one that does not say where it died is the account's in any case."""
     await boxes.post(track("m1", "ann"), track("m2", "ann"))
-    claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+    claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
     dies = letter(claim)
     [(position, name, header)] = dies.dead
     said = json.loads(header) | {"target": "sandbox", "calls": [{"params": {"n": 1e300, "x": []}}]}
@@ -166,20 +166,20 @@ async def test_gates_open_but_for_a_person_s_pause(boxes: Mailboxes) -> None:
 async def test_what_the_trial_sent_can_be_sent_again(boxes: Mailboxes) -> None:
     """A messageId is a repeat only of what the same target was sent."""
     await boxes.post(track("m1", "ann"))
-    await boxes.store.settle(delivered(await boxes.lend_and_claim(Lane.EVENT, "ann"), back=True))
+    await boxes.store.settle(delivered(await boxes.lease_and_claim(Lane.EVENT, "ann"), back=True))
     await adopt_all(boxes)
     await boxes.post(track("m1", "ann"))
     assert await boxes.counts() == {"delivered": 1, "waiting:event": 1}
 
 
-async def test_what_has_killed_processes_is_still_lent_with_care(boxes: Mailboxes) -> None:
+async def test_what_has_killed_processes_is_still_leased_with_care(boxes: Mailboxes) -> None:
     """The events are the same, and so may be what they do to whoever maps them."""
     await boxes.post(track("m1", "ann"), track("m2", "ann"))
     for _ in range(2):
         await boxes.die(Lane.EVENT, "ann")
     await boxes.wake(Lane.EVENT, bound=0)
     await adopt_all(boxes)
-    claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+    claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
     assert (claim.strikes, len(claim.entries)) == (2, 1)
 
 
@@ -191,8 +191,8 @@ async def test_nobody_delivers_until_it_has_come_to_its_end(boxes: Mailboxes) ->
     await change.begin()
     for target in ("sandbox", LIVE.name):
         store = boxes.process_of(target)
-        lent = await store.wake(Lane.EVENT, bound=9, longest_queue=FAR, own_tick=0)
-        assert (lent.gate, lent.owner) == ("foreign", "adopt/sandbox")
+        leased = await store.wake(Lane.EVENT, bound=9, longest_queue=FAR, own_tick=0)
+        assert (leased.gate, leased.owner) == ("foreign", "adopt/sandbox")
         assert await store.claim(Lane.EVENT, "ann", most=1) is None
     await adopt_all(boxes)
     boxes.clock.advance(1)

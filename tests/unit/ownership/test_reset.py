@@ -66,13 +66,13 @@ async def make_trial(boxes: Mailboxes) -> None:
         order("m6", "eve"),
         {"messageId": "m7", "type": "nonsense"},
     )
-    user = await boxes.lend_and_claim(Lane.USER, "ann")
+    user = await boxes.lease_and_claim(Lane.USER, "ann")
     await boxes.store.settle(
         delivered(user, learn={"identified": "1"}, cart="[]", cart_keep_ms=60_000, back=True)
     )
-    event = await boxes.lend_and_claim(Lane.EVENT, "ann")
+    event = await boxes.lease_and_claim(Lane.EVENT, "ann")
     await boxes.store.settle(letter(event))
-    bought = await boxes.lend_and_claim(Lane.PURCHASE, "bob")
+    bought = await boxes.lease_and_claim(Lane.PURCHASE, "bob")
     await boxes.store.record_intent(bought, "intent")
     await boxes.store.replay(["m2"])
     await boxes.gates.close(Bar("event", "paused", 0, boxes.now_ms()))
@@ -99,13 +99,13 @@ async def test_nothing_of_a_trial_is_left(boxes: Mailboxes) -> None:
 async def test_owners_of_claims_can_write_nothing_more(boxes: Mailboxes) -> None:
     """What a worker had in hand is gone, and so is what it was about to learn of the old target."""
     await boxes.post(identify("m1", "ann"))
-    claim = await boxes.lend_and_claim(Lane.USER, "ann")
+    claim = await boxes.lease_and_claim(Lane.USER, "ann")
     await empty(boxes)
     with pytest.raises(StaleClaim):
         await boxes.store.settle(delivered(claim, learn={"identified": "1"}, back=True))
     assert await left(boxes) <= STAYS
     await boxes.post(identify("m2", "ann"))
-    again = await boxes.lend_and_claim(Lane.USER, "ann")
+    again = await boxes.lease_and_claim(Lane.USER, "ann")
     with pytest.raises(StaleClaim):
         await boxes.store.settle(delivered(claim, back=True))
     assert await boxes.store.settle(delivered(again, back=True)) == 0
@@ -156,10 +156,10 @@ async def test_nobody_delivers_until_it_has_come_to_its_end(boxes: Mailboxes) ->
     await boxes.wake(Lane.EVENT, bound=1)
     await Change(boxes.redis, "default", "reset").begin()
     for target in ("sandbox", LIVE):
-        lent = await boxes.process_of(target).wake(
+        leased = await boxes.process_of(target).wake(
             Lane.EVENT, bound=9, longest_queue=FAR, own_tick=0
         )
-        assert (lent.gate, lent.owner) == ("foreign", "reset/sandbox")
+        assert (leased.gate, leased.owner) == ("foreign", "reset/sandbox")
     assert await empty(boxes) == Emptied(events=2)
     assert await boxes.redis.get(keys.target("default")) is None
 

@@ -30,7 +30,7 @@ def boxes() -> Mailboxes:
 
 async def kill(boxes: Mailboxes) -> None:
     """Ann's first order dies."""
-    claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    claim = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
     await boxes.store.settle(replace(letter(claim), back=True))
 
 
@@ -45,7 +45,7 @@ async def test_each_event_goes_to_its_users_mailbox_in_its_lane(boxes: Mailboxes
     raw = b' {"type" :"track",\n "event": "\\u00e9\xc3\xa9", "userId": 7, "x": 1.10}'
     sid = await boxes.accept_raw({"event": raw})
     await boxes.split()
-    claim = await boxes.lend_and_claim(Lane.EVENT, "7")
+    claim = await boxes.lease_and_claim(Lane.EVENT, "7")
     assert [(entry.id, entry.raw) for entry in claim.entries] == [(sid, raw)]
 
 
@@ -55,7 +55,7 @@ async def test_ids_are_mended_before_they_name_anything(boxes: Mailboxes) -> Non
     await boxes.accept_raw({"event": raw})
     await boxes.accept_raw({"event": rb'{"type":"x","userId":"ann","messageId":"m\u001f2\ud83d"}'})
     await boxes.split()
-    claim = await boxes.lend_and_claim(Lane.EVENT, "ann")
+    claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
     assert [(entry.id, entry.raw) for entry in claim.entries] == [("m1", raw)]
     assert list(await boxes.dead()) == ["m2\ufffd"]
 
@@ -327,7 +327,7 @@ async def test_an_unordered_lane_spreads_one_user_by_message_id() -> None:
     await boxes.post(*(track(f"m{n}", "ann") for n in range(100)), identify("m100", "ann"))
     names = set(await boxes.due(Lane.EVENT))
     assert names == {f"ann\x1f{n}" for n in range(16)}
-    claim = await boxes.lend_and_claim(Lane.EVENT, "ann\x1f3")
+    claim = await boxes.lease_and_claim(Lane.EVENT, "ann\x1f3")
     assert (claim.user, {entry.user for entry in claim.entries}) == ("ann", {"ann"})
     assert set(await boxes.due(Lane.USER)) == {"ann"}
 

@@ -40,7 +40,7 @@ async def boxes(request: pytest.FixtureRequest) -> AsyncIterator[Mailboxes]:
 
 async def kill_order(boxes: Mailboxes) -> None:
     """The order at the head of ann's purchases dies."""
-    claim = await boxes.lend_and_claim(Lane.PURCHASE, "ann")
+    claim = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
     await boxes.store.settle(replace(letter(claim), back=True))
 
 

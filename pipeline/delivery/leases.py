@@ -1,6 +1,6 @@
 """The claims a process holds, renewed together, and the calls that are made under them.
 
-A call waits for its slot, looks at its claim's loan last, and learns from the answer.
+A call waits for its slot, looks at its claim's lease last, and learns from the answer.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from pipeline.sailthru.transport import not_after
 RENEW_EVERY_S = 3.0
 SIGNATURE_CODE = 5
 MARGIN_S = 1.0
-"""Loan time that must remain beyond the HTTP timeout when a call begins."""
+"""Lease time that must remain beyond the HTTP timeout when a call begins."""
 
 
-class Loan:
+class Lease:
     """One claim's time. `valid_until` is monotonic, read before the write that extended it."""
 
     def __init__(self, claim: Claim, valid_until: float) -> None:
@@ -53,50 +53,50 @@ class Loan:
         self.renewed.set()
 
 
-class Loans:
-    """All loans of one process, in every account. `loan_s`: account -> how long its loans last.
+class Leases:
+    """All leases of one process, in every account. `lease_s`: account -> how long its leases last.
 
-    A call may begin only if its answer will be in before the loan can expire: `enough` seconds
+    A call may begin only if its answer will be in before the lease can expire: `enough` seconds
     (HTTP timeout and a margin) must remain.
     """
 
-    def __init__(self, clock: Clock, *, loan_s: Mapping[str, float]) -> None:
+    def __init__(self, clock: Clock, *, lease_s: Mapping[str, float]) -> None:
         self._clock = clock
-        self._loan_s = loan_s
-        self._held: set[Loan] = set()
+        self._lease_s = lease_s
+        self._held: set[Lease] = set()
 
     @property
     def shortest_s(self) -> float:
-        """How long the loans last of the account that has the shortest."""
-        return min(self._loan_s.values())
+        """How long the leases last of the account that has the shortest."""
+        return min(self._lease_s.values())
 
     @contextlib.contextmanager
-    def hold(self, claim: Claim, claimed_at: float) -> Iterator[Loan]:
+    def hold(self, claim: Claim, claimed_at: float) -> Iterator[Lease]:
         """Keep a claim renewed. `claimed_at`: monotonic time before the claim was sent."""
-        loan = Loan(claim, claimed_at + self._loan_s[claim.account])
-        self._held.add(loan)
+        lease = Lease(claim, claimed_at + self._lease_s[claim.account])
+        self._held.add(lease)
         try:
-            yield loan
+            yield lease
         finally:
-            self._held.discard(loan)
+            self._held.discard(lease)
 
-    def is_fresh(self, loan: Loan, enough: float) -> bool:
-        """Whether a call may begin. Raises StaleClaim when the loan is lost."""
-        if loan.lost:
-            raise StaleClaim(loan.claim.box)
-        return not self.is_over(loan, enough)
+    def is_fresh(self, lease: Lease, enough: float) -> bool:
+        """Whether a call may begin. Raises StaleClaim when the lease is lost."""
+        if lease.lost:
+            raise StaleClaim(lease.claim.box)
+        return not self.is_over(lease, enough)
 
-    def is_over(self, loan: Loan, enough: float) -> bool:
+    def is_over(self, lease: Lease, enough: float) -> bool:
         """`is_fresh` for whoever cannot take an exception: the bytes of a call ask it last."""
-        return loan.lost or loan.valid_until - self._clock.monotonic() < enough
+        return lease.lost or lease.valid_until - self._clock.monotonic() < enough
 
-    async def until_fresh(self, loan: Loan, enough: float) -> None:
+    async def until_fresh(self, lease: Lease, enough: float) -> None:
         """Wait for a renewal if too little time is left. Raises StaleClaim when there is none."""
-        while not self.is_fresh(loan, enough):
-            if self._clock.monotonic() > loan.valid_until:
-                raise StaleClaim(loan.claim.box)
+        while not self.is_fresh(lease, enough):
+            if self._clock.monotonic() > lease.valid_until:
+                raise StaleClaim(lease.claim.box)
             try:
-                await asyncio.wait_for(loan.renewed.wait(), RENEW_EVERY_S)
+                await asyncio.wait_for(lease.renewed.wait(), RENEW_EVERY_S)
             except TimeoutError:
                 continue
 
@@ -105,24 +105,24 @@ class Loans:
         while True:
             await asyncio.sleep(RENEW_EVERY_S)
             for account, store in stores.items():
-                mine = [loan for loan in self._held if loan.claim.account == account]
+                mine = [lease for lease in self._held if lease.claim.account == account]
                 if mine:
                     await self._renew(store, mine)
 
-    async def _renew(self, store: MailboxStore, loans: list[Loan]) -> None:
+    async def _renew(self, store: MailboxStore, leases: list[Lease]) -> None:
         asked = self._clock.monotonic()
         try:
-            lost = await store.renew([loan.claim for loan in loans])
+            lost = await store.renew([lease.claim for lease in leases])
         except redis.exceptions.RedisError as error:
             name = type(error).__name__
-            log_event("renew_failed", logging.WARNING, claims=len(loans), error=name)
+            log_event("renew_failed", logging.WARNING, claims=len(leases), error=name)
             return
         gone = {id(claim) for claim in lost}
-        for loan in loans:
-            if id(loan.claim) in gone:
-                loan.lose()
+        for lease in leases:
+            if id(lease.claim) in gone:
+                lease.lose()
             else:
-                loan.extend(asked + self._loan_s[store.account])
+                lease.extend(asked + self._lease_s[store.account])
 
 
 class Stopping(Exception):
@@ -151,7 +151,7 @@ class Caller:
         account: str,
         sender: Sender,
         limiter: Limiter,
-        loans: Loans,
+        leases: Leases,
         clock: Clock,
         *,
         http_timeout: float,
@@ -159,7 +159,7 @@ class Caller:
         self._account = account
         self._sender = sender
         self._limiter = limiter
-        self._loans = loans
+        self._leases = leases
         self._clock = clock
         self._http_timeout = http_timeout
         self._enough = http_timeout + MARGIN_S
@@ -171,27 +171,27 @@ class Caller:
         """Begin no further call; those that wait for a slot or a renewal give up when it comes."""
         self.stopping = True
 
-    async def call(self, loan: Loan, call: Call, purpose: Purpose = "normal") -> Answer:
-        """Make one call under a loan.
+    async def call(self, lease: Lease, call: Call, purpose: Purpose = "normal") -> Answer:
+        """Make one call under a lease.
 
         Raises:
             SlotTooFar: its slot is more than two seconds away, or the bucket is closed.
             Stopping: the process was told to stop, and no byte of the call left.
-            StaleClaim: the loan is lost.
+            StaleClaim: the lease is lost.
             redis.exceptions.RedisError: the limits cannot be kept without Redis.
         """
-        answer = await self._paced(loan, call, purpose)
+        answer = await self._paced(lease, call, purpose)
         if isinstance(answer, Refused) and answer.code == SIGNATURE_CODE:
             # Single mismatches of a good secret are on record (reference: sailthru-api 8).
-            return await self._paced(loan, call, purpose)
+            return await self._paced(lease, call, purpose)
         return answer
 
-    async def _paced(self, loan: Loan, call: Call, purpose: Purpose) -> Answer:
+    async def _paced(self, lease: Lease, call: Call, purpose: Purpose) -> Answer:
         bucket = call.bucket
-        await self._wait_for_slot(loan, bucket, purpose)
+        await self._wait_for_slot(lease, bucket, purpose)
         self._in_flight[bucket] += 1
         try:
-            with not_after(partial(self._loans.is_over, loan, self._http_timeout)):
+            with not_after(partial(self._leases.is_over, lease, self._http_timeout)):
                 answer = await self._sender.send(call)
         finally:
             self._in_flight[bucket] -= 1
@@ -199,19 +199,19 @@ class Caller:
         await self._observe(bucket, answer)
         return answer
 
-    async def _wait_for_slot(self, loan: Loan, bucket: str, purpose: Purpose) -> None:
-        """Return with a slot that is now. Whether enough of the loan is left is checked last, and once
-        more by the call's first byte: a slot that passed while the loan was being renewed is given
+    async def _wait_for_slot(self, lease: Lease, bucket: str, purpose: Purpose) -> None:
+        """Return with a slot that is now. Whether enough of the lease is left is checked last, and once
+        more by the call's first byte: a slot that passed while the lease was being renewed is given
         up, or it would be part of a burst."""
         while True:
             self._check_going()
-            await self._loans.until_fresh(loan, self._enough)
+            await self._leases.until_fresh(lease, self._enough)
             self._check_going()
             await self._limiter.acquire(
                 self._account, bucket, purpose=purpose, max_wait=SLOT_WAIT_S
             )
             self._check_going()
-            if self._loans.is_fresh(loan, self._enough):
+            if self._leases.is_fresh(lease, self._enough):
                 return
 
     def _check_going(self) -> None:

@@ -1,0 +1,46 @@
+"""What somebody is told who still uses a setting's old name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ConfigError
+from pipeline.settings import load_settings, setting_names
+from pipeline.settings.renamed import RENAMED
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_in_the_environment_is_told_its_new_one(
+    old: str, new: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_settings({f"SAILPIPE_{old.upper()}": "12s"}, directory=tmp_path)
+    assert str(error.value) == (
+        f"{old.upper()} is now {new.upper()}: set SAILPIPE_{new.upper()} instead of"
+        f" SAILPIPE_{old.upper()}."
+    )
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_in_the_file_is_told_its_new_one(old: str, new: str, tmp_path: Path) -> None:
+    (tmp_path / "sailpipe.toml").write_text(f'{old} = "12s"\n')
+    with pytest.raises(ConfigError) as error:
+        load_settings({}, directory=tmp_path)
+    assert str(error.value) == (
+        f"{old.upper()} is now {new.upper()}: in sailpipe.toml, write {new} instead of {old}."
+    )
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_an_old_name_in_an_accounts_table_is_told_its_new_one(old: str, tmp_path: Path) -> None:
+    (tmp_path / "sailpipe.toml").write_text(f'[accounts.shoes]\n{old} = "12s"\n')
+    with pytest.raises(ConfigError, match=f"^{old.upper()} is now .* in \\[accounts.shoes\\] of"):
+        load_settings({}, directory=tmp_path)
+
+
+def test_old_names_are_no_settings_and_new_ones_are() -> None:
+    names = setting_names().installation | setting_names().account
+    assert names.isdisjoint(RENAMED)
+    assert names.issuperset(RENAMED.values())
