@@ -52,7 +52,7 @@ def celery_queue(lane: str) -> str:
 
 
 def gates(account: str, scope: str) -> str:
-    """Hash. Reason -> bar (JSON); the scope is a lane, a bucket, a host or `account`."""
+    """Hash. Reason -> closure (JSON); the scope is a lane, a bucket, a host or `account`."""
     return f"sailpipe:{account}:gates:{scope}"
 
 

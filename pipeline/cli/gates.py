@@ -11,7 +11,7 @@ from pipeline.cli.output import note, result
 from pipeline.cli.session import Session, in_session
 from pipeline.cli.status import describe_gate
 from pipeline.events import Lane
-from pipeline.mailbox.gates import Bar, GateReason, Gates
+from pipeline.mailbox.gates import Closure, GateReason, Gates
 from pipeline.status.report import gate_row
 
 LaneOption: TypeAlias = Annotated[
@@ -27,11 +27,15 @@ def pause(lane: LaneOption = None, account: AccountOption = "default") -> None:
     async def work(session: Session) -> None:
         gates, now_ms = Gates(session.redis, account), await _now_ms(session)
         scope = str(lane or "account")
-        paused = [bar for bar in await gates.bars([scope], now_ms) if bar.reason == "paused"]
+        paused = [
+            closure
+            for closure in await gates.closures([scope], now_ms)
+            if closure.reason == "paused"
+        ]
         if paused:
             note(f"{_what(scope, account)} is paused already.")
         else:
-            await gates.close(Bar(scope, "paused", 0, now_ms, "by the operator"))
+            await gates.close(Closure(scope, "paused", 0, now_ms, "by the operator"))
         await _show(gates, now_ms)
 
     in_session(account, work)
@@ -52,11 +56,11 @@ def resume(lane: LaneOption = None, account: AccountOption = "default") -> None:
 
 async def _show(gates: Gates, now_ms: int) -> None:
     """What stands now. A lane that is paused by itself stays so when the account goes on."""
-    bars = await gates.all_bars(now_ms)
-    if not bars:
+    closures = await gates.all_closures(now_ms)
+    if not closures:
         result("All gates are open.")
-    for bar in bars:
-        result(describe_gate(gate_row(bar)))
+    for closure in closures:
+        result(describe_gate(gate_row(closure)))
 
 
 def _what(scope: str, account: str) -> str:

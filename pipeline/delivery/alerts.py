@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from pipeline.deadletters.letter import iso
-from pipeline.mailbox.gates import Bar
+from pipeline.mailbox.gates import Closure
 from pipeline.observe.logs import log_event
 
 TIMEOUT_S = 5.0
@@ -40,9 +40,9 @@ class Alerts:
         self._http = http
         self._posts: set[asyncio.Task[None]] = set()
 
-    def tell(self, account: str, bar: Bar) -> None:
+    def tell(self, account: str, closure: Closure) -> None:
         """Say that a gate has closed."""
-        self.send(Alert(bar.reason, account, bar.scope, bar.detail, bar.since))
+        self.send(Alert(closure.reason, account, closure.scope, closure.detail, closure.since))
 
     def send(self, alert: Alert) -> None:
         """Post `{"kind", "account", "scope", "detail", "since"}`."""

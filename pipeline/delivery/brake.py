@@ -19,7 +19,7 @@ from pipeline.deadletters.letter import fingerprint
 from pipeline.errors import Reason
 from pipeline.events import Lane
 from pipeline.mailbox.claim import Entry
-from pipeline.mailbox.gates import Bar, Gates
+from pipeline.mailbox.gates import Closure, Gates
 from pipeline.mailbox.scripts import Scripts
 from pipeline.observe.logs import log_event
 from pipeline.outcomes import Delivered, Outcome, Rejected
@@ -96,7 +96,7 @@ class Brake:
             detail = (
                 f"{no.reason} kills most of this lane ({no.detail}); group {cause} is what died"
             )
-            await self._gates.close(Bar(lane, "brake", 0, now_ms, detail))
+            await self._gates.close(Closure(lane, "brake", 0, now_ms, detail))
             # Whoever resumes the lane wants to see whether the cause is gone.
             await self._redis.delete(keys.deaths(self._gates.account, lane))
 

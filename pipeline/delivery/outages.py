@@ -13,7 +13,7 @@ from pipeline.delivery.circuit import Health, probe_delay
 from pipeline.delivery.classify import Verdict
 from pipeline.lanes import HOST_OF, HOSTS, Host
 from pipeline.mailbox.claim import Claim
-from pipeline.mailbox.gates import Bar, GateReason, Gates
+from pipeline.mailbox.gates import Closure, GateReason, Gates
 from pipeline.observe.logs import log_event
 from pipeline.outcomes import Misconfigured, Outage, Throttled
 from pipeline.sailthru.answers import Accepted, Answer, Failure
@@ -45,11 +45,11 @@ class Outages:
         if answered:
             return health
         try:
-            bar = await self._gates.bar(host, "circuit", now_ms)
+            closure = await self._gates.closure(host, "circuit", now_ms)
         except redis.exceptions.RedisError as error:
             _unwritten(claim, error)
             return health
-        return replace(health, closed=bar is not None)
+        return replace(health, closed=closure is not None)
 
     async def apply(self, verdict: Verdict, claim: Claim, health: Health, now_ms: int) -> None:
         """Open the gates that an answered probe shows to be over, and close the one a verdict calls for."""
@@ -70,14 +70,16 @@ class Outages:
         match verdict:
             case Outage():
                 self._recover(host)
-                await self._shut(host, "circuit", now_ms, "Sailthru does not answer")
+                await self._close_until_probe(host, "circuit", now_ms, "Sailthru does not answer")
             case Throttled(bucket, until):
                 log_event("throttled", logging.WARNING, account=claim.account, bucket=bucket)
                 text = "429 until the reset"
-                await self._gates.close(Bar(bucket, "throttled", int(until * 1000), now_ms, text))
+                await self._gates.close(
+                    Closure(bucket, "throttled", int(until * 1000), now_ms, text)
+                )
             case Misconfigured(detail, _, code):
                 text = f"Sailthru error {code}: {detail}"
-                await self._shut(host, "misconfigured", now_ms, text)
+                await self._close_until_probe(host, "misconfigured", now_ms, text)
 
     def _recover(self, host: Host) -> None:
         self._health[host] = self._health[host].recovered()
@@ -88,12 +90,14 @@ class Outages:
         if not isinstance(verdict, Misconfigured | Throttled):
             await self._gates.open(host, "misconfigured")
 
-    async def _shut(self, host: Host, reason: GateReason, now_ms: int, detail: str) -> None:
+    async def _close_until_probe(
+        self, host: Host, reason: GateReason, now_ms: int, detail: str
+    ) -> None:
         """Close a gate that a probe will open; each probe that failed doubles the pause."""
-        before = await self._gates.bar(host, reason, now_ms)
+        before = await self._gates.closure(host, reason, now_ms)
         if before is None:
             tries = FIRST_CONFIG_PROBE if reason == "misconfigured" else 0
-            before = Bar(host, reason, 0, now_ms, detail, tries)
+            before = Closure(host, reason, 0, now_ms, detail, tries)
         elif before.until > now_ms:
             return
         else:

@@ -28,7 +28,7 @@ ALERTED: frozenset[str] = frozenset({"circuit", "misconfigured", "brake"})
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class Closure:
     """One reason why a gate is closed.
 
     until: when it ends or is probed (ms, Redis' time); 0 until somebody removes it.
@@ -44,7 +44,7 @@ class Bar:
     tries: int = 0
 
 
-Alert = Callable[[str, Bar], None]
+Alert = Callable[[str, Closure], None]
 """Told the account and the reason that closed one of its gates."""
 
 
@@ -62,17 +62,19 @@ class Gates:
         self._keys = {scope: keys.gates(account, scope) for scope in ALL_SCOPES}
         self._alert = alert
 
-    async def close(self, bar: Bar) -> bool:
-        """Set one reason; an earlier bar of the same reason and scope is replaced. True when there
+    async def close(self, closure: Closure) -> bool:
+        """Set one reason; an earlier closure of the same reason and scope is replaced. True when there
         was none: of all processes only the one that set it first says so. A full Redis takes it, or
         an outage would use up attempts there."""
-        value = {**asdict(bar), "probe": bar.reason in PROBED}
-        key = self._key(bar.scope)
-        is_new = bool(await self._scripts.run("shut", [key], [bar.reason, json.dumps(value)]))
-        if is_new and self._alert is not None and bar.reason in ALERTED:
-            fields = {"scope": bar.scope, "reason": bar.reason, "detail": bar.detail}
+        value = {**asdict(closure), "probe": closure.reason in PROBED}
+        key = self._key(closure.scope)
+        is_new = bool(
+            await self._scripts.run("close_gate", [key], [closure.reason, json.dumps(value)])
+        )
+        if is_new and self._alert is not None and closure.reason in ALERTED:
+            fields = {"scope": closure.scope, "reason": closure.reason, "detail": closure.detail}
             log_event("gate_closed", logging.ERROR, account=self.account, **fields)
-            self._alert(self.account, bar)
+            self._alert(self.account, closure)
         return is_new
 
     async def open(self, scope: str, reason: GateReason) -> bool:
@@ -82,33 +84,35 @@ class Gates:
             log_event("gate_opened", account=self.account, scope=scope, reason=reason)
         return was_there
 
-    async def bar(self, scope: str, reason: GateReason, now_ms: int) -> Bar | None:
+    async def closure(self, scope: str, reason: GateReason, now_ms: int) -> Closure | None:
         """This reason, if it holds in this scope or waits for a probe."""
-        bars = await self.bars([scope], now_ms)
-        return next((bar for bar in bars if bar.reason == reason), None)
+        closures = await self.closures([scope], now_ms)
+        return next((closure for closure in closures if closure.reason == reason), None)
 
-    async def bars(self, scope_names: Iterable[str], now_ms: int) -> list[Bar]:
+    async def closures(self, scope_names: Iterable[str], now_ms: int) -> list[Closure]:
         """The reasons that hold now in these scopes, or wait for a probe; a scope's oldest first."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for scope in scope_names:
                 pipe.hgetall(self._key(scope))
             tables = await pipe.execute()
-        found = [sorted(map(read_bar, table.values()), key=attrgetter("since")) for table in tables]
-        return [bar for bars in found for bar in bars if _holds(bar, now_ms)]
+        found = [
+            sorted(map(read_closure, table.values()), key=attrgetter("since")) for table in tables
+        ]
+        return [closure for closures in found for closure in closures if _holds(closure, now_ms)]
 
-    async def all_bars(self, now_ms: int) -> list[Bar]:
+    async def all_closures(self, now_ms: int) -> list[Closure]:
         """Every reason of the account that holds now."""
-        return await self.bars(ALL_SCOPES, now_ms)
+        return await self.closures(ALL_SCOPES, now_ms)
 
     def _key(self, scope: str) -> str:
         return self._keys.get(scope) or keys.gates(self.account, scope)
 
 
-def read_bar(value: bytes | str) -> Bar:
-    """A bar from its stored JSON."""
+def read_closure(value: bytes | str) -> Closure:
+    """A closure from its stored JSON."""
     fields = json.loads(value)
-    return Bar(**{name: fields[name] for name in Bar.__slots__})
+    return Closure(**{name: fields[name] for name in Closure.__slots__})
 
 
-def _holds(bar: Bar, now_ms: int) -> bool:
-    return bar.until == 0 or bar.until > now_ms or bar.reason in PROBED
+def _holds(closure: Closure, now_ms: int) -> bool:
+    return closure.until == 0 or closure.until > now_ms or closure.reason in PROBED

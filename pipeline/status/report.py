@@ -11,7 +11,7 @@ from pipeline import keys
 from pipeline.deadletters.letter import iso
 from pipeline.events import Lane
 from pipeline.lanes import SPECS
-from pipeline.mailbox.gates import Bar, Gates
+from pipeline.mailbox.gates import Closure, Gates
 from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.slots import Usage, pace
 from pipeline.ratelimit.store_redis import RedisSlotStore
@@ -97,14 +97,14 @@ def ownership_row(standing: Standing) -> Json:
     }
 
 
-def gate_row(bar: Bar) -> Json:
+def gate_row(closure: Closure) -> Json:
     """One reason why a gate is closed; `until` None: until somebody removes it."""
     return {
-        "scope": bar.scope,
-        "reason": bar.reason,
-        "until": iso(bar.until) if bar.until else None,
-        "since": iso(bar.since),
-        "detail": bar.detail,
+        "scope": closure.scope,
+        "reason": closure.reason,
+        "until": iso(closure.until) if closure.until else None,
+        "since": iso(closure.since),
+        "detail": closure.detail,
     }
 
 
@@ -117,7 +117,7 @@ async def _account(
 ) -> Json:
     limiter = Limiter(RedisSlotStore(client), {name: settings.account(name).limits})
     usage = {one.bucket: one for one in await limiter.usage(name)}
-    bars = await Gates(client, name).all_bars(now_ms)
+    closures = await Gates(client, name).all_closures(now_ms)
     waiting = _by(counters, "waiting")
     lanes = {}
     for lane in Lane:
@@ -128,12 +128,12 @@ async def _account(
             "oldest_s": oldest,
             "retrying": look.retrying,
             "waiting_email": look.waiting_email,
-            "rate": _rate(lane, usage[SPECS[lane].bucket], bars, now_ms),
+            "rate": _rate(lane, usage[SPECS[lane].bucket], closures, now_ms),
             "limit": usage[SPECS[lane].bucket].limit,
             "complete": look.complete,
         }
     return {
-        "gates": [gate_row(bar) for bar in bars],
+        "gates": [gate_row(closure) for closure in closures],
         "counts": {},
         "lanes": lanes,
         "dead": _by(counters, "dead"),
@@ -142,10 +142,13 @@ async def _account(
     }
 
 
-def _rate(lane: Lane, usage: Usage, bars: Sequence[Bar], now_ms: int) -> float:
+def _rate(lane: Lane, usage: Usage, closures: Sequence[Closure], now_ms: int) -> float:
     """Calls/s that all processes together aim at in this lane; 0 behind a closed gate."""
-    shut = any(bar.scope in SPECS[lane].scopes and not 0 < bar.until <= now_ms for bar in bars)
-    return 0.0 if shut or usage.closed_until is not None else round(pace(usage.limit), 2)
+    closed = any(
+        closure.scope in SPECS[lane].scopes and not 0 < closure.until <= now_ms
+        for closure in closures
+    )
+    return 0.0 if closed or usage.closed_until is not None else round(pace(usage.limit), 2)
 
 
 def _by(counters: Mapping[str, int], what: str) -> dict[str, int]:

@@ -19,7 +19,7 @@ from pipeline.errors import StaleClaim
 from pipeline.events import Lane
 from pipeline.identity import EMAILS_A_DAY
 from pipeline.mailbox.claim import Claim, Settlement
-from pipeline.mailbox.gates import Bar, GateReason
+from pipeline.mailbox.gates import Closure, GateReason
 from tests.support.letter_rules import PICK, LetterRules
 from tests.support.mailbox_model import LEASE, Box, Item, Saw
 from tests.support.mailboxes import (
@@ -345,16 +345,16 @@ class MailboxMachine(LetterRules):
     )
     def close_gate(self, scope: str, reason: GateReason, wait: int) -> None:
         until = self.model.now + wait if wait else 0
-        self.run(self.boxes.gates.close(Bar(scope, reason, until, self.model.now)))
-        self.model.bars.setdefault(scope, {})[reason] = (until, reason == "circuit")
+        self.run(self.boxes.gates.close(Closure(scope, reason, until, self.model.now)))
+        self.model.closures.setdefault(scope, {})[reason] = (until, reason == "circuit")
 
-    @precondition(lambda self: any(self.model.bars.values()))
+    @precondition(lambda self: any(self.model.closures.values()))
     @rule()
     def open_gates(self) -> None:
-        for scope, bars in self.model.bars.items():
-            for reason in bars:
+        for scope, closures in self.model.closures.items():
+            for reason in closures:
                 assert self.run(self.boxes.gates.open(scope, reason))  # type: ignore[arg-type]
-        self.model.bars.clear()
+        self.model.closures.clear()
 
     # --- invariants
 

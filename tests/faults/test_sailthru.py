@@ -69,8 +69,8 @@ def wait_for_probes(world: World, tries: int) -> None:
     """Return when so many probes of each host have failed."""
 
     def failed(host: str) -> bool:
-        bar = world.gates(host).get("circuit")
-        return bar is not None and bar["tries"] >= tries
+        closure = world.gates(host).get("circuit")
+        return closure is not None and closure["tries"] >= tries
 
     wait_until(lambda: all(map(failed, ENDPOINTS)), "the circuits open, probes fail", 60)
 

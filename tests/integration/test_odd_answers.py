@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from pipeline.delivery.alerts import Alerts
-from pipeline.mailbox.gates import Bar
+from pipeline.mailbox.gates import Closure
 from pipeline.sailthru import client as client_module
 from pipeline.sailthru.answers import Accepted, Answer, Failure, RateHeaders, Refused
 from pipeline.sailthru.calls import Call
@@ -394,6 +394,6 @@ async def test_an_alert_meets_odd_answers_as_well() -> None:
         for raw in odd:
             server.script = Script([raw])
             with capture_logs() as lines:
-                alerts.tell("default", Bar("api", "circuit", 0, 0, ""))
+                alerts.tell("default", Closure("api", "circuit", 0, 0, ""))
                 await alerts.aclose()
             assert [line["event"] for line in lines] == ["alert_failed"]

@@ -12,7 +12,7 @@ from pipeline import keys
 from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
 from pipeline.events import Lane
-from pipeline.mailbox.gates import Bar, Gates
+from pipeline.mailbox.gates import Closure, Gates
 from pipeline.splitter.sort import dedupe_hash
 from tests.support.commands import Command, Setup, sailpipe
 from tests.support.letters import Pipeline, track
@@ -258,8 +258,8 @@ def test_a_person_resumes_what_the_brake_stopped(setup: Setup, command: Command)
 
     async def stop(pipeline: Pipeline) -> None:
         gates = Gates(pipeline.redis, "default")
-        await gates.close(Bar("event", "brake", 0, 1_000, "most of the lane dies"))
-        await gates.close(Bar("api", "misconfigured", 1, 1_000, "error 5"))
+        await gates.close(Closure("event", "brake", 0, 1_000, "most of the lane dies"))
+        await gates.close(Closure("api", "misconfigured", 1, 1_000, "error 5"))
 
     setup(stop)
     code, out, err = command("resume", "--lane", "event")

@@ -14,7 +14,7 @@ from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
 from pipeline.events import Lane
 from pipeline.mailbox.claim import Entry, Settlement
-from pipeline.mailbox.gates import Bar, Gates
+from pipeline.mailbox.gates import Closure, Gates
 from pipeline.ratelimit.slots import pace
 from pipeline.redis_client import open_async_redis
 from pipeline.settings import AccountSettings, Settings
@@ -149,9 +149,9 @@ async def test_gates_say_why_nothing_moves(pipeline: Pipeline) -> None:
     """Scope, reason, since when, until when; a lane behind one aims at no calls at all."""
     gates = Gates(pipeline.redis, "default")
     far = 4_000_000_000_000
-    await gates.close(Bar("event", "paused", 0, 1_000, "by the operator"))
-    await gates.close(Bar("POST /purchase", "throttled", far, 2_000))
-    await gates.close(Bar("track", "circuit", 1, 3_000))
+    await gates.close(Closure("event", "paused", 0, 1_000, "by the operator"))
+    await gates.close(Closure("POST /purchase", "throttled", far, 2_000))
+    await gates.close(Closure("track", "circuit", 1, 3_000))
     one = await account(pipeline)
     assert one["gates"][0] == {
         "scope": "event",

@@ -89,9 +89,9 @@ class Books:
         return sum(state["tried"] for state in states)
 
     def gates(self, scope: str) -> dict[str, Any]:
-        """The reasons why a scope's gate is closed, each with its bar."""
-        bars = self.client.hgetall(keys.gates(ACCOUNT, scope))
-        return {name.decode(): json.loads(bar) for name, bar in bars.items()}
+        """The reasons why a scope's gate is closed, each with its closure."""
+        closures = self.client.hgetall(keys.gates(ACCOUNT, scope))
+        return {name.decode(): json.loads(closure) for name, closure in closures.items()}
 
     def settled(self) -> bool:
         """Nothing waits, and nothing is leased."""

@@ -58,12 +58,12 @@ class Box:
 class LaneModel:
     clock: int
     tick: int = 0
-    shut: bool = False
+    closed: bool = False
     stood: bool = False
 
 
 class Model:
-    """The account. `bars` is scope -> reason -> (until, probed)."""
+    """The account. `closures` is scope -> reason -> (until, probed)."""
 
     def __init__(self, now: int, name_of: Callable[[Item], str]) -> None:
         """`name_of` looks up what Redis calls a letter whose id holds a number."""
@@ -79,15 +79,15 @@ class Model:
         self.emails: dict[str, str] = {}
         self.identified: dict[str, str] = {}
         self.lanes = {lane: LaneModel(now) for lane in Lane}
-        self.bars: dict[str, dict[str, tuple[int, bool]]] = {}
+        self.closures: dict[str, dict[str, tuple[int, bool]]] = {}
         self.suspect: Box | None = None
         self.has_owner = False
 
     def pass_time(self, ms: int) -> None:
-        """I5: a lane's clock stands still from a tick that found its gate shut to the next."""
+        """I5: a lane's clock stands still from a tick that found its gate closed to the next."""
         self.now += ms
         for lane in self.lanes.values():
-            lane.clock += 0 if lane.shut else ms
+            lane.clock += 0 if lane.closed else ms
 
     def box(self, lane: Lane, user: str) -> Box:
         return self.boxes.setdefault((lane, user), Box())
@@ -182,11 +182,11 @@ class Model:
     def gate(self, lane: Lane) -> str:
         state = "open"
         for scope in (str(lane), "account"):
-            for reason, (until, probed) in list(self.bars.get(scope, {}).items()):
+            for reason, (until, probed) in list(self.closures.get(scope, {}).items()):
                 if until == 0 or until > self.now:
                     state = "closed"
                 elif not probed:
-                    del self.bars[scope][reason]
+                    del self.closures[scope][reason]
                 elif state == "open":
                     state = "probe"
         return state
@@ -204,15 +204,15 @@ class Model:
             if box.leased is not None and box.leased <= self.now:
                 self._expire(box)
         state = self.gate(lane)
-        home.tick, home.shut, home.stood = self.now, state != "open", stood or spare
+        home.tick, home.closed, home.stood = self.now, state != "open", stood or spare
         return state
 
     def wake_foreign(self, lane: Lane) -> None:
-        """By a process of another target: it keeps a lane that is shut, or that its own have left."""
+        """By a process of another target: it keeps a lane that is closed, or that its own have left."""
         home = self.lanes[lane]
-        if home.shut or self.now - home.tick > LEASE:
+        if home.closed or self.now - home.tick > LEASE:
             self.wake(lane, own=0)
-            home.shut = True
+            home.closed = True
 
     def lease(self, lane: Lane, state: str, bound: int) -> list[str]:
         """The longest-due mailboxes; of those with two strikes in the account one at a time."""

@@ -22,7 +22,7 @@ from pipeline.clock import ManualClock
 from pipeline.deadletters.letter import Letter
 from pipeline.delivery.engine import Engine, Seams
 from pipeline.events import Lane
-from pipeline.mailbox.gates import Bar
+from pipeline.mailbox.gates import Closure
 from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.store_memory import MemorySlotStore
 from pipeline.sandbox.core import Sandbox
@@ -51,7 +51,7 @@ class Pipe:
         self.settings = settings
         self.sailthru = FakeSailthru(Sandbox(sandbox), self.clock)
         self.random = random.Random(seed)
-        self.alerts: list[Bar] = []
+        self.alerts: list[Closure] = []
         self.kills = 0
         self.unsettled = 0
         self.limiter = Limiter(MemorySlotStore(self.clock), {}, self.clock)
@@ -72,7 +72,7 @@ class Pipe:
             http=self._http,
             sender=self.sailthru,
             limiter=self.limiter,
-            alert=lambda _, bar: self.alerts.append(bar),
+            alert=lambda _, closure: self.alerts.append(closure),
             time_ms=self.now_ms,
         )
         engine = Engine(self._all, self.redis, self.clock, self.random, seams)
@@ -135,9 +135,9 @@ class Pipe:
         table = await self.redis.hgetall(keys.counts(ACCOUNT))
         return {name.decode(): int(value) for name, value in table.items() if int(value)}
 
-    async def bars(self) -> list[Bar]:
+    async def closures(self) -> list[Closure]:
         """Why gates are closed."""
-        return await self.gates.all_bars(self.now_ms())
+        return await self.gates.all_closures(self.now_ms())
 
     async def waiting(self, lane: Lane, user: str) -> list[str]:
         """The ids in a mailbox, in order."""
@@ -146,7 +146,7 @@ class Pipe:
 
     async def pause(self, scope: str) -> None:
         """As an operator does."""
-        await self.gates.close(Bar(scope, "paused", 0, self.now_ms()))
+        await self.gates.close(Closure(scope, "paused", 0, self.now_ms()))
         await self.run()
 
     async def resume(self, scope: str) -> None:
@@ -181,7 +181,9 @@ class Pipe:
 
     async def _next_change(self) -> float | None:
         """When something is next due, expires, or may be probed (Unix seconds)."""
-        times = [bar.until for bar in await self.bars() if bar.until > self.now_ms()]
+        times = [
+            closure.until for closure in await self.closures() if closure.until > self.now_ms()
+        ]
         leased = False
         for key in (*self._due, *self._out):
             first = await self.redis.zrange(key, 0, 0, withscores=True)

@@ -8,7 +8,7 @@
 --                            held for), s:SEQ (an event's state)
 --   due:LANE         zset    mailbox -> when it may be looked at next (ms)
 --   leased:LANE      zset    mailbox -> when its lease expires (ms)
---   lane:LANE        hash    tick (last wake), stopped (ms spent behind closed gates), shut (0/1), stood (0/1:
+--   lane:LANE        hash    tick (last wake), stopped (ms spent behind closed gates), closed (0/1), stood (0/1:
 --                            leases were extended after a standstill)
 --   gates:SCOPE      hash    reason -> {"until": ms or 0, ...}; SCOPE is a lane, a bucket, a host or `account`
 --   target           string  what the account delivers to (pipeline/targets.py), since a wake-up first leased anything;
@@ -67,7 +67,7 @@ end
 
 -- A lane's clock stands still behind a closed gate, so that waiting there counts towards no deadline.
 local function lane_clock(p, lane, now)
-  local home = redis.call('HMGET', p .. 'lane:' .. lane, 'stopped', 'shut', 'tick')
+  local home = redis.call('HMGET', p .. 'lane:' .. lane, 'stopped', 'closed', 'tick')
   local stopped = tonumber(home[1] or '0')
   if home[2] == '1' then stopped = stopped + math.max(0, now - tonumber(home[3])) end
   return now - stopped
@@ -79,10 +79,10 @@ local function gate(p, scopes, now)
   for _, scope in ipairs(scopes) do
     local flat = redis.call('HGETALL', p .. 'gates:' .. scope)
     for i = 1, #flat, 2 do
-      local bar = cjson.decode(flat[i + 1])
-      if bar['until'] == 0 or bar['until'] > now then
+      local closure = cjson.decode(flat[i + 1])
+      if closure['until'] == 0 or closure['until'] > now then
         state = 'closed'
-      elseif not bar.probe then
+      elseif not closure.probe then
         redis.call('HDEL', p .. 'gates:' .. scope, flat[i])
       elseif state == 'open' then
         state = 'probe'

@@ -18,7 +18,7 @@ local due, leased, home = P .. 'due:' .. lane, P .. 'leased:' .. lane, P .. 'lan
 local full = type(redis.pcall('HSETNX', home, 'tick', 0)) == 'table'
 redis.call('HDEL', home, 'room') -- a first write that frees: see lib.lua
 
-local seen = redis.call('HMGET', home, 'tick', 'stopped', 'shut', 'stood')
+local seen = redis.call('HMGET', home, 'tick', 'stopped', 'closed', 'stood')
 local last, stopped = tonumber(seen[1] or '0'), tonumber(seen[2] or '0')
 
 -- What another target's processes wake is theirs. Where they are gone this one keeps their lane, as behind a
@@ -28,7 +28,7 @@ local foreign = owner and owner ~= target
 if foreign and seen[3] ~= '1' and now - last <= lease then return { int(now), 'foreign', 0, owner } end
 
 -- The clock was set back: what is leased, due or closed until some time would stay so for all of the step.
-local LONGEST_BAR = 60000 -- no probe and no Reset is further away
+local LONGEST_CLOSURE = 60000 -- no probe and no Reset is further away
 local function move_back(step)
   for _, box in ipairs(redis.call('ZRANGEBYSCORE', leased, int(now + lease), '+inf')) do
     redis.call('ZADD', leased, 'XX', int(now + lease), box)
@@ -40,9 +40,9 @@ local function move_back(step)
   for _, scope in ipairs(scopes) do
     local flat = redis.call('HGETALL', P .. 'gates:' .. scope)
     for i = 1, #flat, 2 do
-      local bar = cjson.decode(flat[i + 1])
-      bar['until'] = math.min(bar['until'], now + LONGEST_BAR)
-      redis.call('HSET', P .. 'gates:' .. scope, flat[i], cjson.encode(bar))
+      local closure = cjson.decode(flat[i + 1])
+      closure['until'] = math.min(closure['until'], now + LONGEST_CLOSURE)
+      redis.call('HSET', P .. 'gates:' .. scope, flat[i], cjson.encode(closure))
     end
   end
 end
@@ -82,7 +82,7 @@ end
 
 local state = foreign and 'foreign' or gate(P, scopes, now)
 if seen[3] == '1' then stopped = stopped + math.max(0, now - last) end
-redis.call('HSET', home, 'tick', int(now), 'stopped', int(stopped), 'shut', state == 'open' and '0' or '1',
+redis.call('HSET', home, 'tick', int(now), 'stopped', int(stopped), 'closed', state == 'open' and '0' or '1',
   'stood', stood and '1' or '0')
 if foreign then return { int(now), state, 0, owner } end
 

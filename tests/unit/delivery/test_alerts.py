@@ -9,10 +9,12 @@ import httpx
 import pytest
 
 from pipeline.delivery.alerts import Alert, Alerts
-from pipeline.mailbox.gates import Bar
+from pipeline.mailbox.gates import Closure
 
 URL = "https://alerts.example.org/hook?token=secret"
-BAR = Bar("api", "circuit", 1_700_000_060_000, 1_700_000_000_000, "Sailthru does not answer")
+CLOSURE = Closure(
+    "api", "circuit", 1_700_000_060_000, 1_700_000_000_000, "Sailthru does not answer"
+)
 
 
 async def test_an_alert_says_what_closed_where_and_since_when() -> None:
@@ -25,7 +27,7 @@ async def test_an_alert_says_what_closed_where_and_since_when() -> None:
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
         alerts = Alerts(URL, http)
-        alerts.tell("default", BAR)
+        alerts.tell("default", CLOSURE)
         await alerts.aclose()
     (request,) = seen
     assert (request.method, str(request.url)) == ("POST", URL)
@@ -48,8 +50,8 @@ async def test_whatever_a_person_is_told_has_the_same_shape() -> None:
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
         alerts = Alerts(URL, http)
-        alerts.tell("default", BAR)
-        alerts.send(Alert("dead_letters_trimmed", "default", "dead", "12 went", BAR.since))
+        alerts.tell("default", CLOSURE)
+        alerts.send(Alert("dead_letters_trimmed", "default", "dead", "12 went", CLOSURE.since))
         await alerts.aclose()
     gate, letters = sorted(map(json.loads, seen), key=lambda one: str(one["kind"]))
     assert list(gate) == list(letters) == ["kind", "account", "scope", "detail", "since"]
@@ -72,7 +74,7 @@ async def test_an_alert_that_cannot_be_posted_is_logged_without_its_address(
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
         alerts = Alerts(URL, http)
-        alerts.tell("default", BAR)
+        alerts.tell("default", CLOSURE)
         await alerts.aclose()
     out = "".join(capsys.readouterr())
     assert "alert_failed" in out
@@ -91,7 +93,7 @@ async def test_telling_waits_for_nobody() -> None:
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(hang)) as http:
         alerts = Alerts(URL, http)
-        alerts.tell("default", BAR)
+        alerts.tell("default", CLOSURE)
         await asyncio.wait_for(asked.wait(), 5)
         release.set()
         await alerts.aclose()
@@ -103,5 +105,5 @@ async def test_without_an_address_nothing_is_posted() -> None:
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
         alerts = Alerts(None, http)
-        alerts.tell("default", BAR)
+        alerts.tell("default", CLOSURE)
         await alerts.aclose()

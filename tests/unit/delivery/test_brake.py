@@ -34,7 +34,7 @@ def mapping_bug() -> Iterator[None]:
 
 async def braked(pipe: Pipe) -> set[str]:
     """The lanes whose brake is on."""
-    return {bar.scope for bar in await pipe.bars() if bar.reason == "brake"}
+    return {closure.scope for closure in await pipe.closures() if closure.reason == "brake"}
 
 
 async def test_a_mapping_bug_stops_its_lane_instead_of_burying_the_stream(pipe: Pipe) -> None:
@@ -48,7 +48,7 @@ async def test_a_mapping_bug_stops_its_lane_instead_of_burying_the_stream(pipe: 
     assert counts["dead:crashed"] == USERS
     assert counts["waiting:event"] == 100 - USERS
     assert counts["delivered"] == 100
-    assert [(bar.reason, bar.scope) for bar in pipe.alerts] == [("brake", "event")]
+    assert [(closure.reason, closure.scope) for closure in pipe.alerts] == [("brake", "event")]
 
 
 async def test_a_person_resumes_the_lane_and_the_dead_are_one_replay(pipe: Pipe) -> None:

@@ -211,7 +211,7 @@ async def test_redis_away_while_a_gate_is_written_loses_no_answer(pipe: Pipe) ->
     await pipe.post(order("u1", "o1"))
     with (
         patch.object(pipe.gates, "open", side_effect=gone),
-        patch.object(pipe.gates, "bars", side_effect=gone),
+        patch.object(pipe.gates, "closures", side_effect=gone),
     ):
         claim = await pipe.store.claim(
             Lane.PURCHASE, await lease_next(pipe, Lane.PURCHASE), most=10

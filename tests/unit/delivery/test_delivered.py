@@ -29,7 +29,7 @@ async def test_a_missing_picture_costs_no_order_and_closes_no_gate(pipe: Pipe) -
         await pipe.post(added(f"u{number}", **pictureless, reminder_template=False), bought)
     await pipe.run(60)
     assert await pipe.reasons() == []
-    assert await pipe.bars() == []
+    assert await pipe.closures() == []
     assert len(pipe.sailthru.sandbox.state.purchases) == USERS + 4
     items = [
         item for call in pipe.sailthru.calls("POST /purchase") for item in call.params["items"]

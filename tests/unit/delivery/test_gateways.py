@@ -32,7 +32,7 @@ async def test_a_gateway_that_says_no_buries_nothing(status: int, body: dict[str
         for user in (f"u{number}" for number in range(USERS)):
             await pipe.post(identify(user), track(user), added(user), order(user, user), page(user))
         await pipe.run(600)
-        assert {(bar.scope, bar.reason) for bar in await pipe.bars()} == {
+        assert {(closure.scope, closure.reason) for closure in await pipe.closures()} == {
             ("api", "circuit"),
             ("track", "circuit"),
         }

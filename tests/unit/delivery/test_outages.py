@@ -19,7 +19,7 @@ def users(count: int, *, first: int = 0) -> list[str]:
 
 async def reasons(pipe: Pipe) -> set[tuple[str, str]]:
     """Which gates are closed, and why."""
-    return {(bar.scope, bar.reason) for bar in await pipe.bars()}
+    return {(closure.scope, closure.reason) for closure in await pipe.closures()}
 
 
 async def test_the_circuit_opens_when_all_calls_of_five_users_fail(pipe: Pipe) -> None:
@@ -274,9 +274,9 @@ async def test_a_throttled_gate_opens_within_a_minute_whatever_the_reset_says(pi
     pipe.sailthru.trouble(throttled(START * 1000), on="POST /user", times=1)
     await pipe.post(identify("u1"))
     await pipe.run()
-    (bar,) = await pipe.bars()
-    assert bar.reason == "throttled"
-    assert bar.until <= pipe.now_ms() + 60_000
+    (closure,) = await pipe.closures()
+    assert closure.reason == "throttled"
+    assert closure.until <= pipe.now_ms() + 60_000
     await pipe.run(62)
     assert await pipe.counts() == {"delivered": 1}
 
@@ -298,7 +298,7 @@ async def test_wrong_credentials_bury_nothing_alert_once_and_mend_themselves(cod
         await pipe.run(0.5 * HOUR)
         assert await reasons(pipe) == {("api", "misconfigured")}
         assert await pipe.reasons() == []
-        assert [bar.reason for bar in pipe.alerts] == ["misconfigured"]
+        assert [closure.reason for closure in pipe.alerts] == ["misconfigured"]
         assert len(pipe.sailthru.sent) < 40 * (2 if code == 5 else 1)
         pipe.sailthru.troubles.remove(wrong)
         await pipe.run(120)
@@ -332,7 +332,7 @@ async def test_an_outage_is_alerted_once_per_closing(pipe: Pipe) -> None:
         await pipe.run(300)
         pipe.sailthru.troubles.remove(down)
         await pipe.run(300)
-    assert [(bar.scope, bar.reason) for bar in pipe.alerts] == [("api", "circuit")] * 2
+    assert [(closure.scope, closure.reason) for closure in pipe.alerts] == [("api", "circuit")] * 2
 
 
 async def test_an_outage_that_another_process_saw_end_is_over_for_all(pipe: Pipe) -> None:

@@ -63,7 +63,7 @@ async def test_a_gate_closed_with_half_an_emoji_opens_again(pipe: Pipe) -> None:
     wrong = pipe.sailthru.trouble(CUT_KEY)
     await pipe.post(identify("u1"), track("u1"))
     await pipe.run(60)
-    assert [bar.detail for bar in pipe.alerts] == ["Sailthru error 3: Invalid key \ufffd"]
+    assert [closure.detail for closure in pipe.alerts] == ["Sailthru error 3: Invalid key \ufffd"]
     pipe.sailthru.troubles.remove(wrong)
     await pipe.run(120)
     assert await pipe.counts() == {"delivered": 2}

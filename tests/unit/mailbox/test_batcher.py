@@ -60,10 +60,10 @@ async def test_scripts_that_a_server_has_forgotten_are_loaded_and_run_in_order(
 ) -> None:
     """A Redis that was restarted knows none; nobody who calls one hears of that."""
     scripts, gate = Scripts(client), "sailpipe:default:gates:user"
-    assert await scripts.run("shut", [gate], ["paused", "{}"]) == 1
+    assert await scripts.run("close_gate", [gate], ["paused", "{}"]) == 1
     await client.script_flush()
-    runs = [scripts.run("shut", [gate], [f"reason {n}", "{}"]) for n in range(3)]
-    again = scripts.run("shut", [gate], ["reason 0", "{}"])
+    runs = [scripts.run("close_gate", [gate], [f"reason {n}", "{}"]) for n in range(3)]
+    again = scripts.run("close_gate", [gate], ["reason 0", "{}"])
     assert await asyncio.gather(*runs, again) == [1, 1, 1, 0]
 
 
@@ -80,5 +80,7 @@ async def test_a_script_that_cannot_be_loaded_leaves_nobody_waiting(
     await client.script_flush()
     monkeypatch.setattr(client, "script_load", refuse)
     with pytest.raises(redis.exceptions.ConnectionError):
-        await asyncio.wait_for(scripts.run("shut", ["sailpipe:default:gates:user"], ["x", "{}"]), 5)
+        await asyncio.wait_for(
+            scripts.run("close_gate", ["sailpipe:default:gates:user"], ["x", "{}"]), 5
+        )
     assert await scripts.execute("INCR", "n") == 1

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.events import Lane
 from pipeline.mailbox.claim import Settlement
-from pipeline.mailbox.gates import Bar
+from pipeline.mailbox.gates import Closure
 from tests.support.mailboxes import LEASE_S, Mailboxes, delivered, track, tried_again
 
 STEP_S = 3600.0
@@ -90,7 +90,7 @@ async def test_a_mailbox_that_keeps_its_place_is_due_at_once(boxes: Mailboxes, b
     claim = await boxes.claim(Lane.EVENT, "ann", most=1) if back == "settle" else None
     boxes.clock.advance(-STEP_S)
     if claim is None:
-        await boxes.gates.close(Bar(Lane.EVENT, "paused", 0, boxes.now_ms()))
+        await boxes.gates.close(Closure(Lane.EVENT, "paused", 0, boxes.now_ms()))
         assert await boxes.store.claim(Lane.EVENT, "ann", most=1) is None
     else:
         claim = await boxes.settle(delivered(claim))
@@ -102,8 +102,8 @@ async def test_a_gate_is_probed_within_a_minute(boxes: Mailboxes) -> None:
     """No probe and no Reset is further away; what only a person opens stays closed."""
     await boxes.post(track("m1", "ann"))
     await boxes.wake(Lane.EVENT, bound=0)
-    await boxes.gates.close(Bar("api", "circuit", boxes.now_ms() + 30_000, boxes.now_ms()))
-    await boxes.gates.close(Bar(Lane.PAGE, "paused", 0, boxes.now_ms()))
+    await boxes.gates.close(Closure("api", "circuit", boxes.now_ms() + 30_000, boxes.now_ms()))
+    await boxes.gates.close(Closure(Lane.PAGE, "paused", 0, boxes.now_ms()))
     await boxes.wake(Lane.PAGE)
     boxes.clock.advance(-STEP_S)
     assert (await boxes.wake(Lane.EVENT)).gate == "closed"

@@ -15,7 +15,7 @@ from pipeline.delivery.brake import USERS, Brake
 from pipeline.errors import Reason
 from pipeline.events import Lane
 from pipeline.mailbox.claim import Settlement
-from pipeline.mailbox.gates import Bar
+from pipeline.mailbox.gates import Closure
 from pipeline.outcomes import Rejected
 from pipeline.splitter.lease import POISON_AFTER
 from tests.support.mailboxes import LEASE_S, Mailboxes, delivered, letter, order, track
@@ -78,11 +78,11 @@ async def test_an_intent_is_recorded_without_memory(boxes: Mailboxes) -> None:
 
 async def test_gates_close_and_open_without_memory(boxes: Mailboxes) -> None:
     """An outage that meets a full Redis uses up no attempt either."""
-    bar = Bar("api", "circuit", 0, boxes.now_ms())
+    closure = Closure("api", "circuit", 0, boxes.now_ms())
     async with no_memory(boxes.redis):
-        assert await boxes.gates.close(bar)
-        assert not await boxes.gates.close(bar)
-        assert await boxes.gates.bars(["api"], boxes.now_ms()) == [bar]
+        assert await boxes.gates.close(closure)
+        assert not await boxes.gates.close(closure)
+        assert await boxes.gates.closures(["api"], boxes.now_ms()) == [closure]
         assert await boxes.gates.open("api", "circuit")
 
 
@@ -95,8 +95,8 @@ async def test_mass_dying_brakes_its_lane_without_memory(boxes: Mailboxes) -> No
             claim = await boxes.claim(Lane.EVENT, user)
             died = Rejected(Reason.CRASHED, "a bug")
             await brake.note(died, Lane.EVENT, claim.head, boxes.now_ms())
-    [bar] = await boxes.gates.bars(["event"], boxes.now_ms())
-    assert bar.reason == "brake"
+    [closure] = await boxes.gates.closures(["event"], boxes.now_ms())
+    assert closure.reason == "brake"
 
 
 async def test_the_raw_stream_is_emptied_without_memory(boxes: Mailboxes) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pipeline import keys
 from pipeline.events import Lane
 from pipeline.mailbox.claim import Claim, Settlement
-from pipeline.mailbox.gates import Bar
+from pipeline.mailbox.gates import Closure
 from pipeline.settings import AccountSettings
 from tests.support.mailboxes import Mailboxes, delivered, identify, letter, order, track
 
@@ -167,7 +167,7 @@ async def test_orders_that_died_without_email_come_back_in_order(boxes: Mailboxe
 async def test_a_lanes_clock_stands_still_behind_a_closed_gate(boxes: Mailboxes) -> None:
     """I5: an hour of pause is no hour of age, for what waited before and for what came during it."""
     await boxes.post(order("m1", "ann"))
-    await boxes.gates.close(Bar("purchase", "paused", 0, boxes.now_ms()))
+    await boxes.gates.close(Closure("purchase", "paused", 0, boxes.now_ms()))
     await boxes.wake(Lane.PURCHASE)
     for _ in range(60):
         boxes.clock.advance(60.0)

@@ -15,7 +15,7 @@ from pipeline import keys
 from pipeline.errors import SailpipeError, StaleClaim
 from pipeline.events import Lane
 from pipeline.mailbox.claim import Entry, Settlement
-from pipeline.mailbox.gates import Bar, GateReason
+from pipeline.mailbox.gates import Closure, GateReason
 from pipeline.ownership import adopt as adopting
 from pipeline.ownership.adopt import FORGOTTEN_FIELDS, adopt
 from pipeline.ownership.change import Change
@@ -155,10 +155,10 @@ async def test_gates_open_but_for_a_person_s_pause(boxes: Mailboxes) -> None:
         ("account", "misconfigured"),
     ]
     for scope, reason in closed:
-        await boxes.gates.close(Bar(scope, reason, 0, now))
-    await boxes.gates.close(Bar("event", "paused", 0, now))
+        await boxes.gates.close(Closure(scope, reason, 0, now))
+    await boxes.gates.close(Closure("event", "paused", 0, now))
     await adopt_all(boxes)
-    assert [(bar.scope, bar.reason) for bar in await boxes.gates.all_bars(now)] == [
+    assert [(closure.scope, closure.reason) for closure in await boxes.gates.all_closures(now)] == [
         ("event", "paused")
     ]
 

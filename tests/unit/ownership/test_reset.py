@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline import keys
 from pipeline.errors import StaleClaim
 from pipeline.events import Lane
-from pipeline.mailbox.gates import Bar
+from pipeline.mailbox.gates import Closure
 from pipeline.ownership import keyspace
 from pipeline.ownership import reset as resetting
 from pipeline.ownership.change import Change
@@ -75,7 +75,7 @@ async def make_trial(boxes: Mailboxes) -> None:
     bought = await boxes.lease_and_claim(Lane.PURCHASE, "bob")
     await boxes.store.record_intent(bought, "intent")
     await boxes.store.replay(["m2"])
-    await boxes.gates.close(Bar("event", "paused", 0, boxes.now_ms()))
+    await boxes.gates.close(Closure("event", "paused", 0, boxes.now_ms()))
     await boxes.redis.hset(keys.limits("default"), "POST /event", "80")
     await boxes.redis.set(keys.slots("default", "POST /event"), "used")
     await boxes.accept(track("m8", "ann"), track("m9", "bob"), track("m10", "zoe"))

@@ -1,6 +1,6 @@
--- Close a gate for a reason; an earlier bar of the same reason is replaced.
+-- Close a gate for a reason; an earlier closure of the same reason is replaced.
 -- KEYS[1] the gate
--- ARGV    reason, bar (JSON)
+-- ARGV    reason, closure (JSON)
 -- Returns 1 when there was none
 redis.call('HDEL', KEYS[1], 'room') -- a first write that frees: see lib.lua
 return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
