@@ -120,7 +120,7 @@ class Waker:
             serves=lane in self._served,
         )
         self._ticks[account, lane] = leased.now
-        self._engine.saw_gate(account, lane, leased.gate)
+        self._engine.observe_gate(account, lane, leased.gate)
         if leased.owner:
             self._say_foreign(account, Owner.read(leased.owner))
         if leased.boxes:

@@ -4,7 +4,7 @@ A mailbox goes through these, one after the other, and each is short, so that wh
 a slow lane holds little that others could have:
 
 1. *Leased*: `leased_bound` mailboxes of a lane of an account are out at a time, what `LEASED_AHEAD_S` of its
-   rate and a call can use; after a closed gate fewer (`ramp.py`).
+   rate and a call can use; after a closed gate fewer (`slow_start.py`).
 2. *Published*: `MESSAGE_BOXES` of them in one Celery message; nothing is leased while the lane's queue, which all
    accounts share, holds `QUEUE_MESSAGES`.
 3. *Taken*: a process has `PROCESS_MAILBOXES` in hand, of all accounts and lanes; its Celery threads wait for room

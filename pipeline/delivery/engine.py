@@ -16,8 +16,8 @@ from pipeline.delivery.capacity import Room, claimed_bound, leased_bound
 from pipeline.delivery.leases import Caller, DryRun, Leases, Sender
 from pipeline.delivery.outages import Outages
 from pipeline.delivery.processor import MailboxProcessor
-from pipeline.delivery.ramp import Ramp
 from pipeline.delivery.session import DeliveryContext
+from pipeline.delivery.slow_start import SlowStart
 from pipeline.events import Lane
 from pipeline.lanes import BUCKETS
 from pipeline.mailbox.gates import Alert, Gates
@@ -53,7 +53,9 @@ class Delivery:
     context: DeliveryContext
     processor: MailboxProcessor
     rooms: dict[Lane, Room]
-    ramps: dict[Lane, Ramp] = field(default_factory=lambda: {lane: Ramp() for lane in Lane})
+    slow_starts: dict[Lane, SlowStart] = field(
+        default_factory=lambda: {lane: SlowStart() for lane in Lane}
+    )
 
 
 class Engine:
@@ -113,12 +115,12 @@ class Engine:
         """How many mailboxes of a lane may be leased at once."""
         home = self.accounts[account]
         full = leased_bound(*self._pace(account, lane, home.context.caller))
-        return home.ramps[lane].bound(full, self._clock.monotonic())
+        return home.slow_starts[lane].bound(full, self._clock.monotonic())
 
-    def saw_gate(self, account: str, lane: Lane, state: str) -> None:
+    def observe_gate(self, account: str, lane: Lane, state: str) -> None:
         """A wake-up found a lane's gate `open`, `closed` or to be tried with a `probe`."""
-        ramp = self.accounts[account].ramps[lane]
-        ramp.saw(is_open=state == "open", now=self._clock.monotonic())
+        slow_start = self.accounts[account].slow_starts[lane]
+        slow_start.observe(is_open=state == "open", now=self._clock.monotonic())
 
     def stop(self) -> None:
         """Begin no further call."""

@@ -15,7 +15,7 @@ import httpx
 from pipeline import keys
 from pipeline.clock import SystemClock
 from pipeline.delivery.engine import Engine, Seams
-from pipeline.delivery.ramp import FIRST
+from pipeline.delivery.slow_start import FIRST
 from pipeline.events import Lane
 from pipeline.sailthru.answers import Accepted
 from pipeline.sailthru.answers import Answer as Answered
@@ -72,7 +72,7 @@ async def deliver(engine: Engine) -> None:
     leased = await engine.stores["default"].wake(
         Lane.USER, bound=bound, longest_queue=10, own_tick=0
     )
-    engine.saw_gate("default", Lane.USER, leased.gate)
+    engine.observe_gate("default", Lane.USER, leased.gate)
     for box in leased.boxes:
         await engine.deliver("default", Lane.USER, box)
 
@@ -145,7 +145,7 @@ async def test_a_lane_whose_gate_was_closed_is_leased_little_at_first() -> None:
     """The rate alone would allow hundreds."""
     async with open_engine(lambda request: httpx.Response(200, json={"ok": True})) as (engine, _):
         assert engine.bound("default", Lane.USER) > 100
-        engine.saw_gate("default", Lane.USER, "closed")
-        engine.saw_gate("default", Lane.USER, "open")
+        engine.observe_gate("default", Lane.USER, "closed")
+        engine.observe_gate("default", Lane.USER, "open")
         assert FIRST <= engine.bound("default", Lane.USER) < 100
         assert engine.bound("default", Lane.EVENT) > FIRST

@@ -6,14 +6,14 @@ FIRST = 4
 """Mailboxes leased at a time when a gate has just opened; doubles every second."""
 
 
-class Ramp:
+class SlowStart:
     """One lane, as one waker sees it: a host that has just come back is not met by the whole backlog."""
 
     def __init__(self) -> None:
         self._closed = False
         self._opened_at: float | None = None
 
-    def saw(self, *, is_open: bool, now: float) -> None:
+    def observe(self, *, is_open: bool, now: float) -> None:
         """Take in what a wake-up found (monotonic seconds)."""
         if self._closed and is_open:
             self._opened_at = now
@@ -23,7 +23,7 @@ class Ramp:
         """How many mailboxes may be leased at a time now, `full` at most."""
         if self._opened_at is None:
             return full
-        ramped = int(FIRST * 2.0 ** min(30.0, now - self._opened_at))
-        if ramped >= full:
+        allowed = int(FIRST * 2.0 ** min(30.0, now - self._opened_at))
+        if allowed >= full:
             self._opened_at = None
-        return min(full, ramped)
+        return min(full, allowed)
