@@ -69,7 +69,7 @@ class Producer:
         sent = 0
         for chunk in _chunks(items, CHUNK):
             try:
-                self._wait_for_room(on_hold)
+                self._wait_for_capacity(on_hold)
                 self._append(chunk)
             except EnqueueError as error:
                 raise type(error)(f"{error} ({sent} events were taken before)") from None
@@ -99,7 +99,7 @@ class Producer:
         if self._backlog >= self._bound and self.backlog() >= self._bound:
             raise queue_full(self._backlog)
 
-    def _wait_for_room(self, on_hold: Callable[[int], None] | None) -> None:
+    def _wait_for_capacity(self, on_hold: Callable[[int], None] | None) -> None:
         while self._backlog >= self._hold and self.backlog() >= self._hold:
             if on_hold is not None:
                 on_hold(self._backlog)

@@ -32,7 +32,7 @@ class Runtime:
     def __init__(self, settings: Settings, redis_url: str) -> None:
         self._settings = settings
         self._redis_url = redis_url
-        self._room = threading.Semaphore(
+        self._capacity = threading.Semaphore(
             PROCESS_MAILBOXES
         )  # what is given back at the end takes none
         self._tasks: set[asyncio.Task[None]] = set()
@@ -60,7 +60,7 @@ class Runtime:
         are leased again when their leases run out.
         """
         for box in boxes:
-            while self._draining is None and not self._room.acquire(timeout=0.5):
+            while self._draining is None and not self._capacity.acquire(timeout=0.5):
                 continue
             self.loop.call_soon_threadsafe(self._begin, account, lane, box)
 
@@ -104,7 +104,7 @@ class Runtime:
 
     def _begin(self, account: str, lane: Lane, box: str) -> None:
         if self._drained:
-            self._room.release()
+            self._capacity.release()
             return
         task = self.loop.create_task(self._deliver(account, lane, box))
         self._tasks.add(task)
@@ -122,7 +122,7 @@ class Runtime:
             name = type(error).__name__
             log_event("delivery_unsettled", logging.ERROR, lane=lane, error=name)
         finally:
-            self._room.release()
+            self._capacity.release()
 
     async def _drain(self) -> None:
         self.engine.stop()

@@ -9,7 +9,7 @@ a slow lane holds little that others could have:
    accounts share, holds `QUEUE_MESSAGES`.
 3. *Taken*: a process has `PROCESS_MAILBOXES` in hand, of all accounts and lanes; its Celery threads wait for room
    with what is more.
-4. *Claimed*: of a lane it claims as many as `CLAIMED_AHEAD_S` of the rate and a call can use (`Room`), and
+4. *Claimed*: of a lane it claims as many as `CLAIMED_AHEAD_S` of the rate and a call can use (`AdaptiveLimiter`), and
    reads `CLAIM_EVENTS` events of each; a claim ends after `CLAIM_TURNS` calls or `CLAIM_S`.
 5. *Sent*: a call waits `SLOT_WAIT_S` for its slot at most, and slots are reserved no further ahead than
    `MAX_AHEAD` (`ratelimit/slots.py`), so that a bucket that is closed is soon quiet.
@@ -57,7 +57,7 @@ def _usable(rate: float, seconds: float) -> int:
     return max(LEAST_OUT, min(MAX_LEASED, int(rate * seconds)))
 
 
-class Room:
+class AdaptiveLimiter:
     """A semaphore whose size may change while it is used.
 
     What is leased but has no room yet is not claimed: a claim that only waits for its slot would

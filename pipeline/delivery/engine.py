@@ -12,7 +12,7 @@ import redis.asyncio
 from pipeline.clock import Clock, Random
 from pipeline.delivery.alerts import Alerts
 from pipeline.delivery.brake import Brake
-from pipeline.delivery.capacity import Room, claimed_bound, leased_bound
+from pipeline.delivery.capacity import AdaptiveLimiter, claimed_bound, leased_bound
 from pipeline.delivery.leases import Caller, DryRun, Leases, Sender
 from pipeline.delivery.outages import Outages
 from pipeline.delivery.processor import MailboxProcessor
@@ -52,7 +52,7 @@ class Delivery:
     gates: Gates
     context: DeliveryContext
     processor: MailboxProcessor
-    rooms: dict[Lane, Room]
+    capacity: dict[Lane, AdaptiveLimiter]
     slow_starts: dict[Lane, SlowStart] = field(
         default_factory=lambda: {lane: SlowStart() for lane in Lane}
     )
@@ -106,7 +106,7 @@ class Engine:
         """Deliver what waits in one leased mailbox."""
         home = self.accounts[account]
         try:
-            async with home.rooms[lane]:
+            async with home.capacity[lane]:
                 await home.processor.process(lane, box)
         finally:
             self.on_settled()
@@ -161,11 +161,11 @@ class Engine:
         context = DeliveryContext(
             account, store, caller, outages, brake, self.leases, self._clock, self._random
         )
-        rooms = {lane: self._room(account.name, lane, caller) for lane in Lane}
-        return Delivery(gates, context, MailboxProcessor(context), rooms)
+        capacity = {lane: self._capacity_of(account.name, lane, caller) for lane in Lane}
+        return Delivery(gates, context, MailboxProcessor(context), capacity)
 
-    def _room(self, account: str, lane: Lane, caller: Caller) -> Room:
-        return Room(lambda: claimed_bound(*self._pace(account, lane, caller)))
+    def _capacity_of(self, account: str, lane: Lane, caller: Caller) -> AdaptiveLimiter:
+        return AdaptiveLimiter(lambda: claimed_bound(*self._pace(account, lane, caller)))
 
     def _sender(self, account: AccountSettings) -> Sender:
         if account.dry_run:

@@ -74,11 +74,11 @@ def batch_events(body: Mapping[str, Any], arrival: Arrival) -> list[bytes]:
             " send it in parts.",
         )
     events: list[bytes] = []
-    room = MAX_BATCH_BYTES
+    left = MAX_BATCH_BYTES
     for number, event in enumerate(batch):
         events.append(_finish(_item(event, number), body, arrival))
-        room -= len(events[-1])
-        if room < 0:
+        left -= len(events[-1])
+        if left < 0:
             raise DoorError(
                 400, "too_large", f"Its events, with its context, exceed {MAX_BATCH_BYTES} bytes."
             )

@@ -218,11 +218,11 @@ class Model:
         """The longest-due mailboxes; of those with two strikes in the account one at a time."""
         mine = {user: box for (at, user), box in self.boxes.items() if at is lane}
         in_use = sum(box.leased is not None for box in mine.values())
-        room = {"open": bound - in_use, "probe": int(in_use == 0), "closed": 0}[state]
+        capacity = {"open": bound - in_use, "probe": int(in_use == 0), "closed": 0}[state]
         leased: list[str] = []
         for due, user in sorted((b.due, u) for u, b in mine.items() if b.due is not None):
             box = mine[user]
-            if len(leased) < room and due <= self.now and not self._held_back(box):
+            if len(leased) < capacity and due <= self.now and not self._held_back(box):
                 leased.append(user)
                 box.leased_due, box.due, box.leased = due, None, self.now + LEASE
                 box.probe = state == "probe"

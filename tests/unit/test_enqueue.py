@@ -159,9 +159,9 @@ def test_a_refusal_quotes_no_values() -> None:
 def test_an_event_that_its_new_id_makes_too_large_is_refused() -> None:
     """What is accepted is within the limit as it lies in the stream."""
     bare = {**REGISTERED, "p": ""}
-    room = MAX_EVENT_BYTES + DOOR_BYTES - len(json.dumps(bare, separators=(",", ":")))
+    left = MAX_EVENT_BYTES + DOOR_BYTES - len(json.dumps(bare, separators=(",", ":")))
     with pytest.raises(InvalidEvent) as refused:
-        prepare({**bare, "p": "x" * room})
+        prepare({**bare, "p": "x" * left})
     assert refused.value.reason is Reason.TOO_LARGE
 
 

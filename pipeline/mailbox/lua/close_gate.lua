@@ -2,5 +2,5 @@
 -- KEYS[1] the gate
 -- ARGV    reason, closure (JSON)
 -- Returns 1 when there was none
-redis.call('HDEL', KEYS[1], 'room') -- a first write that frees: see lib.lua
+free_first(KEYS[1])
 return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])

@@ -50,6 +50,9 @@ local function ms(given)
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
+-- For a script whose first write would need memory (see above): a write that frees some, if only in name.
+local function free_first(key) redis.call('DEL', key .. ':none') end
+
 local function int(number) return string.format('%.0f', number) end
 
 local function mail(p, lane, box) return p .. 'mail:' .. lane .. ':' .. box end

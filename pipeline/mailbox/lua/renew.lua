@@ -2,7 +2,7 @@
 -- ARGV    now, lease ms, then lane, box, token for each claim
 -- Returns the 1-based numbers of the claims that are lost
 local now, lease, lost = ms(ARGV[1]), tonumber(ARGV[2]), {}
-redis.call('DEL', P .. 'room') -- a first write that frees: see lib.lua
+free_first(P)
 for i = 3, #ARGV, 3 do
   local lane, box = ARGV[i], ARGV[i + 1]
   if redis.call('HGET', book(P, lane, box), 'token') == ARGV[i + 2] then

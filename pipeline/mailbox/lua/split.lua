@@ -120,7 +120,7 @@ for i = 4, #ARGV, 3 do
   local reads = deed.kind == 'dead' or deed.kind == 'post' and deed.replay
   batch[#batch + 1] = { ARGV[i], deed, blob, reads and cjson.decode(header(blob)) }
 end
-redis.call('DEL', KEYS[2] .. ':room') -- a first write that frees: see lib.lua
+free_first(KEYS[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 local duplicates = 0
 for _, entry in ipairs(batch) do

@@ -4,7 +4,7 @@
 -- Returns {how many were looked at (0: there are no more, or no more to remove), group, removed of it, ...}
 local hour, passed, page = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local left = cjson.decode(ARGV[5])
-redis.call('DEL', P .. 'room') -- a first write that frees: see lib.lua
+free_first(P)
 local excess = redis.call('ZCARD', P .. 'dead:at') - tonumber(ARGV[4])
 local first = redis.call('ZCOUNT', P .. 'dead:at', int((hour + 1) * HOUR), '+inf') + passed
 local found = redis.call('ZREVRANGE', P .. 'dead:at', int(first), int(first + page - 1), 'WITHSCORES')

@@ -16,7 +16,7 @@ local due, leased, home = P .. 'due:' .. lane, P .. 'leased:' .. lane, P .. 'lan
 
 -- What refuses this write refuses the messages, too. It changes nothing but the very first time.
 local full = type(redis.pcall('HSETNX', home, 'tick', 0)) == 'table'
-redis.call('HDEL', home, 'room') -- a first write that frees: see lib.lua
+free_first(home)
 
 local seen = redis.call('HMGET', home, 'tick', 'stopped', 'closed', 'stood')
 local last, stopped = tonumber(seen[1] or '0'), tonumber(seen[2] or '0')
@@ -106,18 +106,18 @@ end
 local reply = { int(now), state, full and 1 or 0 }
 local head = #reply
 local in_use = redis.call('ZCARD', leased)
-local room = bound - in_use
-if state == 'probe' then room = in_use == 0 and 1 or 0 end
-if state == 'closed' then room = 0 end
+local capacity = bound - in_use
+if state == 'probe' then capacity = in_use == 0 and 1 or 0 end
+if state == 'closed' then capacity = 0 end
 if full then
   -- No message can be published: only who delivers these mailboxes itself may have them.
-  if not serves then room = 0 end
+  if not serves then capacity = 0 end
 elseif redis.call('LLEN', KEYS[2]) >= longest then
-  room = 0
+  capacity = 0
 end
 local held = 0
-while #reply - head < room and held < PASSED_OVER do
-  local next = redis.call('ZRANGEBYSCORE', due, '-inf', int(now), 'WITHSCORES', 'LIMIT', held, room - #reply + head)
+while #reply - head < capacity and held < PASSED_OVER do
+  local next = redis.call('ZRANGEBYSCORE', due, '-inf', int(now), 'WITHSCORES', 'LIMIT', held, capacity - #reply + head)
   if #next == 0 then break end
   for i = 1, #next, 2 do
     local box = next[i]

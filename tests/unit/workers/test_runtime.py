@@ -98,7 +98,7 @@ def test_a_full_process_that_stops_gives_back_what_waited_for_room(
     app: SailpipeApp, deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Calls under way may take seconds; mailboxes that are only given back need no room."""
-    monkeypatch.setattr(app.runtimes.here(), "_room", threading.Semaphore(1))
+    monkeypatch.setattr(app.runtimes.here(), "_capacity", threading.Semaphore(1))
     wake_up(app, "in flight").join()
     waiting = wake_up(app, "waiting")
     stopping = threading.Thread(target=app.runtimes.stop_here)
@@ -114,7 +114,7 @@ def test_wake_ups_for_unknown_lanes_use_up_no_room(
     app: SailpipeApp, deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many there were, the process takes what it knows."""
-    monkeypatch.setattr(app.runtimes.here(), "_room", threading.Semaphore(1))
+    monkeypatch.setattr(app.runtimes.here(), "_capacity", threading.Semaphore(1))
     with pytest.raises(ValueError, match="nowhere"):
         app.tasks[DELIVER]("default", "nowhere", ["ann"])
     wake_up(app, "ann").join(DEADLINE_S)

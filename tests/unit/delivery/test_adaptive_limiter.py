@@ -1,23 +1,23 @@
-"""Room: as many inside as its size says, in order of arrival, whatever is cancelled meanwhile."""
+"""AdaptiveLimiter: as many inside as its size says, in order of arrival, whatever is cancelled meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
 
-from pipeline.delivery.capacity import Room
+from pipeline.delivery.capacity import AdaptiveLimiter
 
 
 class Guests:
-    """Tasks that enter a room, note that they are in, and leave when told."""
+    """Tasks that enter a limiter, note that they are in, and leave when told."""
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.room = Room(lambda: self.size)
+        self.limiter = AdaptiveLimiter(lambda: self.size)
         self.inside: list[int] = []
         self._leave: dict[int, asyncio.Event] = {}
 
     async def _visit(self, number: int) -> None:
-        async with self.room:
+        async with self.limiter:
             self.inside.append(number)
             await self._leave[number].wait()
             self.inside.remove(number)
@@ -77,7 +77,7 @@ async def test_a_guest_cancelled_on_the_threshold_leaves_the_place_to_the_next()
     await guests.go(3)
 
 
-async def test_a_room_that_grows_lets_more_in_when_the_next_one_leaves() -> None:
+async def test_a_limiter_that_grows_lets_more_in_when_the_next_one_leaves() -> None:
     guests = Guests(1)
     await guests.come(1, 2, 3)
     guests.size = 2
