@@ -19,7 +19,7 @@ def export_line(letter: Letter) -> bytes | None:
     The mark names the letter and its dedupe key, so that the line finds its letter and no other,
     whatever is mended in it. An event without a messageId is given its letter's id as one; nothing
     else changes. None when no line can bring the event back: it is not a JSON object or was meant for
-    another account, or the mark makes it longer than an event may be.
+    another account, or the flag makes it longer than an event may be.
     """
     if letter.header.get("account") != letter.account:
         return None

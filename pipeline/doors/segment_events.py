@@ -1,6 +1,6 @@
 """From a request of Segment's Tracking API to the events it holds. Pure.
 
-The door adds what Segment's server adds and takes away the write key and our own mark. What is wrong
+The door adds what Segment's server adds and takes away the write key and our own replay flag. What is wrong
 with a single event is for the splitter to say: a batch must not fail for one of its events.
 """
 
@@ -22,7 +22,7 @@ MERGED = ("context", "integrations")
 """What a batch may say once for all of its events; the event's own words win."""
 
 NOT_FOR_PRODUCERS = frozenset({"writeKey", "sailpipe"})
-"""A credential, and what marks an exported dead letter: it removes the letter of its id, which is not for
+"""A credential, and the flag of an exported dead letter: it removes the letter of its id, which is not for
 everybody who can read a shop's page and its write key."""
 
 MAX_BATCH_EVENTS = 2500

@@ -19,18 +19,18 @@ Waits: TypeAlias = Literal["email", "user", "identify"]
 """What a mailbox may wait for, so that it is looked at as soon as that has happened."""
 SPREAD = 16
 """Into how many mailboxes an unordered lane spreads one user's events."""
-_MARK = "\x1f"
+SEPARATOR = "\x1f"
 """Between user and number. No id has one: control characters are removed."""
 
 
 def spread_box(user: str, number: int) -> str:
     """The mailbox of an unordered lane that a number (a hash of the messageId) falls into."""
-    return f"{user}{_MARK}{number % SPREAD}"
+    return f"{user}{SEPARATOR}{number % SPREAD}"
 
 
 def user_of(box: str) -> str:
     """The user a mailbox belongs to."""
-    return box.partition(_MARK)[0]
+    return box.partition(SEPARATOR)[0]
 
 
 def boxes_of(user: str) -> list[str]:

@@ -27,7 +27,7 @@ from pipeline.splitter.sort import (
     Read,
     Sorted,
     crashed,
-    dedupe_mark,
+    dedupe_key,
     poisoned,
     read,
     read_entry,
@@ -191,7 +191,7 @@ class Splitter:
     async def _write(self, batch: Sequence[Sorted]) -> None:
         args: list[Any] = [self._now(), self._lease.token, LEASE_MS]
         for one in batch:
-            args += [one.sid, json.dumps(one.deed), one.blob]
+            args += [one.sid, json.dumps(one.action), one.blob]
         answer = await self._scripts.run("split", [keys.RAW, keys.SPLITTER], args)
         if answer == b"lost":
             raise LeaseLost
@@ -213,12 +213,12 @@ def _sort(item: Read, accounts: Mapping[str, Account], repeats: Repeats) -> Sort
     account = accounts.get(item.entry.account)
     if account is None:
         one = unknown_account(item)
-    elif repeats.has(dedupe_mark(item, account.settings.dedupe_window)):
+    elif repeats.has(dedupe_key(item, account.settings.dedupe_window)):
         # It teaches nobody; its deed is whole, for split.lua is the judge: it may be too old by then.
         one = sort(item, account.apart())
     else:
         one = sort(item, account)
-    repeats.note(one.deed)
+    repeats.note(one.action)
     return one
 
 

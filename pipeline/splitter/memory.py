@@ -26,11 +26,11 @@ class Memory:
 
     async def repeats(self, items: Sequence[Read], now: str) -> Repeats:
         """Ask which of the batch are duplicates: one round trip, none when it makes no difference."""
-        marks = doubtful(items, self._settings.accounts)
-        if not marks:
+        dedupe_keys = doubtful(items, self._settings.accounts)
+        if not dedupe_keys:
             return Repeats([])
-        answer = await self._scripts.run("repeats", [], [now, *map(json.dumps, marks)])
-        return Repeats(mark for mark, is_known in zip(marks, answer, strict=True) if is_known)
+        answer = await self._scripts.run("repeats", [], [now, *map(json.dumps, dedupe_keys)])
+        return Repeats(key for key, is_known in zip(dedupe_keys, answer, strict=True) if is_known)
 
     async def accounts(self, items: Sequence[Read]) -> dict[str, Account]:
         """Read what is known about everybody in the batch: two round trips an account, rarely three."""

@@ -11,49 +11,49 @@ from typing import Any
 
 from pipeline.identity import teaches
 from pipeline.settings import AccountSettings
-from pipeline.splitter.sort import Read, dedupe_mark
+from pipeline.splitter.sort import Read, dedupe_key
 
-Mark = Mapping[str, Any]
-"""What split.lua tells a duplicate by: see `dedupe_mark`. Every deed is one."""
+DedupeKey = Mapping[str, Any]
+"""What split.lua tells a duplicate by: see `dedupe_key`. Every action is one."""
 
 
-def doubtful(items: Sequence[Read], accounts: Mapping[str, AccountSettings]) -> list[Mark]:
-    """The marks to ask Redis about: of those that would teach something to another.
+def doubtful(items: Sequence[Read], accounts: Mapping[str, AccountSettings]) -> list[DedupeKey]:
+    """The dedupe keys to ask Redis about: of those that would teach something to another.
 
     Not the last: nobody is behind it, and split.lua drops what a duplicate would teach Redis. In a
     quiet shop it is the only one.
     """
-    marks = [
-        dedupe_mark(item, account.dedupe_window)
+    dedupe_keys = [
+        dedupe_key(item, account.dedupe_window)
         for item in items[:-1]
         if (account := accounts.get(item.entry.account))
         and item.event is not None
         and teaches(item.event, account)
     ]
-    return [mark for mark in marks if mark["window"] or mark["replay"]]
+    return [key for key in dedupe_keys if key["window"] or key["replay"]]
 
 
 class Repeats:
     """What is a duplicate by now, as the batch goes on."""
 
-    def __init__(self, known: Iterable[Mark]) -> None:
+    def __init__(self, known: Iterable[DedupeKey]) -> None:
         """`known`: those that Redis calls duplicates."""
-        self._known = {_key(mark) for mark in known}
+        self._known = {_identity(key) for key in known}
 
-    def has(self, mark: Mark) -> bool:
+    def has(self, key: DedupeKey) -> bool:
         """Whether this one is a duplicate."""
-        return _key(mark) in self._known
+        return _identity(key) in self._known
 
-    def note(self, deed: Mark) -> None:
-        """This deed comes next. One that dies leaves a letter, whose exported copy may come (again)."""
-        if self.has(deed):
+    def note(self, action: DedupeKey) -> None:
+        """This action comes next. One that dies leaves a letter, whose exported copy may come (again)."""
+        if self.has(action):
             return
-        if deed["window"] or deed["replay"]:
-            self._known.add(_key(deed))
-        if deed["kind"] == "dead":
-            self._known.discard(_key({**deed, "replay": True}))
+        if action["window"] or action["replay"]:
+            self._known.add(_identity(action))
+        if action["kind"] == "dead":
+            self._known.discard(_identity({**action, "replay": True}))
 
 
-def _key(mark: Mark) -> tuple[str, str, str]:
+def _identity(key: DedupeKey) -> tuple[str, str, str]:
     """The id counts only for a replay: it names a letter."""
-    return mark["p"], mark["id"] if mark["replay"] else "", mark["hash"]
+    return key["p"], key["id"] if key["replay"] else "", key["hash"]

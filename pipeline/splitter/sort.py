@@ -59,16 +59,16 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """What split.lua is to do with one entry: its deed, and the mailbox entry or dead letter."""
+    """What split.lua is to do with one entry: its action, and the mailbox entry or dead letter."""
 
     sid: str
-    deed: dict[str, Any]
+    action: dict[str, Any]
     blob: bytes
 
     @property
     def is_posted(self) -> bool:
         """Whether it waits in a mailbox now."""
-        return bool(self.deed["kind"] == "post")
+        return bool(self.action["kind"] == "post")
 
 
 @dataclass(slots=True)
@@ -139,13 +139,13 @@ def sort(item: Read, account: Account) -> Sorted:
         return _dead(item, item.problem or InvalidEvent(), settings.dedupe_window)
     placement = place(item.event, item.entry.sid, item.entry.at_ms, account.known, settings)
     lane = route(item.event, settings)
-    deed = _deed(item, settings.dedupe_window) | _lesson(placement, item.entry.at_ms)
+    action = _action(item, settings.dedupe_window) | _lesson(placement, item.entry.at_ms)
     if not isinstance(lane, Lane):
-        deed |= {"kind": "ignored", "reason": lane.reason}
-        return Sorted(item.entry.sid, deed, b"")
-    deed |= {"kind": "post", "lane": lane, "box": _box(item, placement, lane, settings)}
+        action |= {"kind": "ignored", "reason": lane.reason}
+        return Sorted(item.entry.sid, action, b"")
+    action |= {"kind": "post", "lane": lane, "box": _box(item, placement, lane, settings)}
     blob = _entry(item, placement, account.stopped.get(lane, 0)).encode()
-    return Sorted(item.entry.sid, deed, blob)
+    return Sorted(item.entry.sid, action, blob)
 
 
 def crashed(entry: RawEntry, error: Exception, keeper: str) -> Sorted:
@@ -185,8 +185,8 @@ def dedupe_hash(message_id: str, kind: str, event: str) -> str:
     return str(int.from_bytes(digest, "big", signed=True))
 
 
-def dedupe_mark(item: Read, window_s: float) -> dict[str, Any]:
-    """What the scripts tell a duplicate by: the part of a deed that needs no sorting."""
+def dedupe_key(item: Read, window_s: float) -> dict[str, Any]:
+    """What the scripts tell a duplicate by: the part of an action that needs no sorting."""
     asks_no_dedupe = item.replay or item.message_id is None
     return {
         "p": keys.account_prefix(item.entry.account),
@@ -197,9 +197,9 @@ def dedupe_mark(item: Read, window_s: float) -> dict[str, Any]:
     }
 
 
-def _deed(item: Read, window_s: float) -> dict[str, Any]:
+def _action(item: Read, window_s: float) -> dict[str, Any]:
     lesson = {"emails": [], "aliases": [], "keep": MEMORY_KEEP_MS}
-    return dedupe_mark(item, window_s) | lesson
+    return dedupe_key(item, window_s) | lesson
 
 
 def _lesson(placement: Placement, at_ms: int) -> dict[str, Any]:
@@ -247,8 +247,8 @@ def _dead(
         order=item.event is not None and kind_of(item.event, _DEFAULTS) in ORDERS,
     )
     prefix = keys.account_prefix(keeper or entry.account)
-    deed = _deed(item, window_s) | {"kind": "dead", "p": prefix}
-    return Sorted(entry.sid, deed, header.as_line().encode() + b"\n" + entry.raw)
+    action = _action(item, window_s) | {"kind": "dead", "p": prefix}
+    return Sorted(entry.sid, action, header.as_line().encode() + b"\n" + entry.raw)
 
 
 def _body(raw: bytes) -> dict[str, Any]:

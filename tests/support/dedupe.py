@@ -31,16 +31,16 @@ class Dedupe:
         for start in range(0, len(ids), 500):
             args: list[str | int] = [str(self.now), "token", 5000]
             for name in ids[start : start + 500]:
-                args += ["1-1", self._deed(name), ""]
+                args += ["1-1", self._action(name), ""]
             found += await self._scripts.run("split", [keys.RAW, keys.SPLITTER], args)
         return found
 
-    def _deed(self, name: str) -> str:
-        deed = {"p": "sailpipe:default:", "kind": "ignored", "reason": "x", "id": name}
+    def _action(self, name: str) -> str:
+        action = {"p": "sailpipe:default:", "kind": "ignored", "reason": "x", "id": name}
         more = {
             "hash": dedupe_hash(name, "track", "E"),
             "window": WINDOW_MS,
             "emails": [],
             "aliases": [],
         }
-        return json.dumps(deed | more | {"replay": False, "keep": 1})
+        return json.dumps(action | more | {"replay": False, "keep": 1})

@@ -272,10 +272,10 @@ local function known(p, hash, window, now)
   return false
 end
 
--- Whether the splitter drops this deed (see split.lua): its key is known, or it is an exported letter that has
+-- Whether the splitter drops this entry (see split.lua): its key is known, or it is an exported letter that has
 -- been replayed already.
-local function repeated(deed, now)
-  if not deed.replay then return deed.window > 0 and known(deed.p, deed.hash, deed.window, now) end
-  if find_letter(deed.p, deed.id, deed.hash) then return false end
-  return redis.call('ZSCORE', deed.p .. 'replayed', replay_of(deed.id, deed.hash)) ~= false
+local function repeated(action, now)
+  if not action.replay then return action.window > 0 and known(action.p, action.hash, action.window, now) end
+  if find_letter(action.p, action.id, action.hash) then return false end
+  return redis.call('ZSCORE', action.p .. 'replayed', replay_of(action.id, action.hash)) ~= false
 end

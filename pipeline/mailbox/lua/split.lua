@@ -1,8 +1,8 @@
 -- Move a batch of raw entries to where they belong. Nothing is read between decision and deletion, so an
 -- entry is never in two places.
 -- KEYS[1] the raw stream, KEYS[2] the splitter's lease
--- ARGV    now, the splitter's token, its lease in ms, then for each entry: sid, deed (JSON), blob
---   deed: p        the account's prefix
+-- ARGV    now, the splitter's token, its lease in ms, then for each entry: sid, action (JSON), blob
+--   action: p      the account's prefix
 --         kind     'post' | 'dead' | 'ignored'
 --         id       the event's id; hash: its dedupe key, 64 bits as a decimal string
 --         window   ms for which a repeat counts as a duplicate (0 = asks no dedupe)
@@ -67,58 +67,58 @@ local function is_cut(p, sid)
   return ms_of < last_ms or ms_of == last_ms and n <= last_n
 end
 
-local function apply(deed, blob, head)
-  local p = deed.p
-  if repeated(deed, now) then
+local function apply(action, blob, head)
+  local p = action.p
+  if repeated(action, now) then
     redis.call('HINCRBY', p .. 'counts', 'duplicates', 1)
     return 1
   end
-  if deed.replay then
-    local id = find_letter(p, deed.id, deed.hash)
+  if action.replay then
+    local id = find_letter(p, action.id, action.hash)
     local letter, before
     if id then
       letter, before = unbury(p, id)
       redis.call('HINCRBY', p .. 'counts', 'removed', 1)
-      redis.call('ZADD', p .. 'replayed', int(now), replay_of(id, deed.hash))
+      redis.call('ZADD', p .. 'replayed', int(now), replay_of(id, action.hash))
     end
-    redis.call('ZADD', p .. 'replayed', int(now), replay_of(deed.id, deed.hash))
+    redis.call('ZADD', p .. 'replayed', int(now), replay_of(action.id, action.hash))
     -- A mark speaks of what that lane was about to do.
-    if letter and deed.kind == 'post' and deed.lane == before.lane then
+    if letter and action.kind == 'post' and action.lane == before.lane then
       inherit(head, before)
       blob = cjson.encode(head) .. '\n' .. raw(blob)
     end
   end
-  for _, alias in ipairs(deed.aliases) do
-    redis.call('SET', p .. alias[1], alias[2], 'PX', int(deed.keep))
+  for _, alias in ipairs(action.aliases) do
+    redis.call('SET', p .. alias[1], alias[2], 'PX', int(action.keep))
   end
-  for _, seen in ipairs(deed.emails) do
+  for _, seen in ipairs(action.emails) do
     if seen[4] ~= '' then
       redis.call('HSET', p .. 'user:' .. seen[1], 'seen', seen[4])
-      redis.call('PEXPIRE', p .. 'user:' .. seen[1], int(deed.keep))
+      redis.call('PEXPIRE', p .. 'user:' .. seen[1], int(action.keep))
     end
-    if seen[2] ~= '' then learn_email(p, seen[1], seen[2], seen[3], now, deed.keep) end
+    if seen[2] ~= '' then learn_email(p, seen[1], seen[2], seen[3], now, action.keep) end
   end
-  for _, alias in ipairs(deed.aliases) do
+  for _, alias in ipairs(action.aliases) do
     local visitor = string.match(alias[1], '^anon:(.*)$')
-    if visitor then hand_down(p, visitor, alias[2], now, deed.keep) end
+    if visitor then hand_down(p, visitor, alias[2], now, action.keep) end
   end
-  if deed.kind == 'post' then
-    post(p, deed.lane, deed.box, blob, now)
-  elseif deed.kind == 'dead' then
-    bury(p, deed.id, blob, head)
+  if action.kind == 'post' then
+    post(p, action.lane, action.box, blob, now)
+  elseif action.kind == 'dead' then
+    bury(p, action.id, blob, head)
   else
-    redis.call('HINCRBY', p .. 'counts', 'ignored:' .. deed.reason, 1)
+    redis.call('HINCRBY', p .. 'counts', 'ignored:' .. action.reason, 1)
   end
-  if deed.window > 0 then remember(p, deed.hash, deed.window) end
+  if action.window > 0 then remember(p, action.hash, action.window) end
   return 0
 end
 
 -- All that could fail comes before the first write: a script is not rolled back.
 local batch = {}
 for i = 4, #ARGV, 3 do
-  local deed, blob = cjson.decode(ARGV[i + 1]), ARGV[i + 2]
-  local reads = deed.kind == 'dead' or deed.kind == 'post' and deed.replay
-  batch[#batch + 1] = { ARGV[i], deed, blob, reads and cjson.decode(header(blob)) }
+  local action, blob = cjson.decode(ARGV[i + 1]), ARGV[i + 2]
+  local reads = action.kind == 'dead' or action.kind == 'post' and action.replay
+  batch[#batch + 1] = { ARGV[i], action, blob, reads and cjson.decode(header(blob)) }
 end
 free_first(KEYS[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[3])

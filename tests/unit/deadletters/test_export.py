@@ -42,7 +42,7 @@ def letter(raw: bytes, identity: str = "m1", account: str = "default") -> Letter
         (b'{"messageId":"m1","sailpipe":{"replay":true}}', b'{"messageId":"m1",%s}' % MARK),
     ],
 )
-def test_only_the_mark_and_a_missing_id_are_added(raw: bytes, line: bytes) -> None:
+def test_only_the_replay_flag_and_a_missing_id_are_added(raw: bytes, line: bytes) -> None:
     """Byte for byte what the producer sent, but for line breaks between tokens."""
     assert export_line(letter(raw)) == line
 
@@ -66,7 +66,7 @@ def test_an_event_for_an_account_that_is_not_configured_is_left_out() -> None:
     assert export_line(letter(b'{"messageId":"m1"}', account="shoos")) is None
 
 
-def test_a_line_the_mark_would_make_too_long_is_left_out() -> None:
+def test_a_line_the_replay_flag_would_make_too_long_is_left_out() -> None:
     """It would die too_large. An event that was too large before may go: somebody will mend it."""
     frame = len(b'{"messageId":"m1","x":""}')
     fits = json.dumps(

@@ -283,7 +283,7 @@ async def test_a_script_that_fails_midway_repeats_nothing(
     def broken(item: Read, account: Account) -> Sorted:
         one = sort(item, account)
         if item.message_id == "bad":
-            one.deed["aliases"] = [[None, None]]
+            one.action["aliases"] = [[None, None]]
         return one
 
     monkeypatch.setattr(SORT, broken)
