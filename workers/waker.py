@@ -25,7 +25,7 @@ from pipeline.observe.redis_watch import RedisWatch
 from pipeline.targets import Owner, Target, ways_on
 from workers.config import DELIVER
 from workers.format import FormatStep
-from workers.keeper import keep_forever
+from workers.pruner import prune_forever
 from workers.vital import vital
 from workers.watchdog import Watchdog
 
@@ -200,7 +200,7 @@ class WakerStep(bootsteps.StartStopStep):
         parts = {
             "waker": waker.run(),
             "watchdog": Watchdog("delivery", runtime.engine.leases.shortest_s, backstop=True).run(),
-            "keeper": keep_forever(
+            "pruner": prune_forever(
                 runtime.engine.redis,
                 worker.app.runtimes.settings,
                 runtime.engine.alerts.send,

@@ -142,12 +142,12 @@ class Splitter:
         strikes, self._lease.strikes = self._lease.strikes, 0
         entries = await self._oldest(1)
         for entry in entries:
-            keeper = self._keeper(entry)
-            await self._write([poisoned(entry, strikes, keeper)])
-            log_event("split_poison", logging.ERROR, account=keeper, entry=entry.sid)
+            account = self._owning_account(entry)
+            await self._write([poisoned(entry, strikes, account)])
+            log_event("split_poison", logging.ERROR, account=account, entry=entry.sid)
         return len(entries)
 
-    def _keeper(self, entry: RawEntry) -> str:
+    def _owning_account(self, entry: RawEntry) -> str:
         """The account that keeps what is left of an entry that was never sorted."""
         return entry.account if entry.account in self._settings.accounts else DEFAULT_ACCOUNT
 
@@ -184,7 +184,7 @@ class Splitter:
             return await self._split(entries)
         except Exception as error:  # noqa: BLE001 - recorded as a dead letter
             _raise_unless_own_fault(error)
-            one = crashed(entries[0], error, self._keeper(entries[0]))
+            one = crashed(entries[0], error, self._owning_account(entries[0]))
             await self._write([one])
             return [one]
 

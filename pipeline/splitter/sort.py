@@ -148,20 +148,20 @@ def sort(item: Read, account: Account) -> Sorted:
     return Sorted(item.entry.sid, action, blob)
 
 
-def crashed(entry: RawEntry, error: Exception, keeper: str) -> Sorted:
-    """The dead letter, kept in account `keeper`, for an entry that fails alone."""
+def crashed(entry: RawEntry, error: Exception, owning_account: str) -> Sorted:
+    """The dead letter, kept in `owning_account`, for an entry that fails alone."""
     problem = InvalidEvent(Reason.CRASHED, f"the splitter failed: {type(error).__name__}")
-    return _dead(_refused(entry, problem, _body(entry.raw)), problem, keeper=keeper)
+    return _dead(_refused(entry, problem, _body(entry.raw)), problem, owning_account=owning_account)
 
 
-def poisoned(entry: RawEntry, strikes: int, keeper: str) -> Sorted:
-    """The dead letter, kept in account `keeper`, for an entry that ended whoever split it.
+def poisoned(entry: RawEntry, strikes: int, owning_account: str) -> Sorted:
+    """The dead letter, kept in `owning_account`, for an entry that ended whoever split it.
 
     Nothing of it is read: its id is that of the stream entry.
     """
     detail = f"{strikes} splits of it ended with a dead or hanging worker"
     problem = InvalidEvent(Reason.POISON, detail)
-    return _dead(_refused(entry, problem, {}), problem, keeper=keeper)
+    return _dead(_refused(entry, problem, {}), problem, owning_account=owning_account)
 
 
 def unknown_account(item: Read) -> Sorted:
@@ -170,7 +170,7 @@ def unknown_account(item: Read) -> Sorted:
     Its header names the account it asked for: replayed, it must not go to another brand's customers.
     """
     problem = InvalidEvent(Reason.INVALID_EVENT, "names an account that is not configured")
-    return _dead(item, problem, keeper=DEFAULT_ACCOUNT)
+    return _dead(item, problem, owning_account=DEFAULT_ACCOUNT)
 
 
 def dedupe_hash(message_id: str, kind: str, event: str) -> str:
@@ -234,7 +234,7 @@ def _entry(item: Read, placement: Placement, stopped_ms: int) -> Entry:
 
 
 def _dead(
-    item: Read, problem: InvalidEvent, window_s: float = 0.0, *, keeper: str | None = None
+    item: Read, problem: InvalidEvent, window_s: float = 0.0, *, owning_account: str | None = None
 ) -> Sorted:
     entry = item.entry
     header = Header(
@@ -246,7 +246,7 @@ def _dead(
         key=item.key,
         order=item.event is not None and kind_of(item.event, _DEFAULTS) in ORDERS,
     )
-    prefix = keys.account_prefix(keeper or entry.account)
+    prefix = keys.account_prefix(owning_account or entry.account)
     action = _action(item, window_s) | {"kind": "dead", "p": prefix}
     return Sorted(entry.sid, action, header.as_line().encode() + b"\n" + entry.raw)
 

@@ -33,7 +33,7 @@ class _Child:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.process: asyncio.subprocess.Process | None = None
-        self.keeper: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
         self.stopping = asyncio.Event()
         self.restarts = 0
 
@@ -59,7 +59,7 @@ class Supervisor:
         """Start it; returns when the process exists. Names must be unique."""
         child = self._children[service.name] = _Child(service)
         await self._spawn(child)
-        child.keeper = asyncio.create_task(self._keep(child), name=service.name)
+        child.task = asyncio.create_task(self._run(child), name=service.name)
 
     def running(self, name: str) -> bool:
         """Whether this service's process is alive at the moment."""
@@ -79,7 +79,7 @@ class Supervisor:
             children = [c for c in self._children.values() if c.service.stage is stage]
             await asyncio.gather(*(self._stop(child) for child in children))
 
-    async def _keep(self, child: _Child) -> None:
+    async def _run(self, child: _Child) -> None:
         pause = RESTART_FIRST_S
         while True:
             if child.stopping.is_set():  # told while it was being started again
@@ -139,10 +139,10 @@ class Supervisor:
     async def _stop(self, child: _Child) -> None:
         child.stopping.set()
         child.send(signal.SIGTERM)
-        if child.keeper is None:
+        if child.task is None:
             return
         hurried = asyncio.create_task(self._hurry.wait())
-        waits: set[asyncio.Task[None] | asyncio.Task[bool]] = {child.keeper}
+        waits: set[asyncio.Task[None] | asyncio.Task[bool]] = {child.task}
         if child.service.stage is not Stage.REDIS:
             waits.add(hurried)
         await asyncio.wait(
@@ -150,7 +150,7 @@ class Supervisor:
         )
         hurried.cancel()
         child.send(signal.SIGKILL)
-        await child.keeper
+        await child.task
 
     async def _pause(self, child: _Child, seconds: float) -> None:
         sleep = asyncio.create_task(self._clock.sleep(seconds))

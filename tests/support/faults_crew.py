@@ -104,8 +104,8 @@ class Crew:
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self.workers: list[Worker] = []
-        self._keeper = threading.Thread(target=self._keep, daemon=True)
-        self._keeper.start()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
 
     def hire(
         self,
@@ -122,7 +122,7 @@ class Crew:
         worker = Worker(command, {**self._environment, **environment}, log)
         with self._lock:
             self.workers.append(worker)
-        wait_until(lambda: worker.starts > 0, "the keeper starts the worker")
+        wait_until(lambda: worker.starts > 0, "the worker is started")
         return worker
 
     def freeze_in_a_call(self, busy_ports: Callable[[], set[int]]) -> Worker | None:
@@ -137,7 +137,7 @@ class Crew:
     def close(self) -> None:
         """Kill them all."""
         self._closing.set()
-        self._keeper.join()
+        self._thread.join()
         for worker in self.workers:
             if worker.alive:
                 worker.process.kill()
@@ -148,7 +148,7 @@ class Crew:
         for worker in self.workers:
             sys.stdout.write(worker.log[-3000:])
 
-    def _keep(self) -> None:
+    def _run(self) -> None:
         # Processes are started here only: the kernel ties a child's life to the starting thread.
         while not self._closing.wait(LOOK_EVERY_S):
             with self._lock:

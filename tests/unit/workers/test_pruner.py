@@ -1,4 +1,4 @@
-"""The keeper: what is too old goes quietly, what is too many with an error and an alert."""
+"""The pruner: what is too old goes quietly, what is too many with an error and an alert."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.delivery.alerts import Alert
 from pipeline.errors import Reason
 from pipeline.settings import AccountSettings, Settings
 from tests.support.letters import bury
-from workers import keeper
+from workers import pruner
 
 SETTINGS = AccountSettings(dead_max=10, dead_keep=3600.0)
 OLD, LATELY = 1_000, 4_000_000_000_000
@@ -33,7 +33,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Said:
     def note(name: str, level: int = logging.INFO, **fields: object) -> None:
         found.append((name, level, fields))
 
-    monkeypatch.setattr(keeper, "log_event", note)
+    monkeypatch.setattr(pruner, "log_event", note)
     return found
 
 
@@ -62,7 +62,7 @@ async def keep(client: redis.asyncio.Redis) -> list[Alert]:
     """As one process does once a minute; returns what a person is told."""
     told: list[Alert] = []
     letters = DeadLetters(client, "default")
-    await keeper.keep(letters, SETTINGS, told.append, ManualClock(NOW))
+    await pruner.keep(letters, SETTINGS, told.append, ManualClock(NOW))
     return told
 
 
@@ -102,7 +102,7 @@ async def test_a_flood_is_told_once_an_hour(client: redis.asyncio.Redis, said: S
     assert [fields["letters"] for _, _, fields in said] == [20, 5, 5, 5]
 
 
-async def test_the_keeper_keeps_every_account_and_outlives_a_redis_that_is_away(
+async def test_the_pruner_keeps_every_account_and_outlives_a_redis_that_is_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The minute after, and the account after, it goes on."""
@@ -119,11 +119,11 @@ async def test_the_keeper_keeps_every_account_and_outlives_a_redis_that_is_away(
         """No minute passes."""
 
     accounts = {name: AccountSettings(name=name) for name in ("default", "shoes")}
-    monkeypatch.setattr(keeper, "keep", fail_once)
-    monkeypatch.setattr("workers.keeper.asyncio.sleep", skip)
+    monkeypatch.setattr(pruner, "keep", fail_once)
+    monkeypatch.setattr("workers.pruner.asyncio.sleep", skip)
     told: list[Alert] = []
     with pytest.raises(KeyboardInterrupt):
-        await keeper.keep_forever(
+        await pruner.prune_forever(
             fakeredis.FakeAsyncRedis(), Settings(accounts=accounts), told.append, ManualClock(NOW)
         )
     assert kept == ["default", "shoes"] * 2

@@ -1,4 +1,4 @@
-"""Keeps the dead-letter store within DEAD_KEEP and DEAD_MAX; what goes is counted as removed."""
+"""Prunes the dead-letter store to DEAD_KEEP and DEAD_MAX; what goes is counted as removed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ALERT_EVERY_S = 3600.0
 """A flood is trimmed once a minute by each process; a person hears of it once an hour."""
 
 
-async def keep_forever(
+async def prune_forever(
     client: redis.asyncio.Redis, settings: Settings, alert: Callable[[Alert], None], clock: Clock
 ) -> None:
     """Tidy every account's letters once a minute, until cancelled."""
