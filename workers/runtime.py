@@ -19,7 +19,7 @@ from pipeline.events import Lane
 from pipeline.observe.logs import log_event
 from pipeline.redis_client import open_async_redis
 from pipeline.settings import Settings
-from workers.vital import vital
+from workers.fail_fast import fail_fast
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 8.5
@@ -99,7 +99,7 @@ class Runtime:
     async def _open(self, client: redis.asyncio.Redis) -> Engine:
         engine = await Engine.open(self._settings, client, self._clock, SYSTEM_RANDOM)
         if engine.renewing is not None:
-            vital("leases", engine.renewing)
+            fail_fast("leases", engine.renewing)
         return engine
 
     def _begin(self, account: str, lane: Lane, box: str) -> None:

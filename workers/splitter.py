@@ -13,7 +13,7 @@ from pipeline.clock import SystemClock
 from pipeline.redis_client import open_async_redis
 from pipeline.splitter.lease import LEASE_MS
 from pipeline.splitter.loop import Splitter
-from workers.vital import vital
+from workers.fail_fast import fail_fast
 from workers.waker import Waker, WakerStep
 from workers.watchdog import Watchdog
 
@@ -63,8 +63,8 @@ class SplitterStep(bootsteps.StartStopStep):
         runtimes, waker = worker.app.runtimes, worker.sailpipe_waker
         self._work = self._loop.create_task(_split(runtimes, waker))
         watchdog = self._loop.create_task(Watchdog("splitter", LEASE_MS / 1000).run())
-        vital("splitter", self._work)
-        vital("splitter_watchdog", watchdog)
+        fail_fast("splitter", self._work)
+        fail_fast("splitter_watchdog", watchdog)
         self._loop.run_until_complete(asyncio.wait([self._work]))
         watchdog.cancel()
         self._loop.run_until_complete(asyncio.wait([watchdog]))

@@ -24,9 +24,9 @@ from pipeline.observe.logs import log_event
 from pipeline.observe.redis_watch import RedisWatch
 from pipeline.targets import Owner, Target, ways_on
 from workers.config import DELIVER
+from workers.fail_fast import fail_fast
 from workers.format import FormatStep
 from workers.pruner import prune_forever
-from workers.vital import vital
 from workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class WakerStep(bootsteps.StartStopStep):
         }
         for name, part in parts.items():
             running = runtime.run(part)
-            vital(name, running)
+            fail_fast(name, running)
             self._parts.append(running)
 
     def close(self, _worker: Any) -> None:

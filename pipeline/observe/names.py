@@ -58,7 +58,7 @@ LogEvent: TypeAlias = Literal[
     # There were more than DEAD_MAX dead letters, and some were removed before their time, at ERROR: account,
     # letters, how many of them orders or refunds, DEAD_MAX.
     "dead_letters_trimmed",
-    # The waker, the splitter or another vital part failed, and the worker ends: part, error class, where.
+    # The waker, the splitter or another part a worker cannot do without failed, and the worker ends: part, error class, where.
     "part_failed",
     # Calls were still in flight when the time to stop was over: mailboxes.
     "stop_timed_out",

@@ -24,7 +24,7 @@ SETTLED_AFTER_S = 10.0
 MAX_LINE_BYTES = 1 << 20
 LAST_WORDS_S = 1.0
 """For the rest of a dead child's output; a process it left behind may hold the pipe open."""
-_LEASH = Path(__file__).with_name("leash.py")
+_DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 
 
 class _Child:
@@ -104,9 +104,16 @@ class Supervisor:
     async def _spawn(self, child: _Child) -> None:
         service = child.service
         dies_by = signal.SIGTERM if service.stage is Stage.REDIS else signal.SIGKILL
-        leash = (sys.executable, "-I", "-S", str(_LEASH), str(os.getpid()), str(int(dies_by)))
+        wrapper = (
+            sys.executable,
+            "-I",
+            "-S",
+            str(_DIE_WITH_PARENT),
+            str(os.getpid()),
+            str(int(dies_by)),
+        )
         child.process = await asyncio.create_subprocess_exec(
-            *leash,
+            *wrapper,
             *service.command,
             env={**os.environ, **service.environment},
             stdin=asyncio.subprocess.DEVNULL,

@@ -16,7 +16,7 @@ import psutil
 
 from pipeline.cli.parts import worker_command
 from pipeline.settings.values import LANES
-from pipeline.supervisor import leash
+from pipeline.supervisor import die_with_parent
 from tests.support.commands import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ class Worker:
 
     def start(self) -> None:
         """Start the process; it dies with ours."""
-        tether = [sys.executable, "-I", "-S", str(leash.__file__), str(os.getpid())]
+        tether = [sys.executable, "-I", "-S", str(die_with_parent.__file__), str(os.getpid())]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own arguments
                 [*tether, str(int(signal.SIGKILL)), *self.command],

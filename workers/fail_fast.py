@@ -15,7 +15,7 @@ from celery.worker import state
 from pipeline.observe.logs import log_event
 
 
-def vital(part: str, work: Future[Any] | asyncio.Task[Any]) -> None:
+def fail_fast(part: str, work: Future[Any] | asyncio.Task[Any]) -> None:
     """Stop this worker (exit code 1) should `work` end in any way but by being cancelled.
 
     A worker that consumes but no longer wakes, splits or renews would look healthy and do nothing.

@@ -1,4 +1,4 @@
-"""`python leash.py PARENT_PID SIGNAL COMMAND…`: become COMMAND, but die when the parent does.
+"""`python die_with_parent.py PARENT_PID SIGNAL COMMAND…`: become COMMAND, but die when the parent does.
 
 A supervisor that is killed by SIGKILL can end nobody; the kernel can (Linux: PR_SET_PDEATHSIG,
 which survives exec). Elsewhere COMMAND simply runs, and the next `up` ends a Redis left over.
