@@ -18,20 +18,20 @@ from pipeline.mailbox.scripts import Scripts, is_own_fault
 from pipeline.observe.logs import log_event
 from pipeline.observe.redis_watch import RedisWatch
 from pipeline.settings import DEFAULT_ACCOUNT, Settings
+from pipeline.splitter.duplicates import Duplicates
 from pipeline.splitter.lease import LEASE_MS, POISON_AFTER, SINGLY_AFTER, LeaseLost, SplitterLease
-from pipeline.splitter.memory import Memory
-from pipeline.splitter.repeats import Repeats
-from pipeline.splitter.sort import (
+from pipeline.splitter.lookups import Lookups
+from pipeline.splitter.triage import (
     Account,
     RawEntry,
     Read,
-    Sorted,
+    RoutedEntry,
     crashed,
     dedupe_key,
     poisoned,
     read,
     read_entry,
-    sort,
+    route_entry,
     unknown_account,
 )
 
@@ -64,7 +64,7 @@ class Splitter:
         self._settings = settings
         self._wake = wake
         self._scripts = Scripts(client)
-        self._memory = Memory(client, self._scripts, settings)
+        self._lookups = Lookups(client, self._scripts, settings)
         self._lease = SplitterLease(self._scripts, token)
         self._singly = 0
         self._watch = RedisWatch("splitter", clock)
@@ -148,14 +148,14 @@ class Splitter:
         return len(entries)
 
     def _owning_account(self, entry: RawEntry) -> str:
-        """The account that keeps what is left of an entry that was never sorted."""
+        """The account that keeps what is left of an entry that was never routed."""
         return entry.account if entry.account in self._settings.accounts else DEFAULT_ACCOUNT
 
     async def _oldest(self, count: int, block_ms: int | None = None) -> list[RawEntry]:
         reply = await self._redis.xread({keys.RAW: "0-0"}, count=count, block=block_ms)
         return [read_entry(sid, fields) for sid, fields in _entries(reply)]
 
-    async def _split_all(self, entries: list[RawEntry]) -> list[Sorted]:
+    async def _split_all(self, entries: list[RawEntry]) -> list[RoutedEntry]:
         """Split them together; if that fails for what they hold, one by one."""
         try:
             return await self._split(entries)
@@ -166,15 +166,15 @@ class Splitter:
             log_event("split_batch_failed", logging.WARNING, entries=len(entries), error=name)
             return [one for _ in entries for one in await self._split_oldest()]
 
-    async def _split(self, entries: list[RawEntry]) -> list[Sorted]:
+    async def _split(self, entries: list[RawEntry]) -> list[RoutedEntry]:
         items = [read(entry) for entry in entries]
-        accounts = await self._memory.accounts(items)
-        repeats = await self._memory.repeats(items, self._now())
-        batch = [_sort(item, accounts, repeats) for item in items]
+        accounts = await self._lookups.accounts(items)
+        duplicates = await self._lookups.duplicates(items, self._now())
+        batch = [_route(item, accounts, duplicates) for item in items]
         await self._write(batch)
         return batch
 
-    async def _split_oldest(self) -> list[Sorted]:
+    async def _split_oldest(self) -> list[RoutedEntry]:
         """Split one entry alone; if that fails it dies.
 
         It is read anew: a script that failed midway has dealt with what came before its culprit.
@@ -188,7 +188,7 @@ class Splitter:
             await self._write([one])
             return [one]
 
-    async def _write(self, batch: Sequence[Sorted]) -> None:
+    async def _write(self, batch: Sequence[RoutedEntry]) -> None:
         args: list[Any] = [self._now(), self._lease.token, LEASE_MS]
         for one in batch:
             args += [one.sid, json.dumps(one.action), one.blob]
@@ -209,16 +209,16 @@ def _raise_unless_own_fault(error: Exception) -> None:
         raise error
 
 
-def _sort(item: Read, accounts: Mapping[str, Account], repeats: Repeats) -> Sorted:
+def _route(item: Read, accounts: Mapping[str, Account], duplicates: Duplicates) -> RoutedEntry:
     account = accounts.get(item.entry.account)
     if account is None:
         one = unknown_account(item)
-    elif repeats.has(dedupe_key(item, account.settings.dedupe_window)):
+    elif duplicates.has(dedupe_key(item, account.settings.dedupe_window)):
         # It teaches nobody; its deed is whole, for split.lua is the judge: it may be too old by then.
-        one = sort(item, account.apart())
+        one = route_entry(item, account.apart())
     else:
-        one = sort(item, account)
-    repeats.note(one.action)
+        one = route_entry(item, account)
+    duplicates.note(one.action)
     return one
 
 

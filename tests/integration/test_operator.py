@@ -13,7 +13,7 @@ from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
 from pipeline.events import Lane
 from pipeline.mailbox.gates import Closure, Gates
-from pipeline.splitter.sort import dedupe_hash
+from pipeline.splitter.triage import dedupe_hash
 from tests.support.commands import Command, Setup, sailpipe
 from tests.support.letters import Pipeline, track
 

@@ -9,7 +9,7 @@ import redis.asyncio
 
 from pipeline import keys
 from pipeline.mailbox.scripts import Scripts
-from pipeline.splitter.sort import dedupe_hash
+from pipeline.splitter.triage import dedupe_hash
 
 WINDOW_MS = 86_400_000
 START_MS = 1_700_006_400_000

@@ -17,7 +17,7 @@ from pipeline.mailbox.claim import Claim, Settlement
 from pipeline.mailbox.store import MailboxStore
 from pipeline.splitter import loop
 from pipeline.splitter.loop import Splitter
-from pipeline.splitter.sort import RawEntry, Read
+from pipeline.splitter.triage import RawEntry, Read
 from tests.support.faults_deaths import (
     AFTER_INTENT,
     AFTER_SETTLE,

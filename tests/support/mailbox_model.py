@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from pipeline.events import Lane
-from pipeline.splitter.sort import dedupe_hash
+from pipeline.splitter.triage import dedupe_hash
 
 LEASE = 12_000
 BoxKey = tuple[Lane, str]

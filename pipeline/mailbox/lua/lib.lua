@@ -274,7 +274,7 @@ end
 
 -- Whether the splitter drops this entry (see split.lua): its key is known, or it is an exported letter that has
 -- been replayed already.
-local function repeated(action, now)
+local function is_duplicate(action, now)
   if not action.replay then return action.window > 0 and known(action.p, action.hash, action.window, now) end
   if find_letter(action.p, action.id, action.hash) then return false end
   return redis.call('ZSCORE', action.p .. 'replayed', replay_of(action.id, action.hash)) ~= false

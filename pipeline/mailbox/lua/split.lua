@@ -69,7 +69,7 @@ end
 
 local function apply(action, blob, head)
   local p = action.p
-  if repeated(action, now) then
+  if is_duplicate(action, now) then
     redis.call('HINCRBY', p .. 'counts', 'duplicates', 1)
     return 1
   end

@@ -10,7 +10,7 @@ import redis.asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.splitter.sort import dedupe_hash
+from pipeline.splitter.triage import dedupe_hash
 from tests.support.dedupe import START_MS, WINDOW_MS, Dedupe
 from tests.support.mailboxes import Mailboxes
 
@@ -21,7 +21,7 @@ async def dedupe(redis_url: str) -> AsyncIterator[Dedupe]:
         yield Dedupe(client)
 
 
-async def test_every_repeat_is_found_however_often_the_sets_split(dedupe: Dedupe) -> None:
+async def test_every_duplicate_is_found_however_often_the_sets_split(dedupe: Dedupe) -> None:
     """40,000 hashes make a hundred sets of one: each is still found, and no new one is."""
     ids = [f"event-{n}" for n in range(40_000)]
     assert await dedupe.duplicates(ids) == 0

@@ -17,10 +17,10 @@ from pipeline.observe import redis_watch
 from pipeline.settings import AccountSettings
 from pipeline.splitter import loop
 from pipeline.splitter.lease import LeaseLost
-from pipeline.splitter.sort import Account, RawEntry, Read, Sorted, sort
+from pipeline.splitter.triage import Account, RawEntry, Read, RoutedEntry, route_entry
 from tests.support.mailboxes import Mailboxes, identify, letter, order, track
 
-SORT = "pipeline.splitter.loop.sort"
+ROUTE_ENTRY = "pipeline.splitter.loop.route_entry"
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def watch_writes(
     """How many entries each batch has that is to be written; `before` is told, and may fail it."""
     write, sizes = boxes.splitter._write, []
 
-    async def watched(batch: Sequence[Sorted]) -> None:
+    async def watched(batch: Sequence[RoutedEntry]) -> None:
         sizes.append(len(batch))
         await before(len(batch))
         await write(batch)
@@ -263,12 +263,12 @@ async def test_only_the_entry_that_crashes_the_splitter_dies(
 ) -> None:
     """A batch that fails goes singly; the culprit becomes a dead letter, named by its messageId."""
 
-    def picky(item: Read, account: Account) -> Sorted:
+    def picky(item: Read, account: Account) -> RoutedEntry:
         if item.message_id == "bad":
             raise ZeroDivisionError
-        return sort(item, account)
+        return route_entry(item, account)
 
-    monkeypatch.setattr(SORT, picky)
+    monkeypatch.setattr(ROUTE_ENTRY, picky)
     await boxes.post(*(track(name, "ann") for name in ("m1", "bad", "m2")))
     assert await boxes.mail(Lane.EVENT, "ann") == ["m1", "m2"]
     assert {name: one["reason"] for name, one in (await boxes.dead()).items()} == {"bad": "crashed"}
@@ -280,13 +280,13 @@ async def test_a_script_that_fails_midway_repeats_nothing(
 ) -> None:
     """Redis rolls nothing back: what came before the culprit is through and must not go again."""
 
-    def broken(item: Read, account: Account) -> Sorted:
-        one = sort(item, account)
+    def broken(item: Read, account: Account) -> RoutedEntry:
+        one = route_entry(item, account)
         if item.message_id == "bad":
             one.action["aliases"] = [[None, None]]
         return one
 
-    monkeypatch.setattr(SORT, broken)
+    monkeypatch.setattr(ROUTE_ENTRY, broken)
     nameless = {"type": "track", "event": "x", "userId": "bob"}
     await boxes.post(nameless, track("m1", "ann"), track("bad", "ann"), track("m2", "ann"))
     assert await boxes.mail(Lane.EVENT, "ann") == ["m1", "m2"]

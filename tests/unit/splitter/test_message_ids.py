@@ -15,7 +15,7 @@ from pipeline.deadletters.export import export_line
 from pipeline.deadletters.store import DeadLetters
 from pipeline.events import Lane
 from pipeline.settings import AccountSettings
-from pipeline.splitter.sort import dedupe_hash
+from pipeline.splitter.triage import dedupe_hash
 from tests.support.mailboxes import Mailboxes, letter, order, track
 
 ORDER = order("m1", "ann")

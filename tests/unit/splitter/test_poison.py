@@ -16,7 +16,7 @@ from pipeline.events import Lane
 from pipeline.settings import AccountSettings
 from pipeline.splitter.lease import POISON_AFTER, SINGLY_AFTER
 from pipeline.splitter.loop import Splitter
-from pipeline.splitter.sort import RawEntry, Read, read
+from pipeline.splitter.triage import RawEntry, Read, read
 from tests.support.fake_sailthru import Killed
 from tests.support.mailboxes import Mailboxes, track
 

@@ -10,7 +10,7 @@ import pytest
 from pipeline import keys
 from pipeline.events import Lane
 from pipeline.settings import AccountSettings
-from pipeline.splitter.sort import dedupe_hash
+from pipeline.splitter.triage import dedupe_hash
 from tests.support.mailboxes import Mailboxes, identify, order, track
 
 ANN = identify("m1", "ann", anonymousId="tablet", email="ann@example.org")
@@ -132,4 +132,4 @@ async def test_redis_is_asked_only_for_what_would_teach_another(
     await boxes.post(BOB)
     assert ran == ["split", "split"]
     await boxes.post(ANN, BOB, ORDER)
-    assert ran[2:] == ["repeats", "split"]
+    assert ran[2:] == ["duplicates", "split"]

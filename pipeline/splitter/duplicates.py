@@ -1,4 +1,4 @@
-"""Which entries of a batch are duplicates, before split.lua decides it. Pure.
+"""Which entries of a batch are duplicates, before split.lua decides it. No I/O.
 
 A duplicate must not teach the events behind it who is who: an SDK's retry says what was so when it
 was first sent. Redis says what it knows of the batch, and what the batch does to that is noted here.
@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.identity import teaches
 from pipeline.settings import AccountSettings
-from pipeline.splitter.sort import Read, dedupe_key
+from pipeline.splitter.triage import Read, dedupe_key
 
 DedupeKey = Mapping[str, Any]
 """What split.lua tells a duplicate by: see `dedupe_key`. Every action is one."""
@@ -33,7 +33,7 @@ def doubtful(items: Sequence[Read], accounts: Mapping[str, AccountSettings]) -> 
     return [key for key in dedupe_keys if key["window"] or key["replay"]]
 
 
-class Repeats:
+class Duplicates:
     """What is a duplicate by now, as the batch goes on."""
 
     def __init__(self, known: Iterable[DedupeKey]) -> None:

@@ -1,4 +1,4 @@
-"""What Redis knows of the people in a batch before it is sorted. Reads only."""
+"""Reads from Redis what routing a batch needs: who is who, and which entries are duplicates."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from pipeline.events import Lane
 from pipeline.identity import Directory, Seen, emails_of, ids_of, visitors_of
 from pipeline.mailbox.scripts import Scripts
 from pipeline.settings import Settings
-from pipeline.splitter.repeats import Repeats, doubtful
-from pipeline.splitter.sort import Account, Read
+from pipeline.splitter.duplicates import Duplicates, doubtful
+from pipeline.splitter.triage import Account, Read
 
 
-class Memory:
-    """Of all accounts that the settings name."""
+class Lookups:
+    """Look-ups for all accounts that the settings name."""
 
     def __init__(self, client: redis.asyncio.Redis, scripts: Scripts, settings: Settings) -> None:
         self._redis = client
         self._scripts = scripts
         self._settings = settings
 
-    async def repeats(self, items: Sequence[Read], now: str) -> Repeats:
+    async def duplicates(self, items: Sequence[Read], now: str) -> Duplicates:
         """Ask which of the batch are duplicates: one round trip, none when it makes no difference."""
         dedupe_keys = doubtful(items, self._settings.accounts)
         if not dedupe_keys:
-            return Repeats([])
-        answer = await self._scripts.run("repeats", [], [now, *map(json.dumps, dedupe_keys)])
-        return Repeats(key for key, is_known in zip(dedupe_keys, answer, strict=True) if is_known)
+            return Duplicates([])
+        answer = await self._scripts.run("duplicates", [], [now, *map(json.dumps, dedupe_keys)])
+        return Duplicates(
+            key for key, is_known in zip(dedupe_keys, answer, strict=True) if is_known
+        )
 
     async def accounts(self, items: Sequence[Read]) -> dict[str, Account]:
         """Read what is known about everybody in the batch: two round trips an account, rarely three."""

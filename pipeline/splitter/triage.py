@@ -1,4 +1,4 @@
-"""What is to be done with one raw entry. Pure."""
+"""Which lane and mailbox a raw entry goes to, or why it dies or is ignored. No I/O."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class Sorted:
+class RoutedEntry:
     """What split.lua is to do with one entry: its action, and the mailbox entry or dead letter."""
 
     sid: str
@@ -73,7 +73,7 @@ class Sorted:
 
 @dataclass(slots=True)
 class Account:
-    """What sorting needs of one account: settings, what is known, and each lane's stopped ms."""
+    """What routing needs of one account: settings, what is known, and each lane's stopped ms."""
 
     settings: AccountSettings
     known: Directory
@@ -132,7 +132,7 @@ def _id_and_key(entry: RawEntry, message_id: str | None, kind: str, event: str) 
     return entry.replay or name, _key(entry.key) or dedupe_hash(name, kind, event)
 
 
-def sort(item: Read, account: Account) -> Sorted:
+def route_entry(item: Read, account: Account) -> RoutedEntry:
     """Decide what becomes of one entry and let `account.known` learn from it."""
     settings = account.settings
     if item.event is None:
@@ -142,19 +142,19 @@ def sort(item: Read, account: Account) -> Sorted:
     action = _action(item, settings.dedupe_window) | _lesson(placement, item.entry.at_ms)
     if not isinstance(lane, Lane):
         action |= {"kind": "ignored", "reason": lane.reason}
-        return Sorted(item.entry.sid, action, b"")
+        return RoutedEntry(item.entry.sid, action, b"")
     action |= {"kind": "post", "lane": lane, "box": _box(item, placement, lane, settings)}
     blob = _entry(item, placement, account.stopped.get(lane, 0)).encode()
-    return Sorted(item.entry.sid, action, blob)
+    return RoutedEntry(item.entry.sid, action, blob)
 
 
-def crashed(entry: RawEntry, error: Exception, owning_account: str) -> Sorted:
+def crashed(entry: RawEntry, error: Exception, owning_account: str) -> RoutedEntry:
     """The dead letter, kept in `owning_account`, for an entry that fails alone."""
     problem = InvalidEvent(Reason.CRASHED, f"the splitter failed: {type(error).__name__}")
     return _dead(_refused(entry, problem, _body(entry.raw)), problem, owning_account=owning_account)
 
 
-def poisoned(entry: RawEntry, strikes: int, owning_account: str) -> Sorted:
+def poisoned(entry: RawEntry, strikes: int, owning_account: str) -> RoutedEntry:
     """The dead letter, kept in `owning_account`, for an entry that ended whoever split it.
 
     Nothing of it is read: its id is that of the stream entry.
@@ -164,7 +164,7 @@ def poisoned(entry: RawEntry, strikes: int, owning_account: str) -> Sorted:
     return _dead(_refused(entry, problem, {}), problem, owning_account=owning_account)
 
 
-def unknown_account(item: Read) -> Sorted:
+def unknown_account(item: Read) -> RoutedEntry:
     """The dead letter, kept in the default account, for an account nobody has configured.
 
     Its header names the account it asked for: replayed, it must not go to another brand's customers.
@@ -186,7 +186,7 @@ def dedupe_hash(message_id: str, kind: str, event: str) -> str:
 
 
 def dedupe_key(item: Read, window_s: float) -> dict[str, Any]:
-    """What the scripts tell a duplicate by: the part of an action that needs no sorting."""
+    """What the scripts tell a duplicate by: the part of an action that needs no routing."""
     asks_no_dedupe = item.replay or item.message_id is None
     return {
         "p": keys.account_prefix(item.entry.account),
@@ -235,7 +235,7 @@ def _entry(item: Read, placement: Placement, stopped_ms: int) -> Entry:
 
 def _dead(
     item: Read, problem: InvalidEvent, window_s: float = 0.0, *, owning_account: str | None = None
-) -> Sorted:
+) -> RoutedEntry:
     entry = item.entry
     header = Header(
         account=entry.account,
@@ -248,7 +248,7 @@ def _dead(
     )
     prefix = keys.account_prefix(owning_account or entry.account)
     action = _action(item, window_s) | {"kind": "dead", "p": prefix}
-    return Sorted(entry.sid, action, header.as_line().encode() + b"\n" + entry.raw)
+    return RoutedEntry(entry.sid, action, header.as_line().encode() + b"\n" + entry.raw)
 
 
 def _body(raw: bytes) -> dict[str, Any]:
