@@ -1,4 +1,4 @@
-"""Whose mailbox an event belongs in, and what it teaches about who is who. Pure.
+"""Which mailbox an event belongs in, and which ids and emails it links to one user. No I/O.
 
 The mailbox is named after the userId, else the user whom this anonymousId or email leads to, else the
 anonymousId, else the email. Ids that are nobody (a shop sends `guest` for everyone) neither name a
@@ -19,8 +19,8 @@ from pipeline.events import Alias, Event
 from pipeline.kinds import Kind, kind_of
 from pipeline.settings import AccountSettings
 
-NOBODY = "~"
-"""First character of the mailbox of an event that names nobody: each has its own."""
+UNIDENTIFIED = "~"
+"""First character of the mailbox of an event without any id of its own: each such event has its own."""
 DAY_MS = 86_400_000
 EMAILS_A_DAY = 3
 """An id that comes with more emails than this in a day is shared by several people."""
@@ -30,8 +30,9 @@ Seen = dict[str, int]
 
 
 @dataclass(slots=True)
-class Directory:
-    """What is known while a batch is split: read from Redis before, added to event by event.
+class IdentityMap:
+    """Which user an anonymousId or email belongs to, while a batch is split: read from Redis before, and
+    updated event by event.
 
     anon: anonymousId -> userId, by evidence.
     email: email -> the userId that owns it.
@@ -56,7 +57,7 @@ class Directory:
         return next(reversed(self.seen.get(name, {})), None)
 
     def learned(self, kind: str) -> dict[str, str]:
-        """What names of one kind lead to; the kind as it stands in the aliases of a `Lesson`."""
+        """What names of one kind lead to; the kind as it stands in the aliases of a `IdentityUpdates`."""
         return {
             "anon": self.anon,
             "email": self.email,
@@ -64,9 +65,9 @@ class Directory:
             "visitor": self.visitor,
         }[kind]
 
-    def copy(self) -> Directory:
-        """One that learns apart from this; sightings are replaced, never changed, so they are shared."""
-        return Directory(
+    def copy(self) -> IdentityMap:
+        """A copy that is updated apart from this; sightings are replaced, never changed, so they are shared."""
+        return IdentityMap(
             dict(self.anon),
             dict(self.email),
             dict(self.seen),
@@ -77,20 +78,20 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """The directory at one event's time, without those who are nobody."""
+    """The identity map at one event's time, without shared ids."""
 
-    known: Directory
+    known: IdentityMap
     at_ms: int
     shared: Collection[str]
 
-    def is_nobody(self, name: str) -> bool:
+    def is_shared(self, name: str) -> bool:
         crowd = self.known.today(name, self.at_ms)
         return name.casefold() in self.shared or len(crowd) > EMAILS_A_DAY
 
     def owner(self, learned: dict[str, str], name: str) -> str | None:
         """The userId that was learned for an id or email, unless it turned out to be shared."""
         user = learned.get(name)
-        return None if user is None or self.is_nobody(user) else user
+        return None if user is None or self.is_shared(user) else user
 
     def leads_to(self, anonymous_id: str) -> str:
         """The id that the events of a visitor go to: a user's, or the visitor's own."""
@@ -99,11 +100,11 @@ class _View:
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """What one event teaches.
+class IdentityUpdates:
+    """What one event says about who is who.
 
     emails: (user, email, emails seen today) to remember; the email is '' when only the sighting
-    counts. aliases: (`anon:ID`, `email:E`, `follows:ID` or `visitor:E`, id), as in `Directory`.
+    counts. aliases: (`anon:ID`, `email:E`, `follows:ID` or `visitor:E`, id), as in `IdentityMap`.
     """
 
     emails: tuple[tuple[str, str, Seen], ...] = ()
@@ -112,36 +113,36 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where an event goes: `user` names its mailbox; `nobody` are id fields to leave out."""
+    """Where an event goes: `user` names its mailbox; `shared_ids` are the id fields to leave out."""
 
     user: str
-    nobody: tuple[str, ...]
-    lesson: Lesson
+    shared_ids: tuple[str, ...]
+    updates: IdentityUpdates
 
 
-def without_nobody(event: Event, nobody: Collection[str]) -> Event:
-    """The event without the ids that name nobody."""
-    return event.model_copy(update=dict.fromkeys(nobody)) if nobody else event
+def without_shared_ids(event: Event, shared_ids: Collection[str]) -> Event:
+    """The event without its shared ids."""
+    return event.model_copy(update=dict.fromkeys(shared_ids)) if shared_ids else event
 
 
 def place(
-    event: Event, seq: str, at_ms: int, known: Directory, settings: AccountSettings
+    event: Event, seq: str, at_ms: int, known: IdentityMap, settings: AccountSettings
 ) -> Placement:
-    """Place one event and update `known` with what it teaches.
+    """Place one event and update `known` with the ids it links.
 
-    The mailbox of an event that names nobody at all is its own.
+    An event without any id of its own gets a mailbox of its own.
     """
     kind = kind_of(event, settings)
     view = _View(known, at_ms, settings.shared_ids)
     sightings = _sightings(event, _lower(shown_email(event, kind)), view)
-    nobody = _nobody(event, view)
-    clean = without_nobody(event, nobody)
-    lesson = _UpdateBuilder(clean, kind, view, sightings).build()
-    return Placement(_mailbox(clean, _lower(address(clean, kind)), seq, view), nobody, lesson)
+    shared_ids = _shared_ids(event, view)
+    clean = without_shared_ids(event, shared_ids)
+    updates = _UpdateBuilder(clean, kind, view, sightings).build()
+    return Placement(_mailbox(clean, _lower(address(clean, kind)), seq, view), shared_ids, updates)
 
 
 def ids_of(event: Event) -> tuple[str, ...]:
-    """The ids that could name or teach: userId and anonymousId, and an alias's previousId."""
+    """The ids that could name a mailbox or be linked: userId and anonymousId, and an alias's previousId."""
     return tuple(name for name in (event.user_id, *visitors_of(event)) if name)
 
 
@@ -158,8 +159,8 @@ def emails_of(event: Event, settings: AccountSettings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(email.lower() for email in found if email))
 
 
-def teaches(event: Event, settings: AccountSettings) -> bool:
-    """Whether it may teach anything: it takes two names to say that they are one person's."""
+def links_ids(event: Event, settings: AccountSettings) -> bool:
+    """Whether it may link ids: it takes two names to say that they are one person's."""
     kind = kind_of(event, settings)
     email = shown_email(event, kind) or owned_email(event, kind)
     return len(ids_of(event)) + bool(email) > 1
@@ -184,10 +185,10 @@ def _sightings(event: Event, shown: str | None, view: _View) -> dict[str, Seen]:
     return changed
 
 
-def _nobody(event: Event, view: _View) -> tuple[str, ...]:
+def _shared_ids(event: Event, view: _View) -> tuple[str, ...]:
     fields = ["user_id", "anonymous_id", *(["previous_id"] if isinstance(event, Alias) else [])]
     return tuple(
-        name for name in fields if (value := getattr(event, name)) and view.is_nobody(value)
+        name for name in fields if (value := getattr(event, name)) and view.is_shared(value)
     )
 
 
@@ -202,7 +203,7 @@ class _UpdateBuilder:
         self._sightings = sightings
         self._aliases: list[tuple[str, str]] = []
 
-    def build(self) -> Lesson:
+    def build(self) -> IdentityUpdates:
         event = self._event
         email = shown_email(event, self._kind)
         ids = [name for name in (event.user_id, event.anonymous_id) if name]
@@ -213,7 +214,7 @@ class _UpdateBuilder:
         elif event.anonymous_id and email:
             user = self._visit(event.anonymous_id, email.lower())
             emails += [(user, email, {})] if user else []
-        return Lesson(tuple(emails), tuple(self._aliases))
+        return IdentityUpdates(tuple(emails), tuple(self._aliases))
 
     def _link(self, user_id: str) -> None:
         """Link the ids of an event that names a user, and its email, to that user."""
@@ -246,7 +247,7 @@ class _UpdateBuilder:
         known = self._known
         self._set("email", email, user_id)
         visitor = known.visitor.get(email)
-        if visitor is None or visitor in known.anon or self._view.is_nobody(visitor):
+        if visitor is None or visitor in known.anon or self._view.is_shared(visitor):
             return
         if known.latest(visitor) == email and known.follows.get(visitor, visitor) == visitor:
             self._follow(visitor, user_id)
@@ -268,4 +269,4 @@ def _mailbox(event: Event, address: str | None, seq: str, view: _View) -> str:
         return view.leads_to(event.anonymous_id)
     if address:
         return view.owner(view.known.email, address) or address
-    return NOBODY + seq
+    return UNIDENTIFIED + seq

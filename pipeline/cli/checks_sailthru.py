@@ -11,7 +11,7 @@ from pipeline.sailthru.client import Credentials, SailthruClient
 from pipeline.sailthru.transport import open_http
 from pipeline.settings import AccountSettings, Settings
 
-NOBODY = "sailpipe-doctor-nobody"
+UNKNOWN_EXTID = "sailpipe-doctor-nobody"
 """An extid no profile has; asking for it changes nothing."""
 _KNOWN_CREDENTIALS = frozenset({Failure.USER_NOT_FOUND, Failure.REJECTED})
 
@@ -26,7 +26,7 @@ async def check_account(settings: Settings, name: str) -> list[Check]:
     if account.customer_id is None:
         found = "none: page events are ignored"
         checks.append(Check(f"{name} customer id", Verdict.WARN, found, "set SAILPIPE_CUSTOMER_ID"))
-    call = Call("GET", "/user", {"id": NOBODY, "key": "extid"})
+    call = Call("GET", "/user", {"id": UNKNOWN_EXTID, "key": "extid"})
     return [*checks, await _try(settings, account, call, f"{name} credentials")]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pipeline.delivery.intents import NOTHING_PENDING, IntentLog, PendingCart
 from pipeline.emails import email_in_user_id
 from pipeline.events import Event
-from pipeline.identity import NOBODY
+from pipeline.identity import UNIDENTIFIED
 from pipeline.mailbox.claim import Claim, Entry, EventState
 from pipeline.mapping.plan import Cart, Known, LastIdentify, Profile
 
@@ -94,7 +94,7 @@ def _learned_user_id(claim: Claim, head: Event) -> str | None:
     email = head.any_email
     in_email = email.lower() if email and not (head.user_id or head.anonymous_id) else None
     is_own = claim.user in (head.user_id, head.anonymous_id, in_email)
-    return None if is_own or claim.user.startswith(NOBODY) else claim.user
+    return None if is_own or claim.user.startswith(UNIDENTIFIED) else claim.user
 
 
 def with_profile(known: Known, profile: Profile, claim: Claim) -> Known:

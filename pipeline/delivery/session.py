@@ -30,7 +30,7 @@ from pipeline.emails import email_in_user_id
 from pipeline.errors import InvalidEvent
 from pipeline.errors import Rejected as MappingRejected
 from pipeline.events import Event, parse_event
-from pipeline.identity import without_nobody
+from pipeline.identity import without_shared_ids
 from pipeline.mailbox.claim import Claim, Entry
 from pipeline.mailbox.store import MailboxStore
 from pipeline.mapping import plan
@@ -124,8 +124,8 @@ class CallSession:
         event = self._events.get(entry.seq)
         if event is None:
             event = parse_event(entry.raw)
-            if entry.nobody:
-                event = without_nobody(event, tuple(entry.nobody.split(",")))
+            if entry.shared_ids:
+                event = without_shared_ids(event, tuple(entry.shared_ids.split(",")))
             self._events[entry.seq] = event
         return event
 

@@ -230,7 +230,7 @@ def _header(no: Rejected, state: TurnState, settling: Settling, mark: str) -> He
         timeline=history.attempts,
         mark=mark,
         key=entry.key,
-        nobody=entry.nobody,
+        shared_ids=entry.shared_ids,
         order=_may_be_order(event, claim.lane, settings),
         awaits_email=no.reason is Reason.MISSING_EMAIL and _is_revived_by_email(event, settings),
         follows=_FOLLOWS.get(kind_of(event, settings), "") if event else "",

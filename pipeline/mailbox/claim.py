@@ -48,7 +48,7 @@ class Entry:
     clock: the lane's clock then (ms; it stands still behind closed gates), for deadlines.
     user: key of the user's memory; the mailbox has the same name unless the lane is unordered.
     key: what a repeat of the event shares with it (see the splitter's `dedupe_hash`).
-    nobody: id fields that name nobody (a shared id) and are left out of the mapping.
+    shared_ids: id fields that hold a shared id, comma-separated, and are left out of the mapping.
     first, past, mark: of a replayed dead letter: when it was first seen (ms), its attempts (JSON)
         and its unsettled intent (JSON).
     """
@@ -60,7 +60,7 @@ class Entry:
     user: str
     raw: bytes
     key: str = ""
-    nobody: str = ""
+    shared_ids: str = ""
     first: int | None = None
     past: str = ""
     mark: str = ""

@@ -1,6 +1,6 @@
 """Which entries of a batch are duplicates, before split.lua decides it. No I/O.
 
-A duplicate must not teach the events behind it who is who: an SDK's retry says what was so when it
+A duplicate must not tell the events behind it who is who: an SDK's retry says what was so when it
 was first sent. Redis says what it knows of the batch, and what the batch does to that is noted here.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pipeline.identity import teaches
+from pipeline.identity import links_ids
 from pipeline.settings import AccountSettings
 from pipeline.splitter.triage import Read, dedupe_key
 
@@ -18,9 +18,9 @@ DedupeKey = Mapping[str, Any]
 
 
 def doubtful(items: Sequence[Read], accounts: Mapping[str, AccountSettings]) -> list[DedupeKey]:
-    """The dedupe keys to ask Redis about: of those that would teach something to another.
+    """The dedupe keys to ask Redis about: of those that would link ids for the events behind them.
 
-    Not the last: nobody is behind it, and split.lua drops what a duplicate would teach Redis. In a
+    Not the last: no event is behind it, and split.lua drops what a duplicate would write. In a
     quiet shop it is the only one.
     """
     dedupe_keys = [
@@ -28,7 +28,7 @@ def doubtful(items: Sequence[Read], accounts: Mapping[str, AccountSettings]) -> 
         for item in items[:-1]
         if (account := accounts.get(item.entry.account))
         and item.event is not None
-        and teaches(item.event, account)
+        and links_ids(item.event, account)
     ]
     return [key for key in dedupe_keys if key["window"] or key["replay"]]
 

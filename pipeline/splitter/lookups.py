@@ -9,7 +9,7 @@ import redis.asyncio
 
 from pipeline import keys
 from pipeline.events import Lane
-from pipeline.identity import Directory, Seen, emails_of, ids_of, visitors_of
+from pipeline.identity import IdentityMap, Seen, emails_of, ids_of, visitors_of
 from pipeline.mailbox.scripts import Scripts
 from pipeline.settings import Settings
 from pipeline.splitter.duplicates import Duplicates, doubtful
@@ -41,17 +41,17 @@ class Lookups:
             settings = self._settings.accounts.get(name)
             if settings is not None:
                 mine = [item for item in items if item.entry.account == name]
-                known = await self._directory(name, mine)
+                known = await self._identity_map(name, mine)
                 found[name] = Account(settings, known, await self._stopped(name))
         return found
 
-    async def _directory(self, account: str, items: Sequence[Read]) -> Directory:
+    async def _identity_map(self, account: str, items: Sequence[Read]) -> IdentityMap:
         settings = self._settings.accounts[account]
         events = [item.event for item in items if item.event is not None]
         ids = _unique(name for event in events for name in ids_of(event))
         visitors = _unique(name for event in events for name in visitors_of(event))
         emails = _unique(email for event in events for email in emails_of(event, settings))
-        known = Directory()
+        known = IdentityMap()
         names = {"anon": visitors, "follows": visitors, "email": emails, "visitor": emails}
         await self._read(account, names, ids, known)
         # Which of these are shared ids, and where the visitors lead, must be known as well.
@@ -67,7 +67,7 @@ class Lookups:
         account: str,
         names: Mapping[str, Sequence[str]],
         seen: Sequence[str],
-        known: Directory,
+        known: IdentityMap,
     ) -> None:
         """Add to `known` what these names lead to (kind -> names), and the sightings of `seen`."""
         each = [(kind, name) for kind, some in names.items() for name in some]

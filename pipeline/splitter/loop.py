@@ -214,7 +214,8 @@ def _route(item: Read, accounts: Mapping[str, Account], duplicates: Duplicates) 
     if account is None:
         one = unknown_account(item)
     elif duplicates.has(dedupe_key(item, account.settings.dedupe_window)):
-        # It teaches nobody; its deed is whole, for split.lua is the judge: it may be too old by then.
+        # A duplicate must not update the identity map, so it is routed against a copy. Its action is
+        # still complete: split.lua re-checks the dedupe window, which may have expired meanwhile.
         one = route_entry(item, account.apart())
     else:
         one = route_entry(item, account)

@@ -13,7 +13,7 @@ from pipeline import keys
 from pipeline.deadletters.letter import Header
 from pipeline.errors import InvalidEvent, Reason
 from pipeline.events import Event, Lane, Track, parse_event, readable_id
-from pipeline.identity import Directory, Placement, place
+from pipeline.identity import IdentityMap, Placement, place
 from pipeline.json_text import read_json
 from pipeline.kinds import ORDERS, kind_of
 from pipeline.mailbox.claim import MEMORY_KEEP_MS, Entry, spread_box
@@ -76,11 +76,11 @@ class Account:
     """What routing needs of one account: settings, what is known, and each lane's stopped ms."""
 
     settings: AccountSettings
-    known: Directory
+    known: IdentityMap
     stopped: Mapping[Lane, int] = field(default_factory=dict)
 
     def apart(self) -> Account:
-        """The same, but what is learned by it stays with it."""
+        """The same, with a copy of the identity map."""
         return replace(self, known=self.known.copy())
 
 
@@ -133,13 +133,13 @@ def _id_and_key(entry: RawEntry, message_id: str | None, kind: str, event: str) 
 
 
 def route_entry(item: Read, account: Account) -> RoutedEntry:
-    """Decide what becomes of one entry and let `account.known` learn from it."""
+    """Decide what becomes of one entry and update `account.known` with it."""
     settings = account.settings
     if item.event is None:
         return _dead(item, item.problem or InvalidEvent(), settings.dedupe_window)
     placement = place(item.event, item.entry.sid, item.entry.at_ms, account.known, settings)
     lane = route(item.event, settings)
-    action = _action(item, settings.dedupe_window) | _lesson(placement, item.entry.at_ms)
+    action = _action(item, settings.dedupe_window) | _identity_updates(placement, item.entry.at_ms)
     if not isinstance(lane, Lane):
         action |= {"kind": "ignored", "reason": lane.reason}
         return RoutedEntry(item.entry.sid, action, b"")
@@ -198,18 +198,18 @@ def dedupe_key(item: Read, window_s: float) -> dict[str, Any]:
 
 
 def _action(item: Read, window_s: float) -> dict[str, Any]:
-    lesson = {"emails": [], "aliases": [], "keep": MEMORY_KEEP_MS}
-    return dedupe_key(item, window_s) | lesson
+    updates = {"emails": [], "aliases": [], "keep": MEMORY_KEEP_MS}
+    return dedupe_key(item, window_s) | updates
 
 
-def _lesson(placement: Placement, at_ms: int) -> dict[str, Any]:
-    lesson = placement.lesson
+def _identity_updates(placement: Placement, at_ms: int) -> dict[str, Any]:
+    updates = placement.updates
     return {
         "emails": [
             [user, email, at_ms, json.dumps(seen) if seen else ""]
-            for user, email, seen in lesson.emails
+            for user, email, seen in updates.emails
         ],
-        "aliases": [list(alias) for alias in lesson.aliases],
+        "aliases": [list(alias) for alias in updates.aliases],
     }
 
 
@@ -229,7 +229,7 @@ def _entry(item: Read, placement: Placement, stopped_ms: int) -> Entry:
         user=placement.user,
         raw=entry.raw,
         key=item.key,
-        nobody=",".join(placement.nobody),
+        shared_ids=",".join(placement.shared_ids),
     )
 
 

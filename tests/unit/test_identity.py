@@ -1,4 +1,4 @@
-"""Whose mailbox an event belongs in, and what it teaches."""
+"""Whose mailbox an event belongs in, and what it links."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.clock import ManualClock
 from pipeline.events import Lane, validate_event
-from pipeline.identity import DAY_MS, Directory, Placement, place, without_nobody
+from pipeline.identity import DAY_MS, IdentityMap, Placement, place, without_shared_ids
 from pipeline.settings import AccountSettings
 from tests.support.mailboxes import Mailboxes, identify, order, track
 
@@ -20,7 +20,7 @@ class Arrivals:
     """Events that arrive one after the other, each learning from those before."""
 
     def __init__(self) -> None:
-        self.known = Directory()
+        self.known = IdentityMap()
         self.clock = ManualClock(AT / 1000)
         self._count = 0
 
@@ -61,21 +61,21 @@ def test_a_mailbox_has_the_best_name_there_is(fields: dict[str, Any], mailbox: s
 def test_an_anonymous_id_or_email_leads_to_the_user_id_it_came_with() -> None:
     """Once a visitor is known all that is theirs goes to one mailbox, in order."""
     arrivals = Arrivals()
-    lesson = arrivals.place(userId="u", anonymousId="a", **shown("E@x.com")).lesson
-    assert set(lesson.aliases) == {("anon:a", "u"), ("email:e@x.com", "u")}
+    updates = arrivals.place(userId="u", anonymousId="a", **shown("E@x.com")).updates
+    assert set(updates.aliases) == {("anon:a", "u"), ("email:e@x.com", "u")}
     assert arrivals.place(anonymousId="a").user == "u"
     assert arrivals.place(**shown("e@X.com")).user == "u"
 
 
-def test_a_custom_events_property_teaches_nothing_and_is_no_sighting() -> None:
+def test_a_custom_events_property_links_nothing_and_is_no_sighting() -> None:
     """However many friends are invited: they are not the inviter, whose ids stay their own."""
     arrivals = Arrivals()
     arrivals.place(userId="friend", **shown("f0@x.com"))
     for n in range(9):
         placement = arrivals.place(userId="u", anonymousId="a", **data(f"f{n}@x.com"))
         assert placement.user == "u"
-        assert placement.lesson.emails == ()
-        assert placement.lesson.aliases == (("anon:a", "u"),)
+        assert placement.updates.emails == ()
+        assert placement.updates.aliases == (("anon:a", "u"),)
     assert arrivals.known.seen.keys() == {"friend"}
     assert arrivals.place(anonymousId="b", **data("f0@x.com")).user == "b"
 
@@ -83,17 +83,17 @@ def test_a_custom_events_property_teaches_nothing_and_is_no_sighting() -> None:
 def test_an_orders_own_property_is_learned_but_does_not_make_the_email_the_buyers() -> None:
     """Later orders go there, too. What its owner does without a userId is not the buyer's for that."""
     arrivals = Arrivals()
-    lesson = arrivals.place(event="Order Completed", userId="u", **data("gift@x.com")).lesson
-    assert [(user, email) for user, email, _ in lesson.emails] == [("u", "gift@x.com")]
-    assert lesson.aliases == ()
+    updates = arrivals.place(event="Order Completed", userId="u", **data("gift@x.com")).updates
+    assert [(user, email) for user, email, _ in updates.emails] == [("u", "gift@x.com")]
+    assert updates.aliases == ()
     assert arrivals.place(**shown("gift@x.com")).user == "gift@x.com"
 
 
 def test_a_user_id_that_is_an_email_owns_it_once_an_identify_says_so() -> None:
     """Its call gives the profile that email. It is no evidence against one that was learned."""
     arrivals = Arrivals()
-    lesson = arrivals.place(type="identify", userId="Ida@x.com").lesson
-    assert (lesson.emails, lesson.aliases) == ((), (("email:ida@x.com", "Ida@x.com"),))
+    updates = arrivals.place(type="identify", userId="Ida@x.com").updates
+    assert (updates.emails, updates.aliases) == ((), (("email:ida@x.com", "Ida@x.com"),))
     assert arrivals.visit("a", "ida@x.com").user == "Ida@x.com"
 
 
@@ -104,27 +104,27 @@ def test_an_alias_leads_the_previous_id_to_the_user() -> None:
     assert arrivals.place(anonymousId="old").user == "u"
 
 
-def test_an_event_that_shows_an_email_teaches_it() -> None:
+def test_an_event_that_shows_an_email_links_it() -> None:
     """For its own ids, and for the userId that is known for its anonymousId."""
     arrivals = Arrivals()
     arrivals.place(userId="u", anonymousId="a")
-    lesson = arrivals.place(anonymousId="a", **shown("e@x.com")).lesson
-    assert [(user, email) for user, email, _ in lesson.emails] == [
+    updates = arrivals.place(anonymousId="a", **shown("e@x.com")).updates
+    assert [(user, email) for user, email, _ in updates.emails] == [
         ("a", "e@x.com"),
         ("u", "e@x.com"),
     ]
 
 
 @pytest.mark.parametrize("shared", ["guest", "GUEST", "undefined", "0", "null"])
-def test_an_id_that_is_nobody_names_and_teaches_nothing(shared: str) -> None:
+def test_a_shared_id_names_and_links_nothing(shared: str) -> None:
     """A shop sends `guest` for everyone: each of them keeps their own mailbox and email."""
     arrivals = Arrivals()
     first = arrivals.place(userId=shared, **shown("e1@x.com"))
     second = arrivals.place(userId=shared, anonymousId="a", **shown("e2@x.com"))
     assert (first.user, second.user) == ("e1@x.com", "a")
-    assert first.nobody == second.nobody == ("user_id",)
-    assert [user for user, *_ in second.lesson.emails] == ["a"]
-    assert first.lesson.aliases == second.lesson.aliases == ()
+    assert first.shared_ids == second.shared_ids == ("user_id",)
+    assert [user for user, *_ in second.updates.emails] == ["a"]
+    assert first.updates.aliases == second.updates.aliases == ()
 
 
 def test_events_that_name_nobody_at_all_share_no_mailbox() -> None:
@@ -151,7 +151,7 @@ def test_what_a_shared_id_taught_before_it_was_known_as_shared_is_void() -> None
     assert arrivals.place(**shown("e0@x.com")).user == "e0@x.com"
     later = arrivals.place(anonymousId="a0", **shown("e0@x.com"))
     assert later.user == "a0"
-    assert [user for user, *_ in later.lesson.emails] == ["a0"]
+    assert [user for user, *_ in later.updates.emails] == ["a0"]
 
 
 def test_a_person_may_have_many_emails_over_time() -> None:
@@ -171,7 +171,7 @@ def test_the_sightings_of_an_id_stay_few() -> None:
     """However many people share an id, four emails say that it is shared."""
     arrivals = Arrivals()
     for n in range(50):
-        seen = arrivals.place(userId="till", **shown(f"e{n}@x.com")).lesson.emails
+        seen = arrivals.place(userId="till", **shown(f"e{n}@x.com")).updates.emails
     assert [(user, email, len(emails)) for user, email, emails in seen] == [("till", "", 4)]
 
 
@@ -181,8 +181,8 @@ def test_a_visitor_with_a_customers_email_follows_the_customer() -> None:
     arrivals.place(type="identify", userId="u", traits={"email": "e@x.com"})
     placement = arrivals.visit("a", "E@X.com")
     assert placement.user == "u"
-    assert placement.lesson.aliases == (("follows:a", "u"),)
-    assert [(user, email) for user, email, _ in placement.lesson.emails] == [("a", "E@X.com")]
+    assert placement.updates.aliases == (("follows:a", "u"),)
+    assert [(user, email) for user, email, _ in placement.updates.emails] == [("a", "E@X.com")]
     assert arrivals.place(anonymousId="a").user == "u"
 
 
@@ -205,8 +205,8 @@ def test_a_visitor_with_an_email_without_an_owner_is_themselves_again() -> None:
     arrivals.visit("a", "e@x.com")
     placement = arrivals.visit("a", "other@x.com")
     assert placement.user == "a"
-    assert placement.lesson.aliases == (("follows:a", "a"), ("visitor:other@x.com", "a"))
-    assert [user for user, *_ in placement.lesson.emails] == ["a"]
+    assert placement.updates.aliases == (("follows:a", "a"), ("visitor:other@x.com", "a"))
+    assert [user for user, *_ in placement.updates.emails] == ["a"]
     assert arrivals.place(anonymousId="a").user == "a"
 
 
@@ -216,8 +216,8 @@ def test_a_visitor_whom_an_event_named_keeps_teaching_the_user() -> None:
     arrivals.place(userId="u", anonymousId="a")
     placement = arrivals.visit("a", "new@x.com")
     assert placement.user == "u"
-    assert ("email:new@x.com", "u") in placement.lesson.aliases
-    assert [user for user, *_ in placement.lesson.emails] == ["a", "u"]
+    assert ("email:new@x.com", "u") in placement.updates.aliases
+    assert [user for user, *_ in placement.updates.emails] == ["a", "u"]
 
 
 def test_the_newest_of_an_email_and_a_user_id_says_whose_a_visitor_is() -> None:
@@ -227,7 +227,7 @@ def test_the_newest_of_an_email_and_a_user_id_says_whose_a_visitor_is() -> None:
     arrivals.place(userId="bob", anonymousId="a")
     placement = arrivals.visit("a", "ann@x.com")
     assert placement.user == "ann"
-    assert [user for user, *_ in placement.lesson.emails] == ["a"]
+    assert [user for user, *_ in placement.updates.emails] == ["a"]
     assert arrivals.place(anonymousId="a").user == "ann"
     arrivals.place(userId="bob", anonymousId="a")
     assert arrivals.place(anonymousId="a").user == "bob"
@@ -236,9 +236,9 @@ def test_the_newest_of_an_email_and_a_user_id_says_whose_a_visitor_is() -> None:
 def test_a_visitor_who_came_with_an_email_first_follows_the_user_who_shows_it_later() -> None:
     """Sailthru makes one profile of the two, with the user's extid: the visitor's extid is gone."""
     arrivals = Arrivals()
-    assert arrivals.visit("a", "e@x.com").lesson.aliases == (("visitor:e@x.com", "a"),)
-    lesson = arrivals.place(type="identify", userId="u", traits={"email": "e@x.com"}).lesson
-    assert set(lesson.aliases) == {("email:e@x.com", "u"), ("follows:a", "u")}
+    assert arrivals.visit("a", "e@x.com").updates.aliases == (("visitor:e@x.com", "a"),)
+    updates = arrivals.place(type="identify", userId="u", traits={"email": "e@x.com"}).updates
+    assert set(updates.aliases) == {("email:e@x.com", "u"), ("follows:a", "u")}
     assert arrivals.place(anonymousId="a").user == "u"
 
 
@@ -256,7 +256,7 @@ def test_the_first_visitor_with_an_email_keeps_it() -> None:
     arrivals = Arrivals()
     arrivals.visit("a", "e@x.com")
     placement = arrivals.visit("b", "e@x.com")
-    assert (placement.user, placement.lesson.aliases) == ("b", ())
+    assert (placement.user, placement.updates.aliases) == ("b", ())
     assert arrivals.known.visitor == {"e@x.com": "a"}
 
 
@@ -268,10 +268,10 @@ def test_an_owner_who_turned_out_to_be_shared_is_not_followed() -> None:
     assert arrivals.visit("a", "e0@x.com").user == "a"
 
 
-def test_nobodys_ids_are_left_out_of_the_event() -> None:
+def test_shared_ids_are_left_out_of_the_event() -> None:
     """The mapping must not see them; the event itself stays as it was."""
     event = validate_event({"type": "track", "event": "x", "userId": "guest", "anonymousId": "a"})
-    clean = without_nobody(event, ("user_id",))
+    clean = without_shared_ids(event, ("user_id",))
     assert (clean.user_id, clean.anonymous_id, event.user_id) == (None, "a", "guest")
 
 
@@ -297,4 +297,4 @@ async def test_strangers_behind_a_shared_id_never_learn_each_others_email() -> N
     )
     claim = await boxes.lease_and_claim(Lane.PURCHASE, "a2")
     assert claim.memory.email is None
-    assert claim.head.nobody == "user_id"
+    assert claim.head.shared_ids == "user_id"

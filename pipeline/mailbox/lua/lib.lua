@@ -216,7 +216,7 @@ local function revive(p, id, now)
   end
   local entry = {
     id = id, key = key, seq = int(now) .. '-' .. int(redis.call('INCR', p .. 'token')), at = now, clock = lane_clock(p, head.lane, now),
-    user = head.user, nobody = head.nobody,
+    user = head.user, shared_ids = head.shared_ids,
   }
   inherit(entry, head)
   post(p, head.lane, head.box, cjson.encode(entry) .. '\n' .. raw(letter), now)

@@ -57,7 +57,7 @@ BATCHES = st.lists(st.lists(EVENTS, min_size=1, max_size=6), min_size=1, max_siz
 
 @settings(max_examples=60, deadline=None)
 @given(batches=BATCHES)
-def test_batches_teach_what_events_teach_one_by_one(
+def test_batches_link_what_events_link_one_by_one(
     batches: Sequence[list[dict[str, Any]]],
 ) -> None:
     """Duplicates, exported letters and letters that died again among them."""

@@ -1,4 +1,4 @@
-"""A duplicate is dropped, and so is what it would teach: however the raw stream is cut into batches."""
+"""A duplicate is dropped, and so is what it would link: however the raw stream is cut into batches."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ async def assert_the_tablet_is_bobs(boxes: Mailboxes) -> None:
     assert await email(boxes, "bob") == "bob@example.org"
 
 
-async def test_a_duplicate_teaches_nothing_to_those_behind_it(boxes: Mailboxes) -> None:
+async def test_a_duplicate_links_nothing_to_those_behind_it(boxes: Mailboxes) -> None:
     """An SDK's retry comes after the tablet changed hands: the order is not its first owner's."""
     await boxes.post(ANN, BOB)
     await boxes.post(ANN, ORDER)
     await assert_the_tablet_is_bobs(boxes)
 
 
-async def test_a_repeat_within_a_batch_teaches_nothing_either(boxes: Mailboxes) -> None:
-    """The first of an id teaches; Redis knows neither yet."""
+async def test_a_repeat_within_a_batch_links_nothing_either(boxes: Mailboxes) -> None:
+    """The first of an id links; Redis knows neither yet."""
     await boxes.post(ANN, BOB, ANN, ORDER)
     await assert_the_tablet_is_bobs(boxes)
 
@@ -62,21 +62,21 @@ async def test_a_duplicate_is_no_sighting_of_an_email(boxes: Mailboxes) -> None:
     assert b"other" not in await seen(boxes, "cat")
 
 
-async def test_a_repeat_of_an_event_that_died_teaches_nothing(boxes: Mailboxes) -> None:
+async def test_a_repeat_of_an_event_that_died_links_nothing(boxes: Mailboxes) -> None:
     """It is a duplicate, though the first taught nothing."""
     await boxes.post(BOB)
     await boxes.post({"messageId": "m1", "type": "identify"}, ANN, ORDER)
     assert await boxes.mail(Lane.PURCHASE, "bob") == ["m3"]
 
 
-async def test_an_event_of_another_kind_with_a_known_message_id_teaches(boxes: Mailboxes) -> None:
+async def test_an_event_of_another_kind_with_a_known_message_id_links(boxes: Mailboxes) -> None:
     """It is no repeat, within a batch or across batches."""
     await boxes.post(track("m1", "eve"), BOB)
     await boxes.post({"messageId": "m1", "type": "nonsense"}, ANN, ORDER)
     assert await boxes.mail(Lane.PURCHASE, "ann") == ["m3"]
 
 
-async def test_another_accounts_event_of_the_same_id_still_teaches() -> None:
+async def test_another_accounts_event_of_the_same_id_still_links() -> None:
     """Dedupe is an account's own."""
     shops = AccountSettings(), AccountSettings(name="shoes")
     boxes = Mailboxes(fakeredis.FakeAsyncRedis(), *shops)
@@ -87,7 +87,7 @@ async def test_another_accounts_event_of_the_same_id_still_teaches() -> None:
     assert await email(boxes, "ann", "shoes") == "bob@example.org"
 
 
-async def test_a_repeat_teaches_where_no_dedupe_is_asked() -> None:
+async def test_a_repeat_links_where_no_dedupe_is_asked() -> None:
     """With no window nothing is a duplicate."""
     boxes = Mailboxes(fakeredis.FakeAsyncRedis(), AccountSettings(dedupe_window=0.0))
     await boxes.post(ANN, BOB, ANN, ORDER)
@@ -95,7 +95,7 @@ async def test_a_repeat_teaches_where_no_dedupe_is_asked() -> None:
 
 
 @pytest.mark.parametrize("together", [True, False])
-async def test_an_exported_letter_that_went_out_already_teaches_nothing(
+async def test_an_exported_letter_that_went_out_already_links_nothing(
     boxes: Mailboxes, together: bool
 ) -> None:
     """Enqueued twice: side by side, or in another batch."""
@@ -107,7 +107,7 @@ async def test_an_exported_letter_that_went_out_already_teaches_nothing(
 
 
 async def test_an_exported_letter_that_died_again_may_come_again(boxes: Mailboxes) -> None:
-    """The mended copy behind it takes that letter's place and teaches, whatever Redis knew before the batch."""
+    """The mended copy behind it takes that letter's place and links, whatever Redis knew before the batch."""
     nonsense = {"messageId": "m1", "type": "nonsense"}
     key = dedupe_hash("m1", "nonsense", "")
     exported = ANN | {"sailpipe": {"replay": True, "letter": "m1", "key": key}}
@@ -116,10 +116,10 @@ async def test_an_exported_letter_that_died_again_may_come_again(boxes: Mailboxe
     assert await boxes.mail(Lane.PURCHASE, "ann") == ["m3"]
 
 
-async def test_redis_is_asked_only_for_what_would_teach_another(
+async def test_redis_is_asked_only_for_what_would_link_another(
     boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One script a batch at most; the last of a batch, which is often its only one, teaches nobody."""
+    """One script a batch at most; the last of a batch, which is often its only one, links nobody."""
     ran: list[str] = []
     run = boxes.splitter._scripts.run
 
