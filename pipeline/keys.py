@@ -82,9 +82,9 @@ def mail(account: str, lane: str, box: str) -> str:
     return f"sailpipe:{account}:mail:{lane}:{box}"
 
 
-def book(account: str, lane: str, box: str) -> str:
-    """Hash. A mailbox's bookkeeping: claim token, strikes, intent, states of its events."""
-    return f"sailpipe:{account}:box:{lane}:{box}"
+def mailbox_state(account: str, lane: str, box: str) -> str:
+    """Hash. A mailbox's state: claim token, strikes, intent, states of its events."""
+    return f"sailpipe:{account}:state:{lane}:{box}"
 
 
 def user(account: str, key: str) -> str:

@@ -17,15 +17,15 @@ MEMORY_KEEP_MS = 180 * 86_400_000
 """How long a user nobody hears of is remembered: email, merged ids."""
 Waits: TypeAlias = Literal["email", "user", "identify"]
 """What a mailbox may wait for, so that it is looked at as soon as that has happened."""
-SPREAD = 16
-"""Into how many mailboxes an unordered lane spreads one user's events."""
+SHARDS = 16
+"""Into how many mailboxes an unordered lane shards one user's events."""
 SEPARATOR = "\x1f"
 """Between user and number. No id has one: control characters are removed."""
 
 
-def spread_box(user: str, number: int) -> str:
+def shard_name(user: str, number: int) -> str:
     """The mailbox of an unordered lane that a number (a hash of the messageId) falls into."""
-    return f"{user}{SEPARATOR}{number % SPREAD}"
+    return f"{user}{SEPARATOR}{number % SHARDS}"
 
 
 def user_of(box: str) -> str:
@@ -35,7 +35,7 @@ def user_of(box: str) -> str:
 
 def boxes_of(user: str) -> list[str]:
     """Every mailbox that a lane may hold a user's events in."""
-    return [user, *(spread_box(user, number) for number in range(SPREAD))]
+    return [user, *(shard_name(user, number) for number in range(SHARDS))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,8 +332,8 @@ class Settlement:
 
 def read_claim(account: str, lane: Lane, box: str, reply: list[Any]) -> Claim:
     """A claim from what claim.lua answers."""
-    token, now, clock, user_clock, head, cart, book, memory, *blobs = reply
-    record = _pairs(book)
+    token, now, clock, user_clock, head, cart, state, memory, *blobs = reply
+    fields = _pairs(state)
     entries = tuple(Entry.decode(blob) for blob in blobs)
     return Claim(
         account=account,
@@ -348,15 +348,15 @@ def read_claim(account: str, lane: Lane, box: str, reply: list[Any]) -> Claim:
         entries=entries,
         states={
             name[2:]: EventState.decode(value)
-            for name, value in record.items()
+            for name, value in fields.items()
             if name.startswith("s:")
         },
         memory=Memory.read(_pairs(memory)),
         cart=cart.decode(),
-        intent=record.get("intent", b"").decode() or entries[0].mark,
-        strikes=int(record.get("strikes", 0)),
-        probe=record.get("probe") == b"1",
-        hold=Hold(**json.loads(record["hold"])) if "hold" in record else None,
+        intent=fields.get("intent", b"").decode() or entries[0].mark,
+        strikes=int(fields.get("strikes", 0)),
+        probe=fields.get("probe") == b"1",
+        hold=Hold(**json.loads(fields["hold"])) if "hold" in fields else None,
     )
 
 

@@ -14,7 +14,7 @@ import redis.asyncio
 import redis.exceptions
 
 from pipeline.lanes import lua_prelude
-from pipeline.mailbox.claim import SPREAD
+from pipeline.mailbox.claim import SHARDS
 from pipeline.redis_client import read_script
 
 MOST = 100
@@ -31,9 +31,9 @@ def sha1(name: str) -> str:
 @cache
 def source(name: str) -> str:
     """The text of one script: what Python says of lanes and numbers, the shared library, the script itself."""
-    spread = f"local SPREAD = {SPREAD} -- mailboxes of a user in an unordered lane\n"
+    shards = f"local SHARDS = {SHARDS} -- mailboxes of a user in an unordered lane\n"
     parts = (read_script("pipeline.mailbox", "lib"), read_script("pipeline.mailbox", name))
-    return lua_prelude() + spread + "".join(parts)
+    return lua_prelude() + shards + "".join(parts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

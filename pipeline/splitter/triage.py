@@ -16,7 +16,7 @@ from pipeline.events import Event, Lane, Track, parse_event, readable_id
 from pipeline.identity import IdentityMap, Placement, place
 from pipeline.json_text import read_json
 from pipeline.kinds import ORDERS, kind_of
-from pipeline.mailbox.claim import MEMORY_KEEP_MS, Entry, spread_box
+from pipeline.mailbox.claim import MEMORY_KEEP_MS, Entry, shard_name
 from pipeline.routing import route
 from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings
 
@@ -216,7 +216,7 @@ def _identity_updates(placement: Placement, at_ms: int) -> dict[str, Any]:
 def _box(item: Read, placement: Placement, lane: Lane, settings: AccountSettings) -> str:
     if str(lane) in settings.ordered_lanes:
         return placement.user
-    return spread_box(placement.user, int(item.key))
+    return shard_name(placement.user, int(item.key))
 
 
 def _entry(item: Read, placement: Placement, stopped_ms: int) -> Entry:

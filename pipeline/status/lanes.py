@@ -57,5 +57,5 @@ async def look_at_lane(
 
 
 def _names(account: str, lane: Lane, boxes: Sequence[str]) -> list[str]:
-    kinds = (keys.mail, keys.book)
+    kinds = (keys.mail, keys.mailbox_state)
     return [name(account, lane, box) for box in boxes for name in kinds]

@@ -43,7 +43,7 @@ class Books:
     def held(self, lane: str, box: str) -> Held:
         """A mailbox's claim and first entry; None for what there is not."""
         with self.client.pipeline(transaction=True) as pipe:  # or it may be settled in between
-            pipe.hget(keys.book(ACCOUNT, lane, box), "token")
+            pipe.hget(keys.mailbox_state(ACCOUNT, lane, box), "token")
             pipe.lindex(keys.mail(ACCOUNT, lane, box), 0)
             return Held(*pipe.execute())
 
@@ -79,11 +79,11 @@ class Books:
 
     def attempts_used(self) -> int:
         """Attempts that count against the events in all mailboxes."""
-        books = self.client.scan_iter(f"{keys.account_prefix(ACCOUNT)}box:*")
+        states = self.client.scan_iter(f"{keys.account_prefix(ACCOUNT)}box:*")
         states = (
             json.loads(value)
-            for book in books
-            for name, value in self.client.hgetall(book).items()
+            for state in states
+            for name, value in self.client.hgetall(state).items()
             if name.startswith(b"s:")
         )
         return sum(state["tried"] for state in states)
@@ -119,5 +119,5 @@ class Books:
     def left_over(self) -> list[bytes]:
         """Keys of mailboxes, claims and leases; none when everything is settled."""
         prefix = keys.account_prefix(ACCOUNT)
-        parts = ("mail", "box", "due", "leased")
+        parts = ("mail", "state", "due", "leased")
         return [key for part in parts for key in self.client.scan_iter(f"{prefix}{part}:*")]

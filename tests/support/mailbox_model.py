@@ -1,4 +1,4 @@
-"""What mailboxes must do, in plain Python: lists, and a dictionary of bookkeeping a mailbox.
+"""What mailboxes must do, in plain Python: lists, and a dictionary of state a mailbox.
 
 Times are milliseconds. Each event is an `Item` that is in exactly one place.
 """

@@ -6,7 +6,7 @@ local now, lane, most, at = ms(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(AR
 local KEPT = { 'strikes', 'singles', 'claimed' }
 
 local function begin(box)
-  local record, due = book(P, lane, box), redis.call('ZSCORE', P .. 'due:' .. lane, box)
+  local record, due = mailbox_state(P, lane, box), redis.call('ZSCORE', P .. 'due:' .. lane, box)
   local kept, look = redis.call('HMGET', record, unpack(KEPT)), due and int(math.min(now, tonumber(due)))
   look = look or was_due(record, now)
   redis.call('DEL', record) -- frees first: see lib.lua

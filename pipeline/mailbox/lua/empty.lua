@@ -5,7 +5,7 @@ local lane, gone = ARGV[1], 0
 for i = 2, #ARGV do
   local box = ARGV[i]
   gone = gone + redis.call('LLEN', mail(P, lane, box))
-  redis.call('UNLINK', mail(P, lane, box), book(P, lane, box)) -- frees first: see lib.lua
+  redis.call('UNLINK', mail(P, lane, box), mailbox_state(P, lane, box)) -- frees first: see lib.lua
   redis.call('ZREM', P .. 'due:' .. lane, box)
   redis.call('ZREM', P .. 'leased:' .. lane, box)
 end

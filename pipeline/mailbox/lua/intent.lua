@@ -4,6 +4,6 @@
 -- 'again'.
 local lane, box, token, step = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 if owner(P, lane, box, token, step) ~= 'yes' then return 'stale' end
-free_first(book(P, lane, box))
-redis.call('HSET', book(P, lane, box), 'intent', ARGV[5])
+free_first(mailbox_state(P, lane, box))
+redis.call('HSET', mailbox_state(P, lane, box), 'intent', ARGV[5])
 return 'yes'

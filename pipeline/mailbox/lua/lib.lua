@@ -1,9 +1,9 @@
 -- Shared by every mailbox script (prepended to each by scripts.py, behind IDENTIFY_LANE and EMAIL_LANES, which
--- pipeline/lanes.py says, and SPREAD, which claim.py does).
+-- pipeline/lanes.py says, and SHARDS, which claim.py does).
 --
 -- Keys, all under the account's prefix P = KEYS[1] = "sailpipe:ACCOUNT:"
 --   mail:LANE:BOX    list    a mailbox: entries in arrival order, "HEADER JSON\nRAW BYTES"
---   box:LANE:BOX     hash    its bookkeeping: token, step, due (when it was leased), claimed (events in
+--   state:LANE:BOX   hash    its state: token, step, due (when it was leased), claimed (events in
 --                            the last claim), strikes, singles, probe, intent, waits, hold (what its heads are
 --                            held for), s:SEQ (an event's state)
 --   due:LANE         zset    mailbox -> when it may be looked at next (ms)
@@ -19,7 +19,7 @@
 --                            removed trimmed:REASON
 --   token            string  a counter of claims, letters and replays: what needs a number of its own
 --   user:USER        hash    email, email_at, seen (emails of the last day), identified (ms), merged, newest:identify and
---                            newest:cart (when the latest one delivered first came, ms), spread
+--                            newest:cart (when the latest one delivered first came, ms), sharded
 --                            (1: a mailbox of an unordered lane has waited for something), last_identify (of an
 --                            anonymousId: the email its latest identify showed, key and id of the profile it went to)
 --   cart:USER        string  the cart we wrote last, JSON
@@ -56,7 +56,7 @@ local function free_first(key) redis.call('DEL', key .. ':none') end
 local function int(number) return string.format('%.0f', number) end
 
 local function mail(p, lane, box) return p .. 'mail:' .. lane .. ':' .. box end
-local function book(p, lane, box) return p .. 'box:' .. lane .. ':' .. box end
+local function mailbox_state(p, lane, box) return p .. 'state:' .. lane .. ':' .. box end
 
 local function header(blob) return string.sub(blob, 1, string.find(blob, '\n', 1, true) - 1) end
 local function raw(blob) return string.sub(blob, string.find(blob, '\n', 1, true) + 1) end
@@ -96,8 +96,8 @@ local function gate(p, scopes, now)
 end
 
 -- When a leased mailbox was due. Never later than now, unless the clock has been set back meanwhile.
-local function was_due(record, now)
-  return int(math.min(now, tonumber(redis.call('HGET', record, 'due') or now)))
+local function was_due(state_key, now)
+  return int(math.min(now, tonumber(redis.call('HGET', state_key, 'due') or now)))
 end
 
 local function look_now(p, lane, box, now)
@@ -108,11 +108,11 @@ end
 -- Bring a user's mailboxes forward if they wait for one of these: 'email', 'user', 'identify'.
 local function wake_waiting(p, lane, user, now, what)
   local boxes = { user }
-  if redis.call('HEXISTS', p .. 'user:' .. user, 'spread') == 1 then
-    for i = 0, SPREAD - 1 do boxes[#boxes + 1] = user .. '\31' .. i end -- as claim.py names them
+  if redis.call('HEXISTS', p .. 'user:' .. user, 'sharded') == 1 then
+    for i = 0, SHARDS - 1 do boxes[#boxes + 1] = user .. '\31' .. i end -- as claim.py names them
   end
   for _, box in ipairs(boxes) do
-    local waits = redis.call('HGET', book(p, lane, box), 'waits')
+    local waits = redis.call('HGET', mailbox_state(p, lane, box), 'waits')
     if waits and what[waits] then look_now(p, lane, box, now) end
   end
 end
@@ -241,7 +241,7 @@ end
 
 -- What the owner of a claim must show. 'again': this very write has already been made.
 local function owner(p, lane, box, token, step)
-  local have = redis.call('HMGET', book(p, lane, box), 'token', 'step')
+  local have = redis.call('HMGET', mailbox_state(p, lane, box), 'token', 'step')
   if have[1] ~= token then return 'stale' end
   if have[2] == step then return 'yes' end
   if tonumber(have[2]) == tonumber(step) + 1 then return 'again' end

@@ -16,7 +16,7 @@
 -- Returns {'yes' | 'again' | 'stale', events left}
 local now, lane, box, token, step = ms(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local settlement = cjson.decode(ARGV[6])
-local record, list = book(P, lane, box), mail(P, lane, box)
+local state_key, list = mailbox_state(P, lane, box), mail(P, lane, box)
 
 local mine = owner(P, lane, box, token, step)
 if mine ~= 'yes' then return { mine, redis.call('LLEN', list) } end
@@ -32,18 +32,18 @@ end
 redis.call('LTRIM', list, settlement.pop, -1) -- frees first: see lib.lua
 if #popped > 0 then
   redis.call('HINCRBY', P .. 'counts', 'waiting:' .. lane, -#popped)
-  redis.call('HDEL', record, unpack(states))
+  redis.call('HDEL', state_key, unpack(states))
 end
 for i, letter in ipairs(settlement.dead) do bury(P, letter[2], letters[i], heads[i]) end
 for counter, by in pairs(settlement.count) do redis.call('HINCRBY', P .. 'counts', counter, by) end
 
 if settlement.intent == '' then
-  redis.call('HDEL', record, 'intent')
+  redis.call('HDEL', state_key, 'intent')
 elseif settlement.intent then
-  redis.call('HSET', record, 'intent', settlement.intent)
+  redis.call('HSET', state_key, 'intent', settlement.intent)
 end
-if settlement.hold then redis.call('HSET', record, 'hold', settlement.hold) end
-for seq, state in pairs(settlement.state) do redis.call('HSET', record, 's:' .. seq, state) end
+if settlement.hold then redis.call('HSET', state_key, 'hold', settlement.hold) end
+for seq, state in pairs(settlement.state) do redis.call('HSET', state_key, 's:' .. seq, state) end
 
 local memory = P .. 'user:' .. settlement.user
 for field, value in pairs(settlement.learn) do
@@ -66,36 +66,36 @@ end
 -- Progress clears what earlier deaths in this mailbox counted against it; while events are leased one at
 -- a time, only the next one's own two come off. One that is found waiting, for days maybe, starts anew: by
 -- chance deaths meet it, too. Not one that is tried again: it may kill whenever it comes to its call.
-local trouble = redis.call('HMGET', record, 'strikes', 'singles')
+local trouble = redis.call('HMGET', state_key, 'strikes', 'singles')
 local strikes, singles = tonumber(trouble[1] or '0'), tonumber(trouble[2] or '0') - #popped
 if strikes >= 2 and singles > 0 then
   if #popped > 0 or settlement.waits then
-    redis.call('HSET', record, 'strikes', 2, 'singles', singles)
+    redis.call('HSET', state_key, 'strikes', 2, 'singles', singles)
   end
 elseif #popped > 0 then
-  redis.call('HDEL', record, 'strikes', 'singles')
+  redis.call('HDEL', state_key, 'strikes', 'singles')
 end
 
 local left = redis.call('LLEN', list)
 if not settlement.back then
-  redis.call('HSET', record, 'step', tonumber(step) + 1)
+  redis.call('HSET', state_key, 'step', tonumber(step) + 1)
   return { 'yes', left }
 end
 
 redis.call('ZREM', P .. 'leased:' .. lane, box)
 if left == 0 then
-  redis.call('DEL', record)
+  redis.call('DEL', state_key)
   return { 'yes', 0 }
 end
-redis.call('HDEL', record, 'token', 'step')
+redis.call('HDEL', state_key, 'token', 'step')
 local due = settlement.due or now
-if due == 'old' then due = tonumber(was_due(record, now)) end
+if due == 'old' then due = tonumber(was_due(state_key, now)) end
 local ahead = (settlement.at or now) - now
 if ahead > STEP then due = due - ahead end -- the clock has been set back since the claim
 if settlement.waits then
-  redis.call('HSET', record, 'waits', settlement.waits)
+  redis.call('HSET', state_key, 'waits', settlement.waits)
   if box ~= settlement.user then
-    redis.call('HSET', memory, 'spread', 1)
+    redis.call('HSET', memory, 'sharded', 1)
     redis.call('PEXPIRE', memory, int(settlement.keep))
   end
   local head = redis.call('LINDEX', mail(P, IDENTIFY_LANE, settlement.user), 0)

@@ -66,17 +66,17 @@ if late and not stood and own > 0 and last - own < gap then
 end
 
 for _, box in ipairs(redis.call('ZRANGEBYSCORE', leased, '-inf', int(now), 'LIMIT', 0, 500)) do
-  local record = book(P, lane, box)
+  local state_key = mailbox_state(P, lane, box)
   redis.call('ZREM', leased, box)
   if redis.call('LLEN', mail(P, lane, box)) == 0 then
-    redis.call('DEL', record)
+    redis.call('DEL', state_key)
   else
-    if redis.call('HDEL', record, 'token', 'step') > 0 then
-      redis.call('HINCRBY', record, 'strikes', 1)
-      local left = redis.call('HMGET', record, 'singles', 'claimed')
-      if tonumber(left[1] or '0') == 0 then redis.call('HSET', record, 'singles', left[2] or '1') end
+    if redis.call('HDEL', state_key, 'token', 'step') > 0 then
+      redis.call('HINCRBY', state_key, 'strikes', 1)
+      local left = redis.call('HMGET', state_key, 'singles', 'claimed')
+      if tonumber(left[1] or '0') == 0 then redis.call('HSET', state_key, 'singles', left[2] or '1') end
     end
-    redis.call('ZADD', due, was_due(record, now), box)
+    redis.call('ZADD', due, was_due(state_key, now), box)
   end
 end
 
@@ -90,7 +90,7 @@ if foreign then return { int(now), state, 0, owner } end
 -- account is leased at a time, so that it takes no other with it again and again, until both look like poison.
 local SUSPICIOUS, PASSED_OVER = 2, 5000 -- more than can be leased, and so have died, at a time
 local function suspicious(at, box)
-  return tonumber(redis.call('HGET', book(P, at, box), 'strikes') or '0') >= SUSPICIOUS
+  return tonumber(redis.call('HGET', mailbox_state(P, at, box), 'strikes') or '0') >= SUSPICIOUS
 end
 local function held_back(box)
   if not suspicious(lane, box) then return false end
@@ -126,7 +126,7 @@ while #reply - head < capacity and held < PASSED_OVER do
     else
       redis.call('ZREM', due, box)
       redis.call('ZADD', leased, int(now + lease), box)
-      redis.call('HSET', book(P, lane, box), 'due', next[i + 1], 'probe', state == 'probe' and '1' or '0')
+      redis.call('HSET', mailbox_state(P, lane, box), 'due', next[i + 1], 'probe', state == 'probe' and '1' or '0')
       reply[#reply + 1] = box
     end
   end

@@ -1,5 +1,5 @@
 -- What some mailboxes of one lane wait for, without moving their events.
--- KEYS    a mailbox and its bookkeeping, as often as there are mailboxes
+-- KEYS    a mailbox and its state, as often as there are mailboxes
 -- Returns {when the oldest head was accepted (ms; '0' without any), heads being retried, mailboxes
 --          that wait for an email}
 local oldest, retrying, waiting_email = math.huge, 0, 0
@@ -7,11 +7,11 @@ for i = 1, #KEYS, 2 do
   local head = redis.call('LINDEX', KEYS[i], 0)
   if head then
     local entry = cjson.decode(string.sub(head, 1, string.find(head, '\n', 1, true) - 1))
-    local record = redis.call('HMGET', KEYS[i + 1], 'waits', 's:' .. entry.seq)
+    local fields = redis.call('HMGET', KEYS[i + 1], 'waits', 's:' .. entry.seq)
     oldest = math.min(oldest, tonumber(entry.at))
-    if record[1] == 'email' then
+    if fields[1] == 'email' then
       waiting_email = waiting_email + 1
-    elseif record[2] and tonumber(cjson.decode(record[2]).tried) > 0 then
+    elseif fields[2] and tonumber(cjson.decode(fields[2]).tried) > 0 then
       retrying = retrying + 1
     end
   end

@@ -34,7 +34,7 @@ def cart(pipe: Pipe) -> dict[str, int]:
 
 async def mark(pipe: Pipe) -> str:
     """The unsettled intent in u1's mailbox of the purchase lane."""
-    found = await pipe.redis.hget(keys.book(ACCOUNT, Lane.PURCHASE, "u1"), "intent")
+    found = await pipe.redis.hget(keys.mailbox_state(ACCOUNT, Lane.PURCHASE, "u1"), "intent")
     return "" if found is None else found.decode()
 
 

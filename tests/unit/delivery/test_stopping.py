@@ -25,8 +25,8 @@ async def drain_purchases(pipe: Pipe) -> None:
 
 async def left_behind(pipe: Pipe) -> list[bytes]:
     """What u1's mailbox of the purchase lane says of calls that were tried: attempts, strikes, intent."""
-    book: list[bytes] = await pipe.redis.hkeys(keys.book(ACCOUNT, Lane.PURCHASE, "u1"))
-    return [name for name in book if name.startswith((b"s:", b"strikes", b"intent"))]
+    state: list[bytes] = await pipe.redis.hkeys(keys.mailbox_state(ACCOUNT, Lane.PURCHASE, "u1"))
+    return [name for name in state if name.startswith((b"s:", b"strikes", b"intent"))]
 
 
 def stop_during(pipe: Pipe, wait: Wait) -> Wait:

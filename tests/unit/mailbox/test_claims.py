@@ -58,8 +58,8 @@ async def test_tokens_differ_even_if_redis_forgot_that_it_gave_one(boxes: Mailbo
     """I3: an append-only file may lose its last second, and with it a claim and the counter."""
     await boxes.post(track("m1", "ann"))
     await boxes.wake(Lane.EVENT)
-    counter, book = "sailpipe:default:token", "sailpipe:default:box:event:ann"
-    saved = {key: await boxes.redis.dump(key) for key in (counter, book)}
+    counter, state = "sailpipe:default:token", "sailpipe:default:state:event:ann"
+    saved = {key: await boxes.redis.dump(key) for key in (counter, state)}
     lost = await boxes.claim(Lane.EVENT, "ann")
     boxes.clock.advance(1.0)
     for key, value in saved.items():
@@ -183,7 +183,7 @@ async def test_an_emptied_mailbox_leaves_nothing(boxes: Mailboxes) -> None:
     await boxes.store.settle(tried_again(claim, boxes.now_ms()))
     claim = await boxes.lease_and_claim(Lane.USER, "ann")
     await boxes.store.settle(delivered(claim, back=True))
-    assert await boxes.redis.keys("sailpipe:default:box:*") == []
+    assert await boxes.redis.keys("sailpipe:default:state:*") == []
     assert await boxes.redis.keys("sailpipe:default:mail:*") == []
 
 

@@ -181,7 +181,7 @@ async def test_any_number_of_mailboxes_with_two_deaths_leaves_room_for_the_other
     users = [f"u{number}" for number in range(250)]
     for user in users:
         await boxes.post(track(f"m-{user}", user))
-        await boxes.redis.hset(f"sailpipe:default:box:event:{user}", "strikes", "2")
+        await boxes.redis.hset(f"sailpipe:default:state:event:{user}", "strikes", "2")
     [_] = (await boxes.wake(Lane.EVENT, bound=2)).boxes
     boxes.clock.advance(1)
     await boxes.post(track("m1", "ann"), track("m2", "bob"))

@@ -320,7 +320,7 @@ async def test_no_event_dies_of_a_redis_that_refuses(
     assert await boxes.counts() == {"waiting:event": 1}
 
 
-async def test_an_unordered_lane_spreads_one_user_by_message_id() -> None:
+async def test_an_unordered_lane_shards_one_user_by_message_id() -> None:
     """Up to sixteen mailboxes; a user's other lanes keep their order."""
     settings = AccountSettings(ordered_lanes=frozenset({"user"}))
     boxes = Mailboxes(fakeredis.FakeAsyncRedis(), settings)
