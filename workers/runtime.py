@@ -68,7 +68,7 @@ class Runtime:
         """Run a coroutine on the loop from another thread."""
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
-    def tell(self) -> Future[None]:
+    def request_stop(self) -> Future[None]:
         """Begin no further call, let those in flight end, give every claim back. Waits for nothing and
         takes no lock, so that a signal handler may call it; does nothing the second time."""
         if self._draining is None:
@@ -77,10 +77,10 @@ class Runtime:
         return self._draining
 
     def stop(self) -> None:
-        """`tell`, and close everything once that is done, or its time is up. Nothing the second time."""
+        """`request_stop`, and close everything once that is done, or its time is up. Nothing the second time."""
         if not self._thread.is_alive():
             return
-        drained = self.tell()
+        drained = self.request_stop()
         try:
             drained.result(max(0.0, self._ends_at - self._clock.monotonic()))
         except TimeoutError:

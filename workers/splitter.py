@@ -74,4 +74,4 @@ class SplitterStep(bootsteps.StartStopStep):
 async def _split(runtimes: Any, waker: Waker) -> None:
     settings, token = runtimes.settings, uuid.uuid4().hex
     async with open_async_redis(runtimes.redis_url) as client:
-        await Splitter(client, settings, token, waker.nudge_from_thread, SystemClock()).run()
+        await Splitter(client, settings, token, waker.wake_soon_from_thread, SystemClock()).run()

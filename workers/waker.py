@@ -53,7 +53,7 @@ class Waker:
         self._app = app
         self._runtime = runtime
         self._served = served
-        self._said: dict[tuple[str, ...], float] = {}
+        self._logged_at: dict[tuple[str, ...], float] = {}
         self._engine = runtime.engine
         self._loop = runtime.loop
         self._lines = {lane: list(runtime.engine.stores) for lane in Lane}
@@ -62,12 +62,12 @@ class Waker:
         self._clock = SystemClock()
         self._watch = RedisWatch("waker", self._clock)
 
-    def nudge(self) -> None:
+    def wake_soon(self) -> None:
         """There is reason to look now. To be called on the loop."""
         self._reason.set()
 
-    def nudge_from_thread(self) -> None:
-        """`nudge`, from any thread."""
+    def wake_soon_from_thread(self) -> None:
+        """`wake_soon`, from any thread."""
         self._loop.call_soon_threadsafe(self._reason.set)
 
     async def run(self) -> None:
@@ -107,7 +107,9 @@ class Waker:
             if not is_own_fault(error):
                 raise
             name = type(error).__name__
-            self._say("wake_failed", logging.ERROR, account=account, lane=lane, error=name)
+            self._log_throttled(
+                "wake_failed", logging.ERROR, account=account, lane=lane, error=name
+            )
             return False
 
     async def wake(self, account: str, lane: Lane) -> bool:
@@ -124,15 +126,15 @@ class Waker:
         if leased.owner:
             self._say_foreign(account, Owner.read(leased.owner))
         if leased.boxes:
-            await asyncio.to_thread(self.hand_out, account, lane, leased)
+            await asyncio.to_thread(self.dispatch, account, lane, leased)
         return bool(leased.boxes)
 
     def _say_foreign(self, account: str, owner: Owner) -> None:
         own = Target(self._engine.stores[account].target)
         names = {"owner": str(owner.target), "target": str(own), "fix": ways_on(account, owner)}
-        self._say("foreign_target", logging.ERROR, account=account, **names)
+        self._log_throttled("foreign_target", logging.ERROR, account=account, **names)
 
-    def hand_out(self, account: str, lane: Lane, leased: WakeResult) -> None:
+    def dispatch(self, account: str, lane: Lane, leased: WakeResult) -> None:
         """Publish what was leased. A full Redis takes no message, yet only what is delivered makes room
         in it: then this process delivers it, and this blocks while the process is full."""
         try:
@@ -144,14 +146,14 @@ class Waker:
             full = isinstance(error.__cause__, redis.exceptions.OutOfMemoryError)
             if not full or lane not in self._served:
                 raise
-        self._say("redis_full", logging.WARNING)
+        self._log_throttled("redis_full", logging.WARNING)
         self._runtime.submit(account, lane, list(leased.boxes))
 
-    def _say(self, event: LogEvent, level: int, **fields: str) -> None:
+    def _log_throttled(self, event: LogEvent, level: int, **fields: str) -> None:
         """Log this once a minute: what is amiss in one pass is so in the next, many times a second."""
         what, now = (event, *fields.values()), self._clock.monotonic()
-        if now - self._said.get(what, -math.inf) >= SAY_EVERY_S:
-            self._said[what] = now
+        if now - self._logged_at.get(what, -math.inf) >= SAY_EVERY_S:
+            self._logged_at[what] = now
             log_event(event, level, **fields)
 
     def _publish(self, account: str, lane: Lane, boxes: tuple[str, ...]) -> None:
@@ -195,8 +197,8 @@ class WakerStep(bootsteps.StartStopStep):
         waker = Waker(worker.app, runtime, frozenset(worker.app.amqp.queues.consume_from))
         worker.sailpipe_waker = waker
         self._runtime = runtime
-        signals.worker_shutting_down.connect(self._told)
-        runtime.engine.on_settled = waker.nudge
+        signals.worker_shutting_down.connect(self._on_shutdown)
+        runtime.engine.on_settled = waker.wake_soon
         parts = {
             "waker": waker.run(),
             "watchdog": Watchdog("delivery", runtime.engine.leases.shortest_s, backstop=True).run(),
@@ -214,16 +216,16 @@ class WakerStep(bootsteps.StartStopStep):
 
     def close(self, _worker: Any) -> None:
         """Before any step is stopped; a worker that ends by itself gets no signal."""
-        self._told()
+        self._on_shutdown()
 
-    def _told(self, **_signal: Any) -> None:
+    def _on_shutdown(self, **_signal: Any) -> None:
         """In the signal's handler, for Celery itself may be waiting for a Redis that hangs: before it
         stops anything, while it does, and once more when it closes its connections."""
         if self._runtime is not None and not self._ending:
             self._ending = True
             for part in self._parts:
                 part.cancel()
-            self._runtime.tell()
+            self._runtime.request_stop()
             end_within(EXIT_WITHIN_S)
 
     def stop(self, worker: Any) -> None:

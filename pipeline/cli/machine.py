@@ -59,7 +59,7 @@ class Machine:
         self._host, self._port, self._workers = host, port, workers
         self._clock = clock or SystemClock()
         self._redis_url = ""
-        self._told = asyncio.Event()
+        self._stop_requested = asyncio.Event()
         self._supervisor = Supervisor()
 
     async def run(self) -> None:
@@ -74,7 +74,7 @@ class Machine:
         try:
             if await self._start():
                 self._announce()
-                await self._told.wait()
+                await self._stop_requested.wait()
                 note("Stopping: doors, workers, Redis ... (again to hurry)")
         finally:
             await self._supervisor.stop()
@@ -82,16 +82,16 @@ class Machine:
             withdraw_address(self._data_dir, REDIS_FILE)
 
     def _on_signal(self) -> None:
-        if self._told.is_set():
+        if self._stop_requested.is_set():
             self._supervisor.hurry()
-        self._told.set()
+        self._stop_requested.set()
 
     async def _start(self) -> bool:
         """Start all parts. False when a signal came before they were up."""
         starting = asyncio.ensure_future(self._start_parts())
-        told = asyncio.ensure_future(self._told.wait())
-        await asyncio.wait({starting, told}, return_when=asyncio.FIRST_COMPLETED)
-        told.cancel()
+        stop = asyncio.ensure_future(self._stop_requested.wait())
+        await asyncio.wait({starting, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
         if starting.done():
             starting.result()
             return True

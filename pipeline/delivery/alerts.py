@@ -38,9 +38,9 @@ class Alerts:
     def __init__(self, url: str | None, http: httpx.AsyncClient) -> None:
         self._url = url
         self._http = http
-        self._posts: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def tell(self, account: str, closure: Closure) -> None:
+    def post(self, account: str, closure: Closure) -> None:
         """Say that a gate has closed."""
         self.send(Alert(closure.reason, account, closure.scope, closure.detail, closure.since))
 
@@ -55,18 +55,18 @@ class Alerts:
             "detail": alert.detail,
             "since": iso(alert.since_ms),
         }
-        post = asyncio.create_task(self._post(self._url, message))
-        self._posts.add(post)
-        post.add_done_callback(self._posts.discard)
+        task = asyncio.create_task(self._send(self._url, message))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def aclose(self) -> None:
         """Give what is under way a second to end; a worker that stops has ten in all."""
-        if self._posts:
-            _, late = await asyncio.wait(self._posts, timeout=STOP_S)
-            for post in late:
-                post.cancel()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=STOP_S)
+            for task in late:
+                task.cancel()
 
-    async def _post(self, url: str, message: dict[str, Any]) -> None:
+    async def _send(self, url: str, message: dict[str, Any]) -> None:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 response = await self._http.post(url, json=message)

@@ -69,13 +69,13 @@ class Brake:
         self._gates = gates
         self._delivered: dict[Lane, dict[int, int]] = {}
 
-    async def note(self, outcome: Outcome, lane: Lane, entry: Entry, now_ms: int) -> None:
+    async def record(self, outcome: Outcome, lane: Lane, entry: Entry, now_ms: int) -> None:
         """Take in what became of `entry`; closes the lane's gate if that was one too many."""
         if isinstance(outcome, Delivered):
             self._count(lane, outcome.covers, now_ms)
         elif isinstance(outcome, Rejected) and outcome.reason in OURS and not entry.replay:
             try:
-                await self._note_death(outcome, lane, entry, now_ms)
+                await self._record_death(outcome, lane, entry, now_ms)
             except redis.exceptions.RedisError as error:
                 fields = {"account": self._gates.account, "error": type(error).__name__}
                 log_event("gate_unwritten", logging.WARNING, **fields)
@@ -86,7 +86,7 @@ class Brake:
             minutes = self._delivered[lane] = lately(minutes, now_ms)
         minutes[minute] = minutes.get(minute, 0) + delivered
 
-    async def _note_death(self, no: Rejected, lane: Lane, entry: Entry, now_ms: int) -> None:
+    async def _record_death(self, no: Rejected, lane: Lane, entry: Entry, now_ms: int) -> None:
         endpoint = no.call.bucket if no.call else None
         cause = fingerprint(no.reason, endpoint, no.code, no.detail)
         delivered = lately(self._delivered.pop(lane, {}), now_ms)

@@ -156,7 +156,7 @@ class Engine:
             self._clock,
             http_timeout=account.http_timeout,
         )
-        gates = Gates(self.redis, account.name, self._seams.alert or self.alerts.tell)
+        gates = Gates(self.redis, account.name, self._seams.alert or self.alerts.post)
         outages, brake = Outages(gates, self._clock), Brake(self.redis, gates)
         context = DeliveryContext(
             account, store, caller, outages, brake, self.leases, self._clock, self._random

@@ -31,7 +31,7 @@ class Headroom:
         self._sample: tuple[float, int, int] | None = None
         self._others = 0.0
         self._in_flight = 0
-        self._heard_at = 0.0
+        self._observed_at = 0.0
         self._ahead = 0.0
         self._ends = 0.0
 
@@ -50,7 +50,7 @@ class Headroom:
         if self._headers is None or headers.reset != self._headers.reset or self._sample is None:
             self._sample = (now, used, ours)
         elif now - self._sample[0] >= _SAMPLE_S:
-            self._learn(now, used, ours, in_flight)
+            self._estimate_others(now, used, ours, in_flight)
         self._headers, self._in_flight = headers, in_flight
         self._ends = believed_reset(headers.reset + self._ahead, now)
 
@@ -67,7 +67,7 @@ class Headroom:
 
     def _compare_clocks(self, reset: float, now: float) -> None:
         """A minute that begins while answers flow shows how far our clock is ahead of Sailthru's."""
-        last, self._heard_at = self._heard_at, now
+        last, self._observed_at = self._observed_at, now
         begun = self._headers is not None and reset > self._headers.reset
         if begun and now - last < _SAMPLE_S:
             self._ahead = now - (reset - MINUTE_S)
@@ -75,11 +75,11 @@ class Headroom:
     def _is_old(self, headers: RateHeaders, now: float) -> bool:
         last = self._headers
         # No answer takes a minute: a Reset that seems to go back then was a wrong one.
-        if last is None or headers.reset > last.reset or now - self._heard_at >= MINUTE_S:
+        if last is None or headers.reset > last.reset or now - self._observed_at >= MINUTE_S:
             return False
         return headers.reset < last.reset or headers.remaining > last.remaining
 
-    def _learn(self, now: float, used: int, ours: int, in_flight: int) -> None:
+    def _estimate_others(self, now: float, used: int, ours: int, in_flight: int) -> None:
         assert self._sample is not None  # noqa: S101 - the caller has looked
         then, used_then, ours_then = self._sample
         foreign = (used - used_then) - (ours - ours_then)

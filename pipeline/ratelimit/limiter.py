@@ -93,7 +93,7 @@ class Limiter:
         headroom.observe(headers, now=now, ours=pacer.total, in_flight=in_flight)
         cap = headroom.cap(now=now)
         if cap is not None and cap < _NOTEWORTHY * pacer.limit:
-            self._say_slowed(account, bucket, headers.reset, cap)
+            self._log_slowed(account, bucket, headers.reset, cap)
         try:
             if cap is not None and cap < _SLOWEST and not pacer.closed_for:
                 await self.close(account, bucket, headroom.ends)
@@ -132,7 +132,7 @@ class Limiter:
         """Cancel whoever waits. The store belongs to who made it."""
         await asyncio.gather(*(pacer.aclose() for pacer in self._pacers.values()))
 
-    def _say_slowed(self, account: str, bucket: str, minute: float, cap: float) -> None:
+    def _log_slowed(self, account: str, bucket: str, minute: float, cap: float) -> None:
         """Once a minute: a lane that crawls because of somebody else looks like one that hangs."""
         if self._slowed.get((account, bucket)) != minute:
             self._slowed[account, bucket] = minute

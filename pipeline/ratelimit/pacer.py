@@ -50,7 +50,7 @@ class ServerClock:
         self._high = 0.0
         self._seen: float | None = None
 
-    def heard(self, now_us: int, asked: float, received: float) -> None:
+    def observe(self, now_us: int, asked: float, received: float) -> None:
         """The store's clock said `now_us` between `asked` and `received`, monotonic seconds."""
         low, high = now_us / 1e6 - received, now_us / 1e6 - asked
         if self._seen is not None:
@@ -105,7 +105,7 @@ class Pacer:
         self._gap = 1.0 / self._rate
         self._last_given: float | None = None
         self._refilling: asyncio.Task[None] | None = None
-        self._handing: asyncio.Task[None] | None = None
+        self._dispatching: asyncio.Task[None] | None = None
 
     @property
     def rate(self) -> float:
@@ -148,7 +148,7 @@ class Pacer:
         """Cancel whoever waits, and the tasks."""
         for waiter in self._queue:
             waiter.slot.cancel()
-        tasks = [task for task in (self._refilling, self._handing) if task is not None]
+        tasks = [task for task in (self._refilling, self._dispatching) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -241,7 +241,7 @@ class Pacer:
         asked = self._clock.monotonic()
         not_before = self._server.remote(self._closed_until) if self.closed_for else 0
         grant = await self._store.reserve(self._bucket, Ask(wanted, self._cap(), not_before))
-        self._server.heard(grant.now, asked, self._clock.monotonic())
+        self._server.observe(grant.now, asked, self._clock.monotonic())
         rate = MICROS / grant.interval
         if (grant.limit, rate) != (self._limit, self._rate):
             self._set_pace(grant.limit, rate)
@@ -254,8 +254,8 @@ class Pacer:
         self._slots.extend(
             self._server.local(grant.first + n * grant.interval) for n in range(grant.count)
         )
-        if self._handing is None or self._handing.done():
-            self._handing = asyncio.create_task(self._hand_out())
+        if self._dispatching is None or self._dispatching.done():
+            self._dispatching = asyncio.create_task(self._dispatch())
 
     async def _hold_off(self, grant: Grant) -> None:
         wait = (grant.first - grant.now) / MICROS
@@ -265,7 +265,7 @@ class Pacer:
             self._turn_away(wait)
         await self._clock.sleep(wait - MAX_AHEAD)
 
-    async def _hand_out(self) -> None:
+    async def _dispatch(self) -> None:
         while self._slots:
             slot = self._slots[0]
             await self._clock.sleep(slot - self._clock.monotonic())

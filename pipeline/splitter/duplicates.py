@@ -44,7 +44,7 @@ class Duplicates:
         """Whether this one is a duplicate."""
         return _identity(key) in self._known
 
-    def note(self, action: DedupeKey) -> None:
+    def record(self, action: DedupeKey) -> None:
         """This action comes next. One that dies leaves a letter, whose exported copy may come (again)."""
         if self.has(action):
             return

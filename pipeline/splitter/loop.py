@@ -219,7 +219,7 @@ def _route(item: Read, accounts: Mapping[str, Account], duplicates: Duplicates) 
         one = route_entry(item, account.apart())
     else:
         one = route_entry(item, account)
-    duplicates.note(one.action)
+    duplicates.record(one.action)
     return one
 
 

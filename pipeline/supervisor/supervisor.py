@@ -90,7 +90,7 @@ class Supervisor:
                 return
             if self._clock.monotonic() - started > SETTLED_AFTER_S:
                 pause = RESTART_FIRST_S
-            self._say(child.service.name, f"exited ({_ending(code)}); again in {pause:g} s")
+            self._write_line(child.service.name, f"exited ({_ending(code)}); again in {pause:g} s")
             await self._pause(child, pause)
             if child.stopping.is_set():
                 return
@@ -99,7 +99,7 @@ class Supervisor:
             try:
                 await self._spawn(child)
             except OSError as error:  # no more processes or memory: the next round tries again
-                self._say(child.service.name, f"cannot be started ({error.strerror})")
+                self._write_line(child.service.name, f"cannot be started ({error.strerror})")
 
     async def _spawn(self, child: _Child) -> None:
         service = child.service
@@ -141,7 +141,7 @@ class Supervisor:
                 continue
             if not line:
                 return
-            self._say(name, line.decode(errors="replace").rstrip())
+            self._write_line(name, line.decode(errors="replace").rstrip())
 
     async def _stop(self, child: _Child) -> None:
         child.stopping.set()
@@ -166,7 +166,7 @@ class Supervisor:
         sleep.cancel()
         stop.cancel()
 
-    def _say(self, name: str, text: str) -> None:
+    def _write_line(self, name: str, text: str) -> None:
         self._out.write(f"{name:<9}| {text}\n")
         self._out.flush()
 

@@ -394,6 +394,6 @@ async def test_an_alert_meets_odd_answers_as_well() -> None:
         for raw in odd:
             server.script = Script([raw])
             with capture_logs() as lines:
-                alerts.tell("default", Closure("api", "circuit", 0, 0, ""))
+                alerts.post("default", Closure("api", "circuit", 0, 0, ""))
                 await alerts.aclose()
             assert [line["event"] for line in lines] == ["alert_failed"]

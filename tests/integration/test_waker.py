@@ -52,7 +52,7 @@ def messages(store: redis.Redis, lane: Lane) -> int:
 
 def test_what_is_leased_is_published(waker: Waker, store: redis.Redis, runtime: Any) -> None:
     """Any process may deliver it."""
-    waker.hand_out("default", Lane.PAGE, NOT_FULL)
+    waker.dispatch("default", Lane.PAGE, NOT_FULL)
     assert messages(store, Lane.PAGE) == 1
     runtime.submit.assert_not_called()
 
@@ -61,7 +61,7 @@ def test_what_a_full_redis_leases_is_delivered_here(
     waker: Waker, store: redis.Redis, runtime: Any
 ) -> None:
     """It would take no message."""
-    waker.hand_out("default", Lane.EVENT, FULL)
+    waker.dispatch("default", Lane.EVENT, FULL)
     assert messages(store, Lane.EVENT) == 0
     runtime.submit.assert_called_once_with("default", Lane.EVENT, ["ann", "bob"])
 
@@ -71,7 +71,7 @@ def test_a_message_that_redis_has_no_memory_for_is_delivered_here(
 ) -> None:
     """Redis was not full when it leased, but is by now; Celery says so in its own way."""
     store.config_set("maxmemory", "1")
-    waker.hand_out("default", Lane.EVENT, NOT_FULL)
+    waker.dispatch("default", Lane.EVENT, NOT_FULL)
     runtime.submit.assert_called_once_with("default", Lane.EVENT, ["ann", "bob"])
 
 
@@ -79,7 +79,7 @@ def test_a_lane_of_others_is_left_to_them(waker: Waker, store: redis.Redis, runt
     """Its leases run out, and who serves the lane is leased it."""
     store.config_set("maxmemory", "1")
     with pytest.raises(OperationalError):
-        waker.hand_out("default", Lane.PAGE, NOT_FULL)
+        waker.dispatch("default", Lane.PAGE, NOT_FULL)
     runtime.submit.assert_not_called()
 
 
@@ -87,8 +87,8 @@ async def test_a_reset_takes_an_account_s_messages_out_of_the_queues(
     waker: Waker, store: redis.Redis, redis_url: str
 ) -> None:
     """They name mailboxes of the trial. Other accounts' messages stay."""
-    waker.hand_out("default", Lane.PAGE, NOT_FULL)
-    waker.hand_out("shoes", Lane.PAGE, NOT_FULL)
+    waker.dispatch("default", Lane.PAGE, NOT_FULL)
+    waker.dispatch("shoes", Lane.PAGE, NOT_FULL)
     async with open_async_redis(redis_url) as client:
         assert await remove_wakeups(client, "default") == 1
         assert await remove_wakeups(client, "default") == 0

@@ -27,7 +27,7 @@ async def test_an_alert_says_what_closed_where_and_since_when() -> None:
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
         alerts = Alerts(URL, http)
-        alerts.tell("default", CLOSURE)
+        alerts.post("default", CLOSURE)
         await alerts.aclose()
     (request,) = seen
     assert (request.method, str(request.url)) == ("POST", URL)
@@ -50,7 +50,7 @@ async def test_whatever_a_person_is_told_has_the_same_shape() -> None:
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
         alerts = Alerts(URL, http)
-        alerts.tell("default", CLOSURE)
+        alerts.post("default", CLOSURE)
         alerts.send(Alert("dead_letters_trimmed", "default", "dead", "12 went", CLOSURE.since))
         await alerts.aclose()
     gate, letters = sorted(map(json.loads, seen), key=lambda one: str(one["kind"]))
@@ -74,7 +74,7 @@ async def test_an_alert_that_cannot_be_posted_is_logged_without_its_address(
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
         alerts = Alerts(URL, http)
-        alerts.tell("default", CLOSURE)
+        alerts.post("default", CLOSURE)
         await alerts.aclose()
     out = "".join(capsys.readouterr())
     assert "alert_failed" in out
@@ -82,7 +82,7 @@ async def test_an_alert_that_cannot_be_posted_is_logged_without_its_address(
     assert "secret" not in out
 
 
-async def test_telling_waits_for_nobody() -> None:
+async def test_posting_an_alert_blocks_no_caller() -> None:
     """A receiver that hangs holds up no delivery."""
     asked, release = asyncio.Event(), asyncio.Event()
 
@@ -93,7 +93,7 @@ async def test_telling_waits_for_nobody() -> None:
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(hang)) as http:
         alerts = Alerts(URL, http)
-        alerts.tell("default", CLOSURE)
+        alerts.post("default", CLOSURE)
         await asyncio.wait_for(asked.wait(), 5)
         release.set()
         await alerts.aclose()
@@ -105,5 +105,5 @@ async def test_without_an_address_nothing_is_posted() -> None:
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
         alerts = Alerts(None, http)
-        alerts.tell("default", CLOSURE)
+        alerts.post("default", CLOSURE)
         await alerts.aclose()

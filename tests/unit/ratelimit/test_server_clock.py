@@ -13,7 +13,7 @@ delays = st.floats(0.0, 0.5)
 
 
 def _hear(clock: ServerClock, at: float, there: float, back: float, ahead: float = AHEAD_S) -> None:
-    clock.heard(round((at + there + ahead) * 1e6), at, at + there + back)
+    clock.observe(round((at + there + ahead) * 1e6), at, at + there + back)
 
 
 @given(st.lists(st.tuples(delays, delays), min_size=1, max_size=20))

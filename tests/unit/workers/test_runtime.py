@@ -156,7 +156,7 @@ def test_the_time_to_stop_runs_from_when_the_process_was_told(
     wake_up(app, "in flight").join()
     runtime = app.runtimes.here()
     monkeypatch.setattr(runtime_module, "STOP_TIMEOUT_S", 0.0)
-    runtime.tell()
+    runtime.request_stop()
     assert deliveries.stopping.wait(DEADLINE_S)
     monkeypatch.setattr(runtime_module, "STOP_TIMEOUT_S", 10 * DEADLINE_S)
     stopping = threading.Thread(target=runtime.stop, daemon=True)
