@@ -18,7 +18,7 @@ import redis.asyncio
 from tests.support.dedupe import START_MS, WINDOW_MS, Dedupe
 from tests.support.redis_server import RedisServer
 
-MOST_BYTES = 16.0
+MAX_BYTES = 16.0
 STEP = 5_000
 """Events that arrive together."""
 
@@ -50,7 +50,7 @@ async def _measure(url: str, sizes: list[int]) -> bool:
     good = True
     for events in sizes:
         measured = await bytes_per_event(url, events)
-        good = good and measured <= MOST_BYTES
+        good = good and measured <= MAX_BYTES
         print(f"{events:>10,}  {measured:.1f}")
     return good
 

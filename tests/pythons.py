@@ -27,7 +27,7 @@ from tests.support.commands import Running, wait_until
 from tests.support.redis_server import free_port
 
 ROOT = Path(__file__).parents[1]
-OLDEST = (3, 11)
+MIN_VERSION = (3, 11)
 READY_WITHIN_S = 60.0
 ENDED_WITHIN_S = 30.0
 EVENT = b'{"type": "identify", "userId": "u-1", "traits": {"email": "ann@example.com"}}\n'
@@ -41,7 +41,7 @@ def find_pythons(folders: Iterable[Path]) -> dict[Version, Path]:
     for folder in folders:
         for program in sorted(folder.glob("python3.*[0-9]")):
             version = version_of(program)
-            if version >= OLDEST:
+            if version >= MIN_VERSION:
                 found.setdefault(version, program)
     return dict(sorted(found.items()))
 

@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 TICK_S = 0.25
 """How late a retry may start; also how soon an expired lease is noticed."""
-BREATH_S = 0.02
+DEBOUNCE_S = 0.02
 """Reasons to wake that come closer together than this count as one."""
-SAY_EVERY_S = 60.0
+LOG_INTERVAL_S = 60.0
 EXIT_WITHIN_S = 9.0
 """From when a process is told to stop until it ends, whatever it waits for: `up` kills after ten."""
 
@@ -79,7 +79,7 @@ class Waker:
             except (redis.exceptions.RedisError, OperationalError, OSError) as error:
                 self._watch.away(error)
                 await asyncio.sleep(TICK_S * 4)
-            await asyncio.sleep(BREATH_S)
+            await asyncio.sleep(DEBOUNCE_S)
             try:
                 await asyncio.wait_for(self._reason.wait(), TICK_S)
             except TimeoutError:
@@ -117,7 +117,7 @@ class Waker:
         leased = await self._engine.stores[account].wake(
             lane,
             bound=self._engine.bound(account, lane),
-            longest_queue=QUEUE_MESSAGES,
+            max_queue_length=QUEUE_MESSAGES,
             own_tick=self._ticks.get((account, lane), 0),
             serves=lane in self._served,
         )
@@ -152,7 +152,7 @@ class Waker:
     def _log_throttled(self, event: LogEvent, level: int, **fields: str) -> None:
         """Log this once a minute: what is amiss in one pass is so in the next, many times a second."""
         what, now = (event, *fields.values()), self._clock.monotonic()
-        if now - self._logged_at.get(what, -math.inf) >= SAY_EVERY_S:
+        if now - self._logged_at.get(what, -math.inf) >= LOG_INTERVAL_S:
             self._logged_at[what] = now
             log_event(event, level, **fields)
 
@@ -201,7 +201,9 @@ class WakerStep(bootsteps.StartStopStep):
         runtime.engine.on_settled = waker.wake_soon
         parts = {
             "waker": waker.run(),
-            "watchdog": Watchdog("delivery", runtime.engine.leases.shortest_s, backstop=True).run(),
+            "watchdog": Watchdog(
+                "delivery", runtime.engine.leases.min_lease_s, backstop=True
+            ).run(),
             "pruner": prune_forever(
                 runtime.engine.redis,
                 worker.app.runtimes.settings,

@@ -10,7 +10,7 @@ import redis.asyncio
 
 from pipeline.addresses import resolve_redis_url
 from pipeline.cli.checks import Check, Verdict
-from pipeline.embedded.binary import OLDEST
+from pipeline.embedded.binary import MIN_VERSION
 from pipeline.errors import ConfigError, WrongFormat
 from pipeline.redis_client import open_async_redis, without_password
 from pipeline.redis_format import check_format_async
@@ -59,10 +59,10 @@ def judge(info: Mapping[str, Any]) -> Iterator[Check]:
 def _version(version: str, valkey: str | None) -> Check:
     """`version` is the Redis whose commands it understands; Valkey tells its own beside it."""
     parts = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if parts >= OLDEST:
+    if parts >= MIN_VERSION:
         found = f"{version} (Valkey {valkey})" if valkey else version
         return Check("redis version", Verdict.OK, found)
-    wanted = ".".join(map(str, OLDEST))
+    wanted = ".".join(map(str, MIN_VERSION))
     return Check("redis version", Verdict.FAIL, f"{version} is too old", f"use {wanted} or newer")
 
 

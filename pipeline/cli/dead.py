@@ -23,7 +23,7 @@ from pipeline.errors import SailpipeError
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 
-MOST_NAMED = 10
+MAX_NAMED = 10
 """Ids in one sentence."""
 
 _LIST = ("id", "died_at", "reason", "lane", "user", "event", "detail")
@@ -136,8 +136,8 @@ app.command("drop")(dead_change.drop)
 
 
 def _few(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
-    return ", ".join(map(printable, ids[:MOST_NAMED])) + more
+    more = f" and {len(ids) - MAX_NAMED} more" if len(ids) > MAX_NAMED else ""
+    return ", ".join(map(printable, ids[:MAX_NAMED])) + more
 
 
 def _show_rows(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:

@@ -27,7 +27,7 @@ from pipeline.outcomes import Delivered, Outcome, Rejected
 USERS = 20
 WINDOW_MS = 600_000
 MINUTE_MS = 60_000
-MOST_DEATHS = 400
+MAX_DEATHS = 400
 """Deaths a lane remembers: in a flood that is shorter than the window, and enough to judge by."""
 OURS = frozenset({Reason.CRASHED, Reason.REJECTED})
 """What a change of code or of the account would mend. Other reasons are the event's own: values that
@@ -101,7 +101,7 @@ class Brake:
             await self._redis.delete(keys.deaths(self._gates.account, lane))
 
     async def _deaths(self, lane: Lane, newest: Sequence[Any], now_ms: int) -> list[Death]:
-        args = [json.dumps(newest), now_ms, WINDOW_MS, MOST_DEATHS]
+        args = [json.dumps(newest), now_ms, WINDOW_MS, MAX_DEATHS]
         rows = await self._scripts.run("death", [keys.deaths(self._gates.account, lane)], args)
         return [_death(row, now_ms) for row in rows]
 

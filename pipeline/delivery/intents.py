@@ -15,7 +15,7 @@ from pipeline.mapping.plan import CartIntent, Intent, Item
 from pipeline.sailthru.calls import Call
 
 MISSES_TO_POST_AGAIN = 2
-LATEST_START_S = 5.0
+MAX_START_DELAY_S = 5.0
 """How long after its intent a call may still begin: a slot (2 s) and a renewal (3 s) are waited for."""
 
 
@@ -94,7 +94,7 @@ class IntentLog:
         if isinstance(intent, CartIntent):
             pending = PendingCart(intent.base, now)
         else:
-            pending = PendingOrder(intent.extid, now + LATEST_START_S + http_timeout)
+            pending = PendingOrder(intent.extid, now + MAX_START_DELAY_S + http_timeout)
         return IntentLog(pending, self.pending, begun=True)
 
     def ended(self, now: float, *, unanswered: bool) -> IntentLog:

@@ -66,7 +66,7 @@ class Leases:
         self._held: set[Lease] = set()
 
     @property
-    def shortest_s(self) -> float:
+    def min_lease_s(self) -> float:
         """How long the leases last of the account that has the shortest."""
         return min(self._lease_s.values())
 

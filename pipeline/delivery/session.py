@@ -40,7 +40,7 @@ from pipeline.ratelimit.limiter import SlotTooFar
 from pipeline.ratelimit.slots import Purpose
 from pipeline.settings import AccountSettings
 
-MOST_LOOKUPS = 4
+MAX_LOOKUPS = 4
 """Look-ups one plan may ask for; more is a bug in the mapping."""
 _PURPOSE: dict[str, Purpose] = {
     "cart": "cart",
@@ -156,7 +156,7 @@ class CallSession:
         """Ask the mapping until it needs nothing more, then do what it says."""
         settings = self._context.settings
         known = plan_context(self.state, events[0], self.now_ms / 1000, settings.read_lag)
-        for _ in range(MOST_LOOKUPS):
+        for _ in range(MAX_LOOKUPS):
             try:
                 step = plan(events, known, settings)
             except MappingRejected as refusal:

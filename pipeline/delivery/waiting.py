@@ -13,8 +13,8 @@ from pipeline.mailbox.claim import Claim, Hold, UserBacklog, seq_order
 from pipeline.outcomes import Outcome, WaitingForIdentify, WaitingForMerge
 from pipeline.settings import AccountSettings
 
-LOOK_AGAIN_S = 1.0
-RAREST_LOOK_S = 30.0
+MIN_LOOK_INTERVAL_S = 1.0
+MAX_LOOK_INTERVAL_S = 30.0
 """How soon a merge looks again whether the mailbox it merges is empty: the longer, the rarer."""
 
 
@@ -67,7 +67,7 @@ def waits_for_merge(
     held_s, waiting = state.held_s, old.waiting
     of_profile = waiting[Lane.USER] and held_s < settings.user_wait
     if of_profile or (any(waiting.values()) and held_s < retry.IDENTIFY_WAIT_S):
-        return WaitingForMerge(min(RAREST_LOOK_S, max(LOOK_AGAIN_S, held_s / 4)))
+        return WaitingForMerge(min(MAX_LOOK_INTERVAL_S, max(MIN_LOOK_INTERVAL_S, held_s / 4)))
     since_s = (now_ms - old.identified) / 1000  # negative once Redis' clock has been set back
     lagging_s = settings.read_lag - since_s
     return WaitingForMerge(lagging_s) if since_s >= 0 and lagging_s > 0 else None

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from pipeline.errors import ConfigError
 
-OLDEST = (6, 2)
+MIN_VERSION = (6, 2)
 """Celery 5.7 needs 6.2; so do our scripts. Every Valkey is newer: it began at 7.2."""
 SERVERS = ("redis-server", "valkey-server")
 """What the program is called, in the order in which it is looked for."""
 
 
-def find_redis_server(oldest: tuple[int, int] = OLDEST, because: str = "") -> str:
+def find_redis_server(oldest: tuple[int, int] = MIN_VERSION, because: str = "") -> str:
     """The redis-server or valkey-server on PATH if it is new enough, else the bundled one.
 
     Raises:

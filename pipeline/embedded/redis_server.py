@@ -19,7 +19,7 @@ import redis.asyncio
 
 from pipeline.addresses import REDIS_FILE, write_address
 from pipeline.clock import Clock, SystemClock
-from pipeline.embedded.binary import OLDEST, SERVERS, find_redis_server
+from pipeline.embedded.binary import MIN_VERSION, SERVERS, find_redis_server
 from pipeline.errors import ConfigError, SailpipeError
 from pipeline.redis_client import open_async_redis
 
@@ -115,7 +115,7 @@ def _find_reader_of(directory: Path) -> str:
     """A server that finds what another left in `directory`, and does not start empty beside it."""
     if (directory / "appendonlydir").exists():
         return find_redis_server(READS_FOLDERS, f"as was the one that wrote {directory}")
-    return find_redis_server(OLDEST)
+    return find_redis_server(MIN_VERSION)
 
 
 def _configuration(directory: Path, port: int) -> str:

@@ -17,7 +17,7 @@ from pipeline.lanes import lua_prelude
 from pipeline.mailbox.claim import SHARDS
 from pipeline.redis_client import read_script
 
-MOST = 100
+MAX_COMMANDS = 100
 """Commands in one round trip."""
 _REFUSED = re.compile(r"\b(OOM|READONLY|MISCONF|NOREPLICAS|MASTERDOWN)\b")
 
@@ -71,7 +71,7 @@ class Batcher:
     async def _send_all(self) -> None:
         try:
             while self._queue:
-                batch = [self._queue.popleft() for _ in range(min(MOST, len(self._queue)))]
+                batch = [self._queue.popleft() for _ in range(min(MAX_COMMANDS, len(self._queue)))]
                 await self._send(batch)
         finally:
             self._sending = None

@@ -57,14 +57,14 @@ class MailboxStore:
         return "" if self._time is None else str(self._time())
 
     async def wake(
-        self, lane: Lane, *, bound: int, longest_queue: int, own_tick: int, serves: bool = True
+        self, lane: Lane, *, bound: int, max_queue_length: int, own_tick: int, serves: bool = True
     ) -> WakeResult:
         """Take expired leases back and lease the longest-due mailboxes, up to `bound` at once.
 
         The first that is leased makes the account this process's target's; then, or when it was another's
         already, processes of other targets are leased nothing and read `foreign` in place of a gate.
         Nothing is leased through a closed gate or while the lane's Celery queue holds
-        `longest_queue` messages. `own_tick` is this waker's last `WakeResult.now` (0 at first). A full
+        `max_queue_length` messages. `own_tick` is this waker's last `WakeResult.now` (0 at first). A full
         Redis takes no message: then only a caller that `serves` the lane itself is leased anything.
         """
         args: list[Any] = [
@@ -72,7 +72,7 @@ class MailboxStore:
             lane,
             self._lease_ms,
             bound,
-            longest_queue,
+            max_queue_length,
             own_tick,
             int(serves),
             self.target,

@@ -25,7 +25,7 @@ NOTHING_TO_REMOVE = "Nothing to remove from Incomplete Cart for this user."
 """Segment's own words (reference: document 001)."""
 
 _HOUR_S = 3600.0
-_MOST_HOURS = 100_000
+_MAX_HOURS = 100_000
 _WHERE = "properties"
 _NOT_VARS = frozenset(
     {"cart_id", "cartId", "email", "sailthru_bid"}
@@ -226,6 +226,6 @@ def _clear_after_s(event: Track, settings: AccountSettings, notes: Notes) -> flo
 
 def _hours(value: object, where: str) -> int:
     amount = number(value, where)
-    if not 1 <= amount <= _MOST_HOURS:
-        refuse(where, f"must be from 1 to {_MOST_HOURS}")
+    if not 1 <= amount <= _MAX_HOURS:
+        refuse(where, f"must be from 1 to {_MAX_HOURS}")
     return int(amount)

@@ -21,7 +21,7 @@ from pipeline.ownership.change import Change
 from pipeline.ownership.keyspace import Done, each_due, each_key, each_leased
 from pipeline.targets import Target
 
-MOST_ENTRIES = 500
+MAX_ENTRIES = 500
 """Entries of mailboxes that are read in one script."""
 FORGOTTEN_FIELDS = ("merged", "identified", "newest:identify", "newest:cart")
 """Of what is remembered of a user: what deliveries to the other target have left there."""
@@ -72,7 +72,7 @@ class _Adoption:
     async def _disown(self, lane: Lane, boxes: Sequence[bytes]) -> None:
         left, at = list(boxes), 0
         while left:
-            args = ["", lane, MOST_ENTRIES, at, *left]
+            args = ["", lane, MAX_ENTRIES, at, *left]
             done, at = await self._change.scripts.run("disown", [self._change.prefix], args)
             del left[:done]
         self._on_done(len(boxes))

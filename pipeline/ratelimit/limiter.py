@@ -25,9 +25,9 @@ from pipeline.sailthru.answers import RateHeaders
 
 __all__ = ["Limiter", "SlotTooFar"]
 
-_SLOWEST = 1.0
-_NOTEWORTHY = 0.9
-_SHORTEST_CLOSURE_S = 1.0
+_MIN_RATE = 1.0
+_SLOWED_BELOW = 0.9
+_MIN_CLOSURE_S = 1.0
 
 
 class Limiter:
@@ -75,7 +75,7 @@ class Limiter:
         It lasts a second at least and a minute at most.
         """
         now = self._clock.now()
-        until = max(believed_reset(until, now), now + _SHORTEST_CLOSURE_S)
+        until = max(believed_reset(until, now), now + _MIN_CLOSURE_S)
         self._pacer(account, bucket).close(until - now)
         await self._store.close(account, bucket, until)
 
@@ -92,10 +92,10 @@ class Limiter:
         now = self._clock.now()
         headroom.observe(headers, now=now, ours=pacer.total, in_flight=in_flight)
         cap = headroom.cap(now=now)
-        if cap is not None and cap < _NOTEWORTHY * pacer.limit:
+        if cap is not None and cap < _SLOWED_BELOW * pacer.limit:
             self._log_slowed(account, bucket, headers.reset, cap)
         try:
-            if cap is not None and cap < _SLOWEST and not pacer.closed_for:
+            if cap is not None and cap < _MIN_RATE and not pacer.closed_for:
                 await self.close(account, bucket, headroom.ends)
             await self._adopt(account, bucket, headers.limit / MINUTE_S)
         except RedisError:
@@ -147,7 +147,7 @@ class Limiter:
     def _cap(self, account: str, bucket: str) -> float | None:
         headroom = self._headrooms.get((account, bucket))
         cap = headroom.cap(now=self._clock.now()) if headroom else None
-        return None if cap is None else max(cap, _SLOWEST)
+        return None if cap is None else max(cap, _MIN_RATE)
 
     def _headroom(self, account: str, bucket: str) -> Headroom:
         return self._headrooms.setdefault((account, bucket), Headroom())

@@ -11,9 +11,9 @@ from pipeline import keys
 from pipeline.events import Lane
 from pipeline.status.scripts import script
 
-MOST_LATER = 20_000
+MAX_DUE_LATER = 20_000
 """Mailboxes due later that are looked at: those that retry or wait for something."""
-MOST_DUE = 2_000
+MAX_DUE_NOW = 2_000
 """Mailboxes due now or leased that are looked at, longest-due first: the oldest event is there."""
 CHUNK = 250
 """Mailboxes looked at in one step, about a millisecond of Redis' time."""
@@ -40,9 +40,9 @@ async def look_at_lane(
     """Look at the heads of a lane's mailboxes; no event leaves Redis for it."""
     due, leased = keys.due(account, lane), keys.leased(account, lane)
     async with client.pipeline(transaction=False) as pipe:
-        pipe.zrange(due, f"({now_ms}", "+inf", byscore=True, offset=0, num=MOST_LATER)
-        pipe.zrange(due, "-inf", str(now_ms), byscore=True, offset=0, num=MOST_DUE)
-        pipe.zrange(leased, 0, MOST_DUE - 1)
+        pipe.zrange(due, f"({now_ms}", "+inf", byscore=True, offset=0, num=MAX_DUE_LATER)
+        pipe.zrange(due, "-inf", str(now_ms), byscore=True, offset=0, num=MAX_DUE_NOW)
+        pipe.zrange(leased, 0, MAX_DUE_NOW - 1)
         pipe.zcount(due, f"({now_ms}", "+inf")
         later, now, leased_now, waiting = await pipe.execute()
     boxes = [box.decode() for box in dict.fromkeys([*later, *now, *leased_now])]

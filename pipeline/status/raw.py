@@ -11,7 +11,7 @@ from pipeline import keys
 from pipeline.settings import DEFAULT_ACCOUNT
 from pipeline.status.scripts import script
 
-MOST_READ = 20_000
+MAX_ENTRIES_READ = 20_000
 """Entries whose account is looked at."""
 CHUNK = 500
 
@@ -27,7 +27,7 @@ async def raw_by_account(
     """
     if len(accounts) == 1 or not backlog:
         return {accounts[0]: backlog}
-    counted = await _count(client, min(backlog, MOST_READ))
+    counted = await _count(client, min(backlog, MAX_ENTRIES_READ))
     known = Counter[str]()
     for name, entries in counted.items():
         known[name if name in accounts else DEFAULT_ACCOUNT] += entries

@@ -106,35 +106,37 @@ class MailboxMachine(LetterRules):
 
     @rule(lane=LANES, waker=st.integers(0, 1), bound=st.sampled_from([1, 2, 10]))
     def wake(self, lane: Lane, waker: int, bound: int) -> None:
-        self._wake(lane, waker, bound, longest_queue=FAR)
+        self._wake(lane, waker, bound, max_queue_length=FAR)
 
     @rule(lane=LANES, times=st.integers(1, 3))
     def wake_late(self, lane: Lane, times: int) -> None:
         """A machine that stands still, or is always slow."""
         for _ in range(times):
             self.let_time_pass(LEASE // 2 + 1_000)
-            self._wake(lane, 0, 10, longest_queue=FAR)
+            self._wake(lane, 0, 10, max_queue_length=FAR)
 
     @rule(lane=LANES, waker=st.integers(0, 1))
     def wake_while_the_queue_is_long(self, lane: Lane, waker: int) -> None:
-        self._wake(lane, waker, 10, longest_queue=0)
+        self._wake(lane, waker, 10, max_queue_length=0)
 
-    def _wake(self, lane: Lane, waker: int, bound: int, *, longest_queue: int) -> None:
+    def _wake(self, lane: Lane, waker: int, bound: int, *, max_queue_length: int) -> None:
         own = self.ticks.get((waker, lane), 0)
         leased = self.run(
-            self.boxes.store.wake(lane, bound=bound, longest_queue=longest_queue, own_tick=own)
+            self.boxes.store.wake(
+                lane, bound=bound, max_queue_length=max_queue_length, own_tick=own
+            )
         )
         self.ticks[waker, lane] = leased.now
         state = self.model.wake(lane, own)
         assert leased.gate == state
-        users = self.model.lease(lane, state, bound) if longest_queue else []
+        users = self.model.lease(lane, state, bound) if max_queue_length else []
         assert list(leased.boxes) == users
         self.leased += [(lane, user) for user in users]
 
     @precondition(lambda self: self.model.has_owner)
     @rule(lane=LANES)
     def wake_in_a_process_of_another_target(self, lane: Lane) -> None:
-        leased = self.run(self.foreign.wake(lane, bound=10, longest_queue=FAR, own_tick=0))
+        leased = self.run(self.foreign.wake(lane, bound=10, max_queue_length=FAR, own_tick=0))
         assert (leased.gate, leased.owner, leased.boxes) == ("foreign", self.boxes.store.target, ())
         self.model.wake_foreign(lane)
 
@@ -176,7 +178,7 @@ class MailboxMachine(LetterRules):
     def wake_and_claim(self, lane: Lane, most: int) -> None:
         """As it mostly goes."""
         self.leased.clear()
-        self._wake(lane, 0, 10, longest_queue=FAR)
+        self._wake(lane, 0, 10, max_queue_length=FAR)
         for _, user in self.leased[:2]:
             self.claim(lane, user, most)
 

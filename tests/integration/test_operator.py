@@ -216,7 +216,7 @@ def test_a_pause_lasts_until_it_is_resumed(setup: Setup, command: Command) -> No
     async def nothing_is_leased(pipeline: Pipeline) -> None:
         await pipeline.send(track(1))
         await pipeline.split()
-        leased = await pipeline.mailboxes.wake(Lane.EVENT, bound=9, longest_queue=9, own_tick=0)
+        leased = await pipeline.mailboxes.wake(Lane.EVENT, bound=9, max_queue_length=9, own_tick=0)
         assert (leased.gate, leased.boxes) == ("closed", ())
 
     setup(nothing_is_leased)

@@ -105,7 +105,7 @@ def test_of_several_accounts_each_is_told_by_itself(
 
     async def work(pipeline: Pipeline) -> None:
         await pipeline.redis.set(keys.target("shoes"), "api.sailthru.com x-1")
-        leased = await pipeline.mailboxes.wake(Lane.EVENT, bound=1, longest_queue=9, own_tick=0)
+        leased = await pipeline.mailboxes.wake(Lane.EVENT, bound=1, max_queue_length=9, own_tick=0)
         assert not leased.boxes
 
     setup(work)

@@ -122,7 +122,7 @@ async def test_a_lane_tells_what_its_mailboxes_wait_for(
     assert (lane["backlog"], lane["waiting_email"], lane["retrying"]) == (5, 3, 1)
     assert lane["complete"]
     assert 0 <= lane["oldest_s"] < 60
-    monkeypatch.setattr(lanes, "MOST_LATER", 3)
+    monkeypatch.setattr(lanes, "MAX_DUE_LATER", 3)
     assert not (await account(pipeline))["lanes"]["purchase"]["complete"]
 
 
@@ -194,7 +194,7 @@ async def test_the_raw_backlog_is_shared_out_to_its_accounts(
 
     monkeypatch.setattr(raw, "CHUNK", 3)
     assert await waiting() == [4, 4]
-    monkeypatch.setattr(raw, "MOST_READ", 3)
+    monkeypatch.setattr(raw, "MAX_ENTRIES_READ", 3)
     assert await waiting() == [3, 5]
     monkeypatch.undo()
     only = await read_status(client, settings, "redis://127.0.0.1:1/0", only=["shoes"])

@@ -22,7 +22,7 @@ from tests.support.mailboxes import Mailboxes
 
 HOUR = 3_600_000
 NOW = 500_000 * HOUR + 1_000_000
-MOST = 3_000
+MAX = 3_000
 FLOOD = 20_000
 FEWER = 6_000
 """Enough where it is not the number that matters."""
@@ -101,15 +101,15 @@ async def test_a_flood_of_garbage_costs_no_other_letter(
     """Of one cause or of thousands: what was there before it stays, in its own kind and hour as well."""
     await bury(client, "default", [*real_orders(), *real_others()])
     await bury(client, "default", flood(FLOOD))
-    trimmed = await letters.trim(MOST)
+    trimmed = await letters.trim(MAX)
     found = await left(letters)
-    assert len(found) == MOST
+    assert len(found) == MAX
     assert found >= {f"{kind}-{number}" for kind in ("order", "other") for number in range(300)}
-    assert (trimmed.letters, trimmed.orders) == (600 + FLOOD - MOST, 0)
+    assert (trimmed.letters, trimmed.orders) == (600 + FLOOD - MAX, 0)
     [reason] = trimmed.reasons
     told = await counts(client)
     assert (told["removed"], told[f"trimmed:{reason}"]) == (trimmed.letters, trimmed.letters)
-    assert (await letters.trim(MOST)).letters == 0
+    assert (await letters.trim(MAX)).letters == 0
 
 
 async def test_letters_that_die_during_a_flood_stay_but_for_those_of_its_own_cause(
@@ -123,7 +123,7 @@ async def test_letters_that_die_during_a_flood_stay_but_for_those_of_its_own_cau
         orders = header(at, Reason.REJECTED, lane="purchase", user="ann", order=True)
         await bury(client, "default", flood[step * FEWER // 10 : (step + 1) * FEWER // 10])
         await bury(client, "default", [(f"own-{step}", own), (f"order-{step}", orders)])
-        await letters.trim(MOST)
+        await letters.trim(MAX)
         expected |= {f"own-{step}", f"order-{step}"}
     assert await left(letters) >= expected
 
@@ -134,11 +134,11 @@ async def test_a_flood_of_invented_orders_costs_no_order_that_died_before_it(
     """All else goes first; then the largest group of orders, the flood."""
     await bury(client, "default", [*real_orders(), *real_others()])
     await bury(client, "default", of_invented_orders())
-    trimmed = await letters.trim(MOST)
+    trimmed = await letters.trim(MAX)
     found = await left(letters)
     assert {f"order-{number}" for number in range(300)} <= found
     assert not any(name.startswith("other") for name in found)
-    assert trimmed.orders == FEWER + 300 - MOST
+    assert trimmed.orders == FEWER + 300 - MAX
 
 
 async def test_a_flood_that_lasts_for_days_leaves_every_group_its_share(
@@ -149,7 +149,7 @@ async def test_a_flood_that_lasts_for_days_leaves_every_group_its_share(
     hours = (header(NOW + hour * HOUR, Reason.MISSING_USER_ID) for hour in range(1, 101))
     flood = ((f"flood-{n}-{one.died_at}", one) for one in hours for n in range(100))
     await bury(client, "default", flood)
-    await letters.trim(MOST)
+    await letters.trim(MAX)
     found = await left(letters)
     assert {f"order-{number}" for number in range(300)} <= found
     by_hour = {
@@ -166,15 +166,15 @@ async def test_processes_that_trim_at_a_time_remove_no_more_than_one_would(
     await bury(client, "default", [*real_orders(), *real_others(), *of_a_cause_each()])
     gone = [f"flood-{number}" for number in range(0, 600, 2)]
     async with asyncio.TaskGroup() as group:
-        trims = [group.create_task(DeadLetters(client, "default").trim(MOST)) for _ in range(3)]
+        trims = [group.create_task(DeadLetters(client, "default").trim(MAX)) for _ in range(3)]
         drop = group.create_task(letters.drop(gone[:150]))
         replay = group.create_task(letters.replay(gone[150:]))
     found, told = await left(letters), await counts(client)
     trimmed = sum(trim.result().letters for trim in trims)
     assert told["removed"] == drop.result() + trimmed
     assert len(found) + told["removed"] + replay.result() == 600 + FEWER
-    assert MOST - drop.result() - replay.result() <= len(found) <= MOST
-    assert (await letters.trim(MOST)).letters == 0
+    assert MAX - drop.result() - replay.result() <= len(found) <= MAX
+    assert (await letters.trim(MAX)).letters == 0
 
 
 async def test_one_step_of_a_trim_looks_at_a_bounded_number_of_letters(
@@ -191,7 +191,7 @@ async def test_one_step_of_a_trim_looks_at_a_bounded_number_of_letters(
 
     monkeypatch.setattr(letters._mailboxes, "trim", watched)
     await bury(client, "default", [*real_others(), *of_a_cause_each()])
-    await letters.trim(MOST)
+    await letters.trim(MAX)
     assert max(looked for looked, _ in asked) == store.CHUNK
     assert sum(looked for looked, _ in asked) <= 1.2 * FEWER
 

@@ -53,7 +53,7 @@ class Pipeline:
 
     async def claim(self, user: str, lane: Lane) -> Claim:
         """Become the owner of a user's mailbox, which must be due."""
-        await self.mailboxes.wake(lane, bound=100, longest_queue=10, own_tick=0)
+        await self.mailboxes.wake(lane, bound=100, max_queue_length=10, own_tick=0)
         claim = await self.mailboxes.claim(lane, user, most=10)
         assert claim is not None
         return claim

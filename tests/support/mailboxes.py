@@ -73,7 +73,7 @@ class Mailboxes:
         await self.split()
 
     async def wake(self, lane: Lane, *, bound: int = 100, own_tick: int = 0) -> WakeResult:
-        return await self.store.wake(lane, bound=bound, longest_queue=FAR, own_tick=own_tick)
+        return await self.store.wake(lane, bound=bound, max_queue_length=FAR, own_tick=own_tick)
 
     async def claim(self, lane: Lane, box: str, *, most: int = 40) -> Claim:
         """Claim what is leased; it must be there."""

@@ -34,8 +34,8 @@ from tests.support.fake_sailthru import FakeSailthru, Killed
 START = 1_700_000_000.0
 ACCOUNT = "default"
 BOUND = 100
-MOST_ROUNDS = 5_000
-LONGEST_STEP_S = 5.0
+MAX_ROUNDS = 5_000
+MAX_STEP_S = 5.0
 """While anything is leased, time moves in steps no waker would take for a standstill."""
 
 
@@ -111,7 +111,7 @@ class Pipe:
         rounds = 0
         while True:
             rounds += 1
-            assert rounds < MOST_ROUNDS, "the same mailbox is leased again and again"
+            assert rounds < MAX_ROUNDS, "the same mailbox is leased again and again"
             if await self._round():
                 continue
             soon = await self._next_change()
@@ -157,7 +157,7 @@ class Pipe:
     async def lease(self, lane: Lane) -> tuple[str, ...]:
         """What a waker would publish now."""
         leased = await self.store.wake(
-            lane, bound=BOUND, longest_queue=10, own_tick=self._ticks.get(lane, 0)
+            lane, bound=BOUND, max_queue_length=10, own_tick=self._ticks.get(lane, 0)
         )
         self._ticks[lane] = leased.now
         return leased.boxes
@@ -192,7 +192,7 @@ class Pipe:
         if not times:
             return None
         soon = (min(times) + 1) / 1000
-        return min(soon, self.clock.now() + LONGEST_STEP_S) if leased else soon
+        return min(soon, self.clock.now() + MAX_STEP_S) if leased else soon
 
     async def aclose(self) -> None:
         await self.limiter.aclose()

@@ -16,7 +16,7 @@
 local now, lease = ms(ARGV[1]), redis.call('GET', KEYS[2])
 if lease ~= ARGV[2] then return 'lost' end
 
-local FULL, DEEPEST = 500, 15 -- of the dedupe's sets: see lib.lua
+local FULL, MAX_DEPTH = 500, 15 -- of the dedupe's sets: see lib.lua
 
 local function split(slice, key, depth, life)
   local halves = {}
@@ -41,7 +41,7 @@ local function remember(p, hash, window)
   redis.call('SADD', key, hash)
   local size = redis.call('SCARD', key)
   if size == 1 then redis.call('PEXPIRE', key, life) end
-  if size >= FULL and depth < DEEPEST then split(slice, key, depth, life) end
+  if size >= FULL and depth < MAX_DEPTH then split(slice, key, depth, life) end
 end
 
 -- A visitor's order may wait, or have died, for want of an email that the user it is now known to be has shown.

@@ -7,7 +7,7 @@
 --         is full, to deliver without a message; {now, 'foreign', 0, whose it is} when the account is another
 --         target's
 local now, lane, lease = ms(ARGV[1]), ARGV[2], tonumber(ARGV[3])
-local bound, longest, own = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local bound, max_length, own = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local scopes = {}
 local serves = ARGV[7] == '1'
 local target = ARGV[8]
@@ -28,7 +28,7 @@ local foreign = owner and owner ~= target
 if foreign and seen[3] ~= '1' and now - last <= lease then return { int(now), 'foreign', 0, owner } end
 
 -- The clock was set back: what is leased, due or closed until some time would stay so for all of the step.
-local LONGEST_CLOSURE = 60000 -- no probe and no Reset is further away
+local MAX_CLOSURE_MS = 60000 -- no probe and no Reset is further away
 local function move_back(step)
   for _, box in ipairs(redis.call('ZRANGEBYSCORE', leased, int(now + lease), '+inf')) do
     redis.call('ZADD', leased, 'XX', int(now + lease), box)
@@ -41,7 +41,7 @@ local function move_back(step)
     local flat = redis.call('HGETALL', P .. 'gates:' .. scope)
     for i = 1, #flat, 2 do
       local closure = cjson.decode(flat[i + 1])
-      closure['until'] = math.min(closure['until'], now + LONGEST_CLOSURE)
+      closure['until'] = math.min(closure['until'], now + MAX_CLOSURE_MS)
       redis.call('HSET', P .. 'gates:' .. scope, flat[i], cjson.encode(closure))
     end
   end
@@ -112,7 +112,7 @@ if state == 'closed' then capacity = 0 end
 if full then
   -- No message can be published: only who delivers these mailboxes itself may have them.
   if not serves then capacity = 0 end
-elseif redis.call('LLEN', KEYS[2]) >= longest then
+elseif redis.call('LLEN', KEYS[2]) >= max_length then
   capacity = 0
 end
 local held = 0

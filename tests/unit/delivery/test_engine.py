@@ -70,7 +70,7 @@ async def deliver(engine: Engine) -> None:
     """Deliver what is due in the lane of identifies, one mailbox after the other."""
     bound = engine.bound("default", Lane.USER)
     leased = await engine.stores["default"].wake(
-        Lane.USER, bound=bound, longest_queue=10, own_tick=0
+        Lane.USER, bound=bound, max_queue_length=10, own_tick=0
     )
     engine.observe_gate("default", Lane.USER, leased.gate)
     for box in leased.boxes:

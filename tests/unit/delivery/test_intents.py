@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.delivery.intents import (
-    LATEST_START_S,
+    MAX_START_DELAY_S,
     NOTHING_PENDING,
     IntentLog,
     Pending,
@@ -37,7 +37,7 @@ def test_a_log_reads_what_it_wrote(pending: Pending | None) -> None:
 def test_an_order_that_is_begun_may_have_been_posted_until_its_call_must_have_ended() -> None:
     """Slot, renewal and HTTP timeout all waited for."""
     log = IntentLog(MISSED).begin(OrderIntent("o2"), NOW, TIMEOUT_S)
-    assert log.pending == PendingOrder("o2", NOW + LATEST_START_S + TIMEOUT_S)
+    assert log.pending == PendingOrder("o2", NOW + MAX_START_DELAY_S + TIMEOUT_S)
     assert (log.begun, log.before) == (True, MISSED)
 
 
@@ -45,7 +45,7 @@ def test_an_order_that_is_begun_may_have_been_posted_until_its_call_must_have_en
 def test_an_order_left_unanswered_may_have_been_posted_until_its_call_ended(late_s: float) -> None:
     """As late as was reckoned, or later: a process may have stood still."""
     log = NOTHING_PENDING.begin(OrderIntent("o1"), NOW, TIMEOUT_S)
-    reckoned = NOW + LATEST_START_S + TIMEOUT_S
+    reckoned = NOW + MAX_START_DELAY_S + TIMEOUT_S
     ended = log.ended(NOW + late_s, unanswered=True)
     assert ended == IntentLog(PendingOrder("o1", max(reckoned, NOW + late_s)))
 

@@ -9,7 +9,7 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from pipeline.mailbox.scripts import MOST, Batcher, Scripts
+from pipeline.mailbox.scripts import MAX_COMMANDS, Batcher, Scripts
 
 
 @pytest.fixture
@@ -21,8 +21,10 @@ async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
 async def test_answers_come_in_the_order_of_their_commands(client: redis.asyncio.Redis) -> None:
     """More than one round trip's worth, sent by as many tasks at a time."""
     batcher = Batcher(client)
-    answers = await asyncio.gather(*(batcher.execute("INCR", "n") for _ in range(MOST * 2 + 1)))
-    assert answers == list(range(1, MOST * 2 + 2))
+    answers = await asyncio.gather(
+        *(batcher.execute("INCR", "n") for _ in range(MAX_COMMANDS * 2 + 1))
+    )
+    assert answers == list(range(1, MAX_COMMANDS * 2 + 2))
 
 
 async def test_a_refused_command_fails_alone(client: redis.asyncio.Redis) -> None:

@@ -56,7 +56,7 @@ async def test_without_memory_a_lane_is_leased_only_to_who_serves_it(boxes: Mail
     """No message can be published, so others' leases would run out undelivered; and however long the
     lane's queue is, nothing is added to it."""
     await boxes.post(track("m1", "ann"))
-    wake = partial(boxes.store.wake, Lane.EVENT, bound=9, longest_queue=0, own_tick=0)
+    wake = partial(boxes.store.wake, Lane.EVENT, bound=9, max_queue_length=0, own_tick=0)
     assert not (await wake(serves=True)).boxes
     async with no_memory(boxes.redis):
         others = await wake(serves=False)

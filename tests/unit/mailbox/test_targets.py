@@ -47,7 +47,7 @@ async def test_a_process_of_another_target_is_leased_nothing(
     await boxes.post(track("m1", "ann"), identify("m2", "bob"))
     await boxes.wake(Lane.EVENT)
     for lane in (Lane.EVENT, Lane.USER):
-        leased = await live.wake(lane, bound=9, longest_queue=FAR, own_tick=0)
+        leased = await live.wake(lane, bound=9, max_queue_length=FAR, own_tick=0)
         assert (leased.gate, leased.owner, leased.boxes) == ("foreign", SANDBOX, ())
     assert (await boxes.wake(Lane.USER)).boxes == ("bob",)
 
@@ -74,7 +74,7 @@ async def test_time_in_which_only_other_targets_processes_run_counts_towards_no_
     """I5: an order of the trial waits for a person's word, maybe for days, and is not too old then."""
     await boxes.post(track("m1", "ann"), track("m2", "bob"))
     await boxes.wake(Lane.EVENT, bound=1)
-    wake = partial(live.wake, Lane.EVENT, bound=9, longest_queue=FAR, own_tick=0)
+    wake = partial(live.wake, Lane.EVENT, bound=9, max_queue_length=FAR, own_tick=0)
     boxes.clock.advance(LEASE_S + 1)
     await wake()
     for _ in range(48):
@@ -91,7 +91,7 @@ async def test_a_lane_s_clock_runs_while_its_own_processes_wake_it(
     await boxes.post(track("m1", "ann"))
     for _ in range(5):
         leased = await boxes.wake(Lane.EVENT)
-        await live.wake(Lane.EVENT, bound=9, longest_queue=FAR, own_tick=0)
+        await live.wake(Lane.EVENT, bound=9, max_queue_length=FAR, own_tick=0)
         boxes.clock.advance(LEASE_S)
     assert leased.gate == "open"
     assert await boxes.redis.hget(keys.lane("default", Lane.EVENT), "stopped") == b"0"
@@ -106,7 +106,7 @@ async def test_an_account_finds_its_target_in_a_full_redis(redis_url: str) -> No
         await client.config_set("maxmemory", "1")
         try:
             assert (await boxes.wake(Lane.EVENT)).boxes == ("ann",)
-            assert (await live.wake(Lane.EVENT, bound=9, longest_queue=FAR, own_tick=0)).owner
+            assert (await live.wake(Lane.EVENT, bound=9, max_queue_length=FAR, own_tick=0)).owner
             assert await live.claim(Lane.EVENT, "ann", most=40) is None
         finally:
             await client.config_set("maxmemory", "0")

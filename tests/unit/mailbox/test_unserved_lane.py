@@ -23,7 +23,7 @@ async def test_its_celery_queue_stays_short_and_nothing_counts_against_its_event
     await boxes.post(*(track(f"m{number}", f"u{number}") for number in range(150)))
     for _ in range(int(DAY_S / STEP_S)):
         leased = await boxes.store.wake(
-            Lane.EVENT, bound=BOUND, longest_queue=QUEUE_MESSAGES, own_tick=0
+            Lane.EVENT, bound=BOUND, max_queue_length=QUEUE_MESSAGES, own_tick=0
         )
         for _ in range(math.ceil(len(leased.boxes) / MESSAGE_BOXES)):
             longest = await boxes.redis.rpush(queue, "a wake-up")

@@ -85,7 +85,7 @@ async def test_the_old_target_s_processes_are_left_without_a_claim(boxes: Mailbo
     with pytest.raises(StaleClaim):
         await old.record_intent(claim, "{}")
     assert await old.renew([claim]) == [claim]
-    leased = await old.wake(Lane.EVENT, bound=9, longest_queue=FAR, own_tick=0)
+    leased = await old.wake(Lane.EVENT, bound=9, max_queue_length=FAR, own_tick=0)
     assert (leased.gate, leased.owner) == ("foreign", LIVE.name)
     assert "identified" not in await memory(boxes, "ann")
 
@@ -191,7 +191,7 @@ async def test_nobody_delivers_until_it_has_come_to_its_end(boxes: Mailboxes) ->
     await change.begin()
     for target in ("sandbox", LIVE.name):
         store = boxes.process_of(target)
-        leased = await store.wake(Lane.EVENT, bound=9, longest_queue=FAR, own_tick=0)
+        leased = await store.wake(Lane.EVENT, bound=9, max_queue_length=FAR, own_tick=0)
         assert (leased.gate, leased.owner) == ("foreign", "adopt/sandbox")
         assert await store.claim(Lane.EVENT, "ann", most=1) is None
     await adopt_all(boxes)
@@ -242,7 +242,7 @@ async def test_mailboxes_of_any_size_keep_every_event_and_lose_every_mark(
             await boxes.redis.zadd(keys.due("default", Lane.EVENT), {user: boxes.now_ms() + 1})
         expected[user] = [(one.id, one.seq, one.first, "", one.raw) for one in entries]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(adopting, "MOST_ENTRIES", most)
+        patch.setattr(adopting, "MAX_ENTRIES", most)
         await adopt(boxes.redis, "default", LIVE, ignore)
     for user in mails:
         blobs: Any = await boxes.redis.lrange(keys.mail("default", Lane.EVENT, user), 0, -1)

@@ -91,7 +91,7 @@ async def test_nothing_of_a_trial_is_left(boxes: Mailboxes) -> None:
     assert await boxes.counts() == {}
     await boxes.post(track("m1", "ann"))
     assert (
-        await boxes.process_of(LIVE).wake(Lane.EVENT, bound=9, longest_queue=FAR, own_tick=0)
+        await boxes.process_of(LIVE).wake(Lane.EVENT, bound=9, max_queue_length=FAR, own_tick=0)
     ).boxes
     assert await boxes.redis.get(keys.target("default")) == LIVE.encode()
 
@@ -157,7 +157,7 @@ async def test_nobody_delivers_until_it_has_come_to_its_end(boxes: Mailboxes) ->
     await Change(boxes.redis, "default", "reset").begin()
     for target in ("sandbox", LIVE):
         leased = await boxes.process_of(target).wake(
-            Lane.EVENT, bound=9, longest_queue=FAR, own_tick=0
+            Lane.EVENT, bound=9, max_queue_length=FAR, own_tick=0
         )
         assert (leased.gate, leased.owner) == ("foreign", "reset/sandbox")
     assert await empty(boxes) == Emptied(events=2)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.sailthru.packing import MAX_LAYERS, unpacked
 
-MOST = 1000
+MAX = 1000
 
 
 @given(text=st.text(max_size=200), layers=st.lists(st.booleans(), max_size=MAX_LAYERS))
@@ -20,7 +20,7 @@ def test_what_was_packed_is_unpacked_again(text: str, layers: list[bool]) -> Non
     plain = body = b"{%s}" % text.encode()
     for is_gzip in layers:
         body = gzip.compress(body) if is_gzip else zlib.compress(body)
-    assert unpacked(body, most=MOST) == plain
+    assert unpacked(body, most=MAX) == plain
 
 
 @given(body=st.binary(max_size=100), layers=st.integers(0, 2))
@@ -28,7 +28,7 @@ def test_any_bytes_are_some_bytes(body: bytes, layers: int) -> None:
     """What is no packing, or a broken one, stays as it came."""
     for _ in range(layers):
         body = gzip.compress(body)
-    assert isinstance(unpacked(body[:-9] if layers else body, most=MOST), bytes)
+    assert isinstance(unpacked(body[:-9] if layers else body, most=MAX), bytes)
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
@@ -37,6 +37,6 @@ def test_a_bomb_is_not_unpacked(layers: int) -> None:
     body = bytes(20_000_000)
     for _ in range(layers):
         body = gzip.compress(body)
-    assert unpacked(body, most=MOST) is None
-    assert unpacked(gzip.compress(bytes(MOST)), most=MOST) == bytes(MOST)
-    assert unpacked(gzip.compress(bytes(MOST + 1)), most=MOST) is None
+    assert unpacked(body, most=MAX) is None
+    assert unpacked(gzip.compress(bytes(MAX)), most=MAX) == bytes(MAX)
+    assert unpacked(gzip.compress(bytes(MAX + 1)), most=MAX) is None

@@ -20,9 +20,9 @@ from pipeline.splitter.triage import RawEntry, Read, read
 from tests.support.fake_sailthru import Killed
 from tests.support.mailboxes import Mailboxes, track
 
-MOST_DEATHS = POISON_AFTER + SINGLY_AFTER
+MAX_DEATHS = POISON_AFTER + SINGLY_AFTER
 """Until it is alone at the head, and then until it is given up."""
-MANY = 5 * MOST_DEATHS
+MANY = 5 * MAX_DEATHS
 
 
 @pytest.fixture(params=["fakeredis", "redis"])
@@ -84,7 +84,7 @@ async def test_only_the_culprit_dies_of_poison(boxes: Mailboxes) -> None:
     bad = await boxes.accept_raw({"event": b"\xffbad {"})
     await boxes.accept(*(track(name, "ann") for name in behind))
 
-    assert await split_all(boxes) == MOST_DEATHS
+    assert await split_all(boxes) == MAX_DEATHS
 
     assert await boxes.mail(Lane.EVENT, "ann") == before + behind
     letter = (await boxes.dead())[bad]
@@ -101,7 +101,7 @@ async def test_each_of_several_culprits_dies_and_nothing_between_them(boxes: Mai
     deaths = await split_all(boxes)
     assert await boxes.mail(Lane.EVENT, "ann") == [f"m{n}" for n in range(1, 220)]
     assert list((await reasons(boxes)).values()) == ["poison"] * 4
-    assert deaths <= 4 * MOST_DEATHS
+    assert deaths <= 4 * MAX_DEATHS
 
 
 @pytest.mark.usefixtures("deadly")
