@@ -1,4 +1,4 @@
-# The one front door. `make run` and `make test` do all set-up on a fresh clone; they need Python 3.11+ and make.
+# The one entry point. `make run` and `make test` do all set-up on a fresh clone; they need Python 3.11+ and make.
 # Another Python beside the default one: make test PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3
 VENV := .venv

@@ -34,8 +34,8 @@ from pipeline.text import mend_id, mend_line
 
 MAX_EVENT_BYTES = 32 * 1024
 """Segment's limit for one event (reference: HTTP Tracking API, 32 KB)."""
-DOOR_BYTES = 256
-"""What a door may add to an event that was within the limit: receivedAt, a messageId."""
+INGEST_BYTES = 256
+"""What the HTTP server may add to an event that was within the limit: receivedAt, a messageId."""
 MAX_ID_CHARS = 512
 """Longer ids are refused: no real one is, and they would become Redis keys."""
 
@@ -278,7 +278,7 @@ def parse_event(raw: bytes) -> Event:
         InvalidEvent: with reason too_large, invalid_json, invalid_event or missing_user_id; its
             detail names fields and rules, never values.
     """
-    if len(raw) > MAX_EVENT_BYTES + DOOR_BYTES:
+    if len(raw) > MAX_EVENT_BYTES + INGEST_BYTES:
         raise InvalidEvent(Reason.TOO_LARGE, f"{len(raw)} bytes; the limit is {MAX_EVENT_BYTES}")
     try:
         data = read_json(raw)

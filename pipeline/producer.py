@@ -7,15 +7,17 @@ harmless when it carries a messageId: the splitter drops the second one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import NoPermissionError, OutOfMemoryError, RedisError
 
 from pipeline import keys
-from pipeline.errors import EnqueueError, QueueFull
+from pipeline.errors import EnqueueError, QueueFull, WrongFormat
+from pipeline.redis_format import check_format_async
 from pipeline.settings import DEFAULT_ACCOUNT
 
 CHUNK = 500
@@ -85,11 +87,8 @@ class Producer:
         return self._backlog
 
     def _append(self, items: list[tuple[bytes, str]]) -> None:
-        """One transaction: it also tells the length, so that no trip is spent on asking."""
         pipe = self._redis.pipeline(transaction=True)
-        for raw, account in items:
-            pipe.xadd(keys.RAW, entry(raw, account))
-        pipe.xlen(keys.RAW)
+        _fill(pipe, items)
         try:
             self._backlog = int(pipe.execute()[-1])
         except RedisError as error:
@@ -104,6 +103,59 @@ class Producer:
             if on_hold is not None:
                 on_hold(self._backlog)
             self._sleep(HOLD_S)
+
+
+class AsyncProducer:
+    """Appends what one request brought, all of it or nothing: `Producer` for one asyncio loop."""
+
+    def __init__(self, redis: AsyncRedis, *, bound: int = RAW_BOUND) -> None:
+        self._redis = redis
+        self._bound = bound
+        self._backlog = 0
+        self._knows_format = False
+
+    async def send_all(self, raws: Sequence[bytes], account: str) -> None:
+        """Append events in order.
+
+        Raises:
+            QueueFull: the raw stream is at its bound or Redis is out of memory.
+            EnqueueError: Redis is away, or holds another version's data. The caller may send the same again: the events carry
+                messageIds, unless the server had to give them.
+        """
+        try:
+            await self._check_format()
+            await self._refuse_if_full()
+            pipe = self._redis.pipeline(transaction=True)
+            _fill(pipe, [(raw, account) for raw in raws])
+            self._backlog = int((await pipe.execute())[-1])
+        except RedisError as error:
+            raise refusal(error) from None
+
+    async def ready(self) -> bool:
+        """Whether Redis answers, and holds this version's data."""
+        try:
+            await self._check_format()
+            return bool(await self._redis.ping())
+        except (EnqueueError, RedisError):
+            return False
+
+    async def _check_format(self) -> None:
+        """Once; `serve` asks when it starts, but Redis may be away then."""
+        if self._knows_format:
+            return
+        try:
+            await check_format_async(self._redis, stamp=True)
+        except NoPermissionError:
+            pass  # as for every producer: see check_producers_format
+        except WrongFormat as error:
+            raise EnqueueError(str(error)) from None
+        self._knows_format = True
+
+    async def _refuse_if_full(self) -> None:
+        if self._backlog >= self._bound:
+            self._backlog = int(await self._redis.xlen(keys.RAW))
+        if self._backlog >= self._bound:
+            raise queue_full(self._backlog)
 
 
 def entry(raw: bytes, account: str) -> dict[Any, Any]:
@@ -123,6 +175,13 @@ def refusal(error: RedisError) -> EnqueueError:
 def queue_full(backlog: int) -> QueueFull:
     """The refusal of a producer that would make a long raw stream longer."""
     return QueueFull(f"{backlog} events wait in the raw stream already")
+
+
+def _fill(pipe: Any, items: Iterable[tuple[bytes, str]]) -> None:
+    """The commands of one transaction: the entries, and the length, so that no trip is spent on asking."""
+    for raw, account in items:
+        pipe.xadd(keys.RAW, entry(raw, account))
+    pipe.xlen(keys.RAW)
 
 
 def _chunks(items: Iterable[tuple[bytes, str]], size: int) -> Iterator[list[tuple[bytes, str]]]:

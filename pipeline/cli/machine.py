@@ -75,7 +75,7 @@ class Machine:
             if await self._start():
                 self._announce()
                 await self._stop_requested.wait()
-                note("Stopping: doors, workers, Redis ... (again to hurry)")
+                note("Stopping: HTTP, workers, Redis ... (again to hurry)")
         finally:
             await self._supervisor.stop()
             withdraw_address(self._data_dir, SANDBOX_FILE)
@@ -108,8 +108,8 @@ class Machine:
             splits = await self._splitting(client)
             for number in range(self._workers):
                 await self._supervisor.start(self._worker(number))
-            door = self._part("http", Stage.DOORS, "serve", self._host, self._port)
-            await self._supervisor.start(door)
+            http = self._part("http", Stage.INGEST, "serve", self._host, self._port)
+            await self._supervisor.start(http)
             await self._wait("http", lambda: _listens(self._host, self._port))
             await self._wait(_WORKER, splits)
 

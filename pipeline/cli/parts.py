@@ -26,11 +26,11 @@ DEFAULT_CONCURRENCY = 8
 
 def serve(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     """Take events over HTTP."""
-    from pipeline.doors.server import serve as serve_doors  # noqa: PLC0415 - the web, only here
+    from pipeline.ingest.server import serve as serve_ingest  # noqa: PLC0415 - the web, only here
 
     settings = settings_here()
     set_up_logging()
-    serve_doors(settings, host, port)
+    serve_ingest(settings, host, port)
 
 
 def sandbox(host: HostOption = "127.0.0.1", port: PortOption = 8100) -> None:

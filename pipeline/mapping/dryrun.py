@@ -51,7 +51,7 @@ def dry_run(
 
 
 def _with_message_id(event: Event, raw: bytes) -> Event:
-    """Doors give every event an id; here its hash stands for that."""
+    """The HTTP server gives every event an id; here its hash stands for that."""
     if event.message_id:
         return event
     return event.model_copy(update={"message_id": blake2s(raw, digest_size=16).hexdigest()})

@@ -10,7 +10,7 @@ from enum import IntEnum
 class Stage(IntEnum):
     """Shutdown goes from the ways in to what everything stands on."""
 
-    DOORS = 1
+    INGEST = 1
     WORKERS = 2
     SANDBOX = 3
     REDIS = 4

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.doors.bodies import MAX_BODY_BYTES
-from pipeline.doors.segment import BATCH_PATHS, SINGLE_PATHS
-from pipeline.doors.segment_events import MAX_BATCH_BYTES, MAX_BATCH_EVENTS
 from pipeline.events import MAX_EVENT_BYTES
+from pipeline.ingest.bodies import MAX_BODY_BYTES
+from pipeline.ingest.segment import BATCH_PATHS, SINGLE_PATHS
+from pipeline.ingest.segment_events import MAX_BATCH_BYTES, MAX_BATCH_EVENTS
 from pipeline.producer import RAW_BOUND, RAW_HOLD
 
 ROOT = Path(__file__).parents[2]
 PRODUCERS = (ROOT / "docs" / "producers.md").read_text()
 README = (ROOT / "README.md").read_text()
-DOOR_SOURCES = "".join(path.read_text() for path in (ROOT / "pipeline" / "doors").glob("*.py"))
+INGEST_SOURCES = "".join(path.read_text() for path in (ROOT / "pipeline" / "ingest").glob("*.py"))
 
 
 def test_every_path_is_documented_and_no_other() -> None:
@@ -26,8 +26,8 @@ def test_every_path_is_documented_and_no_other() -> None:
 
 
 def test_every_refusal_is_documented_and_no_other() -> None:
-    """Status and code of each DoorError that the doors raise."""
-    raised = set(re.findall(r'DoorError\(\s*(\d{3}),\s*"(\w+)"', DOOR_SOURCES))
+    """Status and code of each HttpError that `ingest` raises."""
+    raised = set(re.findall(r'HttpError\(\s*(\d{3}),\s*"(\w+)"', INGEST_SOURCES))
     documented = set(re.findall(r"^\| (\d{3}) \| `(\w+)` \|", PRODUCERS, re.MULTILINE))
     assert documented == raised
 

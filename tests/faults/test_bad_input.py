@@ -1,4 +1,4 @@
-"""Input that is wrong in every way, through the stream and through the door."""
+"""Input that is wrong in every way, through the stream and over HTTP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from pipeline import keys
-from pipeline.doors.app import create_app
+from pipeline.ingest.app import create_app
 from pipeline.redis_client import open_async_redis
 from pipeline.settings import load_settings
 from tests.faults.conftest import Open
@@ -75,10 +75,10 @@ def test_every_kind_of_bad_entry_meets_a_fate_and_harms_no_other(open_world: Ope
 
 
 @pytest.mark.timeout(200)
-def test_the_door_refuses_bad_bodies_with_a_clear_400_and_what_it_takes_meets_a_fate(
+def test_the_server_refuses_bad_bodies_with_a_clear_400_and_what_it_takes_meets_a_fate(
     open_world: Open,
 ) -> None:
-    """Never a 500: what the door takes is in the raw stream, what it refuses is not."""
+    """Never a 500: what the server takes is in the raw stream, what it refuses is not."""
     with open_world(USER_WAIT="1s", EMAIL_WAIT="1s") as world:
         answers = asyncio.run(post_all(world))
         taken = [one for one in answers if one.status_code == 200]
@@ -92,14 +92,14 @@ def test_the_door_refuses_bad_bodies_with_a_clear_400_and_what_it_takes_meets_a_
         world.crew.hire()
         world.wait_settled()
         assert misread(world) == []
-        world.record("bad bodies at the door", raws)
+        world.record("bad bodies over HTTP", raws)
 
 
 async def post_all(world: World) -> list[httpx.Response]:
     """Every bad body to two endpoints, and a batch with one bad event among good ones."""
     async with open_async_redis(world.server.url) as redis:
-        door = httpx.ASGITransport(create_app(load_settings(world.environment), redis))
-        async with httpx.AsyncClient(transport=door, base_url="http://door", auth=KEY) as http:
+        server = httpx.ASGITransport(create_app(load_settings(world.environment), redis))
+        async with httpx.AsyncClient(transport=server, base_url="http://ingest", auth=KEY) as http:
             bodies = [raw for raw, _ in bad_entries()]
             singly = [await http.post(path, content=raw) for path in SINGLE for raw in bodies]
             batch = {"batch": [{"type": "track", "event": "Played", "userId": "u"}, 7]}

@@ -15,10 +15,10 @@ from redis.exceptions import OutOfMemoryError
 import pipeline
 from pipeline import keys
 from pipeline.cli.parts import worker_command
-from pipeline.doors.intake import Intake
 from pipeline.enqueue import _PRODUCERS
 from pipeline.errors import ConfigError, EnqueueError, WrongFormat
 from pipeline.events import Lane
+from pipeline.producer import AsyncProducer
 from pipeline.redis_client import open_async_redis
 from pipeline.redis_format import check_format, check_format_async
 from tests.support.commands import DEADLINE_S, Command, running, sailpipe, wait_until
@@ -239,7 +239,7 @@ async def test_a_door_that_found_redis_away_asks_when_it_is_back(
     """Nothing is taken, and a load balancer is told, until somebody has mended it; then no more is asked."""
     store.set(keys.FORMAT, NEWER)
     async with open_async_redis(redis_url) as client:
-        intake = Intake(client)
+        intake = AsyncProducer(client)
         assert not await intake.ready()
         with pytest.raises(EnqueueError, match="newer format"):
             await intake.accept([b"{}"], "default")

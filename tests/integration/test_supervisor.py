@@ -64,14 +64,14 @@ async def test_a_process_that_exits_is_started_again() -> None:
 
 
 async def test_they_stop_stage_by_stage_and_redis_last(tmp_path: Path) -> None:
-    """Doors first, so that nothing new comes in; what workers hold is settled; Redis last."""
+    """HTTP first, so that nothing new comes in; what workers hold is settled; Redis last."""
     said, log = io.StringIO(), tmp_path / "log"
     supervisor = Supervisor(said)
-    for stage in (Stage.REDIS, Stage.SANDBOX, Stage.WORKERS, Stage.DOORS):
+    for stage in (Stage.REDIS, Stage.SANDBOX, Stage.WORKERS, Stage.INGEST):
         await supervisor.start(Service(stage.name, polite(log, stage.name), stage))
     await until(said, "ready", times=4)
     await supervisor.stop()
-    assert log.read_text().split() == ["DOORS", "WORKERS", "SANDBOX", "REDIS"]
+    assert log.read_text().split() == ["INGEST", "WORKERS", "SANDBOX", "REDIS"]
 
 
 async def test_one_that_does_not_listen_is_killed() -> None:

@@ -110,13 +110,13 @@ def test_a_second_up_is_told_what_is_in_its_way(
 
 
 def test_what_is_killed_is_started_again(machine: Machine) -> None:
-    """The door by itself, Redis with what it kept."""
+    """The HTTP server by itself, Redis with what it kept."""
     with redis_of(machine.folder) as client:
         client.config_set("appendfsync", "always")
         client.set("kept", "1")
     child(machine.up, "serve").kill()
     machine.up.wait_for("http     | exited (SIGKILL)")
-    wait_until(lambda: track(machine.port, "sandbox") == 200, "the door is open again")
+    wait_until(lambda: track(machine.port, "sandbox") == 200, "the server is up again")
     [server] = [p for p in processes_of(machine.folder) if p.name() in SERVERS]
     server.kill()
     machine.up.wait_for("redis    | exited (SIGKILL)")

@@ -40,7 +40,7 @@ class Fates:
 class Replay:
     """Feed it raw events in order, `finish` it, and look at `fates` and `sandbox`.
 
-    Every event must carry a messageId, as each has after the door.
+    Every event must carry a messageId, as each has once it was taken.
     """
 
     settings: AccountSettings

@@ -28,7 +28,7 @@ from pipeline.enqueue import (
     prepare_line,
 )
 from pipeline.errors import ConfigError, EnqueueError, InvalidEvent, QueueFull, Reason
-from pipeline.events import DOOR_BYTES, MAX_EVENT_BYTES, Identify, parse_event
+from pipeline.events import INGEST_BYTES, MAX_EVENT_BYTES, Identify, parse_event
 from pipeline.producer import Producer
 
 NOTHING: tuple[Any, ...] = (None, "  ", False, [], "\x00")
@@ -159,7 +159,7 @@ def test_a_refusal_quotes_no_values() -> None:
 def test_an_event_that_its_new_id_makes_too_large_is_refused() -> None:
     """What is accepted is within the limit as it lies in the stream."""
     bare = {**REGISTERED, "p": ""}
-    left = MAX_EVENT_BYTES + DOOR_BYTES - len(json.dumps(bare, separators=(",", ":")))
+    left = MAX_EVENT_BYTES + INGEST_BYTES - len(json.dumps(bare, separators=(",", ":")))
     with pytest.raises(InvalidEvent) as refused:
         prepare({**bare, "p": "x" * left})
     assert refused.value.reason is Reason.TOO_LARGE

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import InvalidEvent, Reason
 from pipeline.events import (
-    DOOR_BYTES,
+    INGEST_BYTES,
     MAX_EVENT_BYTES,
     Alias,
     Identify,
@@ -85,7 +85,7 @@ def test_an_event_of_nobody_is_invalid(ids: dict[str, Any]) -> None:
         (b"[" * 5000, Reason.INVALID_JSON),
         (b"[]", Reason.INVALID_EVENT),
         (b'"identify"', Reason.INVALID_EVENT),
-        (b" " * (MAX_EVENT_BYTES + DOOR_BYTES + 1), Reason.TOO_LARGE),
+        (b" " * (MAX_EVENT_BYTES + INGEST_BYTES + 1), Reason.TOO_LARGE),
     ],
 )
 def test_bytes_that_are_no_event_are_invalid(raw: bytes, reason: Reason) -> None:

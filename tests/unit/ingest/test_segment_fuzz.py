@@ -1,4 +1,4 @@
-"""Whatever JSON arrives, the door either refuses it clearly or passes it on whole."""
+"""Whatever JSON arrives, the server either refuses it clearly or passes it on whole."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from hypothesis import strategies as st
 
 from pipeline import keys
 from pipeline.clock import ManualClock
-from pipeline.doors import create_app
-from pipeline.doors.answers import DoorError
-from pipeline.doors.bodies import read_object
-from pipeline.doors.segment import BATCH_PATHS, SINGLE_PATHS
-from pipeline.doors.segment_events import Arrival, batch_events, single_event
+from pipeline.ingest import create_app
+from pipeline.ingest.answers import HttpError
+from pipeline.ingest.bodies import read_object
+from pipeline.ingest.segment import BATCH_PATHS, SINGLE_PATHS
+from pipeline.ingest.segment_events import Arrival, batch_events, single_event
 from pipeline.settings import load_settings
 
 T = TypeVar("T")
 KEY = {"Authorization": "Basic " + base64.b64encode(b"sandbox:").decode()}
 ARRIVAL = Arrival(1_763_812_800.0, lambda: "fresh")
 OURS = {"writeKey", "type", "messageId", "timestamp", "originalTimestamp", "sentAt", "receivedAt"}
-"""What the door may write or take away; `context` and `integrations` only in batches."""
+"""What the server may write or take away; `context` and `integrations` only in batches."""
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT
@@ -51,7 +51,7 @@ BATCHES = st.fixed_dictionaries(
 @settings(max_examples=200)
 @given(BODIES)
 def test_a_single_event_keeps_all_that_its_producer_wrote(body: dict[str, Any]) -> None:
-    """Nothing is lost or changed but what the door says it writes; an id is always there."""
+    """Nothing is lost or changed but what the server says it writes; an id is always there."""
     event = pydantic_core.from_json(single_event(body, "track", ARRIVAL))
     assert event["type"] == "track"
     assert str(event["messageId"]).strip()
@@ -65,7 +65,7 @@ def test_a_single_event_keeps_all_that_its_producer_wrote(body: dict[str, Any]) 
 def test_a_batch_is_taken_whole_or_refused(body: dict[str, Any]) -> None:
     """As many events as there were objects, each of them JSON; else a 400."""
     found = outcome(lambda: batch_events(body, ARRIVAL))
-    if isinstance(found, DoorError):
+    if isinstance(found, HttpError):
         assert found.status == 400
     else:
         assert len(found) == len(body["batch"])
@@ -77,17 +77,17 @@ def test_a_batch_is_taken_whole_or_refused(body: dict[str, Any]) -> None:
 def test_any_bytes_are_an_object_or_a_400(body: bytes) -> None:
     """The reader has no third way."""
     found = outcome(lambda: read_object(body))
-    if isinstance(found, DoorError):
+    if isinstance(found, HttpError):
         assert (found.status, found.code) == (400, "invalid_json")
     else:
         assert isinstance(found, dict)
 
 
-def outcome(act: Callable[[], T]) -> T | DoorError:
-    """What the door returns, or its refusal; any other exception fails the test."""
+def outcome(act: Callable[[], T]) -> T | HttpError:
+    """What the server returns, or its refusal; any other exception fails the test."""
     try:
         return act()
-    except DoorError as refusal:
+    except HttpError as refusal:
         return refusal
 
 
@@ -111,14 +111,14 @@ BATCHED = st.tuples(st.sampled_from(BATCH_PATHS), packed_or_not(WHOLE), HEADERS)
 def test_any_request_is_refused_clearly_or_lies_in_the_raw_stream(
     requests: list[tuple[str, bytes, dict[str, str]]],
 ) -> None:
-    """Over the whole door, with a key that it knows or with nonsense: never a 500, nothing half taken."""
+    """Over the whole API, with a key that it knows or with nonsense: never a 500, nothing half taken."""
     asyncio.run(post_all(requests))
 
 
 async def post_all(requests: list[tuple[str, bytes, dict[str, str]]]) -> None:
     redis = fakeredis.FakeAsyncRedis()
-    door = httpx.ASGITransport(create_app(load_settings({}), redis, ManualClock()))
-    async with redis, httpx.AsyncClient(transport=door, base_url="http://door") as http:
+    server = httpx.ASGITransport(create_app(load_settings({}), redis, ManualClock()))
+    async with redis, httpx.AsyncClient(transport=server, base_url="http://ingest") as http:
         for path, body, headers in requests:
             before = await redis.xlen(keys.RAW)
             answer = await http.post(f"/v1/{path}", content=body, headers={**KEY, **headers})

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pipeline.doors.app import create_app
+from pipeline.ingest.app import create_app
 
 __all__ = ["create_app"]

@@ -1,4 +1,4 @@
-"""The web application: every door in one place, and whether it is well."""
+"""The web application: every way in over HTTP in one place, and whether it is well."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pipeline.clock import Clock, SystemClock
-from pipeline.doors.answers import DoorError, refused
-from pipeline.doors.intake import Intake
-from pipeline.doors.segment import SegmentDoor
-from pipeline.doors.write_keys import write_key_accounts
+from pipeline.ingest.answers import HttpError, error_response
+from pipeline.ingest.segment import SegmentApi
+from pipeline.ingest.write_keys import write_key_accounts
+from pipeline.producer import AsyncProducer
 from pipeline.settings import Settings
 
 
 def create_app(settings: Settings, redis: Redis, clock: Clock | None = None) -> Starlette:
-    """An ASGI app that puts what the doors take into the raw stream of `redis`.
+    """An ASGI app that puts what comes in over HTTP into the raw stream of `redis`.
 
     The caller opens and closes `redis`; nothing connects before the first request.
     """
-    intake = Intake(redis)
-    health = _Health(intake)
-    segment = SegmentDoor(intake, write_key_accounts(settings), clock or SystemClock())
+    producer = AsyncProducer(redis)
+    health = _Health(producer)
+    segment = SegmentApi(producer, write_key_accounts(settings), clock or SystemClock())
     return Starlette(
         routes=[
             segment.routes(),
@@ -36,8 +36,8 @@ def create_app(settings: Settings, redis: Redis, clock: Clock | None = None) -> 
 
 
 class _Health:
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
+    def __init__(self, producer: AsyncProducer) -> None:
+        self._producer = producer
 
     async def alive(self, _: Request) -> Response:
         """This process answers; nothing else is asked."""
@@ -45,9 +45,9 @@ class _Health:
 
     async def ready(self, _: Request) -> Response:
         """Whether an event could be taken now: 200, or 503 while Redis is away."""
-        if await self._intake.ready():
+        if await self._producer.ready():
             return JSONResponse({"ok": True})
-        return refused(DoorError(503, "unavailable", "Redis does not answer."))
+        return error_response(HttpError(503, "unavailable", "Redis does not answer."))
 
 
 async def _not_served(_: Request, error: Exception) -> Response:
@@ -55,4 +55,4 @@ async def _not_served(_: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     code = error.detail.lower().replace(" ", "_")
-    return refused(DoorError(error.status_code, code, error.detail))
+    return error_response(HttpError(error.status_code, code, error.detail))

@@ -1,4 +1,4 @@
-"""What the Segment door makes of a body: times, merging, ids and limits, without any HTTP."""
+"""What the Segment API makes of a body: times, merging, ids and limits, without any HTTP."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.doors.answers import DoorError
-from pipeline.doors.segment_events import (
+from pipeline.ingest.answers import HttpError
+from pipeline.ingest.segment_events import (
     MAX_BATCH_EVENTS,
     Arrival,
     batch_events,
@@ -145,7 +145,7 @@ def test_an_empty_batch_is_a_success() -> None:
 @pytest.mark.parametrize("value", [None, {}, "x", [1], [{}, "x"], [None]])
 def test_a_batch_that_is_no_list_of_objects_is_refused(value: object) -> None:
     """Whole: what was not understood must not be acknowledged."""
-    with pytest.raises(DoorError) as refused:
+    with pytest.raises(HttpError) as refused:
         batch(batch=value)
     assert (refused.value.status, refused.value.code) == (400, "invalid_batch")
 
@@ -154,7 +154,7 @@ def test_a_batch_is_measured_with_its_context_in_every_event() -> None:
     """Or half a megabyte would become hundreds in Redis; what SDKs send is far below."""
     context = {"page": {"referrer": "x" * 2000}}
     assert len(batch(context=context, batch=[{}] * 2500)) == 2500
-    with pytest.raises(DoorError) as refused:
+    with pytest.raises(HttpError) as refused:
         batch(context={"x": "x" * 30_000}, batch=[{}] * 1000)
     assert (refused.value.status, refused.value.code) == (400, "too_large")
 
@@ -163,7 +163,7 @@ def test_a_batch_is_measured_with_its_context_in_every_event() -> None:
 def test_a_batch_of_more_than_2500_events_is_refused_with_the_number_beyond(item: object) -> None:
     """As a whole, and before anything else is said of it: more than a hundred thousand fit into a body."""
     assert len(batch(batch=[{}] * MAX_BATCH_EVENTS)) == MAX_BATCH_EVENTS == 2500
-    with pytest.raises(DoorError) as refused:
+    with pytest.raises(HttpError) as refused:
         batch(batch=[item] * 2517)
     assert (refused.value.status, refused.value.code) == (413, "too_many_events")
     assert refused.value.message.startswith("The batch has 2517 events, 17 beyond the 2500")
@@ -177,6 +177,6 @@ def test_an_event_over_32_kb_is_refused() -> None:
         lambda: single({"p": padding + "x"}),
         lambda: batch(batch=[{"p": "x" * 40_000}]),
     ):
-        with pytest.raises(DoorError) as refused:
+        with pytest.raises(HttpError) as refused:
             refuse()
         assert (refused.value.status, refused.value.code) == (400, "too_large")

@@ -1,6 +1,6 @@
 """From a request of Segment's Tracking API to the events it holds. Pure.
 
-The door adds what Segment's server adds and takes away the write key and our own replay flag. What is wrong
+The server adds what Segment's server adds and takes away the write key and our own replay flag. What is wrong
 with a single event is for the splitter to say: a batch must not fail for one of its events.
 """
 
@@ -13,10 +13,10 @@ from typing import Any
 
 import pydantic_core
 
-from pipeline.doors.answers import DoorError
 from pipeline.enqueue import with_message_id
 from pipeline.events import MAX_EVENT_BYTES
 from pipeline.fields import is_nothing
+from pipeline.ingest.answers import HttpError
 
 MERGED = ("context", "integrations")
 """What a batch may say once for all of its events; the event's own words win."""
@@ -50,7 +50,7 @@ def single_event(body: Mapping[str, Any], event_type: str, arrival: Arrival) -> 
     """The event of /v1/track and its like; the path decides its type.
 
     Raises:
-        DoorError: 400 when it is larger than 32 KB (reference: segment 1.3).
+        HttpError: 400 when it is larger than 32 KB (reference: segment 1.3).
     """
     return _finish({**body, "type": event_type}, {}, arrival)
 
@@ -59,15 +59,15 @@ def batch_events(body: Mapping[str, Any], arrival: Arrival) -> list[bytes]:
     """The events of /v1/batch, in order. None at all is a success, as at Segment.
 
     Raises:
-        DoorError: 400 when `batch` is no list of objects, or one of them is larger than 32 KB, or
+        HttpError: 400 when `batch` is no list of objects, or one of them is larger than 32 KB, or
             all of them are larger than MAX_BATCH_BYTES; 413 when it has more than MAX_BATCH_EVENTS.
     """
     batch = body.get("batch")
     if not isinstance(batch, list):
-        raise DoorError(400, "invalid_batch", "The body has no `batch` that is a list.")
+        raise HttpError(400, "invalid_batch", "The body has no `batch` that is a list.")
     beyond = len(batch) - MAX_BATCH_EVENTS
     if beyond > 0:
-        raise DoorError(
+        raise HttpError(
             413,
             "too_many_events",
             f"The batch has {len(batch)} events, {beyond} beyond the {MAX_BATCH_EVENTS} that one may have:"
@@ -79,7 +79,7 @@ def batch_events(body: Mapping[str, Any], arrival: Arrival) -> list[bytes]:
         events.append(_finish(_item(event, number), body, arrival))
         left -= len(events[-1])
         if left < 0:
-            raise DoorError(
+            raise HttpError(
                 400, "too_large", f"Its events, with its context, exceed {MAX_BATCH_BYTES} bytes."
             )
     return events
@@ -104,13 +104,13 @@ def corrected_timestamp(original: object, sent_at: object, received_at: datetime
 
 def _item(event: object, index: int) -> Mapping[str, Any]:
     if not isinstance(event, dict):
-        raise DoorError(400, "invalid_batch", f"batch[{index}] is not a JSON object.")
+        raise HttpError(400, "invalid_batch", f"batch[{index}] is not a JSON object.")
     return event
 
 
 def _finish(event: Mapping[str, Any], batch: Mapping[str, Any], arrival: Arrival) -> bytes:
     if len(pydantic_core.to_json(event)) > MAX_EVENT_BYTES:
-        raise DoorError(400, "too_large", f"An event is larger than {MAX_EVENT_BYTES} bytes.")
+        raise HttpError(400, "too_large", f"An event is larger than {MAX_EVENT_BYTES} bytes.")
     data = {name: value for name, value in event.items() if name not in NOT_FOR_PRODUCERS}
     data |= _merged(data, batch) | _times(data, batch.get("sentAt"), arrival)
     return with_message_id(pydantic_core.to_json(data), data, arrival.new_id())

@@ -1,4 +1,4 @@
-"""Runs the doors as a process: `sailpipe serve`."""
+"""Runs the HTTP server as a process: `sailpipe serve`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import uvicorn
 from redis.exceptions import RedisError
 
 from pipeline.addresses import resolve_redis_url
-from pipeline.doors.app import create_app
 from pipeline.errors import ConfigError
+from pipeline.ingest.app import create_app
 from pipeline.redis_client import open_async_redis
 from pipeline.redis_format import check_format_async
 from pipeline.settings import Settings
@@ -42,7 +42,7 @@ async def _run(settings: Settings, redis_url: str, listener: socket.socket) -> N
         lifespan="off",
         server_header=False,
         http="h11",  # httptools drops the body of a request that offers to upgrade to HTTP/2 (Java's client)
-        ws="none",  # no door speaks it, and a half-made handshake would wait for ever
+        ws="none",  # nothing here speaks it, and a half-made handshake would wait for ever
         timeout_graceful_shutdown=GRACE_S,
     )
     try:

@@ -1,4 +1,4 @@
-"""The doors as a process, a real Redis, and clients that know nothing of us: curl's way, the
+"""The HTTP server as a process, a real Redis, and clients that know nothing of us: curl's way, the
 official Segment SDK."""
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ import redis
 import segment.analytics as segment
 
 from pipeline import keys
-from pipeline.doors.server import serve
 from pipeline.enqueue import _PRODUCERS
 from pipeline.errors import ConfigError
 from pipeline.events import parse_event
+from pipeline.ingest.server import serve
 from pipeline.settings import load_settings
 from tests.support.redis_server import RedisServer
 
@@ -34,7 +34,7 @@ README = Path(__file__).parents[2] / "README.md"
 START_S = 15.0
 SERVE = (
     "import os, sys; from pipeline.settings import load_settings;"
-    " from pipeline.doors.server import serve;"
+    " from pipeline.ingest.server import serve;"
     " serve(load_settings(os.environ), '127.0.0.1', int(sys.argv[1]))"
 )
 
@@ -54,19 +54,19 @@ def wait_until_alive(url: str, process: subprocess.Popen[bytes]) -> None:
                 return
         except httpx.TransportError:
             time.sleep(0.05)
-    pytest.fail(f"the doors did not come up (exit code {process.poll()})")
+    pytest.fail(f"the server did not come up (exit code {process.poll()})")
 
 
 @pytest.fixture(scope="module")
-def door(redis_server: RedisServer) -> Iterator[str]:
-    """A served door's base URL."""
+def base_url(redis_server: RedisServer) -> Iterator[str]:
+    """The base URL of a served process."""
     with serving(redis_server.url) as url:
         yield url
 
 
 @contextmanager
 def serving(redis_url: str) -> Iterator[str]:
-    """A door process for as long as the block lasts; its base URL."""
+    """A server process for as long as the block lasts; its base URL."""
     port = free_port()
     env = {**os.environ, "SAILPIPE_REDIS_URL": redis_url}
     process = subprocess.Popen(  # noqa: S603 - our own words
@@ -92,10 +92,10 @@ def taken(store: redis.Redis) -> list[dict[str, Any]]:
     return [json.loads(fields[b"event"]) for _, fields in entries]
 
 
-def test_one_curl_like_request_puts_one_event_into_redis(door: str, store: redis.Redis) -> None:
+def test_one_curl_like_request_puts_one_event_into_redis(base_url: str, store: redis.Redis) -> None:
     """The README's first event: Basic auth with the sandbox's key, a JSON body."""
     body = {"userId": "u1", "traits": {"email": "ann@example.com"}}
-    reply = httpx.post(f"{door}/v1/identify", json=body, auth=("sandbox", ""))
+    reply = httpx.post(f"{base_url}/v1/identify", json=body, auth=("sandbox", ""))
     assert (reply.status_code, reply.json()) == (200, {"success": True})
     (event,) = taken(store)
     assert (event["type"], event["traits"]) == ("identify", {"email": "ann@example.com"})
@@ -103,13 +103,13 @@ def test_one_curl_like_request_puts_one_event_into_redis(door: str, store: redis
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_the_official_python_sdk_needs_only_a_host_and_a_key(
-    door: str, store: redis.Redis, packed: bool
+    base_url: str, store: redis.Redis, packed: bool
 ) -> None:
     """segment-analytics-python, unmodified: batches, explicit nulls, gzip; no error reported."""
     errors: list[object] = []
     client = segment.Client(
         "sandbox",
-        host=door,
+        host=base_url,
         gzip=packed,
         on_error=lambda error, _: errors.append(error),
         max_retries=0,
@@ -128,11 +128,11 @@ def test_the_official_python_sdk_needs_only_a_host_and_a_key(
 
 
 def test_the_sdk_drops_nothing_silently_when_its_key_is_wrong(
-    door: str, store: redis.Redis
+    base_url: str, store: redis.Redis
 ) -> None:
     """A 401 reaches on_error at once instead of being retried ten times."""
     errors: list[Any] = []
-    client = segment.Client("nope", host=door, on_error=lambda error, _: errors.append(error))
+    client = segment.Client("nope", host=base_url, on_error=lambda error, _: errors.append(error))
     client.track("u1", "Viewed")
     client.flush()
     client.join()
@@ -140,7 +140,7 @@ def test_the_sdk_drops_nothing_silently_when_its_key_is_wrong(
     assert taken(store) == []
 
 
-def test_a_client_that_offers_http_2_keeps_its_body(door: str, store: redis.Redis) -> None:
+def test_a_client_that_offers_http_2_keeps_its_body(base_url: str, store: redis.Redis) -> None:
     """Java's own HTTP client sends `Upgrade: h2c` with every request; HTTP/1.1 is our answer."""
     offer = {
         "Connection": "Upgrade, HTTP2-Settings",
@@ -148,14 +148,14 @@ def test_a_client_that_offers_http_2_keeps_its_body(door: str, store: redis.Redi
         "HTTP2-Settings": "AAMAAABk",
     }
     event = {"userId": "u1", "event": "Signed Up"}
-    answer = httpx.post(f"{door}/v1/track", json=event, headers=offer, auth=("sandbox", ""))
+    answer = httpx.post(f"{base_url}/v1/track", json=event, headers=offer, auth=("sandbox", ""))
     assert (answer.status_code, answer.json()) == (200, {"success": True})
     assert store.xlen(keys.RAW) == 1
 
 
-def send_one(door: str) -> httpx.Response:
+def send_one(base_url: str) -> httpx.Response:
     event = {"userId": "u1", "event": "Viewed"}
-    return httpx.post(f"{door}/v1/track", json=event, auth=("sandbox", ""), timeout=30)
+    return httpx.post(f"{base_url}/v1/track", json=event, auth=("sandbox", ""), timeout=30)
 
 
 def assert_come_again(refused: httpx.Response) -> None:
@@ -164,45 +164,47 @@ def assert_come_again(refused: httpx.Response) -> None:
     assert int(refused.headers["Retry-After"]) > 0
 
 
-def test_a_full_redis_is_503_and_the_door_recovers(door: str, store: redis.Redis) -> None:
+def test_a_full_redis_is_503_and_the_server_recovers(base_url: str, store: redis.Redis) -> None:
     """`noeviction` at maxmemory: nothing is acknowledged that was not taken."""
     store.config_set("maxmemory", "1")
     try:
-        refused = send_one(door)
+        refused = send_one(base_url)
     finally:
         store.config_set("maxmemory", "0")
     assert_come_again(refused)
     assert "memory" in refused.json()["message"]
     assert taken(store) == []
-    assert send_one(door).status_code == 200
+    assert send_one(base_url).status_code == 200
     assert len(taken(store)) == 1
 
 
-def test_a_read_only_redis_is_503_and_the_door_recovers(door: str, store: redis.Redis) -> None:
+def test_a_read_only_redis_is_503_and_the_server_recovers(
+    base_url: str, store: redis.Redis
+) -> None:
     """A master that was demoted: it answers, and takes nothing."""
     store.replicaof("127.0.0.1", str(free_port()))
     try:
-        refused = send_one(door)
+        refused = send_one(base_url)
     finally:
         store.replicaof("NO", "ONE")
     assert_come_again(refused)
     assert taken(store) == []
-    assert send_one(door).status_code == 200
+    assert send_one(base_url).status_code == 200
     assert len(taken(store)) == 1
 
 
-def test_a_redis_that_is_gone_is_503_and_the_door_recovers(tmp_path: Path) -> None:
-    """Killed and started again: the door finds it without being told, its connections broken."""
+def test_a_redis_that_is_gone_is_503_and_the_server_recovers(tmp_path: Path) -> None:
+    """Killed and started again: the server finds it without being told, its connections broken."""
     server = RedisServer(tmp_path, append_only=True, fsync="always")
     server.start()
     try:
-        with serving(server.url) as door, redis.Redis.from_url(server.url) as store:
-            assert send_one(door).status_code == 200
+        with serving(server.url) as base_url, redis.Redis.from_url(server.url) as store:
+            assert send_one(base_url).status_code == 200
             server.kill()
             for _ in range(3):
-                assert_come_again(send_one(door))
+                assert_come_again(send_one(base_url))
             server.start()
-            assert send_one(door).status_code == 200
+            assert send_one(base_url).status_code == 200
             assert len(taken(store)) == 2
     finally:
         server.kill()
@@ -210,14 +212,16 @@ def test_a_redis_that_is_gone_is_503_and_the_door_recovers(tmp_path: Path) -> No
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
 def test_the_first_events_of_the_readme_arrive(
-    door: str, store: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    base_url: str, store: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its curl, Python and redis-cli lines as they stand there, at this test's addresses."""
     section = README.read_text().partition("## Your first event")[2].partition("\n## ")[0]
     blocks = re.findall(r"```\w+\n(.*?)```", section.replace("\\\n", " "), re.DOTALL)
     curl, python, redis_cli = blocks
     done = subprocess.run(  # noqa: S603 - our own README
-        shlex.split(curl.replace("http://127.0.0.1:8000", door)), capture_output=True, check=True
+        shlex.split(curl.replace("http://127.0.0.1:8000", base_url)),
+        capture_output=True,
+        check=True,
     )
     assert json.loads(done.stdout) == {"success": True}
     monkeypatch.setenv("SAILPIPE_REDIS_URL", redis_url)

@@ -1,4 +1,4 @@
-"""The doors over ASGI and fakeredis: what is taken, and what each refusal looks like to an SDK."""
+"""The HTTP server over ASGI and fakeredis: what is taken, and what each refusal looks like to an SDK."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from redis.exceptions import OutOfMemoryError
 
 from pipeline import keys
 from pipeline.clock import ManualClock
-from pipeline.doors import create_app
-from pipeline.doors.bodies import MAX_BODY_BYTES
-from pipeline.doors.intake import Intake
 from pipeline.errors import QueueFull
+from pipeline.ingest import create_app
+from pipeline.ingest.bodies import MAX_BODY_BYTES
+from pipeline.producer import AsyncProducer
 from pipeline.settings import Settings, load_settings
 
 KEY = {"Authorization": "Basic " + base64.b64encode(b"sandbox:").decode()}
@@ -44,7 +44,7 @@ async def http(
 ) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(settings, fake, ManualClock())
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://door") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as client:
         yield client
 
 
@@ -226,7 +226,7 @@ async def test_a_redis_that_is_away_or_full_is_503_with_retry_after(
         monkeypatch.setattr("redis.asyncio.client.Pipeline.execute", fail)
         monkeypatch.setattr(fake, "ping", fail)
         transport = httpx.ASGITransport(create_app(settings, fake))
-        async with httpx.AsyncClient(transport=transport, base_url="http://door") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as http:
             reply = await http.post("/v1/track", json=EVENT, headers=KEY)
             check_refusal(reply, 503, "unavailable")
             assert 0 < int(reply.headers["Retry-After"]) <= 300
@@ -236,12 +236,12 @@ async def test_a_redis_that_is_away_or_full_is_503_with_retry_after(
 
 async def test_a_full_raw_stream_is_503_until_it_is_shorter(fake: fakeredis.FakeAsyncRedis) -> None:
     """The bound holds over HTTP too."""
-    intake = Intake(fake, bound=1)
-    await intake.accept([b'{"n": 1}'], "default")
+    producer = AsyncProducer(fake, bound=1)
+    await producer.send_all([b'{"n": 1}'], "default")
     with pytest.raises(QueueFull):
-        await intake.accept([b'{"n": 2}'], "default")
+        await producer.send_all([b'{"n": 2}'], "default")
     await fake.delete(keys.RAW)
-    await intake.accept([b'{"n": 3}'], "default")
+    await producer.send_all([b'{"n": 3}'], "default")
     assert await taken(fake) == [{"n": 3}]
 
 

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from pipeline.doors.answers import DoorError
+from pipeline.ingest.answers import HttpError
 from pipeline.json_text import read_json
 
 MAX_BODY_BYTES = 512 * 1024
@@ -23,7 +23,7 @@ async def read_body(chunks: AsyncIterator[bytes]) -> bytes:
     Proxies unpack bodies and keep the header, or drop the header, so that it says nothing.
 
     Raises:
-        DoorError: 400 when it is larger than MAX_BODY_BYTES or is broken gzip.
+        HttpError: 400 when it is larger than MAX_BODY_BYTES or is broken gzip.
     """
     body = bytearray()
     async for chunk in chunks:
@@ -37,21 +37,21 @@ def read_object(body: bytes) -> dict[str, Any]:
     """The JSON object a body holds, whatever its Content-Type says (browsers send text/plain).
 
     Raises:
-        DoorError: 400 for anything else: cut short, NaN, nested deeper than 200, an array. A broken text
+        HttpError: 400 for anything else: cut short, NaN, nested deeper than 200, an array. A broken text
             in it is mended (`read_json`).
     """
     try:
         data = read_json(body)
     except ValueError as error:
-        raise DoorError(400, "invalid_json", f"The body is not JSON: {error}") from None
+        raise HttpError(400, "invalid_json", f"The body is not JSON: {error}") from None
     if not isinstance(data, dict):
-        raise DoorError(400, "invalid_json", "The body is not a JSON object.")
+        raise HttpError(400, "invalid_json", "The body is not a JSON object.")
     return data
 
 
-def too_large() -> DoorError:
+def too_large() -> HttpError:
     """The refusal of a request that is larger than MAX_BODY_BYTES."""
-    return DoorError(400, "too_large", f"The body is larger than {MAX_BODY_BYTES} bytes.")
+    return HttpError(400, "too_large", f"The body is larger than {MAX_BODY_BYTES} bytes.")
 
 
 def _gunzip(packed: bytes) -> bytes:
@@ -59,9 +59,9 @@ def _gunzip(packed: bytes) -> bytes:
     try:
         body = unpacker.decompress(packed, MAX_BODY_BYTES + 1)
     except zlib.error:
-        raise DoorError(400, "invalid_gzip", "The body is not valid gzip.") from None
+        raise HttpError(400, "invalid_gzip", "The body is not valid gzip.") from None
     if len(body) > MAX_BODY_BYTES:
         raise too_large()
     if not unpacker.eof:
-        raise DoorError(400, "invalid_gzip", "The gzip body ends early.")
+        raise HttpError(400, "invalid_gzip", "The gzip body ends early.")
     return body

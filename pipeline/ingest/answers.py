@@ -1,4 +1,4 @@
-"""What the doors answer: always JSON, always a shape the official SDKs can read.
+"""What the HTTP server answers: always JSON, always a shape the official SDKs can read.
 
 Reference: segment 1.8. Segment's Python SDK retries a 400 ten times unless its body has `code` and
 `message`; Ruby's looks for `error`; PHP's loops for ever on a success that is not exactly 200.
@@ -12,7 +12,7 @@ RETRY_AFTER_S = 5
 """Seconds a producer is asked to wait while Redis is away or full; SDKs accept up to 300."""
 
 
-class DoorError(Exception):
+class HttpError(Exception):
     """A request is refused. `message` is for the caller to read and quotes no values."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -22,12 +22,12 @@ class DoorError(Exception):
         self.message = message
 
 
-def success() -> JSONResponse:
+def success_response() -> JSONResponse:
     """Exactly 200, never an empty body."""
     return JSONResponse({"success": True})
 
 
-def refused(error: DoorError) -> JSONResponse:
+def error_response(error: HttpError) -> JSONResponse:
     """`error` as JSON; a 503 says when to come again."""
     headers = {"Retry-After": str(RETRY_AFTER_S)} if error.status == 503 else None
     body = {"success": False, "code": error.code, "message": error.message, "error": error.message}

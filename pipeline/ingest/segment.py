@@ -17,12 +17,12 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from pipeline.clock import Clock
-from pipeline.doors.answers import DoorError, refused, success
-from pipeline.doors.bodies import read_body, read_object
-from pipeline.doors.intake import Intake
-from pipeline.doors.segment_events import Arrival, batch_events, single_event
-from pipeline.doors.write_keys import choose_account
 from pipeline.errors import EnqueueError
+from pipeline.ingest.answers import HttpError, error_response, success_response
+from pipeline.ingest.bodies import read_body, read_object
+from pipeline.ingest.segment_events import Arrival, batch_events, single_event
+from pipeline.ingest.write_keys import choose_account
+from pipeline.producer import AsyncProducer
 
 SINGLE_PATHS: Mapping[str, str] = {
     "track": "track",
@@ -44,11 +44,11 @@ BATCH_PATHS = ("batch", "import", "b")
 """Paths under /v1 that take many: documented; Ruby and Java; mobile SDKs and the browser's."""
 
 
-class SegmentDoor:
+class SegmentApi:
     """Takes requests for the accounts whose write keys they show."""
 
-    def __init__(self, intake: Intake, accounts: Mapping[str, str], clock: Clock) -> None:
-        self._intake = intake
+    def __init__(self, producer: AsyncProducer, accounts: Mapping[str, str], clock: Clock) -> None:
+        self._producer = producer
         self._accounts = accounts
         self._clock = clock
 
@@ -68,19 +68,19 @@ class SegmentDoor:
     async def _receive(self, request: Request) -> Response:
         try:
             await self._accept(request)
-        except DoorError as error:
-            return refused(error)
+        except HttpError as error:
+            return error_response(error)
         except EnqueueError as error:
-            return refused(DoorError(503, "unavailable", f"{error}. Try again."))
+            return error_response(HttpError(503, "unavailable", f"{error}. Try again."))
         except ClientDisconnect:
-            return refused(DoorError(400, "incomplete", "The request ended early."))
-        return success()
+            return error_response(HttpError(400, "incomplete", "The request ended early."))
+        return success_response()
 
     async def _accept(self, request: Request) -> None:
         body = read_object(await read_body(request.stream()))
         header = request.headers.get("authorization")
         account = choose_account(self._accounts, header, body.get("writeKey"))
-        await self._intake.accept(self._events(request, body), account)
+        await self._producer.send_all(self._events(request, body), account)
 
     def _events(self, request: Request, body: Mapping[str, Any]) -> list[bytes]:
         arrival = Arrival(self._clock.now(), lambda: str(uuid.uuid4()))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.doors.answers import DoorError
-from pipeline.doors.write_keys import choose_account, write_key_accounts
+from pipeline.ingest.answers import HttpError
+from pipeline.ingest.write_keys import choose_account, write_key_accounts
 from pipeline.settings import load_settings
 
 ACCOUNTS = {"k1": "default", "k2": "brand"}
@@ -54,7 +54,7 @@ def test_a_request_without_a_known_key_is_refused(
     header: str | None, body_key: object, code: str
 ) -> None:
     """401, and the text never repeats the key."""
-    with pytest.raises(DoorError) as refused:
+    with pytest.raises(HttpError) as refused:
         choose_account(ACCOUNTS, header, body_key)
     assert (refused.value.status, refused.value.code) == (401, code)
     assert "nope" not in refused.value.message
@@ -63,12 +63,12 @@ def test_a_request_without_a_known_key_is_refused(
 def test_without_any_write_key_the_answer_names_the_setting() -> None:
     """Against the real Sailthru nothing is open by default."""
     live = load_settings({"SAILPIPE_API_KEY": "abc", "SAILPIPE_API_SECRET": "def"})
-    with pytest.raises(DoorError, match="SAILPIPE_WRITE_KEYS"):
+    with pytest.raises(HttpError, match="SAILPIPE_WRITE_KEYS"):
         choose_account(write_key_accounts(live), basic("sandbox:"), None)
 
 
 def test_the_sandbox_has_a_key_of_its_own(tmp_path: Path) -> None:
-    """With no API key set, `sandbox` opens the door."""
+    """With no API key set, `sandbox` is a key."""
     assert write_key_accounts(load_settings({}, directory=tmp_path)) == {"sandbox": "default"}
 
 

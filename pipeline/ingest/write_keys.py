@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 
-from pipeline.doors.answers import DoorError
+from pipeline.ingest.answers import HttpError
 from pipeline.settings import Settings
 
 
@@ -24,21 +24,21 @@ def choose_account(accounts: Mapping[str, str], authorization: str | None, body_
         body_key: `writeKey` of the body, whatever it is.
 
     Raises:
-        DoorError: 401, naming the setting.
+        HttpError: 401, naming the setting.
     """
     if not accounts:
-        raise DoorError(
+        raise HttpError(
             401,
             "no_write_keys",
             "This server takes no events yet: set SAILPIPE_WRITE_KEYS to the keys producers use.",
         )
     key = _basic_user(authorization) or (body_key if isinstance(body_key, str) else None)
     if not key:
-        raise DoorError(
+        raise HttpError(
             401, "missing_write_key", "No write key, neither as Basic user name nor as writeKey."
         )
     if key not in accounts:
-        raise DoorError(
+        raise HttpError(
             401, "invalid_write_key", "This write key is not one of SAILPIPE_WRITE_KEYS."
         )
     return accounts[key]
