@@ -16,7 +16,7 @@ from pipeline.cli import (
     gates,
     limits,
     map_events,
-    parts,
+    processes,
     reset,
     status,
     up,
@@ -34,9 +34,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("up")(up.up)
-app.command("serve")(parts.serve)
-app.command("worker")(parts.worker)
-app.command("sandbox")(parts.sandbox)
+app.command("serve")(processes.serve)
+app.command("worker")(processes.worker)
+app.command("sandbox")(processes.sandbox)
 app.command("enqueue")(enqueue.enqueue)
 app.command("map")(map_events.map_events)
 app.command("status")(status.status)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.machine import Machine
+from pipeline.cli.launcher import Launcher
 from pipeline.cli.options import HostOption, PortOption, settings_here
 from pipeline.cli.ports import check_port_free
 from pipeline.embedded.data_dir import DataDir
@@ -22,5 +22,5 @@ def up(
     settings = settings_here()
     with DataDir(settings.data_dir) as data_dir:  # first: a second `up` here is not about ports
         check_port_free(host, port)
-        machine = Machine(settings, data_dir.path, host=host, port=port, workers=workers)
-        asyncio.run(machine.run())
+        launcher = Launcher(settings, data_dir.path, host=host, port=port, workers=workers)
+        asyncio.run(launcher.run())

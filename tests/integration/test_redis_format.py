@@ -14,7 +14,7 @@ from redis.exceptions import OutOfMemoryError
 
 import pipeline
 from pipeline import keys
-from pipeline.cli.parts import worker_command
+from pipeline.cli.processes import worker_command
 from pipeline.enqueue import _PRODUCERS
 from pipeline.errors import ConfigError, EnqueueError, WrongFormat
 from pipeline.events import Lane

@@ -22,7 +22,7 @@ UP = "Ctrl-C stops"
 
 
 @dataclass(frozen=True)
-class Machine:
+class Launcher:
     """A running `up`: where it works, and on which port it takes events."""
 
     up: Running
@@ -31,19 +31,19 @@ class Machine:
 
 
 @contextmanager
-def machine_in(folder: Path, **environment: str) -> Iterator[Machine]:
+def launcher_in(folder: Path, **environment: str) -> Iterator[Launcher]:
     port = free_port()
     with running("up", "--port", str(port), directory=folder, **environment) as up:
         up.wait_for(UP)
-        yield Machine(up, folder, port)
+        yield Launcher(up, folder, port)
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
     """One `up` for the tests that leave it running."""
-    with machine_in(tmp_path_factory.mktemp("machine")) as machine:
-        yield machine
-        assert machine.up.stop() == 0
+    with launcher_in(tmp_path_factory.mktemp("machine")) as launcher:
+        yield launcher
+        assert launcher.up.stop() == 0
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
@@ -76,52 +76,52 @@ def track(port: int, key: str) -> int:
         return 0
 
 
-def test_it_says_where_it_is_and_what_it_delivers_to(machine: Machine) -> None:
+def test_it_says_where_it_is_and_what_it_delivers_to(launcher: Launcher) -> None:
     """Where HTTP is, its key, and that it is the sandbox because no API key is set."""
-    assert f"http://127.0.0.1:{machine.port}" in machine.up.output
-    assert "Write keys  sandbox" in machine.up.output
-    assert "sandbox in memory, because no API key is set" in machine.up.output
-    assert (track(machine.port, "sandbox"), track(machine.port, "wrong")) == (200, 401)
+    assert f"http://127.0.0.1:{launcher.port}" in launcher.up.output
+    assert "Write keys  sandbox" in launcher.up.output
+    assert "sandbox in memory, because no API key is set" in launcher.up.output
+    assert (track(launcher.port, "sandbox"), track(launcher.port, "wrong")) == (200, 401)
 
 
 def test_commands_in_the_same_folder_join_it(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With no REDIS_URL every command finds the embedded Redis, and the sandbox."""
-    monkeypatch.chdir(machine.folder)
+    monkeypatch.chdir(launcher.folder)
     joined = sailpipe("enqueue", "-", stdin=b'{"type":"page","userId":"u1"}\n')
     assert (joined.returncode, joined.stdout) == (0, b"Enqueued: 1.\n")
     assert b"default credentials: the sandbox accepts them" in sailpipe("doctor").stdout
 
 
 def test_a_second_up_is_told_what_is_in_its_way(
-    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    launcher: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One `up` per data directory, one server per port: a sentence each, and nothing started."""
-    monkeypatch.chdir(machine.folder)
-    same_folder = sailpipe("up", "--port", str(machine.port))
+    monkeypatch.chdir(launcher.folder)
+    same_folder = sailpipe("up", "--port", str(launcher.port))
     assert same_folder.returncode == 2
-    told = f"already runs for {machine.folder}/.sailpipe (process {machine.up.process.pid})"
+    told = f"already runs for {launcher.folder}/.sailpipe (process {launcher.up.process.pid})"
     assert told.encode() in same_folder.stderr
     monkeypatch.chdir(tmp_path)
-    same_port = sailpipe("up", "--port", str(machine.port))
+    same_port = sailpipe("up", "--port", str(launcher.port))
     assert same_port.returncode == 1
-    assert f"port {machine.port} (address already in use)".encode() in same_port.stderr
+    assert f"port {launcher.port} (address already in use)".encode() in same_port.stderr
 
 
-def test_what_is_killed_is_started_again(machine: Machine) -> None:
+def test_what_is_killed_is_started_again(launcher: Launcher) -> None:
     """The HTTP server by itself, Redis with what it kept."""
-    with redis_of(machine.folder) as client:
+    with redis_of(launcher.folder) as client:
         client.config_set("appendfsync", "always")
         client.set("kept", "1")
-    child(machine.up, "serve").kill()
-    machine.up.wait_for("http     | exited (SIGKILL)")
-    wait_until(lambda: track(machine.port, "sandbox") == 200, "the server is up again")
-    [server] = [p for p in processes_of(machine.folder) if p.name() in SERVERS]
+    child(launcher.up, "serve").kill()
+    launcher.up.wait_for("http     | exited (SIGKILL)")
+    wait_until(lambda: track(launcher.port, "sandbox") == 200, "the server is up again")
+    [server] = [p for p in processes_of(launcher.folder) if p.name() in SERVERS]
     server.kill()
-    machine.up.wait_for("redis    | exited (SIGKILL)")
-    wait_until(lambda: track(machine.port, "sandbox") == 200, "Redis takes events again")
-    with redis_of(machine.folder) as client:
+    launcher.up.wait_for("redis    | exited (SIGKILL)")
+    wait_until(lambda: track(launcher.port, "sandbox") == 200, "Redis takes events again")
+    with redis_of(launcher.folder) as client:
         assert client.get("kept") == b"1"
 
 
@@ -131,12 +131,12 @@ def test_what_was_queued_survives_a_killed_up_and_ctrl_c(
     """SIGKILL of `up` ends all it started, the next one goes on with what was kept, and after
     Ctrl-C nothing is left running and nobody is sent to where Redis was."""
     monkeypatch.chdir(tmp_path)
-    with machine_in(tmp_path) as first:
+    with launcher_in(tmp_path) as first:
         with redis_of(tmp_path) as client:
             client.config_set("appendfsync", "always")
             client.set("kept", "1")
         first.up.stop(signal.SIGKILL)
-    with machine_in(tmp_path) as second:
+    with launcher_in(tmp_path) as second:
         with redis_of(tmp_path) as client:
             assert client.get("kept") == b"1"
         assert second.up.stop(signal.SIGINT) == 0
@@ -147,9 +147,9 @@ def test_what_was_queued_survives_a_killed_up_and_ctrl_c(
 
 def test_with_a_redis_of_its_own_no_other_is_started(tmp_path: Path, redis_url: str) -> None:
     """REDIS_URL set: `up` uses that one, and leaves it running."""
-    with machine_in(tmp_path, SAILPIPE_REDIS_URL=redis_url) as machine:
-        assert track(machine.port, "sandbox") == 200
+    with launcher_in(tmp_path, SAILPIPE_REDIS_URL=redis_url) as launcher:
+        assert track(launcher.port, "sandbox") == 200
         assert not (tmp_path / ".sailpipe" / "redis").exists()
-        assert machine.up.stop() == 0
+        assert launcher.up.stop() == 0
     with open_redis(redis_url) as client:
         assert client.ping()

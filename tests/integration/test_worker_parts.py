@@ -14,8 +14,8 @@ import pytest
 import redis
 
 from pipeline import keys
-from pipeline.cli.machine import WORKERS_STOP_WITHIN_S
-from pipeline.cli.parts import worker_command
+from pipeline.cli.launcher import WORKERS_STOP_WITHIN_S
+from pipeline.cli.processes import worker_command
 from pipeline.events import Lane
 from tests.support.commands import DEADLINE_S, wait_until
 from tests.support.redis_server import RedisServer

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from pipeline.cli.parts import worker_command
+from pipeline.cli.processes import worker_command
 from pipeline.settings.values import LANES
 from pipeline.supervisor import die_with_parent
 from tests.support.commands import wait_until

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.app import run
-from pipeline.cli.parts import worker_command
+from pipeline.cli.processes import worker_command
 from tests.support.commands import python
 from tests.support.redis_server import free_port
 

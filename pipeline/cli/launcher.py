@@ -41,7 +41,7 @@ _POLL_S = 0.05
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Machine:
+class Launcher:
     """One `up`: starts the parts in order, waits for a signal, stops them in the other order."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""`serve`, `worker`, `sandbox`: the parts, one process a container. `up` runs the same ones."""
+"""`serve`, `worker`, `sandbox`: one process each, as in a container. `up` runs the same ones."""
 
 from __future__ import annotations
 
