@@ -9,13 +9,12 @@ from starlette.types import Receive, Scope, Send
 
 from pipeline.clock import Clock, SystemClock
 from pipeline.sandbox.control import handle_control, is_control
-from pipeline.sandbox.core import PAGEVIEW_ENDPOINT, Sandbox
-from pipeline.sandbox.faults import Fault, FaultKind, Faults
+from pipeline.sandbox.faults import Fault, FaultKind, Faults, apply_fault, status_of
 from pipeline.sandbox.limits import Limits
-from pipeline.sandbox.misbehaviour import misbehave, status_of
 from pipeline.sandbox.options import SandboxOptions
-from pipeline.sandbox.reading import describe_user
+from pipeline.sandbox.params import describe_user
 from pipeline.sandbox.replies import TOO_MANY, Refusal, Reply
+from pipeline.sandbox.sandbox import PAGEVIEW_ENDPOINT, Sandbox
 from pipeline.sandbox.wire import (
     BodyTooLarge,
     call_fields,
@@ -105,7 +104,7 @@ class SandboxApp:
                 self._answer(request)
             self._log(request, status_of(fault), fault)
             await self._pause(request.sandbox.options.latency_s)
-            await misbehave(fault, self._clock.now(), scope, receive, send)
+            await apply_fault(fault, self._clock.now(), scope, receive, send)
 
     async def _serve_late(self, request: _Request, fault: Fault, send: Send) -> None:
         reply = self._answer(request) if fault.processed else None

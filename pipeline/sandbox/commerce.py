@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from pipeline.sandbox.params import email, flag, mapping, text
 from pipeline.sandbox.profiles import Cart, Profile
-from pipeline.sandbox.reading import email, flag, mapping, text
 from pipeline.sandbox.replies import OTHER, Refusal, invalid, rfc2822
 from pipeline.sandbox.state import Moment, Purchase
 

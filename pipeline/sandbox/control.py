@@ -14,8 +14,8 @@ from urllib.parse import parse_qs
 
 from starlette.types import Scope, Send
 
-from pipeline.sandbox.core import Sandbox
 from pipeline.sandbox.faults import Fault, Faults
+from pipeline.sandbox.sandbox import Sandbox
 from pipeline.sandbox.wire import send_json
 
 _PREFIX = "/_sandbox/"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from pipeline.sandbox.params import email, flag, mapping, user_key, user_vars
 from pipeline.sandbox.profiles import KEYS, OPTOUTS, Profile
-from pipeline.sandbox.reading import email, flag, mapping, user_key, user_vars
 from pipeline.sandbox.replies import OTHER, Refusal, invalid, rfc2822, user_not_found
 from pipeline.sandbox.state import Moment
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pipeline.clock import ManualClock
 from pipeline.sailthru.answers import Answer, Failure, Refused, read_answer
 from pipeline.sailthru.calls import Call
-from pipeline.sandbox.core import Sandbox
+from pipeline.sandbox.sandbox import Sandbox
 
 LATENCY_S = 0.05
 

@@ -13,10 +13,10 @@ from starlette.types import Receive, Scope, Send
 
 from pipeline.clock import SystemClock
 from pipeline.sandbox.app import SandboxApp
-from pipeline.sandbox.core import Sandbox
 from pipeline.sandbox.faults import Faults
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.sandbox.replies import Reply
+from pipeline.sandbox.sandbox import Sandbox
 from pipeline.sandbox.server import running_in_thread
 from tests.support.redis_server import free_port
 

@@ -25,8 +25,8 @@ from pipeline.events import Lane
 from pipeline.mailbox.gates import Closure
 from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.store_memory import MemorySlotStore
-from pipeline.sandbox.core import Sandbox
 from pipeline.sandbox.options import SandboxOptions
+from pipeline.sandbox.sandbox import Sandbox
 from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.loop import Splitter
 from tests.support.fake_sailthru import FakeSailthru, Killed

@@ -20,7 +20,7 @@ from pipeline.mapping import plan, read_profile
 from pipeline.mapping.plan import Ignored, Known, Need, Plan, Send, WaitForEmail, answered
 from pipeline.routing import route
 from pipeline.sailthru.calls import Call
-from pipeline.sandbox.core import Sandbox
+from pipeline.sandbox.sandbox import Sandbox
 from pipeline.settings import AccountSettings
 
 START = 1_700_000_000.0

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.sailthru.calls import Call
-from pipeline.sandbox.core import Sandbox
 from pipeline.sandbox.options import SandboxOptions
+from pipeline.sandbox.sandbox import Sandbox
 from tests.support.fake_sailthru import NOT_SENT, TIMED_OUT, Trouble
 from tests.support.pipe import START, Pipe, open_pipe, product
 

@@ -15,7 +15,7 @@ from pipeline.events import Event
 from pipeline.mapping import plan, read_profile
 from pipeline.mapping.plan import Cart, CartIntent, Known, Need, Plan, Send, answered
 from pipeline.sailthru.calls import Call
-from pipeline.sandbox.core import Sandbox
+from pipeline.sandbox.sandbox import Sandbox
 from pipeline.settings import AccountSettings
 
 READ_LAG_S = 3.0

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.events import Event, validate_event
-from pipeline.sandbox.core import Sandbox
 from pipeline.sandbox.options import SandboxOptions
+from pipeline.sandbox.sandbox import Sandbox
 from pipeline.settings import AccountSettings
 from tests.unit.mapping.delivering import POISON, Delivery, end_state
 

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.sandbox.core import Sandbox
-from pipeline.sandbox.reading import describe_user
+from pipeline.sandbox.params import describe_user
+from pipeline.sandbox.sandbox import Sandbox
 
 _SCALAR = (
     st.none()

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.sandbox.core import Sandbox
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.sandbox.replies import Reply
+from pipeline.sandbox.sandbox import Sandbox
 
 NOW = 1_600_000_000.0
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeline.sandbox.commerce import get_purchase, post_purchase, post_return
-from pipeline.sandbox.happenings import post_event, post_pageview
+from pipeline.sandbox.events import post_event, post_pageview
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.sandbox.replies import OTHER, UNSUPPORTED, Refusal, Reply
 from pipeline.sandbox.state import Moment, SandboxState

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.sandbox.reading import text, user_key, user_vars
+from pipeline.sandbox.params import text, user_key, user_vars
 from pipeline.sandbox.replies import Refusal, Reply, invalid, user_not_found
 from pipeline.sandbox.state import Moment
 
