@@ -4,7 +4,7 @@
     x ConfigError     a setting is missing or wrong; nothing starts
         + WrongFormat this Redis holds data of another version
     x InvalidEvent    this event can never be delivered (reason, detail)
-    x Rejected        the mapping refuses this event (reason, detail)
+    x MappingRejected the mapping refuses this event (reason, detail)
         + Unreadable  for one field, without which it may go if that is optional (path, problem)
     x EnqueueError    Redis did not take the event; safe to try again
         + QueueFull   the raw stream is at its bound, or Redis is out of memory
@@ -64,11 +64,11 @@ class InvalidEvent(_WithReason):
     """This event can never be delivered. `detail` is safe to log: it names fields, never values."""
 
 
-class Rejected(_WithReason):
+class MappingRejected(_WithReason):
     """The mapping refuses this event. `detail` is safe to log: it names fields, never values."""
 
 
-class Unreadable(Rejected):
+class Unreadable(MappingRejected):
     """A field holds what cannot be read; a mapping that can do without it catches this.
 
     path: where the field stands in the event. problem: what would be right. Neither quotes a value.

@@ -83,7 +83,7 @@ class Producer:
         try:
             self._backlog = int(self._redis.xlen(keys.RAW))
         except RedisError as error:
-            raise refusal(error) from None
+            raise enqueue_error(error) from None
         return self._backlog
 
     def _append(self, items: list[tuple[bytes, str]]) -> None:
@@ -92,7 +92,7 @@ class Producer:
         try:
             self._backlog = int(pipe.execute()[-1])
         except RedisError as error:
-            raise refusal(error) from None
+            raise enqueue_error(error) from None
 
     def _refuse_if_full(self) -> None:
         if self._backlog >= self._bound and self.backlog() >= self._bound:
@@ -129,7 +129,7 @@ class AsyncProducer:
             _fill(pipe, [(raw, account) for raw in raws])
             self._backlog = int((await pipe.execute())[-1])
         except RedisError as error:
-            raise refusal(error) from None
+            raise enqueue_error(error) from None
 
     async def ready(self) -> bool:
         """Whether Redis answers, and holds this version's data."""
@@ -165,7 +165,7 @@ def entry(raw: bytes, account: str) -> dict[Any, Any]:
     return {"event": raw, "account": account}
 
 
-def refusal(error: RedisError) -> EnqueueError:
+def enqueue_error(error: RedisError) -> EnqueueError:
     """What a Redis error means for a producer. Its text is left out: it can quote the event."""
     if isinstance(error, OutOfMemoryError):
         return QueueFull("Redis is out of memory")

@@ -14,8 +14,7 @@ from pipeline import retry
 from pipeline.delivery.circuit import Health
 from pipeline.delivery.context import TurnState
 from pipeline.delivery.intents import MISSES_TO_POST_AGAIN, PendingOrder
-from pipeline.errors import InvalidEvent, Reason
-from pipeline.errors import Rejected as MappingRejected
+from pipeline.errors import InvalidEvent, MappingRejected, Reason
 from pipeline.kinds import Ignored, IgnoreReason
 from pipeline.mapping import read_profile
 from pipeline.mapping.plan import Cart, Need, Profile, Send, WaitForEmail
@@ -35,7 +34,7 @@ from pipeline.outcomes import (
     WaitingForUser,
 )
 from pipeline.ratelimit.feedback import believed_reset
-from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused
+from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 
@@ -138,7 +137,7 @@ def decide(
     Both are None when there was no answer. now: Unix seconds.
     """
     match answer:
-        case Accepted() | Refused():
+        case Accepted() | Failed():
             verdict = _answered(answer, request, health, state, settings, now)
             return apply_deadlines(verdict, state, settings)
         case NotSent(why, due_in_s):
@@ -219,7 +218,7 @@ def _answered(
     if request is None or health is None:
         msg = "an answer needs its request and its host's health"
         raise ValueError(msg)
-    if isinstance(answer, Refused) and _is_outage(answer, health, state, settings):
+    if isinstance(answer, Failed) and _is_outage(answer, health, state, settings):
         return Outage(answer.message, request.call, answer.ambiguous)
     match request:
         case Send():
@@ -232,7 +231,7 @@ def _answered(
             assert_never(request)
 
 
-def _is_outage(no: Refused, health: Health, state: TurnState, settings: AccountSettings) -> bool:
+def _is_outage(no: Failed, health: Health, state: TurnState, settings: AccountSettings) -> bool:
     """Whether a call without an answer is Sailthru's trouble, and so uses up no attempt of the event."""
     return no.failure is Failure.UNAVAILABLE and health.is_outage(dying_s(state, settings))
 
@@ -296,7 +295,7 @@ def _unclear(answer: Answer, call: Call, now: float) -> Outcome:
     return _no(answer, call, 1, now)
 
 
-def _no(no: Refused, call: Call, covers: int, now: float, *, lookup: bool = False) -> Outcome:
+def _no(no: Failed, call: Call, covers: int, now: float, *, lookup: bool = False) -> Outcome:
     match no.failure:
         case Failure.THROTTLED:
             until = believed_reset(no.rate.reset, now) if no.rate else now + retry.THROTTLE_S
@@ -317,7 +316,7 @@ def _no(no: Refused, call: Call, covers: int, now: float, *, lookup: bool = Fals
             assert_never(no.failure)
 
 
-def _retry(no: Refused, call: Call, covers: int, *, lookup: bool) -> Retry:
+def _retry(no: Failed, call: Call, covers: int, *, lookup: bool) -> Retry:
     return Retry(
         error=no.message,
         covers=covers,

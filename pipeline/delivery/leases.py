@@ -24,7 +24,7 @@ from pipeline.observe.logs import log_event
 from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.slots import Purpose
 from pipeline.retry import THROTTLE_S
-from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused
+from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure
 from pipeline.sailthru.calls import Call
 from pipeline.sailthru.transport import not_after
 
@@ -181,7 +181,7 @@ class Caller:
             redis.exceptions.RedisError: the limits cannot be kept without Redis.
         """
         answer = await self._paced(lease, call, purpose)
-        if isinstance(answer, Refused) and answer.code == SIGNATURE_CODE:
+        if isinstance(answer, Failed) and answer.code == SIGNATURE_CODE:
             # Single mismatches of a good secret are on record (reference: sailthru-api 8).
             return await self._paced(lease, call, purpose)
         return answer
@@ -223,7 +223,7 @@ class Caller:
         if rate is not None:
             in_flight = self._in_flight[bucket]
             await self._limiter.observe(self._account, bucket, rate, in_flight=in_flight)
-        if isinstance(answer, Refused) and answer.failure is Failure.THROTTLED:
+        if isinstance(answer, Failed) and answer.failure is Failure.THROTTLED:
             until = rate.reset if rate else self._clock.now() + THROTTLE_S
             # Without Redis there are no slots either, so nothing is lost by not telling the others.
             with contextlib.suppress(redis.exceptions.RedisError):

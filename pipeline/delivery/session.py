@@ -27,8 +27,7 @@ from pipeline.delivery.intents import PendingOrder
 from pipeline.delivery.leases import Caller, Lease, Leases, Stopping
 from pipeline.delivery.outages import Outages
 from pipeline.emails import email_in_user_id
-from pipeline.errors import InvalidEvent
-from pipeline.errors import Rejected as MappingRejected
+from pipeline.errors import InvalidEvent, MappingRejected
 from pipeline.events import Event, parse_event
 from pipeline.identity import without_shared_ids
 from pipeline.mailbox.claim import Claim, Entry

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.errors import Reason, Rejected
+from pipeline.errors import MappingRejected, Reason
 from pipeline.events import Event, Track
 from pipeline.fields import Note, Notes
 from pipeline.kinds import Kind, kind_of
@@ -16,7 +16,7 @@ from pipeline.mapping.identity import ask_for_email, find_email, look_up, user_i
 from pipeline.mapping.items import item_id, item_quantity, purchase_item
 from pipeline.mapping.options import find_option, page_url, sailthru_bid
 from pipeline.mapping.plan import Cart, CartIntent, Item, Known, Need, Plan, Send
-from pipeline.mapping.values import number, refuse, text
+from pipeline.mapping.values import number, reject, text
 from pipeline.reminders import parse_reminder_time
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
@@ -56,7 +56,7 @@ def plan_cart(events: Sequence[Event], known: Known, settings: AccountSettings) 
     """One GET and one POST for all adjacent changes that one POST can carry.
 
     Raises:
-        Rejected: for the first event: unmappable, missing_user_id, nothing_to_remove.
+        MappingRejected: for the first event: unmappable, missing_user_id, nothing_to_remove.
     """
     changes, email = _run(events, known, settings)
     first = changes[0]
@@ -91,7 +91,7 @@ def _run(
     for event in events[1:]:
         try:
             change = _change(event, known, settings)
-        except Rejected:
+        except MappingRejected:
             break
         own = find_email(event, known, settings)
         same = own == email or (known.profile is not None and None in (own, email))
@@ -105,10 +105,10 @@ def _run(
 def _change(event: Event, known: Known, settings: AccountSettings) -> _Change:
     kind = kind_of(event, settings)
     if not isinstance(event, Track) or kind not in {Kind.CART_ADD, Kind.CART_REMOVE}:
-        refuse("type", "is not a cart change")
+        reject("type", "is not a cart change")
     user = user_id(event, known, settings) or known.user_id
     if user is None:
-        raise Rejected(Reason.MISSING_USER_ID, "a cart change needs a userId")
+        raise MappingRejected(Reason.MISSING_USER_ID, "a cart change needs a userId")
     notes = Notes()
     return _Change(
         event=event,
@@ -150,7 +150,7 @@ def _apply(
     """The cart after as many changes as are acceptable one after the other, their number and notes.
 
     Raises:
-        Rejected: when not even the first one is.
+        MappingRejected: when not even the first one is.
     """
     items = base
     noted: tuple[Note, ...] = ()
@@ -158,7 +158,7 @@ def _apply(
         notes = Notes()
         try:
             items = _add(change, items, settings, notes) if change.adds else _remove(change, items)
-        except Rejected:
+        except MappingRejected:
             if done == 0:
                 raise
             return items, done, noted
@@ -180,7 +180,7 @@ def _add(
 
 def _remove(change: _Change, items: tuple[Item, ...]) -> tuple[Item, ...]:
     if not any(item["id"] == change.item_id for item in items):
-        raise Rejected(Reason.NOTHING_TO_REMOVE, NOTHING_TO_REMOVE)
+        raise MappingRejected(Reason.NOTHING_TO_REMOVE, NOTHING_TO_REMOVE)
     return _with_quantity(change.item_id, -change.quantity, items)
 
 
@@ -214,7 +214,7 @@ def _reminder_time(value: object, where: str) -> str | None:
     try:
         return None if given is None else parse_reminder_time(given)
     except ValueError:
-        refuse(where, "must be like 60 minutes, 24 hours or 2 weeks")
+        reject(where, "must be like 60 minutes, 24 hours or 2 weeks")
 
 
 def _clear_after_s(event: Track, settings: AccountSettings, notes: Notes) -> float | None:
@@ -227,5 +227,5 @@ def _clear_after_s(event: Track, settings: AccountSettings, notes: Notes) -> flo
 def _hours(value: object, where: str) -> int:
     amount = number(value, where)
     if not 1 <= amount <= _MAX_HOURS:
-        refuse(where, f"must be from 1 to {_MAX_HOURS}")
+        reject(where, f"must be from 1 to {_MAX_HOURS}")
     return int(amount)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from hashlib import blake2s
 from typing import Any
 
-from pipeline.errors import InvalidEvent, Reason, Rejected
+from pipeline.errors import InvalidEvent, MappingRejected, Reason
 from pipeline.events import Event, Lane, parse_event
 from pipeline.kinds import Ignored
 from pipeline.mapping.plan import Known, Need, WaitForEmail, answered
@@ -45,7 +45,7 @@ def dry_run(
             line["ignored"] = _follow(event, settings, profile, now, line)
         else:
             line["ignored"] = lane.reason
-    except (InvalidEvent, Rejected) as error:
+    except (InvalidEvent, MappingRejected) as error:
         line["error"] = {"reason": error.reason.value, "detail": error.detail}
     return line
 
@@ -72,7 +72,9 @@ def _follow(
         if isinstance(answer, Ignored):
             return answer.reason
         if isinstance(answer, WaitForEmail):
-            raise Rejected(Reason.MISSING_EMAIL, "neither the event nor Sailthru has an email")
+            raise MappingRejected(
+                Reason.MISSING_EMAIL, "neither the event nor Sailthru has an email"
+            )
         line["calls"].append(answer.call.as_json())
         if not isinstance(answer, Need):
             line["notes"] = [asdict(note) for note in answer.notes]

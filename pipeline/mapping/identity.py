@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.emails import address, email_in_user_id
-from pipeline.errors import Reason, Rejected
+from pipeline.errors import MappingRejected, Reason
 from pipeline.events import Event
 from pipeline.kinds import kind_of
 from pipeline.mapping.plan import Known, LastIdentify, Need, WaitForEmail
@@ -42,7 +42,7 @@ def user_key(event: Event, known: Known, settings: AccountSettings) -> dict[str,
     `key` is always sent: Sailthru's documents disagree about its default.
 
     Raises:
-        Rejected: missing_user_id, when all its ids are nobody's.
+        MappingRejected: missing_user_id, when all its ids are nobody's.
     """
     last = _last_identify(event, known, settings)
     if last is not None:
@@ -53,7 +53,9 @@ def user_key(event: Event, known: Known, settings: AccountSettings) -> dict[str,
     own = address(event, kind_of(event, settings))
     if own:
         return {"id": own, "key": "email"}
-    raise Rejected(Reason.MISSING_USER_ID, "its ids belong to nobody (SHARED_IDS), and no email")
+    raise MappingRejected(
+        Reason.MISSING_USER_ID, "its ids belong to nobody (SHARED_IDS), and no email"
+    )
 
 
 def look_up(name: str, *fields: str, key: str = "extid") -> Call:

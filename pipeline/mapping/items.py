@@ -15,7 +15,7 @@ from pipeline.mapping.values import (
     field,
     identifier,
     quantity,
-    refuse,
+    reject,
     text,
     texts,
 )
@@ -32,7 +32,7 @@ def item_id(product: Mapping[str, Any], where: str) -> str:
     """product_id, else V1's id, else the SKU."""
     key, value = field(product, _ID)
     found = identifier(value, f"{where}.{key}")
-    return found or refuse(f"{where}.product_id", "is missing")
+    return found or reject(f"{where}.product_id", "is missing")
 
 
 def optional_item_id(product: Mapping[str, Any], where: str, notes: Notes) -> str | None:
@@ -65,7 +65,7 @@ def purchase_item(
     title_key, title = field(product, _TITLE)
     item: dict[str, Any] = {
         "id": item_id(product, where),
-        "title": text(title, f"{where}.{title_key}") or refuse(f"{where}.name", "is missing"),
+        "title": text(title, f"{where}.{title_key}") or reject(f"{where}.name", "is missing"),
         "qty": item_quantity(product, where),
         "price": item_price(product, where),
         "url": item_url(product, page_url, settings, where, notes),
@@ -88,7 +88,7 @@ def item_price(product: Mapping[str, Any], where: str) -> int:
     """The unit price in cents."""
     _, price = field(product, ("price",))
     if price is None:
-        refuse(f"{where}.price", "is missing")
+        reject(f"{where}.price", "is missing")
     return cents(price, f"{where}.price")
 
 
@@ -117,7 +117,7 @@ def item_url(
         return f"{base}/{quote(item_id(product, where), safe='')}"
     is_missing = is_nothing(product.get("url"))
     problem = "is missing" if is_missing else "must be an absolute address"
-    return own or page or refuse(f"{where}.url", f"{problem}, and context.page.url is none")
+    return own or page or reject(f"{where}.url", f"{problem}, and context.page.url is none")
 
 
 def normal_images(images: object) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from pipeline.mapping.values import (
     identifier,
     number,
     objects,
-    refuse,
+    reject,
     scalar,
 )
 from pipeline.sailthru.calls import Call
@@ -84,7 +84,7 @@ def _order_params(
     given = event.properties
     products = objects(given.get("products"), "properties.products", notes)
     if not products:
-        refuse("properties.products", "is missing or empty")
+        reject("properties.products", "is missing or empty")
     page = page_url(event, notes)
     items = [purchase_item(one, page, settings, where, notes) for where, one in products]
     keys = {"extid": _order_id(event, notes)}
@@ -107,7 +107,7 @@ def _order_id(event: Track, notes: Notes) -> str:
         found = _optional_id(event.properties, name, notes)
         if found:
             return found
-    return event.message_id or refuse("properties.order_id", "is missing, and messageId too")
+    return event.message_id or reject("properties.order_id", "is missing, and messageId too")
 
 
 def _optional_id(given: Mapping[str, Any], name: str, notes: Notes) -> str | None:
@@ -145,7 +145,7 @@ def _adjustment(sign: int, value: object, where: str) -> int:
 def _as_given(adjustment: object, where: str) -> dict[str, Any]:
     """Whole or not at all: half an adjustment would change what the order came to."""
     if not isinstance(adjustment, Mapping):
-        refuse(where, "must be an object")
+        reject(where, "must be an object")
     if not is_nothing(adjustment.get("price")):
         number(adjustment["price"], f"{where}.price")
     return {
@@ -186,8 +186,8 @@ def _returned_items(event: Track, settings: AccountSettings, notes: Notes) -> li
 def _whole_order(event: Track, page: str | None, settings: AccountSettings) -> dict[str, Any]:
     key, total = field(event.properties, ("total", "revenue", "value"))
     if total is None:
-        refuse("properties.products", "is missing, and properties.total too")
+        reject("properties.products", "is missing, and properties.total too")
     url = page if page and is_web_url(page) else settings.product_base_url
     if url is None:
-        refuse("context.page.url", "is missing, and PRODUCT_BASE_URL is not set")
+        reject("context.page.url", "is missing, and PRODUCT_BASE_URL is not set")
     return {"qty": 1, "price": cents(total, f"properties.{key}"), "url": url}

@@ -10,7 +10,7 @@ from pipeline.mapping.identity import user_key
 from pipeline.mapping.items import absolute_url, read_tags
 from pipeline.mapping.options import page_url, sailthru_bid
 from pipeline.mapping.plan import Known, Plan, Send
-from pipeline.mapping.values import field, identifier, refuse
+from pipeline.mapping.values import field, identifier, reject
 from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT, Call
 from pipeline.settings import AccountSettings
 
@@ -38,7 +38,7 @@ def _url(event: Event, notes: Notes) -> str:
     if given and own is None:
         notes.add("properties.url", "must be an absolute address")
     return (
-        own or page or refuse("properties.url", "must be an absolute address, or context.page.url")
+        own or page or reject("properties.url", "must be an absolute address, or context.page.url")
     )
 
 

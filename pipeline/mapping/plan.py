@@ -180,7 +180,7 @@ class WaitForEmail:
 
 
 Plan: TypeAlias = Send | Need | WaitForEmail | Ignored
-"""A refusal is the exception `pipeline.errors.Rejected`; it speaks of the first event alone."""
+"""A refusal is the exception `pipeline.errors.MappingRejected`; it speaks of the first event alone."""
 
 
 def answered(known: Known, need: Need, found: Profile) -> Known:

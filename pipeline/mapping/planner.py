@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
 
-from pipeline.errors import Reason, Rejected
+from pipeline.errors import MappingRejected, Reason
 from pipeline.events import Alias, Event, Group, Identify, Page, Screen, Track
 from pipeline.kinds import LANES, Ignored, IgnoreReason, Kind, kind_of
 from pipeline.mapping.cart import plan_cart
@@ -25,7 +25,7 @@ def plan(events: Sequence[Event], known: Known, settings: AccountSettings) -> Pl
     events: one user's, in order, all of one lane; at least one.
 
     Raises:
-        Rejected: the first event can never be delivered. Nothing else, whatever its body holds.
+        MappingRejected: the first event can never be delivered. Nothing else, whatever its body holds.
     """
     answer = _plan(events, known, settings)
     if not isinstance(answer, Send):
@@ -39,7 +39,7 @@ def _plan(events: Sequence[Event], known: Known, settings: AccountSettings) -> P
     head = events[0]
     fresh = list(takewhile(lambda event: not _is_too_old(event, known, settings), events))
     if not fresh:
-        raise Rejected(Reason.TOO_OLD, "older than MAX_AGE of its lane")
+        raise MappingRejected(Reason.TOO_OLD, "older than MAX_AGE of its lane")
     if isinstance(head, Identify):
         return plan_identify(fresh, known, settings)
     if isinstance(head, Alias):

@@ -7,7 +7,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from pipeline.errors import Rejected
+from pipeline.errors import MappingRejected
 from pipeline.events import is_email
 from pipeline.mapping.items import normal_images
 from pipeline.mapping.plan import Cart, Item, Profile
@@ -50,7 +50,7 @@ def _extid(value: object) -> str | None:
     """PHP may write an extid of digits as a number."""
     try:
         return text(value, "keys.extid")
-    except Rejected:
+    except MappingRejected:
         return None
 
 
@@ -70,7 +70,7 @@ def _item(value: object) -> Item | None:
         return None
     try:
         read = {"id": text(value.get("id"), "id"), "qty": quantity(value.get("qty"), "qty")}
-    except Rejected:
+    except MappingRejected:
         return None
     if read["id"] is None:
         return None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.errors import Reason, Rejected
+from pipeline.errors import MappingRejected, Reason
 from pipeline.events import Track, is_email
 from pipeline.fields import Notes
 from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import extid, find_email, user_key
 from pipeline.mapping.options import strict_option, text_option
 from pipeline.mapping.plan import Known, Plan, Send
-from pipeline.mapping.values import refuse
+from pipeline.mapping.values import reject
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 
@@ -24,10 +24,10 @@ def plan_custom(event: Track, known: Known, settings: AccountSettings) -> Plan:
     """POST /event with the properties as flat vars.
 
     Raises:
-        Rejected: reserved_event, unmappable, missing_user_id.
+        MappingRejected: reserved_event, unmappable, missing_user_id.
     """
     if event.event.strip().casefold() in RESERVED_EVENTS:
-        raise Rejected(Reason.RESERVED_EVENT, "Sailthru reserves this event name")
+        raise MappingRejected(Reason.RESERVED_EVENT, "Sailthru reserves this event name")
     notes = Notes()
     params: dict[str, Any] = _addressee(event, known, settings)
     params["event"] = event.event
@@ -48,7 +48,7 @@ def _addressee(event: Track, known: Known, settings: AccountSettings) -> dict[st
     _, chosen = strict_option(event, "id")
     path, key = strict_option(event, "key")
     if key is not None and key not in USER_KEYS:
-        refuse(path, f"must be one of {', '.join(sorted(USER_KEYS))}")
+        reject(path, f"must be one of {', '.join(sorted(USER_KEYS))}")
     if chosen is None and key is None:
         return dict(user_key(event, known, settings))
     if chosen is None:
@@ -57,5 +57,5 @@ def _addressee(event: Track, known: Known, settings: AccountSettings) -> dict[st
     elif key is None and is_email(chosen):
         key = "email"
     if chosen is None or key is None:
-        refuse("integrations.Sailthru", "needs both id and key, or an email as id")
+        reject("integrations.Sailthru", "needs both id and key, or an email as id")
     return {"id": chosen, "key": key}

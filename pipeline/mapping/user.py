@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.emails import address, email_in_user_id, shown_email
-from pipeline.errors import Reason, Rejected
+from pipeline.errors import MappingRejected, Reason
 from pipeline.events import Alias, Event, Identify, is_email
 from pipeline.fields import Note, Notes
 from pipeline.kinds import IgnoreReason, kind_of
@@ -15,7 +15,7 @@ from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import anonymous_id, look_up, user_id, user_key
 from pipeline.mapping.options import strict_option, text_option
 from pipeline.mapping.plan import Ignored, Known, LastIdentify, Need, Owner, Plan, Send
-from pipeline.mapping.values import refuse, text
+from pipeline.mapping.values import reject, text
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 
@@ -93,7 +93,9 @@ def plan_alias(event: Alias, known: Known, settings: AccountSettings) -> Plan:
     user = user_id(event, known, settings)
     previous = event.previous_id
     if user is None or previous is None or previous.casefold() in settings.shared_ids:
-        raise Rejected(Reason.MISSING_USER_ID, "userId or previousId is nobody's (SHARED_IDS)")
+        raise MappingRejected(
+            Reason.MISSING_USER_ID, "userId or previousId is nobody's (SHARED_IDS)"
+        )
     if previous == user or previous in known.merged:
         return Ignored(IgnoreReason.ALREADY_MERGED)
     if known.merge is None:
@@ -112,7 +114,7 @@ def plan_subscribed(event: Event, known: Known, settings: AccountSettings) -> Pl
     name = text(event.properties.get("list"), "properties.list")
     lists = {name: 1} if name else update.lists
     if not lists:
-        refuse("properties.list", "is required, or DEFAULT_LIST")
+        reject("properties.list", "is required, or DEFAULT_LIST")
     asked = replace(update, lists=lists, optout=_optout(event, "none"))
     if asked.ask_owner:
         return Need("owner", look_up(asked.ask_owner, "keys", key="email"))
@@ -125,7 +127,9 @@ def plan_deletion(event: Event, known: Known, settings: AccountSettings) -> Plan
     in_user_id = event.user_id if event.user_id and is_email(event.user_id) else None
     email = in_user_id or address(event, kind_of(event, settings)) or known.email
     if email is None:
-        raise Rejected(Reason.MISSING_EMAIL, "User Deleted needs an email in userId or traits")
+        raise MappingRejected(
+            Reason.MISSING_EMAIL, "User Deleted needs an email in userId or traits"
+        )
     return Send(Call("DELETE", "/user", {"id": email, "key": "email"}))
 
 
@@ -135,7 +139,7 @@ def _fold(events: Sequence[Event], known: Known, settings: AccountSettings) -> t
     for event in events[1:]:
         try:
             later = _update(event, known, settings) if isinstance(event, Identify) else None
-        except Rejected:
+        except MappingRejected:
             break
         if later is None or not update.takes(later):
             break
@@ -217,7 +221,7 @@ def _optout(event: Event, otherwise: str | None) -> str | None:
     if level is None:
         return otherwise
     if level.casefold() not in OPTOUT_LEVELS:
-        refuse(path, "must be none, basic, blast or all")
+        reject(path, "must be none, basic, blast or all")
     return level.casefold()
 
 

@@ -28,7 +28,7 @@ _MAX_NUMBER_CHARS = 64
 _MAX_POSITION_CHARS = 9
 
 
-def refuse(where: str, what: str) -> NoReturn:
+def reject(where: str, what: str) -> NoReturn:
     """Raise Unreadable. `where` and `what` name fields and rules, never values."""
     raise Unreadable(where, what)
 
@@ -52,7 +52,7 @@ def _text(value: object, where: str) -> str | None:
         return None
     whole = as_whole(value)
     if not isinstance(whole, int) or isinstance(whole, bool):
-        refuse(where, "must be a string")
+        reject(where, "must be a string")
     return str(scalar(whole, where))
 
 
@@ -65,25 +65,25 @@ def scalar(value: object, where: str) -> str | bool | int | float:
         return value
     if isinstance(value, int):
         if value.bit_length() > MAX_INT_BITS:
-            refuse(where, "is too large a number")
+            reject(where, "is too large a number")
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
-            refuse(where, "is too large a number")
+            reject(where, "is too large a number")
         return value
-    refuse(where, "must be a string, a number or a boolean")
+    reject(where, "must be a string, a number or a boolean")
 
 
 def number(value: object, where: str) -> Decimal:
     """A JSON number or numeric string, exactly as it was written."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        refuse(where, "must be a number")
+        reject(where, "must be a number")
     if isinstance(value, int) and value.bit_length() > MAX_INT_BITS:
-        refuse(where, "is too large a number")
+        reject(where, "is too large a number")
     # repr: the shortest text of a float is what stood in the JSON, its exact value is not.
     literal = value.strip() if isinstance(value, str) else repr(value)
     if len(literal) > _MAX_NUMBER_CHARS or not _NUMBER.fullmatch(literal):
-        refuse(where, "must be a number")
+        reject(where, "must be a number")
     return Decimal(literal)
 
 
@@ -95,9 +95,9 @@ def cents(value: object, where: str) -> int:
 def cents_of(amount: Decimal, where: str) -> int:
     """An amount of money in integer cents."""
     if amount < 0:
-        refuse(where, "must not be negative")
+        reject(where, "must not be negative")
     if amount * 100 > MAX_CENTS:
-        refuse(where, "is too large a price")
+        reject(where, "is too large a price")
     return int(amount.quantize(_CENT, rounding=ROUND_HALF_UP).scaleb(2))
 
 
@@ -105,7 +105,7 @@ def quantity(value: object, where: str) -> int:
     """A count of items, 1 when it is nothing."""
     count = Decimal(1) if is_nothing(value) else number(value, where)
     if not 1 <= count <= MAX_QUANTITY or count != count.to_integral_value():
-        refuse(where, f"must be a whole number from 1 to {MAX_QUANTITY}")
+        reject(where, f"must be a whole number from 1 to {MAX_QUANTITY}")
     return int(count)
 
 
@@ -119,7 +119,7 @@ def elements(value: object, where: str) -> list[tuple[str, Any]]:
     if isinstance(value, Mapping) and all(_is_position(name) for name in value):
         return [(f"{where}.{name}", value[name]) for name in sorted(value, key=int)]
     if not isinstance(value, list):
-        refuse(where, "must be a list")
+        reject(where, "must be a list")
     return [(f"{where}.{n}", one) for n, one in enumerate(value)]
 
 
@@ -136,7 +136,7 @@ def objects(value: object, where: str, notes: Notes) -> list[tuple[str, Mapping[
         elif isinstance(one, Mapping):
             found.append((place, one))
         else:
-            refuse(place, "must be an object")
+            reject(place, "must be an object")
     return found
 
 

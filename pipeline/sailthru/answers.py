@@ -74,7 +74,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Failed:
     """The call failed.
 
     status: HTTP status, or None when no reply was read.
@@ -92,7 +92,7 @@ class Refused:
     duration_s: float = 0.0
 
 
-Answer: TypeAlias = Accepted | Refused
+Answer: TypeAlias = Accepted | Failed
 
 
 def read_answer(
@@ -114,11 +114,11 @@ def read_answer(
     parsed = _parse(body, allow_empty=pageview and broken is None)
     own = parsed is not None and _is_sailthrus_no(status, parsed, pageview=pageview)
     if status == 429:
-        return _refused(Failure.THROTTLED, status, parsed if own else None, rate)
+        return _failed(Failure.THROTTLED, status, parsed if own else None, rate)
     if parsed is None:
         return _outage(status, broken or "unreadable body", rate)
     if own:
-        return _refused(_classify(status, parsed), status, parsed, rate)
+        return _failed(_classify(status, parsed), status, parsed, rate)
     if 200 <= status < 300 and not _complains(parsed, pageview=pageview):
         return Accepted(status, parsed, rate)
     return _outage(status, "not an answer of Sailthru's", rate)
@@ -189,10 +189,10 @@ def _classify(status: int, body: Mapping[str, Any]) -> Failure:
     return Failure.REJECTED if is_refusal and code != _OUTAGE_CODE else Failure.UNAVAILABLE
 
 
-def _refused(
+def _failed(
     failure: Failure, status: int, body: Mapping[str, Any] | None, rate: RateHeaders | None
-) -> Refused:
-    return Refused(
+) -> Failed:
+    return Failed(
         failure=failure,
         status=status,
         code=_code(body or {}),
@@ -202,10 +202,10 @@ def _refused(
     )
 
 
-def _outage(status: int, what: str, rate: RateHeaders | None) -> Refused:
+def _outage(status: int, what: str, rate: RateHeaders | None) -> Failed:
     """Quotes nothing of the reply: a gateway's may show the URL, and with it key and signature."""
     message = f"HTTP {status}, {what}"
-    return Refused(Failure.UNAVAILABLE, status, None, message, ambiguous=True, rate=rate)
+    return Failed(Failure.UNAVAILABLE, status, None, message, ambiguous=True, rate=rate)
 
 
 def _code(body: Mapping[str, Any]) -> int | None:

@@ -11,7 +11,7 @@ import httpx
 
 from pipeline.clock import Clock, SystemClock
 from pipeline.observe.logs import log_event
-from pipeline.sailthru.answers import Answer, Failure, Refused, read_answer
+from pipeline.sailthru.answers import Answer, Failed, Failure, read_answer
 from pipeline.sailthru.calls import Call
 from pipeline.sailthru.packing import unpacked
 from pipeline.sailthru.signing import signed, to_json
@@ -86,13 +86,13 @@ class SailthruClient:
                 mistake in the call itself it is raised before a byte has left.
         """
         if call.is_pageview and self._credentials.customer_id is None:
-            return Refused(Failure.MISCONFIGURED, None, None, "no customer id for pageviews")
+            return Failed(Failure.MISCONFIGURED, None, None, "no customer id for pageviews")
         request = self._request(call)
         started = self._clock.monotonic()
         ends = started + self._timeout_s
         with not_after(lambda: self._clock.monotonic() > ends), watched_departure() as departure:
             answer = await self._answer(call, request, departure)
-        if isinstance(answer, Refused) and call.method == "GET":
+        if isinstance(answer, Failed) and call.method == "GET":
             answer = replace(answer, ambiguous=False)
         return replace(answer, duration_s=self._clock.monotonic() - started)
 
@@ -107,7 +107,7 @@ class SailthruClient:
                 raise
             name = type(error).__name__
             log_event("answer_unread", logging.ERROR, bucket=call.bucket, error=name)
-            return Refused(Failure.UNAVAILABLE, None, None, name, ambiguous=True)
+            return Failed(Failure.UNAVAILABLE, None, None, name, ambiguous=True)
 
     def _request(self, call: Call) -> httpx.Request:
         if call.is_pageview:
@@ -171,7 +171,7 @@ def _read(reply: _Reply, departure: Departure, *, pageview: bool) -> Answer:
     """What came back as an answer. Does no I/O."""
     if reply.status is None:
         message = reply.broken or "no reply"
-        return Refused(Failure.UNAVAILABLE, None, None, message, ambiguous=departure.left)
+        return Failed(Failure.UNAVAILABLE, None, None, message, ambiguous=departure.left)
     body = unpacked(bytes(reply.body), most=MAX_REPLY_BYTES)
     if body is None:
         reply.broken = TOO_LONG

@@ -13,7 +13,7 @@ from pipeline.sandbox.faults import Fault, FaultKind, Faults, apply_fault, statu
 from pipeline.sandbox.limits import Limits
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.sandbox.params import describe_user
-from pipeline.sandbox.replies import TOO_MANY, Refusal, Reply
+from pipeline.sandbox.replies import TOO_MANY, ApiError, Reply
 from pipeline.sandbox.sandbox import PAGEVIEW_ENDPOINT, Sandbox
 from pipeline.sandbox.wire import (
     BodyTooLarge,
@@ -29,7 +29,7 @@ from pipeline.sandbox.wire import (
 
 @dataclass(slots=True)
 class _Request:
-    """One request, read but not judged; `refusal` is what is already wrong with it."""
+    """One request, read but not judged; `api_error` is what is already wrong with it."""
 
     sandbox: Sandbox
     method: str
@@ -38,7 +38,7 @@ class _Request:
     bearer: str = ""
     fields: dict[str, str] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
-    refusal: Refusal | None = None
+    api_error: ApiError | None = None
     user: str = ""
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -85,8 +85,8 @@ class SandboxApp:
             else:
                 request.fields = call_fields(request.method, scope["query_string"], body)
                 request.params = call_params(request.fields)
-        except Refusal as refusal:
-            request.refusal = refusal
+        except ApiError as api_error:
+            request.api_error = api_error
         request.user = describe_user(request.params)
         return request
 
@@ -117,13 +117,13 @@ class SandboxApp:
         """Signature, limit, and then the call itself."""
         options = request.sandbox.options
         try:
-            if request.refusal is not None:
-                raise request.refusal
+            if request.api_error is not None:
+                raise request.api_error
             if not request.is_pageview:
                 check_signature(request.fields, options)
                 self._count(request)
-        except Refusal as refusal:
-            return refusal.reply
+        except ApiError as api_error:
+            return api_error.reply
         return request.sandbox.handle(
             request.method,
             request.endpoint,
@@ -141,7 +141,7 @@ class SandboxApp:
         if not usage.allowed:
             name = request.endpoint.removeprefix("/")
             message = f"Too many {name} requests this minute to {request.endpoint} API"
-            raise Refusal(429, TOO_MANY, message)
+            raise ApiError(429, TOO_MANY, message)
 
     def _log(self, request: _Request, status: int | None, fault: Fault | None = None) -> None:
         request.sandbox.state.log_call(

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.sandbox.params import email, flag, mapping, text
 from pipeline.sandbox.profiles import Cart, Profile
-from pipeline.sandbox.replies import OTHER, Refusal, invalid, rfc2822
+from pipeline.sandbox.replies import OTHER, ApiError, invalid, rfc2822
 from pipeline.sandbox.state import Moment, Purchase
 
 _ITEM_FIELDS = ("id", "title", "price", "qty", "url")
@@ -38,7 +38,7 @@ def get_purchase(params: Mapping[str, Any], moment: Moment) -> dict[str, Any]:
         raise invalid("purchase_key must be sid or extid")
     order = moment.state.order(key, wanted, moment.as_of)
     if order is None:
-        raise Refusal(404, OTHER, f"Purchase not found with {key}: {wanted}")
+        raise ApiError(404, OTHER, f"Purchase not found with {key}: {wanted}")
     return dict(order.shown)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.sandbox.params import text, user_key, user_vars
-from pipeline.sandbox.replies import Refusal, Reply, invalid, user_not_found
+from pipeline.sandbox.replies import ApiError, Reply, invalid, user_not_found
 from pipeline.sandbox.state import Moment
 
 RESERVED_EVENTS = frozenset({"send", "cancel", "open", "click", "purchase", "daily"})
@@ -43,7 +43,7 @@ def post_pageview(params: Mapping[str, Any], bearer: str | None, moment: Moment)
         return Reply(401, {"error": "Unauthorized", "message": "unknown customer"})
     try:
         url = text(params, "url")
-    except Refusal:
+    except ApiError:
         return Reply(400, {"error": "Bad Request", "message": "url is required"})
     moment.state.pageviews.append({"at": moment.now, "params": dict(params)})
     return Reply(200, {"contentHash": f"{len(url):08x}", "visitorId": params.get("visitorId")})

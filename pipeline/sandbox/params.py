@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.sandbox.profiles import KEYS, canonical
-from pipeline.sandbox.replies import BAD_EMAIL, Refusal, invalid, missing
+from pipeline.sandbox.replies import BAD_EMAIL, ApiError, invalid, missing
 
 MAX_VAR_NAME = 32
 """Longer names are refused with error 99 (reference: sailthru-api 5)."""
@@ -39,7 +39,7 @@ def email(value: str) -> str:
     """An address as it is stored. Refuses with error 11."""
     found = canonical("email", value)
     if not _EMAIL.fullmatch(found):
-        raise Refusal(400, BAD_EMAIL, f"Invalid email: {value}")
+        raise ApiError(400, BAD_EMAIL, f"Invalid email: {value}")
     return found
 
 

@@ -24,7 +24,7 @@ class Reply(NamedTuple):
     body: dict[str, Any]
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """Sailthru says no: raised by an endpoint, turned into its reply in one place."""
 
     def __init__(self, status: int, code: int, message: str) -> None:
@@ -32,19 +32,19 @@ class Refusal(Exception):
         self.reply = Reply(status, {"error": code, "errormsg": message})
 
 
-def missing(name: str) -> Refusal:
+def missing(name: str) -> ApiError:
     """A required parameter isn't there."""
-    return Refusal(400, MISSING, f"Missing required parameter: {name}")
+    return ApiError(400, MISSING, f"Missing required parameter: {name}")
 
 
-def invalid(message: str) -> Refusal:
+def invalid(message: str) -> ApiError:
     """Anything without a code of its own."""
-    return Refusal(400, OTHER, message)
+    return ApiError(400, OTHER, message)
 
 
-def user_not_found(key: str, value: str) -> Refusal:
+def user_not_found(key: str, value: str) -> ApiError:
     """No profile has this key (reference: HTTP 400, "User not found with ...")."""
-    return Refusal(400, OTHER, f"User not found with {key}: {value}")
+    return ApiError(400, OTHER, f"User not found with {key}: {value}")
 
 
 _EASTERN = timezone(timedelta(hours=-5))

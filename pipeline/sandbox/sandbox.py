@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.sandbox.commerce import get_purchase, post_purchase, post_return
 from pipeline.sandbox.events import post_event, post_pageview
 from pipeline.sandbox.options import SandboxOptions
-from pipeline.sandbox.replies import OTHER, UNSUPPORTED, Refusal, Reply
+from pipeline.sandbox.replies import OTHER, UNSUPPORTED, ApiError, Reply
 from pipeline.sandbox.state import Moment, SandboxState
 from pipeline.sandbox.users import delete_user, get_user, post_user
 
@@ -48,8 +48,8 @@ class Sandbox:
             return _no_such(method, endpoint, known=bool(methods))
         try:
             return Reply(200, methods[method](params, moment))
-        except Refusal as refusal:
-            return refusal.reply
+        except ApiError as error:
+            return error.reply
 
 
 def _no_such(method: str, endpoint: str, *, known: bool) -> Reply:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.sandbox.params import email, flag, mapping, user_key, user_vars
 from pipeline.sandbox.profiles import KEYS, OPTOUTS, Profile
-from pipeline.sandbox.replies import OTHER, Refusal, invalid, rfc2822, user_not_found
+from pipeline.sandbox.replies import OTHER, ApiError, invalid, rfc2822, user_not_found
 from pipeline.sandbox.state import Moment
 
 _DEFAULT_FIELDS = ("keys", "vars", "lists", "engagement", "optout_email")
@@ -113,7 +113,7 @@ def _with_keys(
         if owner is None or owner.sid in {profile.sid, *(gone.sid for gone in absorbed)}:
             continue
         if params.get("keysconflict") != "merge":
-            raise Refusal(409, OTHER, f"Another user has this {key}")
+            raise ApiError(409, OTHER, f"Another user has this {key}")
         absorbed.append(profile)
         profile = owner.merged_with(profile)
     return replace(profile, keys={**profile.keys, **wanted}), absorbed

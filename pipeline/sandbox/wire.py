@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope, Send
 
 from pipeline.sandbox.options import SandboxOptions
-from pipeline.sandbox.replies import BAD_KEY, BAD_SIGNATURE, BAD_UTF8, Refusal, invalid, missing
+from pipeline.sandbox.replies import BAD_KEY, BAD_SIGNATURE, BAD_UTF8, ApiError, invalid, missing
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 """Nothing the sandbox takes is longer; Sailthru's own limit is undocumented."""
@@ -74,7 +74,7 @@ def call_fields(method: str, query: bytes, body: bytes) -> dict[str, str]:
         text = (body if method == "POST" else query).decode("utf-8")
         return dict(parse_qsl(text, keep_blank_values=True, errors="strict"))
     except UnicodeDecodeError:
-        raise Refusal(400, BAD_UTF8, "Invalid UTF-8") from None
+        raise ApiError(400, BAD_UTF8, "Invalid UTF-8") from None
 
 
 def call_params(fields: Mapping[str, str]) -> dict[str, Any]:
@@ -101,9 +101,9 @@ def check_signature(fields: Mapping[str, str], options: SandboxOptions) -> None:
         if not fields.get(name):
             raise missing(name)
     if fields["api_key"] != options.api_key:
-        raise Refusal(401, BAD_KEY, "Invalid API key")
+        raise ApiError(401, BAD_KEY, "Invalid API key")
     values = sorted(value for name, value in fields.items() if name != "sig")
     text = (options.api_secret + "".join(values)).encode()
     expected = hashlib.md5(text, usedforsecurity=False).hexdigest()
     if not hmac.compare_digest(expected.encode(), fields["sig"].encode()):
-        raise Refusal(401, BAD_SIGNATURE, "Signature hash does not match")
+        raise ApiError(401, BAD_SIGNATURE, "Signature hash does not match")

@@ -25,7 +25,7 @@ from structlog.testing import capture_logs
 from pipeline.delivery.alerts import Alerts
 from pipeline.mailbox.gates import Closure
 from pipeline.sailthru import client as client_module
-from pipeline.sailthru.answers import Accepted, Answer, Failure, RateHeaders, Refused
+from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure, RateHeaders
 from pipeline.sailthru.calls import Call
 from pipeline.sailthru.client import MAX_REPLY_BYTES, Credentials, SailthruClient
 from pipeline.sailthru.transport import MAX_HEADER_BYTES, open_http
@@ -171,10 +171,10 @@ def test_whatever_bytes_come_are_an_answer_in_time(
     began = time.monotonic()
     answer = loopback.ask(Script([whole[:cut], whole[cut:]], ending), call, SHORT_S)
     assert time.monotonic() - began < SHORT_S + LATE_S
-    assert isinstance(answer, Accepted | Refused)
-    if isinstance(answer, Refused) and answer.ambiguous:
+    assert isinstance(answer, Accepted | Failed)
+    if isinstance(answer, Failed) and answer.ambiguous:
         assert (answer.failure, call) == (Failure.UNAVAILABLE, WRITE)
-    elif isinstance(answer, Refused) and answer.failure is Failure.UNAVAILABLE:
+    elif isinstance(answer, Failed) and answer.failure is Failure.UNAVAILABLE:
         assert call is READ or loopback.server.got == 0
     assert loopback.trouble == []
 
@@ -264,11 +264,11 @@ def test_what_says_nothing_is_an_outage_with_the_status_that_is_known(
 ) -> None:
     """Sailthru may have carried the call out."""
     answer = loopback.ask(Script([raw]))
-    assert isinstance(answer, Refused), answer
+    assert isinstance(answer, Failed), answer
     assert (answer.failure, answer.status) == (Failure.UNAVAILABLE, status)
     assert answer.ambiguous
     read = loopback.ask(Script([raw]), READ)
-    assert isinstance(read, Refused)
+    assert isinstance(read, Failed)
     assert not read.ambiguous
 
 
@@ -276,7 +276,7 @@ def test_too_many_calls_are_said_by_the_status_alone(loopback: Loopback) -> None
     """Also when the body breaks off: the headers say until when."""
     fields = [b"X-Rate-Limit-Limit: 2400", b"X-Rate-Limit-Remaining: 0", b"X-Rate-Limit-Reset: 60"]
     answer = loopback.ask(Script([reply(b"429 \xff", *fields, body=b"<html", length=100)]))
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, Failed)
     assert (answer.failure, answer.ambiguous) == (Failure.THROTTLED, False)
     assert answer.rate == RateHeaders(2400, 0, 60.0)
 
@@ -293,7 +293,7 @@ async def test_bytes_that_no_call_asked_for_answer_no_call() -> None:
             while not _kept(http)[0].should_close:
                 await asyncio.sleep(0.01)
         unsent = await client.send(WRITE)
-        assert isinstance(unsent, Refused)
+        assert isinstance(unsent, Failed)
         assert (unsent.failure, unsent.ambiguous, server.got) == (Failure.UNAVAILABLE, False, 2)
         assert isinstance(await client.send(WRITE), Accepted)
 
@@ -315,7 +315,7 @@ async def test_a_call_that_found_no_connection_in_time_was_not_sent() -> None:
     async with OddServer() as server, open_http(NO_TLS) as http:
         with patch.object(aiohttp.TCPConnector, "connect", wait):
             answer = await sailthru(server, http, SHORT_S).send(WRITE)
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, Failed)
     assert (answer.message, answer.ambiguous) == ("timed out", False)
 
 
@@ -338,7 +338,7 @@ async def test_a_server_that_reads_nothing_keeps_no_call_beyond_its_timeout() ->
         answer = await client.send(Call("POST", "/user", {"vars": "x" * 20_000_000}))
         ended.set()
         await server.__aexit__()
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, Failed)
     assert (answer.failure, answer.status, answer.ambiguous) == (Failure.UNAVAILABLE, 200, True)
     assert answer.duration_s < SHORT_S + LATE_S
 
@@ -354,7 +354,7 @@ async def test_an_answer_that_nothing_foresaw_is_an_outage_and_logged_by_its_cla
         server.script = Script([reply()])
         with patch.object(client_module, "read_answer", fail), capture_logs() as lines:
             answer = await sailthru(server, http).send(WRITE)
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, Failed)
     assert (answer.failure, answer.message) == (Failure.UNAVAILABLE, "ZeroDivisionError")
     assert answer.ambiguous
     (line,) = lines

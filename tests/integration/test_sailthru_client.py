@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from pipeline.clock import SystemClock
-from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused
+from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure
 from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT, Call, Method
 from pipeline.sailthru.client import Credentials, SailthruClient
 from pipeline.sailthru.transport import not_after, open_http
@@ -59,8 +59,8 @@ def client(sandbox: RunningSandbox, http: httpx.AsyncClient) -> SailthruClient:
     return SailthruClient(credentials(sandbox.url), http, timeout_s=5)
 
 
-def refused(answer: Answer) -> Refused:
-    assert isinstance(answer, Refused), answer
+def refused(answer: Answer) -> Failed:
+    assert isinstance(answer, Failed), answer
     return answer
 
 
@@ -246,7 +246,7 @@ async def test_a_process_that_stood_still_before_the_first_byte_sends_none(
     clock = StandingStill()
     client = SailthruClient(credentials(sandbox.url), http, timeout_s=5, clock=clock)
     if reused:
-        assert isinstance(await client.send(GET_USER), Refused)
+        assert isinstance(await client.send(GET_USER), Failed)
     seen = len(sandbox.app.sandbox.state.calls)
     clock.looks = looks
     answer = refused(await client.send(POST_USER))

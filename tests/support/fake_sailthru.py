@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pipeline.clock import ManualClock
-from pipeline.sailthru.answers import Answer, Failure, Refused, read_answer
+from pipeline.sailthru.answers import Answer, Failed, Failure, read_answer
 from pipeline.sailthru.calls import Call
 from pipeline.sandbox.sandbox import Sandbox
 
@@ -35,9 +35,9 @@ def throttled(reset: float) -> Answer:
 
 BAD_GATEWAY = read_answer(502, b"<html>Bad Gateway</html>", {})
 """Ambiguous: the proxy cannot say whether the call was processed."""
-NOT_SENT = Refused(Failure.UNAVAILABLE, None, None, "ConnectionRefusedError")
+NOT_SENT = Failed(Failure.UNAVAILABLE, None, None, "ConnectionRefusedError")
 """Definite: it never left, as the client reads a refused connection."""
-TIMED_OUT = Refused(Failure.UNAVAILABLE, None, None, "timed out", ambiguous=True)
+TIMED_OUT = Failed(Failure.UNAVAILABLE, None, None, "timed out", ambiguous=True)
 WRONG_KEY = no(401, 3, "Invalid API key")
 REFUSED = no(400, 99, "That is not allowed")
 NO_ORDER = no(400, 99, "Purchase not found with extid: o1")
@@ -126,6 +126,6 @@ class FakeSailthru:
         answer = trouble.answer
         if answer is None:
             raise Killed
-        if isinstance(answer, Refused) and call.method == "GET":
+        if isinstance(answer, Failed) and call.method == "GET":
             answer = replace(answer, ambiguous=False)  # as the client does: it only read
         return replace(answer, duration_s=self.latency_s)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.emails import CARRIES_KEY, address, owned_email, shown_email
-from pipeline.errors import InvalidEvent, Reason, Rejected
+from pipeline.errors import InvalidEvent, MappingRejected, Reason
 from pipeline.events import Event, Lane, parse_event
 from pipeline.kinds import kind_of
 from pipeline.mapping import plan, read_profile
@@ -121,7 +121,7 @@ class Replay:
         """Make the event's calls. False when it must wait."""
         try:
             step = self._plan(event, user)
-        except Rejected as refusal:
+        except MappingRejected as refusal:
             self._bury(event, refusal.reason)
             return True
         match step:

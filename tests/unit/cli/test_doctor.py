@@ -11,7 +11,7 @@ import pytest
 from pipeline.cli import checks_redis, checks_sailthru
 from pipeline.cli.app import run
 from pipeline.cli.checks import Verdict
-from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused
+from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure
 from pipeline.sandbox.server import running_in_thread
 from pipeline.settings import AccountSettings
 
@@ -60,11 +60,11 @@ def test_a_valkey_is_called_by_its_own_version() -> None:
     ("answer", "verdict"),
     [
         (Accepted(200, {}), Verdict.OK),
-        (Refused(Failure.REJECTED, 400, 99, "User not found"), Verdict.OK),
-        (Refused(Failure.USER_NOT_FOUND, 400, 99, "User not found"), Verdict.OK),
-        (Refused(Failure.MISCONFIGURED, 401, 3, "Invalid API key"), Verdict.FAIL),
-        (Refused(Failure.UNAVAILABLE, None, None, "ClientConnectorError"), Verdict.FAIL),
-        (Refused(Failure.THROTTLED, 429, 43, "Too many"), Verdict.WARN),
+        (Failed(Failure.REJECTED, 400, 99, "User not found"), Verdict.OK),
+        (Failed(Failure.USER_NOT_FOUND, 400, 99, "User not found"), Verdict.OK),
+        (Failed(Failure.MISCONFIGURED, 401, 3, "Invalid API key"), Verdict.FAIL),
+        (Failed(Failure.UNAVAILABLE, None, None, "ClientConnectorError"), Verdict.FAIL),
+        (Failed(Failure.THROTTLED, 429, 43, "Too many"), Verdict.WARN),
     ],
 )
 def test_credentials_are_fine_when_sailthru_speaks_of_the_user(

@@ -16,7 +16,7 @@ from pipeline.errors import StaleClaim
 from pipeline.events import Lane
 from pipeline.mailbox.claim import Settlement
 from pipeline.mailbox.store import MailboxStore, encode_settlement
-from pipeline.sailthru.answers import Answer, Failure, Refused
+from pipeline.sailthru.answers import Answer, Failed, Failure
 from pipeline.sailthru.calls import Call
 from pipeline.sailthru.transport import is_too_late
 from tests.support.fake_sailthru import REFUSED
@@ -192,7 +192,7 @@ async def test_a_settle_that_fails_over_its_own_content_is_a_strike_and_its_even
         refused.extend(token for _, _, header in settlement.dead if "ud83d" in header)
         return await settle(store, settlement)
 
-    unreadable = Refused(Failure.REJECTED, 400, 99, "half a surrogate pair: \ud83d")
+    unreadable = Failed(Failure.REJECTED, 400, 99, "half a surrogate pair: \ud83d")
     async with open_pipe(client=redis.asyncio.Redis.from_url(redis_url)) as pipe:
         pipe.sailthru.trouble(unreadable, on="POST /purchase", about="o1")
         await pipe.post(order("u1", "o1"), order("u1", "o2"))

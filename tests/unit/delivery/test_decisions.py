@@ -21,7 +21,7 @@ from pipeline.kinds import IgnoreReason
 from pipeline.mailbox.claim import EventState, Memory, Settlement
 from pipeline.mapping.plan import OrderIntent
 from pipeline.outcomes import Delivered, Ignored, Outcome, Rejected
-from pipeline.sailthru.answers import Accepted, Answer, Failure, Refused
+from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure
 from pipeline.settings import AccountSettings
 from tests.unit.delivery.decisions import TABLES, Row
 from tests.unit.delivery.decisions.answers import ORDER
@@ -74,7 +74,7 @@ def test_a_settlement_that_ends_no_event_keeps_the_claim_only_to_unfold() -> Non
 ANY_ANSWER = st.one_of(
     st.builds(Accepted, st.just(200), st.just({"ok": True})),
     st.builds(
-        Refused,
+        Failed,
         st.sampled_from(Failure),
         st.sampled_from([None, 200, 400, 404, 429, 502]),
         st.sampled_from([None, 3, 43, 99]),
@@ -108,8 +108,8 @@ def test_an_orders_intent_outlives_exactly_the_calls_that_may_have_been_carried_
         return
     marks = [json.loads(header).get("mark", "") for _, _, header in settlement.dead]
     kept = IntentLog.read(marks[0] if marks else settlement.intent or "").pending
-    unanswered = isinstance(answer, Refused) and answer.failure is Failure.UNAVAILABLE
-    if isinstance(answer, Refused) and unanswered and answer.ambiguous:
+    unanswered = isinstance(answer, Failed) and answer.failure is Failure.UNAVAILABLE
+    if isinstance(answer, Failed) and unanswered and answer.ambiguous:
         assert isinstance(kept, PendingOrder)
         assert kept.extid == "o1"
     else:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipeline.errors import Rejected
+from pipeline.errors import MappingRejected
 from pipeline.events import Event
 from pipeline.mapping import plan, read_profile
 from pipeline.mapping.plan import Cart, CartIntent, Known, Need, Plan, Send, answered
@@ -65,7 +65,7 @@ class Delivery:
         known = replace(known, cart_written_at=written_at)
         try:
             step, known = self._look_up(events, known)
-        except Rejected:
+        except MappingRejected:
             return 1, False
         if not isinstance(step, Send):
             return step.covers, True

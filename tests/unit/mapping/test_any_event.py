@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import InvalidEvent, Rejected
+from pipeline.errors import InvalidEvent, MappingRejected
 from pipeline.events import Event, Lane, validate_event
 from pipeline.mapping import dry_run, plan, read_profile
 from pipeline.mapping.flatten import MAX_NAME_CHARS
@@ -80,7 +80,7 @@ def _answer(events: list[Event], reply: dict[str, Any] | None, account: AccountS
             _check_json(answer.call.params)
             known = answered(known, answer, found)
             answer = plan(events, known, account)
-    except Rejected as refusal:
+    except MappingRejected as refusal:
         return refusal
     assert 1 <= answer.covers <= len(events)
     return answer

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import Reason, Rejected
+from pipeline.errors import MappingRejected, Reason
 from pipeline.events import Event, validate_event
 from pipeline.mapping import plan
 from pipeline.mapping.plan import (
@@ -230,7 +230,7 @@ def test_a_cart_change_of_yesterday_is_too_old_and_an_order_is_not() -> None:
     order = change("Order Completed", properties={"order_id": "o1", "products": [GAME]}, **old)
 
     assert isinstance(step_of([order], known()), Send)
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(MappingRejected) as caught:
         step_of([change(**old)], known())
     assert caught.value.reason is Reason.TOO_OLD
     assert isinstance(step_of([change(**old)], known(), max_age={"purchase": "off"}), Send)
@@ -244,6 +244,6 @@ def test_the_cart_of_a_learned_user_is_looked_up_by_their_id() -> None:
 
     assert isinstance(need, Need)
     assert need.call.params["id"] == "u1"
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(MappingRejected) as caught:
         step_of([event], Known(now=NOW))
     assert caught.value.reason is Reason.MISSING_USER_ID

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import Reason, Rejected
+from pipeline.errors import MappingRejected, Reason
 from pipeline.events import Event, validate_event
 from pipeline.kinds import IgnoreReason
 from pipeline.mapping import plan
@@ -137,7 +137,7 @@ def test_ids_taken_away_as_nobodys_are_refused_and_crash_nothing() -> None:
     """The splitter blanks ids that belong to nobody."""
     event = validate_event({"type": "alias", "userId": "u1", "previousId": "a1"})
 
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(MappingRejected) as caught:
         plan([event.model_copy(update={"previous_id": None})], Known(now=NOW), SETTINGS)
 
     assert caught.value.reason is Reason.MISSING_USER_ID
@@ -237,6 +237,6 @@ def test_an_event_older_than_max_age_of_its_lane_is_too_old() -> None:
     step = plan([fresh, old], Known(now=NOW), settings)
     assert isinstance(step, Send)
     assert step.covers == 1
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(MappingRejected) as caught:
         plan([old, fresh], Known(now=NOW), settings)
     assert caught.value.reason is Reason.TOO_OLD

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import Reason, Rejected, Unreadable
+from pipeline.errors import MappingRejected, Reason, Unreadable
 from pipeline.mapping.values import MAX_CENTS, cents, elements, identifier, quantity, text
 from pipeline.reminders import parse_reminder_time
 from pipeline.settings import AccountSettings
@@ -58,7 +58,7 @@ def test_a_price_with_two_decimals_is_exact(amount: int) -> None:
 )
 def test_what_is_no_price_is_unmappable(price: object) -> None:
     """Nothing is guessed about money."""
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(MappingRejected) as caught:
         cents(price, "properties.price")
 
     assert caught.value.reason is Reason.UNMAPPABLE
@@ -76,7 +76,7 @@ def test_quantities_are_whole(count: object, expected: int) -> None:
 @pytest.mark.parametrize("count", [0, -1, 0.5, "1.5", True, "two", 1_000_001, 1e300, "1e-999"])
 def test_other_quantities_are_unmappable(count: object) -> None:
     """Half an item is a mistake somewhere else."""
-    with pytest.raises(Rejected):
+    with pytest.raises(MappingRejected):
         quantity(count, "quantity")
 
 
@@ -139,7 +139,7 @@ def test_other_values_are_no_list(given: object) -> None:
 @pytest.mark.parametrize("given", [True, 1.5, [1], {"a": 1}, 2.0**53, 10**400, float("nan")])
 def test_other_values_are_no_text(given: object) -> None:
     """A list is not joined, a flag is not spelled out."""
-    with pytest.raises(Rejected):
+    with pytest.raises(MappingRejected):
         text(given, "id")
 
 
@@ -156,7 +156,7 @@ def test_cleaned_text_can_be_sent_and_good_text_is_not_changed(given: str) -> No
 def test_refusals_never_quote_values() -> None:
     """They are logged and shown in tables."""
     for reader in (cents, quantity):
-        with pytest.raises(Rejected) as caught:
+        with pytest.raises(MappingRejected) as caught:
             reader(SECRET, "price")
         assert SECRET not in str(caught.value)
 

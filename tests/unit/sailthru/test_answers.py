@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sailthru.answers import Accepted, Answer, Failure, RateHeaders, Refused, read_answer
+from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure, RateHeaders, read_answer
 
 
 def answer(status: int, body: object, *, pageview: bool = False) -> Answer:
@@ -72,7 +72,7 @@ def test_a_success_without_an_error_is_accepted(body: object) -> None:
 def test_status_and_body_decide_together(status: int, body: object, expected: Failure) -> None:
     """The same error may come with any status, HTTP 200 included."""
     found = answer(status, body)
-    assert isinstance(found, Refused)
+    assert isinstance(found, Failed)
     assert found.failure is expected
     assert found.status == status
 
@@ -82,7 +82,7 @@ def test_status_and_body_decide_together(status: int, body: object, expected: Fa
 def test_what_is_not_sailthrus_voice_is_an_outage(status: int, body: bytes) -> None:
     """A proxy's page says nothing about the event, so it must not kill it."""
     found = read_answer(status, body, {})
-    assert isinstance(found, Refused)
+    assert isinstance(found, Failed)
     assert found.failure is Failure.UNAVAILABLE
     assert found.ambiguous
 
@@ -91,7 +91,7 @@ def test_what_is_not_sailthrus_voice_is_an_outage(status: int, body: bytes) -> N
 def test_a_clear_refusal_is_not_ambiguous(code: int) -> None:
     """Sailthru has answered: the call was not processed."""
     found = answer(400, error(code))
-    assert isinstance(found, Refused)
+    assert isinstance(found, Failed)
     assert not found.ambiguous
     assert found.code == code
 
@@ -121,7 +121,7 @@ FORBIDDEN: list[dict[str, object]] = [
 def test_a_gateways_no_is_an_outage(status: int, body: dict[str, object]) -> None:
     """It buries no event, and says nothing about credentials or about what exists."""
     found = answer(status, body)
-    assert isinstance(found, Refused)
+    assert isinstance(found, Failed)
     assert (found.failure, found.code) == (Failure.UNAVAILABLE, None)
     assert found.ambiguous
 
@@ -130,7 +130,7 @@ def test_a_gateways_no_is_an_outage(status: int, body: dict[str, object]) -> Non
 def test_a_gateways_no_in_a_success_is_an_outage_too(body: dict[str, object]) -> None:
     """Some answer 200 to everything; what it says is not that Sailthru has the event."""
     found = answer(200, body)
-    assert isinstance(found, Refused)
+    assert isinstance(found, Failed)
     assert found.failure is Failure.UNAVAILABLE
 
 
@@ -138,7 +138,7 @@ def test_nothing_of_a_gateways_answer_is_quoted() -> None:
     """Some show the URL that they refuse, and with it key, signature and the customer."""
     for status in (404, 429):
         found = answer(status, {"message": "Cannot GET /user?api_key=hush&json={zoe}"})
-        assert isinstance(found, Refused)
+        assert isinstance(found, Failed)
         assert "hush" not in repr(found)
 
 
@@ -160,7 +160,7 @@ def test_only_sailthrus_form_buries_an_event_or_blames_the_account(
 ) -> None:
     """A numeric `error` or an `errormsg`; of the pageview host a `message`, too."""
     found = answer(status, body, pageview=pageview)
-    if isinstance(found, Refused) and found.failure is not Failure.UNAVAILABLE:
+    if isinstance(found, Failed) and found.failure is not Failure.UNAVAILABLE:
         spoken = [body.get("errormsg"), body.get("message") if pageview else None]
         said = any(isinstance(text, str) and text.strip() for text in spoken)
         assert said or 1 <= int(str(body["error"]).removesuffix(".0")) <= 99
@@ -195,7 +195,7 @@ def test_pageviews_have_errors_of_their_own(
 ) -> None:
     """The pageview service says no by `message`, with the statuses of a service; a gateway has others."""
     found = answer(status, body, pageview=True)
-    assert (found.failure if isinstance(found, Refused) else None) is expected
+    assert (found.failure if isinstance(found, Failed) else None) is expected
 
 
 def test_a_pageview_may_be_answered_without_a_body() -> None:
@@ -236,7 +236,7 @@ def test_rate_headers_may_be_past_their_limit() -> None:
 def test_no_bytes_crash_the_reader(status: int, body: bytes, pageview: bool) -> None:
     """Whatever comes back is an answer."""
     found = read_answer(status, body, {}, pageview=pageview)
-    assert isinstance(found, Accepted | Refused)
+    assert isinstance(found, Accepted | Failed)
 
 
 @pytest.mark.parametrize("half", [b"\\ud83d", b"\\uDE00", b"\xed\xa0\xbd"])
@@ -250,7 +250,7 @@ def test_half_a_surrogate_pair_is_replaced_wherever_a_reply_has_it(half: bytes) 
     assert (name[:2], first[:2]) == ("a\ufffd", "b\ufffd")
     assert rest == {"c": "\U0001f600", "n": [1, None, True]}
     refused = read_answer(400, b'{"error":99,"errormsg":"Invalid title %s"}' % half, {})
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Failed)
     assert refused.message == "Invalid title \ufffd"
 
 
@@ -267,7 +267,7 @@ def test_half_a_surrogate_pair_is_replaced_wherever_a_reply_has_it(half: bytes) 
 def test_hostile_json_is_an_answer_too(body: bytes) -> None:
     """Deep nesting and giant numbers overflow parsers."""
     found = read_answer(200, body, {})
-    assert isinstance(found, Refused)
+    assert isinstance(found, Failed)
     assert (found.failure, found.code) == (Failure.UNAVAILABLE, None)
 
 
@@ -296,6 +296,6 @@ def test_a_reply_that_broke_off_is_read_if_what_came_is_whole(
 ) -> None:
     """An object that has its end is all there is to it. No body at all is no success then."""
     found = read_answer(200, body, {}, pageview=True, broken="ClientPayloadError")
-    assert (found.failure if isinstance(found, Refused) else None) is expected
-    if isinstance(found, Refused) and expected is Failure.UNAVAILABLE:
+    assert (found.failure if isinstance(found, Failed) else None) is expected
+    if isinstance(found, Failed) and expected is Failure.UNAVAILABLE:
         assert found.message == "HTTP 200, ClientPayloadError"

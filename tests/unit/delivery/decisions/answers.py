@@ -10,7 +10,7 @@ from pipeline.delivery.intents import IntentLog
 from pipeline.events import Lane
 from pipeline.mailbox.claim import EventState, Memory
 from pipeline.mapping.plan import Cart, CartIntent, OrderIntent, Send
-from pipeline.sailthru.answers import Accepted, Failure, RateHeaders, Refused
+from pipeline.sailthru.answers import Accepted, Failed, Failure, RateHeaders
 from pipeline.sailthru.calls import Call
 from tests.unit.delivery.decisions.row import (
     HOUR_S,
@@ -26,11 +26,11 @@ from tests.unit.delivery.decisions.row import (
 )
 
 OK = Accepted(200, {"ok": True})
-DOWN = Refused(Failure.UNAVAILABLE, None, None, "ConnectionRefusedError")
-LOST = Refused(Failure.UNAVAILABLE, None, None, "timed out", ambiguous=True)
-NO = Refused(Failure.REJECTED, 400, 99, "That is not allowed")
-UNKNOWN = Refused(Failure.USER_NOT_FOUND, 400, 99, "User not found with extid: ...")
-WRONG_KEY = Refused(Failure.MISCONFIGURED, 401, 3, "Invalid API key")
+DOWN = Failed(Failure.UNAVAILABLE, None, None, "ConnectionRefusedError")
+LOST = Failed(Failure.UNAVAILABLE, None, None, "timed out", ambiguous=True)
+NO = Failed(Failure.REJECTED, 400, 99, "That is not allowed")
+UNKNOWN = Failed(Failure.USER_NOT_FOUND, 400, 99, "User not found with extid: ...")
+WRONG_KEY = Failed(Failure.MISCONFIGURED, 401, 3, "Invalid API key")
 HEADERS = RateHeaders(2400, 0, NOW + 30.0)
 
 EVENT = Send(Call("POST", "/event", {"id": "u1", "key": "extid", "event": "Signed Up"}))
@@ -214,21 +214,21 @@ ANSWERS = Table(
         ),
         Row(
             "429 or error 43, with a reset",
-            Refused(Failure.THROTTLED, 429, 43, "Too many", rate=HEADERS),
+            Failed(Failure.THROTTLED, 429, 43, "Too many", rate=HEADERS),
             "Throttled(POST /event, for 30 s)",
             "given back, due as before",
             EVENT,
         ),
         Row(
             "429 without headers",
-            Refused(Failure.THROTTLED, 429, None, "HTTP 429"),
+            Failed(Failure.THROTTLED, 429, None, "HTTP 429"),
             "Throttled(POST /event, for 10 s)",
             "given back, due as before",
             EVENT,
         ),
         Row(
             "429 with a reset that is over",
-            Refused(Failure.THROTTLED, 429, 43, "Too many", rate=RateHeaders(2400, 0, NOW - 5.0)),
+            Failed(Failure.THROTTLED, 429, 43, "Too many", rate=RateHeaders(2400, 0, NOW - 5.0)),
             "Throttled(POST /event, for 1 s)",
             "given back, due as before",
             EVENT,

@@ -7,7 +7,7 @@ from pipeline.delivery.intents import IntentLog, PendingOrder
 from pipeline.events import Lane
 from pipeline.mailbox.claim import EventState
 from pipeline.mapping.plan import Need
-from pipeline.sailthru.answers import Accepted, Failure, Refused
+from pipeline.sailthru.answers import Accepted, Failed, Failure
 from pipeline.sailthru.calls import Call
 from tests.unit.delivery.decisions.answers import DOWN, LAST_TRY, NO, UNKNOWN, WRONG_KEY
 from tests.unit.delivery.decisions.row import NOW, Row, Table, added, identify, order, state_of
@@ -68,7 +68,7 @@ LOOKUPS = Table(
         ),
         Row(
             "429",
-            Refused(Failure.THROTTLED, 429, 43, "Too many"),
+            Failed(Failure.THROTTLED, 429, 43, "Too many"),
             "Throttled(GET /user, for 10 s)",
             "given back, due as before",
             FOR_CART,
@@ -89,7 +89,7 @@ PENDING = PendingOrder("o1", NOW - 60.0)
 MISSED_ONCE = PendingOrder("o1", NOW - 60.0, misses=1, looked_at=NOW - 30.0)
 UNSETTLED = state_of(order(), Lane.PURCHASE, intents=IntentLog(PENDING))
 MISSED = state_of(order(), Lane.PURCHASE, intents=IntentLog(MISSED_ONCE))
-NOT_THERE = Refused(Failure.REJECTED, 400, 99, "Purchase not found with extid: ...")
+NOT_THERE = Failed(Failure.REJECTED, 400, 99, "Purchase not found with extid: ...")
 
 ORDERS = Table(
     "Answers to a look-up of an order that may have been posted",
@@ -142,7 +142,7 @@ ORDERS = Table(
         ),
         Row(
             "a refusal that may mean anything",
-            Refused(Failure.REJECTED, 403, 99, "Not permitted"),
+            Failed(Failure.REJECTED, 403, 99, "Not permitted"),
             "Retry",
             "tried 1; failing since now; intent kept; given back, due in 0.75 s",
             PENDING,
@@ -150,7 +150,7 @@ ORDERS = Table(
         ),
         Row(
             "the same, and retries are used up",
-            Refused(Failure.REJECTED, 403, 99, "Not permitted"),
+            Failed(Failure.REJECTED, 403, 99, "Not permitted"),
             "Rejected(exhausted)",
             "1 leaves; letter `exhausted` after 5 attempts, with the order's intent; "
             "intent forgotten; claim ends",

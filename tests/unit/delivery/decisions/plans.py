@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.delivery.classify import Crashed, NotSent, Struck
 from pipeline.delivery.intents import IntentLog
-from pipeline.errors import InvalidEvent, Reason, Rejected
+from pipeline.errors import InvalidEvent, MappingRejected, Reason
 from pipeline.events import Lane
 from pipeline.kinds import Ignored, IgnoreReason
 from pipeline.mailbox.claim import EventState
@@ -43,7 +43,7 @@ def _ignored(reason: IgnoreReason, says: str, lane: Lane = Lane.EVENT) -> Row:
 def _refused(reason: Reason, says: str) -> Row:
     return Row(
         says,
-        Rejected(reason, "properties.price is no number"),
+        MappingRejected(reason, "properties.price is no number"),
         f"Rejected({reason})",
         f"1 leaves; letter `{reason}` after 0 attempts; claim ends",
     )
@@ -71,14 +71,14 @@ PLANS = Table(
         _refused(Reason.TOO_OLD, "it is older than MAX_AGE of its lane"),
         Row(
             "something is to be removed from a cart that reads as empty",
-            Rejected(Reason.NOTHING_TO_REMOVE, "Nothing to remove"),
+            MappingRejected(Reason.NOTHING_TO_REMOVE, "Nothing to remove"),
             "EmptyCart(3.0)",
             "empty since now; given back, due in 3 s",
             state=REMOVAL,
         ),
         Row(
             "the same, past the read lag",
-            Rejected(Reason.NOTHING_TO_REMOVE, "Nothing to remove"),
+            MappingRejected(Reason.NOTHING_TO_REMOVE, "Nothing to remove"),
             "Rejected(nothing_to_remove)",
             "1 leaves; letter `nothing_to_remove` after 0 attempts; claim ends",
             state=state_of(
@@ -87,14 +87,14 @@ PLANS = Table(
         ),
         Row(
             "something is to be removed from a cart that is known not to have it",
-            Rejected(Reason.NOTHING_TO_REMOVE, "Nothing to remove"),
+            MappingRejected(Reason.NOTHING_TO_REMOVE, "Nothing to remove"),
             "Rejected(nothing_to_remove)",
             "1 leaves; letter `nothing_to_remove` after 0 attempts; claim ends",
             state=state_of(track("Product Removed"), Lane.PURCHASE),
         ),
         Row(
             "a value cannot be read, after a look-up that showed an email",
-            Rejected(Reason.UNMAPPABLE, "properties.price is no number"),
+            MappingRejected(Reason.UNMAPPABLE, "properties.price is no number"),
             "Rejected(unmappable)",
             "1 leaves; letter `unmappable` after 0 attempts; learns email, email_at; claim ends",
             state=state_of(added(), Lane.PURCHASE, looked_up=True, email="u1@example.org"),

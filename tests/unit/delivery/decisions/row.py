@@ -17,7 +17,7 @@ from pipeline.events import Event, Lane, validate_event
 from pipeline.mailbox.claim import Claim, Entry, EventState, Hold, Memory, Settlement, UserBacklog
 from pipeline.mapping.plan import Need, Send
 from pipeline.outcomes import Outcome, Throttled
-from pipeline.sailthru.answers import Accepted, Answer, Refused
+from pipeline.sailthru.answers import Accepted, Answer, Failed
 from pipeline.settings import AccountSettings
 
 GOES_ON = "nothing"
@@ -60,7 +60,7 @@ class Row:
         if met is None:
             assert state.event is not None
             return must_wait(state, state.event, settings)
-        if not isinstance(met, Accepted | Refused):
+        if not isinstance(met, Accepted | Failed):
             return decide(met, None, state, None, settings, NOW)
         match self.request:
             case Send():
