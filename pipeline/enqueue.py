@@ -61,7 +61,7 @@ def enqueue_many(events: Iterable[AnyEvent], account: str = DEFAULT_ACCOUNT) -> 
 
 
 def prepare(event: AnyEvent, new_id: Callable[[], str] | None = None) -> tuple[str, bytes]:
-    """Check an event and write it as JSON: (messageId, raw bytes). Pure but for the id it draws.
+    """Check an event and write it as JSON: (messageId, raw bytes). No I/O; it may draw an id.
 
     Raises InvalidEvent, whose detail names fields and never values.
     """

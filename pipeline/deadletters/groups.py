@@ -1,4 +1,4 @@
-"""Letters of one cause, counted together. Pure."""
+"""Letters of one cause, counted together. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a request of Segment's Tracking API to the events it holds. Pure.
+"""From a request of Segment's Tracking API to the events it holds. No I/O.
 
 The server adds what Segment's server adds and takes away the write key and our own replay flag. What is wrong
 with a single event is for the splitter to say: a batch must not fail for one of its events.
