@@ -1,4 +1,4 @@
-"""Parts a worker cannot do without: when one ends by itself, the process ends and is started anew."""
+"""Fail fast: a worker process ends, and is started anew, when a task it cannot do without ends by itself."""
 
 from __future__ import annotations
 

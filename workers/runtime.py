@@ -1,4 +1,4 @@
-"""What a worker process owns: one asyncio loop in a thread, one HTTP client, one Redis pool."""
+"""The runtime of a worker process: an asyncio loop in a thread, an HTTP client and a Redis pool."""
 
 from __future__ import annotations
 
@@ -69,8 +69,11 @@ class Runtime:
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
     def request_stop(self) -> Future[None]:
-        """Begin no further call, let those in flight end, give every claim back. Waits for nothing and
-        takes no lock, so that a signal handler may call it; does nothing the second time."""
+        """Begin no further call, let those in flight end, and give every claim back.
+
+        It blocks on nothing and takes no lock, so that a signal handler may call it. A second call does
+        nothing.
+        """
         if self._draining is None:
             self._ends_at = self._clock.monotonic() + STOP_TIMEOUT_S
             self._draining = self.run(self._drain())

@@ -1,4 +1,4 @@
-"""The one task: hand leased mailboxes to this process's loop."""
+"""The one Celery task: it submits leased mailboxes to this process's loop."""
 
 from __future__ import annotations
 

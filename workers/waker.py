@@ -1,4 +1,4 @@
-"""Leases due mailboxes and publishes the wake-ups, from a timer and whenever there is reason to."""
+"""Leases due mailboxes and publishes wake-ups for them: four times a second, and soon after `wake_soon`."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Waker:
         self._watch = RedisWatch("waker", self._clock)
 
     def wake_soon(self) -> None:
-        """There is reason to look now. To be called on the loop."""
+        """Wake all lanes soon, within DEBOUNCE_S. To be called on the loop."""
         self._reason.set()
 
     def wake_soon_from_thread(self) -> None:
@@ -135,8 +135,11 @@ class Waker:
         self._log_throttled("foreign_target", logging.ERROR, account=account, **names)
 
     def dispatch(self, account: str, lane: Lane, leased: WakeResult) -> None:
-        """Publish what was leased. A full Redis takes no message, yet only what is delivered makes room
-        in it: then this process delivers it, and this blocks while the process is full."""
+        """Publish what was leased, or deliver it in this process while Redis is full.
+
+        A full Redis takes no message, and only what is delivered frees memory in it. Blocks while this
+        process is full.
+        """
         try:
             if not leased.full:
                 self._publish(account, lane, leased.boxes)
@@ -150,7 +153,8 @@ class Waker:
         self._runtime.submit(account, lane, list(leased.boxes))
 
     def _log_throttled(self, event: LogEvent, level: int, **fields: str) -> None:
-        """Log this once a minute: what is amiss in one pass is so in the next, many times a second."""
+        """Log this event at most once in LOG_INTERVAL_S: a fault of one pass is one of the next, many times a
+        second."""
         what, now = (event, *fields.values()), self._clock.monotonic()
         if now - self._logged_at.get(what, -math.inf) >= LOG_INTERVAL_S:
             self._logged_at[what] = now
@@ -221,8 +225,11 @@ class WakerStep(bootsteps.StartStopStep):
         self._on_shutdown()
 
     def _on_shutdown(self, **_signal: Any) -> None:
-        """In the signal's handler, for Celery itself may be waiting for a Redis that hangs: before it
-        stops anything, while it does, and once more when it closes its connections."""
+        """Begin to stop, at most once.
+
+        It runs in the signal's handler, because Celery itself may block on a hung Redis before it stops
+        anything.
+        """
         if self._runtime is not None and not self._ending:
             self._ending = True
             for part in self._parts:

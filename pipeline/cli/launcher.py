@@ -1,4 +1,4 @@
-"""What `up` runs: which processes, in which order, and what each is told."""
+"""Starts and stops the processes of `sailpipe up`: which, in which order, with which settings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Launcher:
-    """One `up`: starts the parts in order, waits for a signal, stops them in the other order."""
+    """One `sailpipe up`: starts its processes in order, waits for a signal, stops them in reverse order."""
 
     def __init__(
         self,

@@ -58,7 +58,7 @@ def _usable(rate: float, seconds: float) -> int:
 
 
 class AdaptiveLimiter:
-    """A semaphore whose size may change while it is used.
+    """A semaphore whose size may change while it is used; waiters enter in order of arrival.
 
     What is leased but has no room yet is not claimed: a claim that only waits for its slot would
     have to be renewed and, in the end, given back for nothing.

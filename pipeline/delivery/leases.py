@@ -35,7 +35,7 @@ MARGIN_S = 1.0
 
 
 class Lease:
-    """One claim's time. `valid_until` is monotonic, read before the write that extended it."""
+    """How long a claim is owned. `valid_until` is monotonic time, read before the write that extended it."""
 
     def __init__(self, claim: Claim, valid_until: float) -> None:
         self.claim = claim
@@ -87,7 +87,7 @@ class Leases:
         return not self.is_over(lease, enough)
 
     def is_over(self, lease: Lease, enough: float) -> bool:
-        """`is_fresh` for whoever cannot take an exception: the bytes of a call ask it last."""
+        """As `is_fresh`, without an exception: the transport asks it before the first byte of a call."""
         return lease.lost or lease.valid_until - self._clock.monotonic() < enough
 
     async def until_fresh(self, lease: Lease, enough: float) -> None:

@@ -1,4 +1,4 @@
-"""How fast a lane goes again after its gate was closed."""
+"""Slow start: how many mailboxes of a lane may be leased after its gate has opened."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ FIRST = 4
 
 
 class SlowStart:
-    """One lane, as one waker sees it: a host that has just come back is not met by the whole backlog."""
+    """One lane's slow start in one waker: a host that has just come back does not get the whole backlog at once."""
 
     def __init__(self) -> None:
         self._closed = False

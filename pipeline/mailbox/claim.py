@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 from pipeline.events import Lane
 
 MEMORY_KEEP_MS = 180 * 86_400_000
-"""How long a user nobody hears of is remembered: email, merged ids."""
+"""How long a user without new events is remembered: email, merged ids."""
 Waits: TypeAlias = Literal["email", "user", "identify"]
 """What a mailbox may wait for, so that it is looked at as soon as that has happened."""
 SHARDS = 16

@@ -1,6 +1,6 @@
-"""Gates: what stands between a lane and Sailthru, each reason with its own end.
+"""Gates: a closed gate stops a lane, a bucket, a host or an account. Each closure ends in its own way.
 
-A reason is removed only by what set it: the operator's `paused`, Sailthru's `throttled`, the
+A closure is removed only by what set it: the operator's `paused`, Sailthru's `throttled`, the
 `circuit` of an outage, `misconfigured` credentials, the `brake` on mass dying.
 """
 

@@ -62,6 +62,7 @@ LogEvent: TypeAlias = Literal[
     "part_failed",
     # Calls were still in flight when the time to stop was over: mailboxes.
     "stop_timed_out",
-    # Something else was: Celery waited for a Redis that hangs, say.
+    # The process was still alive EXIT_WITHIN_S after a stop signal and was killed, for example because Celery
+    # blocked on a hung Redis.
     "exit_forced",
 ]

@@ -136,7 +136,8 @@ _is_over: ContextVar[Callable[[], bool]] = ContextVar("is_over")
 
 @contextmanager
 def not_after(is_over: Callable[[], bool]) -> Iterator[None]:
-    """Let no call inside begin to be sent once `is_over`, or what is said so around it.
+    """Abort requests made in this block if `is_over()` is true when their first byte would be written.
+    Nested blocks combine.
 
     A timeout cannot see to that: a process that was frozen between its checks and the socket sends
     first and hears of its timeout afterwards, when somebody else has long made the call.

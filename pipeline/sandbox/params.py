@@ -1,4 +1,4 @@
-"""Reading parameters as leniently as PHP does: `[]` and null are empty objects, ids may be numbers."""
+"""Reads a call's parameters as leniently as PHP does: `[]` and null are empty objects, ids may be numbers."""
 
 from __future__ import annotations
 

@@ -85,7 +85,8 @@ class AccountSettings(_Settings):
         description="When the cart reminder goes out, such as `24 hours`; nothing without a template.",
     )
     shared_ids: SharedIds = Field(
-        SHARED_IDS, description="User ids that are nobody (any case); replaces the default set."
+        SHARED_IDS,
+        description="User ids that many people share (any case); replaces the default set.",
     )
     ordered_lanes: frozenset[LaneName] = Field(
         frozenset(LANES),

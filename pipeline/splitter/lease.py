@@ -1,4 +1,4 @@
-"""The splitter's lease, and what is known of those who lost it."""
+"""The splitter's lease, and the strikes counted against the oldest raw entry."""
 
 from __future__ import annotations
 

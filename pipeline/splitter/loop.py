@@ -1,4 +1,4 @@
-"""The splitter at work: one at a time, held by a lease; the others stand by."""
+"""The splitter's loop. One splitter works at a time, under a lease; the others stand by."""
 
 from __future__ import annotations
 
@@ -201,8 +201,10 @@ class Splitter:
 
 
 def _raise_unless_own_fault(error: Exception) -> None:
-    """Redis being away or full, or the lease another's, is nobody's fault: it passes, and no event may
-    die of it."""
+    """Raise again what no entry is to blame for: Redis is away or full, or another splitter has the lease.
+
+    It passes, and no event may die of it.
+    """
     if isinstance(error, LeaseLost):
         raise error
     if isinstance(error, redis.exceptions.RedisError) and not is_own_fault(error):

@@ -155,7 +155,7 @@ def crashed(entry: RawEntry, error: Exception, owning_account: str) -> RoutedEnt
 
 
 def poisoned(entry: RawEntry, strikes: int, owning_account: str) -> RoutedEntry:
-    """The dead letter, kept in `owning_account`, for an entry that ended whoever split it.
+    """The dead letter, kept in `owning_account`, for an entry that ended each process that split it.
 
     Nothing of it is read: its id is that of the stream entry.
     """
@@ -165,7 +165,7 @@ def poisoned(entry: RawEntry, strikes: int, owning_account: str) -> RoutedEntry:
 
 
 def unknown_account(item: Read) -> RoutedEntry:
-    """The dead letter, kept in the default account, for an account nobody has configured.
+    """The dead letter, kept in the default account, for an account that is not configured.
 
     Its header names the account it asked for: replayed, it must not go to another brand's customers.
     """

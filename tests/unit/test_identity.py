@@ -1,4 +1,4 @@
-"""Whose mailbox an event belongs in, and what it links."""
+"""Which mailbox an event belongs in, and which ids it links."""
 
 from __future__ import annotations
 

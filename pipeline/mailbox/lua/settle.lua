@@ -63,9 +63,9 @@ for _, other in ipairs(settlement.wake) do
   wake_waiting(P, other, settlement.user, now, { user = true, identify = true })
 end
 
--- Progress clears what earlier deaths in this mailbox counted against it; while events are leased one at
--- a time, only the next one's own two come off. One that is found waiting, for days maybe, starts anew: by
--- chance deaths meet it, too. Not one that is tried again: it may kill whenever it comes to its call.
+-- Progress resets the strike count. In one-at-a-time mode it resets to 2, so that the next event is judged on
+-- its own. An event that is found waiting is reset to 2 as well: it may wait for days, and meet deaths by
+-- chance. An event that is retried keeps its strikes: it may kill its worker each time its call is made.
 local trouble = redis.call('HMGET', state_key, 'strikes', 'singles')
 local strikes, singles = tonumber(trouble[1] or '0'), tonumber(trouble[2] or '0') - #popped
 if strikes >= 2 and singles > 0 then
