@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from pipeline.cli.processes import worker_command
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from tests.support.commands import wait_until
 from tests.support.redis_server import RedisServer, free_port
 

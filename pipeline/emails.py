@@ -9,8 +9,8 @@ group's. `properties.traits.email` and `context.email` are documented nowhere, s
 
 from __future__ import annotations
 
-from pipeline.events import Event, email_in, is_email
-from pipeline.kinds import Kind
+from pipeline.events.kinds import Kind
+from pipeline.events.models import Event, email_in, is_email
 
 CARRIES_KEY = frozenset({Kind.IDENTIFY, Kind.SUBSCRIBED})
 """Their calls give a profile its email."""

@@ -18,7 +18,7 @@ from redis.exceptions import NoPermissionError, RedisError
 
 from pipeline.addresses import resolve_redis_url
 from pipeline.errors import EnqueueError, InvalidEvent, QueueFull, Reason, SailpipeError
-from pipeline.events import parse_event
+from pipeline.events.models import parse_event
 from pipeline.fields import is_nothing
 from pipeline.json_text import MAX_DEPTH, read_json
 from pipeline.producer import Producer, refusal
@@ -28,7 +28,7 @@ from pipeline.settings import DEFAULT_ACCOUNT, load_settings
 from pipeline.text import clean_json
 
 AnyEvent: TypeAlias = Mapping[str, Any] | BaseModel
-"""A Segment-style event: a dict in Segment's spelling, or a model of `pipeline.events`."""
+"""A Segment-style event: a dict in Segment's spelling, or a model of `pipeline.events.models`."""
 
 
 def enqueue(event: AnyEvent, account: str = DEFAULT_ACCOUNT) -> str:

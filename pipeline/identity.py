@@ -15,8 +15,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from pipeline.emails import CARRIES_KEY, address, owned_email, shown_email
-from pipeline.events import Alias, Event
-from pipeline.kinds import Kind, kind_of
+from pipeline.events.kinds import Kind, kind_of
+from pipeline.events.models import Alias, Event
 from pipeline.settings import AccountSettings
 
 UNIDENTIFIED = "~"

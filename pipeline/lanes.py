@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal
 
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT
 
 Host = Literal["api", "track"]

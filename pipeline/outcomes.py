@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from pipeline.errors import Reason
-from pipeline.kinds import Ignored
+from pipeline.events.kinds import Ignored
 from pipeline.mapping.plan import Cart, LastIdentify
 from pipeline.sailthru.calls import Call
 

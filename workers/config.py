@@ -11,7 +11,7 @@ from typing import Any
 
 from kombu import Queue
 
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.keys import CELERY_PREFIX
 
 DELIVER = "workers.deliver"

@@ -15,7 +15,7 @@ import redis.exceptions
 from pipeline.clock import SYSTEM_RANDOM, SystemClock
 from pipeline.delivery.capacity import PROCESS_MAILBOXES
 from pipeline.delivery.engine import Engine
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.observe.logs import log_event
 from pipeline.redis_client import open_async_redis
 from pipeline.settings import Settings

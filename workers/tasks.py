@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from workers.config import DELIVER
 
 if TYPE_CHECKING:

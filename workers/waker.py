@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError
 
 from pipeline.clock import SystemClock
 from pipeline.delivery.capacity import MESSAGE_BOXES, QUEUE_MESSAGES
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.scripts import is_own_fault
 from pipeline.observe.logs import log_event
 from pipeline.observe.redis_watch import RedisWatch

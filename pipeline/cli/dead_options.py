@@ -13,7 +13,7 @@ from pipeline.cli.errors import BadInput
 from pipeline.clock import SystemClock
 from pipeline.deadletters.filters import Filter
 from pipeline.errors import Reason
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.settings.values import parse_duration
 
 P = ParamSpec("P")

@@ -9,7 +9,7 @@ import pydantic_core
 
 from pipeline.deadletters.letter import Letter
 from pipeline.errors import InvalidEvent
-from pipeline.events import MAX_EVENT_BYTES, parse_event, readable_id
+from pipeline.events.models import MAX_EVENT_BYTES, parse_event, readable_id
 from pipeline.json_text import read_json
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.deadletters.letter import Letter
 from pipeline.errors import Reason
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 
 
 @dataclass(frozen=True, slots=True)

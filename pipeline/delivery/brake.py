@@ -17,7 +17,7 @@ import redis.exceptions
 from pipeline import keys
 from pipeline.deadletters.letter import fingerprint
 from pipeline.errors import Reason
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Entry
 from pipeline.mailbox.gates import Closure, Gates
 from pipeline.mailbox.scripts import Scripts

@@ -15,7 +15,7 @@ from pipeline.delivery.circuit import Health
 from pipeline.delivery.context import TurnState
 from pipeline.delivery.intents import MISSES_TO_POST_AGAIN, PendingOrder
 from pipeline.errors import InvalidEvent, MappingRejected, Reason
-from pipeline.kinds import Ignored, IgnoreReason
+from pipeline.events.kinds import Ignored, IgnoreReason
 from pipeline.mapping import read_profile
 from pipeline.mapping.plan import Cart, Need, Profile, Send, WaitForEmail
 from pipeline.outcomes import (

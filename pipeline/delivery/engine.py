@@ -18,7 +18,7 @@ from pipeline.delivery.outages import Outages
 from pipeline.delivery.processor import MailboxProcessor
 from pipeline.delivery.session import DeliveryContext
 from pipeline.delivery.slow_start import SlowStart
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.lanes import BUCKETS
 from pipeline.mailbox.gates import Alert, Gates
 from pipeline.mailbox.store import MailboxStore

@@ -11,7 +11,7 @@ from pipeline.delivery.leases import Lease
 from pipeline.delivery.session import CallSession, DeliveryContext
 from pipeline.delivery.settlements import Settling, settlement_for
 from pipeline.errors import StaleClaim
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Claim, Settlement
 from pipeline.mailbox.scripts import is_own_fault
 from pipeline.observe.logs import log_event

@@ -15,8 +15,8 @@ from pipeline.delivery.context import TurnState, write_cart
 from pipeline.delivery.intents import IntentLog, PendingCart, PendingOrder
 from pipeline.delivery.waiting import hold_of
 from pipeline.errors import Reason
-from pipeline.events import Event, Lane
-from pipeline.kinds import ORDERS, Kind, kind_of
+from pipeline.events.kinds import ORDERS, Kind, kind_of
+from pipeline.events.models import Event, Lane
 from pipeline.lanes import SPECS
 from pipeline.mailbox.claim import MERGED_KEPT, NEWEST, Attempt, EventState, Settlement
 from pipeline.mapping.plan import Cart

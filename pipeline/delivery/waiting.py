@@ -6,8 +6,8 @@ from pipeline import retry
 from pipeline.delivery.classify import waiting_for_email
 from pipeline.delivery.context import TurnState
 from pipeline.emails import address, email_in_user_id
-from pipeline.events import Alias, Event, Identify, Lane
-from pipeline.kinds import kind_of
+from pipeline.events.kinds import kind_of
+from pipeline.events.models import Alias, Event, Identify, Lane
 from pipeline.lanes import SPECS
 from pipeline.mailbox.claim import Claim, Hold, UserBacklog, seq_order
 from pipeline.outcomes import Outcome, WaitingForIdentify, WaitingForMerge

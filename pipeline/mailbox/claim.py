@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 
 MEMORY_KEEP_MS = 180 * 86_400_000
 """How long a user without new events is remembered: email, merged ids."""

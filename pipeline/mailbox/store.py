@@ -11,7 +11,7 @@ import redis.asyncio
 
 from pipeline import keys
 from pipeline.errors import StaleClaim
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.lanes import SPECS
 from pipeline.mailbox.claim import (
     MEMORY_KEEP_MS,

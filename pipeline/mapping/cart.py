@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import MappingRejected, Reason
-from pipeline.events import Event, Track
+from pipeline.events.kinds import Kind, kind_of
+from pipeline.events.models import Event, Track
 from pipeline.fields import Note, Notes
-from pipeline.kinds import Kind, kind_of
 from pipeline.mapping.identity import ask_for_email, find_email, look_up, user_id
 from pipeline.mapping.items import item_id, item_quantity, purchase_item
 from pipeline.mapping.options import find_option, page_url, sailthru_bid

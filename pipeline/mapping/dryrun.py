@@ -8,12 +8,12 @@ from hashlib import blake2s
 from typing import Any
 
 from pipeline.errors import InvalidEvent, MappingRejected, Reason
-from pipeline.events import Event, Lane, parse_event
-from pipeline.kinds import Ignored
+from pipeline.events.kinds import Ignored
+from pipeline.events.models import Event, Lane, parse_event
+from pipeline.events.routing import route
 from pipeline.mapping.plan import Known, Need, WaitForEmail, answered
 from pipeline.mapping.planner import plan
 from pipeline.mapping.profile import read_profile
-from pipeline.routing import route
 from pipeline.settings import AccountSettings
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from pipeline.emails import address, email_in_user_id
 from pipeline.errors import MappingRejected, Reason
-from pipeline.events import Event
-from pipeline.kinds import kind_of
+from pipeline.events.kinds import kind_of
+from pipeline.events.models import Event
 from pipeline.mapping.plan import Known, LastIdentify, Need, WaitForEmail
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings

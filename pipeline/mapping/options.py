@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from pipeline.events import Event
+from pipeline.events.integrations import options
+from pipeline.events.models import Event
 from pipeline.fields import Notes, is_nothing
-from pipeline.integrations import options
 from pipeline.mapping.values import identifier, text
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from functools import partial
 from typing import Any
 
-from pipeline.events import Track
+from pipeline.events.models import Track
 from pipeline.fields import Notes, is_nothing
 from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import ask_for_email, find_email

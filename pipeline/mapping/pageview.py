@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.events import Event
+from pipeline.events.models import Event
 from pipeline.fields import Notes
 from pipeline.mapping.identity import user_key
 from pipeline.mapping.items import absolute_url, read_tags

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
+from pipeline.events.kinds import Ignored
 from pipeline.fields import Note
-from pipeline.kinds import Ignored
 from pipeline.sailthru.calls import Call
 
 __all__ = [

@@ -7,8 +7,8 @@ from dataclasses import replace
 from itertools import takewhile
 
 from pipeline.errors import MappingRejected, Reason
-from pipeline.events import Alias, Event, Group, Identify, Page, Screen, Track
-from pipeline.kinds import LANES, Ignored, IgnoreReason, Kind, kind_of
+from pipeline.events.kinds import LANES, Ignored, IgnoreReason, Kind, kind_of
+from pipeline.events.models import Alias, Event, Group, Identify, Page, Screen, Track
 from pipeline.mapping.cart import plan_cart
 from pipeline.mapping.order import plan_order, plan_refund
 from pipeline.mapping.pageview import plan_pageview

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from pipeline.errors import MappingRejected
-from pipeline.events import is_email
+from pipeline.events.models import is_email
 from pipeline.mapping.items import normal_images
 from pipeline.mapping.plan import Cart, Item, Profile
 from pipeline.mapping.values import quantity, text

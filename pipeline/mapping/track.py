@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.errors import MappingRejected, Reason
-from pipeline.events import Track, is_email
+from pipeline.events.models import Track, is_email
 from pipeline.fields import Notes
 from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import extid, find_email, user_key

@@ -8,9 +8,9 @@ from typing import Any
 
 from pipeline.emails import address, email_in_user_id, shown_email
 from pipeline.errors import MappingRejected, Reason
-from pipeline.events import Alias, Event, Identify, is_email
+from pipeline.events.kinds import IgnoreReason, kind_of
+from pipeline.events.models import Alias, Event, Identify, is_email
 from pipeline.fields import Note, Notes
-from pipeline.kinds import IgnoreReason, kind_of
 from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import anonymous_id, look_up, user_id, user_key
 from pipeline.mapping.options import strict_option, text_option

@@ -13,8 +13,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, NoReturn
 
 from pipeline.errors import Unreadable
+from pipeline.events.integrations import same_name
 from pipeline.fields import Notes, as_whole, is_nothing
-from pipeline.integrations import same_name
 from pipeline.text import mend_id, mend_line, mend_prose
 
 MAX_QUANTITY = 1_000_000

@@ -16,7 +16,7 @@ import redis.asyncio
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.store import CHUNK, DeadLetters
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.ownership.change import Change
 from pipeline.ownership.keyspace import Done, each_due, each_key, each_leased
 from pipeline.targets import Target

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import redis.asyncio
 
 from pipeline import keys
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 
 Done: TypeAlias = Callable[[int], None]
 """Told how many more keys, letters or mailboxes are through."""

@@ -14,7 +14,7 @@ import redis.asyncio
 
 from pipeline import keys
 from pipeline.deadletters.store import CHUNK
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.ownership.change import Change
 from pipeline.ownership.keyspace import Done, each_due, each_key, each_leased, each_member
 from pipeline.ownership.wakeups import remove_wakeups

@@ -9,7 +9,7 @@ from typing import Any
 import redis.asyncio
 
 from pipeline import keys
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 
 MAX = 1_000
 """Messages of a queue that are looked at; the waker publishes none past ten."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import redis.asyncio
 
 from pipeline import keys
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.identity import IdentityMap, Seen, emails_of, ids_of, visitors_of
 from pipeline.mailbox.scripts import Scripts
 from pipeline.settings import Settings

@@ -12,12 +12,12 @@ from typing import Any
 from pipeline import keys
 from pipeline.deadletters.letter import Header
 from pipeline.errors import InvalidEvent, Reason
-from pipeline.events import Event, Lane, Track, parse_event, readable_id
+from pipeline.events.kinds import ORDERS, kind_of
+from pipeline.events.models import Event, Lane, Track, parse_event, readable_id
+from pipeline.events.routing import route
 from pipeline.identity import IdentityMap, Placement, place
 from pipeline.json_text import read_json
-from pipeline.kinds import ORDERS, kind_of
 from pipeline.mailbox.claim import MEMORY_KEEP_MS, Entry, shard_name
-from pipeline.routing import route
 from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings
 
 _KEY = re.compile(r"-?[0-9]{1,19}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import redis.asyncio
 
 from pipeline import keys
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.status.scripts import script
 
 MAX_DUE_LATER = 20_000

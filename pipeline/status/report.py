@@ -9,7 +9,7 @@ import redis.asyncio
 
 from pipeline import keys
 from pipeline.deadletters.letter import iso
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.lanes import SPECS
 from pipeline.mailbox.gates import Closure, Gates
 from pipeline.ratelimit.limiter import Limiter

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 )
 
 from pipeline.errors import StaleClaim
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.identity import EMAILS_A_DAY
 from pipeline.mailbox.claim import Claim, Settlement
 from pipeline.mailbox.gates import Closure, GateReason

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import get_args
 
 from pipeline.errors import Reason
-from pipeline.kinds import IgnoreReason
+from pipeline.events.kinds import IgnoreReason
 from pipeline.outcomes import Outcome
 from pipeline.settings import setting_names
 from tests.docs import outcomes_page

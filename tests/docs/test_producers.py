@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.events import MAX_EVENT_BYTES
+from pipeline.events.models import MAX_EVENT_BYTES
 from pipeline.ingest.bodies import MAX_BODY_BYTES
 from pipeline.ingest.segment import BATCH_PATHS, SINGLE_PATHS
 from pipeline.ingest.segment_events import MAX_BATCH_BYTES, MAX_BATCH_EVENTS

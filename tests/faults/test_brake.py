@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.delivery.brake import USERS
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.sandbox.faults import FaultKind
 from tests.faults.conftest import Open
 from tests.support.commands import sailpipe, wait_until

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.retry import THROTTLE_S
 from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT
 from pipeline.sandbox.faults import FaultKind

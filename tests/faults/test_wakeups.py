@@ -11,7 +11,7 @@ import pytest
 
 from pipeline import keys
 from pipeline.delivery.capacity import MESSAGE_BOXES, QUEUE_MESSAGES
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from tests.support.commands import wait_until
 from tests.support.faults_traffic import traffic
 from tests.support.faults_world import World

@@ -17,7 +17,7 @@ from pipeline.deadletters.export import export_line
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.store import DeadLetters, UnknownLetter
 from pipeline.errors import Reason
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.redis_client import open_async_redis
 from tests.support.letters import Pipeline, order, track
 

@@ -25,7 +25,7 @@ import segment.analytics as segment
 from pipeline import keys
 from pipeline.enqueue import _PRODUCERS
 from pipeline.errors import ConfigError
-from pipeline.events import parse_event
+from pipeline.events.models import parse_event
 from pipeline.ingest.server import serve
 from pipeline.settings import load_settings
 from tests.support.redis_server import RedisServer

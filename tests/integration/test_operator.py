@@ -11,7 +11,7 @@ import pytest
 from pipeline import keys
 from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.gates import Closure, Gates
 from pipeline.splitter.triage import dedupe_hash
 from tests.support.commands import Command, Setup, sailpipe

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline import keys
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.ownership.change import Change
 from pipeline.targets import SANDBOX
 from tests.support.commands import Command, Setup, sailpipe

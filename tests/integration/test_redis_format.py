@@ -17,7 +17,7 @@ from pipeline import keys
 from pipeline.cli.processes import worker_command
 from pipeline.enqueue import _PRODUCERS
 from pipeline.errors import ConfigError, EnqueueError, WrongFormat
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.producer import AsyncProducer
 from pipeline.redis_client import open_async_redis
 from pipeline.redis_format import check_format, check_format_async

@@ -12,7 +12,7 @@ import redis.asyncio
 from pipeline import keys
 from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Entry, Settlement
 from pipeline.mailbox.gates import Closure, Gates
 from pipeline.ratelimit.slots import pace

@@ -11,7 +11,7 @@ import redis
 from kombu.exceptions import OperationalError
 
 from pipeline import keys
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.claim import WakeResult
 from pipeline.ownership.wakeups import remove_wakeups
 from pipeline.redis_client import open_async_redis

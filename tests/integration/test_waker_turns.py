@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from pipeline import keys
 from pipeline.delivery.capacity import MESSAGE_BOXES, QUEUE_MESSAGES
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import load_settings
 from workers.app import create_app

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from pipeline import keys
 from pipeline.deadletters.letter import Letter
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from tests.support.commands import wait_until
 from tests.support.faults_verdict import Counts
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.delivery import session
-from pipeline.events import Event, Track
+from pipeline.events.models import Event, Track
 from pipeline.mapping import plan
 from workers.celery import app
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.delivery import session
 from pipeline.delivery.intents import IntentLog, PendingOrder
-from pipeline.events import Event
+from pipeline.events.models import Event
 from pipeline.mailbox.claim import Claim, Settlement
 from pipeline.mailbox.store import MailboxStore
 from pipeline.splitter import loop

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from pipeline.deadletters.store import DeadLetters
 from pipeline.deadletters.trimming import TrimGroup
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from tests.support.mailbox_model import Item, Model
 from tests.support.mailboxes import Mailboxes
 

@@ -13,7 +13,7 @@ from pipeline import keys
 from pipeline.clock import SystemClock
 from pipeline.deadletters.letter import Header
 from pipeline.errors import Reason
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Claim, EventState, Settlement
 from pipeline.mailbox.scripts import Scripts
 from pipeline.mailbox.store import MailboxStore

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.splitter.triage import dedupe_hash
 
 LEASE = 12_000

@@ -10,7 +10,7 @@ import redis.asyncio
 from pipeline import keys
 from pipeline.clock import ManualClock
 from pipeline.deadletters.trimming import TrimGroup
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Claim, Entry, EventState, Settlement, WakeResult
 from pipeline.mailbox.gates import Gates
 from pipeline.mailbox.store import MailboxStore

@@ -21,7 +21,7 @@ from pipeline import keys
 from pipeline.clock import ManualClock
 from pipeline.deadletters.letter import Letter
 from pipeline.delivery.engine import Engine, Seams
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.gates import Closure
 from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.store_memory import MemorySlotStore

@@ -14,11 +14,11 @@ from typing import Any
 
 from pipeline.emails import CARRIES_KEY, address, owned_email, shown_email
 from pipeline.errors import InvalidEvent, MappingRejected, Reason
-from pipeline.events import Event, Lane, parse_event
-from pipeline.kinds import kind_of
+from pipeline.events.kinds import kind_of
+from pipeline.events.models import Event, Lane, parse_event
+from pipeline.events.routing import route
 from pipeline.mapping import plan, read_profile
 from pipeline.mapping.plan import Ignored, Known, Need, Plan, Send, WaitForEmail, answered
-from pipeline.routing import route
 from pipeline.sailthru.calls import Call
 from pipeline.sandbox.sandbox import Sandbox
 from pipeline.settings import AccountSettings

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pipeline.emails import address, owned_email, shown_email
-from pipeline.events import Event, validate_event
-from pipeline.kinds import Kind, kind_of
+from pipeline.events.kinds import Kind, kind_of
+from pipeline.events.models import Event, validate_event
 from pipeline.settings import AccountSettings
 
 EMAIL = "Ann@example.com"

@@ -28,7 +28,7 @@ from pipeline.enqueue import (
     prepare_line,
 )
 from pipeline.errors import ConfigError, EnqueueError, InvalidEvent, QueueFull, Reason
-from pipeline.events import INGEST_BYTES, MAX_EVENT_BYTES, Identify, parse_event
+from pipeline.events.models import INGEST_BYTES, MAX_EVENT_BYTES, Identify, parse_event
 from pipeline.producer import Producer
 
 NOTHING: tuple[Any, ...] = (None, "  ", False, [], "\x00")

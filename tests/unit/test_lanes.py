@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.events import Lane
-from pipeline.kinds import LANES
+from pipeline.events.kinds import LANES
+from pipeline.events.models import Lane
 from pipeline.lanes import ALL_SCOPES, HOSTS, SPECS, lua_prelude
 from pipeline.mailbox.scripts import source
 from pipeline.ratelimit.slots import KNOWN_BUCKETS

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.deadletters.export import export_line
 from pipeline.deadletters.letter import Letter
-from pipeline.events import MAX_EVENT_BYTES
+from pipeline.events.models import MAX_EVENT_BYTES
 
 MARK = b'"sailpipe":{"replay":true,"letter":"m1","key":"42"}'
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.delivery import session
 from pipeline.delivery.brake import USERS, Death, is_mass_dying
-from pipeline.events import Event, Lane
+from pipeline.events.models import Event, Lane
 from pipeline.mapping import plan
 from pipeline.mapping.plan import Known, Plan
 from pipeline.settings import AccountSettings

@@ -13,7 +13,7 @@ import redis.exceptions
 
 from pipeline.delivery.classify import POISON_AFTER
 from pipeline.errors import StaleClaim
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Settlement
 from pipeline.mailbox.store import MailboxStore, encode_settlement
 from pipeline.sailthru.answers import Answer, Failed, Failure

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.delivery.context import plan_context, turn_state, with_profile, write_cart
-from pipeline.events import Event, Lane, validate_event
+from pipeline.events.models import Event, Lane, validate_event
 from pipeline.mailbox.claim import Claim, Entry, Memory
 from pipeline.mapping import plan
 from pipeline.mapping.plan import Cart, Profile, Send

@@ -16,7 +16,7 @@ from pipeline import keys
 from pipeline.clock import SystemClock
 from pipeline.delivery.engine import Engine, Seams
 from pipeline.delivery.slow_start import FIRST
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.sailthru.answers import Accepted
 from pipeline.sailthru.answers import Answer as Answered
 from pipeline.sailthru.calls import Call

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from pipeline.delivery import session
-from pipeline.events import Event
+from pipeline.events.models import Event
 from pipeline.mapping import plan
 from pipeline.mapping.plan import Known, Need, Plan
 from pipeline.sailthru.calls import Call

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from tests.support.fake_sailthru import NOT_SENT, REFUSED, TIMED_OUT, WRONG_KEY, no, throttled
 from tests.support.pipe import START, Pipe, added, identify, open_pipe, order, page, track
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from tests.support.fake_sailthru import BAD_GATEWAY, NOT_SENT, REFUSED
 from tests.support.pipe import Pipe, added, identify, open_pipe, order, track
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import redis.asyncio
 
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.sailthru.answers import read_answer
 from tests.support.fake_sailthru import REFUSED
 from tests.support.pipe import Pipe, added, identify, open_pipe, order, track

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 
 from pipeline import keys
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.sailthru.answers import Answer
 from pipeline.sailthru.calls import Call
 from tests.support.fake_sailthru import no

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline import keys
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.sandbox.profiles import Profile
 from tests.support.fake_sailthru import NOT_SENT, REFUSED

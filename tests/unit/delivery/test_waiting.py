@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import keys
 from pipeline.delivery.capacity import CLAIM_EVENTS
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.claim import MERGED_KEPT
 from pipeline.sandbox.options import SandboxOptions
 from tests.support.fake_sailthru import NOT_SENT, REFUSED

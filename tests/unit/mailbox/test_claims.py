@@ -11,7 +11,7 @@ import redis.asyncio
 import redis.exceptions
 
 from pipeline.errors import StaleClaim
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Settlement
 from tests.support.mailboxes import (
     LEASE_S,

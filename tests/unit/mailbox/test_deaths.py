@@ -8,7 +8,7 @@ import fakeredis
 import pytest
 
 from pipeline.delivery.classify import POISON_AFTER
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Settlement
 from pipeline.mailbox.store import MailboxStore
 from tests.support.mailboxes import LEASE_S, Mailboxes, delivered, letter, track, tried_again

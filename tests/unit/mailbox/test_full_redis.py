@@ -13,7 +13,7 @@ import redis.exceptions
 from pipeline import keys
 from pipeline.delivery.brake import USERS, Brake
 from pipeline.errors import Reason
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Settlement
 from pipeline.mailbox.gates import Closure
 from pipeline.outcomes import Rejected

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fakeredis
 import pytest
 
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.gates import Closure
 from tests.support.mailboxes import LEASE_S, Mailboxes, track
 

@@ -9,7 +9,7 @@ import pytest
 import redis.asyncio
 
 from pipeline import keys
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.store import MailboxStore
 from pipeline.targets import SANDBOX
 from tests.support.mailboxes import FAR, LEASE_S, Mailboxes, delivered, identify, track

@@ -8,7 +8,7 @@ import fakeredis
 
 from pipeline import keys
 from pipeline.delivery.capacity import MESSAGE_BOXES, QUEUE_MESSAGES
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from tests.support.mailboxes import LEASE_S, Mailboxes, track
 
 BOUND = 88

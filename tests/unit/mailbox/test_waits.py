@@ -9,7 +9,7 @@ import fakeredis
 import pytest
 
 from pipeline import keys
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Claim, Settlement
 from pipeline.mailbox.gates import Closure
 from pipeline.settings import AccountSettings

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.errors import MappingRejected
-from pipeline.events import Event
+from pipeline.events.models import Event
 from pipeline.mapping import plan, read_profile
 from pipeline.mapping.plan import Cart, CartIntent, Known, Need, Plan, Send, answered
 from pipeline.sailthru.calls import Call

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InvalidEvent, MappingRejected
-from pipeline.events import Event, Lane, validate_event
+from pipeline.events.models import Event, Lane, validate_event
+from pipeline.events.routing import route
 from pipeline.mapping import dry_run, plan, read_profile
 from pipeline.mapping.flatten import MAX_NAME_CHARS
 from pipeline.mapping.plan import Known, Need, Send, answered
-from pipeline.routing import route
 from pipeline.settings import AccountSettings
 from tests.unit.mapping import strategies
 

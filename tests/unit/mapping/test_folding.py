@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.events import Event, validate_event
+from pipeline.events.models import Event, validate_event
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.sandbox.sandbox import Sandbox
 from pipeline.settings import AccountSettings

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import MappingRejected, Reason
-from pipeline.events import Event, validate_event
+from pipeline.events.models import Event, validate_event
 from pipeline.mapping import plan
 from pipeline.mapping.plan import (
     Cart,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pipeline.errors import MappingRejected, Reason
-from pipeline.events import Event, validate_event
-from pipeline.kinds import IgnoreReason
+from pipeline.events.kinds import IgnoreReason
+from pipeline.events.models import Event, validate_event
 from pipeline.mapping import plan
 from pipeline.mapping.plan import Ignored, Known, LastIdentify, Need, Owner, Profile, Send, answered
 from pipeline.settings import AccountSettings

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline import keys
 from pipeline.errors import SailpipeError, StaleClaim
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Entry, Settlement
 from pipeline.mailbox.gates import Closure, GateReason
 from pipeline.ownership import adopt as adopting

@@ -10,7 +10,7 @@ import fakeredis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from tests.support.mailboxes import Mailboxes, identify, order, track
 
 IDS = st.sampled_from([f"m{number}" for number in range(1, 9)])

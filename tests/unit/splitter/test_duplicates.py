@@ -8,7 +8,7 @@ import fakeredis
 import pytest
 
 from pipeline import keys
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.settings import AccountSettings
 from pipeline.splitter.triage import dedupe_hash
 from tests.support.mailboxes import Mailboxes, identify, order, track

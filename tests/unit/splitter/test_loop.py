@@ -12,7 +12,7 @@ import pytest
 import redis.exceptions
 
 from pipeline import keys
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.observe import redis_watch
 from pipeline.settings import AccountSettings
 from pipeline.splitter import loop

@@ -13,7 +13,7 @@ import redis.asyncio
 
 from pipeline.deadletters.export import export_line
 from pipeline.deadletters.store import DeadLetters
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.settings import AccountSettings
 from pipeline.splitter.triage import dedupe_hash
 from tests.support.mailboxes import Mailboxes, letter, order, track

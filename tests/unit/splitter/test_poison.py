@@ -12,7 +12,7 @@ import pytest
 import redis.asyncio
 
 from pipeline import keys
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.settings import AccountSettings
 from pipeline.splitter.lease import POISON_AFTER, SINGLY_AFTER
 from pipeline.splitter.loop import Splitter

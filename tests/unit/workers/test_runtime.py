@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 from celery.signals import worker_shutting_down
 
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.settings import load_settings
 from tests.support.commands import DEADLINE_S, wait_until
 from workers import runtime as runtime_module

@@ -7,7 +7,7 @@ from functools import reduce
 
 from pipeline.delivery.circuit import Health
 from pipeline.delivery.intents import IntentLog
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.claim import EventState, Memory
 from pipeline.mapping.plan import Cart, CartIntent, OrderIntent, Send
 from pipeline.sailthru.answers import Accepted, Failed, Failure, RateHeaders

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import Reason
-from pipeline.kinds import IgnoreReason
+from pipeline.events.kinds import IgnoreReason
 from pipeline.outcomes import (
     Delivered,
     EmptyCart,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pipeline.delivery.classify import Crashed, NotSent, Struck
 from pipeline.delivery.intents import IntentLog
 from pipeline.errors import InvalidEvent, MappingRejected, Reason
-from pipeline.events import Lane
-from pipeline.kinds import Ignored, IgnoreReason
+from pipeline.events.kinds import Ignored, IgnoreReason
+from pipeline.events.models import Lane
 from pipeline.mailbox.claim import EventState
 from pipeline.mapping.plan import OrderIntent, WaitForEmail
 from tests.unit.delivery.decisions.row import (

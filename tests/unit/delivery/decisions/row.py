@@ -13,7 +13,7 @@ from pipeline.delivery.context import TurnState
 from pipeline.delivery.intents import NOTHING_PENDING, IntentLog, PendingCart, PendingOrder
 from pipeline.delivery.settlements import Settling, settlement_for
 from pipeline.delivery.waiting import must_wait, waits_for_merge
-from pipeline.events import Event, Lane, validate_event
+from pipeline.events.models import Event, Lane, validate_event
 from pipeline.mailbox.claim import Claim, Entry, EventState, Hold, Memory, Settlement, UserBacklog
 from pipeline.mapping.plan import Need, Send
 from pipeline.outcomes import Outcome, Throttled

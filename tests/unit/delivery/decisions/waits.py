@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pipeline.events import Lane
+from pipeline.events.models import Lane
 from pipeline.mailbox.claim import EventState, Hold, Memory, UserBacklog
 from tests.unit.delivery.decisions.row import (
     GOES_ON,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pipeline.events import Event
+from pipeline.events.models import Event
 from pipeline.fields import is_nothing
 
 NAMES = frozenset({"sailthru", "sailthru v2"})

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.events import Event, Lane
+from pipeline.events.integrations import is_for_sailthru
+from pipeline.events.kinds import LANES, Ignored, IgnoreReason, Kind, kind_of
+from pipeline.events.models import Event, Lane
 from pipeline.fields import is_nothing
-from pipeline.integrations import is_for_sailthru
-from pipeline.kinds import LANES, Ignored, IgnoreReason, Kind, kind_of
 from pipeline.settings import AccountSettings
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from pipeline.events import Lane, validate_event
-from pipeline.kinds import Ignored, Kind, kind_of
-from pipeline.routing import route
+from pipeline.events.kinds import Ignored, Kind, kind_of
+from pipeline.events.models import Lane, validate_event
+from pipeline.events.routing import route
 from pipeline.settings import AccountSettings
 from tests.unit.mapping import strategies
 from tests.unit.mapping.test_any_event import _valid

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from pipeline.events import Alias, Event, Group, Identify, Lane, Page, Screen, Track
+from pipeline.events.models import Alias, Event, Group, Identify, Lane, Page, Screen, Track
 from pipeline.settings import AccountSettings
 
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.errors import InvalidEvent, Reason
-from pipeline.events import (
+from pipeline.events.models import (
     INGEST_BYTES,
     MAX_EVENT_BYTES,
     Alias,
