@@ -29,7 +29,7 @@ from pipeline.delivery.outages import Outages
 from pipeline.emails import email_in_user_id
 from pipeline.errors import InvalidEvent, MappingRejected
 from pipeline.events.models import Event, parse_event
-from pipeline.identity import without_shared_ids
+from pipeline.identity.placement import without_shared_ids
 from pipeline.mailbox.claim import Claim, Entry
 from pipeline.mailbox.store import MailboxStore
 from pipeline.mapping import plan

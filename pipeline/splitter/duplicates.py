@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pipeline.identity import links_ids
+from pipeline.identity.placement import links_ids
 from pipeline.settings import AccountSettings
 from pipeline.splitter.triage import Read, dedupe_key
 

@@ -9,7 +9,7 @@ import redis.asyncio
 
 from pipeline import keys
 from pipeline.events.models import Lane
-from pipeline.identity import IdentityMap, Seen, emails_of, ids_of, visitors_of
+from pipeline.identity.placement import IdentityMap, Seen, emails_of, ids_of, visitors_of
 from pipeline.mailbox.scripts import Scripts
 from pipeline.settings import Settings
 from pipeline.splitter.duplicates import Duplicates, doubtful

@@ -15,7 +15,7 @@ from pipeline.errors import InvalidEvent, Reason
 from pipeline.events.kinds import ORDERS, kind_of
 from pipeline.events.models import Event, Lane, Track, parse_event, readable_id
 from pipeline.events.routing import route
-from pipeline.identity import IdentityMap, Placement, place
+from pipeline.identity.placement import IdentityMap, Placement, place
 from pipeline.json_text import read_json
 from pipeline.mailbox.claim import MEMORY_KEEP_MS, Entry, shard_name
 from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings

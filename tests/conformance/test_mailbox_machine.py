@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 
 from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
-from pipeline.identity import EMAILS_A_DAY
+from pipeline.identity.placement import EMAILS_A_DAY
 from pipeline.mailbox.claim import Claim, Settlement
 from pipeline.mailbox.gates import Closure, GateReason
 from tests.support.letter_rules import PICK, LetterRules

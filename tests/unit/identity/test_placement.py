@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.clock import ManualClock
 from pipeline.events.models import Lane, validate_event
-from pipeline.identity import DAY_MS, IdentityMap, Placement, place, without_shared_ids
+from pipeline.identity.placement import DAY_MS, IdentityMap, Placement, place, without_shared_ids
 from pipeline.settings import AccountSettings
 from tests.support.mailboxes import Mailboxes, identify, order, track
 
