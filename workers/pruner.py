@@ -12,7 +12,7 @@ import redis.exceptions
 from pipeline.clock import Clock
 from pipeline.deadletters.store import DeadLetters
 from pipeline.deadletters.trimming import Trimmed
-from pipeline.delivery.alerts import Alert
+from pipeline.gates.alerts import Alert
 from pipeline.observe.logs import log_event
 from pipeline.settings import AccountSettings, Settings
 

@@ -11,7 +11,7 @@ from pipeline.cli.output import note, result
 from pipeline.cli.session import Session, in_session
 from pipeline.cli.status import describe_gate
 from pipeline.events.models import Lane
-from pipeline.mailbox.gates import Closure, GateReason, Gates
+from pipeline.gates.gates import Closure, GateReason, Gates
 from pipeline.status.report import gate_row
 
 LaneOption: TypeAlias = Annotated[

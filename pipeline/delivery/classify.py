@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, assert_never, overload
 
 from pipeline import retry
-from pipeline.delivery.circuit import Health
 from pipeline.delivery.context import TurnState
 from pipeline.delivery.intents import MISSES_TO_POST_AGAIN, PendingOrder
 from pipeline.errors import InvalidEvent, MappingRejected, Reason
 from pipeline.events.kinds import Ignored, IgnoreReason
+from pipeline.gates.circuit import Health
 from pipeline.mapping import read_profile
 from pipeline.mapping.plan import Cart, Need, Profile, Send, WaitForEmail
 from pipeline.outcomes import (

@@ -9,11 +9,11 @@ from dataclasses import replace
 import redis.exceptions
 
 from pipeline.clock import Clock
-from pipeline.delivery.circuit import Health, probe_delay
 from pipeline.delivery.classify import Verdict
+from pipeline.gates.circuit import Health, probe_delay
+from pipeline.gates.gates import Closure, GateReason, Gates
 from pipeline.lanes import HOST_OF, HOSTS, Host
 from pipeline.mailbox.claim import Claim
-from pipeline.mailbox.gates import Closure, GateReason, Gates
 from pipeline.observe.logs import log_event
 from pipeline.outcomes import Misconfigured, Outage, Throttled
 from pipeline.sailthru.answers import Accepted, Answer, Failure

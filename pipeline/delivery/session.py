@@ -9,7 +9,6 @@ import redis.exceptions
 
 from pipeline.clock import Clock, Random
 from pipeline.delivery import waiting
-from pipeline.delivery.brake import Brake
 from pipeline.delivery.classify import (
     POISON_AFTER,
     Crashed,
@@ -29,6 +28,7 @@ from pipeline.delivery.outages import Outages
 from pipeline.emails import email_in_user_id
 from pipeline.errors import InvalidEvent, MappingRejected
 from pipeline.events.models import Event, parse_event
+from pipeline.gates.brake import Brake
 from pipeline.identity.placement import without_shared_ids
 from pipeline.mailbox.claim import Claim, Entry
 from pipeline.mailbox.store import MailboxStore

@@ -10,8 +10,8 @@ import redis.asyncio
 from pipeline import keys
 from pipeline.deadletters.letter import iso
 from pipeline.events.models import Lane
+from pipeline.gates.gates import Closure, Gates
 from pipeline.lanes import SPECS
-from pipeline.mailbox.gates import Closure, Gates
 from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.slots import Usage, pace
 from pipeline.ratelimit.store_redis import RedisSlotStore

@@ -17,9 +17,9 @@ from hypothesis.stateful import (
 
 from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
+from pipeline.gates.gates import Closure, GateReason
 from pipeline.identity.placement import EMAILS_A_DAY
 from pipeline.mailbox.claim import Claim, Settlement
-from pipeline.mailbox.gates import Closure, GateReason
 from tests.support.letter_rules import PICK, LetterRules
 from tests.support.mailbox_model import LEASE, Box, Item, Saw
 from tests.support.mailboxes import (

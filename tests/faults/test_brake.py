@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.delivery.brake import USERS
 from pipeline.events.models import Lane
+from pipeline.gates.brake import USERS
 from pipeline.sandbox.faults import FaultKind
 from tests.faults.conftest import Open
 from tests.support.commands import sailpipe, wait_until

@@ -22,8 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from pipeline.delivery.alerts import Alerts
-from pipeline.mailbox.gates import Closure
+from pipeline.gates.alerts import Alerts
+from pipeline.gates.gates import Closure
 from pipeline.sailthru import client as client_module
 from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure, RateHeaders
 from pipeline.sailthru.calls import Call

@@ -12,7 +12,7 @@ from pipeline import keys
 from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
-from pipeline.mailbox.gates import Closure, Gates
+from pipeline.gates.gates import Closure, Gates
 from pipeline.splitter.triage import dedupe_hash
 from tests.support.commands import Command, Setup, sailpipe
 from tests.support.letters import Pipeline, track

@@ -13,8 +13,8 @@ from pipeline import keys
 from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
+from pipeline.gates.gates import Closure, Gates
 from pipeline.mailbox.claim import Entry, Settlement
-from pipeline.mailbox.gates import Closure, Gates
 from pipeline.ratelimit.slots import pace
 from pipeline.redis_client import open_async_redis
 from pipeline.settings import AccountSettings, Settings

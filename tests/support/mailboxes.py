@@ -11,8 +11,8 @@ from pipeline import keys
 from pipeline.clock import ManualClock
 from pipeline.deadletters.trimming import TrimGroup
 from pipeline.events.models import Lane
+from pipeline.gates.gates import Gates
 from pipeline.mailbox.claim import Claim, Entry, EventState, Settlement, WakeResult
-from pipeline.mailbox.gates import Gates
 from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.loop import Splitter

@@ -22,7 +22,7 @@ from pipeline.clock import ManualClock
 from pipeline.deadletters.letter import Letter
 from pipeline.delivery.engine import Engine, Seams
 from pipeline.events.models import Lane
-from pipeline.mailbox.gates import Closure
+from pipeline.gates.gates import Closure
 from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.store_memory import MemorySlotStore
 from pipeline.sandbox.options import SandboxOptions

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.delivery import session
-from pipeline.delivery.brake import USERS, Death, is_mass_dying
 from pipeline.events.models import Event, Lane
+from pipeline.gates.brake import USERS, Death, is_mass_dying
 from pipeline.mapping import plan
 from pipeline.mapping.plan import Known, Plan
 from pipeline.settings import AccountSettings

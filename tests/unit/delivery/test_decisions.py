@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.delivery.circuit import Health
 from pipeline.delivery.classify import LookedUp, PostAgain
 from pipeline.delivery.intents import IntentLog, PendingOrder
 from pipeline.delivery.settlements import Settling, settlement_for
 from pipeline.errors import Reason
 from pipeline.events.kinds import IgnoreReason
 from pipeline.events.models import Lane
+from pipeline.gates.circuit import Health
 from pipeline.mailbox.claim import EventState, Memory, Settlement
 from pipeline.mapping.plan import OrderIntent
 from pipeline.outcomes import Delivered, Ignored, Outcome, Rejected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.delivery.brake import USERS
+from pipeline.gates.brake import USERS
 from pipeline.sandbox.options import SandboxOptions
 from tests.support.pipe import Pipe, added, identify, open_pipe, order, page, track
 

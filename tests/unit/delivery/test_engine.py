@@ -15,8 +15,8 @@ import httpx
 from pipeline import keys
 from pipeline.clock import SystemClock
 from pipeline.delivery.engine import Engine, Seams
-from pipeline.delivery.slow_start import FIRST
 from pipeline.events.models import Lane
+from pipeline.gates.slow_start import FIRST
 from pipeline.sailthru.answers import Accepted
 from pipeline.sailthru.answers import Answer as Answered
 from pipeline.sailthru.calls import Call

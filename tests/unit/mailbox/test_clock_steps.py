@@ -6,8 +6,8 @@ import fakeredis
 import pytest
 
 from pipeline.events.models import Lane
+from pipeline.gates.gates import Closure
 from pipeline.mailbox.claim import Settlement
-from pipeline.mailbox.gates import Closure
 from tests.support.mailboxes import LEASE_S, Mailboxes, delivered, track, tried_again
 
 STEP_S = 3600.0

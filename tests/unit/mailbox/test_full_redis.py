@@ -11,11 +11,11 @@ import redis.asyncio
 import redis.exceptions
 
 from pipeline import keys
-from pipeline.delivery.brake import USERS, Brake
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
+from pipeline.gates.brake import USERS, Brake
+from pipeline.gates.gates import Closure
 from pipeline.mailbox.claim import Settlement
-from pipeline.mailbox.gates import Closure
 from pipeline.outcomes import Rejected
 from pipeline.splitter.lease import POISON_AFTER
 from tests.support.mailboxes import LEASE_S, Mailboxes, delivered, letter, order, track

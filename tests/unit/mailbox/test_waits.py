@@ -10,8 +10,8 @@ import pytest
 
 from pipeline import keys
 from pipeline.events.models import Lane
+from pipeline.gates.gates import Closure
 from pipeline.mailbox.claim import Claim, Settlement
-from pipeline.mailbox.gates import Closure
 from pipeline.settings import AccountSettings
 from tests.support.mailboxes import Mailboxes, delivered, identify, letter, order, track
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline import keys
 from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
-from pipeline.mailbox.gates import Closure
+from pipeline.gates.gates import Closure
 from pipeline.ownership import keyspace
 from pipeline.ownership import reset as resetting
 from pipeline.ownership.change import Change

@@ -13,8 +13,8 @@ import redis.exceptions
 from pipeline.clock import ManualClock
 from pipeline.deadletters.letter import Header
 from pipeline.deadletters.store import DeadLetters
-from pipeline.delivery.alerts import Alert
 from pipeline.errors import Reason
+from pipeline.gates.alerts import Alert
 from pipeline.settings import AccountSettings, Settings
 from tests.support.letters import bury
 from workers import pruner

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import reduce
 
-from pipeline.delivery.circuit import Health
 from pipeline.delivery.intents import IntentLog
 from pipeline.events.models import Lane
+from pipeline.gates.circuit import Health
 from pipeline.mailbox.claim import EventState, Memory
 from pipeline.mapping.plan import Cart, CartIntent, OrderIntent, Send
 from pipeline.sailthru.answers import Accepted, Failed, Failure, RateHeaders

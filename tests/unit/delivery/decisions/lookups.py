@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.delivery.circuit import Health
 from pipeline.delivery.intents import IntentLog, PendingOrder
 from pipeline.events.models import Lane
+from pipeline.gates.circuit import Health
 from pipeline.mailbox.claim import EventState
 from pipeline.mapping.plan import Need
 from pipeline.sailthru.answers import Accepted, Failed, Failure

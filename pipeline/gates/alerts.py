@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from pipeline.deadletters.letter import iso
-from pipeline.mailbox.gates import Closure
+from pipeline.gates.gates import Closure
 from pipeline.observe.logs import log_event
 
 TIMEOUT_S = 5.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.delivery.slow_start import FIRST, SlowStart
+from pipeline.gates.slow_start import FIRST, SlowStart
 
 
 def test_a_lane_that_was_never_closed_runs_at_full_speed() -> None:

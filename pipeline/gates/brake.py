@@ -18,8 +18,8 @@ from pipeline import keys
 from pipeline.deadletters.letter import fingerprint
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
+from pipeline.gates.gates import Closure, Gates
 from pipeline.mailbox.claim import Entry
-from pipeline.mailbox.gates import Closure, Gates
 from pipeline.mailbox.scripts import Scripts
 from pipeline.observe.logs import log_event
 from pipeline.outcomes import Delivered, Outcome, Rejected

@@ -6,7 +6,7 @@ import fakeredis
 import pytest
 
 from pipeline.events.models import Lane
-from pipeline.mailbox.gates import Closure
+from pipeline.gates.gates import Closure
 from tests.support.mailboxes import LEASE_S, Mailboxes, track
 
 

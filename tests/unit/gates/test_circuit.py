@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pipeline.delivery.circuit import Health, probe_delay
+from pipeline.gates.circuit import Health, probe_delay
 
 Seen = tuple[float, str, str, bool]
 FIVE = tuple((float(n), "/user", f"u{n}", False) for n in range(5))

@@ -8,8 +8,8 @@ import json
 import httpx
 import pytest
 
-from pipeline.delivery.alerts import Alert, Alerts
-from pipeline.mailbox.gates import Closure
+from pipeline.gates.alerts import Alert, Alerts
+from pipeline.gates.gates import Closure
 
 URL = "https://alerts.example.org/hook?token=secret"
 CLOSURE = Closure(
