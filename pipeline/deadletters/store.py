@@ -16,9 +16,9 @@ from pipeline import keys
 from pipeline.deadletters.filters import Filter, Selection
 from pipeline.deadletters.groups import Group, Groups
 from pipeline.deadletters.letter import Letter
+from pipeline.deadletters.moves import LetterMoves
 from pipeline.deadletters.trimming import TrimGroup, Trimmed, by_hour, shares
 from pipeline.errors import SailpipeError
-from pipeline.mailbox.store import MailboxStore
 from pipeline.redis_client import read_script
 
 PAGE = 500
@@ -56,7 +56,7 @@ class DeadLetters:
         self.account = account
         self._redis = client
         self._page = client.register_script(read_script("pipeline.deadletters", "page"))
-        self._mailboxes = MailboxStore(client, account)
+        self._moves = LetterMoves(client, account)
 
     async def scan(self, wanted: Filter) -> AsyncIterator[Letter]:
         """Matching letters, newest first, without their raw events (`raw` is empty).
@@ -129,7 +129,7 @@ class DeadLetters:
         for chunk in _chunks(ids, size):
             if pace is not None:
                 await pace.acquire(len(chunk))
-            replayed += len(await self._mailboxes.replay(chunk))
+            replayed += len(await self._moves.replay(chunk))
             if on_done is not None:
                 on_done(len(chunk))
         return replayed
@@ -138,7 +138,7 @@ class DeadLetters:
         """Remove letters for good; returns how many were there. They are counted as removed."""
         dropped = 0
         for chunk in _chunks(ids, CHUNK):
-            dropped += await self._mailboxes.drop(chunk)
+            dropped += await self._moves.drop(chunk)
             if on_done is not None:
                 on_done(len(chunk))
         return dropped
@@ -184,14 +184,14 @@ class DeadLetters:
 
     async def is_first_trim(self, within_s: float) -> bool:
         """Whether nobody asked this of the account within so long: then a person should be told."""
-        return await self._mailboxes.is_first(keys.dead_told(self.account), int(within_s * 1000))
+        return await self._moves.is_first(keys.dead_told(self.account), int(within_s * 1000))
 
     async def _trim_hour(
         self, hour: int, cuts: Mapping[TrimGroup, int], most: int
     ) -> Counter[TrimGroup]:
         left, removed, passed = Counter(cuts), Counter[TrimGroup](), 0
         while left.total():
-            looked, found = await self._mailboxes.trim(
+            looked, found = await self._moves.trim(
                 hour, _by_text(left), passed=passed, page=CHUNK, most=most
             )
             if not looked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -142,32 +142,6 @@ class MailboxStore:
         found: Any = await self._redis.mget(names)
         owners = [owner.decode() for owner in found if owner is not None]
         return owners[0] if owners and owners[0] != besides else None
-
-    async def replay(self, ids: Sequence[str]) -> list[str]:
-        """Put dead letters back into their mailboxes; returns the ids that were still there."""
-        done = await self._scripts.run("replay", [self._prefix], [self._now(), *ids])
-        return [identity.decode() for identity in done]
-
-    async def drop(self, ids: Sequence[str]) -> int:
-        """Remove dead letters for good, counted as removed; returns how many were there."""
-        return int(await self._scripts.run("drop", [self._prefix], list(ids)))
-
-    async def trim(
-        self, hour: int, cuts: Mapping[str, int], *, passed: int, page: int, most: int
-    ) -> tuple[int, dict[str, int]]:
-        """Look at `page` dead letters of one hour, newest first behind the `passed` newest, and remove of
-        each group (see lib.lua) as many as `cuts` says, none once only `most` letters are left.
-
-        Returns how many were looked at (0 when there is nothing more to do), and removed by group.
-        """
-        args = [hour, passed, page, most, json.dumps(cuts)]
-        looked, *pairs = await self._scripts.run("trim", [self._prefix], args)
-        groups = [group.decode() for group in pairs[::2]]
-        return int(looked), dict(zip(groups, pairs[1::2], strict=True))
-
-    async def is_first(self, key: str, within_ms: int) -> bool:
-        """Whether nobody asked this of `key` within so long. A full Redis answers, too."""
-        return bool(await self._scripts.run("once", [key], [within_ms]))
 
 
 def encode_settlement(settlement: Settlement) -> str:

@@ -103,7 +103,7 @@ def test_letters_of_one_message_id_are_shown_or_named(setup: Setup, command: Com
         await pipeline.split()
 
     async def drop(pipeline: Pipeline, identity: str) -> None:
-        await pipeline.mailboxes.drop([identity])
+        await pipeline.moves.drop([identity])
 
     setup(kill)
     ids = [row["id"] for row in rows(command("dead", "list", "--json")[1]) if "[" in row["id"]]

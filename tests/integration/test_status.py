@@ -73,7 +73,7 @@ async def test_every_event_is_counted_exactly_once(pipeline: Pipeline) -> None:
     await pipeline.split()
     claim = await pipeline.claim("u3", Lane.EVENT)
     await pipeline.mailboxes.settle(Settlement(claim, pop=1, count={"delivered": 1}, back=True))
-    await pipeline.mailboxes.drop(["m1"])
+    await pipeline.moves.drop(["m1"])
     await pipeline.send(track(4))
     await pipeline.split()
     await pipeline.send(track(5), track(6))

@@ -182,14 +182,14 @@ async def test_one_step_of_a_trim_looks_at_a_bounded_number_of_letters(
 ) -> None:
     """However many groups and letters there are."""
     asked: list[tuple[int, ...]] = []
-    trim = letters._mailboxes.trim
+    trim = letters._moves.trim
 
     async def watched(*args: Any, **more: Any) -> Any:
         found = await trim(*args, **more)
         asked.append((found[0], sum(found[1].values())))
         return found
 
-    monkeypatch.setattr(letters._mailboxes, "trim", watched)
+    monkeypatch.setattr(letters._moves, "trim", watched)
     await bury(client, "default", [*real_others(), *of_a_cause_each()])
     await letters.trim(MAX)
     assert max(looked for looked, _ in asked) == store.CHUNK

@@ -62,14 +62,14 @@ class LetterRules(RuleBasedStateMachine):
     @rule(pick=PICK)
     def replay(self, pick: int) -> None:
         name = sorted(self.model.dead)[pick % len(self.model.dead)]
-        assert self.run(self.boxes.store.replay([name, "gone"])) == [name]
+        assert self.run(self.boxes.moves.replay([name, "gone"])) == [name]
         self.model.revive(name)
 
     @precondition(lambda self: self.model.dead)
     @rule(pick=PICK)
     def drop(self, pick: int) -> None:
         name = sorted(self.model.dead)[pick % len(self.model.dead)]
-        assert self.run(self.boxes.store.drop([name, "gone"])) == 1
+        assert self.run(self.boxes.moves.drop([name, "gone"])) == 1
         del self.model.dead[name]
         self.model.counts["removed"] += 1
 

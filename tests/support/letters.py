@@ -12,6 +12,7 @@ import redis.asyncio
 from pipeline import keys
 from pipeline.clock import SystemClock
 from pipeline.deadletters.letter import Header
+from pipeline.deadletters.moves import LetterMoves
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Claim, EventState, Settlement
@@ -36,6 +37,7 @@ class Pipeline:
         self.account = account
         self.settings = settings or Settings(accounts={"default": AccountSettings(customer_id="c")})
         self.mailboxes = MailboxStore(client, account)
+        self.moves = LetterMoves(client, account)
         self._splitter = Splitter(client, self.settings, LEASE, lambda: None, SystemClock())
 
     async def send(self, *events: dict[str, Any] | bytes, account: str | None = None) -> None:

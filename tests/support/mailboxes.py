@@ -9,6 +9,7 @@ import redis.asyncio
 
 from pipeline import keys
 from pipeline.clock import ManualClock
+from pipeline.deadletters.moves import LetterMoves
 from pipeline.deadletters.trimming import TrimGroup
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Gates
@@ -32,6 +33,7 @@ class Mailboxes:
         self.redis = client
         self.clock = ManualClock(START)
         self.store = MailboxStore(client, "default", lease_s=LEASE_S, time_ms=self.now_ms)
+        self.moves = LetterMoves(client, "default", time_ms=self.now_ms)
         self.gates = Gates(client, "default")
         names = {one.name: one for one in accounts or (AccountSettings(),)}
         self.settings = Settings(accounts=names)

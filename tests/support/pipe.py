@@ -20,6 +20,7 @@ import redis.exceptions
 from pipeline import keys
 from pipeline.clock import ManualClock
 from pipeline.deadletters.letter import Letter
+from pipeline.deadletters.moves import LetterMoves
 from pipeline.delivery.engine import Engine, Seams
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure
@@ -57,6 +58,7 @@ class Pipe:
         self.limiter = Limiter(MemorySlotStore(self.clock), {}, self.clock)
         self._numbers = count(1)
         self._ticks: dict[Lane, int] = {}
+        self.moves = LetterMoves(self.redis, ACCOUNT, time_ms=self.now_ms)
         self._due = [keys.due(ACCOUNT, lane) for lane in Lane]
         self._out = [keys.leased(ACCOUNT, lane) for lane in Lane]
         self._all = Settings(accounts={ACCOUNT: settings})

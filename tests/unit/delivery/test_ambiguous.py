@@ -107,7 +107,7 @@ async def test_the_mark_travels_into_the_dead_letter_and_back() -> None:
         assert letter.header["reason"] == "exhausted"
         assert json.loads(letter.header["mark"])["extid"] == "o1"
         await pipe.run(86_400)
-        await pipe.store.replay([letter.id])
+        await pipe.moves.replay([letter.id])
         await pipe.run(60)
         assert orders(pipe) == ["o1"]
         assert await pipe.reasons() == []
@@ -140,7 +140,7 @@ async def test_a_mark_is_honoured_behind_another_event_of_the_same_claim() -> No
         await pipe.run(60)
         await pipe.pause(Lane.PURCHASE)
         await pipe.post(order("u1", "o2"))
-        await pipe.store.replay(["m1"])
+        await pipe.moves.replay(["m1"])
         await pipe.resume(Lane.PURCHASE)
         await pipe.run(60)
         assert orders(pipe) == ["o1", "o2"]
@@ -212,7 +212,7 @@ async def test_a_replayed_cart_change_builds_on_what_the_cart_has_become() -> No
         await pipe.run(60)
         await pipe.post(added("u1", "p2"))
         await pipe.run(60)
-        await pipe.store.replay(["m2"])
+        await pipe.moves.replay(["m2"])
         await pipe.run(60)
         assert cart(pipe) == {"p1": 1, "p2": 1}
 

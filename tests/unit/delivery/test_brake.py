@@ -60,7 +60,7 @@ async def test_a_person_resumes_the_lane_and_the_dead_are_one_replay(pipe: Pipe)
         await pipe.run(86_400)
     assert await braked(pipe) == {"event"}
     await pipe.resume(Lane.EVENT)
-    await pipe.store.replay([letter.id for letter in await pipe.letters()])
+    await pipe.moves.replay([letter.id for letter in await pipe.letters()])
     await pipe.run(30)
     assert await pipe.counts() == {"delivered": 60}
 
@@ -194,7 +194,7 @@ async def test_replays_never_brake(pipe: Pipe) -> None:
     for number in range(2 * USERS):
         await pipe.post(identify(f"u{number}"))
         await pipe.run(60)
-    await pipe.store.replay([letter.id for letter in await pipe.letters()])
+    await pipe.moves.replay([letter.id for letter in await pipe.letters()])
     await pipe.run(5)
     assert (await pipe.counts())["dead:rejected"] == 2 * USERS
     assert len(pipe.sailthru.sent) == 4 * USERS

@@ -55,6 +55,6 @@ async def test_a_letter_and_its_replay_keep_the_key_of_the_event(pipe: Pipe) -> 
     await pipe.run(60)
     [letter] = await pipe.letters()
     await pipe.pause("purchase")
-    await pipe.store.replay([letter.id])
+    await pipe.moves.replay([letter.id])
     [blob] = await pipe.redis.lrange("sailpipe:default:mail:purchase:u1", 0, -1)
     assert Entry.decode(blob).key == letter.header["key"] != ""

@@ -246,7 +246,7 @@ async def test_what_is_replayed_is_as_old_as_its_replay() -> None:
         await pipe.post(added("u1"))
         await pipe.run(24 * HOUR)
         assert await pipe.reasons() == ["rejected"]
-        await pipe.store.replay(["m1"])
+        await pipe.moves.replay(["m1"])
         await pipe.run(5)
         assert await pipe.counts() == {"delivered": 1}
 

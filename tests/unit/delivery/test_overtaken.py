@@ -74,6 +74,6 @@ async def test_a_replayed_old_one_overtakes_nothing(pipe: Pipe) -> None:
     pipe.sailthru.trouble(REFUSED, about="Rome", times=1)
     await pipe.run(60)
     assert await pipe.reasons() == ["rejected"] * 2
-    await pipe.store.replay(["m1"])
+    await pipe.moves.replay(["m1"])
     await pipe.run(60)
     assert await overtaken(pipe) == frozenset()

@@ -239,7 +239,7 @@ async def test_a_visitors_letter_is_replayed_to_who_owns_the_email_by_then(pipe:
     await pipe.post(identify("ann"))
     await pipe.run(10)
     assert await pipe.reasons() == ["rejected"]
-    await pipe.store.replay([letter.id for letter in await pipe.letters()])
+    await pipe.moves.replay([letter.id for letter in await pipe.letters()])
     await pipe.run(10)
     [one] = pipe.sailthru.sandbox.state.profiles
     assert (one.keys["extid"], one.vars) == ("ann", {"n": 1})

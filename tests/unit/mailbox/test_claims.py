@@ -122,7 +122,7 @@ async def test_each_replayed_order_brings_its_own_mark(boxes: Mailboxes) -> None
     for mark in ("mark 1", "mark 2"):
         claim = await boxes.settle(letter(claim, reason="exhausted", mark=mark))
     await boxes.store.settle(Settlement(claim, back=True))
-    await boxes.store.replay(["m1", "m2"])
+    await boxes.moves.replay(["m1", "m2"])
     again = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
     assert again.intent == "mark 1"
     again = await boxes.settle(delivered(again))
@@ -136,7 +136,7 @@ async def test_letters_replayed_together_keep_states_apart(boxes: Mailboxes) -> 
     claim = await boxes.settle(letter(claim))
     claim = await boxes.settle(letter(claim))
     await boxes.store.settle(Settlement(claim, back=True))
-    assert await boxes.store.replay(["m1", "m2", "m3"]) == ["m1", "m2"]
+    assert await boxes.moves.replay(["m1", "m2", "m3"]) == ["m1", "m2"]
     again = await boxes.lease_and_claim(Lane.EVENT, "ann")
     first, second = again.entries
     assert first.order < second.order

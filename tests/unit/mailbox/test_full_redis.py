@@ -46,7 +46,7 @@ async def test_delivery_goes_on_without_memory(boxes: Mailboxes) -> None:
         claim = await boxes.settle(delivered(claim))
         claim = await boxes.settle(letter(claim))
         await boxes.store.settle(Settlement(claim, back=True, due="old"))
-        await boxes.store.replay(["m1"])
+        await boxes.moves.replay(["m1"])
         assert await boxes.mail(Lane.EVENT, "ann") == ["m2", "m3", "m1"]
         boxes.clock.advance(LEASE_S + 1)
         assert set((await boxes.wake(Lane.EVENT)).boxes) == {"ann", "bob"}

@@ -120,9 +120,9 @@ async def test_calls_that_were_about_to_be_made_are_forgotten(boxes: Mailboxes) 
     for user, name in (("bob", "m2"), ("eve", "m3")):
         claim = await boxes.claim(Lane.PURCHASE, user)
         await boxes.store.settle(replace(letter(claim, mark=f"mark of {name}"), back=True))
-    await boxes.store.replay(["m2"])
+    await boxes.moves.replay(["m2"])
     await adopt_all(boxes)
-    await boxes.store.replay(["m3"])
+    await boxes.moves.replay(["m3"])
     for user in ("ann", "bob", "eve"):
         await boxes.wake(Lane.PURCHASE)
         claim = await boxes.claim(Lane.PURCHASE, user)

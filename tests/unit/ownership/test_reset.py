@@ -74,7 +74,7 @@ async def make_trial(boxes: Mailboxes) -> None:
     await boxes.store.settle(letter(event))
     bought = await boxes.lease_and_claim(Lane.PURCHASE, "bob")
     await boxes.store.record_intent(bought, "intent")
-    await boxes.store.replay(["m2"])
+    await boxes.moves.replay(["m2"])
     await boxes.gates.close(Closure("event", "paused", 0, boxes.now_ms()))
     await boxes.redis.hset(keys.limits("default"), "POST /event", "80")
     await boxes.redis.set(keys.slots("default", "POST /event"), "used")

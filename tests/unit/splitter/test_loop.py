@@ -100,7 +100,7 @@ async def test_an_unknown_account_is_a_dead_letter_that_replays_to_its_own() -> 
     await boxes.accept(track("m1", "bob"), account="shoes")
     await boxes.split()
     assert {one["reason"] for one in (await boxes.dead()).values()} == {"invalid_event"}
-    await boxes.store.replay(["m1"])
+    await boxes.moves.replay(["m1"])
     configured = Mailboxes(client, AccountSettings(), AccountSettings(name="shoes"))
     await configured.split()
     assert await boxes.counts() == {"waiting:event": 1}
@@ -335,7 +335,7 @@ async def test_an_unordered_lane_shards_one_user_by_message_id() -> None:
 async def test_a_refused_letter_is_split_again(boxes: Mailboxes) -> None:
     """Replaying what had no lane yet sends it through the splitter, which may refuse it again."""
     await boxes.post({"messageId": "m1", "type": "nonsense"})
-    assert await boxes.store.replay(["m1"]) == ["m1"]
+    assert await boxes.moves.replay(["m1"]) == ["m1"]
     assert (await boxes.counts(), await boxes.backlog()) == ({}, 1)
     await boxes.post({"messageId": "m2", "type": "nonsense"})
     assert set(await boxes.dead()) == {"m1", "m2"}
@@ -361,11 +361,11 @@ async def test_an_exported_letter_goes_out_once_however_often_it_is_enqueued(
     await boxes.post(exported, exported)
     assert await boxes.counts() == {"waiting:purchase": 1, "removed": 1, "duplicates": 1}
     await kill(boxes)
-    await boxes.store.replay(["m1"])
+    await boxes.moves.replay(["m1"])
     await boxes.post(exported)
     assert await boxes.mail(Lane.PURCHASE, "ann") == ["m1"]
     await kill(boxes)
-    await boxes.store.drop(["m1"])
+    await boxes.moves.drop(["m1"])
     await boxes.post(exported, exported)
     counts = {"waiting:purchase": 1, "removed": 2, "duplicates": 3}
     assert await boxes.counts() == counts
@@ -377,7 +377,7 @@ async def test_a_replayed_refusal_leaves_a_younger_letter_of_its_id_alone() -> N
     nonsense = {"messageId": "m1", "type": "nonsense"}
     await boxes.post(nonsense)
     await boxes.accept(nonsense)
-    await boxes.store.replay(["m1"])
+    await boxes.moves.replay(["m1"])
     await boxes.split()
     younger, again = sorted(await boxes.dead())
     assert (younger, again.startswith("m1~")) == ("m1", True)

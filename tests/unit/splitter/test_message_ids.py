@@ -75,7 +75,7 @@ async def test_letters_of_one_message_id_have_ids_that_their_events_decide(
     await kill_order(boxes)
     identity = "m1~" + dedupe_hash("m1", "track", "Order Completed")[-8:]
     assert set(await boxes.dead()) == {"m1", identity}
-    await boxes.store.replay([identity])
+    await boxes.moves.replay([identity])
     await kill_order(boxes)
     assert await order_letter(boxes) == identity
 
@@ -84,7 +84,7 @@ async def test_a_replay_of_the_guess_leaves_the_orders_letter_alone(boxes: Mailb
     """It dies again, and both letters are there."""
     await boxes.post(REFUSED, ORDER)
     await kill_order(boxes)
-    await boxes.store.replay(["m1"])
+    await boxes.moves.replay(["m1"])
     await boxes.split()
     assert await order_letter(boxes) != "m1"
     assert await boxes.counts() == {"dead:invalid_event": 1, "dead:rejected": 1}
@@ -97,7 +97,7 @@ async def test_an_export_of_the_guess_takes_no_place_of_an_order(
     """Not even when the guess's letter is gone and the order's has its id."""
     await boxes.post(REFUSED)
     line = await export(boxes, "m1") | mended
-    await boxes.store.drop(["m1"])
+    await boxes.moves.drop(["m1"])
     await boxes.post(ORDER)
     await kill_order(boxes)
     assert await order_letter(boxes) == "m1"
@@ -110,7 +110,7 @@ async def test_an_export_that_went_out_hides_no_export_of_an_order(boxes: Mailbo
     await boxes.post(ORDER)
     await kill_order(boxes)
     line = await export(boxes, "m1")
-    await boxes.store.drop(["m1"])
+    await boxes.moves.drop(["m1"])
     await boxes.post(GUESSES["an event"] | {"sailpipe": {"replay": True}})
     await boxes.post(line, line)
     assert await boxes.mail(Lane.PURCHASE, "ann") == ["m1"]

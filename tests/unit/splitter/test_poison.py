@@ -131,7 +131,7 @@ async def test_a_replayed_letter_that_kills_again_keeps_its_id(boxes: Mailboxes)
     """Nothing was mended: it is the same letter, once."""
     sid = await boxes.accept_raw({"event": b"bad"})
     await split_all(boxes)
-    assert await boxes.store.replay([sid]) == [sid]
+    assert await boxes.moves.replay([sid]) == [sid]
     await split_all(boxes)
     assert await reasons(boxes) == {sid: "poison"}
 
