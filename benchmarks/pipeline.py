@@ -18,8 +18,8 @@ from typing import Any
 import redis
 
 from benchmarks.machine import machine
-from pipeline import keys
-from pipeline.redis_client import open_redis
+from pipeline.storage import keys
+from pipeline.storage.redis_client import open_redis
 from tests.support.commands import wait_until
 
 _PATIENCE_S = 900.0

@@ -22,9 +22,9 @@ from pipeline.events.models import parse_event
 from pipeline.fields import is_nothing
 from pipeline.json_text import MAX_DEPTH, read_json
 from pipeline.producer import Producer, refusal
-from pipeline.redis_client import open_redis
 from pipeline.redis_format import check_format
 from pipeline.settings import DEFAULT_ACCOUNT, load_settings
+from pipeline.storage.redis_client import open_redis
 from pipeline.text import clean_json
 
 AnyEvent: TypeAlias = Mapping[str, Any] | BaseModel

@@ -15,10 +15,10 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import NoPermissionError, OutOfMemoryError, RedisError
 
-from pipeline import keys
 from pipeline.errors import EnqueueError, QueueFull, WrongFormat
 from pipeline.redis_format import check_format_async
 from pipeline.settings import DEFAULT_ACCOUNT
+from pipeline.storage import keys
 
 CHUNK = 500
 """Events per pipelined round trip: large enough to hide the trip, small enough to stay atomic."""

@@ -11,9 +11,9 @@ from typing import Any
 import redis
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.errors import WrongFormat
-from pipeline.redis_client import read_script
+from pipeline.storage import keys
+from pipeline.storage.scripts import read_script
 
 _FIX = "start the version that filled it, or set SAILPIPE_DATA_DIR or SAILPIPE_REDIS_URL to an empty place."
 

@@ -12,7 +12,7 @@ from typing import Any
 from kombu import Queue
 
 from pipeline.events.models import Lane
-from pipeline.keys import CELERY_PREFIX
+from pipeline.storage.keys import CELERY_PREFIX
 
 DELIVER = "workers.deliver"
 """Name of the one task: deliver(account, lane, mailboxes)."""

@@ -13,9 +13,9 @@ from celery.worker import state
 from pipeline.clock import SystemClock
 from pipeline.errors import WrongFormat
 from pipeline.observe.logs import log_event
-from pipeline.observe.redis_watch import RedisWatch
-from pipeline.redis_client import open_redis
 from pipeline.redis_format import check_format
+from pipeline.storage.redis_client import open_redis
+from pipeline.storage.redis_watch import RedisWatch
 
 AGAIN_S = 1.0
 EX_CONFIG = 2

@@ -17,8 +17,8 @@ from pipeline.delivery.capacity import PROCESS_MAILBOXES
 from pipeline.delivery.engine import Engine
 from pipeline.events.models import Lane
 from pipeline.observe.logs import log_event
-from pipeline.redis_client import open_async_redis
 from pipeline.settings import Settings
+from pipeline.storage.redis_client import open_async_redis
 from workers.fail_fast import fail_fast
 
 START_TIMEOUT_S = 30.0

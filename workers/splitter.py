@@ -10,9 +10,9 @@ from typing import Any
 from celery import bootsteps
 
 from pipeline.clock import SystemClock
-from pipeline.redis_client import open_async_redis
 from pipeline.splitter.lease import LEASE_MS
 from pipeline.splitter.loop import Splitter
+from pipeline.storage.redis_client import open_async_redis
 from workers.fail_fast import fail_fast
 from workers.waker import Waker, WakerStep
 from workers.watchdog import Watchdog

@@ -19,9 +19,9 @@ from kombu.exceptions import OperationalError
 from pipeline.clock import SystemClock
 from pipeline.delivery.capacity import MESSAGE_BOXES, QUEUE_MESSAGES
 from pipeline.events.models import Lane
-from pipeline.mailbox.scripts import is_own_fault
 from pipeline.observe.logs import log_event
-from pipeline.observe.redis_watch import RedisWatch
+from pipeline.storage.redis_watch import RedisWatch
+from pipeline.storage.scripts import is_own_fault
 from pipeline.targets import Owner, Target, ways_on
 from workers.config import DELIVER
 from workers.fail_fast import fail_fast

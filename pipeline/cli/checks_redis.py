@@ -12,9 +12,9 @@ from pipeline.addresses import resolve_redis_url
 from pipeline.cli.checks import Check, Verdict
 from pipeline.embedded.binary import MIN_VERSION
 from pipeline.errors import ConfigError, WrongFormat
-from pipeline.redis_client import open_async_redis, without_password
 from pipeline.redis_format import check_format_async
 from pipeline.settings import Settings
+from pipeline.storage.redis_client import open_async_redis, without_password
 
 ALERT_AT = 0.7
 """Share of maxmemory: beyond it an outage of some hours may fill the rest."""

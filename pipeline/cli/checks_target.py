@@ -9,9 +9,9 @@ import redis
 from pipeline.addresses import resolve_redis_url
 from pipeline.cli.checks import Check, Verdict
 from pipeline.errors import ConfigError
-from pipeline.redis_client import open_async_redis
 from pipeline.settings import Settings
 from pipeline.status.owners import Standing, read_standings
+from pipeline.storage.redis_client import open_async_redis
 
 
 async def check_targets(settings: Settings, accounts: Iterable[str]) -> list[Check]:

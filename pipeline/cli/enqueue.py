@@ -18,7 +18,7 @@ from pipeline.cli.progress import Progress, open_progress
 from pipeline.enqueue import check_producers_format, message_id_for_line, prepare_line
 from pipeline.errors import EnqueueError, InvalidEvent, SailpipeError
 from pipeline.producer import Producer
-from pipeline.redis_client import open_redis
+from pipeline.storage.redis_client import open_redis
 
 SHOWN_BAD_LINES = 20
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pipeline import keys
 from pipeline.cli.confirm import check_agreed
 from pipeline.cli.dead_options import YesOption
 from pipeline.cli.options import AccountOption, DryRunOption
@@ -13,6 +12,7 @@ from pipeline.cli.progress import open_progress
 from pipeline.cli.session import Session, in_session
 from pipeline.ownership.keyspace import survey
 from pipeline.status.owners import Standing, read_standings
+from pipeline.storage import keys
 
 
 def reset(

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import redis.asyncio
 
-from pipeline import keys
-from pipeline.mailbox.scripts import Scripts
+from pipeline.storage import keys
+from pipeline.storage.scripts import Scripts
 
 
 class LetterMoves:
@@ -22,7 +22,7 @@ class LetterMoves:
         *,
         time_ms: Callable[[], int] | None = None,
     ) -> None:
-        self._scripts = Scripts(client)
+        self._scripts = Scripts(client, "pipeline.deadletters")
         self._prefix = keys.account_prefix(account)
         self._time = time_ms
 

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple, TypeVar
 import redis.asyncio
 from aiolimiter import AsyncLimiter
 
-from pipeline import keys
 from pipeline.deadletters.filters import Filter, Selection
 from pipeline.deadletters.groups import Group, Groups
 from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.moves import LetterMoves
 from pipeline.deadletters.trimming import TrimGroup, Trimmed, by_hour, shares
 from pipeline.errors import SailpipeError
-from pipeline.redis_client import read_script
+from pipeline.storage import keys
+from pipeline.storage.scripts import Scripts
 
 PAGE = 500
 """Letters looked at in one step: some milliseconds of Redis' time."""
@@ -55,7 +55,7 @@ class DeadLetters:
     def __init__(self, client: redis.asyncio.Redis, account: str) -> None:
         self.account = account
         self._redis = client
-        self._page = client.register_script(read_script("pipeline.deadletters", "page"))
+        self._scripts = Scripts(client, "pipeline.deadletters")
         self._moves = LetterMoves(client, account)
 
     async def scan(self, wanted: Filter) -> AsyncIterator[Letter]:
@@ -213,7 +213,7 @@ class DeadLetters:
         """Letters that died at or before `newest`, as (id, died at, header), without `skip`."""
         names = [keys.dead_by_time(self.account), keys.dead(self.account)]
         oldest = "-inf" if since_ms is None else since_ms
-        flat = await self._page(keys=names, args=[newest, oldest, PAGE + len(skip)])
+        flat = await self._scripts.run("page", names, [newest, oldest, PAGE + len(skip)])
         page = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
         return [row for row in page if row[0] not in skip]
 

@@ -1,6 +1,6 @@
 """Which dead letters go when there are more than DEAD_MAX. Pure.
 
-Letters are counted in groups (`group_of` in mailbox/lua/lib.lua): the hour of death, the lane or
+Letters are counted in groups (`group_of` in storage/lua/lib.lua): the hour of death, the lane or
 `order`, the reason, and one of sixteen slots for fingerprints. The largest groups are cut down to one
 level, and orders and refunds only when nothing else is left. What a sender chooses (names, messages,
 users) cannot make more groups than these, and none in an hour that has passed: a flood makes large

@@ -13,7 +13,6 @@ from pipeline.delivery.settlements import Settling, settlement_for
 from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Claim, Settlement
-from pipeline.mailbox.scripts import is_own_fault
 from pipeline.observe.logs import log_event
 from pipeline.outcomes import (
     Delivered,
@@ -26,6 +25,7 @@ from pipeline.outcomes import (
     WaitingForIdentify,
     WaitingForMerge,
 )
+from pipeline.storage.scripts import is_own_fault
 
 SETTLE_FOR_S = 60.0
 SETTLE_AGAIN_S = 0.25

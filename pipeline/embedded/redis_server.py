@@ -21,7 +21,7 @@ from pipeline.addresses import REDIS_FILE, write_address
 from pipeline.clock import Clock, SystemClock
 from pipeline.embedded.binary import MIN_VERSION, SERVERS, find_redis_server
 from pipeline.errors import ConfigError, SailpipeError
-from pipeline.redis_client import open_async_redis
+from pipeline.storage.redis_client import open_async_redis
 
 PORT_FILE = "redis.port"
 READY_WITHIN_S = 15.0

@@ -14,15 +14,15 @@ from typing import Any
 import redis.asyncio
 import redis.exceptions
 
-from pipeline import keys
 from pipeline.deadletters.letter import fingerprint
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, Gates
 from pipeline.mailbox.claim import Entry
-from pipeline.mailbox.scripts import Scripts
 from pipeline.observe.logs import log_event
 from pipeline.outcomes import Delivered, Outcome, Rejected
+from pipeline.storage import keys
+from pipeline.storage.scripts import Scripts
 
 USERS = 20
 WINDOW_MS = 600_000
@@ -65,7 +65,7 @@ class Brake:
 
     def __init__(self, client: redis.asyncio.Redis, gates: Gates) -> None:
         self._redis = client
-        self._scripts = Scripts(client)
+        self._scripts = Scripts(client, "pipeline.gates")
         self._gates = gates
         self._delivered: dict[Lane, dict[int, int]] = {}
 

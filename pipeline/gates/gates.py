@@ -15,10 +15,10 @@ from typing import Literal
 
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.lanes import ALL_SCOPES
-from pipeline.mailbox.scripts import Scripts
 from pipeline.observe.logs import log_event
+from pipeline.storage import keys
+from pipeline.storage.scripts import Scripts
 
 GateReason = Literal["paused", "throttled", "circuit", "misconfigured", "brake"]
 PROBED: frozenset[str] = frozenset({"circuit", "misconfigured"})
@@ -58,7 +58,7 @@ class Gates:
         Without it nothing is said: what a person does, they know."""
         self.account = account
         self._redis = client
-        self._scripts = Scripts(client)
+        self._scripts = Scripts(client, "pipeline.gates")
         self._keys = {scope: keys.gates(account, scope) for scope in ALL_SCOPES}
         self._alert = alert
 

@@ -13,9 +13,9 @@ from redis.exceptions import RedisError
 from pipeline.addresses import resolve_redis_url
 from pipeline.errors import ConfigError
 from pipeline.ingest.app import create_app
-from pipeline.redis_client import open_async_redis
 from pipeline.redis_format import check_format_async
 from pipeline.settings import Settings
+from pipeline.storage.redis_client import open_async_redis
 
 GRACE_S = 5
 """Seconds that requests under way have to finish when the process is told to stop."""

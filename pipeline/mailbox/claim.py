@@ -12,13 +12,12 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from pipeline.events.models import Lane
+from pipeline.storage.keys import SHARDS
 
 MEMORY_KEEP_MS = 180 * 86_400_000
 """How long a user without new events is remembered: email, merged ids."""
 Waits: TypeAlias = Literal["email", "user", "identify"]
 """What a mailbox may wait for, so that it is looked at as soon as that has happened."""
-SHARDS = 16
-"""Into how many mailboxes an unordered lane shards one user's events."""
 SEPARATOR = "\x1f"
 """Between user and number. No id has one: control characters are removed."""
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
 from pipeline.lanes import SPECS
@@ -23,7 +22,8 @@ from pipeline.mailbox.claim import (
     read_claim,
     user_of,
 )
-from pipeline.mailbox.scripts import Scripts
+from pipeline.storage import keys
+from pipeline.storage.scripts import Scripts
 from pipeline.targets import SANDBOX
 
 
@@ -47,7 +47,7 @@ class MailboxStore:
         self.account = account
         self.target = target
         self._redis = client
-        self._scripts = Scripts(client)
+        self._scripts = Scripts(client, "pipeline.mailbox")
         self._prefix = keys.account_prefix(account)
         self._queues = {lane: keys.celery_queue(lane) for lane in Lane}
         self._lease_ms = int(lease_s * 1000)

@@ -6,9 +6,9 @@ from typing import Any
 
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.errors import SailpipeError
-from pipeline.mailbox.scripts import Scripts
+from pipeline.storage import keys
+from pipeline.storage.scripts import Scripts
 from pipeline.targets import Owner, Target, Verb
 
 
@@ -18,7 +18,7 @@ class Change:
     def __init__(self, client: redis.asyncio.Redis, account: str, verb: Verb) -> None:
         self.account = account
         self.redis = client
-        self.scripts = Scripts(client)
+        self.scripts = Scripts(client, "pipeline.ownership")
         self.prefix = keys.account_prefix(account)
         self._verb: Verb = verb
         self._begun = Owner(None, verb)

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.events.models import Lane
+from pipeline.storage import keys
 
 Done: TypeAlias = Callable[[int], None]
 """Told how many more keys, letters or mailboxes are through."""

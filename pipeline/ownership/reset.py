@@ -12,12 +12,12 @@ from typing import Any
 
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.deadletters.store import CHUNK
 from pipeline.events.models import Lane
 from pipeline.ownership.change import Change
 from pipeline.ownership.keyspace import Done, each_due, each_key, each_leased, each_member
 from pipeline.ownership.wakeups import remove_wakeups
+from pipeline.storage import keys
 
 RAW_ENTRIES = 500
 """Entries of the raw stream that are looked at in one script."""
@@ -94,7 +94,9 @@ class _Reset:
 
     async def drop_letters(self) -> None:
         async for ids in each_member(self._redis, keys.dead_by_time(self._account), CHUNK):
-            gone = await self._change.scripts.run("drop", [self._change.prefix], ids)
+            gone = await self._change.scripts.run(
+                "pipeline.deadletters/drop", [self._change.prefix], ids
+            )
             self.emptied.letters += gone
             self._on_done(gone)
 

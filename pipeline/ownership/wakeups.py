@@ -8,8 +8,8 @@ from typing import Any
 
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.events.models import Lane
+from pipeline.storage import keys
 
 MAX = 1_000
 """Messages of a queue that are looked at; the waker publishes none past ten."""

@@ -9,7 +9,6 @@ from typing import Any, cast
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from pipeline import keys
 from pipeline.clock import Clock
 from pipeline.ratelimit.slots import (
     FAST,
@@ -26,7 +25,8 @@ from pipeline.ratelimit.slots import (
     Usage,
     usage_of,
 )
-from pipeline.redis_client import read_script
+from pipeline.storage import keys
+from pipeline.storage.scripts import source
 
 _FIELDS = ("free_at", "closed", "total", "minute", "at_minute", "before", "seen")
 
@@ -43,8 +43,8 @@ class RedisSlotStore:
         """`clock` replaces Redis' own time; tests only."""
         self._redis = redis
         self._clock = clock
-        self._reserve = read_script("pipeline.ratelimit", "reserve")
-        self._close = read_script("pipeline.ratelimit", "close")
+        self._reserve = source("pipeline.ratelimit/reserve")
+        self._close = source("pipeline.ratelimit/close")
         self._reserve_sha = hashlib.sha1(self._reserve.encode(), usedforsecurity=False).hexdigest()
 
     async def reserve(self, bucket: Bucket, ask: Ask) -> Grant:

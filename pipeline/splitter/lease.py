@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline import keys
 from pipeline.errors import SailpipeError
-from pipeline.mailbox.scripts import Scripts
+from pipeline.storage import keys
+from pipeline.storage.scripts import Scripts
 
 LEASE_MS = 5_000
 SINGLY_AFTER, POISON_AFTER = 2, 5

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.events.models import Lane
 from pipeline.identity.placement import IdentityMap, Seen, emails_of, ids_of, visitors_of
-from pipeline.mailbox.scripts import Scripts
 from pipeline.settings import Settings
 from pipeline.splitter.duplicates import Duplicates, doubtful
 from pipeline.splitter.triage import Account, Read
+from pipeline.storage import keys
+from pipeline.storage.scripts import Scripts
 
 
 class Lookups:

@@ -12,11 +12,8 @@ from typing import Any
 import redis.asyncio
 import redis.exceptions
 
-from pipeline import keys
 from pipeline.clock import Clock
-from pipeline.mailbox.scripts import Scripts, is_own_fault
 from pipeline.observe.logs import log_event
-from pipeline.observe.redis_watch import RedisWatch
 from pipeline.settings import DEFAULT_ACCOUNT, Settings
 from pipeline.splitter.duplicates import Duplicates
 from pipeline.splitter.lease import LEASE_MS, POISON_AFTER, SINGLY_AFTER, LeaseLost, SplitterLease
@@ -34,6 +31,9 @@ from pipeline.splitter.triage import (
     route_entry,
     unknown_account,
 )
+from pipeline.storage import keys
+from pipeline.storage.redis_watch import RedisWatch
+from pipeline.storage.scripts import Scripts, is_own_fault
 
 BATCH = 200
 BLOCK_MS = 1_000
@@ -63,7 +63,7 @@ class Splitter:
         self._redis = client
         self._settings = settings
         self._wake = wake
-        self._scripts = Scripts(client)
+        self._scripts = Scripts(client, "pipeline.splitter")
         self._lookups = Lookups(client, self._scripts, settings)
         self._lease = SplitterLease(self._scripts, token)
         self._singly = 0

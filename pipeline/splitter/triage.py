@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipeline import keys
 from pipeline.deadletters.letter import Header
 from pipeline.errors import InvalidEvent, Reason
 from pipeline.events.kinds import ORDERS, kind_of
@@ -19,6 +18,7 @@ from pipeline.identity.placement import IdentityMap, Placement, place
 from pipeline.json_text import read_json
 from pipeline.mailbox.claim import MEMORY_KEEP_MS, Entry, shard_name
 from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings
+from pipeline.storage import keys
 
 _KEY = re.compile(r"-?[0-9]{1,19}")
 _DEFAULTS = AccountSettings()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.events.models import Lane
-from pipeline.status.scripts import script
+from pipeline.storage import keys
+from pipeline.storage.scripts import Scripts
 
 MAX_DUE_LATER = 20_000
 """Mailboxes due later that are looked at: those that retry or wait for something."""
@@ -47,10 +47,10 @@ async def look_at_lane(
         later, now, leased_now, waiting = await pipe.execute()
     boxes = [box.decode() for box in dict.fromkeys([*later, *now, *leased_now])]
     oldest, retrying, waiting_email = 0, 0, 0
-    look = script(client, "look")
+    scripts = Scripts(client, "pipeline.status")
     for start in range(0, len(boxes), CHUNK):
         names = _names(account, lane, boxes[start : start + CHUNK])
-        at, retries, waits = await look(keys=names)
+        at, retries, waits = await scripts.run("look", names, [])
         oldest = min(filter(None, (oldest, int(at))), default=0)
         retrying, waiting_email = retrying + retries, waiting_email + waits
     return Look(oldest or None, retrying, waiting_email, complete=waiting <= len(later))

@@ -8,10 +8,10 @@ from typing import Any
 
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.settings import Settings
 from pipeline.status.raw import raw_by_account
-from pipeline.status.scripts import script
+from pipeline.storage import keys
+from pipeline.storage.scripts import Scripts
 from pipeline.targets import Owner, Target, target_of, ways_on, why_not
 
 
@@ -57,7 +57,7 @@ async def read_standings(client: redis.asyncio.Redis, settings: Settings) -> dic
     names = list(settings.accounts)
     owners = await read_owners(client, names)
     wanted = [keys.RAW, *map(keys.counts, names)]
-    _, _, backlog, *tables = await script(client, "counts")(keys=wanted)
+    _, _, backlog, *tables = await Scripts(client, "pipeline.status").run("counts", wanted, [])
     raw = await raw_by_account(client, names, backlog)
     return {
         name: Standing(

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.settings import DEFAULT_ACCOUNT
-from pipeline.status.scripts import script
+from pipeline.storage import keys
+from pipeline.storage.scripts import Scripts
 
 MAX_ENTRIES_READ = 20_000
 """Entries whose account is looked at."""
@@ -39,9 +39,9 @@ async def raw_by_account(
 
 async def _count(client: redis.asyncio.Redis, most: int) -> Counter[str]:
     counts = Counter[str]()
-    count_some, begin = script(client, "raw"), "-"
+    scripts, begin = Scripts(client, "pipeline.status"), "-"
     while counts.total() < most:
-        last, *pairs = await count_some(keys=[keys.RAW], args=[begin, CHUNK])
+        last, *pairs = await scripts.run("raw", [keys.RAW], [begin, CHUNK])
         if not pairs:
             break
         for name, entries in zip(pairs[::2], pairs[1::2], strict=True):

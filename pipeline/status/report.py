@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.deadletters.letter import iso
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, Gates
@@ -15,12 +14,13 @@ from pipeline.lanes import SPECS
 from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.slots import Usage, pace
 from pipeline.ratelimit.store_redis import RedisSlotStore
-from pipeline.redis_client import without_password
 from pipeline.settings import Settings
 from pipeline.status.lanes import look_at_lane
 from pipeline.status.owners import Standing, read_owners
 from pipeline.status.raw import raw_by_account
-from pipeline.status.scripts import script
+from pipeline.storage import keys
+from pipeline.storage.redis_client import without_password
+from pipeline.storage.scripts import Scripts
 from pipeline.targets import target_of
 
 Json: TypeAlias = dict[str, Any]
@@ -40,7 +40,9 @@ async def read_status(
     """
     names = list(settings.accounts)
     wanted = [keys.RAW, *map(keys.counts, names)]
-    seconds, micros, backlog, *tables = await script(client, "counts")(keys=wanted)
+    seconds, micros, backlog, *tables = await Scripts(client, "pipeline.status").run(
+        "counts", wanted, []
+    )
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     raw = await raw_by_account(client, names, backlog)
     full = _full(await client.info("memory"))

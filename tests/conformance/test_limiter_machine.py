@@ -14,7 +14,6 @@ from hypothesis.stateful import (
     rule,
 )
 
-from pipeline import keys
 from pipeline.clock import ManualClock
 from pipeline.ratelimit.slots import (
     MAX_AHEAD,
@@ -29,6 +28,7 @@ from pipeline.ratelimit.slots import (
 )
 from pipeline.ratelimit.store_memory import MemorySlotStore
 from pipeline.ratelimit.store_redis import RedisSlotStore
+from pipeline.storage import keys
 from tests.support.windows import worst_second
 
 BUCKET = Bucket("default", "POST /event")

@@ -10,10 +10,10 @@ from collections import Counter
 import httpx
 import pytest
 
-from pipeline import keys
 from pipeline.ingest.app import create_app
-from pipeline.redis_client import open_async_redis
 from pipeline.settings import load_settings
+from pipeline.storage import keys
+from pipeline.storage.redis_client import open_async_redis
 from tests.faults.conftest import Open
 from tests.support.faults_bad_input import DELIVERED, bad_entries
 from tests.support.faults_world import World

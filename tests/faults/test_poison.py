@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import keys
+from pipeline.storage import keys
 from tests.support.commands import wait_until
 from tests.support.faults_deaths import HANGER, KILLER, SPLIT_HANGER, SPLIT_KILLER
 from tests.support.faults_traffic import traffic

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from pipeline import keys
 from pipeline.errors import EnqueueError, QueueFull
 from pipeline.producer import Producer
 from pipeline.sandbox.faults import FaultKind
+from pipeline.storage import keys
 from tests.faults.conftest import Open
 from tests.support.commands import wait_until
 from tests.support.faults_books import ACCOUNT

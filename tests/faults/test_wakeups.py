@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from pipeline import keys
 from pipeline.delivery.capacity import MESSAGE_BOXES, QUEUE_MESSAGES
 from pipeline.events.models import Lane
+from pipeline.storage import keys
 from tests.support.commands import wait_until
 from tests.support.faults_traffic import traffic
 from tests.support.faults_world import World

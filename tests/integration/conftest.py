@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.app import run
-from pipeline.redis_client import open_async_redis
+from pipeline.storage.redis_client import open_async_redis
 from tests.support.commands import Command, Setup
 from tests.support.letters import Pipeline
 

@@ -18,7 +18,7 @@ import httpx
 import pytest
 import redis
 
-from pipeline.keys import RAW, SPLITTER, counts
+from pipeline.storage.keys import RAW, SPLITTER, counts
 from tests.support.commands import Running, running, wait_until
 from tests.support.redis_server import free_port, redis_binary
 

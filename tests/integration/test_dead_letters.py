@@ -11,14 +11,14 @@ import fakeredis
 import pytest
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.deadletters import store
 from pipeline.deadletters.export import export_line
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.store import DeadLetters, UnknownLetter
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
-from pipeline.redis_client import open_async_redis
+from pipeline.storage import keys
+from pipeline.storage.redis_client import open_async_redis
 from tests.support.letters import Pipeline, order, track
 
 CLOCK_STEP_S = 0.01
@@ -91,13 +91,13 @@ async def test_a_page_stays_small_however_many_letters_came_before_it(
 ) -> None:
     """What was told already is asked for again only within one millisecond."""
     asked: list[int] = []
-    read_page = letters._page
+    run = letters._scripts.run
 
-    async def watched(keys: list[str], args: list[Any]) -> Any:
+    async def watched(name: str, keys: list[str], args: list[Any]) -> Any:
         asked.append(args[2])
-        return await read_page(keys=keys, args=args)
+        return await run(name, keys, args)
 
-    monkeypatch.setattr(letters, "_page", watched)
+    monkeypatch.setattr(letters._scripts, "run", watched)
     monkeypatch.setattr(store, "PAGE", 2)
     for number in range(8):
         await pipeline.kill(track(number), died_at_ms=1_000 + number)

@@ -22,12 +22,12 @@ import pytest
 import redis
 import segment.analytics as segment
 
-from pipeline import keys
 from pipeline.enqueue import _PRODUCERS
 from pipeline.errors import ConfigError
 from pipeline.events.models import parse_event
 from pipeline.ingest.server import serve
 from pipeline.settings import load_settings
+from pipeline.storage import keys
 from tests.support.redis_server import RedisServer
 
 README = Path(__file__).parents[2] / "README.md"

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import keys
 from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, Gates
 from pipeline.splitter.triage import dedupe_hash
+from pipeline.storage import keys
 from tests.support.commands import Command, Setup, sailpipe
 from tests.support.letters import Pipeline, track
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipeline import keys
 from pipeline.events.models import Lane
 from pipeline.ownership.change import Change
+from pipeline.storage import keys
 from pipeline.targets import SANDBOX
 from tests.support.commands import Command, Setup, sailpipe
 from tests.support.letters import Pipeline, track

@@ -13,14 +13,14 @@ import redis
 from redis.exceptions import OutOfMemoryError
 
 import pipeline
-from pipeline import keys
 from pipeline.cli.processes import worker_command
 from pipeline.enqueue import _PRODUCERS
 from pipeline.errors import ConfigError, EnqueueError, WrongFormat
 from pipeline.events.models import Lane
 from pipeline.producer import AsyncProducer
-from pipeline.redis_client import open_async_redis
 from pipeline.redis_format import check_format, check_format_async
+from pipeline.storage import keys
+from pipeline.storage.redis_client import open_async_redis
 from tests.support.commands import DEADLINE_S, Command, running, sailpipe, wait_until
 from tests.support.mailboxes import Mailboxes, track
 from tests.support.redis_server import RedisServer, free_port

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from pipeline.redis_client import open_async_redis, open_redis
+from pipeline.storage.redis_client import open_async_redis, open_redis
 from tests.support.commands import wait_until
 from tests.support.redis_server import RedisServer, free_port, redis_binary
 

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, Gates
 from pipeline.mailbox.claim import Entry, Settlement
 from pipeline.ratelimit.slots import pace
-from pipeline.redis_client import open_async_redis
 from pipeline.settings import AccountSettings, Settings
 from pipeline.status import lanes, raw
 from pipeline.status.report import read_status
+from pipeline.storage import keys
+from pipeline.storage.redis_client import open_async_redis
 from tests.support.letters import Pipeline, order, track
 
 COUNTS = ("delivered", "dead", "ignored", "duplicates", "waiting", "removed")

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from pipeline import keys
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.sandbox.server import RunningSandbox, running_in_thread
 from pipeline.settings import load_settings
+from pipeline.storage import keys
 from pipeline.targets import SANDBOX, target_of
 from tests.support.commands import running, wait_until
 

@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline import keys
-from pipeline.redis_client import open_redis
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.sandbox.server import RunningSandbox, running_in_thread
+from pipeline.storage import keys
+from pipeline.storage.redis_client import open_redis
 from tests.support.commands import Running, running, sailpipe, wait_until
 from tests.support.redis_server import free_port
 

@@ -10,13 +10,13 @@ import fakeredis
 import pytest
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.deadletters import store
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.letter import Header
 from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
-from pipeline.redis_client import open_async_redis
+from pipeline.storage import keys
+from pipeline.storage.redis_client import open_async_redis
 from tests.support.letters import Pipeline, bury, track
 from tests.support.mailboxes import Mailboxes
 

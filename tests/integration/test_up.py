@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from pipeline.embedded.binary import SERVERS
-from pipeline.redis_client import open_redis
+from pipeline.storage.redis_client import open_redis
 from tests.support.commands import Running, running, sailpipe, wait_until
 from tests.support.redis_server import free_port
 

@@ -10,12 +10,12 @@ import pytest
 import redis
 from kombu.exceptions import OperationalError
 
-from pipeline import keys
 from pipeline.events.models import Lane
 from pipeline.mailbox.claim import WakeResult
 from pipeline.ownership.wakeups import remove_wakeups
-from pipeline.redis_client import open_async_redis
 from pipeline.settings import load_settings
+from pipeline.storage import keys
+from pipeline.storage.redis_client import open_async_redis
 from workers.app import create_app
 from workers.waker import Waker
 

@@ -10,11 +10,11 @@ import pytest
 import redis.asyncio
 from structlog.testing import capture_logs
 
-from pipeline import keys
 from pipeline.delivery.capacity import MESSAGE_BOXES, QUEUE_MESSAGES
 from pipeline.events.models import Lane
 from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import load_settings
+from pipeline.storage import keys
 from workers.app import create_app
 from workers.waker import Waker
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from pipeline import keys
 from pipeline.cli.launcher import WORKERS_STOP_WITHIN_S
 from pipeline.cli.processes import worker_command
 from pipeline.events.models import Lane
+from pipeline.storage import keys
 from tests.support.commands import DEADLINE_S, wait_until
 from tests.support.redis_server import RedisServer
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import redis
 
-from pipeline import keys
+from pipeline.storage import keys
 from tests.support.commands import running, wait_until
 
 DRY = {"SAILPIPE_API_KEY": "k", "SAILPIPE_API_SECRET": "s", "SAILPIPE_DRY_RUN": "true"}

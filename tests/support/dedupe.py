@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import redis.asyncio
 
-from pipeline import keys
-from pipeline.mailbox.scripts import Scripts
 from pipeline.splitter.triage import dedupe_hash
+from pipeline.storage import keys
+from pipeline.storage.scripts import Scripts
 
 WINDOW_MS = 86_400_000
 START_MS = 1_700_006_400_000
@@ -21,7 +21,7 @@ class Dedupe:
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self.redis = client
-        self._scripts = Scripts(client)
+        self._scripts = Scripts(client, "pipeline.splitter")
         self.now = START_MS
 
     async def duplicates(self, ids: Sequence[str]) -> int:

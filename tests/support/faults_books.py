@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from pipeline import keys
 from pipeline.deadletters.letter import Letter
 from pipeline.events.models import Lane
+from pipeline.storage import keys
 from tests.support.commands import wait_until
 from tests.support.faults_verdict import Counts
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pipeline.producer import Producer
-from pipeline.redis_client import open_redis
 from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT
 from pipeline.sandbox.faults import Fault, FaultKind
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.settings import AccountSettings, load_settings
+from pipeline.storage.redis_client import open_redis
 from tests.support.commands import wait_until
 from tests.support.faults_books import ACCOUNT, Books
 from tests.support.faults_crew import Crew

@@ -9,17 +9,17 @@ from typing import Any
 
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.clock import SystemClock
 from pipeline.deadletters.letter import Header
 from pipeline.deadletters.moves import LetterMoves
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Claim, EventState, Settlement
-from pipeline.mailbox.scripts import Scripts
 from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.loop import Splitter
+from pipeline.storage import keys
+from pipeline.storage.scripts import Scripts
 
 LEASE = "the test's"
 
@@ -118,7 +118,7 @@ async def bury(
     client: redis.asyncio.Redis, account: str, letters: Iterable[tuple[str, Header]]
 ) -> None:
     """Put so many letters (id, header) of empty events into the store, by the real script."""
-    scripts, prefix = Scripts(client), keys.account_prefix(account)
+    scripts, prefix = Scripts(client, "pipeline.splitter"), keys.account_prefix(account)
     await client.set(keys.SPLITTER, LEASE, px=60_000)
     rest = iter(letters)
     while chunk := list(islice(rest, 500)):

@@ -7,7 +7,6 @@ from typing import Any
 
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.clock import ManualClock
 from pipeline.deadletters.moves import LetterMoves
 from pipeline.deadletters.trimming import TrimGroup
@@ -17,6 +16,7 @@ from pipeline.mailbox.claim import Claim, Entry, EventState, Settlement, WakeRes
 from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.loop import Splitter
+from pipeline.storage import keys
 
 START = 2_000_000_000.0
 """Unix seconds. Later than now: a stream that Redis itself added to keeps accepting our ids."""

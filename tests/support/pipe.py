@@ -17,7 +17,6 @@ import fakeredis
 import httpx
 import redis.exceptions
 
-from pipeline import keys
 from pipeline.clock import ManualClock
 from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.moves import LetterMoves
@@ -30,6 +29,7 @@ from pipeline.sandbox.options import SandboxOptions
 from pipeline.sandbox.sandbox import Sandbox
 from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.loop import Splitter
+from pipeline.storage import keys
 from tests.support.fake_sailthru import FakeSailthru, Killed
 
 START = 1_700_000_000.0

@@ -20,7 +20,6 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
 
 import pipeline
-from pipeline import keys
 from pipeline.enqueue import (
     _PRODUCERS,
     message_id_for_line,
@@ -30,6 +29,7 @@ from pipeline.enqueue import (
 from pipeline.errors import ConfigError, EnqueueError, InvalidEvent, QueueFull, Reason
 from pipeline.events.models import INGEST_BYTES, MAX_EVENT_BYTES, Identify, parse_event
 from pipeline.producer import Producer
+from pipeline.storage import keys
 
 NOTHING: tuple[Any, ...] = (None, "  ", False, [], "\x00")
 REGISTERED = {"type": "track", "userId": "u1", "event": "Registered"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pipeline.events.kinds import LANES
 from pipeline.events.models import Lane
 from pipeline.lanes import ALL_SCOPES, HOSTS, SPECS, lua_prelude
-from pipeline.mailbox.scripts import source
 from pipeline.ratelimit.slots import KNOWN_BUCKETS
+from pipeline.storage.scripts import source
 
 
 def test_every_lane_has_a_row_with_a_bucket_that_is_known() -> None:

@@ -9,7 +9,7 @@
 --         12 restart pause  13 "1" when this Redis did not know the script  14 now or "" for TIME
 --         Times are microseconds, rates are calls/s.
 -- Returns count, now, first, interval, total, closed, limit (string), source
-redis.call('HDEL', KEYS[1], 'none') -- a first write that frees: a full Redis must be emptied, too
+free_first(KEYS[1])
 local MINUTE, STEP = 60000000, 1000000
 local now = tonumber(ARGV[14])
 if not now then

@@ -13,8 +13,8 @@ import redis
 from pipeline.cli.app import run
 from pipeline.cli.progress import open_progress
 from pipeline.errors import EnqueueError
-from pipeline.keys import RAW
 from pipeline.producer import Producer
+from pipeline.storage.keys import RAW
 from tests.support.commands import sailpipe
 
 

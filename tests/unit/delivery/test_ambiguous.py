@@ -11,10 +11,10 @@ from itertools import pairwise
 import pytest
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.deadletters.export import export_line
 from pipeline.events.models import Lane
 from pipeline.sailthru.answers import Answer
+from pipeline.storage import keys
 from tests.support.fake_sailthru import BAD_GATEWAY, NO_ORDER, NOT_SENT, TIMED_OUT
 from tests.support.pipe import ACCOUNT, Pipe, added, identify, open_pipe, order, removed
 

@@ -12,7 +12,6 @@ from typing import Any
 import fakeredis
 import httpx
 
-from pipeline import keys
 from pipeline.clock import SystemClock
 from pipeline.delivery.engine import Engine, Seams
 from pipeline.events.models import Lane
@@ -22,6 +21,7 @@ from pipeline.sailthru.answers import Answer as Answered
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.loop import Splitter
+from pipeline.storage import keys
 
 ALERT_URL = "https://alerts.example.org/hook"
 DEADLINE_S = 10.0

@@ -8,10 +8,10 @@ from unittest.mock import patch
 
 import pytest
 
-from pipeline import keys
 from pipeline.events.models import Lane
 from pipeline.sailthru.answers import Answer
 from pipeline.sailthru.calls import Call
+from pipeline.storage import keys
 from tests.support.fake_sailthru import no
 from tests.support.pipe import ACCOUNT, Pipe, added, identify, order
 

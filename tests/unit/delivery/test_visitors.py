@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pipeline import keys
 from pipeline.events.models import Lane
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.sandbox.profiles import Profile
+from pipeline.storage import keys
 from tests.support.fake_sailthru import NOT_SENT, REFUSED
 from tests.support.pipe import ACCOUNT, START, Pipe, added, identify, open_pipe, order, page, track
 

@@ -7,11 +7,11 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from pipeline import keys
 from pipeline.delivery.capacity import CLAIM_EVENTS
 from pipeline.events.models import Lane
 from pipeline.mailbox.claim import MERGED_KEPT
 from pipeline.sandbox.options import SandboxOptions
+from pipeline.storage import keys
 from tests.support.fake_sailthru import NOT_SENT, REFUSED
 from tests.support.pipe import ACCOUNT, START, Pipe, added, identify, open_pipe, order, track
 

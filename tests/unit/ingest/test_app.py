@@ -15,13 +15,13 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
 
-from pipeline import keys
 from pipeline.clock import ManualClock
 from pipeline.errors import QueueFull
 from pipeline.ingest import create_app
 from pipeline.ingest.bodies import MAX_BODY_BYTES
 from pipeline.producer import AsyncProducer
 from pipeline.settings import Settings, load_settings
+from pipeline.storage import keys
 
 KEY = {"Authorization": "Basic " + base64.b64encode(b"sandbox:").decode()}
 EVENT = {"userId": "u1", "event": "Registered"}

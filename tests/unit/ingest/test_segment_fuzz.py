@@ -15,7 +15,6 @@ import pydantic_core
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import keys
 from pipeline.clock import ManualClock
 from pipeline.ingest import create_app
 from pipeline.ingest.answers import HttpError
@@ -23,6 +22,7 @@ from pipeline.ingest.bodies import read_object
 from pipeline.ingest.segment import BATCH_PATHS, SINGLE_PATHS
 from pipeline.ingest.segment_events import Arrival, batch_events, single_event
 from pipeline.settings import load_settings
+from pipeline.storage import keys
 
 T = TypeVar("T")
 KEY = {"Authorization": "Basic " + base64.b64encode(b"sandbox:").decode()}

@@ -10,7 +10,6 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from pipeline import keys
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.gates.brake import USERS, Brake
@@ -18,6 +17,7 @@ from pipeline.gates.gates import Closure
 from pipeline.mailbox.claim import Settlement
 from pipeline.outcomes import Rejected
 from pipeline.splitter.lease import POISON_AFTER
+from pipeline.storage import keys
 from tests.support.mailboxes import LEASE_S, Mailboxes, delivered, letter, order, track
 
 

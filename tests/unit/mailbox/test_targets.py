@@ -8,9 +8,9 @@ import fakeredis
 import pytest
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.events.models import Lane
 from pipeline.mailbox.store import MailboxStore
+from pipeline.storage import keys
 from pipeline.targets import SANDBOX
 from tests.support.mailboxes import FAR, LEASE_S, Mailboxes, delivered, identify, track
 

@@ -6,9 +6,9 @@ import math
 
 import fakeredis
 
-from pipeline import keys
 from pipeline.delivery.capacity import MESSAGE_BOXES, QUEUE_MESSAGES
 from pipeline.events.models import Lane
+from pipeline.storage import keys
 from tests.support.mailboxes import LEASE_S, Mailboxes, track
 
 BOUND = 88

@@ -8,11 +8,11 @@ from typing import Any
 import fakeredis
 import pytest
 
-from pipeline import keys
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure
 from pipeline.mailbox.claim import Claim, Settlement
 from pipeline.settings import AccountSettings
+from pipeline.storage import keys
 from tests.support.mailboxes import Mailboxes, delivered, identify, letter, order, track
 
 HOUR_MS = 3_600_000

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import keys
 from pipeline.errors import SailpipeError, StaleClaim
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, GateReason
@@ -19,6 +18,7 @@ from pipeline.mailbox.claim import Entry, Settlement
 from pipeline.ownership import adopt as adopting
 from pipeline.ownership.adopt import FORGOTTEN_FIELDS, adopt
 from pipeline.ownership.change import Change
+from pipeline.storage import keys
 from pipeline.targets import Target
 from tests.support.mailboxes import (
     FAR,

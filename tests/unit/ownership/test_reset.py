@@ -12,7 +12,6 @@ import redis.asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import keys
 from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure
@@ -22,6 +21,7 @@ from pipeline.ownership.change import Change
 from pipeline.ownership.reset import Emptied, reset
 from pipeline.ownership.wakeups import account_of
 from pipeline.settings import AccountSettings
+from pipeline.storage import keys
 from tests.support.mailboxes import FAR, Mailboxes, delivered, identify, letter, order, track
 
 LIVE = "api.sailthru.com 1a2b-5f3c9e21ab00"

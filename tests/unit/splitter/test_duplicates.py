@@ -7,10 +7,10 @@ from typing import Any
 import fakeredis
 import pytest
 
-from pipeline import keys
 from pipeline.events.models import Lane
 from pipeline.settings import AccountSettings
 from pipeline.splitter.triage import dedupe_hash
+from pipeline.storage import keys
 from tests.support.mailboxes import Mailboxes, identify, order, track
 
 ANN = identify("m1", "ann", anonymousId="tablet", email="ann@example.org")

@@ -15,9 +15,9 @@ import redis.asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import keys
 from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Entry
+from pipeline.storage import keys
 from tests.support.pipe import (
     ACCOUNT,
     Pipe,

@@ -11,13 +11,12 @@ import fakeredis
 import pytest
 import redis.exceptions
 
-from pipeline import keys
 from pipeline.events.models import Lane
-from pipeline.observe import redis_watch
 from pipeline.settings import AccountSettings
 from pipeline.splitter import loop
 from pipeline.splitter.lease import LeaseLost
 from pipeline.splitter.triage import Account, RawEntry, Read, RoutedEntry, route_entry
+from pipeline.storage import keys, redis_watch
 from tests.support.mailboxes import Mailboxes, identify, letter, order, track
 
 ROUTE_ENTRY = "pipeline.splitter.loop.route_entry"

@@ -11,12 +11,12 @@ import fakeredis
 import pytest
 import redis.asyncio
 
-from pipeline import keys
 from pipeline.events.models import Lane
 from pipeline.settings import AccountSettings
 from pipeline.splitter.lease import POISON_AFTER, SINGLY_AFTER
 from pipeline.splitter.loop import Splitter
 from pipeline.splitter.triage import RawEntry, Read, read
+from pipeline.storage import keys
 from tests.support.fake_sailthru import Killed
 from tests.support.mailboxes import Mailboxes, track
 

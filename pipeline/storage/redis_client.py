@@ -1,4 +1,4 @@
-"""Connections to Redis with the options that everything in sailpipe relies on; scripts' texts.
+"""Connections to Redis with the options that everything in sailpipe relies on.
 
 * A command is tried once. redis-py's own ten retries would send an XADD again whose reply was
   lost, and hide an outage for a minute; whoever can repeat safely does so itself.
@@ -9,8 +9,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from importlib.resources import files
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -71,12 +69,6 @@ def open_async_redis(url: str, *, max_connections: int = ASYNC_CONNECTIONS) -> r
         )
         client = redis.asyncio.Redis.from_pool(pool)
     return client
-
-
-@cache
-def read_script(package: str, name: str) -> str:
-    """The text of `lua/NAME.lua` beside the modules of a package."""
-    return (files(package) / "lua" / f"{name}.lua").read_text("utf-8")
 
 
 def without_password(url: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from pipeline.errors import ConfigError
-from pipeline.redis_client import open_async_redis, open_redis, without_password
+from pipeline.storage.redis_client import open_async_redis, open_redis, without_password
 
 
 class Hangup:

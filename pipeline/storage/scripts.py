@@ -1,4 +1,4 @@
-"""The Lua scripts, read from their files once a connection, and sent many in one round trip."""
+"""Runs Lua scripts, each from `lua/` beside the modules of its package, behind lib.lua, and sent many in one round trip."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import re
 from collections import deque
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import redis.asyncio
 import redis.exceptions
 
 from pipeline.lanes import lua_prelude
-from pipeline.mailbox.claim import SHARDS
-from pipeline.redis_client import read_script
+from pipeline.storage.keys import SHARDS
 
 MAX_COMMANDS = 100
 """Commands in one round trip."""
@@ -23,16 +23,22 @@ _REFUSED = re.compile(r"\b(OOM|READONLY|MISCONF|NOREPLICAS|MASTERDOWN)\b")
 
 
 @cache
-def sha1(name: str) -> str:
-    """What Redis knows a script by."""
-    return hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest()
+def read_script(package: str, name: str) -> str:
+    """The text of `lua/NAME.lua` beside the modules of a package."""
+    return (files(package) / "lua" / f"{name}.lua").read_text("utf-8")
 
 
 @cache
-def source(name: str) -> str:
+def sha1(script: str) -> str:
+    """What Redis knows a script by; `script` is PACKAGE/NAME."""
+    return hashlib.sha1(source(script).encode(), usedforsecurity=False).hexdigest()
+
+
+@cache
+def source(script: str) -> str:
     """The text of one script: what Python says of lanes and numbers, the shared library, the script itself."""
     shards = f"local SHARDS = {SHARDS} -- mailboxes of a user in an unordered lane\n"
-    parts = (read_script("pipeline.mailbox", "lib"), read_script("pipeline.mailbox", name))
+    parts = (read_script("pipeline.storage", "lib"), read_script(*script.split("/")))
     return lua_prelude() + shards + "".join(parts)
 
 
@@ -119,16 +125,21 @@ def _as_out_of_memory(error: Exception) -> Exception:
 
 
 class Scripts(Batcher):
-    """Callable scripts on one connection pool: `await scripts.run("wake", keys, args)`."""
+    """The scripts of one package on one connection pool: `await scripts.run("wake", keys, args)`."""
+
+    def __init__(self, client: redis.asyncio.Redis, package: str) -> None:
+        super().__init__(client)
+        self._package = package
 
     def run(self, name: str, keys: list[str], args: list[Any]) -> asyncio.Future[Any]:
-        """Run one script (EVALSHA).
+        """Run one script; one of another package is PACKAGE/NAME (EVALSHA).
 
         Raises, when it is awaited:
             OutOfMemoryError: Redis is full.
             RedisError: anything else that went wrong.
         """
-        return self.execute("EVALSHA", sha1(name), len(keys), *keys, *args, script=name)
+        script = name if "/" in name else f"{self._package}/{name}"
+        return self.execute("EVALSHA", sha1(script), len(keys), *keys, *args, script=script)
 
 
 def is_own_fault(error: Exception) -> bool:

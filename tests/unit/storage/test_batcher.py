@@ -9,7 +9,7 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from pipeline.mailbox.scripts import MAX_COMMANDS, Batcher, Scripts
+from pipeline.storage.scripts import MAX_COMMANDS, Batcher, Scripts
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ async def test_scripts_that_a_server_has_forgotten_are_loaded_and_run_in_order(
     client: redis.asyncio.Redis,
 ) -> None:
     """A Redis that was restarted knows none; nobody who calls one hears of that."""
-    scripts, gate = Scripts(client), "sailpipe:default:gates:user"
+    scripts, gate = Scripts(client, "pipeline.gates"), "sailpipe:default:gates:user"
     assert await scripts.run("close_gate", [gate], ["paused", "{}"]) == 1
     await client.script_flush()
     runs = [scripts.run("close_gate", [gate], [f"reason {n}", "{}"]) for n in range(3)]
@@ -73,7 +73,7 @@ async def test_a_script_that_cannot_be_loaded_leaves_nobody_waiting(
     client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis went away between the refusal and the loading."""
-    scripts = Scripts(client)
+    scripts = Scripts(client, "pipeline.gates")
     gone = redis.exceptions.ConnectionError("gone")
 
     async def refuse(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Every Redis key, named once. Scripts build theirs from the same prefix (see mailbox/lua/lib.lua).
+"""Every Redis key, named once. Scripts build theirs from the same prefix (see storage/lua/lib.lua).
 
 All keys start with `sailpipe:`; what belongs to an account starts with `sailpipe:ACCOUNT:`. Accounts
 are the unit of sharding: nothing but the raw stream and what the splitter keeps of itself is shared
@@ -25,6 +25,9 @@ FORMAT = "sailpipe:format"
 
 FORMAT_NUMBER = 1
 """Raise it with every change of keys, or of what lies in them, that another version would misread."""
+
+SHARDS = 16
+"""Into how many mailboxes an unordered lane shards one user's events."""
 
 
 def account_prefix(account: str) -> str:
