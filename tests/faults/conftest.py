@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.faults_verdict import Verdict
-from tests.support.faults_world import World, broken_world
+from tests.faults.support.verdict import Verdict
+from tests.faults.support.world import World, broken_world
 
 VERDICT = "verdict"
 COLUMNS = "events delivered dead ignored dupl. lost 2x-orders disorder repeated recovery"

@@ -15,8 +15,8 @@ from pipeline.settings import load_settings
 from pipeline.storage import keys
 from pipeline.storage.redis_client import open_async_redis
 from tests.faults.conftest import Open
-from tests.support.faults_bad_input import DELIVERED, bad_entries
-from tests.support.faults_world import World
+from tests.faults.support.bad_input import DELIVERED, bad_entries
+from tests.faults.support.world import World
 
 FEWEST_KINDS = 200
 KEY = ("sandbox", "")

@@ -13,9 +13,9 @@ from pipeline.events.models import Lane
 from pipeline.gates.brake import USERS
 from pipeline.sandbox.faults import FaultKind
 from tests.faults.conftest import Open
+from tests.faults.support.traffic import product
+from tests.faults.support.world import World
 from tests.support.commands import sailpipe, wait_until
-from tests.support.faults_traffic import product
-from tests.support.faults_world import World
 
 SHOPPERS = 300
 NO_SUCH_TEMPLATE = 14
@@ -86,7 +86,7 @@ def test_a_mapping_bug_stops_its_lane_and_what_died_is_one_replay(
     bug = tmp_path / "bug"
     bug.touch()
     for _ in range(2):
-        world.crew.hire(app="tests.support.faults_buggy_worker", FAULTS_BUG=str(bug))
+        world.crew.hire(app="tests.faults.support.buggy_worker", FAULTS_BUG=str(bug))
     world.send(of_everyone(played))
     dead = deaths_until_braked(world, Lane.EVENT, "crashed")
     bug.unlink()

@@ -13,8 +13,8 @@ import pytest
 import redis
 
 from tests.faults.conftest import Open
+from tests.faults.support.traffic import traffic
 from tests.support.commands import wait_until
-from tests.support.faults_traffic import traffic
 
 STEP_S = 1200
 AT_ONCE_S = 10.0

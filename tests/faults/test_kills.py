@@ -9,10 +9,9 @@ import pytest
 
 from pipeline.sandbox.faults import Fault, FaultKind
 from tests.faults.conftest import Open
-from tests.support.commands import wait_until
-from tests.support.faults_books import PATIENCE_S, Box, Held
-from tests.support.faults_crew import Worker
-from tests.support.faults_deaths import (
+from tests.faults.support.books import PATIENCE_S, Box, Held
+from tests.faults.support.crew import Worker
+from tests.faults.support.deaths import (
     AFTER_INTENT,
     AFTER_SETTLE,
     AFTER_SPLIT,
@@ -24,8 +23,9 @@ from tests.support.faults_deaths import (
     schedule,
     scheduled,
 )
-from tests.support.faults_traffic import traffic
-from tests.support.faults_world import World, sandbox_options
+from tests.faults.support.traffic import traffic
+from tests.faults.support.world import World, sandbox_options
+from tests.support.commands import wait_until
 
 TAKEN_UP_WITHIN_S = 15.0
 MANY = 1_000_000
@@ -115,7 +115,7 @@ def test_a_death_on_purpose_around_an_order_or_cart_call_repeats_neither(
     schedule(tokens, at(place, CART), carts)
     schedule(tokens, at(place, ORDER), orders)
     for _ in range(2):
-        world.crew.hire(app="tests.support.faults_worker", FAULTS_TOKENS=str(tokens))
+        world.crew.hire(app="tests.faults.support.worker", FAULTS_TOKENS=str(tokens))
     deaths = carts + orders
     world.send(traffic(400 * deaths // 3, 40 * deaths // 3, seed=2))
     wait_for_strikes(world, tokens, at(place, CART), at(place, ORDER))
@@ -158,7 +158,7 @@ def test_a_splitter_that_dies_between_reading_and_posting_loses_and_doubles_noth
     world.crew.hire(splitter=False)
     for _ in range(2):  # they make no calls, so that what repeats is the splitter's doing
         world.crew.hire(
-            app="tests.support.faults_worker", lanes=("page",), FAULTS_TOKENS=str(tokens)
+            app="tests.faults.support.worker", lanes=("page",), FAULTS_TOKENS=str(tokens)
         )
     world.send([raw for raw in traffic(1200, 60, seed=4) if b'"page"' not in raw])
     wait_until(lambda: scheduled(tokens, place) == 0, "two deaths", 60)

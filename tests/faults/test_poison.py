@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.storage import keys
+from tests.faults.support.deaths import HANGER, KILLER, SPLIT_HANGER, SPLIT_KILLER
+from tests.faults.support.traffic import traffic
+from tests.faults.support.world import World
 from tests.support.commands import wait_until
-from tests.support.faults_deaths import HANGER, KILLER, SPLIT_HANGER, SPLIT_KILLER
-from tests.support.faults_traffic import traffic
-from tests.support.faults_world import World
 
 
 def send_with(world: World, message_id: str) -> str:
@@ -26,7 +26,7 @@ def send_with(world: World, message_id: str) -> str:
 
 def hire_two(world: World, tokens: Path) -> None:
     for _ in range(2):
-        world.crew.hire(app="tests.support.faults_worker", FAULTS_TOKENS=str(tokens))
+        world.crew.hire(app="tests.faults.support.worker", FAULTS_TOKENS=str(tokens))
 
 
 def wait_for_poison(world: World, letter: str) -> None:

@@ -14,10 +14,10 @@ from pipeline.producer import Producer
 from pipeline.sandbox.faults import FaultKind
 from pipeline.storage import keys
 from tests.faults.conftest import Open
+from tests.faults.support.books import ACCOUNT
+from tests.faults.support.traffic import traffic
+from tests.faults.support.world import World
 from tests.support.commands import wait_until
-from tests.support.faults_books import ACCOUNT
-from tests.support.faults_traffic import traffic
-from tests.support.faults_world import World
 from tests.support.redis_server import free_port
 
 FROZEN_S = 10.0

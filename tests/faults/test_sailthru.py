@@ -14,10 +14,10 @@ from pipeline.retry import THROTTLE_S
 from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT
 from pipeline.sandbox.faults import FaultKind
 from tests.faults.conftest import Open
+from tests.faults.support.traffic import product, traffic
+from tests.faults.support.verdict import expected_of
+from tests.faults.support.world import World
 from tests.support.commands import wait_until
-from tests.support.faults_traffic import product, traffic
-from tests.support.faults_verdict import expected_of
-from tests.support.faults_world import World
 
 OUTAGES: list[dict[str, Any]] = [
     {"kind": FaultKind.SERVER_ERROR, "status": 502},

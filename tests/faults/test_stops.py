@@ -10,10 +10,10 @@ import pytest
 from pipeline.clock import SystemClock
 from pipeline.sandbox.faults import FaultKind
 from tests.faults.conftest import Open
+from tests.faults.support.deaths import FREEZE_BEFORE_SPLIT, schedule, scheduled
+from tests.faults.support.traffic import traffic
+from tests.faults.support.world import World
 from tests.support.commands import wait_until
-from tests.support.faults_deaths import FREEZE_BEFORE_SPLIT, schedule, scheduled
-from tests.support.faults_traffic import traffic
-from tests.support.faults_world import World
 
 STOPS_WITHIN_S = 10.0
 SLOW_S = 1.5
@@ -95,7 +95,7 @@ def test_a_splitter_frozen_past_its_lease_posts_nothing_when_it_goes_on(
     same entries, and the script of the first is refused when it goes on."""
     tokens = tmp_path / "tokens"
     schedule(tokens, FREEZE_BEFORE_SPLIT, 1)
-    stale = world.crew.hire(app="tests.support.faults_worker", FAULTS_TOKENS=str(tokens))
+    stale = world.crew.hire(app="tests.faults.support.worker", FAULTS_TOKENS=str(tokens))
     raws = traffic(1500, 60, seed=10)
     world.send(raws[:500])
     wait_until(lambda: not scheduled(tokens, FREEZE_BEFORE_SPLIT), "it is frozen")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.faults.support.sandbox import PAGES
+from tests.faults.support.traffic import product
+from tests.faults.support.world import World
 from tests.support.commands import wait_until
-from tests.support.faults_sandbox import PAGES
-from tests.support.faults_traffic import product
-from tests.support.faults_world import World
 
 IN_SECONDS_S = 10.0
 """Much sooner than Sailthru is asked again for an email (60 s)."""

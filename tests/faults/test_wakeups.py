@@ -12,9 +12,9 @@ import pytest
 from pipeline.delivery.capacity import MESSAGE_BOXES, QUEUE_MESSAGES
 from pipeline.events.models import Lane
 from pipeline.storage import keys
+from tests.faults.support.traffic import traffic
+from tests.faults.support.world import World
 from tests.support.commands import wait_until
-from tests.support.faults_traffic import traffic
-from tests.support.faults_world import World
 
 FOREIGN = (b"\x80not JSON", b"[]", b"{}")
 UNSERVED_LEASES = 3

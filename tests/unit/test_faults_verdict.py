@@ -7,9 +7,9 @@ import json
 import pytest
 
 from pipeline.settings import AccountSettings
-from tests.support.faults_sandbox import Effect
-from tests.support.faults_traffic import traffic
-from tests.support.faults_verdict import (
+from tests.faults.support.sandbox import Effect
+from tests.faults.support.traffic import traffic
+from tests.faults.support.verdict import (
     cart_steps,
     doubled_orders,
     expected_of,

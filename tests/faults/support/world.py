@@ -15,11 +15,10 @@ from pipeline.sandbox.faults import Fault, FaultKind
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.settings import AccountSettings, load_settings
 from pipeline.storage.redis_client import open_redis
-from tests.support.commands import wait_until
-from tests.support.faults_books import ACCOUNT, Books
-from tests.support.faults_crew import Crew
-from tests.support.faults_sandbox import Effect, Listening, RecordingApp
-from tests.support.faults_verdict import (
+from tests.faults.support.books import ACCOUNT, Books
+from tests.faults.support.crew import Crew
+from tests.faults.support.sandbox import Effect, Listening, RecordingApp
+from tests.faults.support.verdict import (
     Verdict,
     cart_steps,
     differences,
@@ -30,6 +29,7 @@ from tests.support.faults_verdict import (
     settled_end,
     unplanned_carts,
 )
+from tests.support.commands import wait_until
 from tests.support.redis_server import RedisServer
 
 RATE = 400

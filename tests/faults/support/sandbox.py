@@ -44,7 +44,7 @@ class Effect:
 
     @property
     def mark(self) -> Mark | None:
-        """What `faults_traffic` wrote into the event; carts and reads carry nothing."""
+        """What `traffic` wrote into the event; carts and reads carry nothing."""
         if self.method != "POST":
             return None
         if self.endpoint == "/purchase":

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tests.support.faults_sandbox import PAGES
+from tests.faults.support.sandbox import PAGES
 
 DUPLICATES, INVALID = 0.02, 0.01
 """Shares of events that repeat an earlier messageId, and that no mapping can ever take."""

@@ -1,4 +1,4 @@
-"""`celery -A tests.support.faults_buggy_worker worker`: a release whose mapping has a bug.
+"""`celery -A tests.faults.support.buggy_worker worker`: a release whose mapping has a bug.
 
 Every custom event crashes it for as long as the file FAULTS_BUG is there.
 """

@@ -1,4 +1,4 @@
-"""Places where `faults_worker` dies or freezes on purpose, and how often each is still to do so.
+"""Places where `worker` dies or freezes on purpose, and how often each is still to do so.
 
 A directory has one folder for each place, and in it a file for each time: whoever removes one
 signals its own process at once, as somebody outside would at that very point.

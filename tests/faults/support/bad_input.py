@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.errors import Reason
-from tests.support.faults_traffic import product
+from tests.faults.support.traffic import product
 
 DELIVERED = "delivered"
 """The fate of what looks strange and can be mapped all the same."""

@@ -1,4 +1,4 @@
-"""`celery -A tests.support.faults_worker worker`: the real app with places where it is struck. FAULTS_TOKENS: see faults_deaths."""
+"""`celery -A tests.faults.support.worker worker`: the real app with places where it is struck. FAULTS_TOKENS: see deaths."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.mailbox.store import MailboxStore
 from pipeline.splitter import loop
 from pipeline.splitter.loop import Splitter
 from pipeline.splitter.triage import RawEntry, Read
-from tests.support.faults_deaths import (
+from tests.faults.support.deaths import (
     AFTER_INTENT,
     AFTER_SETTLE,
     AFTER_SPLIT,

@@ -9,7 +9,7 @@ from itertools import groupby, zip_longest
 from typing import Any
 
 from pipeline.settings import AccountSettings
-from tests.support.faults_sandbox import Effect, Mark, RecordingSandbox
+from tests.faults.support.sandbox import Effect, Mark, RecordingSandbox
 from tests.support.replay import Replay, end_state
 
 _NO_STEPS: list[str] = []

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeAlias
 from pipeline.deadletters.letter import Letter
 from pipeline.events.models import Lane
 from pipeline.storage import keys
+from tests.faults.support.verdict import Counts
 from tests.support.commands import wait_until
-from tests.support.faults_verdict import Counts
 
 ACCOUNT = "default"
 Box: TypeAlias = tuple[str, str]
