@@ -10,7 +10,7 @@ from pipeline.emails import email_in_user_id
 from pipeline.events.models import Event
 from pipeline.identity.placement import UNIDENTIFIED
 from pipeline.mailbox.claim import Claim, Entry, EventState
-from pipeline.mapping.plan import Cart, Known, LastIdentify, Profile
+from pipeline.mapping.plan import Cart, LastIdentify, PlanContext, Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def turn_state(claim: Claim) -> TurnState:
     return TurnState(claim, head, claim.state(head), intents)
 
 
-def plan_context(state: TurnState, head: Event, now: float, read_lag: float) -> Known:
+def plan_context(state: TurnState, head: Event, now: float, read_lag: float) -> PlanContext:
     """What planning may rely on, for the head event. Times are Unix seconds.
 
     The cart is authoritative while an intent with it is unsettled, or while Sailthru's reads may
@@ -68,7 +68,7 @@ def plan_context(state: TurnState, head: Event, now: float, read_lag: float) -> 
         cart = Cart(pending.base, pending.at)
     elif own is not None and own.at is not None and now - own.at <= read_lag:
         cart = own
-    return Known(
+    return PlanContext(
         now=now,
         email=claim.memory.email,
         cart=cart,
@@ -97,7 +97,7 @@ def _learned_user_id(claim: Claim, head: Event) -> str | None:
     return None if is_own or claim.user.startswith(UNIDENTIFIED) else claim.user
 
 
-def with_profile(known: Known, profile: Profile, claim: Claim) -> Known:
+def with_profile(known: PlanContext, profile: Profile, claim: Claim) -> PlanContext:
     """`known` after GET /user. A cart read there that is older than our last write loses to ours.
 
     So does one read from a profile without our user's email, or with another: a cart is written by

@@ -33,7 +33,7 @@ from pipeline.identity.placement import without_shared_ids
 from pipeline.mailbox.claim import Claim, Entry
 from pipeline.mailbox.store import MailboxStore
 from pipeline.mapping import plan
-from pipeline.mapping.plan import Known, Need, Owner, Profile, Send
+from pipeline.mapping.plan import Need, Owner, PlanContext, Profile, Send
 from pipeline.outcomes import Outcome
 from pipeline.ratelimit.limiter import SlotTooFar
 from pipeline.ratelimit.slots import Purpose
@@ -167,12 +167,12 @@ class CallSession:
             if not isinstance(step, Need):
                 return self._without_answer(step)
             found = await self._look_up(step, known)
-            if not isinstance(found, Known):
+            if not isinstance(found, PlanContext):
                 return found
             known = found
         return self._without_answer(Crashed("the mapping asked for too many look-ups"))
 
-    async def _look_up(self, need: Need, known: Known) -> Known | Outcome:
+    async def _look_up(self, need: Need, known: PlanContext) -> PlanContext | Outcome:
         """What planning may rely on once this is known; an outcome when Sailthru could not be asked."""
         if need.what == "owner":
             return await self._find_owner(need, known)
@@ -187,7 +187,7 @@ class CallSession:
         self.state = replace(self.state, email=self.state.email or email)
         return with_profile(known, found, claim)
 
-    async def _find_owner(self, need: Need, known: Known) -> Known | Outcome:
+    async def _find_owner(self, need: Need, known: PlanContext) -> PlanContext | Outcome:
         """What was learned of an email, what its last look-up said, or else Sailthru.
 
         Sailthru's reads lag our writes, and another worker's call may just be under way: what was

@@ -15,7 +15,7 @@ from pipeline.fields import Note, Notes
 from pipeline.mapping.identity import ask_for_email, find_email, look_up, user_id
 from pipeline.mapping.items import item_id, item_quantity, purchase_item
 from pipeline.mapping.options import find_option, page_url, sailthru_bid
-from pipeline.mapping.plan import Cart, CartIntent, Item, Known, Need, Plan, Send
+from pipeline.mapping.plan import Cart, CartIntent, Item, Need, Plan, PlanContext, Send
 from pipeline.mapping.values import number, reject, text
 from pipeline.reminders import parse_reminder_time
 from pipeline.sailthru.calls import Call
@@ -52,21 +52,21 @@ class _Change:
         return self.user_id, self.event.anonymous_id, self.envelope, self.clear_after_s
 
 
-def plan_cart(events: Sequence[Event], known: Known, settings: AccountSettings) -> Plan:
+def plan_cart(events: Sequence[Event], context: PlanContext, settings: AccountSettings) -> Plan:
     """One GET and one POST for all adjacent changes that one POST can carry.
 
     Raises:
         MappingRejected: for the first event: unmappable, missing_user_id, nothing_to_remove.
     """
-    changes, email = _run(events, known, settings)
+    changes, email = _run(events, context, settings)
     first = changes[0]
-    if known.cart is None and known.profile is None:
+    if context.cart is None and context.profile is None:
         get = look_up(first.user_id, "keys", "purchase_incomplete")
         return Need("cart", get, len(changes))
-    base = _base(known, first.clear_after_s)
+    base = _base(context, first.clear_after_s)
     items, covers, notes = _apply(changes, base, settings)
     if email is None:
-        return ask_for_email(first.event, known, settings, covers)
+        return ask_for_email(first.event, context, settings, covers)
     params = {"email": email, "items": [dict(item) for item in items], "incomplete": 1}
     # An empty cart has nobody to remind of anything; clearing cancels a pending reminder.
     params |= first.envelope if items else {}
@@ -74,27 +74,27 @@ def plan_cart(events: Sequence[Event], known: Known, settings: AccountSettings) 
         Call("POST", "/purchase", params),
         covers,
         intent=CartIntent(base),
-        cart_after=Cart(items, known.now),
+        cart_after=Cart(items, context.now),
         notes=notes,
     )
 
 
 def _run(
-    events: Sequence[Event], known: Known, settings: AccountSettings
+    events: Sequence[Event], context: PlanContext, settings: AccountSettings
 ) -> tuple[list[_Change], str | None]:
     """The changes that fold with the first one, and the email they are for.
 
     Once Sailthru was asked and has no email either, an absent one may be any that another shows.
     """
-    changes = [_change(events[0], known, settings)]
-    email = find_email(events[0], known, settings)
+    changes = [_change(events[0], context, settings)]
+    email = find_email(events[0], context, settings)
     for event in events[1:]:
         try:
-            change = _change(event, known, settings)
+            change = _change(event, context, settings)
         except MappingRejected:
             break
-        own = find_email(event, known, settings)
-        same = own == email or (known.profile is not None and None in (own, email))
+        own = find_email(event, context, settings)
+        same = own == email or (context.profile is not None and None in (own, email))
         if not same or change.shared != changes[0].shared:
             break
         email = email or own
@@ -102,11 +102,11 @@ def _run(
     return changes, email
 
 
-def _change(event: Event, known: Known, settings: AccountSettings) -> _Change:
+def _change(event: Event, context: PlanContext, settings: AccountSettings) -> _Change:
     kind = kind_of(event, settings)
     if not isinstance(event, Track) or kind not in {Kind.CART_ADD, Kind.CART_REMOVE}:
         reject("type", "is not a cart change")
-    user = user_id(event, known, settings) or known.user_id
+    user = user_id(event, context, settings) or context.user_id
     if user is None:
         raise MappingRejected(Reason.MISSING_USER_ID, "a cart change needs a userId")
     notes = Notes()
@@ -122,17 +122,17 @@ def _change(event: Event, known: Known, settings: AccountSettings) -> _Change:
     )
 
 
-def _base(known: Known, clear_after_s: float | None) -> tuple[Item, ...]:
+def _base(context: PlanContext, clear_after_s: float | None) -> tuple[Item, ...]:
     """The cart to change: ours while it is authoritative, else Sailthru's unless that is stale."""
-    if known.cart is not None:
-        cart = known.cart
-    elif known.profile is not None and known.profile.cart is not None:
-        cart = known.profile.cart
-        if _is_overwritten(cart, known.cart_written_at):
+    if context.cart is not None:
+        cart = context.cart
+    elif context.profile is not None and context.profile.cart is not None:
+        cart = context.profile.cart
+        if _is_overwritten(cart, context.cart_written_at):
             return ()
     else:
         return ()
-    age_s = 0.0 if cart.at is None else known.now - cart.at
+    age_s = 0.0 if cart.at is None else context.now - cart.at
     return () if clear_after_s is not None and age_s > clear_after_s else cart.items
 
 

@@ -11,7 +11,7 @@ from pipeline.errors import InvalidEvent, MappingRejected, Reason
 from pipeline.events.kinds import Ignored
 from pipeline.events.models import Event, Lane, parse_event
 from pipeline.events.routing import route
-from pipeline.mapping.plan import Known, Need, WaitForEmail, answered
+from pipeline.mapping.plan import Need, PlanContext, WaitForEmail, answered
 from pipeline.mapping.planner import plan
 from pipeline.mapping.profile import read_profile
 from pipeline.settings import AccountSettings
@@ -65,10 +65,10 @@ def _follow(
     line: dict[str, Any],
 ) -> str | None:
     """Add the event's calls and notes to its line; answer why it is ignored, if it is."""
-    known = Known(now=now)
+    context = PlanContext(now=now)
     found = read_profile(profile is not None, profile or {})
     while True:
-        answer = plan([event], known, settings)
+        answer = plan([event], context, settings)
         if isinstance(answer, Ignored):
             return answer.reason
         if isinstance(answer, WaitForEmail):
@@ -79,4 +79,4 @@ def _follow(
         if not isinstance(answer, Need):
             line["notes"] = [asdict(note) for note in answer.notes]
             return None
-        known = answered(known, answer, found)
+        context = answered(context, answer, found)

@@ -8,16 +8,16 @@ from pipeline.emails import address, email_in_user_id
 from pipeline.errors import MappingRejected, Reason
 from pipeline.events.kinds import kind_of
 from pipeline.events.models import Event
-from pipeline.mapping.plan import Known, LastIdentify, Need, WaitForEmail
+from pipeline.mapping.plan import LastIdentify, Need, PlanContext, WaitForEmail
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 
 
-def user_id(event: Event, known: Known, settings: AccountSettings) -> str | None:
+def user_id(event: Event, context: PlanContext, settings: AccountSettings) -> str | None:
     """The event's userId, or the one learned for its anonymousId; None when it is nobody's."""
     if event.user_id and event.user_id.casefold() not in settings.shared_ids:
         return event.user_id
-    return known.user_id if event.anonymous_id else None
+    return context.user_id if event.anonymous_id else None
 
 
 def anonymous_id(event: Event, settings: AccountSettings) -> str | None:
@@ -26,16 +26,16 @@ def anonymous_id(event: Event, settings: AccountSettings) -> str | None:
     return anonymous if anonymous and anonymous.casefold() not in settings.shared_ids else None
 
 
-def extid(event: Event, known: Known, settings: AccountSettings) -> str | None:
+def extid(event: Event, context: PlanContext, settings: AccountSettings) -> str | None:
     """The userId, else the anonymousId (reference: document 001, Identify), or the extid of the profile
     that the latest identify of this anonymousId went to."""
-    last = _last_identify(event, known, settings)
+    last = _last_identify(event, context, settings)
     if last is not None and last.key == "extid":
         return last.id
-    return user_id(event, known, settings) or anonymous_id(event, settings)
+    return user_id(event, context, settings) or anonymous_id(event, settings)
 
 
-def user_key(event: Event, known: Known, settings: AccountSettings) -> dict[str, str]:
+def user_key(event: Event, context: PlanContext, settings: AccountSettings) -> dict[str, str]:
     """`id` and `key` of the user: by extid, or by email when there is nothing else, or when the latest
     identify of this anonymousId was addressed so.
 
@@ -44,10 +44,10 @@ def user_key(event: Event, known: Known, settings: AccountSettings) -> dict[str,
     Raises:
         MappingRejected: missing_user_id, when all its ids are nobody's.
     """
-    last = _last_identify(event, known, settings)
+    last = _last_identify(event, context, settings)
     if last is not None:
         return {"id": last.id, "key": last.key}
-    found = extid(event, known, settings)
+    found = extid(event, context, settings)
     if found:
         return {"id": found, "key": "extid"}
     own = address(event, kind_of(event, settings))
@@ -64,25 +64,27 @@ def look_up(name: str, *fields: str, key: str = "extid") -> Call:
     return Call("GET", "/user", params)
 
 
-def find_email(event: Event, known: Known, settings: AccountSettings) -> str | None:
+def find_email(event: Event, context: PlanContext, settings: AccountSettings) -> str | None:
     """From the event, else learned, else the userId that is one, else looked up (reference: document
     001, Order Completed)."""
-    own = address(event, kind_of(event, settings)) or known.email
-    looked_up = known.profile.email if known.profile else None
-    return own or email_in_user_id(user_id(event, known, settings)) or looked_up
+    own = address(event, kind_of(event, settings)) or context.email
+    looked_up = context.profile.email if context.profile else None
+    return own or email_in_user_id(user_id(event, context, settings)) or looked_up
 
 
-def _last_identify(event: Event, known: Known, settings: AccountSettings) -> LastIdentify | None:
+def _last_identify(
+    event: Event, context: PlanContext, settings: AccountSettings
+) -> LastIdentify | None:
     """Where the latest identify of this visitor went; None for an event of a user."""
-    is_visitor = user_id(event, known, settings) is None and anonymous_id(event, settings)
-    return known.last_identify if is_visitor else None
+    is_visitor = user_id(event, context, settings) is None and anonymous_id(event, settings)
+    return context.last_identify if is_visitor else None
 
 
 def ask_for_email(
-    event: Event, known: Known, settings: AccountSettings, covers: int = 1
+    event: Event, context: PlanContext, settings: AccountSettings, covers: int = 1
 ) -> Need | WaitForEmail:
     """What to do about an email that `find_email` did not find."""
-    found = extid(event, known, settings)
-    if found is None or known.profile is not None:
+    found = extid(event, context, settings)
+    if found is None or context.profile is not None:
         return WaitForEmail(covers)
     return Need("email", look_up(found, "keys"), covers)

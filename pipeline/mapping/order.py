@@ -21,7 +21,7 @@ from pipeline.mapping.items import (
     purchase_item,
 )
 from pipeline.mapping.options import page_url, sailthru_bid, text_option
-from pipeline.mapping.plan import Cart, Known, OrderIntent, Plan, Send
+from pipeline.mapping.plan import Cart, OrderIntent, Plan, PlanContext, Send
 from pipeline.mapping.values import (
     cents,
     cents_of,
@@ -45,26 +45,26 @@ _NOT_VARS = frozenset(
 )
 
 
-def plan_order(event: Track, known: Known, settings: AccountSettings) -> Plan:
+def plan_order(event: Track, context: PlanContext, settings: AccountSettings) -> Plan:
     """POST /purchase, `incomplete: 0`. Never with reminder fields: it has been bought.
 
     Raises:
         Rejected: unmappable.
     """
     notes = Notes()
-    params = _order_params(event, known, settings, notes)
-    email = find_email(event, known, settings)
+    params = _order_params(event, context, settings, notes)
+    email = find_email(event, context, settings)
     if email is None:
-        return ask_for_email(event, known, settings)
+        return ask_for_email(event, context, settings)
     return Send(
         Call("POST", "/purchase", {"email": email, **params}),
         intent=OrderIntent(params["purchase_keys"]["extid"]),
-        cart_after=Cart(at=known.now),
+        cart_after=Cart(at=context.now),
         notes=notes.found,
     )
 
 
-def plan_refund(event: Track, known: Known, settings: AccountSettings) -> Plan:
+def plan_refund(event: Track, context: PlanContext, settings: AccountSettings) -> Plan:
     """POST /return. A full refund names no products: it is one item priced at the total.
 
     Raises:
@@ -72,14 +72,14 @@ def plan_refund(event: Track, known: Known, settings: AccountSettings) -> Plan:
     """
     notes = Notes()
     items = _returned_items(event, settings, notes)
-    email = find_email(event, known, settings)
+    email = find_email(event, context, settings)
     if email is None:
-        return ask_for_email(event, known, settings)
+        return ask_for_email(event, context, settings)
     return Send(Call("POST", "/return", {"email": email, "items": items}), notes=notes.found)
 
 
 def _order_params(
-    event: Track, known: Known, settings: AccountSettings, notes: Notes
+    event: Track, context: PlanContext, settings: AccountSettings, notes: Notes
 ) -> dict[str, Any]:
     given = event.properties
     products = objects(given.get("products"), "properties.products", notes)
@@ -92,7 +92,7 @@ def _order_params(
     not_vars = _NOT_VARS | used | empty_keys(given, ("checkout_id",))
     extras = {
         "adjustments": adjustments,
-        "date": _date(event, known),
+        "date": _date(event, context),
         "message_id": sailthru_bid(event, notes),
         "send_template": text_option(event, "send_template", notes, or_property=True),
         "vars": flat_vars(given, settings, "properties", notes, not_vars),
@@ -155,11 +155,11 @@ def _as_given(adjustment: object, where: str) -> dict[str, Any]:
     }
 
 
-def _date(event: Track, known: Known) -> str | None:
+def _date(event: Track, context: PlanContext) -> str | None:
     """RFC 2822 with an offset, which is what Sailthru recommends (reference: sailthru-api 5)."""
     at = event.occurred_at
-    if at is None and known.first_accepted_at is not None:
-        at = datetime.fromtimestamp(known.first_accepted_at, UTC)
+    if at is None and context.first_accepted_at is not None:
+        at = datetime.fromtimestamp(context.first_accepted_at, UTC)
     return None if at is None else format_datetime(at)
 
 

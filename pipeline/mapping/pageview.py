@@ -9,13 +9,13 @@ from pipeline.fields import Notes
 from pipeline.mapping.identity import user_key
 from pipeline.mapping.items import absolute_url, read_tags
 from pipeline.mapping.options import page_url, sailthru_bid
-from pipeline.mapping.plan import Known, Plan, Send
+from pipeline.mapping.plan import Plan, PlanContext, Send
 from pipeline.mapping.values import field, identifier, reject
 from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT, Call
 from pipeline.settings import AccountSettings
 
 
-def plan_pageview(event: Event, known: Known, settings: AccountSettings) -> Plan:
+def plan_pageview(event: Event, context: PlanContext, settings: AccountSettings) -> Plan:
     """POST to the pageview endpoint, as Sailthru's own tag does (reference: sailthru-api 2.4).
 
     Raises:
@@ -23,7 +23,7 @@ def plan_pageview(event: Event, known: Known, settings: AccountSettings) -> Plan
     """
     notes = Notes()
     url = _url(event, notes)
-    user = user_key(event, known, settings)
+    user = user_key(event, context, settings)
     params: dict[str, Any] = {"url": url, "userIdKey": user["key"], "userIdValue": user["id"]}
     extras = {"tags": _tags(event, notes), "messageId": sailthru_bid(event, notes)}
     params |= {name: value for name, value in extras.items() if value}

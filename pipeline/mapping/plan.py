@@ -1,7 +1,7 @@
 """What the mapping can say about the events that wait in a mailbox.
 
 `plan()` is pure: it never looks anything up. What it lacks it asks for (`Need`), delivery fetches
-it, puts it into `Known` and asks again. Every answer speaks of the first `covers` events of the
+it, puts it into `PlanContext` and asks again. Every answer speaks of the first `covers` events of the
 batch; whoever asked settles those and asks again for the rest.
 """
 
@@ -21,13 +21,13 @@ __all__ = [
     "Ignored",
     "Intent",
     "Item",
-    "Known",
     "LastIdentify",
     "Need",
     "Note",
     "OrderIntent",
     "Owner",
     "Plan",
+    "PlanContext",
     "Profile",
     "Send",
     "WaitForEmail",
@@ -83,7 +83,7 @@ class LastIdentify:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class PlanContext:
     """All that planning may rely on besides the events themselves.
 
     email: learned for this user from earlier events or from Sailthru.
@@ -174,7 +174,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class WaitForEmail:
-    """The first `covers` events need an email, and neither they nor `Known` nor Sailthru have one."""
+    """The first `covers` events need an email, and neither they nor `PlanContext` nor Sailthru have one."""
 
     covers: int = 1
 
@@ -183,12 +183,12 @@ Plan: TypeAlias = Send | Need | WaitForEmail | Ignored
 """A refusal is the exception `pipeline.errors.MappingRejected`; it speaks of the first event alone."""
 
 
-def answered(known: Known, need: Need, found: Profile) -> Known:
-    """`known` with the profile that a look-up found."""
+def answered(context: PlanContext, need: Need, found: Profile) -> PlanContext:
+    """`context` with the profile that a look-up found."""
     match need.what:
         case "merge":
-            return replace(known, merge=found)
+            return replace(context, merge=found)
         case "owner":
-            return replace(known, owner=Owner(str(need.call.params["id"]).lower(), found.extid))
+            return replace(context, owner=Owner(str(need.call.params["id"]).lower(), found.extid))
         case _:
-            return replace(known, profile=found)
+            return replace(context, profile=found)

@@ -10,7 +10,7 @@ from pipeline.fields import Notes
 from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import extid, find_email, user_key
 from pipeline.mapping.options import strict_option, text_option
-from pipeline.mapping.plan import Known, Plan, Send
+from pipeline.mapping.plan import Plan, PlanContext, Send
 from pipeline.mapping.values import reject
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
@@ -20,7 +20,7 @@ RESERVED_EVENTS = frozenset({"send", "cancel", "open", "click", "purchase", "dai
 USER_KEYS = frozenset({"sid", "email", "extid", "cookie", "sms", "fb", "twitter"})
 
 
-def plan_custom(event: Track, known: Known, settings: AccountSettings) -> Plan:
+def plan_custom(event: Track, context: PlanContext, settings: AccountSettings) -> Plan:
     """POST /event with the properties as flat vars.
 
     Raises:
@@ -29,7 +29,7 @@ def plan_custom(event: Track, known: Known, settings: AccountSettings) -> Plan:
     if event.event.strip().casefold() in RESERVED_EVENTS:
         raise MappingRejected(Reason.RESERVED_EVENT, "Sailthru reserves this event name")
     notes = Notes()
-    params: dict[str, Any] = _addressee(event, known, settings)
+    params: dict[str, Any] = _addressee(event, context, settings)
     params["event"] = event.event
     values = flat_vars(event.properties, settings, "properties", notes)
     if values:
@@ -40,7 +40,7 @@ def plan_custom(event: Track, known: Known, settings: AccountSettings) -> Plan:
     return Send(Call("POST", "/event", params), notes=notes.found)
 
 
-def _addressee(event: Track, known: Known, settings: AccountSettings) -> dict[str, Any]:
+def _addressee(event: Track, context: PlanContext, settings: AccountSettings) -> dict[str, Any]:
     """`id` and `key` as the integrations object says, else as the event's own ids do.
 
     Either is required where it is given: without it the event would go to somebody else.
@@ -50,9 +50,12 @@ def _addressee(event: Track, known: Known, settings: AccountSettings) -> dict[st
     if key is not None and key not in USER_KEYS:
         reject(path, f"must be one of {', '.join(sorted(USER_KEYS))}")
     if chosen is None and key is None:
-        return dict(user_key(event, known, settings))
+        return dict(user_key(event, context, settings))
     if chosen is None:
-        own = {"extid": extid(event, known, settings), "email": find_email(event, known, settings)}
+        own = {
+            "extid": extid(event, context, settings),
+            "email": find_email(event, context, settings),
+        }
         chosen = own.get(key or "")
     elif key is None and is_email(chosen):
         key = "email"

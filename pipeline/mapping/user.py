@@ -14,7 +14,7 @@ from pipeline.fields import Note, Notes
 from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import anonymous_id, look_up, user_id, user_key
 from pipeline.mapping.options import strict_option, text_option
-from pipeline.mapping.plan import Ignored, Known, LastIdentify, Need, Owner, Plan, Send
+from pipeline.mapping.plan import Ignored, LastIdentify, Need, Owner, Plan, PlanContext, Send
 from pipeline.mapping.values import reject, text
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
@@ -67,50 +67,50 @@ class _Update:
         return self.key | {name: value for name, value in parts.items() if value}
 
 
-def plan_identify(events: Sequence[Event], known: Known, settings: AccountSettings) -> Plan:
+def plan_identify(events: Sequence[Event], context: PlanContext, settings: AccountSettings) -> Plan:
     """POST /user; adjacent identifies that only add vars are one call.
 
     With both ids the anonymous profile is looked up once and merged (reference: sailthru-api 2.1).
     With an email and no userId the profile of the email is looked up: no anonymousId replaces an extid.
     """
-    update, covers = _fold(events, known, settings)
+    update, covers = _fold(events, context, settings)
     if update.ask_owner:
         return Need("owner", look_up(update.ask_owner, "keys", key="email"), covers)
     anonymous = update.anonymous_id
-    if anonymous is None or anonymous in known.merged:
+    if anonymous is None or anonymous in context.merged:
         call = Call("POST", "/user", update.params(settings))
         return Send(call, covers, last_identify=update.last_identify, notes=update.notes)
-    if known.merge is None:
+    if context.merge is None:
         return Need("merge", look_up(anonymous, "keys"), covers)
     params = update.params(settings)
-    if known.merge.exists:
+    if context.merge.exists:
         params = _merge_into(anonymous, update.key["id"], params)
     return Send(Call("POST", "/user", params), covers, merged=anonymous, notes=update.notes)
 
 
-def plan_alias(event: Alias, known: Known, settings: AccountSettings) -> Plan:
+def plan_alias(event: Alias, context: PlanContext, settings: AccountSettings) -> Plan:
     """POST /user that renames the profile of `previousId`, if there is one, to `userId`."""
-    user = user_id(event, known, settings)
+    user = user_id(event, context, settings)
     previous = event.previous_id
     if user is None or previous is None or previous.casefold() in settings.shared_ids:
         raise MappingRejected(
             Reason.MISSING_USER_ID, "userId or previousId is nobody's (SHARED_IDS)"
         )
-    if previous == user or previous in known.merged:
+    if previous == user or previous in context.merged:
         return Ignored(IgnoreReason.ALREADY_MERGED)
-    if known.merge is None:
+    if context.merge is None:
         return Need("merge", look_up(previous, "keys"))
-    if not known.merge.exists:
+    if not context.merge.exists:
         return Ignored(IgnoreReason.NOTHING_TO_MERGE)
     return Send(Call("POST", "/user", _merge_into(previous, user, {})), merged=previous)
 
 
-def plan_subscribed(event: Event, known: Known, settings: AccountSettings) -> Plan:
+def plan_subscribed(event: Event, context: PlanContext, settings: AccountSettings) -> Plan:
     """POST /user that adds to `properties.list` and lifts the opt-out: the person asked for mail.
 
     As Sailthru's newer destination does (reference: segment 2.1).
     """
-    update = _update(event, known, settings, with_vars=False)
+    update = _update(event, context, settings, with_vars=False)
     name = text(event.properties.get("list"), "properties.list")
     lists = {name: 1} if name else update.lists
     if not lists:
@@ -122,10 +122,10 @@ def plan_subscribed(event: Event, known: Known, settings: AccountSettings) -> Pl
     return Send(call, last_identify=asked.last_identify, notes=asked.notes)
 
 
-def plan_deletion(event: Event, known: Known, settings: AccountSettings) -> Plan:
+def plan_deletion(event: Event, context: PlanContext, settings: AccountSettings) -> Plan:
     """DELETE /user, by the only documented key: the email, which may stand in `userId`."""
     in_user_id = event.user_id if event.user_id and is_email(event.user_id) else None
-    email = in_user_id or address(event, kind_of(event, settings)) or known.email
+    email = in_user_id or address(event, kind_of(event, settings)) or context.email
     if email is None:
         raise MappingRejected(
             Reason.MISSING_EMAIL, "User Deleted needs an email in userId or traits"
@@ -133,12 +133,14 @@ def plan_deletion(event: Event, known: Known, settings: AccountSettings) -> Plan
     return Send(Call("DELETE", "/user", {"id": email, "key": "email"}))
 
 
-def _fold(events: Sequence[Event], known: Known, settings: AccountSettings) -> tuple[_Update, int]:
-    update = _update(events[0], known, settings)
+def _fold(
+    events: Sequence[Event], context: PlanContext, settings: AccountSettings
+) -> tuple[_Update, int]:
+    update = _update(events[0], context, settings)
     covers = 1
     for event in events[1:]:
         try:
-            later = _update(event, known, settings) if isinstance(event, Identify) else None
+            later = _update(event, context, settings) if isinstance(event, Identify) else None
         except MappingRejected:
             break
         if later is None or not update.takes(later):
@@ -150,17 +152,17 @@ def _fold(events: Sequence[Event], known: Known, settings: AccountSettings) -> t
 
 
 def _update(
-    event: Event, known: Known, settings: AccountSettings, *, with_vars: bool = True
+    event: Event, context: PlanContext, settings: AccountSettings, *, with_vars: bool = True
 ) -> _Update:
     notes = Notes()
     traits = event.traits if with_vars else {}
-    user = user_id(event, known, settings)
+    user = user_id(event, context, settings)
     anonymous = anonymous_id(event, settings)
     list_name = text_option(event, "default_list_name", notes)
     name = list_name or settings.default_list
     email = shown_email(event, kind_of(event, settings))
     update = _Update(
-        key=user_key(event, known, settings),
+        key=user_key(event, context, settings),
         # Only an event that names both ids says that they are one person's profiles.
         anonymous_id=anonymous if user and user == event.user_id != anonymous else None,
         email=email,
@@ -170,13 +172,13 @@ def _update(
         notes=notes.found,
     )
     if user is not None:
-        return replace(update, email=_email_of_user(event, email, user, known))
+        return replace(update, email=_email_of_user(event, email, user, context))
     if anonymous is not None and email is not None:
-        return _of_visitor(update, anonymous, email, known, settings)
+        return _of_visitor(update, anonymous, email, context, settings)
     return update
 
 
-def _email_of_user(event: Event, shown: str | None, user: str, known: Known) -> str | None:
+def _email_of_user(event: Event, shown: str | None, user: str, context: PlanContext) -> str | None:
     """The email to give a user's profile: the one shown, else the userId that is one.
 
     Only an event that names the user itself and shows an email gives another than the one we know.
@@ -185,15 +187,15 @@ def _email_of_user(event: Event, shown: str | None, user: str, known: Known) -> 
     if is_named and shown:
         return shown
     email = email_in_user_id(user) if is_named else shown
-    is_another = email and known.email and email.lower() != known.email.lower()
+    is_another = email and context.email and email.lower() != context.email.lower()
     return None if is_another else email
 
 
 def _of_visitor(
-    update: _Update, anonymous: str, email: str, known: Known, settings: AccountSettings
+    update: _Update, anonymous: str, email: str, context: PlanContext, settings: AccountSettings
 ) -> _Update:
     """An email without a userId: a profile with another extid is addressed by it and keeps its keys."""
-    name, owner = email.lower(), known.owner
+    name, owner = email.lower(), context.owner
     as_visitor = replace(update, key={"id": anonymous, "key": "extid"})
     if owner is None or owner.email != name:
         return replace(as_visitor, ask_owner=email)

@@ -18,7 +18,7 @@ from pipeline.events.kinds import kind_of
 from pipeline.events.models import Event, Lane, parse_event
 from pipeline.events.routing import route
 from pipeline.mapping import plan, read_profile
-from pipeline.mapping.plan import Ignored, Known, Need, Plan, Send, WaitForEmail, answered
+from pipeline.mapping.plan import Ignored, Need, Plan, PlanContext, Send, WaitForEmail, answered
 from pipeline.sailthru.calls import Call
 from pipeline.sandbox.sandbox import Sandbox
 from pipeline.settings import AccountSettings
@@ -133,7 +133,7 @@ class Replay:
         return False
 
     def _plan(self, event: Event, user: str) -> Plan:
-        known = Known(
+        known = PlanContext(
             now=self._now,
             email=self._emails.get(user),
             user_id=self._owners.get(event.anonymous_id or ""),

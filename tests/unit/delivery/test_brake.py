@@ -13,7 +13,7 @@ from pipeline.delivery import session
 from pipeline.events.models import Event, Lane
 from pipeline.gates.brake import USERS, Death, is_mass_dying
 from pipeline.mapping import plan
-from pipeline.mapping.plan import Known, Plan
+from pipeline.mapping.plan import Plan, PlanContext
 from pipeline.settings import AccountSettings
 from tests.support.fake_sailthru import REFUSED
 from tests.support.pipe import Pipe, added, identify, open_pipe, order, track
@@ -23,7 +23,7 @@ from tests.support.pipe import Pipe, added, identify, open_pipe, order, track
 def mapping_bug() -> Iterator[None]:
     """Every track event crashes the mapping."""
 
-    def buggy(events: list[Event], known: Known, settings: AccountSettings) -> Plan:
+    def buggy(events: list[Event], known: PlanContext, settings: AccountSettings) -> Plan:
         if events[0].type == "track":
             raise ZeroDivisionError
         return plan(events, known, settings)

@@ -12,7 +12,7 @@ import pytest
 from pipeline.delivery import session
 from pipeline.events.models import Event
 from pipeline.mapping import plan
-from pipeline.mapping.plan import Known, Need, Plan
+from pipeline.mapping.plan import Need, Plan, PlanContext
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 from tests.support.pipe import Pipe, identify, track
@@ -36,7 +36,7 @@ BUG = pytest.mark.parametrize("bug", [crash, ask_again])
 def buggy(bug: Callable[[], Plan], bad: str) -> Iterator[None]:
     """The mapping trips over this event, wherever it stands among those that are planned together."""
 
-    def tripping(events: Sequence[Event], known: Known, settings: AccountSettings) -> Plan:
+    def tripping(events: Sequence[Event], known: PlanContext, settings: AccountSettings) -> Plan:
         names = [event.message_id for event in events]
         return bug() if bad in names else plan(events, known, settings)
 

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.errors import MappingRejected
 from pipeline.events.models import Event
 from pipeline.mapping import plan, read_profile
-from pipeline.mapping.plan import Cart, CartIntent, Known, Need, Plan, Send, answered
+from pipeline.mapping.plan import Cart, CartIntent, Need, Plan, PlanContext, Send, answered
 from pipeline.sailthru.calls import Call
 from pipeline.sandbox.sandbox import Sandbox
 from pipeline.settings import AccountSettings
@@ -60,11 +60,11 @@ class Delivery:
 
     def _take(self, events: Sequence[Event]) -> tuple[int, bool]:
         """Settle the first events: how many, and whether they were delivered."""
-        known = Known(self.now, self.email, self._own_cart(), merged=self._merged)
+        context = PlanContext(self.now, self.email, self._own_cart(), merged=self._merged)
         written_at = self._cart.at if self._cart else None
-        known = replace(known, cart_written_at=written_at)
+        context = replace(context, cart_written_at=written_at)
         try:
-            step, known = self._look_up(events, known)
+            step, context = self._look_up(events, context)
         except MappingRejected:
             return 1, False
         if not isinstance(step, Send):
@@ -72,28 +72,28 @@ class Delivery:
         if not self._post(step.call):
             return step.covers, False
         if self.killed():
-            return self._again(events[: step.covers], step, known)
+            return self._again(events[: step.covers], step, context)
         self._settle(step)
         return step.covers, True
 
-    def _again(self, events: Sequence[Event], step: Send, known: Known) -> tuple[int, bool]:
+    def _again(self, events: Sequence[Event], step: Send, context: PlanContext) -> tuple[int, bool]:
         """The next owner starts from the intent, never from a fresh look-up of the cart."""
         if isinstance(step.intent, CartIntent):
-            known = replace(known, cart=Cart(step.intent.base, self.now), now=self.now)
+            context = replace(context, cart=Cart(step.intent.base, self.now), now=self.now)
         if step.cart_after is None or isinstance(step.intent, CartIntent):
-            repeated = plan(events, known, self.settings)
+            repeated = plan(events, context, self.settings)
             assert isinstance(repeated, Send)
             assert self._post(repeated.call)
         self._settle(step)
         return step.covers, True
 
-    def _look_up(self, events: Sequence[Event], known: Known) -> tuple[Plan, Known]:
-        step = plan(events, known, self.settings)
+    def _look_up(self, events: Sequence[Event], context: PlanContext) -> tuple[Plan, PlanContext]:
+        step = plan(events, context, self.settings)
         while isinstance(step, Need):
             status, body = self._call(step.call)
-            known = answered(known, step, read_profile(status == 200, body))
-            step = plan(events, known, self.settings)
-        return step, known
+            context = answered(context, step, read_profile(status == 200, body))
+            step = plan(events, context, self.settings)
+        return step, context
 
     def _settle(self, step: Send) -> None:
         if step.cart_after:

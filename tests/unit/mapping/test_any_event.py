@@ -17,7 +17,7 @@ from pipeline.events.models import Event, Lane, validate_event
 from pipeline.events.routing import route
 from pipeline.mapping import dry_run, plan, read_profile
 from pipeline.mapping.flatten import MAX_NAME_CHARS
-from pipeline.mapping.plan import Known, Need, Send, answered
+from pipeline.mapping.plan import Need, PlanContext, Send, answered
 from pipeline.settings import AccountSettings
 from tests.unit.mapping import strategies
 
@@ -73,13 +73,13 @@ def _valid(body: dict[str, Any]) -> Event | None:
 
 def _answer(events: list[Event], reply: dict[str, Any] | None, account: AccountSettings) -> Any:
     found = read_profile(reply is not None, reply or {})
-    known = Known(now=1_700_000_000.0)
+    context = PlanContext(now=1_700_000_000.0)
     try:
-        answer = plan(events, known, account)
+        answer = plan(events, context, account)
         while isinstance(answer, Need):
             _check_json(answer.call.params)
-            known = answered(known, answer, found)
-            answer = plan(events, known, account)
+            context = answered(context, answer, found)
+            answer = plan(events, context, account)
     except MappingRejected as refusal:
         return refusal
     assert 1 <= answer.covers <= len(events)

@@ -91,7 +91,7 @@ class Sample:
     """A valid event; the paths of fields it can do without; those of mere data, of which false is."""
 
     event: JSON
-    known: tuple[Path, ...]
+    context: tuple[Path, ...]
     data: tuple[Path, ...] = ()
 
     @property
@@ -231,8 +231,10 @@ def test_nothing_in_a_known_field_is_an_absent_field(name: str) -> None:
 @pytest.mark.parametrize("value", NOTHING, ids=repr)
 def test_an_event_full_of_nothing_is_the_bare_event(name: str, value: object) -> None:
     """As PHP's templates write it: every field is there, and false."""
-    known = SAMPLES[name].known
-    inner = [path for path in known if not any(one[: len(path)] == path != one for one in known)]
+    context = SAMPLES[name].known
+    inner = [
+        path for path in context if not any(one[: len(path)] == path != one for one in context)
+    ]
     bare = {"messageId": "m1", **SAMPLES[name].event}
     values = dict.fromkeys(inner, value) | {("messageId",): "m1"}
     if ("properties", "order_id") in values:

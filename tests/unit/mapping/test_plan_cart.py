@@ -12,10 +12,10 @@ from pipeline.mapping import plan
 from pipeline.mapping.plan import (
     Cart,
     CartIntent,
-    Known,
     Need,
     OrderIntent,
     Plan,
+    PlanContext,
     Profile,
     Send,
     WaitForEmail,
@@ -37,16 +37,16 @@ def shown(email: str | None) -> dict[str, Any]:
     return {"context": {"traits": {"email": email}}}
 
 
-def known(looked_up: Cart | None = None, **fields: Any) -> Known:
+def context(looked_up: Cart | None = None, **fields: Any) -> PlanContext:
     profile = Profile(exists=True, email=EMAIL, cart=looked_up)
-    return Known(**{"now": NOW, "profile": profile, **fields})
+    return PlanContext(**{"now": NOW, "profile": profile, **fields})
 
 
-def step_of(events: list[Event], facts: Known, **settings: Any) -> Plan:
+def step_of(events: list[Event], facts: PlanContext, **settings: Any) -> Plan:
     return plan(events, facts, AccountSettings.model_validate(settings))
 
 
-def items_of(events: list[Event], facts: Known, **settings: Any) -> list[Any]:
+def items_of(events: list[Event], facts: PlanContext, **settings: Any) -> list[Any]:
     step = step_of(events, facts, **settings)
     assert isinstance(step, Send)
     return list(step.call.params["items"])
@@ -56,8 +56,8 @@ def test_ten_changes_are_one_look_up_and_one_post() -> None:
     """Under 40 calls a second that is worth more than anything else."""
     events = [change() for _ in range(10)]
 
-    need = step_of(events, Known(now=NOW))
-    step = step_of(events, known())
+    need = step_of(events, PlanContext(now=NOW))
+    step = step_of(events, context())
 
     assert isinstance(need, Need)
     assert (need.what, need.covers) == ("cart", 10)
@@ -68,7 +68,7 @@ def test_ten_changes_are_one_look_up_and_one_post() -> None:
 
 def test_a_post_leaves_its_base_and_its_result_on_record() -> None:
     """The intent has what the change was computed from; the result is authoritative for a while."""
-    step = step_of([change()], known(OLD_CART))
+    step = step_of([change()], context(OLD_CART))
 
     assert isinstance(step, Send)
     assert step.intent == CartIntent((CARD,))
@@ -79,13 +79,15 @@ def test_our_own_cart_wins_over_what_sailthru_shows() -> None:
     """Its reads lag its writes; no look-up is made for the cart."""
     own = Cart((GAME_ITEM,), NOW - 1)
 
-    assert items_of([change()], known(OLD_CART, cart=own)) == [GAME_ITEM | {"qty": 2}]
-    assert items_of([change()], Known(now=NOW, cart=own, email=EMAIL)) == [GAME_ITEM | {"qty": 2}]
+    assert items_of([change()], context(OLD_CART, cart=own)) == [GAME_ITEM | {"qty": 2}]
+    assert items_of([change()], PlanContext(now=NOW, cart=own, email=EMAIL)) == [
+        GAME_ITEM | {"qty": 2}
+    ]
 
 
 def test_with_our_own_cart_only_the_email_is_looked_up() -> None:
     """The GET then asks for no cart, so that nobody can mistake it for one."""
-    need = step_of([change()], Known(now=NOW, cart=OLD_CART))
+    need = step_of([change()], PlanContext(now=NOW, cart=OLD_CART))
 
     assert isinstance(need, Need)
     assert need.what == "email"
@@ -94,14 +96,14 @@ def test_with_our_own_cart_only_the_email_is_looked_up() -> None:
 
 def test_a_cart_from_before_our_last_write_is_ignored() -> None:
     """Or what was bought would come back, with a reminder mail."""
-    assert items_of([change()], known(OLD_CART, cart_written_at=NOW - 50)) == [GAME_ITEM]
+    assert items_of([change()], context(OLD_CART, cart_written_at=NOW - 50)) == [GAME_ITEM]
     undated = Cart((CARD,))
-    assert items_of([change()], known(undated, cart_written_at=NOW - 50)) == [GAME_ITEM]
+    assert items_of([change()], context(undated, cart_written_at=NOW - 50)) == [GAME_ITEM]
 
 
 def test_our_own_write_read_back_in_whole_seconds_is_not_ignored() -> None:
     """Sailthru's times have no fractions."""
-    facts = known(OLD_CART, cart_written_at=NOW - 100 + 0.7)
+    facts = context(OLD_CART, cart_written_at=NOW - 100 + 0.7)
 
     assert items_of([change()], facts) == [CARD, GAME_ITEM]
 
@@ -111,10 +113,13 @@ def test_an_untouched_cart_is_emptied_by_the_next_change_when_asked() -> None:
     two_hours_old = Cart((CARD,), NOW - 7200)
     option = change(integrations={"Sailthru": {"clearIncompleteCartAfterNHours": "1.9"}})
 
-    assert items_of([change()], known(two_hours_old)) == [CARD, GAME_ITEM]
-    assert items_of([change()], known(two_hours_old), clear_cart_after_hours=3) == [CARD, GAME_ITEM]
-    assert items_of([change()], known(two_hours_old), clear_cart_after_hours=1) == [GAME_ITEM]
-    assert items_of([option], known(two_hours_old)) == [GAME_ITEM]
+    assert items_of([change()], context(two_hours_old)) == [CARD, GAME_ITEM]
+    assert items_of([change()], context(two_hours_old), clear_cart_after_hours=3) == [
+        CARD,
+        GAME_ITEM,
+    ]
+    assert items_of([change()], context(two_hours_old), clear_cart_after_hours=1) == [GAME_ITEM]
+    assert items_of([option], context(two_hours_old)) == [GAME_ITEM]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +151,7 @@ def test_an_untouched_cart_is_emptied_by_the_next_change_when_asked() -> None:
 )
 def test_what_one_post_cannot_carry_ends_the_run(second: Event) -> None:
     """Also a refused event: only it dies, not those before it."""
-    step = step_of([change(), second, change()], known())
+    step = step_of([change(), second, change()], context())
 
     assert isinstance(step, Send)
     assert step.covers == 1
@@ -167,7 +172,7 @@ def test_changes_fold_when_they_go_to_one_address(
     emails: list[str | None], learned: str | None, covers: int
 ) -> None:
     """An absent email is the learned one; if none is, the one that is shown."""
-    facts = Known(now=NOW, email=learned, cart=Cart(), profile=Profile(exists=True))
+    facts = PlanContext(now=NOW, email=learned, cart=Cart(), profile=Profile(exists=True))
 
     step = step_of([change(**shown(email)) for email in emails], facts)
 
@@ -180,7 +185,7 @@ def test_an_email_that_may_be_another_is_looked_up_before_it_is_folded() -> None
     """Nobody has asked yet whether Sailthru has one for the event that shows none."""
     events = [change(**shown(None)), change(**shown(EMAIL))]
 
-    need = step_of(events, Known(now=NOW, cart=Cart()))
+    need = step_of(events, PlanContext(now=NOW, cart=Cart()))
 
     assert isinstance(need, Need)
     assert (need.what, need.covers) == ("email", 1)
@@ -190,7 +195,7 @@ def test_the_run_ends_before_a_removal_from_a_cart_that_became_empty() -> None:
     """Singly, only the third would be refused."""
     events = [change(), change("Product Removed"), change("Product Removed")]
 
-    step = step_of(events, known())
+    step = step_of(events, context())
 
     assert isinstance(step, Send)
     assert (step.covers, step.call.params["items"]) == (2, [])
@@ -198,7 +203,7 @@ def test_the_run_ends_before_a_removal_from_a_cart_that_became_empty() -> None:
 
 def test_without_any_email_a_change_waits_for_one() -> None:
     """Sailthru is asked first, once: one look-up serves cart and email."""
-    facts = Known(now=NOW, profile=Profile(exists=True))
+    facts = PlanContext(now=NOW, profile=Profile(exists=True))
 
     assert step_of([change(), change()], facts) == WaitForEmail(2)
 
@@ -207,7 +212,7 @@ def test_an_order_leaves_an_empty_cart_and_its_key() -> None:
     """The key is what it is looked up by before it could be posted again."""
     event = change("Order Completed", properties={"order_id": "o1", "products": [GAME]})
 
-    step = step_of([event, event], known(OLD_CART))
+    step = step_of([event, event], context(OLD_CART))
 
     assert isinstance(step, Send)
     assert (step.covers, step.intent) == (1, OrderIntent("o1"))
@@ -218,7 +223,7 @@ def test_an_order_without_a_time_has_that_of_its_acceptance() -> None:
     """It may have waited for hours behind a closed gate."""
     event = change("Order Completed", properties={"order_id": "o1", "products": [GAME]})
 
-    step = step_of([event], known(first_accepted_at=NOW))
+    step = step_of([event], context(first_accepted_at=NOW))
 
     assert isinstance(step, Send)
     assert step.call.params["date"] == "Tue, 14 Nov 2023 22:13:20 +0000"
@@ -229,21 +234,21 @@ def test_a_cart_change_of_yesterday_is_too_old_and_an_order_is_not() -> None:
     old = {"timestamp": "2023-11-13T00:00:00Z"}
     order = change("Order Completed", properties={"order_id": "o1", "products": [GAME]}, **old)
 
-    assert isinstance(step_of([order], known()), Send)
+    assert isinstance(step_of([order], context()), Send)
     with pytest.raises(MappingRejected) as caught:
-        step_of([change(**old)], known())
+        step_of([change(**old)], context())
     assert caught.value.reason is Reason.TOO_OLD
-    assert isinstance(step_of([change(**old)], known(), max_age={"purchase": "off"}), Send)
+    assert isinstance(step_of([change(**old)], context(), max_age={"purchase": "off"}), Send)
 
 
 def test_the_cart_of_a_learned_user_is_looked_up_by_their_id() -> None:
     """An event without a userId whose anonymousId or email belongs to somebody we know."""
     event = change(userId=None, **shown(EMAIL))
 
-    need = step_of([event], Known(now=NOW, user_id="u1"))
+    need = step_of([event], PlanContext(now=NOW, user_id="u1"))
 
     assert isinstance(need, Need)
     assert need.call.params["id"] == "u1"
     with pytest.raises(MappingRejected) as caught:
-        step_of([event], Known(now=NOW))
+        step_of([event], PlanContext(now=NOW))
     assert caught.value.reason is Reason.MISSING_USER_ID

@@ -10,7 +10,16 @@ from pipeline.errors import MappingRejected, Reason
 from pipeline.events.kinds import IgnoreReason
 from pipeline.events.models import Event, validate_event
 from pipeline.mapping import plan
-from pipeline.mapping.plan import Ignored, Known, LastIdentify, Need, Owner, Profile, Send, answered
+from pipeline.mapping.plan import (
+    Ignored,
+    LastIdentify,
+    Need,
+    Owner,
+    PlanContext,
+    Profile,
+    Send,
+    answered,
+)
 from pipeline.settings import AccountSettings
 
 SETTINGS = AccountSettings()
@@ -26,8 +35,8 @@ def visit(**fields: Any) -> Event:
     return identify(None, anonymousId="a1", **fields)
 
 
-def sent(events: list[Event], known: Known | None = None) -> Send:
-    step = plan(events, known or Known(now=NOW), SETTINGS)
+def sent(events: list[Event], context: PlanContext | None = None) -> Send:
+    step = plan(events, context or PlanContext(now=NOW), SETTINGS)
     assert isinstance(step, Send)
     return step
 
@@ -56,9 +65,9 @@ def test_what_repeats_or_leaves_out_email_list_and_opt_out_folds(
     first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     """The call of the first covers both."""
-    known = Known(now=NOW, merged=frozenset({"a1"}))
-    alone = sent([identify(**first)], known)
-    both = sent([identify(**first), identify(**second)], known)
+    context = PlanContext(now=NOW, merged=frozenset({"a1"}))
+    alone = sent([identify(**first)], context)
+    both = sent([identify(**first), identify(**second)], context)
 
     assert both.covers == 2
     assert {**both.call.params, "vars": None} == {**alone.call.params, "vars": None}
@@ -95,13 +104,13 @@ def test_an_email_that_comes_later_is_not_folded_into_an_earlier_call() -> None:
 def test_a_merge_is_looked_up_once_per_pair() -> None:
     """Remembered when merged, and when there was nothing to merge."""
     event = identify(anonymousId="a1")
-    need = plan([event], Known(now=NOW), SETTINGS)
+    need = plan([event], PlanContext(now=NOW), SETTINGS)
     assert isinstance(need, Need)
     assert need.what == "merge"
 
     for exists in (True, False):
-        assert sent([event], Known(now=NOW, merge=Profile(exists))).merged == "a1"
-    again = sent([event], Known(now=NOW, merged=frozenset({"a1"})))
+        assert sent([event], PlanContext(now=NOW, merge=Profile(exists))).merged == "a1"
+    again = sent([event], PlanContext(now=NOW, merged=frozenset({"a1"})))
     assert again.call.params["id"] == "u1"
     assert "keysconflict" not in again.call.params
 
@@ -109,9 +118,9 @@ def test_a_merge_is_looked_up_once_per_pair() -> None:
 def test_a_merge_is_never_refused_as_a_clash() -> None:
     """KEYSCONFLICT is about emails: an anonymous profile is there to be merged."""
     settings = AccountSettings(keysconflict="error")
-    known = Known(now=NOW, merge=Profile(exists=True))
+    context = PlanContext(now=NOW, merge=Profile(exists=True))
 
-    step = plan([identify(anonymousId="a1")], known, settings)
+    step = plan([identify(anonymousId="a1")], context, settings)
 
     assert isinstance(step, Send)
     assert step.call.params["keysconflict"] == "merge"
@@ -121,14 +130,14 @@ def test_an_anonymous_event_of_a_learned_user_is_the_users() -> None:
     """Its own profile may have been merged away."""
     event = identify(None, anonymousId="a1")
 
-    assert sent([event], Known(now=NOW, user_id="u1")).call.params["id"] == "u1"
+    assert sent([event], PlanContext(now=NOW, user_id="u1")).call.params["id"] == "u1"
 
 
 def test_an_alias_that_was_merged_already_is_ignored() -> None:
     """One look-up per pair, for aliases too."""
     event = validate_event({"type": "alias", "userId": "u1", "previousId": "a1"})
 
-    answer = plan([event], Known(now=NOW, merged=frozenset({"a1"})), SETTINGS)
+    answer = plan([event], PlanContext(now=NOW, merged=frozenset({"a1"})), SETTINGS)
 
     assert answer == Ignored(IgnoreReason.ALREADY_MERGED)
 
@@ -138,7 +147,7 @@ def test_ids_taken_away_as_nobodys_are_refused_and_crash_nothing() -> None:
     event = validate_event({"type": "alias", "userId": "u1", "previousId": "a1"})
 
     with pytest.raises(MappingRejected) as caught:
-        plan([event.model_copy(update={"previous_id": None})], Known(now=NOW), SETTINGS)
+        plan([event.model_copy(update={"previous_id": None})], PlanContext(now=NOW), SETTINGS)
 
     assert caught.value.reason is Reason.MISSING_USER_ID
 
@@ -147,14 +156,14 @@ def test_a_visitors_email_is_asked_about_before_anything_is_sent() -> None:
     """By the email as it was written; all that would fold with it waits for the answer."""
     events = [visit(traits={"email": "A@x.com", "n": n}) for n in range(3)]
 
-    need = plan(events, Known(now=NOW), SETTINGS)
+    need = plan(events, PlanContext(now=NOW), SETTINGS)
 
     assert isinstance(need, Need)
     assert (need.what, need.covers) == ("owner", 3)
     assert (need.call.params["id"], need.call.params["key"]) == ("A@x.com", "email")
-    known = answered(Known(now=NOW), need, Profile(exists=False))
-    assert sent(events, known).covers == 3
-    assert sent(events, known).last_identify == LastIdentify("a@x.com", "extid", "a1")
+    context = answered(PlanContext(now=NOW), need, Profile(exists=False))
+    assert sent(events, context).covers == 3
+    assert sent(events, context).last_identify == LastIdentify("a@x.com", "extid", "a1")
 
 
 def test_nothing_is_asked_about_an_email_of_a_user() -> None:
@@ -162,16 +171,16 @@ def test_nothing_is_asked_about_an_email_of_a_user() -> None:
     named, led = identify(traits={"email": "a@x.com"}), visit(traits={"email": "a@x.com"})
 
     assert sent([named]).call.params["id"] == "u1"
-    assert sent([led], Known(now=NOW, user_id="u1")).call.params["id"] == "u1"
+    assert sent([led], PlanContext(now=NOW, user_id="u1")).call.params["id"] == "u1"
 
 
 def test_an_answer_is_good_for_its_email_alone() -> None:
     """Another email of the same visitor ends the run, and is asked about when its turn comes."""
-    known = Known(now=NOW, owner=Owner("a@x.com", "a1"))
+    context = PlanContext(now=NOW, owner=Owner("a@x.com", "a1"))
     first, other = visit(traits={"email": "a@x.com"}), visit(traits={"email": "b@x.com"})
 
-    assert sent([first, other], known).covers == 1
-    need = plan([other], known, SETTINGS)
+    assert sent([first, other], context).covers == 1
+    need = plan([other], context, SETTINGS)
     assert isinstance(need, Need)
     assert need.call.params["id"] == "b@x.com"
 
@@ -181,7 +190,7 @@ def test_an_email_of_another_extid_addresses_the_call_and_is_no_key(owner: Owner
     """What was learned counts as much as what Sailthru says. Other ids fold into it only by the email."""
     events = [visit(traits={"email": "A@x.com"}), visit(traits={"n": 1})]
 
-    step = sent(events, Known(now=NOW, owner=owner))
+    step = sent(events, PlanContext(now=NOW, owner=owner))
 
     assert step.covers == 1
     assert (step.call.params["id"], step.call.params["key"]) == ("A@x.com", "email")
@@ -193,7 +202,7 @@ def test_an_email_of_another_extid_addresses_the_call_and_is_no_key(owner: Owner
 def test_an_extid_that_is_shared_is_not_followed() -> None:
     """`guest` is the extid of a profile that a broken script made: the email says more."""
     step = sent(
-        [visit(traits={"email": "a@x.com"})], Known(now=NOW, owner=Owner("a@x.com", "Guest"))
+        [visit(traits={"email": "a@x.com"})], PlanContext(now=NOW, owner=Owner("a@x.com", "Guest"))
     )
 
     assert step.last_identify == LastIdentify("a@x.com", "email", "a@x.com")
@@ -202,15 +211,15 @@ def test_an_extid_that_is_shared_is_not_followed() -> None:
 @pytest.mark.parametrize("last", [("extid", "u9"), ("email", "a@x.com")])
 def test_what_a_visitor_does_later_goes_where_the_last_identify_went(last: tuple[str, str]) -> None:
     """Identifies without an email, and events. One that names a user goes to the user."""
-    known = Known(now=NOW, last_identify=LastIdentify("a@x.com", *last))
+    context = PlanContext(now=NOW, last_identify=LastIdentify("a@x.com", *last))
     looked = {"type": "track", "event": "Looked"}
     events = [visit(traits={"n": 1}), validate_event({**looked, "anonymousId": "a1"})]
 
     for event in events:
-        params = sent([event], known).call.params
+        params = sent([event], context).call.params
         assert (params["key"], params["id"]) == last
     named = validate_event({**looked, "anonymousId": "a1", "userId": "u1"})
-    assert sent([named], known).call.params["id"] == "u1"
+    assert sent([named], context).call.params["id"] == "u1"
 
 
 @pytest.mark.parametrize(
@@ -220,9 +229,9 @@ def test_a_visitor_gives_a_user_no_other_email_than_the_one_we_know(
     known_email: str | None, given: bool
 ) -> None:
     """The identify is delivered to the user; whose key is changed by what names them alone."""
-    known = Known(now=NOW, email=known_email, user_id="u1")
+    context = PlanContext(now=NOW, email=known_email, user_id="u1")
 
-    params = sent([visit(traits={"email": "a@x.com"})], known).call.params
+    params = sent([visit(traits={"email": "a@x.com"})], context).call.params
 
     assert params["id"] == "u1"
     assert ("keys" in params) is given
@@ -234,9 +243,9 @@ def test_an_event_older_than_max_age_of_its_lane_is_too_old() -> None:
     old = identify(timestamp="2023-11-14T22:00:00Z")
     fresh = identify(timestamp="2023-11-14T22:13:00Z")
 
-    step = plan([fresh, old], Known(now=NOW), settings)
+    step = plan([fresh, old], PlanContext(now=NOW), settings)
     assert isinstance(step, Send)
     assert step.covers == 1
     with pytest.raises(MappingRejected) as caught:
-        plan([old, fresh], Known(now=NOW), settings)
+        plan([old, fresh], PlanContext(now=NOW), settings)
     assert caught.value.reason is Reason.TOO_OLD
