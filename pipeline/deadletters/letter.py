@@ -80,7 +80,7 @@ class Header:
     lane, box, user: where it waited; '' when the event was refused before it had a mailbox.
     first_seen_ms, died_at: Unix milliseconds.
     key, shared_ids: as in the mailbox entry.
-    mark: an order's unsettled intent.
+    pending_intent: an order's unsettled intent.
     order: it is an order or a refund, or may be one; such letters are trimmed last.
     awaits_email: it is replayed by itself when an event shows its user's email.
     follows: what a later event of the same user overtakes it in: `identify`, `cart`.
@@ -104,7 +104,7 @@ class Header:
     calls: Sequence[Mapping[str, Any]] = ()
     timeline: Sequence[Attempt] = ()
     key: str = ""
-    mark: str = ""
+    pending_intent: str = ""
     shared_ids: str = ""
     order: bool = False
     awaits_email: bool = False
@@ -114,7 +114,15 @@ class Header:
     def as_line(self) -> str:
         """As JSON on one line; `Letter.header` reads it."""
         fields = {name: getattr(self, name) for name in self.__slots__ if name != "timeline"}
-        for name in ("key", "mark", "shared_ids", "order", "awaits_email", "follows", "target"):
+        for name in (
+            "key",
+            "pending_intent",
+            "shared_ids",
+            "order",
+            "awaits_email",
+            "follows",
+            "target",
+        ):
             fields[name] = fields[name] or None
         fields["fingerprint"] = fingerprint(self.reason, self.endpoint, self.error, self.detail)
         fields["past"] = _past(self.timeline)

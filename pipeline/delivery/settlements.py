@@ -206,7 +206,7 @@ def _dead(no: Rejected, state: TurnState, settling: Settling) -> Settlement:
     return settlement
 
 
-def _header(no: Rejected, state: TurnState, settling: Settling, mark: str) -> Header:
+def _header(no: Rejected, state: TurnState, settling: Settling, pending: str) -> Header:
     claim, entry, event, settings = state.claim, state.entry, state.event, settling.settings
     history, now_ms = state.history, settling.now_ms
     if no.call is not None:
@@ -228,7 +228,7 @@ def _header(no: Rejected, state: TurnState, settling: Settling, mark: str) -> He
         died_at=now_ms,
         calls=[no.call.as_json()] if no.call else [],
         timeline=history.attempts,
-        mark=mark,
+        pending=pending,
         key=entry.key,
         shared_ids=entry.shared_ids,
         order=_may_be_order(event, claim.lane, settings),

@@ -48,7 +48,7 @@ class Entry:
     user: key of the user's memory; the mailbox has the same name unless the lane is unordered.
     key: what a repeat of the event shares with it (see the splitter's `dedupe_hash`).
     shared_ids: id fields that hold a shared id, comma-separated, and are left out of the mapping.
-    first, past, mark: of a replayed dead letter: when it was first seen (ms), its attempts (JSON)
+    first, past, pending_intent: of a replayed dead letter: when it was first seen (ms), its attempts (JSON)
         and its unsettled intent (JSON).
     """
 
@@ -62,7 +62,7 @@ class Entry:
     shared_ids: str = ""
     first: int | None = None
     past: str = ""
-    mark: str = ""
+    pending_intent: str = ""
     replay: bool = False
 
     def encode(self) -> bytes:
@@ -291,7 +291,7 @@ class Claim:
         entries = self.entries[settlement.pop :]
         intent = self.intent if settlement.intent is None else settlement.intent
         if settlement.pop and entries:
-            intent = intent or entries[0].mark
+            intent = intent or entries[0].pending_intent
         return replace(
             self,
             entries=entries,
@@ -352,7 +352,7 @@ def read_claim(account: str, lane: Lane, box: str, reply: list[Any]) -> Claim:
         },
         memory=Memory.read(_pairs(memory)),
         cart=cart.decode(),
-        intent=fields.get("intent", b"").decode() or entries[0].mark,
+        intent=fields.get("intent", b"").decode() or entries[0].pending_intent,
         strikes=int(fields.get("strikes", 0)),
         probe=fields.get("probe") == b"1",
         hold=Hold(**json.loads(fields["hold"])) if "hold" in fields else None,

@@ -155,7 +155,9 @@ def _event(message_id: str, user: str | None, **fields: Any) -> dict[str, Any]:
     return {"messageId": message_id, **({"userId": user} if user else {}), **fields}
 
 
-def letter(claim: Claim, *, reason: str = "rejected", mark: str = "", pop: int = 1) -> Settlement:
+def letter(
+    claim: Claim, *, reason: str = "rejected", pending_intent: str = "", pop: int = 1
+) -> Settlement:
     """The settlement by which the first event dies and `pop` events leave."""
     head = claim.head
     header = {
@@ -167,7 +169,7 @@ def letter(claim: Claim, *, reason: str = "rejected", mark: str = "", pop: int =
         "died_at": claim.now,
         "first_seen_ms": head.first or head.at,
         "key": head.key,
-        **({"mark": mark} if mark else {}),
+        **({"pending_intent": pending_intent} if pending_intent else {}),
         **({"order": True} if claim.lane is Lane.PURCHASE else {}),
         **({"awaits_email": True} if reason == "missing_email" else {}),
     }

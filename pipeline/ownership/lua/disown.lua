@@ -23,8 +23,8 @@ for i = 5, #ARGV do
   local entries = redis.call('LRANGE', mail(P, lane, box), at, at + most - 1)
   for j, entry in ipairs(entries) do
     local head = cjson.decode(header(entry))
-    if head.mark then
-      head.mark = nil
+    if head.pending_intent then
+      head.pending_intent = nil
       redis.call('LSET', mail(P, lane, box), at + j - 1, cjson.encode(head) .. '\n' .. raw(entry))
     end
   end

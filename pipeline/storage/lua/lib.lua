@@ -201,7 +201,7 @@ end
 
 -- What an event went through before travels with it into the entry that takes its letter's place.
 local function inherit(entry, head)
-  entry.first, entry.past, entry.mark, entry.replay = head.first_seen_ms, head.past, head.mark, true
+  entry.first, entry.past, entry.pending_intent, entry.replay = head.first_seen_ms, head.past, head.pending_intent, true
 end
 
 -- Back into its mailbox, as if it had just arrived.

@@ -106,7 +106,7 @@ def test_an_orders_intent_outlives_exactly_the_calls_that_may_have_been_carried_
     if isinstance(outcome, Delivered):
         assert settlement.intent == ""
         return
-    marks = [json.loads(header).get("mark", "") for _, _, header in settlement.dead]
+    marks = [json.loads(header).get("pending_intent", "") for _, _, header in settlement.dead]
     kept = IntentLog.read(marks[0] if marks else settlement.intent or "").pending
     unanswered = isinstance(answer, Failed) and answer.failure is Failure.UNAVAILABLE
     if isinstance(answer, Failed) and unanswered and answer.ambiguous:
@@ -147,7 +147,7 @@ def test_a_replayed_order_that_comes_to_the_head_brings_its_own_intent() -> None
     claim = state_of(order(), Lane.PURCHASE, count=2).claim
     mark = IntentLog(PendingOrder("o2", 1.0)).encode()
     first, second = claim.entries
-    claim = replace(claim, entries=(first, replace(second, mark=mark)), strikes=3)
+    claim = replace(claim, entries=(first, replace(second, pending_intent=mark)), strikes=3)
     cart = '{"items":[],"at":1}'
     after = claim.apply(Settlement(claim, pop=1, intent="", cart=cart))
     assert (after.intent, after.strikes, after.cart) == (mark, 0, cart)

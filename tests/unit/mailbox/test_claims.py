@@ -120,7 +120,7 @@ async def test_each_replayed_order_brings_its_own_mark(boxes: Mailboxes) -> None
     await boxes.post(order("m1", "ann"), order("m2", "ann"))
     claim = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
     for mark in ("mark 1", "mark 2"):
-        claim = await boxes.settle(letter(claim, reason="exhausted", mark=mark))
+        claim = await boxes.settle(letter(claim, reason="exhausted", pending_intent=mark))
     await boxes.store.settle(Settlement(claim, back=True))
     await boxes.moves.replay(["m1", "m2"])
     again = await boxes.lease_and_claim(Lane.PURCHASE, "ann")

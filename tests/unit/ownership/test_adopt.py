@@ -126,7 +126,7 @@ async def test_calls_that_were_about_to_be_made_are_forgotten(boxes: Mailboxes) 
     for user in ("ann", "bob", "eve"):
         await boxes.wake(Lane.PURCHASE)
         claim = await boxes.claim(Lane.PURCHASE, user)
-        assert (claim.intent, claim.head.mark) == ("", ""), user
+        assert (claim.intent, claim.head.pending_intent) == ("", ""), user
 
 
 async def test_letters_go_along(boxes: Mailboxes) -> None:

@@ -203,7 +203,7 @@ def _cart(text: str, keep_ms: int) -> str:
 
 def _letter(header: Mapping[str, Any]) -> str:
     parts = [f"letter `{header['reason']}` after {header['attempts']} attempts"]
-    if "mark" in header:
+    if "pending_intent" in header:
         parts.append("with the order's intent")
     if "awaits_email" in header:
         parts.append("replayed when its email is learned")
