@@ -21,9 +21,9 @@ from pipeline.errors import EnqueueError, InvalidEvent, QueueFull, Reason, Sailp
 from pipeline.events.models import parse_event
 from pipeline.fields import is_nothing
 from pipeline.json_text import MAX_DEPTH, read_json
-from pipeline.producer import Producer, refusal
-from pipeline.redis_format import check_format
+from pipeline.producer import Producer, enqueue_error
 from pipeline.settings import DEFAULT_ACCOUNT, load_settings
+from pipeline.storage.format import check_format
 from pipeline.storage.redis_client import open_redis
 from pipeline.text import clean_json
 
@@ -158,7 +158,7 @@ def check_producers_format(client: Redis) -> None:
     except NoPermissionError:
         return  # a Redis user that may only XADD can do no harm: that is the same in every format
     except RedisError as error:
-        raise refusal(error) from None
+        raise enqueue_error(error) from None
 
 
 def _as_dict(event: AnyEvent) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import NoPermissionError, OutOfMemoryError, RedisError
 
 from pipeline.errors import EnqueueError, QueueFull, WrongFormat
-from pipeline.redis_format import check_format_async
 from pipeline.settings import DEFAULT_ACCOUNT
 from pipeline.storage import keys
+from pipeline.storage.format import check_format_async
 
 CHUNK = 500
 """Events per pipelined round trip: large enough to hide the trip, small enough to stay atomic."""

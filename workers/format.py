@@ -13,7 +13,7 @@ from celery.worker import state
 from pipeline.clock import SystemClock
 from pipeline.errors import WrongFormat
 from pipeline.observe.logs import log_event
-from pipeline.redis_format import check_format
+from pipeline.storage.format import check_format
 from pipeline.storage.redis_client import open_redis
 from pipeline.storage.redis_watch import RedisWatch
 

@@ -12,8 +12,8 @@ from pipeline.addresses import resolve_redis_url
 from pipeline.cli.checks import Check, Verdict
 from pipeline.embedded.binary import MIN_VERSION
 from pipeline.errors import ConfigError, WrongFormat
-from pipeline.redis_format import check_format_async
 from pipeline.settings import Settings
+from pipeline.storage.format import check_format_async
 from pipeline.storage.redis_client import open_async_redis, without_password
 
 ALERT_AT = 0.7

@@ -22,10 +22,10 @@ from pipeline.cli.output import note, result
 from pipeline.clock import Clock, SystemClock
 from pipeline.embedded.redis_server import EmbeddedRedis, free_port
 from pipeline.errors import SailpipeError
-from pipeline.redis_format import check_format_async
 from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings, Settings
 from pipeline.status.owners import read_standings
 from pipeline.storage import keys
+from pipeline.storage.format import check_format_async
 from pipeline.storage.redis_client import open_async_redis, without_password
 from pipeline.supervisor import Service, Stage, Supervisor
 from pipeline.targets import target_of

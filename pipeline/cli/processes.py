@@ -16,8 +16,8 @@ from pipeline.cli.output import note
 from pipeline.cli.ports import check_port_free
 from pipeline.errors import ConfigError
 from pipeline.observe.logs import set_up_logging
-from pipeline.redis_format import check_format
 from pipeline.settings.values import LANES
+from pipeline.storage.format import check_format
 from pipeline.storage.redis_client import open_redis
 
 DEFAULT_CONCURRENCY = 8

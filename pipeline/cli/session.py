@@ -13,8 +13,8 @@ import redis.asyncio
 from pipeline.addresses import resolve_redis_url
 from pipeline.cli.options import settings_here
 from pipeline.errors import SailpipeError
-from pipeline.redis_format import check_format_async
 from pipeline.settings import Settings
+from pipeline.storage.format import check_format_async
 from pipeline.storage.redis_client import open_async_redis, without_password
 
 T = TypeVar("T")

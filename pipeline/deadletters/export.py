@@ -29,8 +29,8 @@ def export_line(letter: Letter) -> bytes | None:
         return None
     if not isinstance(body, dict):
         return None
-    pending_intent = {"replay": True, "letter": letter.id, "key": letter.header.get("key", "")}
-    extra: dict[str, Any] = {"sailpipe": pending_intent}
+    flag = {"replay": True, "letter": letter.id, "key": letter.header.get("key", "")}
+    extra: dict[str, Any] = {"sailpipe": flag}
     if not _message_id(letter.raw, body):
         extra["messageId"] = letter.id
     line = _with(letter.raw, body, extra)

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 
 from pipeline.delivery.intents import NOTHING_PENDING, IntentLog, PendingCart
-from pipeline.emails import email_in_user_id
+from pipeline.events.emails import email_in_user_id
 from pipeline.events.models import Event
 from pipeline.identity.placement import UNIDENTIFIED
 from pipeline.mailbox.claim import Claim, Entry, EventState

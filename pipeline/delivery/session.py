@@ -25,8 +25,8 @@ from pipeline.delivery.context import TurnState, plan_context, turn_state, with_
 from pipeline.delivery.intents import PendingOrder
 from pipeline.delivery.leases import Caller, Lease, Leases, Stopping
 from pipeline.delivery.outages import Outages
-from pipeline.emails import email_in_user_id
 from pipeline.errors import InvalidEvent, MappingRejected
+from pipeline.events.emails import email_in_user_id
 from pipeline.events.models import Event, parse_event
 from pipeline.gates.brake import Brake
 from pipeline.identity.placement import without_shared_ids

@@ -228,7 +228,7 @@ def _header(no: Rejected, state: TurnState, settling: Settling, pending: str) ->
         died_at=now_ms,
         calls=[no.call.as_json()] if no.call else [],
         timeline=history.attempts,
-        pending=pending,
+        pending_intent=pending,
         key=entry.key,
         shared_ids=entry.shared_ids,
         order=_may_be_order(event, claim.lane, settings),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline import retry
 from pipeline.delivery.classify import waiting_for_email
 from pipeline.delivery.context import TurnState
-from pipeline.emails import address, email_in_user_id
+from pipeline.events.emails import address, email_in_user_id
 from pipeline.events.kinds import kind_of
 from pipeline.events.models import Alias, Event, Identify, Lane
 from pipeline.lanes import SPECS

@@ -174,7 +174,7 @@ class _Common(BaseModel):
 
     @property
     def any_email(self) -> str | None:
-        """The first well-formed email anywhere: it may be anybody's (see `pipeline.emails`).
+        """The first well-formed email anywhere: it may be anybody's (see `pipeline.events.emails`).
 
         In this order: traits, context.traits, properties, properties.traits, context.
         """

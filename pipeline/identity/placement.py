@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from pipeline.emails import CARRIES_KEY, address, owned_email, shown_email
+from pipeline.events.emails import CARRIES_KEY, address, owned_email, shown_email
 from pipeline.events.kinds import Kind, kind_of
 from pipeline.events.models import Alias, Event
 from pipeline.settings import AccountSettings

@@ -13,8 +13,8 @@ from redis.exceptions import RedisError
 from pipeline.addresses import resolve_redis_url
 from pipeline.errors import ConfigError
 from pipeline.ingest.app import create_app
-from pipeline.redis_format import check_format_async
 from pipeline.settings import Settings
+from pipeline.storage.format import check_format_async
 from pipeline.storage.redis_client import open_async_redis
 
 GRACE_S = 5

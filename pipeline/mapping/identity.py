@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.emails import address, email_in_user_id
 from pipeline.errors import MappingRejected, Reason
+from pipeline.events.emails import address, email_in_user_id
 from pipeline.events.kinds import kind_of
 from pipeline.events.models import Event
 from pipeline.mapping.plan import LastIdentify, Need, PlanContext, WaitForEmail

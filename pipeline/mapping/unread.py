@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pipeline.emails import OWN_PROPERTIES, OWN_TRAITS
+from pipeline.events.emails import OWN_PROPERTIES, OWN_TRAITS
 from pipeline.events.kinds import Kind
 from pipeline.events.models import Event, read_email
 from pipeline.fields import Note, is_nothing

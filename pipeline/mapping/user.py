@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.emails import address, email_in_user_id, shown_email
 from pipeline.errors import MappingRejected, Reason
+from pipeline.events.emails import address, email_in_user_id, shown_email
 from pipeline.events.kinds import IgnoreReason, kind_of
 from pipeline.events.models import Alias, Event, Identify, is_email
 from pipeline.fields import Note, Notes

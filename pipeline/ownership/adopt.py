@@ -120,9 +120,9 @@ class _Adoption:
 
 
 def adopted_header(header: dict[str, Any], target: Target) -> dict[str, Any]:
-    """A letter's header once it is `target`'s: without the mark of a call to another. Pure.
+    """A letter's header once it is `target`'s: without the intent of a call to another. No I/O.
 
     A header that does not say where it died goes with its account.
     """
-    header = {name: value for name, value in header.items() if name != "mark"}
+    header = {name: value for name, value in header.items() if name != "pending_intent"}
     return header | {"target": target.name} if "target" in header else header

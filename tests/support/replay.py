@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.emails import CARRIES_KEY, address, owned_email, shown_email
 from pipeline.errors import InvalidEvent, MappingRejected, Reason
+from pipeline.events.emails import CARRIES_KEY, address, owned_email, shown_email
 from pipeline.events.kinds import kind_of
 from pipeline.events.models import Event, Lane, parse_event
 from pipeline.events.routing import route

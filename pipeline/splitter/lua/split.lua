@@ -82,7 +82,7 @@ local function apply(action, blob, head)
       redis.call('ZADD', p .. 'replayed', int(now), replay_of(id, action.hash))
     end
     redis.call('ZADD', p .. 'replayed', int(now), replay_of(action.id, action.hash))
-    -- A mark speaks of what that lane was about to do.
+    -- An intent speaks of what that lane was about to do.
     if letter and action.kind == 'post' and action.lane == before.lane then
       inherit(head, before)
       blob = cjson.encode(head) .. '\n' .. raw(blob)

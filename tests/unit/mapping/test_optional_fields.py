@@ -91,7 +91,7 @@ class Sample:
     """A valid event; the paths of fields it can do without; those of mere data, of which false is."""
 
     event: JSON
-    context: tuple[Path, ...]
+    known: tuple[Path, ...]
     data: tuple[Path, ...] = ()
 
     @property

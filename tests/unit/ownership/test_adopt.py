@@ -113,13 +113,15 @@ async def test_who_is_who_is_kept_and_what_the_old_sailthru_knew_is_not(boxes: M
 
 
 async def test_calls_that_were_about_to_be_made_are_forgotten(boxes: Mailboxes) -> None:
-    """An intent, or a letter's mark, would have the new Sailthru asked for an order of the old one."""
+    """An intent, or a letter's, would have the new Sailthru asked for an order of the old one."""
     await boxes.post(order("m1", "ann"), order("m2", "bob"), order("m3", "eve"))
     first = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
     await boxes.store.record_intent(first, "intent of ann")
     for user, name in (("bob", "m2"), ("eve", "m3")):
         claim = await boxes.claim(Lane.PURCHASE, user)
-        await boxes.store.settle(replace(letter(claim, mark=f"mark of {name}"), back=True))
+        await boxes.store.settle(
+            replace(letter(claim, pending_intent=f"intent of {name}"), back=True)
+        )
     await boxes.moves.replay(["m2"])
     await adopt_all(boxes)
     await boxes.moves.replay(["m3"])
@@ -233,7 +235,7 @@ async def test_mailboxes_of_any_size_keep_every_event_and_lose_every_mark(
                 user,
                 b"raw\n%d" % n,
                 first=1,
-                mark="m" * marked,
+                pending_intent="m" * marked,
             )
             for n, marked in enumerate(marks)
         ]
@@ -247,4 +249,6 @@ async def test_mailboxes_of_any_size_keep_every_event_and_lose_every_mark(
     for user in mails:
         blobs: Any = await boxes.redis.lrange(keys.mail("default", Lane.EVENT, user), 0, -1)
         found = [Entry.decode(blob) for blob in blobs]
-        assert [(one.id, one.seq, one.first, one.mark, one.raw) for one in found] == expected[user]
+        assert [
+            (one.id, one.seq, one.first, one.pending_intent, one.raw) for one in found
+        ] == expected[user]

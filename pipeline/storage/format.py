@@ -39,7 +39,7 @@ _KEYS = [keys.FORMAT, keys.SPLITTER_HEAD]
 
 
 def _script() -> str:
-    return read_script("pipeline", "format")
+    return read_script("pipeline.storage", "format")
 
 
 def _args(*, stamp: bool) -> list[int]:

@@ -18,8 +18,8 @@ from pipeline.enqueue import _PRODUCERS
 from pipeline.errors import ConfigError, EnqueueError, WrongFormat
 from pipeline.events.models import Lane
 from pipeline.producer import AsyncProducer
-from pipeline.redis_format import check_format, check_format_async
 from pipeline.storage import keys
+from pipeline.storage.format import check_format, check_format_async
 from pipeline.storage.redis_client import open_async_redis
 from tests.support.commands import DEADLINE_S, Command, running, sailpipe, wait_until
 from tests.support.mailboxes import Mailboxes, track
@@ -233,20 +233,20 @@ def test_a_producer_that_may_only_append_need_not_ask(
         store.acl_deluser("shop")
 
 
-async def test_a_door_that_found_redis_away_asks_when_it_is_back(
+async def test_an_http_server_that_found_redis_away_asks_when_it_is_back(
     store: redis.Redis, redis_url: str
 ) -> None:
     """Nothing is taken, and a load balancer is told, until somebody has mended it; then no more is asked."""
     store.set(keys.FORMAT, NEWER)
     async with open_async_redis(redis_url) as client:
-        intake = AsyncProducer(client)
-        assert not await intake.ready()
+        producer = AsyncProducer(client)
+        assert not await producer.ready()
         with pytest.raises(EnqueueError, match="newer format"):
-            await intake.accept([b"{}"], "default")
+            await producer.send_all([b"{}"], "default")
         assert store.xlen(keys.RAW) == 0
         store.delete(keys.FORMAT)
-        assert await intake.ready()
-        await intake.accept([b"{}"], "default")
+        assert await producer.ready()
+        await producer.send_all([b"{}"], "default")
         assert store.xlen(keys.RAW) == 1
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.emails import address, owned_email, shown_email
+from pipeline.events.emails import address, owned_email, shown_email
 from pipeline.events.kinds import Kind, kind_of
 from pipeline.events.models import Event, validate_event
 from pipeline.settings import AccountSettings
