@@ -23,7 +23,7 @@ from pipeline.targets import Target
 
 MAX_ENTRIES = 500
 """Entries of mailboxes that are read in one script."""
-FORGOTTEN_FIELDS = ("merged", "identified", "newest:identify", "newest:cart")
+FORGOTTEN_FIELDS = ("merged", "identified", "newest:identify", "newest:cart", "last_identify")
 """Of what is remembered of a user: what deliveries to the other target have left there."""
 _FORGOTTEN = (b"cart:", b"dedupe:", b"died:")
 _FORGOTTEN_KEYS = frozenset({b"replayed"})
