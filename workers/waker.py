@@ -124,12 +124,12 @@ class Waker:
         self._ticks[account, lane] = leased.now
         self._engine.observe_gate(account, lane, leased.gate)
         if leased.owner:
-            self._say_foreign(account, Owner.read(leased.owner))
+            self._log_foreign(account, Owner.read(leased.owner))
         if leased.boxes:
             await asyncio.to_thread(self.dispatch, account, lane, leased)
         return bool(leased.boxes)
 
-    def _say_foreign(self, account: str, owner: Owner) -> None:
+    def _log_foreign(self, account: str, owner: Owner) -> None:
         own = Target(self._engine.stores[account].target)
         names = {"owner": str(owner.target), "target": str(own), "fix": ways_on(account, owner)}
         self._log_throttled("foreign_target", logging.ERROR, account=account, **names)

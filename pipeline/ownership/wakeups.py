@@ -11,7 +11,7 @@ import redis.asyncio
 from pipeline.events.models import Lane
 from pipeline.storage import keys
 
-MAX = 1_000
+MAX_MESSAGES = 1_000
 """Messages of a queue that are looked at; the waker publishes none past ten."""
 
 
@@ -20,7 +20,7 @@ async def remove_wakeups(client: redis.asyncio.Redis, account: str) -> int:
     removed = 0
     for lane in Lane:
         queue = keys.celery_queue(lane)
-        messages: list[Any] = await client.lrange(queue, 0, MAX - 1)
+        messages: list[Any] = await client.lrange(queue, 0, MAX_MESSAGES - 1)
         for message in messages:
             if account_of(message) == account:
                 removed += await client.lrem(queue, 1, message)

@@ -252,6 +252,6 @@ def pace(limit: float) -> float:
 def reservation_size(rate: float) -> int:
     """How many slots one process reserves at a time, at `rate` calls/s: 5 at 300/s, 1 at 40/s.
 
-    A lease saves round trips and is what a killed process wastes.
+    Reserving several saves round trips; a killed process wastes them.
     """
     return max(1, min(_MAX_RESERVED, int(rate * _RESERVED_S)))

@@ -6,12 +6,12 @@ local now, lane, most, at = ms(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(AR
 local KEPT = { 'strikes', 'singles', 'claimed' }
 
 local function begin(box)
-  local record, due = mailbox_state(P, lane, box), redis.call('ZSCORE', P .. 'due:' .. lane, box)
-  local kept, look = redis.call('HMGET', record, unpack(KEPT)), due and int(math.min(now, tonumber(due)))
-  look = look or was_due(record, now)
-  redis.call('DEL', record) -- frees first: see lib.lua
+  local state, due = mailbox_state(P, lane, box), redis.call('ZSCORE', P .. 'due:' .. lane, box)
+  local kept, look = redis.call('HMGET', state, unpack(KEPT)), due and int(math.min(now, tonumber(due)))
+  look = look or was_due(state, now)
+  redis.call('DEL', state) -- frees first: see lib.lua
   for i, field in ipairs(KEPT) do
-    if kept[i] then redis.call('HSET', record, field, kept[i]) end
+    if kept[i] then redis.call('HSET', state, field, kept[i]) end
   end
   redis.call('ZREM', P .. 'leased:' .. lane, box)
   if redis.call('LLEN', mail(P, lane, box)) > 0 then redis.call('ZADD', P .. 'due:' .. lane, look, box) end
