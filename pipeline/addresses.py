@@ -73,7 +73,7 @@ def write_address(directory: Path, name: str, url: str) -> None:
 
 
 def withdraw_address(directory: Path, name: str) -> None:
-    """Take an address back: nobody should look for what was stopped."""
+    """Take an address back: no process should look for a server that was stopped."""
     (directory / name).unlink(missing_ok=True)
 
 

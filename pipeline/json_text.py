@@ -1,4 +1,4 @@
-"""Reading JSON that somebody else wrote: strict in its form, lenient with the texts in it.
+"""Reading JSON that another program wrote: strict in its form, lenient with the texts in it.
 
 Shops cut texts in the middle of an emoji, and one such text must cost neither its event nor the batch
 around it: an SDK throws a refused batch away.

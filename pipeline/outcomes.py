@@ -86,7 +86,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """Sailthru says too many: nobody calls this bucket until `until` (Unix seconds)."""
+    """Sailthru says too many calls: no process calls this bucket until `until` (Unix seconds)."""
 
     bucket: str
     until: float

@@ -1,4 +1,4 @@
-"""Ends a process of which a loop stands still: an event may hang whoever reads or maps it."""
+"""Ends a process of which a loop stands still: an event may hang the splitter or worker that reads it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Watchdog:
     def __init__(self, loop: str, lease_s: float, *, backstop: bool = False) -> None:
         """`loop` names it in the log.
 
-        `backstop`: also arm the interpreter's own watchdog. A process has only one: of its loops one
-        may arm it, which is enough, for it is there for the case that no thread runs at all.
+        `backstop`: also arm the interpreter's own watchdog. A process has only one, so one of its
+        loops may arm it. That is enough: it is there for the case that no thread runs at all.
         """
         self._loop = loop
         self._patience = max(1, round(lease_s / BEAT_S))

@@ -63,7 +63,7 @@ def takes_filter(command: Callable[Concatenate[Filter, P], None]) -> Callable[..
 
 
 def check_means_some(ids: list[str] | None, wanted: Filter, *, everything: bool) -> None:
-    """Whoever changes letters says which, in exactly one way. Raises BadInput."""
+    """A command that changes letters must say which, in exactly one way. Raises BadInput."""
     ways = [bool(ids), wanted != Filter(), everything]
     if sum(ways) != 1:
         raise BadInput("Say which dead letters: ids, or filters such as --reason, or --all.")

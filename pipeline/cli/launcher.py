@@ -35,7 +35,7 @@ READY_WITHIN_S = 30.0
 WORKERS_STOP_WITHIN_S = 10.0
 """More than the HTTP timeout: a call under way is finished, what comes back is settled."""
 LEASE_ENDS_WITHIN_S = 6.0
-"""A splitter's lease that nobody renews is gone by then."""
+"""A splitter's lease that no worker renews has expired by then."""
 _WORKER = "worker"
 _POLL_S = 0.05
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -114,7 +114,7 @@ class Launcher:
             await self._wait(_WORKER, splits)
 
     async def _splitting(self, client: redis.asyncio.Redis) -> Callable[[], Awaitable[bool]]:
-        """Whether somebody splits: a lease that is not the one a killed `up` may have left."""
+        """Whether a splitter works: it holds a lease that is not the one a killed `up` may have left."""
         before = await client.get(keys.SPLITTER)
         outlived = self._clock.monotonic() + LEASE_ENDS_WITHIN_S
 
@@ -138,8 +138,10 @@ class Launcher:
         self._redis_url = embedded.url
 
     async def _look_into_redis(self) -> None:
-        """Refuse another version's data, and say whose events will not be delivered: before anything starts, for it
-        is easy to miss later."""
+        """Refuse another version's data, and say whose events will not be delivered.
+
+        Both are said before anything starts, because they are easy to miss later.
+        """
         async with open_async_redis(self._redis_url) as client:
             await check_format_async(client, stamp=True)
             standings = await read_standings(client, self._settings)

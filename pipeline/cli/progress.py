@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import rich.progress
 
 LINE_EVERY = 50_000
-"""Items between two lines where nobody watches."""
+"""Items between two lines where stderr is no terminal."""
 
 
 class Progress(Protocol):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pipeline.cli.output import result
 
 PIPE_WIDTH = 200
-"""Columns where stdout is no terminal: nobody wants a grep to meet a folded line."""
+"""Columns where stdout is no terminal. They are many, so that a grep meets no folded line."""
 
 
 def printable(value: object) -> str:

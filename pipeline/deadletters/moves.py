@@ -52,5 +52,5 @@ class LetterMoves:
         return int(looked), dict(zip(groups, pairs[1::2], strict=True))
 
     async def is_first(self, key: str, within_ms: int) -> bool:
-        """Whether nobody asked this of `key` within so long. A full Redis answers, too."""
+        """Whether no process asked this of `key` in the last `within_ms`. A full Redis answers, too."""
         return bool(await self._scripts.run("once", [key], [within_ms]))

@@ -183,7 +183,7 @@ class DeadLetters:
         return removed
 
     async def is_first_trim(self, within_s: float) -> bool:
-        """Whether nobody asked this of the account within so long: then a person should be told."""
+        """Whether no process asked this of the account in the last `within_s`. If so, alert an operator."""
         return await self._moves.is_first(keys.dead_told(self.account), int(within_s * 1000))
 
     async def _trim_hour(

@@ -38,7 +38,7 @@ CLAIM_EVENTS = 40
 """Events a claim reads: what can fold is seen at once, and a claim stays small."""
 CLAIM_TURNS = 6
 CLAIM_S = 1.0
-"""A claim ends after a handful of calls or a second, so that a busy user keeps nobody waiting."""
+"""A claim ends after a handful of calls or a second, so that a busy user keeps no other user waiting."""
 SLOT_WAIT_S = 2.0
 """How long a call waits for its slot before its mailbox is given back."""
 

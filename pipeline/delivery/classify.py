@@ -154,7 +154,7 @@ def decide(
         case Ignored():
             return answer
         case WaitForEmail():
-            # Without a look-up there is nobody whom Sailthru could be asked about, now or later.
+            # No look-up was made: the event has no id that Sailthru could be asked about, now or later.
             asked = state.history.asked + 1 if state.looked_up else retry.ALL_ASKED
             return apply_deadlines(WaitingForEmail(asked), state, settings)
         case _:
@@ -340,7 +340,7 @@ def _refused_by_mapping(
 
 
 def _waiting_for_user(wait: WaitingForUser, state: TurnState, settings: AccountSettings) -> Outcome:
-    # Nobody will ever identify most visitors, and their events are of no use without a profile.
+    # Most visitors are never identified. Their events are of no use without a profile.
     if _is_of_visitor(wait, state) or settings.unknown_user == "ignore":
         return Ignored(IgnoreReason.UNKNOWN_USER)
     if state.since_s(state.history.unknown_since) < settings.user_wait:

@@ -101,7 +101,7 @@ def with_profile(known: PlanContext, profile: Profile, claim: Claim) -> PlanCont
     """`known` after GET /user. A cart read there that is older than our last write loses to ours.
 
     So does one read from a profile without our user's email, or with another: a cart is written by
-    email, and until an identify joins the two it lies where nobody can read it.
+    email, and until an identify joins the two profiles, it lies in one that our look-up does not read.
     """
     own = own_cart(claim)
     email = known.email or email_in_user_id(claim.user) or profile.email

@@ -159,7 +159,7 @@ def _pending_after(outcome: Outcome, state: TurnState, settling: Settling) -> In
 
 
 def _through(state: TurnState, covers: int, counter: str | None = None) -> Settlement:
-    """The first events leave the mailbox, and nobody has to wait for them any more."""
+    """The first events leave the mailbox. Mailboxes of other lanes that waited for them are woken."""
     count = {counter: covers} if counter else {}
     return Settlement(state.claim, pop=covers, count=count, wake=SPECS[state.claim.lane].wakes)
 
@@ -239,8 +239,11 @@ def _header(no: Rejected, state: TurnState, settling: Settling, pending: str) ->
 
 
 def _is_revived_by_email(event: Event | None, settings: AccountSettings) -> bool:
-    """Whether its email, learned late, sends it by itself: what was bought is worth telling at any
-    time. A cart of then is not, and nobody expects a deletion to wake up with the next sign-in."""
+    """Whether its email, learned late, sends it by itself.
+
+    An order is worth telling Sailthru at any time. An old cart is not. A deletion must not run by
+    surprise at the next sign-in.
+    """
     return event is not None and kind_of(event, settings) in ORDERS
 
 

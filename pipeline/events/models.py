@@ -137,7 +137,7 @@ def _required(value: str | None) -> str:
 Id = Annotated[str | None, BeforeValidator(read_id)]
 OptionalId = Annotated[str | None, BeforeValidator(_optional_id)]
 RequiredId = Annotated[str | None, BeforeValidator(read_id), AfterValidator(_required)]
-"""Present in what a client sends; later it may be taken away from an event as nobody's."""
+"""Present in what a client sends. Later it may be left out of the event because it is a shared id."""
 Object = Annotated[dict[str, Any], BeforeValidator(_optional_object)]
 OptionalLine = Annotated[str | None, BeforeValidator(_optional_line)]
 

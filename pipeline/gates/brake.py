@@ -1,6 +1,6 @@
 """The brake: stops a lane in which one cause of our or the account's making kills most events.
 
-A bug in the mapping or a template somebody removed would otherwise bury the whole stream.
+Otherwise a bug in the mapping, or a template that was removed, would bury the whole stream.
 """
 
 from __future__ import annotations
@@ -59,9 +59,11 @@ def is_mass_dying(cause: str, deaths: Sequence[Death]) -> bool:
 
 
 class Brake:
-    """One account's brake. The deaths are in Redis, for they are spread over all worker processes;
-    deliveries are counted here, by minute, and written down with the next death, so that they cost
-    nothing."""
+    """One account's brake.
+
+    The deaths are in Redis, because they are spread over all worker processes. Deliveries are counted
+    here, by minute, and written down with the next death, so that they cost nothing.
+    """
 
     def __init__(self, client: redis.asyncio.Redis, gates: Gates) -> None:
         self._redis = client
@@ -97,7 +99,7 @@ class Brake:
                 f"{no.reason} kills most of this lane ({no.detail}); group {cause} is what died"
             )
             await self._gates.close(Closure(lane, "brake", 0, now_ms, detail))
-            # Whoever resumes the lane wants to see whether the cause is gone.
+            # Count anew: an operator who resumes the lane wants to see whether the cause is gone.
             await self._redis.delete(keys.deaths(self._gates.account, lane))
 
     async def _deaths(self, lane: Lane, newest: Sequence[Any], now_ms: int) -> list[Death]:
@@ -107,6 +109,9 @@ class Brake:
 
 
 def _death(row: bytes, now_ms: int) -> Death:
-    """Deliveries are written down by minute, for they grow too old before the death they came with."""
+    """A death and its recent deliveries.
+
+    Deliveries are written down by minute, because they grow too old before the death they came with.
+    """
     cause, user, delivered, _seq = json.loads(row)
     return Death(cause, user, sum(lately(dict(delivered), now_ms).values()))

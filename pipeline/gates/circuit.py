@@ -9,7 +9,8 @@ from pipeline.lanes import Host
 WINDOW_S = 10.0
 USERS = 5
 SILENCE_S = 3600.0
-"""Whoever sets RETRY_FOR to less wants events given up, and soon."""
+"""An event that is given up sooner closes no gate by silence. An operator who sets RETRY_FOR to less
+wants events given up soon."""
 
 
 @dataclass(frozen=True, slots=True)

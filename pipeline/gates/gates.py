@@ -31,7 +31,7 @@ ALERTED: frozenset[str] = frozenset({"circuit", "misconfigured", "brake"})
 class Closure:
     """One reason why a gate is closed.
 
-    until: when it ends or is probed (ms, Redis' time); 0 until somebody removes it.
+    until: when it ends or is probed (ms, Redis' time); 0 if it lasts until an operator removes it.
     detail: for the operator; safe to log.
     tries: failed probes so far.
     """

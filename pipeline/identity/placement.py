@@ -1,8 +1,8 @@
 """Which mailbox an event belongs in, and which ids and emails it links to one user. No I/O.
 
 The mailbox is named after the userId, else the user whom this anonymousId or email leads to, else the
-anonymousId, else the email. Ids that are nobody (a shop sends `guest` for everyone) neither name a
-mailbox nor teach anything, or one stranger's order would go to another's address.
+anonymousId, else the email. A shared id (a shop sends `guest` for everyone) neither names a mailbox
+nor updates the identity map. Otherwise one stranger's order would go to another's address.
 
 An anonymousId leads to a userId by evidence (an event that names both, an alias), or by the email of an
 identify or Subscribed without a userId: that goes to the user who owns the email, and what this visitor

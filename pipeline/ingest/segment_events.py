@@ -22,8 +22,8 @@ MERGED = ("context", "integrations")
 """What a batch may say once for all of its events; the event's own words win."""
 
 NOT_FOR_PRODUCERS = frozenset({"writeKey", "sailpipe"})
-"""A credential, and the flag of an exported dead letter: it removes the letter of its id, which is not for
-everybody who can read a shop's page and its write key."""
+"""A credential, and the flag of an exported dead letter. The flag removes the letter of its id. A visitor
+who reads the write key in a shop's page must not be able to do that."""
 
 MAX_BATCH_EVENTS = 2500
 """Segment's own limit (reference: segment 1.3). SDKs send some hundreds at most; what an event costs in

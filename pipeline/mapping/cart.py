@@ -68,7 +68,7 @@ def plan_cart(events: Sequence[Event], context: PlanContext, settings: AccountSe
     if email is None:
         return ask_for_email(first.event, context, settings, covers)
     params = {"email": email, "items": [dict(item) for item in items], "incomplete": 1}
-    # An empty cart has nobody to remind of anything; clearing cancels a pending reminder.
+    # An empty cart needs no reminder. Clearing it cancels one that is pending.
     params |= first.envelope if items else {}
     return Send(
         Call("POST", "/purchase", params),

@@ -14,14 +14,14 @@ from pipeline.settings import AccountSettings
 
 
 def user_id(event: Event, context: PlanContext, settings: AccountSettings) -> str | None:
-    """The event's userId, or the one learned for its anonymousId; None when it is nobody's."""
+    """The event's userId unless it is a shared id, else the one learned for its anonymousId, or None."""
     if event.user_id and event.user_id.casefold() not in settings.shared_ids:
         return event.user_id
     return context.user_id if event.anonymous_id else None
 
 
 def anonymous_id(event: Event, settings: AccountSettings) -> str | None:
-    """The event's anonymousId; None when it is nobody's."""
+    """The event's anonymousId; None when it has none or it is a shared id."""
     anonymous = event.anonymous_id
     return anonymous if anonymous and anonymous.casefold() not in settings.shared_ids else None
 
@@ -42,7 +42,7 @@ def user_key(event: Event, context: PlanContext, settings: AccountSettings) -> d
     `key` is always sent: Sailthru's documents disagree about its default.
 
     Raises:
-        MappingRejected: missing_user_id, when all its ids are nobody's.
+        MappingRejected: missing_user_id, when all its ids are shared ids and it has no email.
     """
     last = _last_identify(event, context, settings)
     if last is not None:
@@ -54,7 +54,7 @@ def user_key(event: Event, context: PlanContext, settings: AccountSettings) -> d
     if own:
         return {"id": own, "key": "email"}
     raise MappingRejected(
-        Reason.MISSING_USER_ID, "its ids belong to nobody (SHARED_IDS), and no email"
+        Reason.MISSING_USER_ID, "all its ids are shared ids (SHARED_IDS), and it has no email"
     )
 
 

@@ -102,7 +102,7 @@ def item_url(
     """The product's own url (made absolute), else PRODUCT_BASE_URL and its id, else the page's.
 
     The documents know only the last fallback (reference: document 001); but the page of an order
-    is the checkout, so a base url that somebody configured is better. Classic prefers the page's,
+    is the checkout, so a base url that an operator configured is better. Classic prefers the page's,
     as document 002 has it.
     """
     base = settings.product_base_url

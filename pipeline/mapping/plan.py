@@ -2,7 +2,7 @@
 
 `plan()` is pure: it never looks anything up. What it lacks it asks for (`Need`), delivery fetches
 it, puts it into `PlanContext` and asks again. Every answer speaks of the first `covers` events of the
-batch; whoever asked settles those and asks again for the rest.
+batch. Delivery settles those and asks again for the rest.
 """
 
 from __future__ import annotations

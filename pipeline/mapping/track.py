@@ -43,7 +43,7 @@ def plan_custom(event: Track, context: PlanContext, settings: AccountSettings) -
 def _addressee(event: Track, context: PlanContext, settings: AccountSettings) -> dict[str, Any]:
     """`id` and `key` as the integrations object says, else as the event's own ids do.
 
-    Either is required where it is given: without it the event would go to somebody else.
+    Either is required where it is given: without it the event would go to another user.
     """
     _, chosen = strict_option(event, "id")
     path, key = strict_option(event, "key")

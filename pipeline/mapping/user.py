@@ -94,7 +94,7 @@ def plan_alias(event: Alias, context: PlanContext, settings: AccountSettings) ->
     previous = event.previous_id
     if user is None or previous is None or previous.casefold() in settings.shared_ids:
         raise MappingRejected(
-            Reason.MISSING_USER_ID, "userId or previousId is nobody's (SHARED_IDS)"
+            Reason.MISSING_USER_ID, "userId or previousId is a shared id (SHARED_IDS)"
         )
     if previous == user or previous in context.merged:
         return Ignored(IgnoreReason.ALREADY_MERGED)
@@ -217,8 +217,11 @@ def _last_elsewhere(owner: Owner, settings: AccountSettings) -> LastIdentify:
 
 
 def _optout(event: Event, otherwise: str | None) -> str | None:
-    """The opt-out to send. It is required where it is given: what somebody said about their mail must
-    not be passed over, and it is a guess which of the levels they meant."""
+    """The opt-out to send.
+
+    It is required where it is given. What a user said about their mail must not be passed over, and
+    which of the levels they meant would be a guess.
+    """
     path, level = strict_option(event, "optout_value")
     if level is None:
         return otherwise

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 LogEvent: TypeAlias = Literal[
     # A gate closed, and a person should know: account, scope, reason, detail.
     "gate_closed",
-    # A gate could not be closed or opened, for Redis is away: account, error class.
+    # A gate could not be closed or opened because Redis is away: account, error class.
     "gate_unwritten",
     # An alert could not be posted to ALERT_URL: account, kind, error class or HTTP status.
     "alert_failed",

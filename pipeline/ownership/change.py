@@ -27,7 +27,8 @@ class Change:
         """Take the account from all processes, or go on with the same command that was interrupted.
 
         Raises:
-            SailpipeError: a `reset` was interrupted and must be ended first, or somebody changes the owner, too.
+            SailpipeError: a `reset` was interrupted and must be ended first, or another process
+                changes the owner, too.
         """
         found = await self._read()
         if found.unfinished == "reset" and self._verb == "adopt":
@@ -41,7 +42,7 @@ class Change:
         """Give the account to `target`; None gives it to the first process that delivers.
 
         Raises:
-            SailpipeError: somebody else has changed its owner meanwhile.
+            SailpipeError: another process has changed its owner meanwhile.
         """
         await self._swap(self._begun, Owner(target))
 

@@ -13,8 +13,8 @@ _LAST_MOMENT_S = 0.5
 
 def believed_reset(reset: float, now: float) -> float:
     """When the minute that Sailthru counts in ends, both in Unix seconds: at Reset, but never later than in
-    a minute. A Reset that is further away is somebody else's (a proxy's), no seconds, or read by a clock
-    that is slow; believed, it would stop a lane for as long."""
+    a minute. A Reset that is further away comes from another server (a proxy), is not in seconds, or is read
+    by a clock that is slow. If it were believed, it would stop a lane for as long."""
     return min(reset, now + MINUTE_S)
 
 

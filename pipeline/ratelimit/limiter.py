@@ -129,11 +129,11 @@ class Limiter:
         )
 
     async def aclose(self) -> None:
-        """Cancel whoever waits. The store belongs to who made it."""
+        """Cancel all calls that wait for a slot. The store stays open: the caller that made it closes it."""
         await asyncio.gather(*(pacer.aclose() for pacer in self._pacers.values()))
 
     def _log_slowed(self, account: str, bucket: str, minute: float, cap: float) -> None:
-        """Once a minute: a lane that crawls because of somebody else looks like one that hangs."""
+        """Log it once a minute: a lane slowed by another program's calls looks like one that hangs."""
         if self._slowed.get((account, bucket)) != minute:
             self._slowed[account, bucket] = minute
             rate = round(max(0.0, cap), 2)

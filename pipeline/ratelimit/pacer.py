@@ -56,7 +56,7 @@ class ServerClock:
         if self._seen is not None:
             slip = (received - self._seen) * _DRIFT
             low, high = max(low, self._low - slip), min(high, self._high + slip)
-        if low > high:  # somebody has set the store's clock
+        if low > high:  # the store's clock has been set
             low, high = now_us / 1e6 - received, now_us / 1e6 - asked
         self._low, self._high, self._seen = low, high, received
 
@@ -145,7 +145,7 @@ class Pacer:
         self._refill()
 
     async def aclose(self) -> None:
-        """Cancel whoever waits, and the tasks."""
+        """Cancel all waiters and both tasks."""
         for waiter in self._queue:
             waiter.slot.cancel()
         tasks = [task for task in (self._refilling, self._dispatching) if task is not None]
@@ -192,7 +192,7 @@ class Pacer:
             self._give(waiter.slot.result())
 
     def _give(self, slot: float) -> None:
-        """To the first who still waits; a slot that is owed, or that nobody waits for, is lost."""
+        """Give the slot to the first caller that still waits. One that is owed, or has no taker, is lost."""
         if self._owed and self._owed.popleft() > slot:
             self.late += 1
             return

@@ -1,7 +1,7 @@
 """Slots: how many Sailthru allows, how far below that we aim, the algorithm, and the protocol of its stores.
 
-A bucket is one number, the time of its next free slot. Who wants to call takes that slot, which moves
-it on by one interval; nobody is ever told "try again". An idle bucket saves up nothing: a slot is never
+A bucket is one number, the time of its next free slot. A caller takes that slot, which moves it on
+by one interval; no caller is ever told "try again". An idle bucket saves up nothing: a slot is never
 in the past. Times are integer microseconds of the store's clock, in every store, so that all agree to
 the last digit.
 """
@@ -47,7 +47,7 @@ no call is delayed by the slack more than another. It costs its share of the rat
 limits, which have no dropped slots to make up for one call that hung."""
 
 MAX_AHEAD = 0.25
-"""Seconds. Nobody reserves further ahead, so that a closed bucket is soon quiet."""
+"""Seconds. No process reserves further ahead, so that a closed bucket is soon quiet."""
 
 RESTART_PAUSE = 2 * MAX_AHEAD
 """Seconds. A Redis that has just started may have forgotten slots; by then they are all past."""
@@ -179,7 +179,7 @@ def take(state: State, bucket: Bucket, ask: Ask, now: int) -> tuple[State, Grant
     limit, source = effective(state, bucket)
     interval = interval_us(limit, bucket.share, ask.cap)
     state = _after_a_step(state, now)
-    # A minute is Sailthru's longest closure; more means that whoever closed it reads another clock.
+    # A minute is Sailthru's longest closure. More means: the process that closed it has another clock.
     closed = min(max(state.closed, ask.not_before), now + _MINUTE)
     ready = state.began + int(RESTART_PAUSE * MICROS) + interval
     first = max(now, state.free_at, closed, ready)

@@ -35,8 +35,9 @@ class RedisSlotStore:
     """A SlotStore in Redis. Raises redis.exceptions.RedisError as it comes: nothing is retried here.
 
     A Redis that restarts may have lost the last second, and with it slots that are still to be used. It
-    has also lost its scripts. So whoever finds the script unknown says so in the very call that brings
-    it back, and no bucket gives a slot for RESTART_PAUSE; by then all forgotten ones are past.
+    has also lost its scripts. So the process that finds the script unknown says so in the very call that
+    brings the script back, and no bucket gives a slot for RESTART_PAUSE. By then all forgotten ones are
+    past.
     """
 
     def __init__(self, redis: Redis, clock: Clock | None = None) -> None:

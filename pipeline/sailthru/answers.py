@@ -171,7 +171,7 @@ def _is_sailthrus_no(status: int, body: Mapping[str, Any], *, pageview: bool) ->
 
 
 def _complains(body: Mapping[str, Any], *, pageview: bool) -> bool:
-    """Whether a body, whoever wrote it, is no success."""
+    """Whether a body reports no success, no matter which server wrote it."""
     names = ("error", "errors", "errormsg", *(("message",) if pageview else ()))
     says_no = any(body.get(name) not in _NOTHING for name in names)
     return says_no or any(name in body and not body[name] for name in ("ok", "success"))

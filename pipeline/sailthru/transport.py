@@ -41,7 +41,7 @@ _READ = frozenset(name.encode() for name in RATE_HEADERS)
 
 
 def open_http(ssl_context: ssl.SSLContext | None = None) -> httpx.AsyncClient:
-    """Open the client all accounts of a process share; whoever opens it closes it.
+    """Open the client all accounts of a process share; the caller closes it.
 
     It follows no redirect, sets no read timeout (the caller bounds the whole call), takes no
     cookies (accounts must not share a session), ignores proxy settings, unpacks no body, and never
@@ -140,7 +140,7 @@ def not_after(is_over: Callable[[], bool]) -> Iterator[None]:
     Nested blocks combine.
 
     A timeout cannot see to that: a process that was frozen between its checks and the socket sends
-    first and hears of its timeout afterwards, when somebody else has long made the call.
+    first and hears of its timeout afterwards, when another process has long made the call.
     """
     outer = _is_over.get(None)
     token = _is_over.set(is_over if outer is None else lambda: outer() or is_over())
@@ -211,7 +211,7 @@ class _LastCheck(aiohttp.ClientRequest):
             _note_departure()
             await super().write_bytes(writer, conn, *length)
         elif conn.protocol is not None:
-            conn.protocol.set_exception(TooLate())  # heard by whoever waits for the answer
+            conn.protocol.set_exception(TooLate())  # raised where the answer is awaited
 
 
 def hide_queries_in_logs() -> None:

@@ -71,7 +71,7 @@ def running_in_thread(
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         try:
-            # The socket listens already: whoever connects before the loop runs just waits.
+            # The socket listens already: a client that connects before the loop runs just waits.
             yield RunningSandbox(f"http://127.0.0.1:{port}", app)
         finally:
             server.should_exit = True

@@ -102,7 +102,8 @@ def _apply(profile: Profile, attributes: Mapping[str, Any], now: float) -> Profi
 def _with_keys(
     profile: Profile, wanted: Mapping[str, str], params: Mapping[str, Any], moment: Moment
 ) -> tuple[Profile, list[Profile]]:
-    """Give `profile` the wanted keys, merging with whoever has them. Returns whom it absorbed, too.
+    """Give `profile` the wanted keys, merging it with the profiles that have them. Returns the
+    absorbed profiles, too.
 
     The survivor of a merge is the profile that had the new key. Without `keysconflict` (what
     Sailthru does then is undocumented) a clash is refused, so that callers must say what they mean.

@@ -1,5 +1,5 @@
-"""Where settings come from: `SAILPIPE_*` in the environment over sailpipe.toml. No values are judged
-here but their names: one that does not exist is a mistake somebody must hear of."""
+"""Where settings come from: `SAILPIPE_*` in the environment over sailpipe.toml. Only names
+are judged here, no values. An operator must hear of a name that does not exist."""
 
 from __future__ import annotations
 

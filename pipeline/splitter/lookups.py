@@ -35,7 +35,7 @@ class Lookups:
         )
 
     async def accounts(self, items: Sequence[Read]) -> dict[str, Account]:
-        """Read what is known about everybody in the batch: two round trips an account, rarely three."""
+        """Read what is known about all users in the batch: two round trips an account, rarely three."""
         found: dict[str, Account] = {}
         for name in dict.fromkeys(item.entry.account for item in items):
             settings = self._settings.accounts.get(name)

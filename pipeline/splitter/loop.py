@@ -44,8 +44,8 @@ RELEASE_WITHIN_S = 1.0
 class Splitter:
     """Moves raw entries to mailboxes, oldest first, for all accounts.
 
-    Two splitters would reorder a user, so whoever holds the lease works, and each batch's script
-    checks it: a splitter that was frozen past its lease can do no harm.
+    Two splitters would reorder a user's events, so only the splitter that holds the lease works. Each
+    batch's script checks the lease: a splitter that was frozen past its lease can do no harm.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ async def raw_by_account(
     """The raw backlog of each account; the numbers add up to `backlog`.
 
     With one account everything is its own. Else the oldest 20,000 entries are counted, and what is
-    behind them is taken to be everybody's in the same proportion. An account nobody has
+    behind them is shared out among the accounts in the same proportion. An account that is not
     configured counts as the default one, where its events will be dead letters.
     """
     if len(accounts) == 1 or not backlog:

@@ -100,7 +100,7 @@ def ownership_row(standing: Standing) -> Json:
 
 
 def gate_row(closure: Closure) -> Json:
-    """One reason why a gate is closed; `until` None: until somebody removes it."""
+    """One reason why a gate is closed; `until` is None if it lasts until an operator removes it."""
     return {
         "scope": closure.scope,
         "reason": closure.reason,

@@ -1,7 +1,7 @@
 """Connections to Redis with the options that everything in sailpipe relies on.
 
 * A command is tried once. redis-py's own ten retries would send an XADD again whose reply was
-  lost, and hide an outage for a minute; whoever can repeat safely does so itself.
+  lost, and hide an outage for a minute. A caller that can repeat safely does so itself.
 * Replies come within 5 s or not at all, so a blocking read must block for less (2 s at most).
 * Replies are bytes: raw events are never decoded on the way.
 """

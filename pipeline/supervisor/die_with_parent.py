@@ -1,7 +1,8 @@
 """`python die_with_parent.py PARENT_PID SIGNAL COMMAND…`: become COMMAND, but die when the parent does.
 
-A supervisor that is killed by SIGKILL can end nobody; the kernel can (Linux: PR_SET_PDEATHSIG,
-which survives exec). Elsewhere COMMAND simply runs, and the next `up` ends a Redis left over.
+A supervisor that is killed by SIGKILL cannot end its processes. The kernel can (Linux:
+PR_SET_PDEATHSIG, which survives exec). Elsewhere COMMAND simply runs, and the next `up`
+ends a Redis left over.
 A program of its own, because code between fork and exec in a process with threads can deadlock.
 """
 

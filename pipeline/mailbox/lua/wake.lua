@@ -52,9 +52,10 @@ if last - now > STEP then
   last = now
 end
 
--- Nobody ticked for long although this waker was there before: Redis or the machine stood still. The
--- owners stood still too, so their leases are extended once instead of expiring; not again before somebody
--- has ticked in time, or a waker that is always late would keep the leases of the dead for ever.
+-- No waker ticked for long although this one was there before: Redis or the machine stood still. The
+-- owners stood still too, so their leases are extended once instead of expiring. They are not extended again
+-- before a waker has ticked in time. Otherwise a waker that is always late would keep the leases of dead
+-- owners for ever.
 local gap = lease / 2
 local late = now - last > gap
 local stood = late and seen[4] == '1'

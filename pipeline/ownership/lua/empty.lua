@@ -1,4 +1,4 @@
--- Remove mailboxes with all they hold; whoever owns one finds its claim stale.
+-- Remove mailboxes with all they hold. A worker that owns one finds its claim stale.
 -- ARGV    lane, box...
 -- Returns how many events were in them
 local lane, gone = ARGV[1], 0

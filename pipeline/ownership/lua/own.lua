@@ -1,4 +1,4 @@
--- Change whose an account is, unless somebody else has meanwhile.
+-- Change whose an account is, unless another process has changed it meanwhile.
 -- ARGV    what was found ('' = nothing), what it is to be ('' = nothing)
 -- Returns 1 when it was changed
 if (redis.call('GET', P .. 'target') or '') ~= ARGV[1] then return 0 end

@@ -1,5 +1,6 @@
--- Which entries of a batch are duplicates, asked before it is routed. Reads only: split.lua is the judge, and
--- judges the same unless a window has run out meanwhile, for only the splitter with the lease writes what is read.
+-- Which entries of a batch are duplicates, asked before it is routed. Reads only: split.lua is the judge.
+-- It judges the same unless a window has run out meanwhile, because only the splitter with the lease
+-- writes what is read here.
 -- ARGV    now, then for each entry its action (JSON), of which p, id, hash, window and replay count
 -- Returns for each 1 when it is a duplicate, else 0
 local now, answer = ms(ARGV[1]), {}

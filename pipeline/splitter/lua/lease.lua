@@ -6,8 +6,9 @@
 -- KEYS[5] the number of the data's format: a Redis that was emptied beside a running splitter takes it anew
 -- ARGV    the splitter's token, for how many ms (0 gives it up), this version's number
 -- Returns nil when the lease is another's or given up, else how many are in the set: the strikes
--- Whoever asks is alive: it, or Redis, was away for a while, which is no fault of the entry's. (Also a
--- first write that frees: see lib.lua; a full Redis must be emptied, too.)
+-- The splitter that asks is alive. It, or Redis, was away for a while, which is no fault of the entry's.
+-- So the strike that it left is taken back. (This is also a first write that frees: see lib.lua. A full Redis
+-- must be emptied, too.)
 redis.call('SREM', KEYS[4], ARGV[1])
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return false end
