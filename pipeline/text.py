@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 _UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\ufeff]")
@@ -22,6 +23,8 @@ def clean_text(value: str) -> str:
 def clean_json(value: Any, *, deepest: int) -> Any:
     """A parsed JSON value with every text in it clean, names included.
 
+    Two names of an object that become one by it are told apart by further U+FFFD: no value is lost.
+
     Raises:
         ValueError: lists and objects are nested more than `deepest` times.
     """
@@ -34,7 +37,16 @@ def clean_json(value: Any, *, deepest: int) -> Any:
         raise ValueError(msg)
     if isinstance(value, list):
         return [clean_json(one, deepest=deepest - 1) for one in value]
-    return {clean_text(name): clean_json(one, deepest=deepest - 1) for name, one in value.items()}
+    clean: dict[str, Any] = {}
+    for name, one in value.items():
+        clean[_free_name(clean_text(name), clean)] = clean_json(one, deepest=deepest - 1)
+    return clean
+
+
+def _free_name(name: str, taken: Mapping[str, Any]) -> str:
+    while name in taken:
+        name += "\ufffd"
+    return name
 
 
 def mend_prose(value: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.text import clean_text, mend_id, mend_line, mend_prose
+from pipeline.text import clean_json, clean_text, mend_id, mend_line, mend_prose
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=())) | st.text(
     "\x00\t\n\ufeffa \ud83d"
@@ -58,3 +58,10 @@ def test_pairs_of_surrogates_are_characters() -> None:
     """However they came to be two."""
     assert clean_text("\ud83d\ude00") == "\U0001f600"
     assert mend_id("\ud83d\ude00") == "\U0001f600"
+
+
+def test_names_that_become_one_by_mending_keep_their_values() -> None:
+    """Each half of a cut emoji becomes the same character."""
+    given = {f"a{half}": n for n, half in enumerate(("\ud83d", "\ud83e", "\ufffd"))}
+
+    assert sorted(clean_json(given, deepest=9).values()) == [0, 1, 2]
