@@ -1,4 +1,4 @@
-"""The tables in docs/mapping.md, made from the tests'. `python -m tests.docs.mapping_page` writes them."""
+"""docs/mapping-rows.md, made from the tests' tables. `python -m tests.docs.mapping_page` writes it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from typing import Any
 
 from tests.unit.mapping.tables import TABLES, Row, Table
 
-PAGE = Path(__file__).parents[2] / "docs" / "mapping.md"
-BEGIN, END = "<!-- mapping: begin -->\n", "<!-- mapping: end -->\n"
+DOCS = Path(__file__).parents[2] / "docs"
+ROWS_PAGE, LOOKUP_PAGE = DOCS / "mapping-rows.md", DOCS / "mapping.md"
+HEAD = """# The mapping, row by row
+
+This page is generated from the tests (`python -m tests.docs.mapping_page`), so each row is checked. [mapping.md](mapping.md) is the page to look
+things up in. An event is shown as a producer sends it; `messageId` is left out where nothing depends on it.
+
+"""
 
 
-def tables() -> str:
-    """All tables, one section each."""
-    return "\n".join(_section(table) for table in TABLES)
-
-
-def page_with(text: str) -> str:
-    """The page as it should be."""
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{text}{END}{after}"
+def page() -> str:
+    """The page as it should be: all tables, one section each."""
+    return HEAD + "\n".join(_section(table) for table in TABLES)
 
 
 def _section(table: Table) -> str:
@@ -66,4 +65,4 @@ def _code(value: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page_with(tables()))
+    ROWS_PAGE.write_text(page())

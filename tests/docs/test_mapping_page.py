@@ -1,24 +1,65 @@
-"""docs/mapping.md says what the mapping does."""
+"""docs/mapping.md and docs/mapping-rows.md say what the mapping does."""
 
 from __future__ import annotations
 
 import re
 from itertools import chain
+from pathlib import Path
 
+from pydantic.alias_generators import to_camel
+
+import pipeline.mapping
+from pipeline.events.kinds import Kind
 from pipeline.settings import setting_names
-from tests.docs import mapping_page
+from tests.docs.mapping_page import LOOKUP_PAGE, ROWS_PAGE, page
+
+READS_AN_OPTION = re.compile(r'_option\(\s*event,\s*"(\w+)"')
 
 
-def test_the_tables_are_those_of_the_tests() -> None:
+def test_the_rows_are_those_of_the_tests() -> None:
     """`python -m tests.docs.mapping_page` writes them anew."""
-    assert mapping_page.PAGE.read_text() == mapping_page.page_with(mapping_page.tables())
+    assert ROWS_PAGE.read_text() == page()
 
 
-def test_every_setting_it_names_exists() -> None:
+def test_every_setting_the_pages_name_exists() -> None:
     """In prose as in the tables: `DEFAULT_LIST`, `KEYSCONFLICT=error`."""
     names = setting_names()
     known = {name.upper() for name in chain(names.installation, names.account)}
-    named = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)*)(?:=[^`]*)?`", mapping_page.PAGE.read_text()))
+    text = LOOKUP_PAGE.read_text() + ROWS_PAGE.read_text()
+    named = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)*)(?:=[^`]*)?`", text))
 
     assert named - {"POST"} <= known
     assert len(named) > 8
+
+
+def test_every_option_that_the_mapping_reads_is_listed() -> None:
+    """By the name that Segment's documents would give it."""
+    folder = Path(pipeline.mapping.__file__).parent
+    read = {
+        name for path in folder.glob("*.py") for name in READS_AN_OPTION.findall(path.read_text())
+    }
+    section = LOOKUP_PAGE.read_text().partition("## The options of")[2].partition("\n## ")[0]
+
+    assert len(read) > 8
+    assert {to_camel(name) for name in read} == set(re.findall(r"`(\w+)`", section)) - {
+        "Sailthru",
+        "DEFAULT_LIST",
+        "none",
+        "basic",
+        "blast",
+        "all",
+    }
+
+
+def test_every_kind_of_event_has_a_row_at_a_glance() -> None:
+    """In the words people use for it."""
+    section = LOOKUP_PAGE.read_text().partition("## At a glance")[2].partition("\n## ")[0]
+    words = {
+        Kind.CUSTOM: "any other track",
+        Kind.ORDER: "order completed",
+        Kind.REFUND: "order refunded",
+    }
+    words |= {Kind.CART_ADD: "product added", Kind.CART_REMOVE: "product removed"}
+
+    for kind in Kind:
+        assert words.get(kind, kind.value.replace("_", " ")) in section.lower(), kind

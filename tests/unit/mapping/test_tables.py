@@ -1,4 +1,4 @@
-"""Every row of the tables that docs/mapping.md shows."""
+"""Every row of the tables that docs/mapping-rows.md shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mapping as tables: what tests check and docs/mapping.md shows, row by row."""
+"""The mapping as tables: what tests check and docs/mapping-rows.md shows, row by row."""
 
 from __future__ import annotations
 
