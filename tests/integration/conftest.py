@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from pipeline.cli.app import run
 from pipeline.storage.redis_client import open_async_redis
@@ -31,7 +33,18 @@ def setup(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Se
 
 
 @pytest.fixture
-def command(setup: Setup, capfd: pytest.CaptureFixture[str]) -> Command:
+def logging_as_before() -> Iterator[None]:
+    """A command that sets logging up would leave a handler that writes to this test's stderr."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def command(setup: Setup, capfd: pytest.CaptureFixture[str], logging_as_before: None) -> Command:
     """Run a command line in this process: (exit code, stdout, stderr)."""
 
     def do(*words: str) -> tuple[int, str, str]:

@@ -31,9 +31,11 @@ def test_a_gate_may_stand_before_every_lane_and_every_bucket() -> None:
 
 def test_the_scripts_are_told_of_lanes_and_name_none_themselves() -> None:
     """The one literal is in the prelude."""
-    assert source("settle").startswith(lua_prelude())
-    scripts = ("claim", "settle", "split", "wake", "intent", "renew", "replay")
-    for name in scripts:
+    scripts = [
+        f"pipeline.mailbox/{name}" for name in ("claim", "settle", "wake", "intent", "renew")
+    ]
+    for name in (*scripts, "pipeline.splitter/split", "pipeline.deadletters/replay"):
+        assert source(name).startswith(lua_prelude())
         text = source(name).removeprefix(lua_prelude())
         code = "\n".join(line.partition("--")[0] for line in text.splitlines())
         assert not any(f"'{lane.value}'" in code for lane in Lane if lane.value != "event"), name
