@@ -361,8 +361,10 @@ for _ in range(50): pipeline.enqueue(event)
 if child == 0: os._exit(0)
 raise SystemExit(os.waitpid(child, 0)[1])
 """
+    # Python 3.12 warns of threads that were joined: what the system has of them ends a moment later.
+    quiet = "ignore:This process:DeprecationWarning"
     done = subprocess.run(  # noqa: S603 - our own words
-        [sys.executable, "-c", code],
+        [sys.executable, "-W", quiet, "-c", code],
         env={**os.environ, "SAILPIPE_REDIS_URL": redis_url},
         capture_output=True,
         text=True,
