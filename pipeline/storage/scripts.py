@@ -20,6 +20,13 @@ from pipeline.storage.keys import SHARDS
 MAX_COMMANDS = 100
 """Commands in one round trip."""
 _REFUSED = re.compile(r"\b(OOM|READONLY|MISCONF|NOREPLICAS|MASTERDOWN)\b")
+"""How a script's error begins, or what Redis 6.2 hides in its text, when Redis refuses to write."""
+_REFUSALS = (
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.MasterDownError,
+)
+"""The same from Redis 7 on: redis-py makes classes of these codes and takes them out of the text."""
 
 
 @cache
@@ -144,6 +151,6 @@ class Scripts(Batcher):
 
 def is_own_fault(error: Exception) -> bool:
     """Whether a script failed over what it was given, and not because Redis refuses to write."""
-    if isinstance(error, redis.exceptions.OutOfMemoryError):
+    if isinstance(error, _REFUSALS):
         return False
     return "user_script" in str(error) and not _REFUSED.search(str(error))
