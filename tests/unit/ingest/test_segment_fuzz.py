@@ -27,7 +27,16 @@ from pipeline.storage import keys
 T = TypeVar("T")
 KEY = {"Authorization": "Basic " + base64.b64encode(b"sandbox:").decode()}
 ARRIVAL = Arrival(1_763_812_800.0, lambda: "fresh")
-OURS = {"writeKey", "type", "messageId", "timestamp", "originalTimestamp", "sentAt", "receivedAt"}
+OURS = {
+    "writeKey",
+    "sailpipe",
+    "type",
+    "messageId",
+    "timestamp",
+    "originalTimestamp",
+    "sentAt",
+    "receivedAt",
+}
 """What the server may write or take away; `context` and `integrations` only in batches."""
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
