@@ -259,10 +259,6 @@ def _body(raw: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and 0 < len(value) <= 512 else None
-
-
 def _string(value: object) -> str:
     return value if isinstance(value, str) else ""
 

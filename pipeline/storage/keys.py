@@ -98,7 +98,7 @@ def user(account: str, key: str) -> str:
 
 def learned(account: str, alias: str) -> str:
     """String. The id learned for an alias, which is `anon:ANONYMOUS_ID`, `email:EMAIL`, `follows:ANONYMOUS_ID`
-    or `visitor:EMAIL` (see `pipeline.identity.placement.Directory`)."""
+    or `visitor:EMAIL` (see `pipeline.identity.placement.IdentityMap`)."""
     return f"sailpipe:{account}:{alias}"
 
 
