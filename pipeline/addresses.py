@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -66,10 +67,17 @@ def needs_sandbox(settings: Settings) -> bool:
 
 
 def write_address(directory: Path, name: str, url: str) -> None:
-    """Publish an address; readers see the old one or the new one, never half of one."""
-    draft = directory / f"{name}.new"
-    draft.write_text(f"{url}\n")
-    draft.replace(directory / name)
+    """Publish an address, which may hold a password."""
+    write_private(directory / name, f"{url}\n")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only our user may read. Readers see the old text or the new one, never half of one."""
+    draft = path.with_name(f"{path.name}.new")
+    draft.unlink(missing_ok=True)  # a file that is there keeps its mode
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    draft.replace(path)
 
 
 def withdraw_address(directory: Path, name: str) -> None:

@@ -82,7 +82,18 @@ class Unreadable(MappingRejected):
 
 
 class EnqueueError(SailpipeError):
-    """Redis did not take the event. Nothing was enqueued that was not acknowledged; try again."""
+    """Redis did not take the event. Nothing was enqueued that was not acknowledged; try again.
+
+    what: what is wrong, for producers elsewhere, too. fix: what to do about it here; may be ''.
+    """
+
+    def __init__(self, what: str, fix: str = "") -> None:
+        super().__init__(what, fix)
+        self.what = what
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.fix}" if self.fix else self.what
 
 
 class QueueFull(EnqueueError):

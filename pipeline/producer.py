@@ -6,6 +6,7 @@ harmless when it carries a messageId: the splitter drops the second one.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -13,12 +14,13 @@ from typing import Any
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from redis.exceptions import NoPermissionError, OutOfMemoryError, RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from pipeline.errors import EnqueueError, QueueFull, WrongFormat
 from pipeline.settings import DEFAULT_ACCOUNT
 from pipeline.storage import keys
 from pipeline.storage.format import check_format_async
+from pipeline.storage.redis_errors import FULL, explain
 
 CHUNK = 500
 """Events per pipelined round trip: large enough to hide the trip, small enough to stay atomic."""
@@ -74,7 +76,8 @@ class Producer:
                 self._wait_for_capacity(on_hold)
                 self._append(chunk)
             except EnqueueError as error:
-                raise type(error)(f"{error} ({sent} events were taken before)") from None
+                what = f"{error.what} ({sent} events were taken before)"
+                raise type(error)(what, error.fix) from None
             sent += len(chunk)
         return sent
 
@@ -131,13 +134,21 @@ class AsyncProducer:
         except RedisError as error:
             raise enqueue_error(error) from None
 
-    async def ready(self) -> bool:
-        """Whether Redis answers, and holds this version's data."""
+    async def check_ready(self) -> None:
+        """Return if an event could be taken now; nothing is written.
+
+        Raises:
+            QueueFull, EnqueueError: as for an event.
+        """
         try:
             await self._check_format()
-            return bool(await self._redis.ping())
-        except (EnqueueError, RedisError):
-            return False
+            # Redis refuses this as it would the real one (full, read-only, no disk), but makes no stream.
+            with contextlib.suppress(NoPermissionError):  # as in `_check_format`
+                await self._redis.xadd(keys.RAW_PROBE, {"event": ""}, nomkstream=True)
+            self._backlog = int(await self._redis.xlen(keys.RAW))
+            await self._refuse_if_full()
+        except RedisError as error:
+            raise enqueue_error(error) from None
 
     async def _check_format(self) -> None:
         """Once; `serve` asks when it starts, but Redis may be away then."""
@@ -167,9 +178,10 @@ def entry(raw: bytes, account: str) -> dict[Any, Any]:
 
 def enqueue_error(error: RedisError) -> EnqueueError:
     """What a Redis error means for a producer. Its text is left out: it can quote the event."""
-    if isinstance(error, OutOfMemoryError):
-        return QueueFull("Redis is out of memory")
-    return EnqueueError(f"Redis did not take the event ({type(error).__name__})")
+    trouble = explain(error)
+    if trouble == FULL:
+        return QueueFull(f"Redis {trouble.what}")
+    return EnqueueError(f"Redis {trouble.what}", trouble.fix)
 
 
 def queue_full(backlog: int) -> QueueFull:

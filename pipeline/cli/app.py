@@ -24,6 +24,7 @@ from pipeline.cli import (
 from pipeline.cli.errors import DONE, FAILED, WRONG_USAGE, BadInput
 from pipeline.cli.output import note, speak_utf8
 from pipeline.errors import ConfigError, SailpipeError
+from pipeline.storage.redis_errors import describe
 
 app = typer.Typer(
     name="sailpipe",
@@ -62,8 +63,8 @@ def run(arguments: list[str]) -> int:
     except SailpipeError as error:
         note(f"sailpipe: {error}")
         return FAILED
-    except redis.RedisError as error:  # its text can quote an event; its class says enough
-        note(f"sailpipe: Redis does not answer as it should ({type(error).__name__}): is it up?")
+    except redis.RedisError as error:
+        note(f"sailpipe: {describe(error)}")
         return FAILED
     except BrokenPipeError:  # `sailpipe map … | head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

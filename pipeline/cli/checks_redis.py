@@ -15,6 +15,7 @@ from pipeline.errors import ConfigError, WrongFormat
 from pipeline.settings import Settings
 from pipeline.storage.format import check_format_async
 from pipeline.storage.redis_client import open_async_redis, without_password
+from pipeline.storage.redis_errors import explain
 
 ALERT_AT = 0.7
 """Share of maxmemory: beyond it an outage of some hours may fill the rest."""
@@ -30,8 +31,9 @@ async def check_redis(settings: Settings) -> list[Check]:
     except ConfigError as error:
         return [Check("redis", Verdict.FAIL, str(error))]
     except redis.RedisError as error:
-        found = f"{without_password(url)} does not answer ({type(error).__name__})"
-        return [Check("redis", Verdict.FAIL, found, "start it, or mend SAILPIPE_REDIS_URL")]
+        trouble = explain(error)
+        found = f"{without_password(url)} {trouble.what}"
+        return [Check("redis", Verdict.FAIL, found, trouble.fix)]
     answers = Check("redis", Verdict.OK, f"{without_password(url)} answers")
     return [answers, *formats, *judge(info)]
 

@@ -26,7 +26,8 @@ from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings, Settings
 from pipeline.status.owners import read_standings
 from pipeline.storage import keys
 from pipeline.storage.format import check_format_async
-from pipeline.storage.redis_client import open_async_redis, without_password
+from pipeline.storage.redis_client import open_async_redis
+from pipeline.storage.redis_errors import describe
 from pipeline.supervisor import Service, Stage, Supervisor
 from pipeline.targets import target_of
 
@@ -216,10 +217,7 @@ async def _check_reachable(url: str) -> None:
         async with open_async_redis(url) as client:
             await client.ping()
     except redis.RedisError as error:
-        raise SailpipeError(
-            f"Redis at {without_password(url)} does not answer ({type(error).__name__}): start it,"
-            " or mend SAILPIPE_REDIS_URL."
-        ) from None
+        raise SailpipeError(describe(error, url)) from None
 
 
 async def _listens(host: str, port: int) -> bool:

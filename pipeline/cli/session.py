@@ -15,7 +15,8 @@ from pipeline.cli.options import settings_here
 from pipeline.errors import SailpipeError
 from pipeline.settings import Settings
 from pipeline.storage.format import check_format_async
-from pipeline.storage.redis_client import open_async_redis, without_password
+from pipeline.storage.redis_client import open_async_redis
+from pipeline.storage.redis_errors import describe
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ def in_session(account: str | None, work: Callable[[Session], Awaitable[T]]) -> 
     Raises:
         ConfigError: a setting is wrong, `account` does not exist, no Redis is known, or the one that is holds
             another version's data.
-        SailpipeError: Redis does not answer, or is full.
+        SailpipeError: Redis does not answer, or refuses; it says why and what to do.
     """
     settings = settings_here(account)
     return asyncio.run(_run(settings, resolve_redis_url(settings), work))
@@ -46,12 +47,5 @@ async def _run(settings: Settings, url: str, work: Callable[[Session], Awaitable
         async with open_async_redis(url) as client:
             await check_format_async(client, stamp=False)
             return await work(Session(settings, client, url))
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise SailpipeError(
-            f"Redis at {without_password(url)} does not answer ({type(error).__name__}):"
-            " start `sailpipe up`, or mend SAILPIPE_REDIS_URL."
-        ) from None
-    except redis.OutOfMemoryError:
-        raise SailpipeError(
-            "Redis is full and takes nothing that needs memory: raise its maxmemory."
-        ) from None
+    except redis.RedisError as error:
+        raise SailpipeError(describe(error, url)) from None

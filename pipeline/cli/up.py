@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ def up(
 ) -> None:
     """Run everything on this machine: Redis, HTTP, workers, and a sandbox without an API key."""
     settings = settings_here()
+    os.umask(0o077)  # what it and its parts write is customers' data
     with DataDir(settings.data_dir) as data_dir:  # first: a second `up` here is not about ports
         check_port_free(host, port)
         launcher = Launcher(settings, data_dir.path, host=host, port=port, workers=workers)

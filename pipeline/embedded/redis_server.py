@@ -4,11 +4,17 @@ Append-only (a power cut costs at most the last second) and `noeviction` (a full
 rather than forget events). A file that a crash cut short is repaired by Redis itself while it
 loads: `aof-load-truncated`. The file is commands throughout (`aof-use-rdb-preamble no`): snapshots of
 Redis and Valkey, and of their releases, are not readable by each other, and which of them is on the
-PATH changes. It keeps its port over restarts, so that workers of other processes find it again.
+PATH changes. It keeps its port and its password over restarts, so that workers of other processes find
+it again.
+
+Any user of the machine reaches a port on loopback. So a client must show the password, which only files
+of our user hold, and CONFIG, DEBUG and MODULE, by which a client writes files as our user, do not exist.
 """
 
 from __future__ import annotations
 
+import re
+import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +23,16 @@ import psutil
 import redis
 import redis.asyncio
 
-from pipeline.addresses import REDIS_FILE, write_address
+from pipeline.addresses import REDIS_FILE, write_address, write_private
 from pipeline.clock import Clock, SystemClock
 from pipeline.embedded.binary import MIN_VERSION, SERVERS, find_redis_server
 from pipeline.errors import ConfigError, SailpipeError
 from pipeline.storage.redis_client import open_async_redis
 
 PORT_FILE = "redis.port"
+LOGIN_FILE = "redis.password"
+FORBIDDEN = ("CONFIG", "DEBUG", "MODULE")
+"""Commands that it does not have."""
 READY_WITHIN_S = 15.0
 """Until it answers; reading a large file back may take longer and is waited for."""
 LEFTOVER_ENDS_WITHIN_S = 5.0
@@ -55,10 +64,12 @@ class EmbeddedRedis:
         self._clock = clock or SystemClock()
         self._binary = _find_reader_of(self.directory)
         self.port = 0
+        self._password = ""
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        """Its address, with the password."""
+        return f"redis://:{self._password}@127.0.0.1:{self.port}/0"
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -74,8 +85,11 @@ class EmbeddedRedis:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             _end_leftover(self.directory)
             self.port = free_port(self._last_port())
-            (self._data_dir / PORT_FILE).write_text(f"{self.port}\n")
-            (self.directory / "redis.conf").write_text(_configuration(self.directory, self.port))
+            self._password = self._last_password() or secrets.token_urlsafe(32)
+            write_private(self._data_dir / PORT_FILE, f"{self.port}\n")
+            write_private(self._data_dir / LOGIN_FILE, f"{self._password}\n")
+            configuration = _configuration(self.directory, self.port, self._password)
+            write_private(self.directory / "redis.conf", configuration)
         except OSError as error:
             raise ConfigError(f"{self.directory} cannot be written: {error.strerror}.") from None
 
@@ -110,6 +124,14 @@ class EmbeddedRedis:
             return 0
         return port if 0 < port < 65536 else 0
 
+    def _last_password(self) -> str:
+        """The one that the `up` before chose; '' when there is none, or it is none of ours."""
+        try:
+            found = (self._data_dir / LOGIN_FILE).read_text().strip()
+        except FileNotFoundError:
+            return ""
+        return found if re.fullmatch(r"[A-Za-z0-9_-]{32,}", found) else ""
+
 
 def _find_reader_of(directory: Path) -> str:
     """A server that finds what another left in `directory`, and does not start empty beside it."""
@@ -118,10 +140,11 @@ def _find_reader_of(directory: Path) -> str:
     return find_redis_server(MIN_VERSION)
 
 
-def _configuration(directory: Path, port: int) -> str:
+def _configuration(directory: Path, port: int, password: str) -> str:
     options = {
         "bind": "127.0.0.1",
         "port": port,
+        "requirepass": password,
         "dir": _quoted(directory),
         "pidfile": _quoted(directory / "redis.pid"),
         "logfile": _quoted(directory / "redis.log"),
@@ -134,7 +157,9 @@ def _configuration(directory: Path, port: int) -> str:
         "maxmemory-policy": "noeviction",
         "always-show-logo": "no",
     }
-    return "".join(f"{name} {value}\n" for name, value in options.items())
+    lines = [f"{name} {value}" for name, value in options.items()]
+    lines += [f'rename-command {command} ""' for command in FORBIDDEN]
+    return "\n".join([*lines, ""])
 
 
 def _quoted(path: Path) -> str:

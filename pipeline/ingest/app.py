@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pipeline.clock import Clock, SystemClock
+from pipeline.errors import EnqueueError
 from pipeline.ingest.answers import HttpError, error_response
 from pipeline.ingest.segment import SegmentApi
 from pipeline.ingest.write_keys import write_key_accounts
@@ -44,10 +45,12 @@ class _Health:
         return JSONResponse({"ok": True})
 
     async def ready(self, _: Request) -> Response:
-        """Whether an event could be taken now: 200, or 503 while Redis is away."""
-        if await self._producer.ready():
-            return JSONResponse({"ok": True})
-        return error_response(HttpError(503, "unavailable", "Redis does not answer."))
+        """Whether an event could be taken now: 200, or 503 with the reason."""
+        try:
+            await self._producer.check_ready()
+        except EnqueueError as error:
+            return error_response(HttpError(503, "unavailable", f"{error.what}."))
+        return JSONResponse({"ok": True})
 
 
 async def _not_served(_: Request, error: Exception) -> Response:

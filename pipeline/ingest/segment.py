@@ -71,7 +71,7 @@ class SegmentApi:
         except HttpError as error:
             return error_response(error)
         except EnqueueError as error:
-            return error_response(HttpError(503, "unavailable", f"{error}. Try again."))
+            return error_response(HttpError(503, "unavailable", f"{error.what}. Try again."))
         except ClientDisconnect:
             return error_response(HttpError(400, "incomplete", "The request ended early."))
         return success_response()

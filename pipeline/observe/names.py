@@ -24,7 +24,7 @@ LogEvent: TypeAlias = Literal[
     "lease_lost",
     # A worker's loop stood still for a whole lease; its process ends: loop.
     "loop_hung",
-    # Redis does not answer: component, error class.
+    # Redis does not answer, or refuses to write: component, error class, trouble (as storage/redis_errors.py names it).
     "redis_away",
     # Redis answers again: component, seconds it was away.
     "redis_back",

@@ -6,6 +6,7 @@ import logging
 
 from pipeline.clock import Clock
 from pipeline.observe.logs import log_event
+from pipeline.storage.redis_errors import explain
 
 
 class RedisWatch:
@@ -20,8 +21,8 @@ class RedisWatch:
         """A command failed."""
         if self._since is None:
             self._since = self._clock.monotonic()
-            name = type(error).__name__
-            log_event("redis_away", logging.WARNING, component=self._component, error=name)
+            names = {"error": type(error).__name__, "trouble": explain(error).code}
+            log_event("redis_away", logging.WARNING, component=self._component, **names)
 
     def back(self) -> None:
         """A command worked."""

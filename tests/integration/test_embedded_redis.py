@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -37,15 +39,42 @@ def answers(url: str) -> bool:
             return False
 
 
-def test_it_is_durable_never_evicts_and_is_ours_alone(tmp_path: Path) -> None:
-    """Append-only, noeviction, loopback; its files hold customers' data."""
+def test_it_is_durable_and_never_evicts(tmp_path: Path) -> None:
+    """Append-only, noeviction."""
     embedded = EmbeddedRedis(tmp_path)
     with started(embedded), redis.Redis.from_url(embedded.url) as client:
-        config = client.config_get("*")
-        expected = {"appendonly": "yes", "appendfsync": "everysec", "bind": "127.0.0.1"}
-        expected |= {"maxmemory-policy": "noeviction"}
-        assert {name: config[name] for name in expected} == expected
+        info = client.info("everything")
+        assert (info["aof_enabled"], info["maxmemory_policy"]) == (1, "noeviction")
+    lines = (embedded.directory / "redis.conf").read_text().splitlines()
+    assert {"appendfsync everysec", "bind 127.0.0.1"} <= {*lines}
+
+
+def test_another_user_of_the_machine_reads_and_writes_nothing(tmp_path: Path) -> None:
+    """Its port is open to them; the password is not, whatever umask `up` was started with."""
+    before = os.umask(0)
+    try:
+        embedded = EmbeddedRedis(tmp_path)
+        with started(embedded):
+            asyncio.run(embedded.wait_ready(alive=lambda: True))
+            stranger = redis.Redis.from_url(f"redis://127.0.0.1:{embedded.port}")
+            for command in (stranger.ping, stranger.info, lambda: stranger.xadd("s", {"a": "b"})):
+                with pytest.raises(redis.AuthenticationError):
+                    command()
+            stranger.close()
+    finally:
+        os.umask(before)
+    for name in ("redis.url", "redis.password", "redis/redis.conf"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
     assert stat.S_IMODE(embedded.directory.stat().st_mode) == 0o700
+
+
+def test_a_client_cannot_write_files_through_it(tmp_path: Path) -> None:
+    """CONFIG SET dir and dbfilename, DEBUG and MODULE LOAD write or run files as our user."""
+    embedded = EmbeddedRedis(tmp_path)
+    with started(embedded), redis.Redis.from_url(embedded.url) as client:
+        for command in ("CONFIG GET dir", "DEBUG SLEEP 0", "MODULE LIST"):
+            with pytest.raises(redis.ResponseError, match="unknown command"):
+                client.execute_command(*command.split())
 
 
 def test_a_file_that_a_crash_cut_short_is_repaired(tmp_path: Path) -> None:
@@ -54,7 +83,6 @@ def test_a_file_that_a_crash_cut_short_is_repaired(tmp_path: Path) -> None:
     with started(embedded), redis.Redis.from_url(embedded.url) as client:
         client.set("kept", "1")
         client.set("cut", "short")
-        client.execute_command("CONFIG", "SET", "appendfsync", "always")
         client.set("last", "2")
     files = tmp_path.rglob("appendonly.aof*")  # Redis 7 has a folder of that name, and a base
     file = max((f for f in files if f.is_file()), key=lambda f: f.stat().st_size)
@@ -85,12 +113,20 @@ def rewritten(client: redis.Redis) -> bool:
     return not (state["aof_rewrite_in_progress"] or state["aof_rewrite_scheduled"])
 
 
-def test_it_keeps_its_port_so_that_others_find_it_again(tmp_path: Path) -> None:
+def test_it_keeps_its_address_so_that_others_find_it_again(tmp_path: Path) -> None:
     """A `sailpipe worker` of another terminal reconnects after `up` was restarted."""
     first, second = EmbeddedRedis(tmp_path), EmbeddedRedis(tmp_path)
     first.prepare()
     second.prepare()
-    assert first.port == second.port
+    assert first.url == second.url
+
+
+def test_it_takes_no_password_that_it_did_not_make(tmp_path: Path) -> None:
+    """An empty file, or one with a line break, would leave the port open or spoil the configuration."""
+    (tmp_path / "redis.password").write_text("short\n")
+    embedded = EmbeddedRedis(tmp_path)
+    embedded.prepare()
+    assert "short" not in embedded.url
 
 
 def test_one_that_a_killed_up_left_is_ended_first(tmp_path: Path) -> None:

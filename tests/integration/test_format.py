@@ -240,12 +240,13 @@ async def test_an_http_server_that_found_redis_away_asks_when_it_is_back(
     store.set(keys.FORMAT, NEWER)
     async with open_async_redis(redis_url) as client:
         producer = AsyncProducer(client)
-        assert not await producer.ready()
+        with pytest.raises(EnqueueError, match="newer format"):
+            await producer.check_ready()
         with pytest.raises(EnqueueError, match="newer format"):
             await producer.send_all([b"{}"], "default")
         assert store.xlen(keys.RAW) == 0
         store.delete(keys.FORMAT)
-        assert await producer.ready()
+        await producer.check_ready()
         await producer.send_all([b"{}"], "default")
         assert store.xlen(keys.RAW) == 1
 

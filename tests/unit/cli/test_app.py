@@ -32,7 +32,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
             2,
             "no.jsonl cannot be read",
         ),
-        (["enqueue", "a.jsonl"], {"SAILPIPE_REDIS_URL": UNREACHABLE}, 1, "Redis did not take"),
+        (["enqueue", "a.jsonl"], {"SAILPIPE_REDIS_URL": UNREACHABLE}, 1, "nothing listens there"),
         (["enqueue", "-", "--account", "shoos"], {}, 2, "There is no account 'shoos'"),
         (["up", *PORT], {"SAILPIPE_REDIS_URL": UNREACHABLE}, 1, "127.0.0.1:1/0 does not answer"),
         (["up", *PORT], {"SAILPIPE_DATA_DIR": "a.jsonl/x"}, 2, "set SAILPIPE_DATA_DIR"),

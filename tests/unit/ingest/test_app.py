@@ -224,7 +224,7 @@ async def test_a_redis_that_is_away_or_full_is_503_with_retry_after(
 
     async with fakeredis.FakeAsyncRedis() as fake:
         monkeypatch.setattr("redis.asyncio.client.Pipeline.execute", fail)
-        monkeypatch.setattr(fake, "ping", fail)
+        monkeypatch.setattr(fake, "xadd", fail)
         transport = httpx.ASGITransport(create_app(settings, fake))
         async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as http:
             reply = await http.post("/v1/track", json=EVENT, headers=KEY)
@@ -259,10 +259,13 @@ async def test_browsers_may_call_from_any_site(http: httpx.AsyncClient) -> None:
     assert posted.headers["Access-Control-Allow-Origin"] == "*"
 
 
-async def test_ready_and_alive_are_told_apart(http: httpx.AsyncClient) -> None:
-    """/healthz: the process answers. /readyz: Redis answers as well."""
+async def test_ready_and_alive_are_told_apart(
+    http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis
+) -> None:
+    """/healthz: the process answers. /readyz: Redis would take an event, of which nothing is left."""
     assert (await http.get("/healthz")).status_code == 200
     assert (await http.get("/readyz")).status_code == 200
+    assert await fake.keys("sailpipe:raw*") == []
 
 
 async def test_what_is_not_served_is_refused_in_the_same_shape(http: httpx.AsyncClient) -> None:

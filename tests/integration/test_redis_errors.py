@@ -1,0 +1,185 @@
+"""What is wrong with Redis is said by every part that meets it: the word of the log, and a sentence with its fix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import redis
+
+from pipeline.cli.app import run
+from pipeline.clock import SystemClock
+from pipeline.ingest.app import create_app
+from pipeline.settings import load_settings
+from pipeline.storage.redis_client import open_async_redis, open_redis
+from pipeline.storage.redis_errors import describe, explain
+from pipeline.storage.redis_watch import RedisWatch
+from tests.support.commands import wait_until
+from tests.support.redis_server import RedisServer, free_port
+
+EVENT = '{"type": "track", "event": "Viewed", "userId": "u", "messageId": "m"}\n'
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@contextmanager
+def configured(client: redis.Redis, **options: str) -> Iterator[None]:
+    """With these options, and as it was afterwards."""
+    before = {name.replace("_", "-"): client.config_get(name.replace("_", "-")) for name in options}
+    for name, value in options.items():
+        client.config_set(name.replace("_", "-"), value)
+    try:
+        yield
+    finally:
+        for name, found in before.items():
+            client.config_set(name, found[name] or "")
+
+
+def full(client: redis.Redis) -> AbstractContextManager[None]:
+    return configured(client, maxmemory="1")
+
+
+def without_replicas(client: redis.Redis) -> AbstractContextManager[None]:
+    return configured(client, min_replicas_to_write="1")
+
+
+@contextmanager
+def read_only(client: redis.Redis) -> Iterator[None]:
+    client.replicaof("127.0.0.1", str(free_port()))
+    try:
+        yield
+    finally:
+        client.replicaof("NO", "ONE")
+
+
+@contextmanager
+def without_disk(client: redis.Redis) -> Iterator[None]:
+    """A snapshot could not be written: its file's name is a folder's."""
+    taken = Path(str(client.config_get("dir")["dir"]), "dump.rdb")
+    taken.unlink(missing_ok=True)
+    taken.mkdir()
+    with configured(client, save="1000 1000"):
+        client.bgsave()
+        wait_until(
+            lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", "it fails"
+        )
+        yield
+    taken.rmdir()
+    client.bgsave()
+    wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "ok", "it succeeds")
+
+
+@contextmanager
+def with_password(client: redis.Redis) -> Iterator[None]:
+    client.config_set("requirepass", "right")
+    try:
+        yield
+    finally:
+        client.config_set("requirepass", "")
+
+
+State = Callable[[redis.Redis], Any]
+STATES: list[tuple[str, State, str, str]] = [
+    ("full", full, "", "raise its maxmemory"),
+    ("read_only", read_only, "", "at the master"),
+    ("no_replicas", without_replicas, "", "min-replicas-to-write"),
+    ("disk", without_disk, "", "make room on its disk"),
+    ("wrong_login", with_password, "", "user and password into SAILPIPE_REDIS_URL"),
+    ("wrong_login", with_password, ":wr0ng@", "user and password into SAILPIPE_REDIS_URL"),
+]
+
+
+@pytest.mark.parametrize(("code", "state", "login", "fix"), STATES)
+def test_a_redis_that_takes_no_writes_is_described(
+    code: str, state: State, login: str, fix: str, server: RedisServer
+) -> None:
+    """From a real server's error, without the password that was tried."""
+    url = server.url.replace("//", f"//{login}")
+    with (
+        redis.Redis.from_url(server.url) as admin,
+        open_redis(url) as client,
+        state(admin),
+        pytest.raises(redis.RedisError) as raised,
+    ):
+        client.xadd("stream", {"event": "secret@example.com"})
+    assert explain(raised.value).code == code
+    said = describe(raised.value, url)
+    assert fix in said
+    assert not re.search("secret|wr0ng|right", said.replace("right user", ""))
+
+
+@pytest.mark.parametrize(("code", "state", "login", "fix"), STATES)
+def test_enqueue_says_why_redis_took_nothing(
+    code: str,
+    state: State,
+    login: str,
+    fix: str,
+    server: RedisServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "a.jsonl").write_text(EVENT)
+    monkeypatch.setenv("SAILPIPE_REDIS_URL", server.url.replace("//", f"//{login}"))
+    with redis.Redis.from_url(server.url) as admin, state(admin):
+        assert run(["enqueue", str(tmp_path / "a.jsonl")]) == 1
+    assert fix in capsys.readouterr().err or code == "full"
+
+
+@pytest.mark.parametrize(("code", "state", "login", "fix"), STATES)
+async def test_a_door_is_ready_only_if_an_event_could_be_taken_now(
+    code: str, state: State, login: str, fix: str, server: RedisServer
+) -> None:
+    url = server.url.replace("//", f"//{login}")
+    async with open_async_redis(url) as client:
+        transport = httpx.ASGITransport(create_app(load_settings({}), client))
+        async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as http:
+            with redis.Redis.from_url(server.url) as admin, state(admin):
+                assert (await http.get("/readyz")).status_code == 503
+            if not login:
+                assert (await http.get("/readyz")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("redis://127.0.0.1:1", "refused"),
+        ("redis://nowhere.invalid:6379", "unknown_host"),
+        ("unix:///nowhere.sock", "refused"),
+    ],
+)
+def test_a_redis_that_cannot_be_reached_is_described(url: str, code: str) -> None:
+    with open_redis(url) as client, pytest.raises(redis.RedisError) as raised:
+        client.ping()
+    assert explain(raised.value).code == code
+
+
+def test_a_redis_without_tls_is_described(server: RedisServer) -> None:
+    url = server.url.replace("redis:", "rediss:")
+    with open_redis(url) as client, pytest.raises(redis.RedisError) as raised:
+        client.ping()
+    assert explain(raised.value).code == "tls"
+
+
+def test_a_log_line_names_the_trouble(
+    server: RedisServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        redis.Redis.from_url(server.url) as admin,
+        read_only(admin),
+        pytest.raises(redis.RedisError) as raised,
+    ):
+        admin.set("a", 1)
+    RedisWatch("worker", SystemClock()).away(raised.value)
+    assert "trouble=read_only" in capsys.readouterr().out
