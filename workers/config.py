@@ -13,15 +13,17 @@ from kombu import Queue
 
 from pipeline.events.models import Lane
 from pipeline.storage.keys import CELERY_PREFIX
+from workers.broker import broker_of
 
 DELIVER = "workers.deliver"
 """Name of the one task: deliver(account, lane, mailboxes)."""
 
 
 def celery_config(redis_url: str) -> dict[str, Any]:
-    """Celery's settings for one Redis."""
+    """Celery's settings for one Redis. Raises ConfigError: `redis_url` is no address of one."""
+    broker = broker_of(redis_url)
     return {
-        "broker_url": redis_url,
+        "broker_url": broker.url,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         # A Redis that is full or read-only refuses writes; the worker waits instead of exiting.
@@ -33,6 +35,7 @@ def celery_config(redis_url: str) -> dict[str, Any]:
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "health_check_interval": 10,
+            **broker.options,
         },
         "task_queues": [Queue(str(lane)) for lane in Lane],
         "task_create_missing_queues": False,

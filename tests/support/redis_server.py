@@ -46,6 +46,7 @@ class RedisServer:
         append_only: bool = False,
         fsync: str = "everysec",
         environment: Mapping[str, str] | None = None,
+        options: Mapping[str, str] | None = None,
     ) -> None:
         self.directory = directory
         self.port = free_port()
@@ -53,6 +54,7 @@ class RedisServer:
         self._append_only = append_only
         self._fsync = fsync
         self._environment = {**os.environ, **(environment or {})}
+        self._more = options or {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -103,6 +105,7 @@ class RedisServer:
             "appendfsync": self._fsync,
             "maxmemory-policy": "noeviction",
             "logfile": str(self.directory / "redis.log"),
+            **self._more,
         }
         return [word for name, value in values.items() for word in (f"--{name}", value)]
 
