@@ -214,7 +214,6 @@ def _header(no: Rejected, state: TurnState, settling: Settling, pending: str) ->
     return Header(
         account=claim.account,
         lane=claim.lane,
-        box=claim.box,
         user=claim.user,
         type=event.type if event else None,
         event=getattr(event, "event", None),

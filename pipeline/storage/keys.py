@@ -23,11 +23,8 @@ SPLITTER_FALLEN = "sailpipe:splitter:fallen"
 FORMAT = "sailpipe:format"
 """String. FORMAT_NUMBER of the version that first worked on this Redis; see redis_format.py."""
 
-FORMAT_NUMBER = 1
+FORMAT_NUMBER = 2
 """Raise it with every change of keys, or of what lies in them, that another version would misread."""
-
-SHARDS = 16
-"""Into how many mailboxes an unordered lane shards one user's events."""
 
 
 def account_prefix(account: str) -> str:

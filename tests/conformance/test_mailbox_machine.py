@@ -200,7 +200,7 @@ class MailboxMachine(LetterRules):
     def _owner(self, pick: int) -> tuple[Owner, Box, bool]:
         """One of the latest owners, its mailbox, and whether it still owns that."""
         owner = self.owners[-1 - pick % min(4, len(self.owners))]
-        box = self.model.box(owner.lane, owner.claim.box)
+        box = self.model.box(owner.lane, owner.claim.user)
         return owner, box, box.token == owner.claim.token
 
     @precondition(lambda self: self.owners)
@@ -209,7 +209,7 @@ class MailboxMachine(LetterRules):
         claims = [owner.claim for owner in self.owners]
         lost = self.run(self.boxes.store.renew(claims))
         for owner in self.owners:
-            box = self.model.box(owner.lane, owner.claim.box)
+            box = self.model.box(owner.lane, owner.claim.user)
             still = box.token == owner.claim.token
             assert (owner.claim not in lost) == still
             if still:

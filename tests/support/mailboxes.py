@@ -163,7 +163,6 @@ def letter(
     header = {
         "account": claim.account,
         "lane": claim.lane,
-        "box": claim.box,
         "user": claim.user,
         "reason": reason,
         "died_at": claim.now,

@@ -1,12 +1,11 @@
 -- Become the one owner of a leased mailbox.
--- ARGV    now, lane, box, user, lease ms, most events, what this process delivers to, scopes of the lane's gates...
+-- ARGV    now, lane, box, lease ms, most events, what this process delivers to, scopes of the lane's gates...
 -- Returns {'no'} when there is nothing to own (a lost, doubled or late wake-up, or one of another target), else
 --         {token, now, lane clock, user-lane clock, header of the user lane's head or '',
 --          cart or '', state of the mailbox (flat), user (flat), entry...}
-local now, lane, box, user, lease = ms(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local most = tonumber(ARGV[6])
+local now, lane, box, lease, most = ms(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local scopes = {}
-for i = 8, #ARGV do scopes[#scopes + 1] = ARGV[i] end
+for i = 7, #ARGV do scopes[#scopes + 1] = ARGV[i] end
 local state_key, leased = mailbox_state(P, lane, box), P .. 'leased:' .. lane
 
 if not redis.call('ZSCORE', leased, box) or redis.call('HEXISTS', state_key, 'token') == 1 then
@@ -20,7 +19,7 @@ end
 -- The processes of all targets consume the same Celery queues. The pause keeps two of them from handing a
 -- mailbox to and fro as fast as Redis can.
 local PAUSE = 250
-if redis.call('GET', P .. 'target') ~= ARGV[7] then
+if redis.call('GET', P .. 'target') ~= ARGV[6] then
   redis.call('ZREM', leased, box)
   redis.call('ZADD', P .. 'due:' .. lane, int(now + PAUSE), box)
   return { 'no' }
@@ -43,11 +42,11 @@ redis.call('HSET', state_key, 'token', token, 'step', 0)
 if tonumber(trouble[2] or '0') == 0 then redis.call('HSET', state_key, 'claimed', #entries) end
 redis.call('ZADD', leased, 'XX', int(now + lease), box)
 
-local head = lane ~= IDENTIFY_LANE and redis.call('LINDEX', mail(P, IDENTIFY_LANE, user), 0)
+local head = lane ~= IDENTIFY_LANE and redis.call('LINDEX', mail(P, IDENTIFY_LANE, box), 0)
 local reply = {
   token, int(now), int(lane_clock(P, lane, now)), int(lane_clock(P, IDENTIFY_LANE, now)),
-  head and header(head) or '', redis.call('GET', P .. 'cart:' .. user) or '',
-  redis.call('HGETALL', state_key), redis.call('HGETALL', P .. 'user:' .. user),
+  head and header(head) or '', redis.call('GET', P .. 'cart:' .. box) or '',
+  redis.call('HGETALL', state_key), redis.call('HGETALL', P .. 'user:' .. box),
 }
 for _, entry in ipairs(entries) do reply[#reply + 1] = entry end
 return reply

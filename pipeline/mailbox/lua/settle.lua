@@ -6,7 +6,6 @@
 --   state    event seq -> its state (JSON), of events that stay
 --   intent   '' forgets it, text replaces it, absent keeps it
 --   hold     what its heads are held for (JSON); absent keeps it
---   user     whose memory the next four are for
 --   learn    fields of the user's memory;  cart, cart_keep: the cart we left behind and for how many ms to know it
 --   keep     ms for which a user's memory is kept
 --   back     give the mailbox back; due: when (absent = now, 'old' = when it was due);
@@ -45,7 +44,7 @@ end
 if settlement.hold then redis.call('HSET', state_key, 'hold', settlement.hold) end
 for seq, state in pairs(settlement.state) do redis.call('HSET', state_key, 's:' .. seq, state) end
 
-local memory = P .. 'user:' .. settlement.user
+local memory = P .. 'user:' .. box
 for field, value in pairs(settlement.learn) do
   -- An email that was looked up does not replace what an event showed meanwhile.
   local looked_up = field == 'email' or field == 'email_at'
@@ -53,14 +52,14 @@ for field, value in pairs(settlement.learn) do
 end
 if next(settlement.learn) then redis.call('PEXPIRE', memory, int(settlement.keep)) end
 if settlement.cart then
-  redis.call('SET', P .. 'cart:' .. settlement.user, settlement.cart, 'PX', int(settlement.cart_keep))
+  redis.call('SET', P .. 'cart:' .. box, settlement.cart, 'PX', int(settlement.cart_keep))
 end
 -- An order may have died of an email that was learned since its claim, and learn_email brings a hundred back.
 if awaits_email(lane) and #popped > 0 and redis.call('HEXISTS', memory, 'email') == 1 then
-  recall(P, settlement.user, now)
+  recall(P, box, now)
 end
 for _, other in ipairs(settlement.wake) do
-  wake_waiting(P, other, settlement.user, now, { user = true, identify = true })
+  wake_waiting(P, other, box, now, { user = true, identify = true })
 end
 
 -- Progress resets the strike count. In one-at-a-time mode it resets to 2, so that the next event is judged on
@@ -94,11 +93,7 @@ local ahead = (settlement.at or now) - now
 if ahead > STEP then due = due - ahead end -- the clock has been set back since the claim
 if settlement.waits then
   redis.call('HSET', state_key, 'waits', settlement.waits)
-  if box ~= settlement.user then
-    redis.call('HSET', memory, 'sharded', 1)
-    redis.call('PEXPIRE', memory, int(settlement.keep))
-  end
-  local head = redis.call('LINDEX', mail(P, IDENTIFY_LANE, settlement.user), 0)
+  local head = redis.call('LINDEX', mail(P, IDENTIFY_LANE, box), 0)
   local have = redis.call('HMGET', memory, 'email', 'identified')
   if (have[1] or '') ~= settlement.expected.email or (have[2] or '') ~= settlement.expected.identified
       or (head and header(head) or '') ~= settlement.expected.head then

@@ -48,10 +48,7 @@ end
 local function hand_down(p, visitor, user, now, keep)
   local waiting = { p .. 'dead:email:' .. visitor }
   for _, lane in ipairs(EMAIL_LANES) do waiting[#waiting + 1] = mail(p, lane, visitor) end
-  if redis.call('EXISTS', unpack(waiting)) == 0
-      and redis.call('HEXISTS', p .. 'user:' .. visitor, 'sharded') == 0 then
-    return
-  end
+  if redis.call('EXISTS', unpack(waiting)) == 0 then return end
   local email, at = unpack(redis.call('HMGET', p .. 'user:' .. user, 'email', 'email_at'))
   if email then learn_email(p, visitor, email, tonumber(at or '0'), now, keep) end
 end

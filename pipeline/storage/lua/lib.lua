@@ -1,5 +1,5 @@
 -- Shared by every mailbox script (prepended to each by scripts.py, behind IDENTIFY_LANE and EMAIL_LANES, which
--- pipeline/lanes.py says, and SHARDS, which claim.py does).
+-- pipeline/lanes.py says).
 --
 -- Keys, all under the account's prefix P = KEYS[1] = "sailpipe:ACCOUNT:"
 --   mail:LANE:BOX    list    a mailbox: entries in arrival order, "HEADER JSON\nRAW BYTES"
@@ -19,8 +19,7 @@
 --                            removed trimmed:REASON
 --   token            string  a counter of claims, letters and replays: what needs a number of its own
 --   user:USER        hash    email, email_at, seen (emails of the last day), identified (ms), merged, newest:identify and
---                            newest:cart (when the latest one delivered first came, ms), sharded
---                            (1: a mailbox of an unordered lane has waited for something), last_identify (of an
+--                            newest:cart (when the latest one delivered first came, ms), last_identify (of an
 --                            anonymousId: the email its latest identify showed, key and id of the profile it went to)
 --   cart:USER        string  the cart we wrote last, JSON
 --   anon:ID, email:E string  the userId learned for an anonymousId or an email
@@ -105,16 +104,10 @@ local function look_now(p, lane, box, now)
   if due and tonumber(due) > now then redis.call('ZADD', p .. 'due:' .. lane, int(now), box) end
 end
 
--- Bring a user's mailboxes forward if they wait for one of these: 'email', 'user', 'identify'.
+-- Bring a user's mailbox forward if it waits for one of these: 'email', 'user', 'identify'.
 local function wake_waiting(p, lane, user, now, what)
-  local boxes = { user }
-  if redis.call('HEXISTS', p .. 'user:' .. user, 'sharded') == 1 then
-    for i = 0, SHARDS - 1 do boxes[#boxes + 1] = user .. '\31' .. i end -- as claim.py names them
-  end
-  for _, box in ipairs(boxes) do
-    local waits = redis.call('HGET', mailbox_state(p, lane, box), 'waits')
-    if waits and what[waits] then look_now(p, lane, box, now) end
-  end
+  local waits = redis.call('HGET', mailbox_state(p, lane, user), 'waits')
+  if waits and what[waits] then look_now(p, lane, user, now) end
 end
 
 local function post(p, lane, box, entry, now)
@@ -219,7 +212,7 @@ local function revive(p, id, now)
     user = head.user, shared_ids = head.shared_ids,
   }
   inherit(entry, head)
-  post(p, head.lane, head.box, cjson.encode(entry) .. '\n' .. raw(letter), now)
+  post(p, head.lane, head.user, cjson.encode(entry) .. '\n' .. raw(letter), now)
   return true
 end
 

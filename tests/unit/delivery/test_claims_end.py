@@ -177,7 +177,7 @@ async def test_a_settle_whose_answer_was_lost_is_not_made_twice(pipe: Pipe) -> N
 
 def _args(store: MailboxStore, settlement: Settlement) -> list[Any]:
     claim, text = settlement.claim, encode_settlement(settlement)
-    return [store._now(), claim.lane, claim.box, claim.token, claim.step, text]
+    return [store._now(), claim.lane, claim.user, claim.token, claim.step, text]
 
 
 async def test_a_settle_that_fails_over_its_own_content_is_a_strike_and_its_event_ends_as_poison(
