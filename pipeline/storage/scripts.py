@@ -14,7 +14,7 @@ from typing import Any
 import redis.asyncio
 import redis.exceptions
 
-from pipeline.lanes import lua_prelude
+from pipeline.storage.prelude import lua_prelude
 
 MAX_COMMANDS = 100
 """Commands in one round trip."""
@@ -42,7 +42,7 @@ def sha1(script: str) -> str:
 
 @cache
 def source(script: str) -> str:
-    """The text of one script: what Python says of lanes, the shared library, the script itself."""
+    """The text of one script: what Python tells it (prelude.py), the shared library, the script itself."""
     parts = (read_script("pipeline.storage", "lib"), read_script(*script.split("/")))
     return lua_prelude() + "".join(parts)
 

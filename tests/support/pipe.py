@@ -18,6 +18,7 @@ import httpx
 import redis.exceptions
 
 from pipeline.clock import ManualClock
+from pipeline.counters import all_counters
 from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.moves import LetterMoves
 from pipeline.delivery.engine import Engine, Seams
@@ -135,7 +136,9 @@ class Pipe:
     async def counts(self) -> dict[str, int]:
         """The account's counters that are not zero."""
         table = await self.redis.hgetall(keys.counts(ACCOUNT))
-        return {name.decode(): int(value) for name, value in table.items() if int(value)}
+        counts = {name.decode(): int(value) for name, value in table.items() if int(value)}
+        assert counts.keys() <= all_counters(), "a counter that pipeline/counters.py does not name"
+        return counts
 
     async def closures(self) -> list[Closure]:
         """Why gates are closed."""

@@ -16,12 +16,10 @@ if redis.call('LLEN', mail(P, lane, box)) == 0 then
   redis.call('DEL', state_key)
   return { 'no' }
 end
--- The processes of all targets consume the same Celery queues. The pause keeps two of them from handing a
--- mailbox to and fro as fast as Redis can.
-local PAUSE = 250
+-- The processes of all targets consume the same Celery queues.
 if redis.call('GET', P .. 'target') ~= ARGV[6] then
   redis.call('ZREM', leased, box)
-  redis.call('ZADD', P .. 'due:' .. lane, int(now + PAUSE), box)
+  redis.call('ZADD', P .. 'due:' .. lane, int(now + FOREIGN_PAUSE_MS), box)
   return { 'no' }
 end
 local state = gate(P, scopes, now)
@@ -32,9 +30,9 @@ if state == 'closed' or (state == 'probe' and redis.call('HGET', state_key, 'pro
 end
 
 redis.call('HDEL', state_key, 'waits') -- frees first: see lib.lua
--- After two unsettled claims events are leased one at a time, until all that were leased then are through.
+-- After SINGLY_AFTER unsettled claims events are leased one at a time, until all that were leased then are through.
 local trouble = redis.call('HMGET', state_key, 'strikes', 'singles')
-if tonumber(trouble[1] or '0') >= 2 and tonumber(trouble[2] or '0') > 0 then most = 1 end
+if tonumber(trouble[1] or '0') >= SINGLY_AFTER and tonumber(trouble[2] or '0') > 0 then most = 1 end
 local entries = redis.call('LRANGE', mail(P, lane, box), 0, most - 1)
 -- The time is part of it, or a Redis that forgot its last second would give the same token twice.
 local token = int(redis.call('INCR', P .. 'token')) .. '-' .. int(now)

@@ -30,11 +30,11 @@ end
 
 redis.call('LTRIM', list, settlement.pop, -1) -- frees first: see lib.lua
 if #popped > 0 then
-  redis.call('HINCRBY', P .. 'counts', 'waiting:' .. lane, -#popped)
+  tally(P, COUNT_WAITING .. ':' .. lane, -#popped)
   redis.call('HDEL', state_key, unpack(states))
 end
 for i, letter in ipairs(settlement.dead) do bury(P, letter[2], letters[i], heads[i]) end
-for counter, by in pairs(settlement.count) do redis.call('HINCRBY', P .. 'counts', counter, by) end
+for counter, by in pairs(settlement.count) do tally(P, counter, by) end
 
 if settlement.intent == '' then
   redis.call('HDEL', state_key, 'intent')
@@ -62,14 +62,14 @@ for _, other in ipairs(settlement.wake) do
   wake_waiting(P, other, box, now, { user = true, identify = true })
 end
 
--- Progress resets the strike count. In one-at-a-time mode it resets to 2, so that the next event is judged on
--- its own. An event that is found waiting is reset to 2 as well: it may wait for days, and meet deaths by
+-- Progress resets the strike count. In one-at-a-time mode it resets to SINGLY_AFTER, so that the next event is judged on
+-- its own. So it does for an event that is found waiting: it may wait for days, and meet deaths by
 -- chance. An event that is retried keeps its strikes: it may kill its worker each time its call is made.
 local trouble = redis.call('HMGET', state_key, 'strikes', 'singles')
 local strikes, singles = tonumber(trouble[1] or '0'), tonumber(trouble[2] or '0') - #popped
-if strikes >= 2 and singles > 0 then
+if strikes >= SINGLY_AFTER and singles > 0 then
   if #popped > 0 or settlement.waits then
-    redis.call('HSET', state_key, 'strikes', 2, 'singles', singles)
+    redis.call('HSET', state_key, 'strikes', SINGLY_AFTER, 'singles', singles)
   end
 elseif #popped > 0 then
   redis.call('HDEL', state_key, 'strikes', 'singles')
@@ -90,7 +90,7 @@ redis.call('HDEL', state_key, 'token', 'step')
 local due = settlement.due or now
 if due == 'old' then due = tonumber(was_due(state_key, now)) end
 local ahead = (settlement.at or now) - now
-if ahead > STEP then due = due - ahead end -- the clock has been set back since the claim
+if ahead > CLOCK_STEP_MS then due = due - ahead end -- the clock has been set back since the claim
 if settlement.waits then
   redis.call('HSET', state_key, 'waits', settlement.waits)
   local head = redis.call('LINDEX', mail(P, IDENTIFY_LANE, box), 0)

@@ -1,5 +1,4 @@
--- Shared by every mailbox script (prepended to each by scripts.py, behind IDENTIFY_LANE and EMAIL_LANES, which
--- pipeline/lanes.py says).
+-- Shared by every script (prepended to each by scripts.py, behind the names and numbers that Python says: prelude.py).
 --
 -- Keys, all under the account's prefix P = KEYS[1] = "sailpipe:ACCOUNT:"
 --   mail:LANE:BOX    list    a mailbox: entries in arrival order, "HEADER JSON\nRAW BYTES"
@@ -40,7 +39,6 @@
 -- what is delivered makes room.
 
 local P = KEYS[1]
-local STEP = 1000 -- ms by which a clock that was set back differs from one that is merely read twice
 
 -- Milliseconds; tests hand their own time in, everything else uses Redis' clock.
 local function ms(given)
@@ -53,6 +51,9 @@ end
 local function free_first(key) redis.call('DEL', key .. ':none') end
 
 local function int(number) return string.format('%.0f', number) end
+
+-- Count so many events; the counters are in pipeline/counters.py.
+local function tally(p, counter, by) redis.call('HINCRBY', p .. 'counts', counter, by) end
 
 local function mail(p, lane, box) return p .. 'mail:' .. lane .. ':' .. box end
 local function mailbox_state(p, lane, box) return p .. 'state:' .. lane .. ':' .. box end
@@ -112,7 +113,7 @@ end
 
 local function post(p, lane, box, entry, now)
   redis.call('RPUSH', mail(p, lane, box), entry)
-  redis.call('HINCRBY', p .. 'counts', 'waiting:' .. lane, 1)
+  tally(p, COUNT_WAITING .. ':' .. lane, 1)
   if not redis.call('ZSCORE', p .. 'leased:' .. lane, box) then
     redis.call('ZADD', p .. 'due:' .. lane, 'NX', int(now), box)
   end
@@ -154,9 +155,8 @@ end
 -- A letter's group, by which letters are trimmed: the hour of its death, what it is (`order`, else its lane, '' when
 -- the splitter refused it), its reason, and one of sixteen slots that its fingerprint falls into. Names and messages
 -- are the sender's to choose: whatever is sent, an hour has only so many groups.
-local HOUR = 3600000
 local function group_of(head)
-  local hour = int(math.floor(head.died_at / HOUR))
+  local hour = int(math.floor(head.died_at / HOUR_MS))
   return table.concat({ hour, head.order and 'order' or head.lane, head.reason, string.sub(head.fingerprint or '', -1) }, ' ')
 end
 
@@ -172,7 +172,7 @@ local function bury(p, id, letter, head)
   redis.call('ZREM', p .. 'replayed', replay_of(id, key))
   redis.call('HSET', p .. 'dead', id, letter)
   redis.call('ZADD', p .. 'dead:at', int(head.died_at), id)
-  redis.call('HINCRBY', p .. 'counts', 'dead:' .. head.reason, 1)
+  tally(p, COUNT_DEAD .. ':' .. head.reason, 1)
   count_in_group(p, head, 1)
   if head.awaits_email then
     redis.call('ZADD', p .. 'dead:email:' .. head.user, redis.call('INCR', p .. 'token'), id)
@@ -186,7 +186,7 @@ local function unbury(p, id)
   local head = cjson.decode(header(letter))
   redis.call('HDEL', p .. 'dead', id)
   redis.call('ZREM', p .. 'dead:at', id)
-  redis.call('HINCRBY', p .. 'counts', 'dead:' .. head.reason, -1)
+  tally(p, COUNT_DEAD .. ':' .. head.reason, -1)
   count_in_group(p, head, -1)
   redis.call('ZREM', p .. 'dead:email:' .. head.user, id)
   return letter, head
@@ -218,7 +218,7 @@ end
 
 -- What died for want of this user's email goes on; no more than a script should do at once.
 local function recall(p, user, now)
-  for _, id in ipairs(redis.call('ZRANGE', p .. 'dead:email:' .. user, 0, 99)) do revive(p, id, now) end
+  for _, id in ipairs(redis.call('ZRANGE', p .. 'dead:email:' .. user, 0, RECALLED_LETTERS - 1)) do revive(p, id, now) end
 end
 
 -- An email seen for a user: the newest wins, and what waited or died for want of one goes on.
@@ -241,8 +241,8 @@ local function owner(p, lane, box, token, step)
   return 'stale'
 end
 
--- Dedupe: 64-bit hashes in integer sets (8 bytes a member while a set has at most 512), a few time
--- slices for the window. A set that fills up is split in two by the next bit of the hash.
+-- Dedupe: 64-bit hashes in integer sets, a few time slices for the window. A set that fills up is split in two by
+-- the next bit of the hash.
 local function branch(slice, depth, hash)
   local route = math.abs(tonumber(string.sub(hash, -15)))
   return slice .. ':' .. depth .. ':' .. int(route % 2 ^ depth)
@@ -257,8 +257,8 @@ local function leaf(slice, hash)
 end
 
 local function known(p, hash, window, now)
-  local slice = math.floor(now / (window / 4))
-  for back = -1, 4 do -- one ahead: the clock may have been set back
+  local slice = math.floor(now / (window / DEDUPE_SLICES))
+  for back = -1, DEDUPE_SLICES do -- one ahead: the clock may have been set back
     local key = leaf(p .. 'dedupe:' .. int(slice - back), hash)
     if redis.call('SISMEMBER', key, hash) == 1 then return true end
   end

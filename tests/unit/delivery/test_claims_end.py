@@ -11,7 +11,6 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from pipeline.delivery.classify import POISON_AFTER
 from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Settlement
@@ -19,6 +18,7 @@ from pipeline.mailbox.store import MailboxStore, encode_settlement
 from pipeline.sailthru.answers import Answer, Failed, Failure
 from pipeline.sailthru.calls import Call
 from pipeline.sailthru.transport import is_too_late
+from pipeline.storage.numbers import POISON_AFTER
 from tests.support.fake_sailthru import REFUSED
 from tests.support.pipe import Pipe, added, identify, open_pipe, order, track
 
