@@ -20,6 +20,7 @@ from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, GateReason
 from pipeline.identity.placement import EMAILS_A_DAY
 from pipeline.mailbox.claim import Claim, Settlement
+from tests.support.key_table import check_keys
 from tests.support.letter_rules import PICK, LetterRules
 from tests.support.mailbox_model import LEASE, Box, Item, Saw
 from tests.support.mailboxes import (
@@ -66,6 +67,7 @@ class MailboxMachine(LetterRules):
         self.ticks: dict[tuple[int, Lane], int] = {}
 
     def teardown(self) -> None:
+        self.run(check_keys(self.boxes.redis))
         self.run(self.boxes.redis.aclose())
         self.runner.close()
 

@@ -32,6 +32,7 @@ from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.loop import Splitter
 from pipeline.storage import keys
 from tests.support.fake_sailthru import FakeSailthru, Killed
+from tests.support.key_table import check_keys
 
 START = 1_700_000_000.0
 ACCOUNT = "default"
@@ -222,6 +223,7 @@ async def open_pipe(
     pipe = Pipe(account, sandbox or SandboxOptions(), seed, client)
     try:
         yield pipe
+        await check_keys(pipe.redis)
     finally:
         await pipe.aclose()
 
