@@ -62,13 +62,3 @@ ALL_SCOPES: Final = tuple(
     dict.fromkeys((*(scope for row in _ROWS for scope in row.scopes), *_OTHER_BUCKETS))
 )
 """Everything that a gate may stand before."""
-
-
-def lua_prelude() -> str:
-    """What the mailbox scripts know of lanes, as Lua."""
-    (identifies,) = (row.lane for row in _ROWS if row.identifies)
-    await_email = ", ".join(f"'{row.lane.value}'" for row in _ROWS if row.waits_for_email)
-    return (
-        f"local IDENTIFY_LANE = '{identifies.value}' -- the lane that others wait for\n"
-        f"local EMAIL_LANES = {{ {await_email} }} -- lanes whose events may wait for an email\n"
-    )

@@ -77,7 +77,7 @@ class Letter:
 class Header:
     """What is written down of a death: what the scripts read, and what people are shown.
 
-    lane, box, user: where it waited; '' when the event was refused before it had a mailbox.
+    lane, user: where it waited; '' when the event was refused before it had a mailbox.
     first_seen_ms, died_at: Unix milliseconds.
     key, shared_ids: as in the mailbox entry.
     pending_intent: an order's unsettled intent.
@@ -89,7 +89,6 @@ class Header:
 
     account: str
     lane: str = ""
-    box: str = ""
     user: str = ""
     type: str | None = None
     event: str | None = None

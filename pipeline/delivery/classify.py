@@ -38,8 +38,6 @@ from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 
-POISON_AFTER = 5
-"""Claims of one event that may end unsettled before it is dead."""
 _OTHER_CODE = 99
 
 

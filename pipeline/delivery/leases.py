@@ -83,7 +83,7 @@ class Leases:
     def is_fresh(self, lease: Lease, enough: float) -> bool:
         """Whether a call may begin. Raises StaleClaim when the lease is lost."""
         if lease.lost:
-            raise StaleClaim(lease.claim.box)
+            raise StaleClaim(lease.claim.user)
         return not self.is_over(lease, enough)
 
     def is_over(self, lease: Lease, enough: float) -> bool:
@@ -94,7 +94,7 @@ class Leases:
         """Wait for a renewal if too little time is left. Raises StaleClaim when there is none."""
         while not self.is_fresh(lease, enough):
             if self._clock.monotonic() > lease.valid_until:
-                raise StaleClaim(lease.claim.box)
+                raise StaleClaim(lease.claim.user)
             try:
                 await asyncio.wait_for(lease.renewed.wait(), RENEW_EVERY_S)
             except TimeoutError:

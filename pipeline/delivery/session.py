@@ -10,7 +10,6 @@ import redis.exceptions
 from pipeline.clock import Clock, Random
 from pipeline.delivery import waiting
 from pipeline.delivery.classify import (
-    POISON_AFTER,
     Crashed,
     LookedUp,
     NoAnswer,
@@ -38,6 +37,7 @@ from pipeline.outcomes import Outcome
 from pipeline.ratelimit.limiter import SlotTooFar
 from pipeline.ratelimit.slots import Purpose
 from pipeline.settings import AccountSettings
+from pipeline.storage.numbers import POISON_AFTER
 
 MAX_LOOKUPS = 4
 """Look-ups one plan may ask for; more is a bug in the mapping."""

@@ -10,6 +10,7 @@ from typing import TypeAlias, assert_never
 
 from pipeline import retry
 from pipeline.clock import Random
+from pipeline.counters import Count, counter
 from pipeline.deadletters.letter import Header
 from pipeline.delivery.context import TurnState, write_cart
 from pipeline.delivery.intents import IntentLog, PendingCart, PendingOrder
@@ -106,7 +107,7 @@ def _settlement(outcome: Outcome, state: TurnState, settling: Settling) -> Settl
         case Delivered():
             return _delivered(outcome, state, settling)
         case Ignored(reason, covers):
-            return _through(state, covers, f"ignored:{reason}")
+            return _through(state, covers, counter(Count.IGNORED, reason))
         case Rejected():
             return _dead(outcome, state, settling)
         case Retry():
@@ -174,7 +175,7 @@ def _delivered(outcome: Delivered, state: TurnState, settling: Settling) -> Sett
     if outcome.last_identify is not None:
         last = outcome.last_identify
         learn["last_identify"] = json.dumps([last.email, last.key, last.id])
-    settlement = replace(_through(state, outcome.covers, "delivered"), learn=learn)
+    settlement = replace(_through(state, outcome.covers, counter(Count.DELIVERED)), learn=learn)
     if outcome.cart_after is None:
         return settlement
     return _with_cart(settlement, outcome.cart_after, settling.now_ms)
@@ -214,7 +215,6 @@ def _header(no: Rejected, state: TurnState, settling: Settling, pending: str) ->
     return Header(
         account=claim.account,
         lane=claim.lane,
-        box=claim.box,
         user=claim.user,
         type=event.type if event else None,
         event=getattr(event, "event", None),

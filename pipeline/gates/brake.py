@@ -22,11 +22,11 @@ from pipeline.mailbox.claim import Entry
 from pipeline.observe.logs import log_event
 from pipeline.outcomes import Delivered, Outcome, Rejected
 from pipeline.storage import keys
+from pipeline.storage.numbers import MINUTE_MS
 from pipeline.storage.scripts import Scripts
 
 USERS = 20
 WINDOW_MS = 600_000
-MINUTE_MS = 60_000
 MAX_DEATHS = 400
 """Deaths a lane remembers: in a flood that is shorter than the window, and enough to judge by."""
 OURS = frozenset({Reason.CRASHED, Reason.REJECTED})

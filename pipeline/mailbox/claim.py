@@ -12,29 +12,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from pipeline.events.models import Lane
-from pipeline.storage.keys import SHARDS
 
 MEMORY_KEEP_MS = 180 * 86_400_000
 """How long a user without new events is remembered: email, merged ids."""
 Waits: TypeAlias = Literal["email", "user", "identify"]
 """What a mailbox may wait for, so that it is looked at as soon as that has happened."""
-SEPARATOR = "\x1f"
-"""Between user and number. No id has one: control characters are removed."""
-
-
-def shard_name(user: str, number: int) -> str:
-    """The mailbox of an unordered lane that a number (a hash of the messageId) falls into."""
-    return f"{user}{SEPARATOR}{number % SHARDS}"
-
-
-def user_of(box: str) -> str:
-    """The user a mailbox belongs to."""
-    return box.partition(SEPARATOR)[0]
-
-
-def boxes_of(user: str) -> list[str]:
-    """Every mailbox that a lane may hold a user's events in."""
-    return [user, *(shard_name(user, number) for number in range(SHARDS))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +27,7 @@ class Entry:
     seq: `ms-n`, where it stands in the order of arrival over all lanes.
     at: Redis' wall time of acceptance (ms).
     clock: the lane's clock then (ms; it stands still behind closed gates), for deadlines.
-    user: key of the user's memory; the mailbox has the same name unless the lane is unordered.
+    user: key of the user's memory, and the name of the mailbox.
     key: what a repeat of the event shares with it (see the splitter's `dedupe_hash`).
     shared_ids: id fields that hold a shared id, comma-separated, and are left out of the mapping.
     first, past, pending_intent: of a replayed dead letter: when it was first seen (ms), its attempts (JSON)
@@ -249,14 +231,13 @@ class Hold:
 class Claim:
     """A mailbox owned by this process, and what was in it when it was claimed or last settled.
 
-    user: whose mailbox it is. Clocks are lane clocks in ms. `head_of_user` is the header of the oldest
+    user: whose mailbox it is, and its name. Clocks are lane clocks in ms. `head_of_user` is the header of the oldest
     entry in the same user's user-lane mailbox, empty when there is none. `probe`: it was leased to see
     whether a closed gate's cause is over. step: how many settlements of this claim have been written.
     """
 
     account: str
     lane: Lane
-    box: str
     user: str
     token: str
     now: int
@@ -329,7 +310,7 @@ class Settlement:
     wake: Sequence[Lane] = ()
 
 
-def read_claim(account: str, lane: Lane, box: str, reply: list[Any]) -> Claim:
+def read_claim(account: str, lane: Lane, user: str, reply: list[Any]) -> Claim:
     """A claim from what claim.lua answers."""
     token, now, clock, user_clock, head, cart, state, memory, *blobs = reply
     fields = _pairs(state)
@@ -337,8 +318,7 @@ def read_claim(account: str, lane: Lane, box: str, reply: list[Any]) -> Claim:
     return Claim(
         account=account,
         lane=lane,
-        box=box,
-        user=user_of(box),
+        user=user,
         token=token.decode(),
         now=int(now),
         clock=int(clock),

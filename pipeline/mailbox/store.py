@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from itertools import islice
 from typing import Any
 
 import redis.asyncio
@@ -18,9 +17,7 @@ from pipeline.mailbox.claim import (
     Settlement,
     UserBacklog,
     WakeResult,
-    boxes_of,
     read_claim,
-    user_of,
 )
 from pipeline.storage import keys
 from pipeline.storage.scripts import Scripts
@@ -87,7 +84,7 @@ class MailboxStore:
 
     async def claim(self, lane: Lane, box: str, *, most: int) -> Claim | None:
         """Become the owner of a leased mailbox; None when there is nothing to own."""
-        args: list[Any] = [self._now(), lane, box, user_of(box), self._lease_ms, most, self.target]
+        args: list[Any] = [self._now(), lane, box, self._lease_ms, most, self.target]
         args += SPECS[lane].scopes
         reply = await self._scripts.run("claim", [self._prefix], args)
         return None if reply[0] == b"no" else read_claim(self.account, lane, box, reply)
@@ -96,16 +93,16 @@ class MailboxStore:
         """Extend these leases; returns the claims that are lost."""
         args: list[Any] = [self._now(), self._lease_ms]
         for claim in claims:
-            args += [claim.lane, claim.box, claim.token]
+            args += [claim.lane, claim.user, claim.token]
         lost = await self._scripts.run("renew", [self._prefix], args)
         return [claims[int(number) - 1] for number in lost]
 
     async def record_intent(self, claim: Claim, intent: str) -> None:
         """Write down what the next POST is about to do. Raises StaleClaim."""
-        args = [claim.lane, claim.box, claim.token, claim.step, intent]
+        args = [claim.lane, claim.user, claim.token, claim.step, intent]
         answer = (await self._scripts.run("intent", [self._prefix], args)).decode()
         if answer == "stale":
-            raise StaleClaim(claim.box)
+            raise StaleClaim(claim.user)
 
     async def settle(self, settlement: Settlement) -> int:
         """Write what became of a claim's first events; returns how many events are left in the mailbox.
@@ -114,25 +111,21 @@ class MailboxStore:
             StaleClaim: the mailbox is no longer this claim's; nothing was written.
         """
         claim = settlement.claim
-        args = [self._now(), claim.lane, claim.box, claim.token, claim.step]
+        args = [self._now(), claim.lane, claim.user, claim.token, claim.step]
         args.append(encode_settlement(settlement))
         answer, left = await self._scripts.run("settle", [self._prefix], args)
         if answer == b"stale":
-            raise StaleClaim(claim.box)
+            raise StaleClaim(claim.user)
         return int(left)
 
     async def peek(self, user: str) -> UserBacklog:
-        """What waits for another user, in ordered and unordered lanes."""
-        boxes = boxes_of(user)
+        """What waits for another user."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for lane in Lane:
-                for box in boxes:
-                    pipe.llen(keys.mail(self.account, lane, box))
+                pipe.llen(keys.mail(self.account, lane, user))
             pipe.hget(keys.user(self.account, user), "identified")
             *lengths, identified = await pipe.execute()
-        each = iter(lengths)
-        waiting = {lane: sum(islice(each, len(boxes))) for lane in Lane}
-        return UserBacklog(waiting, int(identified or 0))
+        return UserBacklog(dict(zip(Lane, lengths, strict=True)), int(identified or 0))
 
     async def owner(self, email: str, *, besides: str) -> str | None:
         """The id to which an email, in lower case, belongs by what we learned: the userId that owns it,
@@ -154,7 +147,6 @@ def encode_settlement(settlement: Settlement) -> str:
         "state": {seq: state.encode() for seq, state in settlement.state.items()},
         "intent": settlement.intent,
         "hold": settlement.hold.encode() if settlement.hold else None,
-        "user": claim.user,
         "learn": learn,
         "keep": MEMORY_KEEP_MS,
         "cart": settlement.cart,

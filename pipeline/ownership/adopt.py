@@ -19,17 +19,15 @@ from pipeline.deadletters.store import CHUNK, DeadLetters
 from pipeline.events.models import Lane
 from pipeline.ownership.change import Change
 from pipeline.ownership.keyspace import Done, each_due, each_key, each_leased
+from pipeline.storage.keys import Kind, kind_of
 from pipeline.targets import Target
 
 MAX_ENTRIES = 500
 """Entries of mailboxes that are read in one script."""
 FORGOTTEN_FIELDS = ("merged", "identified", "newest:identify", "newest:cart", "last_identify")
 """Of what is remembered of a user: what deliveries to the other target have left there."""
-_FORGOTTEN = (b"cart:", b"dedupe:", b"died:")
-_FORGOTTEN_KEYS = frozenset({b"replayed"})
-_GATES = b"gates:"
+_FORGOTTEN = frozenset({Kind.CART, Kind.DEDUPE, Kind.DIED, Kind.REPLAYED})
 _BY_A_PERSON = b"paused"
-_USER = b"user:"
 
 
 async def adopt(client: redis.asyncio.Redis, account: str, target: Target, on_done: Done) -> None:
@@ -100,11 +98,12 @@ class _Adoption:
         async for names in each_key(self._redis, self._change.account):
             async with self._redis.pipeline(transaction=False) as pipe:
                 for name in names:
-                    if name.startswith(_FORGOTTEN) or name in _FORGOTTEN_KEYS:
+                    kind = kind_of(name)
+                    if kind in _FORGOTTEN:
                         pipe.unlink(self._key(name))
-                    elif name.startswith(_USER):
+                    elif kind is Kind.USER:
                         pipe.hdel(self._key(name), *FORGOTTEN_FIELDS)
-                    elif name.startswith(_GATES):
+                    elif kind is Kind.GATES:
                         await self._open(name)
                 await pipe.execute()
             self._on_done(len(names))

@@ -18,16 +18,21 @@ from pipeline.ownership.change import Change
 from pipeline.ownership.keyspace import Done, each_due, each_key, each_leased, each_member
 from pipeline.ownership.wakeups import remove_wakeups
 from pipeline.storage import keys
+from pipeline.storage.keys import Kind, kind_of
 
 RAW_ENTRIES = 500
 """Entries of the raw stream that are looked at in one script."""
 CUT_REMEMBERED_MS = 60_000
 """For so long after its end the splitter still drops what was accepted before: far longer than its lease, and so than it
 can have a batch in hand."""
-KEPT = frozenset({b"limits", b"token", b"target", b"counts", b"dead", b"reset"})
-"""What stays, or has a step of its own. Claims are numbered by `token`, which must not begin anew."""
-KEPT_PREFIXES = (b"slots:", b"lane:", b"mail:", b"box:", b"due:", b"out:", b"dead:")
-"""Events that arrive meanwhile, and the clock that their deadlines are reckoned by, stay whole."""
+KEPT = frozenset(
+    {
+        *(Kind.LIMITS, Kind.SLOTS, Kind.TOKEN, Kind.TARGET, Kind.COUNTS, Kind.DEAD, Kind.RESET),
+        *(Kind.MAIL, Kind.STATE, Kind.DUE, Kind.LEASED, Kind.LANE),
+    }
+)
+"""What stays, or has a step of its own. Claims are numbered by `token`, which must not begin anew. Events that arrive
+meanwhile, and the clock that their deadlines are reckoned by, stay whole."""
 
 
 @dataclass(slots=True)
@@ -103,7 +108,7 @@ class _Reset:
     async def forget(self) -> None:
         prefix = self._change.prefix.encode()
         async for names in each_key(self._redis, self._account):
-            gone: list[Any] = [prefix + name for name in names if not _stays(name)]
+            gone: list[Any] = [prefix + name for name in names if kind_of(name) not in KEPT]
             if gone:
                 await self._redis.unlink(*gone)
                 self._on_done(len(gone))
@@ -111,7 +116,3 @@ class _Reset:
     def _events(self, gone: int) -> None:
         self.emptied.events += gone
         self._on_done(gone)
-
-
-def _stays(name: bytes) -> bool:
-    return name in KEPT or name.startswith(KEPT_PREFIXES)

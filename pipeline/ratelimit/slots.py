@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT
+from pipeline.storage.numbers import CLOCK_STEP_MS, MINUTE_MS
 
 MICROS = 1_000_000
-_MINUTE = 60 * MICROS
-_STEP = MICROS
+_MINUTE = MINUTE_MS * 1000
+_STEP = CLOCK_STEP_MS * 1000
 
 Purpose = Literal["cart", "email", "pass_through", "normal"]
 """What a call is for. GET /user is shared by it: see `SHARES`; carts go first.

@@ -24,12 +24,10 @@ from pipeline.reminders import parse_reminder_time
 from pipeline.settings.sources import DEFAULT_ACCOUNT
 from pipeline.settings.values import (
     DEFAULT_MAX_AGE_S,
-    LANES,
     LEASE_MARGIN_S,
     SHARED_IDS,
     AccountName,
     HttpUrl,
-    LaneName,
     Limits,
     MaxAge,
     PositiveSeconds,
@@ -87,11 +85,6 @@ class AccountSettings(_Settings):
     shared_ids: SharedIds = Field(
         SHARED_IDS,
         description="User ids that many people share (any case); replaces the default set.",
-    )
-    ordered_lanes: frozenset[LaneName] = Field(
-        frozenset(LANES),
-        description="Lanes that keep each user's events in order. Without `purchase` changes of one"
-        " cart can overwrite each other; without `user` nothing waits for its identify.",
     )
     unknown_user: Literal["wait", "ignore"] = Field(
         "wait", description="What a custom event does whose user Sailthru does not know."

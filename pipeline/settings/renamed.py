@@ -1,4 +1,4 @@
-"""Settings that had another name once. An operator who still uses an old name is told the new one."""
+"""Settings that had another name once, or were given up. An operator who still uses one is told what to do."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from types import MappingProxyType
 
 RENAMED: Mapping[str, str] = MappingProxyType({"loan": "lease"})
 """Old field name -> new one."""
+REMOVED: Mapping[str, str] = MappingProxyType(
+    {"ordered_lanes": "every lane keeps the order of each user's events"}
+)
+"""Name of a field that is no more -> why it is not needed."""
 
 
 def now_called(name: str, prefix: str = "", *, where: str = "") -> str | None:
@@ -17,7 +21,11 @@ def now_called(name: str, prefix: str = "", *, where: str = "") -> str | None:
         where: the file or table it stands in; empty for the environment.
     """
     bare = name.removeprefix(prefix)
-    new = RENAMED.get(bare.lower() if prefix else bare)
+    field = bare.lower() if prefix else bare
+    if field in REMOVED:
+        fix = f"delete {name} from {where}" if where else f"unset {name}"
+        return f"{bare.upper()} is no setting any more, since {REMOVED[field]}: {fix}."
+    new = RENAMED.get(field)
     if new is None:
         return None
     if where:

@@ -7,9 +7,6 @@ from pipeline.storage import keys
 from pipeline.storage.scripts import Scripts
 
 LEASE_MS = 5_000
-SINGLY_AFTER, POISON_AFTER = 2, 5
-"""Strikes after which entries are split one at a time, and after which the oldest is poison: what
-deliveries of a mailbox have, too (`mailbox/lua/wake.lua`, `delivery/fate.py`)."""
 _KEYS = [keys.SPLITTER, keys.RAW, keys.SPLITTER_HEAD, keys.SPLITTER_FALLEN, keys.FORMAT]
 
 

@@ -16,7 +16,7 @@ from pipeline.clock import Clock
 from pipeline.observe.logs import log_event
 from pipeline.settings import DEFAULT_ACCOUNT, Settings
 from pipeline.splitter.duplicates import Duplicates
-from pipeline.splitter.lease import LEASE_MS, POISON_AFTER, SINGLY_AFTER, LeaseLost, SplitterLease
+from pipeline.splitter.lease import LEASE_MS, LeaseLost, SplitterLease
 from pipeline.splitter.lookups import Lookups
 from pipeline.splitter.triage import (
     Account,
@@ -32,6 +32,7 @@ from pipeline.splitter.triage import (
     unknown_account,
 )
 from pipeline.storage import keys
+from pipeline.storage.numbers import POISON_AFTER, SINGLY_AFTER
 from pipeline.storage.redis_watch import RedisWatch
 from pipeline.storage.scripts import Scripts, is_own_fault
 

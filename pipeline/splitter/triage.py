@@ -16,7 +16,7 @@ from pipeline.events.models import Event, Lane, Track, parse_event, readable_id
 from pipeline.events.routing import route
 from pipeline.identity.placement import IdentityMap, Placement, place
 from pipeline.json_text import read_json
-from pipeline.mailbox.claim import MEMORY_KEEP_MS, Entry, shard_name
+from pipeline.mailbox.claim import MEMORY_KEEP_MS, Entry
 from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings
 from pipeline.storage import keys
 
@@ -143,7 +143,7 @@ def route_entry(item: Read, account: Account) -> RoutedEntry:
     if not isinstance(lane, Lane):
         action |= {"kind": "ignored", "reason": lane.reason}
         return RoutedEntry(item.entry.sid, action, b"")
-    action |= {"kind": "post", "lane": lane, "box": _box(item, placement, lane, settings)}
+    action |= {"kind": "post", "lane": lane, "box": placement.user}
     blob = _entry(item, placement, account.stopped.get(lane, 0)).encode()
     return RoutedEntry(item.entry.sid, action, blob)
 
@@ -211,12 +211,6 @@ def _identity_updates(placement: Placement, at_ms: int) -> dict[str, Any]:
         ],
         "aliases": [list(alias) for alias in updates.aliases],
     }
-
-
-def _box(item: Read, placement: Placement, lane: Lane, settings: AccountSettings) -> str:
-    if str(lane) in settings.ordered_lanes:
-        return placement.user
-    return shard_name(placement.user, int(item.key))
 
 
 def _entry(item: Read, placement: Placement, stopped_ms: int) -> Entry:

@@ -8,6 +8,7 @@ from typing import Any
 
 import redis.asyncio
 
+from pipeline.counters import Count, Counters
 from pipeline.settings import Settings
 from pipeline.status.raw import raw_by_account
 from pipeline.storage import keys
@@ -64,13 +65,8 @@ async def read_standings(client: redis.asyncio.Redis, settings: Settings) -> dic
             name,
             owners[name],
             target_of(settings.account(name)),
-            waiting=raw.get(name, 0) + _sum(table, b"waiting:"),
-            letters=_sum(table, b"dead:"),
+            waiting=raw.get(name, 0) + counters.total(Count.WAITING),
+            letters=counters.total(Count.DEAD),
         )
-        for name, table in zip(names, tables, strict=True)
+        for name, counters in zip(names, map(Counters.read, tables), strict=True)
     }
-
-
-def _sum(flat: Sequence[bytes], prefix: bytes) -> int:
-    pairs = zip(flat[::2], flat[1::2], strict=True)
-    return sum(int(value) for name, value in pairs if name.startswith(prefix))

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import redis.asyncio
 
+from pipeline.counters import BESIDE, PARTS, Count, Counters
 from pipeline.deadletters.letter import iso
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, Gates
@@ -24,6 +25,9 @@ from pipeline.storage.scripts import Scripts
 from pipeline.targets import target_of
 
 Json: TypeAlias = dict[str, Any]
+_BY_PART = tuple(
+    count for count in PARTS if count is not Count.WAITING
+)  # that one stands with the lanes
 
 
 async def read_status(
@@ -50,7 +54,7 @@ async def read_status(
     accounts = {}
     for name, table in zip(names, tables, strict=True):
         if only is None or name in only:
-            counters = {table[i].decode(): int(table[i + 1]) for i in range(0, len(table), 2)}
+            counters = Counters.read(table)
             account = await _account(client, settings, name, counters, now_ms)
             account["counts"] = count_up(counters, raw.get(name, 0))
             account["gates"] += full
@@ -72,16 +76,10 @@ async def read_status(
     }
 
 
-def count_up(counters: Mapping[str, int], raw: int) -> dict[str, int]:
+def count_up(counters: Counters, raw: int) -> dict[str, int]:
     """The seven counts of an account. `enqueued` is the sum of the other six by definition."""
-    counts = {
-        "delivered": counters.get("delivered", 0),
-        "dead": sum(_by(counters, "dead").values()),
-        "ignored": sum(_by(counters, "ignored").values()),
-        "duplicates": counters.get("duplicates", 0),
-        "waiting": raw + sum(_by(counters, "waiting").values()),
-        "removed": counters.get("removed", 0),
-    }
+    counts = {count.value: counters.total(count) for count in Count if count not in BESIDE}
+    counts[Count.WAITING.value] += raw
     return {"enqueued": sum(counts.values()), **counts}
 
 
@@ -114,13 +112,13 @@ async def _account(
     client: redis.asyncio.Redis,
     settings: Settings,
     name: str,
-    counters: Mapping[str, int],
+    counters: Counters,
     now_ms: int,
 ) -> Json:
     limiter = Limiter(RedisSlotStore(client), {name: settings.account(name).limits})
     usage = {one.bucket: one for one in await limiter.usage(name)}
     closures = await Gates(client, name).all_closures(now_ms)
-    waiting = _by(counters, "waiting")
+    waiting = counters.by_part(Count.WAITING)
     lanes = {}
     for lane in Lane:
         look = await look_at_lane(client, name, lane, now_ms=now_ms)
@@ -138,9 +136,7 @@ async def _account(
         "gates": [gate_row(closure) for closure in closures],
         "counts": {},
         "lanes": lanes,
-        "dead": _by(counters, "dead"),
-        "ignored": _by(counters, "ignored"),
-        "trimmed": _by(counters, "trimmed"),
+        **{count.value: counters.by_part(count) for count in _BY_PART},
     }
 
 
@@ -151,15 +147,6 @@ def _rate(lane: Lane, usage: Usage, closures: Sequence[Closure], now_ms: int) ->
         for closure in closures
     )
     return 0.0 if closed or usage.closed_until is not None else round(pace(usage.limit), 2)
-
-
-def _by(counters: Mapping[str, int], what: str) -> dict[str, int]:
-    """`dead:too_old` and the like by what follows the colon; nothing that is zero."""
-    prefix = f"{what}:"
-    found = {
-        name.removeprefix(prefix): n for name, n in counters.items() if name.startswith(prefix)
-    }
-    return {name: n for name, n in sorted(found.items()) if n}
 
 
 def _full(memory: Mapping[str, Any]) -> list[Json]:

@@ -1,11 +1,14 @@
-"""Every Redis key, named once. Scripts build theirs from the same prefix (see storage/lua/lib.lua).
+"""Every Redis key, named once, with its type and what lies in it. Scripts build theirs from the same prefix; a test
+compares.
 
 All keys start with `sailpipe:`; what belongs to an account starts with `sailpipe:ACCOUNT:`. Accounts
 are the unit of sharding: nothing but the raw stream and what the splitter keeps of itself is shared
-by two.
+by two. A mailbox has the name of its user. A non-empty one is in exactly one of `due` and `leased`.
 """
 
 from __future__ import annotations
+
+from enum import StrEnum
 
 RAW = "sailpipe:raw"
 """Stream. Producers XADD `event` (JSON) and, if it isn't `default`, `account`."""
@@ -22,15 +25,50 @@ SPLITTER_HEAD = "sailpipe:splitter:head"
 SPLITTER_FALLEN = "sailpipe:splitter:fallen"
 """Set. Tokens of the splitters that lost the lease over that entry and have not come back."""
 
-
 FORMAT = "sailpipe:format"
-"""String. FORMAT_NUMBER of the version that first worked on this Redis; see redis_format.py."""
+"""String. FORMAT_NUMBER of the version that first worked on this Redis; see format.py."""
 
-FORMAT_NUMBER = 1
+FORMAT_NUMBER = 2
 """Raise it with every change of keys, or of what lies in them, that another version would misread."""
 
-SHARDS = 16
-"""Into how many mailboxes an unordered lane shards one user's events."""
+SLOTS_BEGAN = "sailpipe:slots-began"
+"""String. Microseconds at which this Redis first handed out a rate-limit slot since it started."""
+
+CELERY_PREFIX = "sailpipe:celery:"
+"""What Celery's own keys begin with; its queues are `sailpipe:celery:user` and so on."""
+
+
+class Kind(StrEnum):
+    """What a key of an account begins with, behind `sailpipe:ACCOUNT:`. `reset` and `adopt` go by it."""
+
+    SLOTS = "slots"
+    LIMITS = "limits"
+    GATES = "gates"
+    DIED = "died"
+    COUNTS = "counts"
+    DUE = "due"
+    LEASED = "leased"
+    MAIL = "mail"
+    STATE = "state"
+    LANE = "lane"
+    SUSPECT = "suspect"
+    TOKEN = "token"  # noqa: S105 - the name of a key
+    USER = "user"
+    CART = "cart"
+    ANON = "anon"
+    EMAIL = "email"
+    FOLLOWS = "follows"
+    VISITOR = "visitor"
+    DEDUPE = "dedupe"
+    DEAD = "dead"
+    REPLAYED = "replayed"
+    TARGET = "target"
+    RESET = "reset"
+
+
+_KINDS = {kind.value.encode(): kind for kind in Kind}
+ALIASES = (Kind.ANON, Kind.EMAIL, Kind.FOLLOWS, Kind.VISITOR)
+"""Kinds of what the splitter learns of who is who; see `learned`."""
 
 
 def account_prefix(account: str) -> str:
@@ -38,8 +76,22 @@ def account_prefix(account: str) -> str:
     return f"sailpipe:{account}:"
 
 
+def kind_of(name: bytes) -> Kind | None:
+    """The kind of a key that is given without its account's prefix; None for a key that is none of ours."""
+    return _KINDS.get(name.partition(b":")[0])
+
+
+def celery_queue(lane: str) -> str:
+    """The list that is a lane's Celery queue."""
+    return f"{CELERY_PREFIX}{lane}"
+
+
+# Limits and gates
+
+
 def slots(account: str, bucket: str) -> str:
-    """Rate-limit state of one `POST /user`-like bucket; further parts follow a colon."""
+    """Hash. Rate-limit state of one `POST /user`-like bucket: free_at, closed, seen and so on (slots.State).
+    Those of a purpose with a share of its own follow a colon."""
     return f"sailpipe:{account}:slots:{bucket}"
 
 
@@ -48,28 +100,21 @@ def limits(account: str) -> str:
     return f"sailpipe:{account}:limits"
 
 
-CELERY_PREFIX = "sailpipe:celery:"
-"""What Celery's own keys begin with; its queues are `sailpipe:celery:user` and so on."""
-
-
-def celery_queue(lane: str) -> str:
-    """The list that is a lane's Celery queue."""
-    return f"{CELERY_PREFIX}{lane}"
-
-
 def gates(account: str, scope: str) -> str:
     """Hash. Reason -> closure (JSON); the scope is a lane, a bucket, a host or `account`."""
     return f"sailpipe:{account}:gates:{scope}"
 
 
 def deaths(account: str, lane: str) -> str:
-    """Sorted set. A lane's latest deaths (JSON) by time (ms), for the brake. Not `deaths:LANE`: there lie,
-    for ten minutes after an upgrade, rows of another form."""
+    """Sorted set. A lane's latest deaths (JSON) by time (ms), for the brake."""
     return f"sailpipe:{account}:died:{lane}"
 
 
+# Mailboxes
+
+
 def counts(account: str) -> str:
-    """Hash. Counters of an account: delivered, waiting:LANE, dead:REASON, ..."""
+    """Hash. Counters of an account; pipeline/counters.py names them all."""
     return f"sailpipe:{account}:counts"
 
 
@@ -84,44 +129,73 @@ def leased(account: str, lane: str) -> str:
 
 
 def mail(account: str, lane: str, box: str) -> str:
-    """List. A mailbox: its entries in arrival order."""
+    """List. A mailbox: its entries in arrival order, `HEADER JSON\\nRAW BYTES` (mailbox/claim.py's Entry)."""
     return f"sailpipe:{account}:mail:{lane}:{box}"
 
 
 def mailbox_state(account: str, lane: str, box: str) -> str:
-    """Hash. A mailbox's state: claim token, strikes, intent, states of its events."""
+    """Hash. A mailbox's state: token and step of its claim, due (when it was leased), claimed (events in the
+    last claim), strikes, singles (how many events are still taken one at a time), probe, intent, waits, hold
+    (what its heads are held for), s:SEQ (an event's state)."""
     return f"sailpipe:{account}:state:{lane}:{box}"
 
 
-def user(account: str, key: str) -> str:
-    """Hash. What is remembered of a user: email, sightings of emails, merged ids, newest delivered, where
-    the latest identify of an anonymousId went."""
-    return f"sailpipe:{account}:user:{key}"
-
-
-def learned(account: str, alias: str) -> str:
-    """String. The id learned for an alias, which is `anon:ANONYMOUS_ID`, `email:EMAIL`, `follows:ANONYMOUS_ID`
-    or `visitor:EMAIL` (see `pipeline.identity.placement.IdentityMap`)."""
-    return f"sailpipe:{account}:{alias}"
-
-
 def lane(account: str, name: str) -> str:
-    """Hash. A lane's clock: its last tick, and how long it stood behind closed gates."""
+    """Hash. A lane's clock: tick (last wake), stopped (ms spent behind closed gates), closed (0/1), stood (0/1:
+    leases were extended after a standstill)."""
     return f"sailpipe:{account}:lane:{name}"
 
 
-def target(account: str) -> str:
-    """String. What the account's data belong to (pipeline/targets.py); set by the wake-up that leases first."""
-    return f"sailpipe:{account}:target"
+def suspect(account: str) -> str:
+    """Hash. lane, box: the mailbox with SINGLY_AFTER strikes or more that was leased last."""
+    return f"sailpipe:{account}:suspect"
 
 
-def reset_cut(account: str) -> str:
-    """String. Id of the last raw entry that a reset has removed or will; the splitter drops what is no newer."""
-    return f"sailpipe:{account}:reset"
+def token(account: str) -> str:
+    """String. A counter of claims, letters and replays: what needs a number of its own."""
+    return f"sailpipe:{account}:token"
+
+
+# Who is who
+
+
+def user(account: str, key: str) -> str:
+    """Hash. What is remembered of a user: email, email_at, seen (emails of the last day), identified (ms),
+    merged (ids), newest:identify and newest:cart (when the latest one delivered first came, ms), last_identify
+    (of an anonymousId: the email its latest identify showed, key and id of the profile it went to)."""
+    return f"sailpipe:{account}:user:{key}"
+
+
+def cart(account: str, key: str) -> str:
+    """String. The cart we wrote last for a user, JSON."""
+    return f"sailpipe:{account}:cart:{key}"
+
+
+def learned(account: str, alias: str) -> str:
+    """String. The id learned for an alias: `anon:ANONYMOUS_ID` or `email:EMAIL` the userId, `follows:ANONYMOUS_ID`
+    the id that its events go to because of an email (the newest of it and `anon` counts), `visitor:EMAIL` the first
+    anonymousId that identified with an email while no userId owned it (identity/placement.py's IdentityMap)."""
+    return f"sailpipe:{account}:{alias}"
+
+
+# Dedupe: both parts of a slice of the window; see `leaf` in lua/lib.lua
+
+
+def dedupe_depth(account: str, time_slice: str) -> str:
+    """String. How often the sets of a time slice have been split in two."""
+    return f"sailpipe:{account}:dedupe:{time_slice}"
+
+
+def dedupe_set(account: str, time_slice: str, depth: str, branch: str) -> str:
+    """Set. Dedupe keys of events, 64 bits as decimal numbers."""
+    return f"sailpipe:{account}:dedupe:{time_slice}:{depth}:{branch}"
+
+
+# Dead letters
 
 
 def dead(account: str) -> str:
-    """Hash. Dead letters by id; `dead:at` orders them by time."""
+    """Hash. Id -> dead letter, `HEADER JSON\\nRAW BYTES` (deadletters/letter.py)."""
     return f"sailpipe:{account}:dead"
 
 
@@ -140,10 +214,26 @@ def dead_told(account: str) -> str:
     return f"sailpipe:{account}:dead:told"
 
 
+def dead_for_email(account: str, user: str) -> str:
+    """Sorted set. Ids of a user's orders and refunds that died missing_email, in the order of their deaths."""
+    return f"sailpipe:{account}:dead:email:{user}"
+
+
 def replayed(account: str) -> str:
-    """Sorted set. `ID KEY` of a letter that left the store for its mailbox -> when (ms)."""
+    """Sorted set. `ID KEY` of a letter that left the store for its mailbox -> when (ms): an exported copy of it
+    must not go out a second time."""
     return f"sailpipe:{account}:replayed"
 
 
-SLOTS_BEGAN = "sailpipe:slots-began"
-"""String. Microseconds at which this Redis first handed out a rate-limit slot since it started."""
+# Whose the data are
+
+
+def target(account: str) -> str:
+    """String. What the account's data belong to (pipeline/targets.py); set by the wake-up that leases first.
+    VERB/TARGET while `sailpipe adopt` or `reset` works on it, and nothing is leased."""
+    return f"sailpipe:{account}:target"
+
+
+def reset_cut(account: str) -> str:
+    """String. Id of the last raw entry that a reset has removed or will; the splitter drops what is no newer."""
+    return f"sailpipe:{account}:reset"

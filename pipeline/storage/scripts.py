@@ -14,8 +14,7 @@ from typing import Any
 import redis.asyncio
 import redis.exceptions
 
-from pipeline.lanes import lua_prelude
-from pipeline.storage.keys import SHARDS
+from pipeline.storage.prelude import lua_prelude
 
 MAX_COMMANDS = 100
 """Commands in one round trip."""
@@ -43,10 +42,9 @@ def sha1(script: str) -> str:
 
 @cache
 def source(script: str) -> str:
-    """The text of one script: what Python says of lanes and numbers, the shared library, the script itself."""
-    shards = f"local SHARDS = {SHARDS} -- mailboxes of a user in an unordered lane\n"
+    """The text of one script: what Python tells it (prelude.py), the shared library, the script itself."""
     parts = (read_script("pipeline.storage", "lib"), read_script(*script.split("/")))
-    return lua_prelude() + shards + "".join(parts)
+    return lua_prelude() + "".join(parts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,6 +20,7 @@ from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, GateReason
 from pipeline.identity.placement import EMAILS_A_DAY
 from pipeline.mailbox.claim import Claim, Settlement
+from tests.support.key_table import check_keys
 from tests.support.letter_rules import PICK, LetterRules
 from tests.support.mailbox_model import LEASE, Box, Item, Saw
 from tests.support.mailboxes import (
@@ -66,6 +67,7 @@ class MailboxMachine(LetterRules):
         self.ticks: dict[tuple[int, Lane], int] = {}
 
     def teardown(self) -> None:
+        self.run(check_keys(self.boxes.redis))
         self.run(self.boxes.redis.aclose())
         self.runner.close()
 
@@ -200,7 +202,7 @@ class MailboxMachine(LetterRules):
     def _owner(self, pick: int) -> tuple[Owner, Box, bool]:
         """One of the latest owners, its mailbox, and whether it still owns that."""
         owner = self.owners[-1 - pick % min(4, len(self.owners))]
-        box = self.model.box(owner.lane, owner.claim.box)
+        box = self.model.box(owner.lane, owner.claim.user)
         return owner, box, box.token == owner.claim.token
 
     @precondition(lambda self: self.owners)
@@ -209,7 +211,7 @@ class MailboxMachine(LetterRules):
         claims = [owner.claim for owner in self.owners]
         lost = self.run(self.boxes.store.renew(claims))
         for owner in self.owners:
-            box = self.model.box(owner.lane, owner.claim.box)
+            box = self.model.box(owner.lane, owner.claim.user)
             still = box.token == owner.claim.token
             assert (owner.claim not in lost) == still
             if still:

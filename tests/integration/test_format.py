@@ -101,6 +101,7 @@ def test_a_full_redis_takes_the_number(store: redis.Redis) -> None:
     ("number", "said"),
     [
         (NEWER, f"a sailpipe of newer format {NEWER}"),
+        (1, "a sailpipe of older format 1"),
         (-1, "a sailpipe of unknown format"),
         ("?", "a sailpipe of unknown format"),
     ],

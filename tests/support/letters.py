@@ -98,7 +98,6 @@ class Pipeline:
         return Header(
             account=self.account,
             lane=str(claim.lane),
-            box=claim.box,
             user=claim.user,
             type=event["type"],
             event=event.get("event"),

@@ -8,6 +8,7 @@ from typing import Any
 import redis.asyncio
 
 from pipeline.clock import ManualClock
+from pipeline.counters import all_counters
 from pipeline.deadletters.moves import LetterMoves
 from pipeline.deadletters.trimming import TrimGroup
 from pipeline.events.models import Lane
@@ -116,8 +117,10 @@ class Mailboxes:
 
     async def counts(self) -> dict[str, int]:
         """The account's counters that are not zero."""
-        counts: Any = await self.redis.hgetall(keys.counts("default"))
-        return {name.decode(): int(n) for name, n in counts.items() if int(n)}
+        table: Any = await self.redis.hgetall(keys.counts("default"))
+        counts = {name.decode(): int(n) for name, n in table.items() if int(n)}
+        assert counts.keys() <= all_counters(), "a counter that pipeline/counters.py does not name"
+        return counts
 
     async def dead(self, account: str = "default") -> dict[str, dict[str, Any]]:
         """The headers of the dead letters by id, each with its `raw`."""
@@ -163,7 +166,6 @@ def letter(
     header = {
         "account": claim.account,
         "lane": claim.lane,
-        "box": claim.box,
         "user": claim.user,
         "reason": reason,
         "died_at": claim.now,

@@ -18,6 +18,7 @@ import httpx
 import redis.exceptions
 
 from pipeline.clock import ManualClock
+from pipeline.counters import all_counters
 from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.moves import LetterMoves
 from pipeline.delivery.engine import Engine, Seams
@@ -31,6 +32,7 @@ from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.loop import Splitter
 from pipeline.storage import keys
 from tests.support.fake_sailthru import FakeSailthru, Killed
+from tests.support.key_table import check_keys
 
 START = 1_700_000_000.0
 ACCOUNT = "default"
@@ -135,7 +137,9 @@ class Pipe:
     async def counts(self) -> dict[str, int]:
         """The account's counters that are not zero."""
         table = await self.redis.hgetall(keys.counts(ACCOUNT))
-        return {name.decode(): int(value) for name, value in table.items() if int(value)}
+        counts = {name.decode(): int(value) for name, value in table.items() if int(value)}
+        assert counts.keys() <= all_counters(), "a counter that pipeline/counters.py does not name"
+        return counts
 
     async def closures(self) -> list[Closure]:
         """Why gates are closed."""
@@ -219,6 +223,7 @@ async def open_pipe(
     pipe = Pipe(account, sandbox or SandboxOptions(), seed, client)
     try:
         yield pipe
+        await check_keys(pipe.redis)
     finally:
         await pipe.aclose()
 

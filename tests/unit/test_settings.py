@@ -44,7 +44,6 @@ def test_against_the_real_sailthru_no_write_key_is_made_up() -> None:
         ("USER_WAIT", "1.5h", "user_wait", 5400.0),
         ("WRITE_KEYS", "a, b,,c", "write_keys", ("a", "b", "c")),
         ("SHARED_IDS", "Nobody,0", "shared_ids", frozenset({"nobody", "0"})),
-        ("ORDERED_LANES", "user,page", "ordered_lanes", frozenset({"user", "page"})),
         (
             "LIMITS",
             "POST /event=80,get /user=300",
@@ -81,7 +80,6 @@ def test_text_becomes_the_value_it_means(name: str, text: str, field: str, value
         ({"LIMITS": "POST /event"}, ["SAILPIPE_LIMITS", "NAME=VALUE"]),
         ({"LIMITS": "POST /event=0"}, ["SAILPIPE_LIMITS", "greater than 0"]),
         ({"MAX_AGE": "evnt=1h"}, ["SAILPIPE_MAX_AGE", "'evnt'", "purchase"]),
-        ({"ORDERED_LANES": "mail"}, ["SAILPIPE_ORDERED_LANES", "'purchase'"]),
         ({"OPTOUT": "x"}, ["SAILPIPE_OPTOUT", "'blast'"]),
         ({"REMINDER_TIME": "soon"}, ["SAILPIPE_REMINDER_TIME", "24 hours"]),
         ({"DRY_RUN": "perhaps"}, ["SAILPIPE_DRY_RUN", "boolean"]),

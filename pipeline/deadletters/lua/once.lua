@@ -2,5 +2,5 @@
 -- KEYS[1] what it is about
 -- ARGV    ms
 -- Returns 1 or 0
-free_first(KEYS[1] .. ':room')
+free_first(KEYS[1])
 return redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) and 1 or 0

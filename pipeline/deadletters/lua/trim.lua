@@ -6,12 +6,12 @@ local hour, passed, page = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3
 local left = cjson.decode(ARGV[5])
 free_first(P)
 local excess = redis.call('ZCARD', P .. 'dead:at') - tonumber(ARGV[4])
-local first = redis.call('ZCOUNT', P .. 'dead:at', int((hour + 1) * HOUR), '+inf') + passed
+local first = redis.call('ZCOUNT', P .. 'dead:at', int((hour + 1) * HOUR_MS), '+inf') + passed
 local found = redis.call('ZREVRANGE', P .. 'dead:at', int(first), int(first + page - 1), 'WITHSCORES')
 
 local looked, removed, reasons, total = 0, {}, {}, 0
 for i = 1, #found, 2 do
-  if excess <= total or tonumber(found[i + 1]) < hour * HOUR then break end
+  if excess <= total or tonumber(found[i + 1]) < hour * HOUR_MS then break end
   looked = looked + 1
   local head = cjson.decode(header(redis.call('HGET', P .. 'dead', found[i])))
   local group = group_of(head)
@@ -23,8 +23,8 @@ for i = 1, #found, 2 do
   end
 end
 
-if total > 0 then redis.call('HINCRBY', P .. 'counts', 'removed', total) end
-for reason, count in pairs(reasons) do redis.call('HINCRBY', P .. 'counts', 'trimmed:' .. reason, count) end
+if total > 0 then tally(P, COUNT_REMOVED, total) end
+for reason, count in pairs(reasons) do tally(P, COUNT_TRIMMED .. ':' .. reason, count) end
 local reply = { looked }
 for group, count in pairs(removed) do
   reply[#reply + 1] = group

@@ -6,7 +6,6 @@
 --   state    event seq -> its state (JSON), of events that stay
 --   intent   '' forgets it, text replaces it, absent keeps it
 --   hold     what its heads are held for (JSON); absent keeps it
---   user     whose memory the next four are for
 --   learn    fields of the user's memory;  cart, cart_keep: the cart we left behind and for how many ms to know it
 --   keep     ms for which a user's memory is kept
 --   back     give the mailbox back; due: when (absent = now, 'old' = when it was due);
@@ -31,11 +30,11 @@ end
 
 redis.call('LTRIM', list, settlement.pop, -1) -- frees first: see lib.lua
 if #popped > 0 then
-  redis.call('HINCRBY', P .. 'counts', 'waiting:' .. lane, -#popped)
+  tally(P, COUNT_WAITING .. ':' .. lane, -#popped)
   redis.call('HDEL', state_key, unpack(states))
 end
 for i, letter in ipairs(settlement.dead) do bury(P, letter[2], letters[i], heads[i]) end
-for counter, by in pairs(settlement.count) do redis.call('HINCRBY', P .. 'counts', counter, by) end
+for counter, by in pairs(settlement.count) do tally(P, counter, by) end
 
 if settlement.intent == '' then
   redis.call('HDEL', state_key, 'intent')
@@ -45,7 +44,7 @@ end
 if settlement.hold then redis.call('HSET', state_key, 'hold', settlement.hold) end
 for seq, state in pairs(settlement.state) do redis.call('HSET', state_key, 's:' .. seq, state) end
 
-local memory = P .. 'user:' .. settlement.user
+local memory = P .. 'user:' .. box
 for field, value in pairs(settlement.learn) do
   -- An email that was looked up does not replace what an event showed meanwhile.
   local looked_up = field == 'email' or field == 'email_at'
@@ -53,24 +52,24 @@ for field, value in pairs(settlement.learn) do
 end
 if next(settlement.learn) then redis.call('PEXPIRE', memory, int(settlement.keep)) end
 if settlement.cart then
-  redis.call('SET', P .. 'cart:' .. settlement.user, settlement.cart, 'PX', int(settlement.cart_keep))
+  redis.call('SET', P .. 'cart:' .. box, settlement.cart, 'PX', int(settlement.cart_keep))
 end
 -- An order may have died of an email that was learned since its claim, and learn_email brings a hundred back.
 if awaits_email(lane) and #popped > 0 and redis.call('HEXISTS', memory, 'email') == 1 then
-  recall(P, settlement.user, now)
+  recall(P, box, now)
 end
 for _, other in ipairs(settlement.wake) do
-  wake_waiting(P, other, settlement.user, now, { user = true, identify = true })
+  wake_waiting(P, other, box, now, { user = true, identify = true })
 end
 
--- Progress resets the strike count. In one-at-a-time mode it resets to 2, so that the next event is judged on
--- its own. An event that is found waiting is reset to 2 as well: it may wait for days, and meet deaths by
+-- Progress resets the strike count. In one-at-a-time mode it resets to SINGLY_AFTER, so that the next event is judged on
+-- its own. So it does for an event that is found waiting: it may wait for days, and meet deaths by
 -- chance. An event that is retried keeps its strikes: it may kill its worker each time its call is made.
 local trouble = redis.call('HMGET', state_key, 'strikes', 'singles')
 local strikes, singles = tonumber(trouble[1] or '0'), tonumber(trouble[2] or '0') - #popped
-if strikes >= 2 and singles > 0 then
+if strikes >= SINGLY_AFTER and singles > 0 then
   if #popped > 0 or settlement.waits then
-    redis.call('HSET', state_key, 'strikes', 2, 'singles', singles)
+    redis.call('HSET', state_key, 'strikes', SINGLY_AFTER, 'singles', singles)
   end
 elseif #popped > 0 then
   redis.call('HDEL', state_key, 'strikes', 'singles')
@@ -91,14 +90,10 @@ redis.call('HDEL', state_key, 'token', 'step')
 local due = settlement.due or now
 if due == 'old' then due = tonumber(was_due(state_key, now)) end
 local ahead = (settlement.at or now) - now
-if ahead > STEP then due = due - ahead end -- the clock has been set back since the claim
+if ahead > CLOCK_STEP_MS then due = due - ahead end -- the clock has been set back since the claim
 if settlement.waits then
   redis.call('HSET', state_key, 'waits', settlement.waits)
-  if box ~= settlement.user then
-    redis.call('HSET', memory, 'sharded', 1)
-    redis.call('PEXPIRE', memory, int(settlement.keep))
-  end
-  local head = redis.call('LINDEX', mail(P, IDENTIFY_LANE, settlement.user), 0)
+  local head = redis.call('LINDEX', mail(P, IDENTIFY_LANE, box), 0)
   local have = redis.call('HMGET', memory, 'email', 'identified')
   if (have[1] or '') ~= settlement.expected.email or (have[2] or '') ~= settlement.expected.identified
       or (head and header(head) or '') ~= settlement.expected.head then

@@ -28,7 +28,6 @@ local foreign = owner and owner ~= target
 if foreign and seen[3] ~= '1' and now - last <= lease then return { int(now), 'foreign', 0, owner } end
 
 -- The clock was set back: what is leased, due or closed until some time would stay so for all of the step.
-local MAX_CLOSURE_MS = 60000 -- no probe and no Reset is further away
 local function move_back(step)
   for _, box in ipairs(redis.call('ZRANGEBYSCORE', leased, int(now + lease), '+inf')) do
     redis.call('ZADD', leased, 'XX', int(now + lease), box)
@@ -41,13 +40,13 @@ local function move_back(step)
     local flat = redis.call('HGETALL', P .. 'gates:' .. scope)
     for i = 1, #flat, 2 do
       local closure = cjson.decode(flat[i + 1])
-      closure['until'] = math.min(closure['until'], now + MAX_CLOSURE_MS)
+      closure['until'] = math.min(closure['until'], now + MINUTE_MS)
       redis.call('HSET', P .. 'gates:' .. scope, flat[i], cjson.encode(closure))
     end
   end
 end
 
-if last - now > STEP then
+if last - now > CLOCK_STEP_MS then
   move_back(last - now)
   last = now
 end
@@ -66,7 +65,7 @@ if late and not stood and own > 0 and last - own < gap then
   end
 end
 
-for _, box in ipairs(redis.call('ZRANGEBYSCORE', leased, '-inf', int(now), 'LIMIT', 0, 500)) do
+for _, box in ipairs(redis.call('ZRANGEBYSCORE', leased, '-inf', int(now), 'LIMIT', 0, EXPIRED_PER_WAKE)) do
   local state_key = mailbox_state(P, lane, box)
   redis.call('ZREM', leased, box)
   if redis.call('LLEN', mail(P, lane, box)) == 0 then
@@ -87,11 +86,10 @@ redis.call('HSET', home, 'tick', int(now), 'stopped', int(stopped), 'closed', st
   'stood', stood and '1' or '0')
 if foreign then return { int(now), state, 0, owner } end
 
--- A mailbox whose claims ended unsettled twice may hold an event that kills its owner. Of these one in the
+-- A mailbox with SINGLY_AFTER strikes may hold an event that kills its owner. Of these one in the
 -- account is leased at a time, so that it takes no other with it again and again, until both look like poison.
-local SUSPICIOUS, PASSED_OVER = 2, 5000 -- more than can be leased, and so have died, at a time
 local function suspicious(at, box)
-  return tonumber(redis.call('HGET', mailbox_state(P, at, box), 'strikes') or '0') >= SUSPICIOUS
+  return tonumber(redis.call('HGET', mailbox_state(P, at, box), 'strikes') or '0') >= SINGLY_AFTER
 end
 local function held_back(box)
   if not suspicious(lane, box) then return false end
@@ -117,7 +115,7 @@ elseif redis.call('LLEN', KEYS[2]) >= max_length then
   capacity = 0
 end
 local held = 0
-while #reply - head < capacity and held < PASSED_OVER do
+while #reply - head < capacity and held < SUSPECTS_PASSED_OVER do
   local next = redis.call('ZRANGEBYSCORE', due, '-inf', int(now), 'WITHSCORES', 'LIMIT', held, capacity - #reply + head)
   if #next == 0 then break end
   for i = 1, #next, 2 do

@@ -7,11 +7,11 @@ local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[3], 'COUNT', ARGV[4])
 local gone, others = 0, {}
 for i = 5, #ARGV do others[ARGV[i]] = true end
 for _, entry in ipairs(found) do
-  local account = 'default'
+  local account = DEFAULT_ACCOUNT
   for i = 1, #entry[2], 2 do
     if entry[2][i] == 'account' then account = entry[2][i + 1] end
   end
-  local is_its = account == ARGV[1] or ARGV[1] == 'default' and not others[account]
+  local is_its = account == ARGV[1] or ARGV[1] == DEFAULT_ACCOUNT and not others[account]
   if is_its then gone = gone + redis.call('XDEL', KEYS[1], entry[1]) end
 end
 return { #found > 0 and found[#found][1] or '', gone }

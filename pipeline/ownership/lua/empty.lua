@@ -9,5 +9,5 @@ for i = 2, #ARGV do
   redis.call('ZREM', P .. 'due:' .. lane, box)
   redis.call('ZREM', P .. 'leased:' .. lane, box)
 end
-if gone > 0 then redis.call('HINCRBY', P .. 'counts', 'waiting:' .. lane, -gone) end
+if gone > 0 then tally(P, COUNT_WAITING .. ':' .. lane, -gone) end
 return gone

@@ -10,7 +10,7 @@
 --         Times are microseconds, rates are calls/s.
 -- Returns count, now, first, interval, total, closed, limit (string), source
 free_first(KEYS[1])
-local MINUTE, STEP = 60000000, 1000000
+local MINUTE, STEP = MINUTE_MS * 1000, CLOCK_STEP_MS * 1000 -- in microseconds
 local now = tonumber(ARGV[14])
 if not now then
   local time = redis.call('TIME')

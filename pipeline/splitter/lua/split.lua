@@ -16,8 +16,6 @@
 local now, lease = ms(ARGV[1]), redis.call('GET', KEYS[2])
 if lease ~= ARGV[2] then return 'lost' end
 
-local FULL, MAX_DEPTH = 500, 15 -- of the dedupe's sets: see lib.lua
-
 local function split(slice, key, depth, life)
   local halves = {}
   for _, hash in ipairs(redis.call('SMEMBERS', key)) do
@@ -36,22 +34,19 @@ local function split(slice, key, depth, life)
 end
 
 local function remember(p, hash, window)
-  local slice, life = p .. 'dedupe:' .. int(math.floor(now / (window / 4))), int(window * 1.5)
+  local slice, life = p .. 'dedupe:' .. int(math.floor(now / (window / DEDUPE_SLICES))), int(window * (1 + 2 / DEDUPE_SLICES))
   local key, depth = leaf(slice, hash)
   redis.call('SADD', key, hash)
   local size = redis.call('SCARD', key)
   if size == 1 then redis.call('PEXPIRE', key, life) end
-  if size >= FULL and depth < MAX_DEPTH then split(slice, key, depth, life) end
+  if size >= DEDUPE_SET_FULL and depth < DEDUPE_MAX_DEPTH then split(slice, key, depth, life) end
 end
 
 -- A visitor's order may wait, or have died, for want of an email that the user it is now known to be has shown.
 local function hand_down(p, visitor, user, now, keep)
   local waiting = { p .. 'dead:email:' .. visitor }
   for _, lane in ipairs(EMAIL_LANES) do waiting[#waiting + 1] = mail(p, lane, visitor) end
-  if redis.call('EXISTS', unpack(waiting)) == 0
-      and redis.call('HEXISTS', p .. 'user:' .. visitor, 'sharded') == 0 then
-    return
-  end
+  if redis.call('EXISTS', unpack(waiting)) == 0 then return end
   local email, at = unpack(redis.call('HMGET', p .. 'user:' .. user, 'email', 'email_at'))
   if email then learn_email(p, visitor, email, tonumber(at or '0'), now, keep) end
 end
@@ -70,7 +65,7 @@ end
 local function apply(action, blob, head)
   local p = action.p
   if is_duplicate(action, now) then
-    redis.call('HINCRBY', p .. 'counts', 'duplicates', 1)
+    tally(p, COUNT_DUPLICATES, 1)
     return 1
   end
   if action.replay then
@@ -78,7 +73,7 @@ local function apply(action, blob, head)
     local letter, before
     if id then
       letter, before = unbury(p, id)
-      redis.call('HINCRBY', p .. 'counts', 'removed', 1)
+      tally(p, COUNT_REMOVED, 1)
       redis.call('ZADD', p .. 'replayed', int(now), replay_of(id, action.hash))
     end
     redis.call('ZADD', p .. 'replayed', int(now), replay_of(action.id, action.hash))
@@ -107,7 +102,7 @@ local function apply(action, blob, head)
   elseif action.kind == 'dead' then
     bury(p, action.id, blob, head)
   else
-    redis.call('HINCRBY', p .. 'counts', 'ignored:' .. action.reason, 1)
+    tally(p, COUNT_IGNORED .. ':' .. action.reason, 1)
   end
   if action.window > 0 then remember(p, action.hash, action.window) end
   return 0

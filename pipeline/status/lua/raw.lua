@@ -5,7 +5,7 @@
 local found = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])
 local counts, reply = {}, { #found > 0 and found[#found][1] or '' }
 for _, entry in ipairs(found) do
-  local account = 'default'
+  local account = DEFAULT_ACCOUNT
   for i = 1, #entry[2], 2 do
     if entry[2][i] == 'account' then account = entry[2][i + 1] end
   end

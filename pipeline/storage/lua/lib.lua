@@ -1,47 +1,13 @@
--- Shared by every mailbox script (prepended to each by scripts.py, behind IDENTIFY_LANE and EMAIL_LANES, which
--- pipeline/lanes.py says, and SHARDS, which claim.py does).
+-- Shared by every script (prepended to each by scripts.py, behind the names and numbers that Python says: prelude.py).
 --
--- Keys, all under the account's prefix P = KEYS[1] = "sailpipe:ACCOUNT:"
---   mail:LANE:BOX    list    a mailbox: entries in arrival order, "HEADER JSON\nRAW BYTES"
---   state:LANE:BOX   hash    its state: token, step, due (when it was leased), claimed (events in
---                            the last claim), strikes, singles, probe, intent, waits, hold (what its heads are
---                            held for), s:SEQ (an event's state)
---   due:LANE         zset    mailbox -> when it may be looked at next (ms)
---   leased:LANE      zset    mailbox -> when its lease expires (ms)
---   lane:LANE        hash    tick (last wake), stopped (ms spent behind closed gates), closed (0/1), stood (0/1:
---                            leases were extended after a standstill)
---   gates:SCOPE      hash    reason -> {"until": ms or 0, ...}; SCOPE is a lane, a bucket, a host or `account`
---   target           string  what the account delivers to (pipeline/targets.py), since a wake-up first leased anything;
---                            VERB/TARGET while `sailpipe adopt` or `reset` works on it, and nothing is leased
---   reset            string  id of the newest raw entry when a reset began, until long after: see split.lua
---   suspect          hash    lane, box: the mailbox with two strikes or more that was leased last
---   counts           hash    delivered, duplicates, removed, ignored:REASON, dead:REASON, waiting:LANE, and of those
---                            removed trimmed:REASON
---   token            string  a counter of claims, letters and replays: what needs a number of its own
---   user:USER        hash    email, email_at, seen (emails of the last day), identified (ms), merged, newest:identify and
---                            newest:cart (when the latest one delivered first came, ms), sharded
---                            (1: a mailbox of an unordered lane has waited for something), last_identify (of an
---                            anonymousId: the email its latest identify showed, key and id of the profile it went to)
---   cart:USER        string  the cart we wrote last, JSON
---   anon:ID, email:E string  the userId learned for an anonymousId or an email
---   follows:ID       string  the id that the events of an anonymousId go to because of an email; the newest of it and anon:ID
---   visitor:E        string  the first anonymousId that identified with an email while no userId owned it
---   dead             hash    id -> letter, "HEADER JSON\nRAW BYTES"
---   dead:at          zset    id -> when it died (ms)
---   dead:groups      hash    `HOUR KIND REASON SLOT` -> how many letters: see `group_of`
---   dead:told        string  a person was told, within the last hour, that letters were trimmed
---   dead:email:USER  zset    ids of orders and refunds that died missing_email, in the order of their deaths
---   replayed         zset    `ID KEY` of a letter that left the store for its mailbox -> when (ms): an exported
---                            copy of it must not go out a second time
---   dedupe:SLICE...  sets    see `leaf`
--- A non-empty mailbox is in exactly one of due and leased.
+-- Keys are all under the account's prefix P = KEYS[1] = "sailpipe:ACCOUNT:"; pipeline/storage/keys.py names each, with what
+-- lies in it.
 --
 -- Redis refuses a script's first write when its memory is full, unless that write frees memory; later
 -- ones pass. So scripts that must not fail then, all that delivery needs, begin with a deletion: only
 -- what is delivered makes room.
 
 local P = KEYS[1]
-local STEP = 1000 -- ms by which a clock that was set back differs from one that is merely read twice
 
 -- Milliseconds; tests hand their own time in, everything else uses Redis' clock.
 local function ms(given)
@@ -54,6 +20,9 @@ end
 local function free_first(key) redis.call('DEL', key .. ':none') end
 
 local function int(number) return string.format('%.0f', number) end
+
+-- Count so many events; the counters are in pipeline/counters.py.
+local function tally(p, counter, by) redis.call('HINCRBY', p .. 'counts', counter, by) end
 
 local function mail(p, lane, box) return p .. 'mail:' .. lane .. ':' .. box end
 local function mailbox_state(p, lane, box) return p .. 'state:' .. lane .. ':' .. box end
@@ -105,21 +74,15 @@ local function look_now(p, lane, box, now)
   if due and tonumber(due) > now then redis.call('ZADD', p .. 'due:' .. lane, int(now), box) end
 end
 
--- Bring a user's mailboxes forward if they wait for one of these: 'email', 'user', 'identify'.
+-- Bring a user's mailbox forward if it waits for one of these: 'email', 'user', 'identify'.
 local function wake_waiting(p, lane, user, now, what)
-  local boxes = { user }
-  if redis.call('HEXISTS', p .. 'user:' .. user, 'sharded') == 1 then
-    for i = 0, SHARDS - 1 do boxes[#boxes + 1] = user .. '\31' .. i end -- as claim.py names them
-  end
-  for _, box in ipairs(boxes) do
-    local waits = redis.call('HGET', mailbox_state(p, lane, box), 'waits')
-    if waits and what[waits] then look_now(p, lane, box, now) end
-  end
+  local waits = redis.call('HGET', mailbox_state(p, lane, user), 'waits')
+  if waits and what[waits] then look_now(p, lane, user, now) end
 end
 
 local function post(p, lane, box, entry, now)
   redis.call('RPUSH', mail(p, lane, box), entry)
-  redis.call('HINCRBY', p .. 'counts', 'waiting:' .. lane, 1)
+  tally(p, COUNT_WAITING .. ':' .. lane, 1)
   if not redis.call('ZSCORE', p .. 'leased:' .. lane, box) then
     redis.call('ZADD', p .. 'due:' .. lane, 'NX', int(now), box)
   end
@@ -161,9 +124,8 @@ end
 -- A letter's group, by which letters are trimmed: the hour of its death, what it is (`order`, else its lane, '' when
 -- the splitter refused it), its reason, and one of sixteen slots that its fingerprint falls into. Names and messages
 -- are the sender's to choose: whatever is sent, an hour has only so many groups.
-local HOUR = 3600000
 local function group_of(head)
-  local hour = int(math.floor(head.died_at / HOUR))
+  local hour = int(math.floor(head.died_at / HOUR_MS))
   return table.concat({ hour, head.order and 'order' or head.lane, head.reason, string.sub(head.fingerprint or '', -1) }, ' ')
 end
 
@@ -179,7 +141,7 @@ local function bury(p, id, letter, head)
   redis.call('ZREM', p .. 'replayed', replay_of(id, key))
   redis.call('HSET', p .. 'dead', id, letter)
   redis.call('ZADD', p .. 'dead:at', int(head.died_at), id)
-  redis.call('HINCRBY', p .. 'counts', 'dead:' .. head.reason, 1)
+  tally(p, COUNT_DEAD .. ':' .. head.reason, 1)
   count_in_group(p, head, 1)
   if head.awaits_email then
     redis.call('ZADD', p .. 'dead:email:' .. head.user, redis.call('INCR', p .. 'token'), id)
@@ -193,7 +155,7 @@ local function unbury(p, id)
   local head = cjson.decode(header(letter))
   redis.call('HDEL', p .. 'dead', id)
   redis.call('ZREM', p .. 'dead:at', id)
-  redis.call('HINCRBY', p .. 'counts', 'dead:' .. head.reason, -1)
+  tally(p, COUNT_DEAD .. ':' .. head.reason, -1)
   count_in_group(p, head, -1)
   redis.call('ZREM', p .. 'dead:email:' .. head.user, id)
   return letter, head
@@ -219,13 +181,13 @@ local function revive(p, id, now)
     user = head.user, shared_ids = head.shared_ids,
   }
   inherit(entry, head)
-  post(p, head.lane, head.box, cjson.encode(entry) .. '\n' .. raw(letter), now)
+  post(p, head.lane, head.user, cjson.encode(entry) .. '\n' .. raw(letter), now)
   return true
 end
 
 -- What died for want of this user's email goes on; no more than a script should do at once.
 local function recall(p, user, now)
-  for _, id in ipairs(redis.call('ZRANGE', p .. 'dead:email:' .. user, 0, 99)) do revive(p, id, now) end
+  for _, id in ipairs(redis.call('ZRANGE', p .. 'dead:email:' .. user, 0, RECALLED_LETTERS - 1)) do revive(p, id, now) end
 end
 
 -- An email seen for a user: the newest wins, and what waited or died for want of one goes on.
@@ -248,8 +210,8 @@ local function owner(p, lane, box, token, step)
   return 'stale'
 end
 
--- Dedupe: 64-bit hashes in integer sets (8 bytes a member while a set has at most 512), a few time
--- slices for the window. A set that fills up is split in two by the next bit of the hash.
+-- Dedupe: 64-bit hashes in integer sets, a few time slices for the window. A set that fills up is split in two by
+-- the next bit of the hash.
 local function branch(slice, depth, hash)
   local route = math.abs(tonumber(string.sub(hash, -15)))
   return slice .. ':' .. depth .. ':' .. int(route % 2 ^ depth)
@@ -264,8 +226,8 @@ local function leaf(slice, hash)
 end
 
 local function known(p, hash, window, now)
-  local slice = math.floor(now / (window / 4))
-  for back = -1, 4 do -- one ahead: the clock may have been set back
+  local slice = math.floor(now / (window / DEDUPE_SLICES))
+  for back = -1, DEDUPE_SLICES do -- one ahead: the clock may have been set back
     local key = leaf(p .. 'dedupe:' .. int(slice - back), hash)
     if redis.call('SISMEMBER', key, hash) == 1 then return true end
   end

@@ -11,7 +11,6 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from pipeline.delivery.classify import POISON_AFTER
 from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Settlement
@@ -19,6 +18,7 @@ from pipeline.mailbox.store import MailboxStore, encode_settlement
 from pipeline.sailthru.answers import Answer, Failed, Failure
 from pipeline.sailthru.calls import Call
 from pipeline.sailthru.transport import is_too_late
+from pipeline.storage.numbers import POISON_AFTER
 from tests.support.fake_sailthru import REFUSED
 from tests.support.pipe import Pipe, added, identify, open_pipe, order, track
 
@@ -177,7 +177,7 @@ async def test_a_settle_whose_answer_was_lost_is_not_made_twice(pipe: Pipe) -> N
 
 def _args(store: MailboxStore, settlement: Settlement) -> list[Any]:
     claim, text = settlement.claim, encode_settlement(settlement)
-    return [store._now(), claim.lane, claim.box, claim.token, claim.step, text]
+    return [store._now(), claim.lane, claim.user, claim.token, claim.step, text]
 
 
 async def test_a_settle_that_fails_over_its_own_content_is_a_strike_and_its_event_ends_as_poison(

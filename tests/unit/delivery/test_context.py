@@ -32,7 +32,6 @@ def claim_with(cart: str, now: float, user: str = "u1") -> Claim:
     return Claim(
         account="default",
         lane=Lane.PURCHASE,
-        box=user,
         user=user,
         token="1-1",
         now=ms,

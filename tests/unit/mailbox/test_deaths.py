@@ -7,10 +7,10 @@ import asyncio
 import fakeredis
 import pytest
 
-from pipeline.delivery.classify import POISON_AFTER
 from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Settlement
 from pipeline.mailbox.store import MailboxStore
+from pipeline.storage.numbers import POISON_AFTER
 from tests.support.mailboxes import LEASE_S, Mailboxes, delivered, letter, track, tried_again
 
 

@@ -16,8 +16,8 @@ from pipeline.gates.brake import USERS, Brake
 from pipeline.gates.gates import Closure
 from pipeline.mailbox.claim import Settlement
 from pipeline.outcomes import Rejected
-from pipeline.splitter.lease import POISON_AFTER
 from pipeline.storage import keys
+from pipeline.storage.numbers import POISON_AFTER
 from tests.support.mailboxes import LEASE_S, Mailboxes, delivered, letter, order, track
 
 

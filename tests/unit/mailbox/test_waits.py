@@ -11,7 +11,6 @@ import pytest
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure
 from pipeline.mailbox.claim import Claim, Settlement
-from pipeline.settings import AccountSettings
 from pipeline.storage import keys
 from tests.support.mailboxes import Mailboxes, delivered, identify, letter, order, track
 
@@ -84,25 +83,10 @@ async def test_a_delivered_identify_wakes_what_waits_for_its_user_or_turn(boxes:
     assert await boxes.due(Lane.PURCHASE) == {"ann": HOUR_MS}
 
 
-async def test_an_email_also_wakes_an_unordered_lane(boxes: Mailboxes) -> None:
-    """There one user's orders wait in up to sixteen mailboxes."""
-    unordered = AccountSettings(ordered_lanes=frozenset({"user"}))
-    boxes = Mailboxes(fakeredis.FakeAsyncRedis(), unordered)
-    await boxes.post(*(order(f"m{n}", "ann") for n in range(40)))
-    leased = (await boxes.wake(Lane.PURCHASE)).boxes
-    assert len(leased) > 8
-    assert {box.partition("\x1f")[0] for box in leased} == {"ann"}
-    for box in leased:
-        await boxes.store.settle(until_email(boxes, await boxes.claim(Lane.PURCHASE, box)))
-    await boxes.post(identify("m99", "ann", email="ann@example.com"))
-    assert await boxes.due(Lane.PURCHASE) == dict.fromkeys(leased, 0)
-
-
-async def test_a_merge_sees_what_waits_in_unordered_lanes(boxes: Mailboxes) -> None:
-    """A mailbox is empty only when all sixteen of an unordered lane are."""
-    unordered = AccountSettings(ordered_lanes=frozenset({"user"}))
-    boxes = Mailboxes(fakeredis.FakeAsyncRedis(), unordered)
+async def test_a_look_at_another_user_counts_what_waits_in_each_lane(boxes: Mailboxes) -> None:
+    """Also with the mailboxes of users whose names begin alike beside it."""
     await boxes.post(identify("m1", "ann"), track("m2", "ann"), track("m3", "ann"))
+    await boxes.post(track("m4", "anna"), order("m5", "anna"))
     backlog = await boxes.store.peek("ann")
     assert backlog.waiting == {Lane.USER: 1, Lane.EVENT: 2, Lane.PURCHASE: 0, Lane.PAGE: 0}
 

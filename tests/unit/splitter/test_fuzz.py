@@ -40,7 +40,7 @@ BUGS = frozenset({"crashed", "poison"})
 DEADLINES: dict[str, Any] = {"user_wait": 60.0, "email_wait": 600.0}
 ACCOUNTS: tuple[dict[str, Any], ...] = (
     {},
-    {"mapping": "classic", "ordered_lanes": frozenset({"user"})},
+    {"mapping": "classic"},
     {"unknown_user": "ignore", "dedupe_window": 0.0, "allow_delete": True},
 )
 SAMPLES: tuple[dict[str, Any], ...] = (

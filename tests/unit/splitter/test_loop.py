@@ -319,18 +319,6 @@ async def test_no_event_dies_of_a_redis_that_refuses(
     assert await boxes.counts() == {"waiting:event": 1}
 
 
-async def test_an_unordered_lane_shards_one_user_by_message_id() -> None:
-    """Up to sixteen mailboxes; a user's other lanes keep their order."""
-    settings = AccountSettings(ordered_lanes=frozenset({"user"}))
-    boxes = Mailboxes(fakeredis.FakeAsyncRedis(), settings)
-    await boxes.post(*(track(f"m{n}", "ann") for n in range(100)), identify("m100", "ann"))
-    names = set(await boxes.due(Lane.EVENT))
-    assert names == {f"ann\x1f{n}" for n in range(16)}
-    claim = await boxes.lease_and_claim(Lane.EVENT, "ann\x1f3")
-    assert (claim.user, {entry.user for entry in claim.entries}) == ("ann", {"ann"})
-    assert set(await boxes.due(Lane.USER)) == {"ann"}
-
-
 async def test_a_refused_letter_is_split_again(boxes: Mailboxes) -> None:
     """Replaying what had no lane yet sends it through the splitter, which may refuse it again."""
     await boxes.post({"messageId": "m1", "type": "nonsense"})

@@ -13,10 +13,10 @@ import redis.asyncio
 
 from pipeline.events.models import Lane
 from pipeline.settings import AccountSettings
-from pipeline.splitter.lease import POISON_AFTER, SINGLY_AFTER
 from pipeline.splitter.loop import Splitter
 from pipeline.splitter.triage import RawEntry, Read, read
 from pipeline.storage import keys
+from pipeline.storage.numbers import POISON_AFTER, SINGLY_AFTER
 from tests.support.fake_sailthru import Killed
 from tests.support.mailboxes import Mailboxes, track
 

@@ -129,7 +129,6 @@ def state_of(
     claim = Claim(
         account="default",
         lane=lane,
-        box="u1",
         user="u1",
         token="1-1",
         now=NOW_MS,

@@ -1,0 +1,91 @@
+"""Every counter of an account, named once: for the scripts that count, for `status`, and for whatever shows them next.
+
+A counter is a field of the hash `counts` (pipeline/storage/keys.py). One that is counted by reason or lane has a
+field for each, `dead:rejected`, say. Names are added, never changed: people build on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from pipeline.errors import Reason
+from pipeline.events.kinds import IgnoreReason
+from pipeline.events.models import Lane
+
+
+class Count(StrEnum):
+    """What is counted."""
+
+    DELIVERED = "delivered"
+    """Sailthru took it."""
+    DEAD = "dead"
+    """By reason: it is a dead letter now."""
+    IGNORED = "ignored"
+    """By reason: it is not for Sailthru."""
+    DUPLICATES = "duplicates"
+    """The splitter dropped it as a repeat."""
+    WAITING = "waiting"
+    """By lane: it is in a mailbox now."""
+    REMOVED = "removed"
+    """Its letter was dropped or took too much room, or another copy took its place."""
+    TRIMMED = "trimmed"
+    """By reason: of those removed, letters that went because there were more than DEAD_MAX."""
+
+
+PARTS: Mapping[Count, type[StrEnum]] = MappingProxyType(
+    {
+        Count.DEAD: Reason,
+        Count.IGNORED: IgnoreReason,
+        Count.WAITING: Lane,
+        Count.TRIMMED: Reason,
+    }
+)
+"""What a counter is divided by. One that is not here is a single number."""
+BESIDE = frozenset({Count.TRIMMED})
+"""Counters of what another one counts, too. Every accepted event is in exactly one of all others, or in the raw
+stream: what `status` adds up."""
+
+
+def counter(count: Count, part: StrEnum | None = None) -> str:
+    """The field of a counter; `part` is the reason or lane of one that has parts."""
+    return count.value if part is None else f"{count.value}:{part.value}"
+
+
+def all_counters() -> frozenset[str]:
+    """Every field that the hash may have."""
+    whole = {counter(count) for count in Count if count not in PARTS}
+    return frozenset(
+        whole | {counter(count, part) for count, parts in PARTS.items() for part in parts}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """An account's counters as they were read at one moment, by field."""
+
+    fields: Mapping[str, int]
+
+    @classmethod
+    def read(cls, flat: Sequence[bytes]) -> Counters:
+        """From what HGETALL answers in a script: field, value, field, value ..."""
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        return cls({name.decode(): int(value) for name, value in pairs})
+
+    def total(self, count: Count) -> int:
+        """All that was counted, whatever its reason or lane."""
+        if count in PARTS:
+            return sum(self.by_part(count).values())
+        return self.fields.get(count.value, 0)
+
+    def by_part(self, count: Count) -> dict[str, int]:
+        """By reason or lane, in order of their names; nothing that is zero."""
+        prefix = f"{count.value}:"
+        parts = (
+            (name.removeprefix(prefix), n)
+            for name, n in self.fields.items()
+            if name.startswith(prefix)
+        )
+        return {part: n for part, n in sorted(parts) if n}

@@ -1,0 +1,45 @@
+"""Every number that Lua scripts share with Python or with each other.
+
+The scripts know each by its name here (`prelude.py`). What differs from account to account, a lease or a keep, is
+handed to a script as an argument; a number that one script alone needs, and that says nothing by itself (an index, a
+unit), stands in that script.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Strikes: claims of a mailbox, or splits of the oldest raw entry, that ended with a dead or hanging process.
+SINGLY_AFTER: Final = 2
+"""Strikes after which events are taken one at a time, and one such mailbox of an account at a time."""
+POISON_AFTER: Final = 5
+"""Strikes after which the oldest event is dead `poison`."""
+
+# Clocks
+CLOCK_STEP_MS: Final = 1_000
+"""By how much a clock that was set back differs from one that is merely read twice."""
+MINUTE_MS: Final = 60_000
+"""Sailthru counts calls by the minute. So no bucket or gate that opens by itself is closed for longer: one that seems
+to be was closed by another clock."""
+HOUR_MS: Final = 3_600_000
+"""Dead letters are trimmed by the hour of their death."""
+
+# Bounds of one script call
+EXPIRED_PER_WAKE: Final = 500
+"""Expired leases that one wake-up takes back."""
+SUSPECTS_PASSED_OVER: Final = 5_000
+"""Mailboxes with SINGLY_AFTER strikes that one wake-up passes over: more than are leased, and so can have died, at a
+time."""
+RECALLED_LETTERS: Final = 100
+"""Letters that one script brings back because their user's email is known now."""
+FOREIGN_PAUSE_MS: Final = 250
+"""A process that finds another target's mailbox in a Celery queue gives it back due so much later: two processes
+would hand it to and fro as fast as Redis can."""
+
+# Dedupe: see `leaf` in lua/lib.lua
+DEDUPE_SLICES: Final = 4
+"""Sets of keys that make up one window; the oldest is forgotten as a whole."""
+DEDUPE_SET_FULL: Final = 500
+"""Keys after which a set is split in two. Redis keeps one of at most 512 integers in 8 bytes a member."""
+DEDUPE_MAX_DEPTH: Final = 15
+"""Splits in a row: 32,768 sets for one slice."""
