@@ -14,7 +14,7 @@ RAW = "sailpipe:raw"
 """Stream. Producers XADD `event` (JSON) and, if it isn't `default`, `account`."""
 
 RAW_PROBE = "sailpipe:raw:probe"
-"""Never exists: what adds to it without making it (XADD NOMKSTREAM) learns whether Redis takes writes."""
+"""Stream. Never exists: what adds to it without making it (XADD NOMKSTREAM) learns whether Redis takes writes."""
 
 SPLITTER = "sailpipe:splitter"
 """String. The token of the splitter that holds the lease; expires with it."""
