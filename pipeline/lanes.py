@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Literal
 
-from pipeline.events.models import Lane
-from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT
-
 Host = Literal["api", "track"]
+PAGEVIEW_ENDPOINT = "/v1/track/event/pageview"
+"""Path of the pageview endpoint. It lives on another host and is not signed."""
+
+
+class Lane(StrEnum):
+    """Where an event waits. Each lane has its own Celery queue and rate limits, and a row below."""
+
+    USER = "user"
+    EVENT = "event"
+    PURCHASE = "purchase"
+    PAGE = "page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +27,7 @@ class LaneSpec:
     """What sets one lane apart from the others.
 
     bucket: the call it mostly makes; that rate bounds how much of the lane is leased at a time.
+    other_buckets: further calls that its kinds make.
     host: which of Sailthru's two hosts it depends on.
     identifies: what is delivered here makes profiles and merges them; the one lane others wait for.
     waits_for_identify, waits_for_email: what its events may wait for.
@@ -27,6 +37,7 @@ class LaneSpec:
 
     lane: Lane
     bucket: str
+    other_buckets: tuple[str, ...] = ()
     host: Host = "api"
     identifies: bool = False
     waits_for_identify: bool = False
@@ -43,11 +54,18 @@ _ROWS = (
     LaneSpec(
         Lane.USER,
         "POST /user",
+        other_buckets=("GET /user",),
         identifies=True,
         wakes=(Lane.EVENT, Lane.PURCHASE, Lane.PAGE),
     ),
     LaneSpec(Lane.EVENT, "POST /event", waits_for_identify=True),
-    LaneSpec(Lane.PURCHASE, "POST /purchase", waits_for_identify=True, waits_for_email=True),
+    LaneSpec(
+        Lane.PURCHASE,
+        "POST /purchase",
+        other_buckets=("POST /return", "GET /purchase"),
+        waits_for_identify=True,
+        waits_for_email=True,
+    ),
     LaneSpec(Lane.PAGE, f"POST {PAGEVIEW_ENDPOINT}", host="track"),
 )
 SPECS: Final[Mapping[Lane, LaneSpec]] = MappingProxyType({row.lane: row for row in _ROWS})
@@ -56,9 +74,9 @@ HOSTS: Final[tuple[Host, ...]] = ("api", "track")
 HOST_OF: Final[Mapping[str, Host]] = MappingProxyType({PAGEVIEW_ENDPOINT: "track"})
 """Which host an endpoint is on; `api` has all others."""
 
-_OTHER_BUCKETS = ("GET /user", "POST /return", "GET /purchase")
-"""Buckets that are no lane's own; they may be closed all the same."""
+KNOWN_BUCKETS: Final = tuple(bucket for row in _ROWS for bucket in (row.bucket, *row.other_buckets))
+"""The buckets sailpipe itself uses, in the order `sailpipe limits` shows them."""
 ALL_SCOPES: Final = tuple(
-    dict.fromkeys((*(scope for row in _ROWS for scope in row.scopes), *_OTHER_BUCKETS))
+    dict.fromkeys((*(scope for row in _ROWS for scope in row.scopes), *KNOWN_BUCKETS))
 )
 """Everything that a gate may stand before."""

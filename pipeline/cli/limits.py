@@ -14,8 +14,9 @@ from pipeline.cli.output import json_result, note, result
 from pipeline.cli.session import Session, in_session
 from pipeline.cli.tables import show_table
 from pipeline.deadletters.letter import iso
+from pipeline.lanes import KNOWN_BUCKETS
 from pipeline.ratelimit.limiter import Limiter
-from pipeline.ratelimit.slots import KNOWN_BUCKETS, Usage, default_limit
+from pipeline.ratelimit.slots import Usage, default_limit
 from pipeline.ratelimit.store_redis import RedisSlotStore
 from pipeline.settings.values import Limits
 

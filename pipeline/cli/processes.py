@@ -15,8 +15,8 @@ from pipeline.cli.options import HostOption, PortOption, settings_here
 from pipeline.cli.output import note
 from pipeline.cli.ports import check_port_free
 from pipeline.errors import ConfigError
+from pipeline.lanes import Lane
 from pipeline.observe.logs import set_up_logging
-from pipeline.settings.values import LANES
 from pipeline.storage.format import check_format
 from pipeline.storage.redis_client import open_redis
 
@@ -44,7 +44,7 @@ def sandbox(host: HostOption = "127.0.0.1", port: PortOption = 8100) -> None:
 
 
 def worker(
-    lanes: Annotated[str, typer.Option(help="Comma-separated lanes to deliver.")] = ",".join(LANES),
+    lanes: Annotated[str, typer.Option(help="Comma-separated lanes to deliver.")] = ",".join(Lane),
     concurrency: Annotated[
         int, typer.Option(min=1, help="Wake-ups handled at once.")
     ] = DEFAULT_CONCURRENCY,
@@ -78,7 +78,7 @@ def worker_command(lanes: list[str], concurrency: int, *, splitter: bool) -> lis
 
 def _lanes(text: str) -> list[str]:
     wanted = [lane.strip() for lane in text.split(",") if lane.strip()]
-    wrong = [lane for lane in wanted if lane not in LANES]
+    wrong = [lane for lane in wanted if lane not in list(Lane)]
     if wrong or not wanted:
-        raise ConfigError(f"--lanes {text}: the lanes are {', '.join(LANES)}.")
+        raise ConfigError(f"--lanes {text}: the lanes are {', '.join(Lane)}.")
     return list(dict.fromkeys(wanted))

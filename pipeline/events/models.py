@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -27,11 +26,14 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from pipeline import lanes
 from pipeline.errors import InvalidEvent, Reason
 from pipeline.fields import Note, Notes, as_whole, is_nothing
 from pipeline.json_text import read_json
 from pipeline.text import mend_id, mend_line
 
+Lane = lanes.Lane
+"""Where an event waits. A lane is a row of pipeline/lanes.py."""
 MAX_EVENT_BYTES = 32 * 1024
 """Segment's limit for one event (reference: HTTP Tracking API, 32 KB)."""
 INGEST_BYTES = 256
@@ -45,15 +47,6 @@ FIRST_YEAR, LAST_YEAR = 1971, 2199
 _EMAIL_CHAR = r"@\s\x00-\x1f\x7f\ud800-\udfff\ufffd"
 _LABEL = f"[^.{_EMAIL_CHAR}]+"
 _EMAIL = re.compile(f"[^{_EMAIL_CHAR}]{{1,64}}@(?=.{{1,255}}$){_LABEL}(?:\\.{_LABEL})+")
-
-
-class Lane(StrEnum):
-    """Where an event waits. Each lane has its own Celery queue and rate limits."""
-
-    USER = "user"
-    EVENT = "event"
-    PURCHASE = "purchase"
-    PAGE = "page"
 
 
 def read_id(value: object) -> str | None:

@@ -6,12 +6,13 @@ from typing import Any
 
 from pipeline.events.models import Event
 from pipeline.fields import Notes
+from pipeline.lanes import PAGEVIEW_ENDPOINT
 from pipeline.mapping.identity import user_key
 from pipeline.mapping.items import absolute_url, read_tags
 from pipeline.mapping.options import page_url, sailthru_bid
 from pipeline.mapping.plan import Plan, PlanContext, Send
 from pipeline.mapping.values import field, identifier, reject
-from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT, Call
+from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
+from typing import assert_never
 
 from pipeline.errors import MappingRejected, Reason
 from pipeline.events.kinds import LANES, Ignored, IgnoreReason, Kind, kind_of
@@ -65,8 +66,11 @@ def _plan_tracked(
             return plan_subscribed(head, context, settings)
         case Kind.USER_DELETED:
             return plan_deletion(head, context, settings)
-        case _:
+        # kind_of says the others of no track event.
+        case Kind.CUSTOM | Kind.IDENTIFY | Kind.ALIAS | Kind.PAGE | Kind.SCREEN | Kind.GROUP:
             return plan_custom(head, context, settings)
+        case unmapped:
+            assert_never(unmapped)
 
 
 def _is_too_old(event: Event, context: PlanContext, settings: AccountSettings) -> bool:

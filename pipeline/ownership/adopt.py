@@ -19,14 +19,14 @@ from pipeline.deadletters.store import CHUNK, DeadLetters
 from pipeline.events.models import Lane
 from pipeline.ownership.change import Change
 from pipeline.ownership.keyspace import Done, each_due, each_key, each_leased
-from pipeline.storage.keys import Kind, kind_of
+from pipeline.storage.keys import KeyKind, kind_of
 from pipeline.targets import Target
 
 MAX_ENTRIES = 500
 """Entries of mailboxes that are read in one script."""
 FORGOTTEN_FIELDS = ("merged", "identified", "newest:identify", "newest:cart", "last_identify")
 """Of what is remembered of a user: what deliveries to the other target have left there."""
-_FORGOTTEN = frozenset({Kind.CART, Kind.DEDUPE, Kind.DIED, Kind.REPLAYED})
+_FORGOTTEN = frozenset({KeyKind.CART, KeyKind.DEDUPE, KeyKind.DIED, KeyKind.REPLAYED})
 _BY_A_PERSON = b"paused"
 
 
@@ -101,9 +101,9 @@ class _Adoption:
                     kind = kind_of(name)
                     if kind in _FORGOTTEN:
                         pipe.unlink(self._key(name))
-                    elif kind is Kind.USER:
+                    elif kind is KeyKind.USER:
                         pipe.hdel(self._key(name), *FORGOTTEN_FIELDS)
-                    elif kind is Kind.GATES:
+                    elif kind is KeyKind.GATES:
                         await self._open(name)
                 await pipe.execute()
             self._on_done(len(names))

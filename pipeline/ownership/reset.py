@@ -18,7 +18,7 @@ from pipeline.ownership.change import Change
 from pipeline.ownership.keyspace import Done, each_due, each_key, each_leased, each_member
 from pipeline.ownership.wakeups import remove_wakeups
 from pipeline.storage import keys
-from pipeline.storage.keys import Kind, kind_of
+from pipeline.storage.keys import KeyKind, kind_of
 
 RAW_ENTRIES = 500
 """Entries of the raw stream that are looked at in one script."""
@@ -27,8 +27,16 @@ CUT_REMEMBERED_MS = 60_000
 can have a batch in hand."""
 KEPT = frozenset(
     {
-        *(Kind.LIMITS, Kind.SLOTS, Kind.TOKEN, Kind.TARGET, Kind.COUNTS, Kind.DEAD, Kind.RESET),
-        *(Kind.MAIL, Kind.STATE, Kind.DUE, Kind.LEASED, Kind.LANE),
+        *(
+            KeyKind.LIMITS,
+            KeyKind.SLOTS,
+            KeyKind.TOKEN,
+            KeyKind.TARGET,
+            KeyKind.COUNTS,
+            KeyKind.DEAD,
+            KeyKind.RESET,
+        ),
+        *(KeyKind.MAIL, KeyKind.STATE, KeyKind.DUE, KeyKind.LEASED, KeyKind.LANE),
     }
 )
 """What stays, or has a step of its own. Claims are numbered by `token`, which must not begin anew. Events that arrive

@@ -9,11 +9,11 @@ from functools import partial
 from redis.exceptions import RedisError
 
 from pipeline.clock import Clock, SystemClock
+from pipeline.lanes import KNOWN_BUCKETS
 from pipeline.observe.logs import log_event
 from pipeline.ratelimit.feedback import MINUTE_S, Headroom, believed_reset
 from pipeline.ratelimit.pacer import Pacer, SlotTooFar
 from pipeline.ratelimit.slots import (
-    KNOWN_BUCKETS,
     SHARES,
     Bucket,
     Purpose,

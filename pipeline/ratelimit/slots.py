@@ -12,7 +12,6 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT
 from pipeline.storage.numbers import CLOCK_STEP_MS, MINUTE_MS
 
 MICROS = 1_000_000
@@ -27,17 +26,6 @@ Purpose = Literal["cart", "email", "pass_through", "normal"]
 
 SHARES: dict[Purpose, float] = {"email": 0.10, "pass_through": 0.30}
 """The most of a bucket's rate that one purpose may use; the others may use all of it."""
-
-KNOWN_BUCKETS = (
-    "POST /user",
-    "POST /event",
-    "POST /purchase",
-    "POST /return",
-    f"POST {PAGEVIEW_ENDPOINT}",
-    "GET /user",
-    "GET /purchase",
-)
-"""The buckets sailpipe itself uses, in the order `sailpipe limits` shows them."""
 
 FAST = 100.0
 """Calls/s. Limits from here on are fast: their slots are so close that some are reserved together."""

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Method = Literal["GET", "POST", "DELETE"]
+from pipeline.lanes import PAGEVIEW_ENDPOINT
 
-PAGEVIEW_ENDPOINT = "/v1/track/event/pageview"
-"""Path of the pageview endpoint. It lives on another host and is not signed."""
+Method = Literal["GET", "POST", "DELETE"]
 
 
 @dataclass(frozen=True, slots=True)

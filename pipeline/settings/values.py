@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from pipeline.lanes import Lane
+
 _UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _BUCKET = re.compile(r"(GET|POST|DELETE) (/\S+)")
 _OUR_KEYS = frozenset({"raw", "splitter", "celery", "format"})
 _LIVES_IN_A_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-LANES = ("user", "event", "purchase", "page")
 LEASE_MARGIN_S = 4.0
 """A call begins only with a lease that outlives it: 1 s to settle, 3 s between renewals."""
 SHARED_IDS = frozenset(
@@ -71,8 +72,8 @@ def parse_max_age(value: object) -> object:
 
 
 def _lane(name: object) -> str:
-    if name not in LANES:
-        msg = f"{name!r} is not a lane; the lanes are {', '.join(LANES)}"
+    if name not in list(Lane):
+        msg = f"{name!r} is not a lane; the lanes are {', '.join(Lane)}"
         raise ValueError(msg)
     return str(name)
 

@@ -38,7 +38,7 @@ CELERY_PREFIX = "sailpipe:celery:"
 """What Celery's own keys begin with; its queues are `sailpipe:celery:user` and so on."""
 
 
-class Kind(StrEnum):
+class KeyKind(StrEnum):
     """What a key of an account begins with, behind `sailpipe:ACCOUNT:`. `reset` and `adopt` go by it."""
 
     SLOTS = "slots"
@@ -66,8 +66,8 @@ class Kind(StrEnum):
     RESET = "reset"
 
 
-_KINDS = {kind.value.encode(): kind for kind in Kind}
-ALIASES = (Kind.ANON, Kind.EMAIL, Kind.FOLLOWS, Kind.VISITOR)
+_KINDS = {kind.value.encode(): kind for kind in KeyKind}
+ALIASES = (KeyKind.ANON, KeyKind.EMAIL, KeyKind.FOLLOWS, KeyKind.VISITOR)
 """Kinds of what the splitter learns of who is who; see `learned`."""
 
 
@@ -76,7 +76,7 @@ def account_prefix(account: str) -> str:
     return f"sailpipe:{account}:"
 
 
-def kind_of(name: bytes) -> Kind | None:
+def kind_of(name: bytes) -> KeyKind | None:
     """The kind of a key that is given without its account's prefix; None for a key that is none of ours."""
     return _KINDS.get(name.partition(b":")[0])
 

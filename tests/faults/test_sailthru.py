@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pipeline.events.models import Lane
+from pipeline.lanes import PAGEVIEW_ENDPOINT
 from pipeline.retry import THROTTLE_S
-from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT
 from pipeline.sandbox.faults import FaultKind
 from tests.faults.conftest import Open
 from tests.faults.support.traffic import product, traffic

@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from pipeline.clock import SystemClock
+from pipeline.lanes import PAGEVIEW_ENDPOINT
 from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure
-from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT, Call, Method
+from pipeline.sailthru.calls import Call, Method
 from pipeline.sailthru.client import Credentials, SailthruClient
 from pipeline.sailthru.transport import not_after, open_http
 from pipeline.sandbox.app import create_app

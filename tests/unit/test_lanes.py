@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pipeline.events.kinds import LANES
 from pipeline.events.models import Lane
-from pipeline.lanes import ALL_SCOPES, HOSTS, SPECS
-from pipeline.ratelimit.slots import KNOWN_BUCKETS
+from pipeline.lanes import ALL_SCOPES, HOSTS, KNOWN_BUCKETS, SPECS
 from tests.support.lua_sources import lua_sources
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from pipeline.cli.processes import worker_command
-from pipeline.settings.values import LANES
+from pipeline.lanes import Lane
 from pipeline.supervisor import die_with_parent
 from tests.support.commands import wait_until
 
@@ -111,7 +111,7 @@ class Crew:
         self,
         *,
         app: str = "workers",
-        lanes: tuple[str, ...] = LANES,
+        lanes: tuple[str, ...] = tuple(Lane),
         splitter: bool = True,
         **environment: str,
     ) -> Worker:

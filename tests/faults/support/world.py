@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from pipeline.lanes import PAGEVIEW_ENDPOINT
 from pipeline.producer import Producer
-from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT
 from pipeline.sandbox.faults import Fault, FaultKind
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.settings import AccountSettings, load_settings

@@ -12,7 +12,7 @@ import pytest
 import workers
 from pipeline.events.models import Lane
 from pipeline.storage import keys
-from pipeline.storage.keys import Kind, kind_of
+from pipeline.storage.keys import KeyKind, kind_of
 from tests.support.key_table import PLACEHOLDER, check_keys, key_rows, row_of
 from tests.support.lua_sources import PACKAGE, lua_sources
 from tests.support.mailboxes import Mailboxes, delivered, identify, letter, order, track
@@ -28,7 +28,7 @@ BELOW_ACCOUNT = {
 def test_a_key_of_an_account_has_a_kind_and_a_kind_has_keys() -> None:
     """`reset` and `adopt` decide by kinds what stays."""
     kinds = {kind_of(template.encode()) for template in BELOW_ACCOUNT}
-    assert kinds == set(Kind)
+    assert kinds == set(KeyKind)
     assert kind_of(b"duelist:x") is None
 
 

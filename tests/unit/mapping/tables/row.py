@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.errors import Reason
-from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT
+from pipeline.lanes import PAGEVIEW_ENDPOINT
 
 JSON = dict[str, Any]
 
