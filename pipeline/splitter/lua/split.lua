@@ -29,13 +29,13 @@ local function split(slice, key, depth, life)
 end
 
 local function remember(p, hash, window)
-  local slice, life = p .. 'dedupe:' .. int(math.floor(now / (window / 4))), int(window * 1.5)
+  local slice = slices_of(p, window, now)[2]
   local key, depth = leaf(slice, hash)
   redis.call('SADD', key, hash)
   depths[slice] = depth_of(slice) or 0
   local size = redis.call('SCARD', key)
-  if size == 1 then redis.call('PEXPIRE', key, life) end
-  if size >= FULL and depth < MAX_DEPTH then split(slice, key, depth, life) end
+  if size == 1 then redis.call('PEXPIRE', key, int(window * 1.5)) end
+  if size >= FULL and depth < MAX_DEPTH then split(slice, key, depth, int(window * 1.5)) end
 end
 
 -- A visitor's order may wait, or have died, for want of an email that the user it is now known to be has shown.

@@ -273,10 +273,21 @@ local function leaf(slice, hash)
   return slice .. ':0:0', 0
 end
 
+-- The slices that a window reaches into at this script's `now`, the newest first, `now`'s own among them. Named once a
+-- script. One is ahead: the clock may have been set back.
+local windows = {}
+local function slices_of(p, window, now)
+  windows[p] = windows[p] or {}
+  if not windows[p][window] then
+    local current, names = math.floor(now / (window / 4)), {}
+    for back = -1, 4 do names[#names + 1] = p .. 'dedupe:' .. int(current - back) end
+    windows[p][window] = names
+  end
+  return windows[p][window]
+end
+
 local function known(p, hash, window, now)
-  local current = math.floor(now / (window / 4))
-  for back = -1, 4 do -- one ahead: the clock may have been set back
-    local slice = p .. 'dedupe:' .. int(current - back)
+  for _, slice in ipairs(slices_of(p, window, now)) do
     if depth_of(slice) and redis.call('SISMEMBER', leaf(slice, hash), hash) == 1 then return true end
   end
   return false
