@@ -18,7 +18,7 @@ from redis.exceptions import NoPermissionError, RedisError
 
 from pipeline.addresses import resolve_redis_url
 from pipeline.errors import EnqueueError, InvalidEvent, QueueFull, Reason, SailpipeError
-from pipeline.events.models import parse_event
+from pipeline.events.models import check_size, parse_event
 from pipeline.fields import is_nothing
 from pipeline.json_text import MAX_DEPTH, read_json
 from pipeline.producer import Producer, enqueue_error
@@ -71,8 +71,8 @@ def prepare(event: AnyEvent, new_id: Callable[[], str] | None = None) -> tuple[s
     if message_id is not None:
         return message_id, raw
     message_id = (new_id or _uuid)()
-    raw = _dump({**data, "messageId": message_id})
-    parse_event(raw)
+    raw = _put_message_id(raw, data, message_id)
+    check_size(raw)
     return message_id, raw
 
 
@@ -97,8 +97,10 @@ def prepare_line(line: bytes, message_id: str) -> bytes:
 
 def with_message_id(raw: bytes, data: Mapping[str, Any], message_id: str) -> bytes:
     """`raw`, the JSON text of `data`, with a messageId if it has none (null, false, blank text, ...)."""
-    if not is_nothing(data.get("messageId")):
-        return raw
+    return raw if not is_nothing(data.get("messageId")) else _put_message_id(raw, data, message_id)
+
+
+def _put_message_id(raw: bytes, data: Mapping[str, Any], message_id: str) -> bytes:
     if "messageId" in data:
         return _dump({**data, "messageId": message_id})
     field = b'"messageId":' + pydantic_core.to_json(message_id)

@@ -9,8 +9,10 @@ group's. `properties.traits.email` and `context.email` are documented nowhere, s
 
 from __future__ import annotations
 
-from pipeline.events.kinds import Kind
+from typing import NamedTuple
+
 from pipeline.events.models import Event, email_in, is_email
+from pipeline.events.names import Kind
 
 CARRIES_KEY = frozenset({Kind.IDENTIFY, Kind.SUBSCRIBED})
 """Their calls give a profile its email."""
@@ -23,44 +25,49 @@ OWN_TRAITS = OWN_PROPERTIES | {Kind.IDENTIFY, Kind.ALIAS}
 """Whose `traits.email` is."""
 
 
+class Emails(NamedTuple):
+    """What one event says with its emails, each as it was written.
+
+    shown: the email that the event itself shows of the person it is about. It addresses the event, is
+        learned for later ones, and counts as a sighting of its ids. The first well-formed one of `traits`
+        (identify, alias and what has own properties), `context.traits`, and the own `properties` of an
+        order, refund, cart change or Subscribed.
+    owned: the email that the event says is its user's own: events without a userId that show it are this
+        user's. As `shown`, without the properties of orders, refunds and carts: who pays for a present may
+        write the other's address there. A userId that is an email itself is the last choice of an identify
+        or Subscribed, whose call makes it the profile's email.
+    address: the email that the event itself may be addressed by: the one it shows. Only an event without
+        any id, shared or not, may be addressed by an email that is data.
+    """
+
+    shown: str | None = None
+    owned: str | None = None
+    address: str | None = None
+
+
+NO_EMAILS = Emails()
+
+
+def read_emails(event: Event, kind: Kind) -> Emails:
+    """What an event says with its emails."""
+    own = email_in(event.traits) if kind in OWN_TRAITS else None
+    owned = own or email_in(event.context.get("traits"))
+    shown = owned or (email_in(event.properties) if kind in OWN_PROPERTIES else None)
+    if kind in CARRIES_KEY:
+        owned = shown or email_in_user_id(event.user_id)
+    return Emails(shown, owned, shown or (None if event.has_id else event.any_email))
+
+
 def shown_email(event: Event, kind: Kind) -> str | None:
-    """The email that the event itself shows of the person it is about, as it was written.
-
-    It addresses the event, is learned for later ones, and counts as a sighting of its ids. The first
-    well-formed one of `traits` (identify, alias and what has own properties), `context.traits`, and
-    the own `properties` of an order, refund, cart change or Subscribed.
-    """
-    return _personal(event, kind) or (
-        email_in(event.properties) if kind in OWN_PROPERTIES else None
-    )
-
-
-def owned_email(event: Event, kind: Kind) -> str | None:
-    """The email that the event says is its user's own: events without a userId that show it are this
-    user's.
-
-    As `shown_email`, without the properties of orders, refunds and carts: who pays for a present may
-    write the other's address there. A userId that is an email itself is the last choice of an identify
-    or Subscribed, whose call makes it the profile's email.
-    """
-    shown = shown_email(event, kind) if kind in CARRIES_KEY else _personal(event, kind)
-    return shown or (email_in_user_id(event.user_id) if kind in CARRIES_KEY else None)
+    """`Emails.shown` alone."""
+    return read_emails(event, kind).shown
 
 
 def address(event: Event, kind: Kind) -> str | None:
-    """The email that the event itself may be addressed by.
-
-    The one it shows. Only an event without any id, shared or not, may be addressed by an email that is
-    data.
-    """
-    return shown_email(event, kind) or (None if event.has_id else event.any_email)
+    """`Emails.address` alone."""
+    return read_emails(event, kind).address
 
 
 def email_in_user_id(user_id: str | None) -> str | None:
     """The userId, when it is an email: small shops and guest checkouts have no other id."""
-    return user_id if user_id and is_email(user_id) else None
-
-
-def _personal(event: Event, kind: Kind) -> str | None:
-    own = email_in(event.traits) if kind in OWN_TRAITS else None
-    return own or email_in(event.context.get("traits"))
+    return user_id if user_id and "@" in user_id and is_email(user_id) else None

@@ -7,25 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from pipeline.events.models import Alias, Event, Group, Identify, Lane, Page, Screen, Track
+from pipeline.events.models import Event, Lane, Track
+from pipeline.events.names import Kind
 from pipeline.settings import AccountSettings
 
-
-class Kind(StrEnum):
-    """One mapping each."""
-
-    IDENTIFY = "identify"
-    ALIAS = "alias"
-    SUBSCRIBED = "subscribed"
-    USER_DELETED = "user_deleted"
-    CUSTOM = "custom"
-    ORDER = "order"
-    REFUND = "refund"
-    CART_ADD = "cart_add"
-    CART_REMOVE = "cart_remove"
-    PAGE = "page"
-    SCREEN = "screen"
-    GROUP = "group"
+__all__ = ["LANES", "ORDERS", "IgnoreReason", "Ignored", "Kind", "kind_of"]
 
 
 class IgnoreReason(StrEnum):
@@ -67,41 +53,16 @@ LANES: Mapping[Kind, Lane] = MappingProxyType(
 )
 """Where each kind waits. Groups wait nowhere: Sailthru has no such thing."""
 
-_TRACKED: Mapping[str, Kind] = MappingProxyType(
-    {
-        "ordercompleted": Kind.ORDER,
-        "completedorder": Kind.ORDER,
-        "orderrefunded": Kind.REFUND,
-        "refundedorder": Kind.REFUND,
-        "productadded": Kind.CART_ADD,
-        "addedproduct": Kind.CART_ADD,
-        "productremoved": Kind.CART_REMOVE,
-        "removedproduct": Kind.CART_REMOVE,
-        "subscribed": Kind.SUBSCRIBED,
-        "userdeleted": Kind.USER_DELETED,
-    }
-)
-_BY_TYPE: Mapping[type, Kind] = MappingProxyType(
-    {
-        Identify: Kind.IDENTIFY,
-        Alias: Kind.ALIAS,
-        Page: Kind.PAGE,
-        Screen: Kind.SCREEN,
-        Group: Kind.GROUP,
-    }
-)
-
-
 ORDERS = frozenset({Kind.ORDER, Kind.REFUND})
 """What was bought, and what came back."""
 
 
 def kind_of(event: Event, settings: AccountSettings) -> Kind:
-    """Names are read as Segment's own matchers do: any case, words apart by space, `_` or nothing.
+    """What the event says it is, as the mapping of this account takes it.
 
     The classic destination knew one special name, Order Completed (reference: document 002).
     """
-    if not isinstance(event, Track):
-        return _BY_TYPE[type(event)]
-    kind = _TRACKED.get(event.event.replace(" ", "").replace("_", "").casefold(), Kind.CUSTOM)
-    return Kind.CUSTOM if settings.mapping == "classic" and kind is not Kind.ORDER else kind
+    kind = event.kind
+    if settings.mapping == "classic" and isinstance(event, Track) and kind is not Kind.ORDER:
+        return Kind.CUSTOM
+    return kind

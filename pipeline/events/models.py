@@ -9,27 +9,29 @@ The raw bytes are never changed; they travel beside the parsed event to the very
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    PrivateAttr,
+    PlainValidator,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import from_json
 
 from pipeline import lanes
 from pipeline.errors import InvalidEvent, Reason
-from pipeline.fields import Note, Notes, as_whole, is_nothing
-from pipeline.json_text import read_json
+from pipeline.events.names import TRACKED, Kind
+from pipeline.fields import Note, as_whole, is_nothing
+from pipeline.json_text import read_mended
 from pipeline.text import mend_id, mend_line
 
 Lane = lanes.Lane
@@ -44,6 +46,9 @@ MAX_ID_CHARS = 512
 FIRST_YEAR, LAST_YEAR = 1971, 2199
 """Times outside of these are a client's mistake."""
 
+_MISSING = "is missing"
+_TOO_LONG = f"is longer than {MAX_ID_CHARS} characters"
+
 _EMAIL_CHAR = r"@\s\x00-\x1f\x7f\ud800-\udfff\ufffd"
 _LABEL = f"[^.{_EMAIL_CHAR}]+"
 _EMAIL = re.compile(f"[^{_EMAIL_CHAR}]{{1,64}}@(?=.{{1,255}}$){_LABEL}(?:\\.{_LABEL})+")
@@ -57,9 +62,18 @@ def read_id(value: object) -> str | None:
     Raises:
         ValueError: it cannot be read; the message says what would be right.
     """
-    if is_nothing(value):
+    if isinstance(value, str) and value.isprintable():
+        mended = value.strip()  # what mend_id makes of it, and nearly every id is such a text
+    elif is_nothing(value):
         return None
-    value = as_whole(value)
+    else:
+        return _odd_id(as_whole(value))
+    if len(mended) > MAX_ID_CHARS:
+        raise ValueError(_TOO_LONG)
+    return mended or None
+
+
+def _odd_id(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= 64:
         return str(value)
     if not isinstance(value, str):
@@ -67,8 +81,7 @@ def read_id(value: object) -> str | None:
         raise ValueError(msg)  # noqa: TRY004 - pydantic turns a ValueError into its own error
     mended = mend_id(value)
     if len(mended) > MAX_ID_CHARS:
-        msg = f"is longer than {MAX_ID_CHARS} characters"
-        raise ValueError(msg)
+        raise ValueError(_TOO_LONG)
     return mended
 
 
@@ -88,7 +101,7 @@ def _optional_id(value: object, info: ValidationInfo) -> str | None:
         return None
 
 
-def _optional_object(value: object, info: ValidationInfo) -> object:
+def _optional_object(value: object, info: ValidationInfo) -> dict[str, Any]:
     """PHP's SDK writes an empty object as []."""
     if isinstance(value, dict):
         return value
@@ -108,31 +121,38 @@ def _optional_line(value: object, info: ValidationInfo) -> str | None:
 
 def _leave_out(info: ValidationInfo, problem: str) -> None:
     """Note that this field is left out. Without somewhere to note it, it is wrong."""
-    if not isinstance(info.context, Notes):
+    if not isinstance(info.context, list):
         raise ValueError(problem)  # noqa: TRY004 - as above
-    info.context.add(to_camel(info.field_name or ""), problem)
+    info.context.append(Note(to_camel(info.field_name or ""), problem))
 
 
 def _required_line(value: object) -> object:
+    if isinstance(value, str) and value.isprintable() and value.strip():
+        return value
     if is_nothing(value):
-        msg = "is missing"
-        raise ValueError(msg)
+        raise ValueError(_MISSING)
     return mend_line(value) if isinstance(value, str) else value
 
 
-def _required(value: str | None) -> str:
-    if value is None:
-        msg = "is missing"
-        raise ValueError(msg)
-    return value
+def _required_id(value: object) -> str:
+    found = read_id(value)
+    if found is None:
+        raise ValueError(_MISSING)
+    return found
 
 
-Id = Annotated[str | None, BeforeValidator(read_id)]
-OptionalId = Annotated[str | None, BeforeValidator(_optional_id)]
-RequiredId = Annotated[str | None, BeforeValidator(read_id), AfterValidator(_required)]
+def _kind_by_name(_: object, info: ValidationInfo) -> Kind:
+    name = info.data.get("event", "")  # absent when it cannot be read
+    return TRACKED.get(name.replace(" ", "").replace("_", "").casefold(), Kind.CUSTOM)
+
+
+Id = Annotated[str | None, PlainValidator(read_id)]
+OptionalId = Annotated[str | None, PlainValidator(_optional_id)]
+RequiredId = Annotated[str | None, PlainValidator(_required_id)]
 """Present in what a client sends. Later it may be left out of the event because it is a shared id."""
-Object = Annotated[dict[str, Any], BeforeValidator(_optional_object)]
-OptionalLine = Annotated[str | None, BeforeValidator(_optional_line)]
+Object = Annotated[dict[str, Any], PlainValidator(_optional_object)]
+OptionalLine = Annotated[str | None, PlainValidator(_optional_line)]
+TrackKind = Annotated[Kind, PlainValidator(_kind_by_name)]
 
 
 class _Common(BaseModel):
@@ -148,22 +168,18 @@ class _Common(BaseModel):
     integrations: Object = Field(default_factory=dict)
     traits: Object = Field(default_factory=dict)
     properties: Object = Field(default_factory=dict)
-    _has_id: bool = PrivateAttr(default=False)
-    _notes: tuple[Note, ...] = PrivateAttr(())
 
-    def model_post_init(self, context: Any, /) -> None:
-        """Remember whether it came with an id: shared ids are taken away from it later."""
-        self._has_id = bool(self.user_id or self.anonymous_id)
+    notes: ClassVar[tuple[Note, ...]] = ()
+    """Which of its fields were left out, since they cannot be read. An event that has some has its own."""
 
-    @property
-    def notes(self) -> tuple[Note, ...]:
-        """Which of its fields were left out, since they cannot be read."""
-        return self._notes
-
-    @property
+    @cached_property
     def has_id(self) -> bool:
         """Whether it came with a userId or anonymousId, be it one that several people share."""
-        return self._has_id
+        return bool(self.user_id or self.anonymous_id)
+
+    def without(self, ids: Collection[str]) -> Self:
+        """A copy without these id fields, which remembers that it came with an id."""
+        return self.model_copy(update={**dict.fromkeys(ids), "has_id": self.has_id})
 
     @property
     def any_email(self) -> str | None:
@@ -200,6 +216,7 @@ class _Common(BaseModel):
 class Identify(_Common):
     """Who a user is: traits, and maybe both of their ids."""
 
+    kind: ClassVar = Kind.IDENTIFY
     type: Literal["identify"] = "identify"
 
 
@@ -208,11 +225,14 @@ class Track(_Common):
 
     type: Literal["track"] = "track"
     event: Annotated[str, Field(max_length=MAX_ID_CHARS), BeforeValidator(_required_line)]
+    kind: TrackKind = Field(Kind.CUSTOM, exclude=True, validate_default=True)
+    """What it is to Sailthru by its name, whatever a client may send in a field of this name."""
 
 
 class Page(_Common):
     """A page was seen. Sailthru is told neither its `name` nor its `category`."""
 
+    kind: ClassVar = Kind.PAGE
     type: Literal["page"] = "page"
     name: OptionalLine = None
     category: OptionalLine = None
@@ -221,6 +241,7 @@ class Page(_Common):
 class Screen(_Common):
     """A screen of an app was seen; same fields as Page."""
 
+    kind: ClassVar = Kind.SCREEN
     type: Literal["screen"] = "screen"
     name: OptionalLine = None
     category: OptionalLine = None
@@ -229,6 +250,7 @@ class Screen(_Common):
 class Group(_Common):
     """A user belongs to a group."""
 
+    kind: ClassVar = Kind.GROUP
     type: Literal["group"] = "group"
     group_id: RequiredId
 
@@ -236,6 +258,7 @@ class Group(_Common):
 class Alias(_Common):
     """`previous_id` and `user_id` are the same person."""
 
+    kind: ClassVar = Kind.ALIAS
     type: Literal["alias"] = "alias"
     previous_id: RequiredId
     user_id: RequiredId
@@ -271,25 +294,40 @@ def parse_event(raw: bytes) -> Event:
         InvalidEvent: with reason too_large, invalid_json, invalid_event or missing_user_id; its
             detail names fields and rules, never values.
     """
-    if len(raw) > MAX_EVENT_BYTES + INGEST_BYTES:
-        raise InvalidEvent(Reason.TOO_LARGE, f"{len(raw)} bytes; the limit is {MAX_EVENT_BYTES}")
+    check_size(raw)
     try:
-        data = read_json(raw)
-    except ValueError as error:
-        raise InvalidEvent(Reason.INVALID_JSON, str(error)) from None
+        data = from_json(raw, allow_inf_nan=False)
+    except ValueError:
+        data = _read_mended(raw)
     if not isinstance(data, dict):
         raise InvalidEvent(Reason.INVALID_EVENT, "the event is not a JSON object")
     return validate_event(data)
 
 
+def _read_mended(raw: bytes) -> Any:
+    try:
+        return read_mended(raw)
+    except ValueError as error:
+        raise InvalidEvent(Reason.INVALID_JSON, str(error)) from None
+
+
+def check_size(raw: bytes) -> None:
+    """Refuse an event that is too large. Raises InvalidEvent with reason too_large."""
+    if len(raw) > MAX_EVENT_BYTES + INGEST_BYTES:
+        raise InvalidEvent(Reason.TOO_LARGE, f"{len(raw)} bytes; the limit is {MAX_EVENT_BYTES}")
+
+
 def validate_event(data: dict[str, Any]) -> Event:
     """Check one event that is already a dict. Raises InvalidEvent as `parse_event` does."""
-    notes = Notes()
+    notes: list[Note] = []
     try:
         event = _ADAPTER.validate_python(data, context=notes)
     except ValidationError as error:
         raise InvalidEvent(Reason.INVALID_EVENT, _explain(error)) from None
-    event._notes = notes.found  # noqa: SLF001 - a frozen model's own, set once where it is made
+    if notes:
+        event.__dict__["notes"] = tuple(
+            notes
+        )  # beside its fields, where cached_property writes, too
     if not (event.user_id or event.anonymous_id or event.any_email):
         raise _of_nobody(event)
     return event

@@ -1,12 +1,57 @@
-"""Which lane an event waits in, or why it goes nowhere. Pure, and cannot fail."""
+"""What an event says to one account: its kind, its lane or why it has none, its ids and emails.
+
+Pure, and cannot fail.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import NamedTuple
+
+from pipeline.events.emails import NO_EMAILS, Emails, read_emails
 from pipeline.events.integrations import is_for_sailthru
 from pipeline.events.kinds import LANES, Ignored, IgnoreReason, Kind, kind_of
-from pipeline.events.models import Event, Lane
+from pipeline.events.models import Alias, Event, Lane
 from pipeline.fields import is_nothing
 from pipeline.settings import AccountSettings
+
+
+class Facts(NamedTuple):
+    """What an event says to one account: all that is asked of it on its way to a mailbox, read once.
+
+    way: its lane, or why it goes nowhere.
+    ids: those that could name a mailbox or be linked: userId, anonymousId, and an alias's previousId.
+    visitors: those of them that may lead to another: all but the userId.
+    """
+
+    kind: Kind
+    way: Lane | Ignored
+    emails: Emails
+    ids: tuple[str, ...]
+    visitors: tuple[str, ...]
+
+
+def read_facts(event: Event, settings: AccountSettings) -> Facts:
+    """Read the facts of a valid event. Cannot fail."""
+    kind = event.kind if settings.mapping == "default" else kind_of(event, settings)
+    user, visitor = event.user_id, event.anonymous_id
+    visitors = (visitor,) if visitor else ()
+    if kind is Kind.ALIAS and isinstance(event, Alias) and event.previous_id:
+        visitors = (*visitors, event.previous_id)
+    ids = (user, *visitors) if user else visitors
+    emails = NO_EMAILS if _shows_no_email(event, ids) else read_emails(event, kind)
+    return Facts(kind, _way(event, kind, settings), emails, ids, visitors)
+
+
+def _shows_no_email(event: Event, ids: Collection[str]) -> bool:
+    """Whether there is nothing to read of it: so are most events, and the ids are left to address them."""
+    return not (
+        "email" in event.traits
+        or "email" in event.properties
+        or event.context.get("traits")
+        or "@" in (event.user_id or "")
+        or not ids
+    )
 
 
 def route(event: Event, settings: AccountSettings) -> Lane | Ignored:
@@ -16,13 +61,16 @@ def route(event: Event, settings: AccountSettings) -> Lane | Ignored:
     destination), `user_delete_off` (ALLOW_DELETE), and for pages and screens `no_page_in_classic`,
     `no_customer_id` and `screen_without_url`.
     """
-    kind = kind_of(event, settings)
+    return _way(event, kind_of(event, settings), settings)
+
+
+def _way(event: Event, kind: Kind, settings: AccountSettings) -> Lane | Ignored:
     reason = _why_not(event, kind, settings)
     return Ignored(reason) if reason else LANES[kind]
 
 
 def _why_not(event: Event, kind: Kind, settings: AccountSettings) -> IgnoreReason | None:
-    if not is_for_sailthru(event):
+    if event.integrations and not is_for_sailthru(event):
         return IgnoreReason.INTEGRATIONS_OFF
     if kind is Kind.GROUP:
         return IgnoreReason.UNSUPPORTED_TYPE

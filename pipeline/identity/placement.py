@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from pipeline.events.emails import CARRIES_KEY, address, owned_email, shown_email
-from pipeline.events.kinds import Kind, kind_of
+from pipeline.events.emails import CARRIES_KEY
 from pipeline.events.models import Alias, Event
+from pipeline.events.routing import Facts
 from pipeline.settings import AccountSettings
 
 UNIDENTIFIED = "~"
@@ -85,8 +86,10 @@ class _View:
     shared: Collection[str]
 
     def is_shared(self, name: str) -> bool:
-        crowd = self.known.today(name, self.at_ms)
-        return name.casefold() in self.shared or len(crowd) > EMAILS_A_DAY
+        if name.casefold() in self.shared:
+            return True
+        seen = self.known.seen.get(name, ())
+        return len(seen) > EMAILS_A_DAY and len(self.known.today(name, self.at_ms)) > EMAILS_A_DAY
 
     def owner(self, learned: dict[str, str], name: str) -> str | None:
         """The userId that was learned for an id or email, unless it turned out to be shared."""
@@ -99,8 +102,7 @@ class _View:
         return followed or self.owner(self.known.anon, anonymous_id) or anonymous_id
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityUpdates:
+class IdentityUpdates(NamedTuple):
     """What one event says about who is who.
 
     emails: (user, email, emails seen today) to remember; the email is '' when only the sighting
@@ -111,8 +113,7 @@ class IdentityUpdates:
     aliases: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(NamedTuple):
     """Where an event goes: `user` names its mailbox; `shared_ids` are the id fields to leave out."""
 
     user: str
@@ -120,61 +121,41 @@ class Placement:
     updates: IdentityUpdates
 
 
+class _Ids(NamedTuple):
+    """The ids of an event that are no shared ones."""
+
+    user: str | None
+    anonymous: str | None
+    previous: str | None
+
+
 def without_shared_ids(event: Event, shared_ids: Collection[str]) -> Event:
     """The event without its shared ids."""
-    return event.model_copy(update=dict.fromkeys(shared_ids)) if shared_ids else event
+    return event.without(shared_ids) if shared_ids else event
 
 
 def place(
-    event: Event, seq: str, at_ms: int, known: IdentityMap, settings: AccountSettings
+    event: Event, facts: Facts, seq: str, at_ms: int, known: IdentityMap, settings: AccountSettings
 ) -> Placement:
     """Place one event and update `known` with the ids it links.
 
     An event without any id of its own gets a mailbox of its own.
     """
-    kind = kind_of(event, settings)
     view = _View(known, at_ms, settings.shared_ids)
-    sightings = _sightings(event, _lower(shown_email(event, kind)), view)
-    shared_ids = _shared_ids(event, view)
-    clean = without_shared_ids(event, shared_ids)
-    updates = _UpdateBuilder(clean, kind, view, sightings).build()
-    return Placement(_mailbox(clean, _lower(address(clean, kind)), seq, view), shared_ids, updates)
-
-
-def ids_of(event: Event) -> tuple[str, ...]:
-    """The ids that could name a mailbox or be linked: userId and anonymousId, and an alias's previousId."""
-    return tuple(name for name in (event.user_id, *visitors_of(event)) if name)
-
-
-def visitors_of(event: Event) -> tuple[str, ...]:
-    """Those of its ids that may lead to another: the anonymousId, and an alias's previousId."""
+    shown = facts.emails.shown
+    sightings = _sightings(event, shown.lower(), view) if shown else {}
     previous = event.previous_id if isinstance(event, Alias) else None
-    return tuple(name for name in (event.anonymous_id, previous) if name)
+    ids = _Ids(event.user_id, event.anonymous_id, previous)
+    shared_ids: tuple[str, ...] = ()
+    if any(map(view.is_shared, facts.ids)):
+        ids, shared_ids = _without_shared(ids, view)
+    updates = _UpdateBuilder(ids, facts, view, sightings).build()
+    return Placement(_mailbox(ids, facts.emails.address, seq, view), shared_ids, updates)
 
 
-def emails_of(event: Event, settings: AccountSettings) -> tuple[str, ...]:
-    """The emails, in lower case, that could name or teach."""
-    kind = kind_of(event, settings)
-    found = (shown_email(event, kind), owned_email(event, kind), address(event, kind))
-    return tuple(dict.fromkeys(email.lower() for email in found if email))
-
-
-def links_ids(event: Event, settings: AccountSettings) -> bool:
-    """Whether it may link ids: it takes two names to say that they are one person's."""
-    kind = kind_of(event, settings)
-    email = shown_email(event, kind) or owned_email(event, kind)
-    return len(ids_of(event)) + bool(email) > 1
-
-
-def _lower(email: str | None) -> str | None:
-    return email.lower() if email else None
-
-
-def _sightings(event: Event, shown: str | None, view: _View) -> dict[str, Seen]:
+def _sightings(event: Event, shown: str, view: _View) -> dict[str, Seen]:
     """Note the event's email beside each of its ids; returns what changed."""
     changed: dict[str, Seen] = {}
-    if shown is None:
-        return changed
     for name in (event.user_id, event.anonymous_id):
         if not name or name.casefold() in view.shared:
             continue
@@ -185,54 +166,59 @@ def _sightings(event: Event, shown: str | None, view: _View) -> dict[str, Seen]:
     return changed
 
 
-def _shared_ids(event: Event, view: _View) -> tuple[str, ...]:
-    fields = ["user_id", "anonymous_id", *(["previous_id"] if isinstance(event, Alias) else [])]
-    return tuple(
-        name for name in fields if (value := getattr(event, name)) and view.is_shared(value)
+def _without_shared(ids: _Ids, view: _View) -> tuple[_Ids, tuple[str, ...]]:
+    """The ids that are left, and the names of the fields that are left out."""
+    clean = _Ids(*(None if name and view.is_shared(name) else name for name in ids))
+    fields = ("user_id", "anonymous_id", "previous_id")
+    return clean, tuple(
+        name for name, was, left in zip(fields, ids, clean, strict=True) if was and not left
     )
 
 
 class _UpdateBuilder:
-    """Collects what one event says of who is who. The directory knows it at once."""
+    """Collects what one event says of who is who. The identity map knows it at once."""
 
-    def __init__(self, event: Event, kind: Kind, view: _View, sightings: dict[str, Seen]) -> None:
-        self._event = event
-        self._kind = kind
+    def __init__(self, ids: _Ids, facts: Facts, view: _View, sightings: dict[str, Seen]) -> None:
+        self._ids = ids
+        self._facts = facts
         self._view = view
         self._known = view.known
         self._sightings = sightings
         self._aliases: list[tuple[str, str]] = []
 
     def build(self) -> IdentityUpdates:
-        event = self._event
-        email = shown_email(event, self._kind)
-        ids = [name for name in (event.user_id, event.anonymous_id) if name]
-        emails = [(name, email or "", self._sightings.get(name, {})) for name in ids if email]
-        emails += [(name, "", seen) for name, seen in self._sightings.items() if name not in ids]
-        if event.user_id:
-            self._link(event.user_id)
-        elif event.anonymous_id and email:
-            user = self._visit(event.anonymous_id, email.lower())
-            emails += [(user, email, {})] if user else []
+        user, anonymous, _ = self._ids
+        email = self._facts.emails.shown
+        emails: list[tuple[str, str, Seen]] = []
+        if email:
+            ids = [name for name in (user, anonymous) if name]
+            emails = [(name, email, self._sightings.get(name, {})) for name in ids]
+            emails += [
+                (name, "", seen) for name, seen in self._sightings.items() if name not in ids
+            ]
+        if user:
+            self._link(user)
+        elif anonymous and email:
+            owner = self._visit(anonymous, email.lower())
+            emails += [(owner, email, {})] if owner else []
         return IdentityUpdates(tuple(emails), tuple(self._aliases))
 
     def _link(self, user_id: str) -> None:
         """Link the ids of an event that names a user, and its email, to that user."""
-        for name in visitors_of(self._event):
-            if name == user_id:
+        for name in (self._ids.anonymous, self._ids.previous):
+            if not name or name == user_id:
                 continue
             self._set("anon", name, user_id)
             if self._known.follows.get(name, user_id) != user_id:
                 self._set("follows", name, user_id)
-        owned = owned_email(self._event, self._kind)
-        if owned:
-            self._own(owned.lower(), user_id)
+        if self._facts.emails.owned:
+            self._own(self._facts.emails.owned.lower(), user_id)
 
     def _visit(self, anonymous_id: str, email: str) -> str | None:
         """Link a visitor who shows an email. Returns the userId that the email is to be learned of, if any."""
         known, view = self._known, self._view
         user = view.owner(known.anon, anonymous_id)
-        if self._kind not in CARRIES_KEY:
+        if self._facts.kind not in CARRIES_KEY:
             return user
         owner = view.owner(known.email, email)
         self._follow(anonymous_id, owner or user or anonymous_id)
@@ -262,11 +248,11 @@ class _UpdateBuilder:
         self._aliases.append((f"{kind}:{name}", value))
 
 
-def _mailbox(event: Event, address: str | None, seq: str, view: _View) -> str:
-    if event.user_id:
-        return event.user_id
-    if event.anonymous_id:
-        return view.leads_to(event.anonymous_id)
+def _mailbox(ids: _Ids, address: str | None, seq: str, view: _View) -> str:
+    if ids.user:
+        return ids.user
+    if ids.anonymous:
+        return view.leads_to(ids.anonymous)
     if address:
-        return view.owner(view.known.email, address) or address
+        return view.owner(view.known.email, address.lower()) or address.lower()
     return UNIDENTIFIED + seq

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
+from pydantic_core import to_json
+
 from pipeline.events.models import Lane
 
 MEMORY_KEEP_MS = 180 * 86_400_000
@@ -54,7 +56,7 @@ class Entry:
             for name in self.__slots__
             if name != "raw" and (value := getattr(self, name)) not in (None, "", False)
         }
-        return json.dumps(header, separators=(",", ":")).encode() + b"\n" + self.raw
+        return to_json(header) + b"\n" + self.raw
 
     @classmethod
     def decode(cls, blob: bytes) -> Entry:

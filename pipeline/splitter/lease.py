@@ -26,13 +26,16 @@ class SplitterLease:
         self.strikes = 0
         self._scripts = scripts
 
-    async def hold(self) -> bool:
-        """Take or keep it and read the strikes. False while another has it."""
-        strikes = await self._scripts.run(
-            "lease", _KEYS, [self.token, LEASE_MS, keys.FORMAT_NUMBER]
+    async def hold(self, count: int = 0) -> list[tuple[bytes, dict[bytes, bytes]]] | None:
+        """Take or keep it, read the strikes, and `count` of the oldest entries. None while another has it."""
+        reply = await self._scripts.run(
+            "lease", _KEYS, [self.token, LEASE_MS, keys.FORMAT_NUMBER, count]
         )
-        self.strikes = int(strikes or 0)
-        return strikes is not None
+        if reply is None:
+            self.strikes = 0
+            return None
+        self.strikes = int(reply[0])
+        return [(sid, dict(zip(flat[::2], flat[1::2], strict=True))) for sid, flat in reply[1]]
 
     async def release(self) -> None:
         """Give it up: another need not wait for it to expire, and it is no strike."""

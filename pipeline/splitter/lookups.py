@@ -2,100 +2,106 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-import redis.asyncio
+from pydantic_core import from_json, to_json
 
 from pipeline.events.models import Lane
-from pipeline.identity.placement import IdentityMap, Seen, emails_of, ids_of, visitors_of
-from pipeline.settings import Settings
-from pipeline.splitter.duplicates import Duplicates, doubtful
-from pipeline.splitter.triage import Account, Read
-from pipeline.storage import keys
+from pipeline.identity.placement import IdentityMap
+from pipeline.settings import AccountSettings
+from pipeline.splitter.entries import Configured, DedupeKey, Read
+from pipeline.splitter.triage import Account
 from pipeline.storage.scripts import Scripts
+
+_LANES = tuple(Lane)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What known.lua is asked about the entries of one account in a batch.
+
+    p: the prefix of the account's keys. ids, visitors, emails: the names that could name a mailbox or be
+    linked, emails in lower case. doubtful: see `ask`.
+    """
+
+    p: str
+    ids: tuple[str, ...]
+    visitors: tuple[str, ...]
+    emails: tuple[str, ...]
+    doubtful: tuple[DedupeKey, ...]
+    lanes: tuple[Lane, ...] = _LANES
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What routing a batch needs: each configured account of it, and which entries are duplicates."""
+
+    accounts: dict[str, Account]
+    duplicates: Sequence[DedupeKey]
 
 
 class Lookups:
     """Look-ups for all accounts that the settings name."""
 
-    def __init__(self, client: redis.asyncio.Redis, scripts: Scripts, settings: Settings) -> None:
-        self._redis = client
-        self._scripts = scripts
-        self._settings = settings
-
-    async def duplicates(self, items: Sequence[Read], now: str) -> Duplicates:
-        """Ask which of the batch are duplicates: one round trip, none when it makes no difference."""
-        dedupe_keys = doubtful(items, self._settings.accounts)
-        if not dedupe_keys:
-            return Duplicates([])
-        answer = await self._scripts.run("duplicates", [], [now, *map(json.dumps, dedupe_keys)])
-        return Duplicates(
-            key for key, is_known in zip(dedupe_keys, answer, strict=True) if is_known
-        )
-
-    async def accounts(self, items: Sequence[Read]) -> dict[str, Account]:
-        """Read what is known about all users in the batch: two round trips an account, rarely three."""
-        found: dict[str, Account] = {}
-        for name in dict.fromkeys(item.entry.account for item in items):
-            settings = self._settings.accounts.get(name)
-            if settings is not None:
-                mine = [item for item in items if item.entry.account == name]
-                known = await self._identity_map(name, mine)
-                found[name] = Account(settings, known, await self._stopped(name))
-        return found
-
-    async def _identity_map(self, account: str, items: Sequence[Read]) -> IdentityMap:
-        settings = self._settings.accounts[account]
-        events = [item.event for item in items if item.event is not None]
-        ids = _unique(name for event in events for name in ids_of(event))
-        visitors = _unique(name for event in events for name in visitors_of(event))
-        emails = _unique(email for event in events for email in emails_of(event, settings))
-        known = IdentityMap()
-        names = {"anon": visitors, "follows": visitors, "email": emails, "visitor": emails}
-        await self._read(account, names, ids, known)
-        # Which of these are shared ids, and where the visitors lead, must be known as well.
-        holders = _unique(known.visitor.values())
-        led_to = (*known.anon.values(), *known.email.values(), *known.follows.values(), *holders)
-        owners = sorted({*led_to} - {*ids})
-        unread = [name for name in holders if name not in visitors]
-        await self._read(account, {"anon": unread, "follows": unread}, owners, known)
-        return known
-
-    async def _read(
+    def __init__(
         self,
-        account: str,
-        names: Mapping[str, Sequence[str]],
-        seen: Sequence[str],
-        known: IdentityMap,
+        scripts: Scripts,
+        accounts: Mapping[str, Configured],
+        time_ms: Callable[[], int] | None = None,
     ) -> None:
-        """Add to `known` what these names lead to (kind -> names), and the sightings of `seen`."""
-        each = [(kind, name) for kind, some in names.items() for name in some]
-        if not each and not seen:
-            return
-        async with self._redis.pipeline(transaction=False) as pipe:
-            if each:
-                pipe.mget([keys.learned(account, f"{kind}:{name}") for kind, name in each])
-            for name in seen:
-                pipe.hget(keys.user(account, name), "seen")
-            reply = await pipe.execute()
-        targets = reply.pop(0) if each else []
-        for (kind, name), target in zip(each, targets, strict=True):
-            if target:
-                known.learned(kind)[name] = target.decode()
-        known.seen |= _seen(seen, reply)
+        """`time_ms` replaces Redis' clock in tests."""
+        self._scripts = scripts
+        self._accounts = accounts
+        self._time = time_ms
 
-    async def _stopped(self, account: str) -> Mapping[Lane, int]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for lane in Lane:
-                pipe.hget(keys.lane(account, lane), "stopped")
-            values = await pipe.execute()
-        return {lane: int(value or 0) for lane, value in zip(Lane, values, strict=True)}
-
-
-def _unique(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))
+    async def known(self, items: Sequence[Read]) -> Known:
+        """Ask what is known of the batch, in one round trip."""
+        names = {item.entry.account for item in items} & self._accounts.keys()
+        if not names:
+            return Known({}, ())
+        questions = {name: ask(name, self._accounts[name].p, items) for name in names}
+        now = "" if self._time is None else str(self._time())
+        answers = await self._scripts.run("known", [], [now, *map(to_json, questions.values())])
+        accounts: dict[str, Account] = {}
+        duplicates: list[DedupeKey] = []
+        for (name, asked), answer in zip(questions.items(), answers, strict=True):
+            found = from_json(answer)
+            accounts[name] = _account(self._accounts[name].settings, found)
+            verdicts = zip(asked.doubtful, found["duplicates"], strict=True)
+            duplicates += [key for key, verdict in verdicts if verdict == "1"]
+        return Known(accounts, duplicates)
 
 
-def _seen(names: Sequence[str], texts: Sequence[bytes | None]) -> dict[str, Seen]:
-    return {name: json.loads(text) for name, text in zip(names, texts, strict=True) if text}
+def ask(account: str, p: str, items: Sequence[Read]) -> Question:
+    """The question about an account's entries in the batch `items`. p: what the account's keys begin with.
+
+    Doubtful are those that would link ids for the events behind them. Not the last of the batch: no event is behind
+    it, and split.lua drops what a duplicate would write. In a quiet shop it is the only one.
+    """
+    ids, visitors, emails = set[str](), set[str](), set[str]()
+    doubtful: list[DedupeKey] = []
+    last = items[-1]
+    for item in items:
+        facts = item.facts
+        if facts is None or item.entry.account != account:
+            continue
+        ids.update(facts.ids)
+        visitors.update(facts.visitors)
+        shown, owned, address = facts.emails
+        if address or owned:
+            emails.update(email.lower() for email in (shown, owned, address) if email)
+        links_ids = len(facts.ids) > 1 or (facts.ids and (shown or owned))
+        if links_ids and (item.key.window or item.key.replay) and item is not last:
+            doubtful.append(item.key)
+    names = tuple(ids), tuple(visitors), tuple(emails)
+    return Question(p, *names, tuple(doubtful))
+
+
+def _account(settings: AccountSettings, found: Mapping[str, Any]) -> Account:
+    # An empty table of Lua's may come as an empty list.
+    tables = {name: dict(found[name]) for name in ("anon", "email", "follows", "visitor")}
+    seen = {name: from_json(text) for name, text in dict(found["seen"]).items()}
+    stopped = {lane: int(ms) for lane, ms in found["stopped"].items()}
+    return Account(settings, IdentityMap(**tables, seen=seen), stopped)

@@ -25,6 +25,10 @@ HOUR_MS: Final = 3_600_000
 """Dead letters are trimmed by the hour of their death."""
 
 # Bounds of one script call
+RAW_READ_BYTES: Final = 1_000_000
+"""Raw entries that are read together end here; the first is read whatever its size."""
+RAW_READ_AT_ONCE: Final = 25
+"""Raw entries that Redis reads before it looks at their size again."""
 EXPIRED_PER_WAKE: Final = 500
 """Expired leases that one wake-up takes back."""
 SUSPECTS_PASSED_OVER: Final = 5_000

@@ -17,6 +17,7 @@ from pipeline.mailbox.claim import Claim, Entry, EventState, Settlement, WakeRes
 from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.loop import Splitter
+from pipeline.splitter.stream import RawStream
 from pipeline.storage import keys
 
 START = 2_000_000_000.0
@@ -41,10 +42,17 @@ class Mailboxes:
         self.splitter = self.make_splitter(splitter)
         self._sent = 0
 
-    def make_splitter(self, token: str) -> Splitter:
-        """Another splitter; nobody is woken, tests do that by hand."""
-        clock, now = self.clock, self.now_ms
-        return Splitter(self.redis, self.settings, token, lambda: None, clock, time_ms=now)
+    def make_splitter(self, token: str, stream: RawStream | None = None) -> Splitter:
+        """Another splitter; nobody is woken, tests do that by hand. stream: one that fails at times."""
+        return Splitter(
+            self.redis,
+            self.settings,
+            token,
+            lambda: None,
+            self.clock,
+            time_ms=self.now_ms,
+            stream=stream,
+        )
 
     def process_of(self, target: str) -> MailboxStore:
         """The same mailboxes as a process sees them that delivers to `target`."""

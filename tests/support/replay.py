@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.errors import InvalidEvent, MappingRejected, Reason
-from pipeline.events.emails import CARRIES_KEY, address, owned_email, shown_email
+from pipeline.events.emails import CARRIES_KEY, read_emails
 from pipeline.events.kinds import kind_of
 from pipeline.events.models import Event, Lane, parse_event
 from pipeline.events.routing import route
@@ -92,7 +92,7 @@ class Replay:
     def _learn(self, event: Event) -> str:
         """Remember what the event tells about its user; returns the user."""
         kind = kind_of(event, self.settings)
-        shown, owned = shown_email(event, kind), owned_email(event, kind)
+        shown, owned, address = read_emails(event, kind)
         named, visitor = self._unshared(event.user_id), self._unshared(event.anonymous_id)
         if named:
             for one in (visitor, owned):
@@ -103,8 +103,7 @@ class Replay:
             return self._owners[visitor]
         user = named or self._owners.get(visitor or "") or visitor
         if user is None:
-            email = address(event, kind)
-            return self._owners.get(email or "") or email or f"nobody:{event.message_id}"
+            return self._owners.get(address or "") or address or f"nobody:{event.message_id}"
         if shown:
             self._emails[user] = shown
         return user

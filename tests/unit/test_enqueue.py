@@ -77,12 +77,23 @@ def test_an_event_keeps_its_own_message_id() -> None:
     assert json.loads(raw) == {**REGISTERED, "messageId": "m-1"}
 
 
-@pytest.mark.parametrize("given", [{}, *({"messageId": nothing} for nothing in NOTHING)])
+@pytest.mark.parametrize(
+    "given", [{}, *({"messageId": none} for none in (*NOTHING, ["m1"], "m" * 513))]
+)
 def test_an_event_without_a_message_id_gets_one(given: dict[str, Any]) -> None:
-    """Nothing is no id, however it is written."""
+    """Nothing is no id, however it is written, and what cannot be read as one is none either."""
     message_id, raw = prepare({**REGISTERED, **given}, new_id=lambda: "fresh")
     assert message_id == "fresh"
     assert json.loads(raw)["messageId"] == "fresh"
+
+
+def test_an_event_that_its_new_message_id_makes_too_large_is_refused() -> None:
+    """The id counts towards the size of the event, as one that the producer gave would."""
+    event = {**REGISTERED, "properties": {"x": ""}}
+    room = MAX_EVENT_BYTES + INGEST_BYTES - len(prepare(event, new_id=lambda: "fresh")[1])
+    prepare(event | {"properties": {"x": "y" * room}}, new_id=lambda: "fresh")
+    with pytest.raises(InvalidEvent, match="too_large"):
+        prepare(event | {"properties": {"x": "y" * room}}, new_id=lambda: "fresh!")
 
 
 def test_the_callers_dict_is_left_alone() -> None:

@@ -4,8 +4,9 @@
 --               (absent: it gave the lease up)
 -- KEYS[4] set   the holders that lost the lease over that entry and have not been heard of since
 -- KEYS[5] the number of the data's format: a Redis that was emptied beside a running splitter takes it anew
--- ARGV    the splitter's token, for how many ms (0 gives it up), this version's number
--- Returns nil when the lease is another's or given up, else how many are in the set: the strikes
+-- ARGV    the splitter's token, for how many ms (0 gives it up), this version's number, how many entries to read
+-- Returns nil when the lease is another's or given up, else how many are in the set (the strikes), and the oldest
+-- entries: the first, and as many as asked for and as RAW_READ_BYTES hold
 -- The splitter that asks is alive. It, or Redis, was away for a while, which is no fault of the entry's.
 -- So the strike that it left is taken back. (This is also a first write that frees: see lib.lua. A full Redis
 -- must be emptied, too.)
@@ -28,4 +29,16 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 if not seen[1] then redis.call('SETNX', KEYS[5], ARGV[3]) end
 redis.call('HSET', KEYS[3], 'entry', entry, 'holder', ARGV[1])
-return redis.call('SCARD', KEYS[4])
+
+local wanted, read, bytes, from = tonumber(ARGV[4] or '0'), {}, 0, '-'
+while #read < wanted do
+  local some = redis.call('XRANGE', KEYS[2], from, '+', 'COUNT', math.min(RAW_READ_AT_ONCE, wanted - #read))
+  for _, one in ipairs(some) do
+    for _, text in ipairs(one[2]) do bytes = bytes + #text end
+    if bytes > RAW_READ_BYTES and #read > 0 then break end
+    read[#read + 1] = one
+  end
+  if bytes > RAW_READ_BYTES or #some < RAW_READ_AT_ONCE then break end
+  from = '(' .. some[#some][1]
+end
+return { redis.call('SCARD', KEYS[4]), read }

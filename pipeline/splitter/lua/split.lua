@@ -2,15 +2,7 @@
 -- entry is never in two places.
 -- KEYS[1] the raw stream, KEYS[2] the splitter's lease
 -- ARGV    now, the splitter's token, its lease in ms, then for each entry: sid, action (JSON), blob
---   action: p      the account's prefix
---         kind     'post' | 'dead' | 'ignored'
---         id       the event's id; hash: its dedupe key, 64 bits as a decimal string
---         window   ms for which a repeat counts as a duplicate (0 = asks no dedupe)
---         replay   an exported dead letter: it takes the place of the letter with this id and key, with what that
---                  event went through; a duplicate when that letter has been replayed already
---         lane, box, reason
---         emails   [[user, email, at ms, emails seen today (JSON)], ...]
---         aliases  [[key below the prefix, user], ...];  keep: ms for which all this is known
+--   action: see `SplitAction` in actions.py
 --   blob: the mailbox entry or the dead letter ('' when ignored)
 -- Returns 'lost' when the lease is another's, else how many were duplicates
 local now, lease = ms(ARGV[1]), redis.call('GET', KEYS[2])
@@ -28,18 +20,22 @@ local function split(slice, key, depth, life)
     redis.call('SADD', half, unpack(members))
     redis.call('PEXPIRE', half, life)
   end
-  if depth + 1 > tonumber(redis.call('GET', slice) or '0') then
+  if depth + 1 > depth_of(slice) then
     redis.call('SET', slice, depth + 1, 'PX', life)
+    depths[slice] = depth + 1
   end
 end
 
+local function dedupe_life(window) return int(window * (1 + 2 / DEDUPE_SLICES)) end
+
 local function remember(p, hash, window)
-  local slice, life = p .. 'dedupe:' .. int(math.floor(now / (window / DEDUPE_SLICES))), int(window * (1 + 2 / DEDUPE_SLICES))
+  local slice = slices_of(p, window, now)[2]
   local key, depth = leaf(slice, hash)
   redis.call('SADD', key, hash)
+  depths[slice] = depth_of(slice) or 0
   local size = redis.call('SCARD', key)
-  if size == 1 then redis.call('PEXPIRE', key, life) end
-  if size >= DEDUPE_SET_FULL and depth < DEDUPE_MAX_DEPTH then split(slice, key, depth, life) end
+  if size == 1 then redis.call('PEXPIRE', key, dedupe_life(window)) end
+  if size >= DEDUPE_SET_FULL and depth < DEDUPE_MAX_DEPTH then split(slice, key, depth, dedupe_life(window)) end
 end
 
 -- A visitor's order may wait, or have died, for want of an email that the user it is now known to be has shown.

@@ -217,19 +217,40 @@ local function branch(slice, depth, hash)
   return slice .. ':' .. depth .. ':' .. int(route % 2 ^ depth)
 end
 
+-- How deep a slice's tree is; nil when there is no such slice. Asked once a script.
+local depths = {}
+local function depth_of(slice)
+  if depths[slice] == nil then
+    local depth = redis.call('GET', slice)
+    depths[slice] = depth and tonumber(depth) or redis.call('EXISTS', slice .. ':0:0') == 1 and 0
+  end
+  return depths[slice] or nil
+end
+
 local function leaf(slice, hash)
-  for depth = tonumber(redis.call('GET', slice) or '0'), 0, -1 do
+  for depth = depth_of(slice) or 0, 1, -1 do
     local key = branch(slice, depth, hash)
     if redis.call('EXISTS', key) == 1 then return key, depth end
   end
   return slice .. ':0:0', 0
 end
 
+-- The slices that a window reaches into at this script's `now`, the newest first, `now`'s own among them. Named once a
+-- script. One is ahead: the clock may have been set back.
+local windows = {}
+local function slices_of(p, window, now)
+  windows[p] = windows[p] or {}
+  if not windows[p][window] then
+    local current, names = math.floor(now / (window / DEDUPE_SLICES)), {}
+    for back = -1, DEDUPE_SLICES do names[#names + 1] = p .. 'dedupe:' .. int(current - back) end
+    windows[p][window] = names
+  end
+  return windows[p][window]
+end
+
 local function known(p, hash, window, now)
-  local slice = math.floor(now / (window / DEDUPE_SLICES))
-  for back = -1, DEDUPE_SLICES do -- one ahead: the clock may have been set back
-    local key = leaf(p .. 'dedupe:' .. int(slice - back), hash)
-    if redis.call('SISMEMBER', key, hash) == 1 then return true end
+  for _, slice in ipairs(slices_of(p, window, now)) do
+    if depth_of(slice) and redis.call('SISMEMBER', leaf(slice, hash), hash) == 1 then return true end
   end
   return false
 end

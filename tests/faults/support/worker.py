@@ -16,8 +16,8 @@ from pipeline.events.models import Event
 from pipeline.mailbox.claim import Claim, Settlement
 from pipeline.mailbox.store import MailboxStore
 from pipeline.splitter import loop
-from pipeline.splitter.loop import Splitter
-from pipeline.splitter.triage import RawEntry, Read
+from pipeline.splitter.entries import RawEntry, Read
+from pipeline.splitter.stream import RawStream
 from tests.faults.support.deaths import (
     AFTER_INTENT,
     AFTER_SETTLE,
@@ -79,13 +79,13 @@ def _dying_settle(real: Any) -> Any:
 
 def _dying_split(real: Any) -> Any:
     @wraps(real)
-    async def write(splitter: Splitter, batch: Sequence[Any]) -> None:
+    async def move(stream: RawStream, batch: Sequence[Any]) -> None:
         strike_at(TOKENS, BEFORE_SPLIT)
         strike_at(TOKENS, FREEZE_BEFORE_SPLIT, signal.SIGSTOP)
-        await real(splitter, batch)
+        await real(stream, batch)
         strike_at(TOKENS, AFTER_SPLIT)
 
-    return write
+    return move
 
 
 def _end(*, dies: bool, hangs: bool) -> None:
@@ -109,9 +109,9 @@ def _deadly_plan(real: Any) -> Any:
 
 def _deadly_read(real: Any) -> Any:
     @wraps(real)
-    def read(entry: RawEntry) -> Read:
+    def read(entry: RawEntry, *given: Any) -> Read:
         _end(dies=SPLIT_KILLER.encode() in entry.raw, hangs=SPLIT_HANGER.encode() in entry.raw)
-        found: Read = real(entry)
+        found: Read = real(entry, *given)
         return found
 
     return read
@@ -119,6 +119,6 @@ def _deadly_read(real: Any) -> Any:
 
 _wrap(MailboxStore, "record_intent", _dying_intent)
 _wrap(MailboxStore, "settle", _dying_settle)
-_wrap(Splitter, "_write", _dying_split)
+_wrap(RawStream, "move", _dying_split)
 _wrap(session, "plan", _deadly_plan)
 _wrap(loop, "read", _deadly_read)

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.clock import ManualClock
 from pipeline.events.models import Lane, validate_event
+from pipeline.events.routing import read_facts
 from pipeline.identity.placement import DAY_MS, IdentityMap, Placement, place, without_shared_ids
 from pipeline.settings import AccountSettings
 from tests.support.mailboxes import Mailboxes, identify, order, track
@@ -28,7 +29,9 @@ class Arrivals:
         self._count += 1
         event = validate_event({"type": "track", "event": "x", **fields})
         now = int(self.clock.now() * 1000)
-        return place(event, f"{now}-{self._count}", now, self.known, AccountSettings())
+        settings = AccountSettings()
+        facts = read_facts(event, settings)
+        return place(event, facts, f"{now}-{self._count}", now, self.known, settings)
 
     def visit(self, anonymous_id: str, email: str, **fields: Any) -> Placement:
         """An identify of a visitor who types an email."""

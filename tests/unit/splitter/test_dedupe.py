@@ -86,6 +86,21 @@ def test_a_dedupe_key_takes_in_the_message_id_the_type_and_the_name(
     assert (dedupe_hash(*first) == dedupe_hash(*second)) == (first == second)
 
 
+@pytest.mark.parametrize(
+    ("parts", "hashed"),
+    [
+        (("m1", "track", "Order Completed"), "-8029621451285350905"),
+        (("", "", ""), "7215754328872635591"),
+        (('\u00e9"\\\u2028\U0001f600\x7f', "page", ""), "3138914919370018522"),
+    ],
+)
+def test_a_dedupe_hash_is_the_same_in_every_version(
+    parts: tuple[str, str, str], hashed: str
+) -> None:
+    """Redis, dead letters and exported files remember it."""
+    assert dedupe_hash(*parts) == hashed
+
+
 def test_hashes_have_64_bits_in_the_form_redis_keeps_in_eight_bytes() -> None:
     """A false duplicate is a lost event: signed 64-bit integers, spread over all of them."""
     hashes = [int(dedupe_hash(f"m{n}", "track", "E")) for n in range(10_000)]

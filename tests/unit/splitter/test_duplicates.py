@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import fakeredis
@@ -9,7 +10,9 @@ import pytest
 
 from pipeline.events.models import Lane
 from pipeline.settings import AccountSettings
-from pipeline.splitter.triage import dedupe_hash
+from pipeline.splitter.entries import Configured
+from pipeline.splitter.lookups import ask
+from pipeline.splitter.triage import dedupe_hash, read, read_entry
 from pipeline.storage import keys
 from tests.support.mailboxes import Mailboxes, identify, order, track
 
@@ -116,20 +119,13 @@ async def test_an_exported_letter_that_died_again_may_come_again(boxes: Mailboxe
     assert await boxes.mail(Lane.PURCHASE, "ann") == ["m3"]
 
 
-async def test_redis_is_asked_only_for_what_would_link_another(
-    boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One script a batch at most; the last of a batch, which is often its only one, links nobody."""
-    ran: list[str] = []
-    run = boxes.splitter._scripts.run
-
-    async def noted(name: str, *args: Any) -> Any:
-        ran.extend({name} - {"lease"})
-        return await run(name, *args)
-
-    monkeypatch.setattr(boxes.splitter._scripts, "run", noted)
-    await boxes.post(track("m5", "ann"), ANN)
-    await boxes.post(BOB)
-    assert ran == ["split", "split"]
-    await boxes.post(ANN, BOB, ORDER)
-    assert ran[2:] == ["duplicates", "split"]
+def test_redis_is_asked_only_for_what_would_link_another() -> None:
+    """The last of a batch, which is often its only one, links nobody; one id alone says nothing."""
+    entries = [
+        read_entry(f"{n}-0".encode(), {b"event": json.dumps(event).encode()})
+        for n, event in enumerate((track("m5", "ann"), ANN, ORDER, BOB))
+    ]
+    accounts = {"default": Configured(AccountSettings(), "sailpipe:default:")}
+    items = [read(entry, accounts) for entry in entries]
+    asked = [ask("default", "sailpipe:default:", items[:end]).doubtful for end in (1, 2, 4)]
+    assert [[key.id for key in keys] for keys in asked] == [[], [], ["m1", "m3"]]

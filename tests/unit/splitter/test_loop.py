@@ -14,12 +14,17 @@ import redis.exceptions
 from pipeline.events.models import Lane
 from pipeline.settings import AccountSettings
 from pipeline.splitter import loop
+from pipeline.splitter.entries import Read, RoutedEntry
 from pipeline.splitter.lease import LeaseLost
-from pipeline.splitter.triage import Account, RawEntry, Read, RoutedEntry, route_entry
+from pipeline.splitter.loop import Splitter
+from pipeline.splitter.stream import RawStream
+from pipeline.splitter.triage import Account, route_entry
 from pipeline.storage import keys, redis_watch
 from tests.support.mailboxes import Mailboxes, identify, letter, order, track
 
-ROUTE_ENTRY = "pipeline.splitter.loop.route_entry"
+ROUTE_ENTRY = "pipeline.splitter.triage.route_entry"
+BROKEN: Any = [[None, None]]
+"""Aliases that fail in the script after its first write."""
 
 
 @pytest.fixture
@@ -124,45 +129,62 @@ async def test_a_stale_splitter_is_refused(boxes: Mailboxes) -> None:
     assert await second.step() == 1
 
 
-async def test_entries_too_large_to_come_together_come_one_by_one(
-    boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class TroubledStream(RawStream):
+    """A raw stream that fails when a test says so. moved: how many entries each batch had that was to be moved."""
+
+    def __init__(
+        self,
+        boxes: Mailboxes,
+        *,
+        read: Callable[[int], Awaitable[None]] | None = None,
+        move: Callable[[int], Awaitable[None]] | None = None,
+    ) -> None:
+        """`read` is told how many entries are to be read, `move` how many are to be moved; both may raise."""
+        super().__init__(boxes.redis, "first", boxes.now_ms)
+        self.moved: list[int] = []
+        self._before_read = read or _no_trouble
+        self._before_move = move or _no_trouble
+
+    async def hold(self) -> bool:
+        await self._before_read(self.batch_size)
+        return await super().hold()
+
+    async def move(self, batch: Sequence[RoutedEntry]) -> None:
+        self.moved.append(len(batch))
+        await self._before_move(len(batch))
+        await super().move(batch)
+
+
+async def _no_trouble(_entries: int) -> None:
+    """Nothing fails."""
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A splitter does not pause after a failure."""
+    monkeypatch.setattr(loop, "STAND_BY_S", 0.0)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_entries_too_large_to_come_together_come_one_by_one(boxes: Mailboxes) -> None:
     """A reply has five seconds. Asked for the same again and again, the stream would stand still."""
-    oldest = boxes.splitter._oldest
 
-    async def read(count: int, block_ms: int | None = None) -> list[RawEntry]:
-        if count > 1:
+    async def refuse_many(entries: int) -> None:
+        if entries > 1:
             raise redis.exceptions.TimeoutError
-        return await oldest(count)
 
-    monkeypatch.setattr(boxes.splitter, "_oldest", read)
-    monkeypatch.setattr(loop, "STAND_BY_S", 0.0)
+    stream = TroubledStream(boxes, read=refuse_many)
     await boxes.accept(track("m1", "ann"), track("m2", "ann"))
+    splitter = boxes.make_splitter("first", stream)
     for _ in range(3):
-        await boxes.splitter._turn()
-    assert await boxes.mail(Lane.EVENT, "ann") == ["m1", "m2"]
+        await splitter.turn()
+    assert (await boxes.mail(Lane.EVENT, "ann"), stream.moved) == (["m1", "m2"], [1, 1])
 
 
-def watch_writes(
-    boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch, before: Callable[[int], Awaitable[None]]
-) -> list[int]:
-    """How many entries each batch has that is to be written; `before` is told, and may fail it."""
-    write, sizes = boxes.splitter._write, []
-
-    async def watched(batch: Sequence[RoutedEntry]) -> None:
-        sizes.append(len(batch))
-        await before(len(batch))
-        await write(batch)
-
-    monkeypatch.setattr(boxes.splitter, "_write", watched)
-    monkeypatch.setattr(loop, "STAND_BY_S", 0.0)
-    return sizes
-
-
-async def accept_and_turn(boxes: Mailboxes, numbers: range, turns: int) -> None:
+async def accept_and_turn(boxes: Mailboxes, splitter: Splitter, numbers: range, turns: int) -> None:
     await boxes.accept(*(track(f"m{n}", "ann") for n in numbers))
     for _ in range(turns):
-        await boxes.splitter._turn()
+        await splitter.turn()
 
 
 async def lose_the_lease(boxes: Mailboxes) -> None:
@@ -173,9 +195,10 @@ async def break_the_connection(_boxes: Mailboxes) -> None:
     raise redis.exceptions.ConnectionError
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("fail", [lose_the_lease, break_the_connection])
 async def test_a_batch_that_cannot_be_split_whole_is_split_one_by_one(
-    boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch, fail: Callable[[Mailboxes], Awaitable[None]]
+    boxes: Mailboxes, fail: Callable[[Mailboxes], Awaitable[None]]
 ) -> None:
     """Too slow for one lease, too big for one request: whole it would fail for ever.
 
@@ -186,16 +209,16 @@ async def test_a_batch_that_cannot_be_split_whole_is_split_one_by_one(
         if size > 3:
             await fail(boxes)
 
-    sizes = watch_writes(boxes, monkeypatch, struggle)
-    await accept_and_turn(boxes, range(4), turns=5)
-    await accept_and_turn(boxes, range(4, 7), turns=1)
+    stream = TroubledStream(boxes, move=struggle)
+    splitter = boxes.make_splitter("first", stream)
+    await accept_and_turn(boxes, splitter, range(4), turns=5)
+    await accept_and_turn(boxes, splitter, range(4, 7), turns=1)
     assert await boxes.mail(Lane.EVENT, "ann") == [f"m{n}" for n in range(7)]
-    assert sizes == [4, 1, 1, 1, 1, 3]
+    assert stream.moved == [4, 1, 1, 1, 1, 3]
 
 
-async def test_a_failure_amid_single_entries_leaves_the_rest_single(
-    boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("impatient")
+async def test_a_failure_amid_single_entries_leaves_the_rest_single(boxes: Mailboxes) -> None:
     """Redis may be away for long: each attempt fails with one entry in hand, and none of them is done."""
     ups = iter([False, False, True, False, False])
 
@@ -203,9 +226,9 @@ async def test_a_failure_amid_single_entries_leaves_the_rest_single(
         if not next(ups, True):
             raise redis.exceptions.ConnectionError
 
-    sizes = watch_writes(boxes, monkeypatch, waver)
-    await accept_and_turn(boxes, range(4), turns=8)
-    assert sizes == [4, 1, 1, 1, 1, 1, 1, 1]
+    stream = TroubledStream(boxes, move=waver)
+    await accept_and_turn(boxes, boxes.make_splitter("first", stream), range(4), turns=8)
+    assert stream.moved == [4, 1, 1, 1, 1, 1, 1, 1]
     assert await boxes.backlog() == 0
 
 
@@ -218,16 +241,13 @@ async def test_a_lost_lease_is_called_so_and_no_event_dies_of_it(
         monkeypatch.setattr(
             module, "log_event", lambda name, *_, **fields: said.put_nowait((name, fields))
         )
-    oldest = boxes.splitter._oldest
 
-    async def freeze(count: int, block_ms: int | None = None) -> list[RawEntry]:
-        entries = await oldest(count, block_ms)
+    async def freeze(_entries: int) -> None:
         await boxes.redis.set(keys.SPLITTER, "second")
-        return entries
 
-    monkeypatch.setattr(boxes.splitter, "_oldest", freeze)
     await boxes.accept(track("m1", "ann"), track("m2", "bob"))
-    work = asyncio.create_task(boxes.splitter.run())
+    splitter = boxes.make_splitter("first", TroubledStream(boxes, move=freeze))
+    work = asyncio.create_task(splitter.run())
     first = await asyncio.wait_for(said.get(), 10)
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -243,14 +263,14 @@ async def test_a_splitter_told_to_stop_does_not_wait_for_a_redis_that_hangs(
     """Its lease runs out by itself."""
     asked, answer = asyncio.Event(), asyncio.Event()
 
-    async def hang() -> None:
+    async def hang(_entries: int = 0) -> None:
         asked.set()
         await answer.wait()
 
     monkeypatch.setattr(loop, "RELEASE_WITHIN_S", 0.01)
-    monkeypatch.setattr(boxes.splitter, "release", hang)
-    monkeypatch.setattr(boxes.splitter, "_turn", hang)
-    work = asyncio.create_task(boxes.splitter.run())
+    splitter = boxes.make_splitter("first", TroubledStream(boxes, read=hang))
+    monkeypatch.setattr(splitter, "release", hang)
+    work = asyncio.create_task(splitter.run())
     await asked.wait()
     work.cancel()
     await asyncio.wait([work], timeout=10)
@@ -263,7 +283,7 @@ async def test_only_the_entry_that_crashes_the_splitter_dies(
     """A batch that fails goes singly; the culprit becomes a dead letter, named by its messageId."""
 
     def picky(item: Read, account: Account) -> RoutedEntry:
-        if item.message_id == "bad":
+        if item.key.id == "bad":
             raise ZeroDivisionError
         return route_entry(item, account)
 
@@ -281,8 +301,8 @@ async def test_a_script_that_fails_midway_repeats_nothing(
 
     def broken(item: Read, account: Account) -> RoutedEntry:
         one = route_entry(item, account)
-        if item.message_id == "bad":
-            one.action["aliases"] = [[None, None]]
+        if item.key.id == "bad":
+            return replace(one, action=replace(one.action, aliases=BROKEN))
         return one
 
     monkeypatch.setattr(ROUTE_ENTRY, broken)
@@ -293,9 +313,7 @@ async def test_a_script_that_fails_midway_repeats_nothing(
     assert await boxes.backlog() == 0
 
 
-async def test_no_event_dies_of_a_redis_that_refuses(
-    boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_no_event_dies_of_a_redis_that_refuses(boxes: Mailboxes) -> None:
     """Out of memory or read-only passes: entries stay in the raw stream until it has."""
     refusals = iter(
         [
@@ -305,16 +323,15 @@ async def test_no_event_dies_of_a_redis_that_refuses(
         ]
     )
 
-    async def refuse(*_args: Any) -> Any:
+    async def refuse(_entries: int) -> None:
         raise next(refusals)
 
     await boxes.accept(track("m1", "ann"))
-    assert await boxes.splitter.hold_lease()
-    with monkeypatch.context() as patch:
-        patch.setattr(boxes.splitter._scripts, "run", refuse)
-        for _ in range(3):
-            with pytest.raises(redis.exceptions.ResponseError):
-                await boxes.splitter.step()
+    splitter = boxes.make_splitter("first", TroubledStream(boxes, move=refuse))
+    assert await splitter.hold_lease()
+    for _ in range(3):
+        with pytest.raises(redis.exceptions.ResponseError):
+            await splitter.step()
     assert await boxes.split() == 1
     assert await boxes.counts() == {"waiting:event": 1}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from itertools import count
 from typing import Any
 
@@ -13,8 +13,9 @@ import redis.asyncio
 
 from pipeline.events.models import Lane
 from pipeline.settings import AccountSettings
+from pipeline.splitter.entries import Configured, RawEntry, Read
 from pipeline.splitter.loop import Splitter
-from pipeline.splitter.triage import RawEntry, Read, read
+from pipeline.splitter.triage import read
 from pipeline.storage import keys
 from pipeline.storage.numbers import POISON_AFTER, SINGLY_AFTER
 from tests.support.fake_sailthru import Killed
@@ -39,10 +40,10 @@ def deadly(monkeypatch: pytest.MonkeyPatch) -> set[bytes]:
     """Whoever reads an entry that holds one of these dies."""
     marks = {b"bad"}
 
-    def deadly_read(entry: RawEntry) -> Read:
+    def deadly_read(entry: RawEntry, accounts: Mapping[str, Configured]) -> Read:
         if any(mark in entry.raw for mark in marks):
             raise Killed
-        return read(entry)
+        return read(entry, accounts)
 
     monkeypatch.setattr("pipeline.splitter.loop.read", deadly_read)
     return marks

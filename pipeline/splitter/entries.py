@@ -1,0 +1,103 @@
+"""A raw entry on its way through the splitter, and what crosses into its scripts: frozen values. No I/O.
+
+`pydantic_core.to_json` writes the latter for Lua, field by field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from pipeline.errors import InvalidEvent
+from pipeline.events.models import Event
+from pipeline.events.routing import Facts
+from pipeline.mailbox.claim import MEMORY_KEEP_MS
+from pipeline.settings import AccountSettings
+
+
+class ActionKind(StrEnum):
+    """What becomes of a raw entry."""
+
+    POST = "post"
+    DEAD = "dead"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class DedupeKey:
+    """What the scripts tell a duplicate by.
+
+    p: the prefix of the account's keys.
+    id: the event's id, or its letter's, where it was one.
+    hash: what a repeat shares with it: 64 bits as a decimal string (`dedupe_hash`).
+    window: ms for which a repeat counts as a duplicate; 0 = it asks no dedupe.
+    replay: an exported dead letter. It takes the place of the letter with this id and hash, and is a duplicate when
+        that letter has been replayed already.
+    """
+
+    p: str
+    id: str
+    hash: str
+    window: int
+    replay: bool
+
+
+class Configured(NamedTuple):
+    """An account that the settings name, and what its keys begin with."""
+
+    settings: AccountSettings
+    p: str
+
+
+class RawEntry(NamedTuple):
+    """One entry of the raw stream. `sid` is its id, `ms-n`, and at_ms the first half of that; `replay` the id of the
+    dead letter it was, `key` that letter's dedupe key."""
+
+    sid: str
+    at_ms: int
+    raw: bytes
+    account: str
+    replay: str = ""
+    key: str = ""
+
+
+class Read(NamedTuple):
+    """An entry with its event and what that says, or with what is wrong with it.
+
+    facts: nothing where the account is not configured or the event is refused.
+    key: its id is that of the letter it was, else the messageId, else the stream entry's id.
+    """
+
+    entry: RawEntry
+    key: DedupeKey
+    event: Event | None
+    facts: Facts | None
+    problem: InvalidEvent | None
+
+
+@dataclass(frozen=True, slots=True)
+class SplitAction(DedupeKey):
+    """What split.lua is to do with one entry, beside the blob that it posts or buries.
+
+    lane, box: of what is posted; reason: why it is ignored.
+    emails: (user, email, at ms, emails seen today as JSON) to remember; no email: the sighting alone.
+    aliases: (key below the prefix, user). keep: ms for which all this is known.
+    """
+
+    kind: ActionKind
+    lane: str = ""
+    box: str = ""
+    reason: str = ""
+    emails: tuple[tuple[str, str, int, str], ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
+    keep: int = MEMORY_KEEP_MS
+
+
+@dataclass(frozen=True, slots=True)
+class RoutedEntry:
+    """One raw entry's action, and the mailbox entry or dead letter it becomes (nothing when it is ignored)."""
+
+    sid: str
+    action: SplitAction
+    blob: bytes = b""

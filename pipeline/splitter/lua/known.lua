@@ -1,0 +1,60 @@
+-- What is known of a batch, asked once before it is routed. Reads only, and no more than a few commands an event.
+-- ARGV    now, then for each account a question (JSON): see `Question` in lookups.py
+-- Returns for each account JSON: anon, email, follows, visitor: name -> the id it leads to; seen: id -> sightings
+--   (JSON); stopped: lane -> ms; duplicates: '1' for each doubtful entry that is a duplicate, else '0'
+-- split.lua is the judge of duplicates. It judges the same unless a window has run out meanwhile, because only the
+-- splitter with the lease writes what is read here.
+local now, answers = ms(ARGV[1]), {}
+
+local function learned(p, kind, names, found)
+  if #names == 0 then return end
+  local keys = {}
+  for i, name in ipairs(names) do keys[i] = p .. kind .. ':' .. name end
+  local targets = redis.call('MGET', unpack(keys)) -- a batch has at most some hundred names
+  for i, name in ipairs(names) do
+    if targets[i] then found[kind][name] = targets[i] end
+  end
+end
+
+local function sightings(p, ids, found)
+  for _, id in ipairs(ids) do
+    if found.seen[id] == nil then
+      local seen = redis.call('HGET', p .. 'user:' .. id, 'seen')
+      if seen then found.seen[id] = seen end
+    end
+  end
+end
+
+for i = 2, #ARGV do
+  local asked = cjson.decode(ARGV[i])
+  local p, found = asked.p, { anon = {}, email = {}, follows = {}, visitor = {}, seen = {}, stopped = {} }
+  learned(p, 'anon', asked.visitors, found)
+  learned(p, 'follows', asked.visitors, found)
+  learned(p, 'email', asked.emails, found)
+  learned(p, 'visitor', asked.emails, found)
+  -- Which of the ids they lead to are shared ids, and where the visitors lead, must be known as well.
+  local was_asked, unread = {}, {}
+  for _, id in ipairs(asked.visitors) do was_asked[id] = true end
+  for _, visitor in pairs(found.visitor) do
+    if not was_asked[visitor] then
+      was_asked[visitor] = true
+      unread[#unread + 1] = visitor
+    end
+  end
+  sightings(p, asked.ids, found)
+  for _, kind in ipairs({ 'anon', 'email', 'follows', 'visitor' }) do
+    local ids = {}
+    for _, id in pairs(found[kind]) do ids[#ids + 1] = id end
+    sightings(p, ids, found)
+  end
+  learned(p, 'anon', unread, found)
+  learned(p, 'follows', unread, found)
+  for _, lane in ipairs(asked.lanes) do
+    found.stopped[lane] = redis.call('HGET', p .. 'lane:' .. lane, 'stopped') or '0'
+  end
+  local duplicates = {}
+  for n, key in ipairs(asked.doubtful) do duplicates[n] = is_duplicate(key, now) and '1' or '0' end
+  found.duplicates = table.concat(duplicates)
+  answers[#answers + 1] = cjson.encode(found)
+end
+return answers
