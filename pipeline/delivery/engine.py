@@ -38,7 +38,7 @@ class Seams:
     of gates instead of ALERT_URL. time_ms: in the place of Redis' clock.
     """
 
-    http: httpx.AsyncClient | None = None
+    http: httpx.AsyncBaseTransport | None = None
     sender: Sender | None = None
     limiter: Limiter | None = None
     alert: Alert | None = None
