@@ -42,8 +42,10 @@ async def _saturate(
 
 
 async def _work(redis_url: str, server_url: str, sent: FileIO, spans: list[str]) -> None:
-    async with Redis.from_url(redis_url) as redis, open_http() as http:
-        http.base_url = httpx.URL(server_url)
+    async with (
+        Redis.from_url(redis_url) as redis,
+        httpx.AsyncClient(transport=open_http(), base_url=server_url, trust_env=False) as http,
+    ):
         limiter = Limiter(RedisSlotStore(redis))
         await redis.ping()
         print("ready", flush=True)

@@ -1,6 +1,6 @@
 """What can become of an event. Every answer, refusal and wait ends as exactly one of these.
 
-Only Retry uses up an attempt: waiting is not failing.
+Only Retry uses up an attempt: waiting is not failing. A Verdict may also be that the turn goes on.
 """
 
 from __future__ import annotations
@@ -10,22 +10,25 @@ from typing import TypeAlias
 
 from pipeline.errors import Reason
 from pipeline.events.kinds import Ignored
-from pipeline.mapping.plan import Cart, LastIdentify
+from pipeline.mapping.plan import Cart, LastIdentify, Profile
 from pipeline.sailthru.calls import Call
 
 __all__ = [
     "Delivered",
     "EmptyCart",
     "Ignored",
+    "LookedUp",
     "Misconfigured",
     "OrderMissing",
     "Outage",
     "Outcome",
+    "PostAgain",
     "Postponed",
     "Rejected",
     "Retry",
     "Throttled",
     "Unfold",
+    "Verdict",
     "WaitingForEmail",
     "WaitingForIdentify",
     "WaitingForMerge",
@@ -182,3 +185,19 @@ Outcome: TypeAlias = (
     | OrderMissing
     | Postponed
 )
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """A look-up was answered: planning goes on with this profile."""
+
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True)
+class PostAgain:
+    """No look-up found the order that may have been posted: nothing speaks against posting it."""
+
+
+Verdict: TypeAlias = Outcome | LookedUp | PostAgain
+"""An outcome ends the turn; the turn goes on after the other two."""

@@ -1,7 +1,7 @@
 """What an answer, a refusal or a failure means for the events it is about. No I/O: the one place that decides.
 
 `decide` turns whatever a turn met into an Outcome, which nothing changes afterwards: gates are applied
-from it (`outages.py`), and `settlements.py` says what is written.
+from it (`gates/outages.py`), and `settlements.py` says what is written.
 """
 
 from __future__ import annotations
@@ -17,19 +17,22 @@ from pipeline.errors import InvalidEvent, MappingRejected, Reason
 from pipeline.events.kinds import Ignored, IgnoreReason
 from pipeline.gates.circuit import Health
 from pipeline.mapping import read_profile
-from pipeline.mapping.plan import Cart, Need, Profile, Send, WaitForEmail
+from pipeline.mapping.plan import Cart, Need, Send, WaitForEmail
 from pipeline.outcomes import (
     Delivered,
     EmptyCart,
+    LookedUp,
     Misconfigured,
     OrderMissing,
     Outage,
     Outcome,
+    PostAgain,
     Postponed,
     Rejected,
     Retry,
     Throttled,
     Unfold,
+    Verdict,
     WaitingForEmail,
     WaitingForUser,
 )
@@ -63,26 +66,12 @@ class Crashed:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class LookedUp:
-    """A look-up was answered: planning goes on with this profile."""
-
-    profile: Profile
-
-
-@dataclass(frozen=True, slots=True)
-class PostAgain:
-    """No look-up found the order that may have been posted: nothing speaks against posting it."""
-
-
 NoAnswer: TypeAlias = (
     NotSent | Struck | Crashed | InvalidEvent | MappingRejected | Ignored | WaitForEmail
 )
 """What ends a turn without an answer: why no call was made, and what reading and planning came to."""
 Request: TypeAlias = Send | Need | PendingOrder
 """What a call was made for: to deliver, to look a profile up, to verify an order."""
-Verdict: TypeAlias = Outcome | LookedUp | PostAgain
-"""An outcome ends the turn; the turn goes on after the other two."""
 
 
 @overload

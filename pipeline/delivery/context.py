@@ -91,10 +91,10 @@ def _stopped_s(claim: Claim, entry: Entry) -> float:
 
 def _learned_user_id(claim: Claim, head: Event) -> str | None:
     """The mailbox's name, unless the event has it itself: as an id, or as the email of one without."""
-    email = head.any_email
-    in_email = email.lower() if email and not (head.user_id or head.anonymous_id) else None
-    is_own = claim.user in (head.user_id, head.anonymous_id, in_email)
-    return None if is_own or claim.user.startswith(UNIDENTIFIED) else claim.user
+    if claim.user in (head.user_id, head.anonymous_id) or claim.user.startswith(UNIDENTIFIED):
+        return None
+    email = None if head.user_id or head.anonymous_id else head.any_email
+    return None if email and claim.user == email.lower() else claim.user
 
 
 def with_profile(known: PlanContext, profile: Profile, claim: Claim) -> PlanContext:

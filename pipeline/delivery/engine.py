@@ -12,13 +12,13 @@ import redis.asyncio
 from pipeline.clock import Clock, Random
 from pipeline.delivery.capacity import AdaptiveLimiter, claimed_bound, leased_bound
 from pipeline.delivery.leases import Caller, DryRun, Leases, Sender
-from pipeline.delivery.outages import Outages
 from pipeline.delivery.processor import MailboxProcessor
 from pipeline.delivery.session import DeliveryContext
 from pipeline.events.models import Lane
 from pipeline.gates.alerts import Alerts
 from pipeline.gates.brake import Brake
 from pipeline.gates.gates import Alert, Gates
+from pipeline.gates.outages import Outages
 from pipeline.gates.slow_start import SlowStart
 from pipeline.lanes import BUCKETS
 from pipeline.mailbox.store import MailboxStore
@@ -38,7 +38,7 @@ class Seams:
     of gates instead of ALERT_URL. time_ms: in the place of Redis' clock.
     """
 
-    http: httpx.AsyncClient | None = None
+    http: httpx.AsyncBaseTransport | None = None
     sender: Sender | None = None
     limiter: Limiter | None = None
     alert: Alert | None = None

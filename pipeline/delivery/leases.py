@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -26,7 +26,6 @@ from pipeline.ratelimit.slots import Purpose
 from pipeline.retry import THROTTLE_S
 from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure
 from pipeline.sailthru.calls import Call
-from pipeline.sailthru.transport import not_after
 
 RENEW_EVERY_S = 3.0
 SIGNATURE_CODE = 5
@@ -87,7 +86,7 @@ class Leases:
         return not self.is_over(lease, enough)
 
     def is_over(self, lease: Lease, enough: float) -> bool:
-        """As `is_fresh`, without an exception: the transport asks it before the first byte of a call."""
+        """As `is_fresh`, without an exception: it is asked before the first byte of a call."""
         return lease.lost or lease.valid_until - self._clock.monotonic() < enough
 
     async def until_fresh(self, lease: Lease, enough: float) -> None:
@@ -132,14 +131,17 @@ class Stopping(Exception):
 class Sender(Protocol):
     """What sends a call: the Sailthru client, or the dry run."""
 
-    async def send(self, call: Call) -> Answer:
-        """The answer; never raises for network trouble, nor for anything a server says."""
+    async def send(self, call: Call, is_over: Callable[[], bool]) -> Answer:
+        """The answer; never raises for network trouble, nor for anything a server says.
+
+        No byte is sent if `is_over()` when the first would be.
+        """
 
 
 class DryRun:
     """Sends nothing and says yes (setting DRY_RUN)."""
 
-    async def send(self, call: Call) -> Answer:
+    async def send(self, call: Call, is_over: Callable[[], bool]) -> Answer:
         return Accepted(200, {"ok": True} if call.method != "GET" else {})
 
 
@@ -191,8 +193,8 @@ class Caller:
         await self._wait_for_slot(lease, bucket, purpose)
         self._in_flight[bucket] += 1
         try:
-            with not_after(partial(self._leases.is_over, lease, self._http_timeout)):
-                answer = await self._sender.send(call)
+            is_over = partial(self._leases.is_over, lease, self._http_timeout)
+            answer = await self._sender.send(call, is_over)
         finally:
             self._in_flight[bucket] -= 1
         self.latency_s += 0.1 * (answer.duration_s - self.latency_s)

@@ -11,31 +11,29 @@ from pipeline.clock import Clock, Random
 from pipeline.delivery import waiting
 from pipeline.delivery.classify import (
     Crashed,
-    LookedUp,
     NoAnswer,
     NotSent,
-    PostAgain,
     Request,
     Struck,
-    Verdict,
     decide,
 )
 from pipeline.delivery.context import TurnState, plan_context, turn_state, with_profile
 from pipeline.delivery.intents import PendingOrder
 from pipeline.delivery.leases import Caller, Lease, Leases, Stopping
-from pipeline.delivery.outages import Outages
 from pipeline.errors import InvalidEvent, MappingRejected
 from pipeline.events.emails import email_in_user_id
 from pipeline.events.models import Event, parse_event
 from pipeline.gates.brake import Brake
+from pipeline.gates.outages import Outages
 from pipeline.identity.placement import without_shared_ids
 from pipeline.mailbox.claim import Claim, Entry
 from pipeline.mailbox.store import MailboxStore
 from pipeline.mapping import plan
 from pipeline.mapping.plan import Need, Owner, PlanContext, Profile, Send
-from pipeline.outcomes import Outcome
+from pipeline.outcomes import LookedUp, Outcome, PostAgain, Verdict
 from pipeline.ratelimit.limiter import SlotTooFar
 from pipeline.ratelimit.slots import Purpose
+from pipeline.sailthru.answers import Accepted
 from pipeline.settings import AccountSettings
 from pipeline.storage.numbers import POISON_AFTER
 
@@ -240,7 +238,8 @@ class CallSession:
         now_ms, claim = self.now_ms, self.state.claim
         health = await context.outages.seen(claim, call, answer, now_ms)
         verdict = decide(answer, request, self.state, health, context.settings, now_ms / 1000)
-        await context.outages.apply(verdict, claim, health, now_ms)
+        if claim.probe or not isinstance(answer, Accepted):  # else no gate can change
+            await context.outages.apply(verdict, claim, health, now_ms)
         return verdict
 
     def _without_answer(self, met: NoAnswer) -> Outcome:

@@ -16,7 +16,7 @@ from pipeline.delivery.context import TurnState, write_cart
 from pipeline.delivery.intents import IntentLog, PendingCart, PendingOrder
 from pipeline.delivery.waiting import hold_of
 from pipeline.errors import Reason
-from pipeline.events.kinds import ORDERS, Kind, kind_of
+from pipeline.events.kinds import LANES, ORDERS, Kind, kind_of
 from pipeline.events.models import Event, Lane
 from pipeline.lanes import SPECS
 from pipeline.mailbox.claim import MERGED_KEPT, NEWEST, Attempt, EventState, Settlement
@@ -52,6 +52,7 @@ _FOLLOWS: Mapping[Kind, str] = MappingProxyType(
 """What loses its meaning, or does harm, when it is sent after a later one."""
 _WRITES: Mapping[Kind, str] = MappingProxyType({**_FOLLOWS, Kind.ORDER: "cart"})
 """What makes it so; an order empties the cart."""
+_WRITING_LANES = frozenset(LANES[kind] for kind in _WRITES)
 TIMELINE = 50
 """Attempts kept for each event; the count goes on."""
 _Waiting: TypeAlias = (
@@ -183,7 +184,9 @@ def _delivered(outcome: Delivered, state: TurnState, settling: Settling) -> Sett
 
 def _newest(outcome: Delivered, state: TurnState, settling: Settling) -> dict[str, str]:
     """When what is now delivered first came, so that what died before it is overtaken."""
-    what = _WRITES.get(kind_of(state.event, settling.settings)) if state.event else None
+    if state.event is None or state.claim.lane not in _WRITING_LANES:
+        return {}
+    what = _WRITES.get(kind_of(state.event, settling.settings))
     if what is None:
         return {}
     claim = state.claim

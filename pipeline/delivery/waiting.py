@@ -78,8 +78,9 @@ def _still_without_email(
 ) -> Outcome | None:
     """An order that waits for an email: Sailthru is not asked again before its next time."""
     asked, claim = state.history.asked, state.claim
-    own = address(head, kind_of(head, settings)) or email_in_user_id(claim.user)
-    if not asked or claim.memory.email or own:
+    if not asked or claim.memory.email:
+        return None
+    if address(head, kind_of(head, settings)) or email_in_user_id(claim.user):
         return None
     age_s = state.age_s
     is_due = age_s < settings.email_wait and retry.next_email_ask(asked, age_s) == 0.0

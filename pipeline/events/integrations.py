@@ -7,6 +7,7 @@ them in every case, so ours are read without regard to case.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from pipeline.events.models import Event
 from pipeline.fields import is_nothing
@@ -54,7 +55,13 @@ def _called(name: str, source: Mapping[str, object]) -> Iterator[tuple[str, obje
 
 def same_name(key: str, name: str) -> bool:
     """Whether `key` is `name` in any of snake_case, camelCase and plain carelessness."""
-    return key.replace("_", "").casefold() == name.replace("_", "").casefold()
+    return folded(key) == folded(name)
+
+
+@lru_cache(maxsize=4096)
+def folded(name: str) -> str:
+    """What all ways to write a name have in common."""
+    return name.replace("_", "").casefold()
 
 
 def _named(event: Event) -> Iterator[tuple[str, object]]:

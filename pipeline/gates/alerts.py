@@ -35,7 +35,7 @@ class Alert:
 class Alerts:
     """Posts one JSON object an alert, in the background: nothing waits for it or fails with it."""
 
-    def __init__(self, url: str | None, http: httpx.AsyncClient) -> None:
+    def __init__(self, url: str | None, http: httpx.AsyncBaseTransport) -> None:
         self._url = url
         self._http = http
         self._tasks: set[asyncio.Task[None]] = set()
@@ -69,7 +69,9 @@ class Alerts:
     async def _send(self, url: str, message: dict[str, Any]) -> None:
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                response = await self._http.post(url, json=message)
+                request = httpx.Request("POST", url, json=message)
+                response = await self._http.handle_async_request(request)
+                await response.aclose()
         except (httpx.HTTPError, OSError, TimeoutError) as error:
             # The error's text would show the address, which often holds a token.
             _failed(message, type(error).__name__)

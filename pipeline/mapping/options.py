@@ -26,6 +26,8 @@ def find_option(
 
     Where it cannot be read it is left out with a note, and the next place counts.
     """
+    if not event.integrations and not or_property:
+        return "", None
     for path, value in options(event, name, or_property=or_property):
         found = notes.optional(read, value, path)
         if found is not None:
@@ -44,6 +46,8 @@ def strict_option(event: Event, name: str) -> tuple[str, str | None]:
     Raises:
         Rejected: unmappable, when it isn't text.
     """
+    if not event.integrations:
+        return "", None
     for path, value in options(event, name):
         return path, text(value, path)
     return "", None

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from typing import assert_never
 
 from pipeline.errors import MappingRejected, Reason
+from pipeline.events.emails import OWN_PROPERTIES, OWN_TRAITS
 from pipeline.events.kinds import LANES, Ignored, IgnoreReason, Kind, kind_of
-from pipeline.events.models import Alias, Event, Group, Identify, Page, Screen, Track
+from pipeline.events.models import (
+    Alias,
+    Event,
+    Group,
+    Identify,
+    Page,
+    Screen,
+    Track,
+    read_email,
+)
+from pipeline.fields import Note, is_nothing
 from pipeline.mapping.cart import plan_cart
 from pipeline.mapping.order import plan_order, plan_refund
 from pipeline.mapping.pageview import plan_pageview
 from pipeline.mapping.plan import Plan, PlanContext, Send
 from pipeline.mapping.track import plan_custom
-from pipeline.mapping.unread import unread
 from pipeline.mapping.user import plan_alias, plan_deletion, plan_identify, plan_subscribed
 from pipeline.settings import AccountSettings
 
@@ -28,36 +38,39 @@ def plan(events: Sequence[Event], context: PlanContext, settings: AccountSetting
     Raises:
         MappingRejected: the first event can never be delivered. Nothing else, whatever its body holds.
     """
-    answer = _plan(events, context, settings)
+    head = events[0]
+    kind = kind_of(head, settings)
+    answer = _plan(events, kind, context, settings)
     if not isinstance(answer, Send):
         return answer
-    covered = events[: answer.covers]
-    notes = [note for event in covered for note in unread(event, kind_of(event, settings))]
+    notes = _unread(head, kind)
+    for event in events[1 : answer.covers]:
+        notes += _unread(event, kind_of(event, settings))
     return replace(answer, notes=(*notes, *answer.notes)) if notes else answer
 
 
-def _plan(events: Sequence[Event], context: PlanContext, settings: AccountSettings) -> Plan:
+def _plan(
+    events: Sequence[Event], kind: Kind, context: PlanContext, settings: AccountSettings
+) -> Plan:
+    """`kind` is that of the first event."""
     head = events[0]
-    fresh = list(takewhile(lambda event: not _is_too_old(event, context, settings), events))
-    if not fresh:
+    if _is_too_old(head, kind, context, settings):
         raise MappingRejected(Reason.TOO_OLD, "older than MAX_AGE of its lane")
-    if isinstance(head, Identify):
-        return plan_identify(fresh, context, settings)
     if isinstance(head, Alias):
         return plan_alias(head, context, settings)
     if isinstance(head, Page | Screen):
         return plan_pageview(head, context, settings)
     if isinstance(head, Group):
         return Ignored(IgnoreReason.UNSUPPORTED_TYPE)
-    return _plan_tracked(head, fresh, context, settings)
+    if isinstance(head, Identify):
+        return plan_identify(_fresh(events, context, settings), context, settings)
+    if kind in {Kind.CART_ADD, Kind.CART_REMOVE}:
+        return plan_cart(_fresh(events, context, settings), context, settings)
+    return _plan_alone(head, kind, context, settings)
 
 
-def _plan_tracked(
-    head: Track, events: Sequence[Event], context: PlanContext, settings: AccountSettings
-) -> Plan:
-    match kind_of(head, settings):
-        case Kind.CART_ADD | Kind.CART_REMOVE:
-            return plan_cart(events, context, settings)
+def _plan_alone(head: Track, kind: Kind, context: PlanContext, settings: AccountSettings) -> Plan:
+    match kind:
         case Kind.ORDER:
             return plan_order(head, context, settings)
         case Kind.REFUND:
@@ -73,11 +86,49 @@ def _plan_tracked(
             assert_never(unmapped)
 
 
-def _is_too_old(event: Event, context: PlanContext, settings: AccountSettings) -> bool:
+def _fresh(
+    events: Sequence[Event], context: PlanContext, settings: AccountSettings
+) -> Sequence[Event]:
+    """The first event and those behind it, up to one that is too old to be sent."""
+    later = takewhile(
+        lambda event: not _is_too_old(event, kind_of(event, settings), context, settings),
+        events[1:],
+    )
+    return [events[0], *later]
+
+
+def _is_too_old(event: Event, kind: Kind, context: PlanContext, settings: AccountSettings) -> bool:
     """By the time it happened, else when it was accepted. Orders keep their own time in `date`."""
-    kind = kind_of(event, settings)
     if kind in {Kind.ORDER, Kind.REFUND, Kind.GROUP}:
         return False
     limit = settings.max_age.get(LANES[kind])
     at = event.occurred_at.timestamp() if event.occurred_at else context.accepted_at
     return limit is not None and at is not None and context.now - context.stopped_s - at > limit
+
+
+def _unread(event: Event, kind: Kind) -> tuple[Note, ...]:
+    """What of an event itself cannot be read, whatever call it becomes: its ids, its envelope, its time and
+    the places where its email may stand."""
+    return (*event.notes, *_unread_time(event), *_unread_emails(event, kind))
+
+
+def _unread_time(event: Event) -> Iterator[Note]:
+    if event.timestamp is None or event.occurred_at is not None:
+        return
+    if not is_nothing(event.timestamp):
+        yield Note("timestamp", "must be ISO 8601")
+
+
+def _unread_emails(event: Event, kind: Kind) -> Iterator[Note]:
+    places = {"context.traits": event.context.get("traits")}
+    if kind in OWN_TRAITS:
+        places = {"traits": event.traits, **places}
+    if kind in OWN_PROPERTIES:
+        places["properties"] = event.properties
+    for name, place in places.items():
+        if isinstance(place, Mapping):
+            email = place.get("email")
+            if email is not None and read_email(email) is None and not is_nothing(email):
+                yield Note(f"{name}.email", "must be an email address like name@example.com")
+        elif place is not None and not is_nothing(place):
+            yield Note(name, "must be an object")

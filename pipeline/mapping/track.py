@@ -34,7 +34,7 @@ def plan_custom(event: Track, context: PlanContext, settings: AccountSettings) -
     values = flat_vars(event.properties, settings, "properties", notes)
     if values:
         params["vars"] = values
-    schedule = text_option(event, "schedule_time", notes)
+    schedule = text_option(event, "schedule_time", notes) if event.integrations else None
     if schedule:
         params["schedule_time"] = schedule
     return Send(Call("POST", "/event", params), notes=notes.found)
@@ -45,6 +45,8 @@ def _addressee(event: Track, context: PlanContext, settings: AccountSettings) ->
 
     Either is required where it is given: without it the event would go to another user.
     """
+    if not event.integrations:
+        return dict(user_key(event, context, settings))
     _, chosen = strict_option(event, "id")
     path, key = strict_option(event, "key")
     if key is not None and key not in USER_KEYS:

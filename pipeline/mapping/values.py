@@ -13,7 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, NoReturn
 
 from pipeline.errors import Unreadable
-from pipeline.events.integrations import same_name
+from pipeline.events.integrations import folded
 from pipeline.fields import Notes, as_whole, is_nothing
 from pipeline.text import mend_id, mend_line, mend_prose
 
@@ -153,16 +153,16 @@ def field(source: Mapping[str, Any], names: Iterable[str]) -> tuple[str, object]
     ("", None) when there is none.
     """
     for name in names:
+        wanted = folded(name)
         for key, value in source.items():
-            if same_name(key, name) and not is_nothing(value):
+            if folded(key) == wanted and not is_nothing(value):
                 return key, value
     return "", None
 
 
 def empty_keys(source: Mapping[str, Any], names: Collection[str]) -> frozenset[str]:
     """The keys of `source` that are one of `names`, in any case style, and hold nothing."""
+    wanted = {folded(name) for name in names}
     return frozenset(
-        key
-        for key, value in source.items()
-        if is_nothing(value) and any(same_name(key, name) for name in names)
+        key for key, value in source.items() if folded(key) in wanted and is_nothing(value)
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from pipeline.sailthru.answers import RateHeaders
 
 MINUTE_S = 60.0
@@ -18,22 +20,23 @@ def believed_reset(reset: float, now: float) -> float:
     return min(reset, now + MINUTE_S)
 
 
+@dataclass(slots=True)
 class Headroom:
-    """How fast the rest of the minute may be spent.
+    """How fast the rest of the minute may be spent. `heard`: whether any header has come yet.
 
     Sailthru counts all keys of an account together. What it counted beyond our own slots was someone
     else, and they will go on: `remaining` divided by the time left, less their rate, is ours. Alone on
     the account that is always more than our pace, so the headers then change nothing.
     """
 
-    def __init__(self) -> None:
-        self._headers: RateHeaders | None = None
-        self._sample: tuple[float, int, int] | None = None
-        self._others = 0.0
-        self._in_flight = 0
-        self._observed_at = 0.0
-        self._ahead = 0.0
-        self._ends = 0.0
+    heard: bool = field(default=False, init=False)
+    _headers: RateHeaders | None = field(default=None, init=False)
+    _sample: tuple[float, int, int] | None = field(default=None, init=False)
+    _others: float = field(default=0.0, init=False)
+    _in_flight: int = field(default=0, init=False)
+    _observed_at: float = field(default=0.0, init=False)
+    _ahead: float = field(default=0.0, init=False)
+    _ends: float = field(default=0.0, init=False)
 
     @property
     def ends(self) -> float:
@@ -51,7 +54,7 @@ class Headroom:
             self._sample = (now, used, ours)
         elif now - self._sample[0] >= _SAMPLE_S:
             self._estimate_others(now, used, ours, in_flight)
-        self._headers, self._in_flight = headers, in_flight
+        self.heard, self._headers, self._in_flight = True, headers, in_flight
         self._ends = believed_reset(headers.reset + self._ahead, now)
 
     def cap(self, *, now: float) -> float | None:

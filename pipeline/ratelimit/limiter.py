@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 from redis.exceptions import RedisError
 
@@ -12,7 +12,7 @@ from pipeline.clock import Clock, SystemClock
 from pipeline.lanes import KNOWN_BUCKETS
 from pipeline.observe.logs import log_event
 from pipeline.ratelimit.feedback import MINUTE_S, Headroom, believed_reset
-from pipeline.ratelimit.pacer import Pacer, SlotTooFar
+from pipeline.ratelimit.pacer import MIN_RATE, Pacer, SlotTooFar
 from pipeline.ratelimit.slots import (
     SHARES,
     Bucket,
@@ -25,7 +25,6 @@ from pipeline.sailthru.answers import RateHeaders
 
 __all__ = ["Limiter", "SlotTooFar"]
 
-_MIN_RATE = 1.0
 _SLOWED_BELOW = 0.9
 _MIN_CLOSURE_S = 1.0
 
@@ -51,23 +50,27 @@ class Limiter:
         self._adopted: dict[tuple[str, str], float] = {}
         self._slowed: dict[tuple[str, str], float] = {}
 
-    async def acquire(
+    def acquire(
         self, account: str, bucket: str, *, purpose: Purpose = "normal", max_wait: float = 2.0
-    ) -> None:
-        """Return when this call's slot is now: send at once, a slot is good for a few milliseconds.
+    ) -> Coroutine[Any, Any, None]:
+        """To be awaited: it ends when this call's slot is now. Send at once, a slot is good for milliseconds.
 
         Waits are in order of arrival, carts first. Raises SlotTooFar when the slot is more than
         `max_wait` seconds away, and redis.exceptions.RedisError when Redis does not answer.
         """
-        started = self._clock.monotonic()
         whole = self._pacer(account, bucket)
-        if purpose in SHARES:
-            if whole.closed_for > max_wait:
-                raise SlotTooFar(whole.closed_for)
-            part = self._pacer(account, bucket, purpose)
-            await part.acquire(urgent=False, max_wait=max_wait)
+        if purpose not in SHARES:
+            return whole.acquire(urgent=purpose == "cart", max_wait=max_wait)
+        return self._acquire_of(self._pacer(account, bucket, purpose), whole, max_wait)
+
+    async def _acquire_of(self, part: Pacer, whole: Pacer, max_wait: float) -> None:
+        """A slot of a purpose's share first, then of the bucket."""
+        started = self._clock.monotonic()
+        if whole.closed_for > max_wait:
+            raise SlotTooFar(whole.closed_for)
+        await part.acquire(urgent=False, max_wait=max_wait)
         waited = self._clock.monotonic() - started
-        await whole.acquire(urgent=purpose == "cart", max_wait=max_wait - waited)
+        await whole.acquire(urgent=False, max_wait=max_wait - waited)
 
     async def close(self, account: str, bucket: str, until: float) -> None:
         """Sailthru refused (429, error 43): no call before `until`, Unix seconds, in any process.
@@ -95,7 +98,7 @@ class Limiter:
         if cap is not None and cap < _SLOWED_BELOW * pacer.limit:
             self._log_slowed(account, bucket, headers.reset, cap)
         try:
-            if cap is not None and cap < _MIN_RATE and not pacer.closed_for:
+            if cap is not None and cap < MIN_RATE and not pacer.closed_for:
                 await self.close(account, bucket, headroom.ends)
             await self._adopt(account, bucket, headers.limit / MINUTE_S)
         except RedisError:
@@ -144,20 +147,14 @@ class Limiter:
             await self._store.adopt(account, bucket, limit)
             self._adopted[account, bucket] = limit
 
-    def _cap(self, account: str, bucket: str) -> float | None:
-        headroom = self._headrooms.get((account, bucket))
-        cap = headroom.cap(now=self._clock.now()) if headroom else None
-        return None if cap is None else max(cap, _MIN_RATE)
-
     def _headroom(self, account: str, bucket: str) -> Headroom:
         return self._headrooms.setdefault((account, bucket), Headroom())
 
     def _pacer(self, account: str, bucket: str, part: Purpose | None = None) -> Pacer:
         key = (account, bucket, part)
         if key not in self._pacers:
-            cap = partial(self._cap, account, bucket)
-            slots = self._bucket(account, bucket, part)
-            self._pacers[key] = Pacer(slots, self._store, self._clock, cap)
+            headroom, slots = self._headroom(account, bucket), self._bucket(account, bucket, part)
+            self._pacers[key] = Pacer(slots, self._store, self._clock, headroom)
         return self._pacers[key]
 
     def _bucket(self, account: str, name: str, part: Purpose | None = None) -> Bucket:

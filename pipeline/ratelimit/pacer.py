@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
 from pipeline.clock import Clock
+from pipeline.ratelimit.feedback import Headroom
 from pipeline.ratelimit.slots import (
     MAX_AHEAD,
     MICROS,
@@ -17,12 +17,12 @@ from pipeline.ratelimit.slots import (
     Bucket,
     Grant,
     SlotStore,
-    hung,
-    lateness,
-    pace,
-    reservation_size,
+    first_pacing,
+    pacing,
 )
 
+MIN_RATE = 1.0
+"""Calls/s that a bucket is paced at, at least, whatever Sailthru's headers say."""
 _SMOOTHING = 0.2
 _ROUNDING_S = 0.001
 _DRIFT = 1e-4
@@ -83,16 +83,14 @@ class Pacer:
     up, one sleeps until the next slot and gives it away. Idle, there is no task and no traffic.
     """
 
-    def __init__(
-        self, bucket: Bucket, store: SlotStore, clock: Clock, cap: Callable[[], float | None]
-    ) -> None:
-        """`cap` says how many calls/s the server's headers allow at this moment."""
+    def __init__(self, bucket: Bucket, store: SlotStore, clock: Clock, headroom: Headroom) -> None:
+        """`headroom` says how many calls/s the server's headers allow at any moment."""
         self.total = 0
         self.late = 0
         self._bucket = bucket
         self._store = store
         self._clock = clock
-        self._cap = cap
+        self._headroom = headroom
         self._server = ServerClock()
         self._tickets = count()
         self._queue: list[_Waiter] = []
@@ -100,9 +98,8 @@ class Pacer:
         self._slots: deque[float] = deque()
         self._owed: deque[float] = deque()
         self._closed_until = 0.0
-        limit = bucket.setting if bucket.setting is not None else bucket.default
-        self._set_pace(limit, pace(limit) * bucket.share)
-        self._gap = 1.0 / self._rate
+        self._pacing = first_pacing(bucket)
+        self._gap = 1.0 / self._pacing.rate
         self._last_given: float | None = None
         self._refilling: asyncio.Task[None] | None = None
         self._dispatching: asyncio.Task[None] | None = None
@@ -110,12 +107,12 @@ class Pacer:
     @property
     def rate(self) -> float:
         """Calls/s aimed at by all processes together; 0 while the bucket is closed."""
-        return 0.0 if self.closed_for > 0 else self._rate
+        return 0.0 if self.closed_for > 0 else self._pacing.rate
 
     @property
     def limit(self) -> float:
         """Calls/s that are allowed, before Sailthru's headers say less."""
-        return self._limit
+        return self._pacing.limit
 
     @property
     def closed_for(self) -> float:
@@ -131,7 +128,7 @@ class Pacer:
             if self._clock.monotonic() + expected > deadline:
                 raise SlotTooFar(expected)
             slot = await self._wait(_Waiter(rank, deadline, asyncio.Future()))
-            if self._clock.monotonic() - slot <= self._lateness:
+            if self._clock.monotonic() - slot <= self._pacing.lateness:
                 self._watch(slot)
                 return
             self.late += 1  # sent now, it would arrive in a burst with the next
@@ -153,18 +150,12 @@ class Pacer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _set_pace(self, limit: float, rate: float) -> None:
-        """Calls/s that are allowed, and that are aimed at; what follows from them is asked for at every slot."""
-        self._limit, self._rate = limit, rate
-        self._lease = reservation_size(rate)
-        self._lateness, self._hung = lateness(limit), hung(limit)
-
     def _watch(self, slot: float, turns: int = 2) -> None:
         """The caller sends in one of the loop's next two turns. If the process hung meanwhile, its call
         shares a second with one more than planned; so it gives up a slot within that second."""
         if turns:
             asyncio.get_running_loop().call_soon(self._watch, slot, turns - 1)
-        elif self._clock.monotonic() - slot > self._hung:
+        elif self._clock.monotonic() - slot > self._pacing.hung:
             self._owed.append(self._clock.monotonic() + 1.0)
 
     def _expected_wait(self, urgent: bool) -> float:
@@ -214,10 +205,10 @@ class Pacer:
 
     def _forget_gap(self) -> None:
         self._last_given = None
-        self._gap = 1.0 / self._rate
+        self._gap = 1.0 / self._pacing.rate
 
     def _wanted(self) -> int:
-        size = self._lease
+        size = self._pacing.reservation
         missing = self._live - len(self._slots)
         return 0 if len(self._slots) > size // 2 else max(0, min(missing, size))
 
@@ -243,10 +234,17 @@ class Pacer:
         grant = await self._store.reserve(self._bucket, Ask(wanted, self._cap(), not_before))
         self._server.observe(grant.now, asked, self._clock.monotonic())
         rate = MICROS / grant.interval
-        if (grant.limit, rate) != (self._limit, self._rate):
-            self._set_pace(grant.limit, rate)
+        if (grant.limit, rate) != (self._pacing.limit, self._pacing.rate):
+            self._pacing = pacing(grant.limit, rate)
         self.total = grant.total
         return grant
+
+    def _cap(self) -> float | None:
+        """The calls/s the server's headers allow now; None when they say nothing."""
+        if not self._headroom.heard:
+            return None
+        cap = self._headroom.cap(now=self._clock.now())
+        return None if cap is None else max(cap, MIN_RATE)
 
     def _take(self, grant: Grant) -> None:
         if self._server.local(grant.first) < self._closed_until - _ROUNDING_S:

@@ -244,3 +244,29 @@ def reservation_size(rate: float) -> int:
     Reserving several saves round trips; a killed process wastes them.
     """
     return max(1, min(_MAX_RESERVED, int(rate * _RESERVED_S)))
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """What follows from a limit, worked out once because it is asked for at every slot.
+
+    limit: calls/s that are allowed; rate: that are aimed at. lateness, hung: as the functions say (s).
+    reservation: slots that one process reserves at a time.
+    """
+
+    limit: float
+    rate: float
+    lateness: float
+    hung: float
+    reservation: int
+
+
+def pacing(limit: float, rate: float) -> Pacing:
+    """The pacing of a bucket that aims at `rate` calls/s under `limit`."""
+    return Pacing(limit, rate, lateness(limit), hung(limit), reservation_size(rate))
+
+
+def first_pacing(bucket: Bucket) -> Pacing:
+    """The pacing of a bucket until its store has said what its limit is."""
+    limit = bucket.default if bucket.setting is None else bucket.setting
+    return pacing(limit, pace(limit) * bucket.share)

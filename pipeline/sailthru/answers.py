@@ -143,13 +143,21 @@ def _parse(body: bytes, *, allow_empty: bool) -> dict[str, Any] | None:
     if not body.strip() and allow_empty:
         return {}
     try:
-        read = json.loads(body, parse_float=_float, parse_int=_int, parse_constant=str)
-        parsed = clean_json(read, deepest=_MAX_DEPTH)
+        parsed = json.loads(body, parse_float=_float, parse_int=_int, parse_constant=str)
+        if not _is_clean(body):
+            parsed = clean_json(parsed, deepest=_MAX_DEPTH)
     except (ValueError, RecursionError):
         return None
     if isinstance(parsed, dict):
         return parsed
     return {} if parsed is None or parsed == [] else None
+
+
+def _is_clean(body: bytes) -> bool:
+    """Whether nothing in this JSON can need cleaning: no text beyond ASCII, no escape that could stand for
+    one, no nesting that could be too deep. JSON of more than one byte a character has zeros in it."""
+    plain = body.isascii() and b"\\u" not in body and b"\0" not in body
+    return plain and body.count(b"[") + body.count(b"{") <= _MAX_DEPTH
 
 
 def _float(literal: str) -> float | str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import cast
+from urllib.parse import quote_plus
 
 import httpx
 
@@ -15,19 +17,21 @@ from pipeline.sailthru.answers import Answer, Failed, Failure, read_answer
 from pipeline.sailthru.calls import Call
 from pipeline.sailthru.packing import unpacked
 from pipeline.sailthru.signing import signed, to_json
-from pipeline.sailthru.transport import (
-    Departure,
-    hide_queries_in_logs,
-    not_after,
-    watched_departure,
-)
+from pipeline.sailthru.transport import DEPARTURE, Departure
 from pipeline.settings import AccountSettings
 
 MAX_REPLY_BYTES = 1024 * 1024
 """A longer reply, as it came or unpacked, is not Sailthru's; it is dropped unread."""
 TOO_LONG = "the reply is too long"
 
-_USER_AGENT = "sailpipe"
+_HEADERS = {
+    "Accept": "*/*",
+    "Accept-Encoding": "gzip",
+    "Connection": "keep-alive",
+    "User-Agent": "sailpipe",
+}
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+_JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +63,27 @@ class SailthruClient:
     def __init__(
         self,
         credentials: Credentials,
-        http: httpx.AsyncClient,
+        http: httpx.AsyncBaseTransport,
         *,
         timeout_s: float = 8.0,
         clock: Clock | None = None,
     ) -> None:
         """Keep `http` without owning it; `timeout_s` bounds a whole call.
 
-        `http` comes from `open_http`: no other client tells whether a call has left.
+        `http` comes from `open_http`: no other transport tells whether a call has left.
         """
         self._credentials = credentials
         self._http = http
         self._timeout_s = timeout_s
         self._clock = clock or SystemClock()
-        hide_queries_in_logs()
+        self._addresses: dict[tuple[str, str], _Address] = {}
 
-    async def send(self, call: Call) -> Answer:
+    async def send(self, call: Call, is_over: Callable[[], bool] = lambda: False) -> Answer:
         """Make one call, once, and say what the answer means.
 
         Network trouble is an answer too (UNAVAILABLE), and so is whatever the server says, however
         odd: it never raises. Such an answer is `ambiguous` if any byte of the call was sent, unless
-        the call only reads.
+        the call only reads. None is sent if `is_over()`, or the call's time, when the first would be.
 
         Raises:
             ValueError: the call holds a float that no JSON number stands for. Like any other
@@ -90,11 +94,13 @@ class SailthruClient:
         request = self._request(call)
         started = self._clock.monotonic()
         ends = started + self._timeout_s
-        with not_after(lambda: self._clock.monotonic() > ends), watched_departure() as departure:
-            answer = await self._answer(call, request, departure)
+        departure = Departure(lambda: is_over() or self._clock.monotonic() > ends)
+        request.extensions[DEPARTURE] = departure
+        answer = await self._answer(call, request, departure)
+        duration_s = self._clock.monotonic() - started
         if isinstance(answer, Failed) and call.method == "GET":
-            answer = replace(answer, ambiguous=False)
-        return replace(answer, duration_s=self._clock.monotonic() - started)
+            return replace(answer, ambiguous=False, duration_s=duration_s)
+        return replace(answer, duration_s=duration_s)
 
     async def _answer(self, call: Call, request: httpx.Request, departure: Departure) -> Answer:
         """Exchange, then read. Once the call has left, nothing may come of it but an answer: an
@@ -110,26 +116,25 @@ class SailthruClient:
             return Failed(Failure.UNAVAILABLE, None, None, name, ambiguous=True)
 
     def _request(self, call: Call) -> httpx.Request:
+        key = call.method, call.endpoint
+        address = self._addresses.get(key)
+        if address is None:
+            address = self._addresses[key] = _address_of(call, self._credentials)
+        url, content = address.url, None
         if call.is_pageview:
-            return self._pageview_request(call)
-        credentials = self._credentials
-        url = credentials.api_url.rstrip("/") + call.endpoint
-        fields = signed(call.params, credentials.api_key, credentials.api_secret)
-        headers = {"User-Agent": _USER_AGENT}
-        if call.method == "POST":
-            return self._http.build_request("POST", url, data=fields, headers=headers)
-        return self._http.build_request(call.method, url, params=fields, headers=headers)
+            content = to_json(call.params).encode()
+        else:
+            form = self._form(call)
+            content = form if call.method == "POST" else None
+            url = url if content else url.copy_with(query=form)
+        return httpx.Request(call.method, url, headers=address.headers, content=content)
 
-    def _pageview_request(self, call: Call) -> httpx.Request:
-        headers = {
-            "User-Agent": _USER_AGENT,
-            "Accept": "application/json",
-            "Content-Type": "application/json",
-            "Authorization": f"Bearer {self._credentials.customer_id}",
-        }
-        url = self._credentials.pageview_url.rstrip("/") + call.endpoint
-        body = to_json(call.params).encode()
-        return self._http.build_request(call.method, url, content=body, headers=headers)
+    def _form(self, call: Call) -> bytes:
+        """The parameters of a signed call, encoded. Key and signature are the only short ones that vary."""
+        own = self._credentials
+        fields = signed(call.params, own.api_key, own.api_secret)
+        key, text = quote_plus(own.api_key), quote_plus(fields["json"])
+        return f"api_key={key}&format=json&json={text}&sig={fields['sig']}".encode()
 
     async def _exchange(self, request: httpx.Request) -> _Reply:
         """Send the request and take in what comes back, for as long as a call may last."""
@@ -145,16 +150,35 @@ class SailthruClient:
         return reply
 
     async def _receive(self, request: httpx.Request, reply: _Reply) -> None:
-        response = await self._http.send(request, stream=True)
+        response = await self._http.handle_async_request(request)
         try:
             reply.status, reply.headers = response.status_code, response.headers
-            async for chunk in response.aiter_bytes():
+            async for chunk in cast("httpx.AsyncByteStream", response.stream):
                 reply.body += chunk
                 if len(reply.body) > MAX_REPLY_BYTES:
                     reply.body, reply.broken = bytearray(), TOO_LONG
                     return
         finally:
             await response.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """Where calls of one method and endpoint go, and the headers that all of them have."""
+
+    url: httpx.URL
+    headers: httpx.Headers
+
+
+def _address_of(call: Call, credentials: Credentials) -> _Address:
+    base = credentials.pageview_url if call.is_pageview else credentials.api_url
+    url = httpx.URL(base.rstrip("/") + call.endpoint)
+    headers = {"Host": url.netloc.decode(), **_HEADERS}
+    if call.is_pageview:
+        headers |= {**_JSON, "Authorization": f"Bearer {credentials.customer_id}"}
+    elif call.method == "POST":
+        headers |= _FORM
+    return _Address(url, httpx.Headers(headers))
 
 
 @dataclass(slots=True)

@@ -1,7 +1,8 @@
-"""The HTTP client underneath: httpx's interface over aiohttp's connection pool.
+"""The HTTP transport underneath: httpx's requests and responses over aiohttp's connection pool.
 
-httpx's own pool costs 2 to 7 ms of CPU a request at the concurrency a lane needs; aiohttp's costs
-less than one (reference: celery-redis 2.4).
+httpx's own pool costs 2 to 7 ms of CPU a request at the concurrency a lane needs; aiohttp's costs less than one
+(reference: celery-redis 2.4). httpx.AsyncClient in front of it costs as much again for cookies, redirects, hooks and
+proxies that no call of ours has (`python -m benchmarks.http_calls`), so requests are handed to the transport itself.
 
 Of a reply only what sailpipe reads gets through: the status, the rate headers and the body as it
 came. Both libraries interpret more than that, and raise over what they cannot interpret: a reason
@@ -10,19 +11,16 @@ phrase that is not UTF-8, a Location that is no address, a cookie, a Content-Enc
 
 from __future__ import annotations
 
-import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import cast
 
 import aiohttp
 import httpx
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpProcessingError
-from httpx_aiohttp import AiohttpTransport
 
 from pipeline.sailthru.answers import RATE_HEADERS
 
@@ -38,73 +36,114 @@ MAX_HEADERS = 256
 """Four times what aiohttp takes of one header, and twice as many: an answer does not count for less
 because a gateway decorates it. A reply with more of them is none."""
 _READ = frozenset(name.encode() for name in RATE_HEADERS)
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
+DEPARTURE = "departure"
+"""Name of the request's extension that is its Departure."""
 
 
-def open_http(ssl_context: ssl.SSLContext | None = None) -> httpx.AsyncClient:
-    """Open the client all accounts of a process share; the caller closes it.
+@dataclass(slots=True)
+class Departure:
+    """The moment at which a call is handed to the socket.
 
-    It follows no redirect, sets no read timeout (the caller bounds the whole call), takes no
-    cookies (accounts must not share a session), ignores proxy settings, unpacks no body, and never
-    sends anything twice. A request fails with an httpx.HTTPError or an OSError. `ssl_context`
-    replaces the public authorities (loading those takes 0.1 s).
+    is_over: asked right before the first byte. If it says yes, no byte leaves. A timeout cannot see to that: a process
+    that was frozen between its checks and the socket sends first and hears of its timeout afterwards, when
+    another process has long made the call.
+    left: whether a byte was handed over: from then on the server may have the call. No class of exception
+    tells: the same reset may come before the first byte, and after the last.
     """
-    trusted = ssl_context or httpx.create_ssl_context()
 
-    def open_session() -> aiohttp.ClientSession:
+    is_over: Callable[[], bool]
+    left: bool = False
+
+
+_departure: ContextVar[Departure | None] = ContextVar("departure", default=None)
+
+
+def open_http(ssl_context: ssl.SSLContext | None = None) -> Transport:
+    """Open the transport all accounts of a process share; the caller closes it. `ssl_context` replaces the public
+    authorities (loading those takes 0.1 s)."""
+    return Transport(ssl_context or httpx.create_ssl_context())
+
+
+class Transport(httpx.AsyncBaseTransport):
+    """Sends each request once, over sockets that are kept.
+
+    It follows no redirect, sets no timeout but for connecting (the caller bounds the whole call), takes no
+    cookies (accounts must not share a session), ignores proxy settings, and unpacks no body. A request fails with
+    an httpx.TransportError or an OSError. One that has a Departure as its extension keeps to it.
+    """
+
+    def __init__(self, trusted: ssl.SSLContext) -> None:
+        self._trusted = trusted
+        self._session: aiohttp.ClientSession | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The reply's head; its body is the response's stream."""
+        session = self._session or self._open()
+        token = _departure.set(request.extensions.get(DEPARTURE))
+        try:
+            with _as_httpx_errors():
+                reply = await session.request(
+                    request.method,
+                    str(request.url),
+                    headers=[
+                        (name.decode(), value.decode()) for name, value in request.headers.raw
+                    ],
+                    data=request.content or None,
+                    allow_redirects=False,
+                    timeout=_TIMEOUT,
+                )
+        finally:
+            _departure.reset(token)
+        headers = [pair for pair in reply.raw_headers if pair[0].lower() in _READ]
+        return httpx.Response(reply.status, headers=headers, stream=_Body(reply))
+
+    async def aclose(self) -> None:
+        """Close the sockets. A request after it raises RuntimeError."""
+        await (self._session or self._open()).close()
+
+    def _open(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
-            limit=MAX_CONNECTIONS, keepalive_timeout=KEEPALIVE_S, ssl=trusted
+            limit=MAX_CONNECTIONS, keepalive_timeout=KEEPALIVE_S, ssl=self._trusted
         )
-        session = aiohttp.ClientSession(
+        self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             request_class=_LastCheck,
             response_class=_Wordless,
+            auto_decompress=False,
+            trust_env=False,
             max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,
             max_headers=MAX_HEADERS,
         )
         # aiohttp repeats a GET or DELETE whose kept socket was closed. Each call needs a slot of
         # its own, and there is no public switch; a test would notice if this one went away.
-        session._retry_connection = False  # noqa: SLF001
-        return session
-
-    return httpx.AsyncClient(
-        transport=_Transport(verify=trusted, client=open_session),
-        timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
-        headers={"Accept-Encoding": "gzip"},
-        follow_redirects=False,
-        trust_env=False,
-    )
-
-
-class _Transport(AiohttpTransport):
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        with _as_httpx_errors():
-            reply = await super().handle_async_request(request)
-        headers = [(name, value) for name, value in reply.headers.raw if name.lower() in _READ]
-        body = _Body(cast("httpx.AsyncByteStream", reply.stream))
-        return httpx.Response(reply.status_code, headers=headers, stream=body)
+        self._session._retry_connection = False  # noqa: SLF001
+        return self._session
 
 
 class _Body(httpx.AsyncByteStream):
     """The body's bytes as they came, and httpx's errors for all that can go wrong with them."""
 
-    def __init__(self, raw: httpx.AsyncByteStream) -> None:
-        self._raw = raw
+    def __init__(self, reply: aiohttp.ClientResponse) -> None:
+        self._reply = reply
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         with _as_httpx_errors():
-            async for chunk in self._raw:
+            async for chunk in self._reply.content.iter_any():
                 yield chunk
 
     async def aclose(self) -> None:
+        """Give the socket back, or close it when the body was not read to its end."""
+        self._reply.release()
         with _as_httpx_errors():
-            await self._raw.aclose()
+            await self._reply.wait_for_close()
 
 
 @contextmanager
 def _as_httpx_errors() -> Iterator[None]:
-    """httpx_aiohttp translates some of aiohttp's errors only."""
+    """All of aiohttp's errors as httpx's; the cause tells which one it was."""
     try:
         yield
     except (aiohttp.ClientError, HttpProcessingError) as error:
@@ -112,7 +151,7 @@ def _as_httpx_errors() -> Iterator[None]:
 
 
 class _Wordless(aiohttp.ClientResponse):
-    """A reply without its reason phrase, which httpx_aiohttp would encode and httpx would log."""
+    """A reply without its reason phrase, which aiohttp would quote in errors."""
 
     async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         started = await super().start(connection)
@@ -131,61 +170,6 @@ class Unasked(aiohttp.ClientConnectionError):
     """
 
 
-_is_over: ContextVar[Callable[[], bool]] = ContextVar("is_over")
-
-
-@contextmanager
-def not_after(is_over: Callable[[], bool]) -> Iterator[None]:
-    """Abort requests made in this block if `is_over()` is true when their first byte would be written.
-    Nested blocks combine.
-
-    A timeout cannot see to that: a process that was frozen between its checks and the socket sends
-    first and hears of its timeout afterwards, when another process has long made the call.
-    """
-    outer = _is_over.get(None)
-    token = _is_over.set(is_over if outer is None else lambda: outer() or is_over())
-    try:
-        yield
-    finally:
-        _is_over.reset(token)
-
-
-def is_too_late() -> bool:
-    """Whether the call that is being made may not begin any more."""
-    is_over = _is_over.get(None)
-    return is_over is not None and is_over()
-
-
-@dataclass(slots=True)
-class Departure:
-    """Whether a byte of a call was handed to the socket: from then on the server may have it."""
-
-    left: bool = False
-
-
-_departure: ContextVar[Departure | None] = ContextVar("departure", default=None)
-
-
-@contextmanager
-def watched_departure() -> Iterator[Departure]:
-    """Tell of the one call that is made inside whether it has left.
-
-    No class of exception tells: the same reset may come before the first byte, and after the last.
-    """
-    departure = Departure()
-    token = _departure.set(departure)
-    try:
-        yield departure
-    finally:
-        _departure.reset(token)
-
-
-def _note_departure() -> None:
-    departure = _departure.get()
-    if departure is not None:
-        departure.left = True
-
-
 class _LastCheck(aiohttp.ClientRequest):
     """Asks whether it is over right before bytes are handed to the socket, and notes that they were.
 
@@ -195,37 +179,23 @@ class _LastCheck(aiohttp.ClientRequest):
     """
 
     async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        if is_too_late():
+        departure = _departure.get()
+        if departure is not None and departure.is_over():
             raise TooLate
         if conn.protocol is not None and conn.protocol.should_close:
             raise Unasked
         reply = await super().send(conn)
-        if not self.body:
-            _note_departure()
+        if departure is not None and not self.body:
+            departure.left = True
         return reply
 
     async def write_bytes(
         self, writer: AbstractStreamWriter, conn: aiohttp.connector.Connection, *length: int | None
     ) -> None:
-        if not is_too_late():
-            _note_departure()
+        departure = _departure.get()
+        if departure is None or not departure.is_over():
+            if departure is not None:
+                departure.left = True
             await super().write_bytes(writer, conn, *length)
         elif conn.protocol is not None:
             conn.protocol.set_exception(TooLate())  # raised where the answer is awaited
-
-
-def hide_queries_in_logs() -> None:
-    """Cut the query from the URLs httpx logs: it holds the key and signature of a GET."""
-    logger = logging.getLogger("httpx")
-    if not any(isinstance(known, _WithoutQuery) for known in logger.filters):
-        logger.addFilter(_WithoutQuery())
-
-
-class _WithoutQuery(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(
-                arg.copy_with(query=None) if isinstance(arg, httpx.URL) else arg
-                for arg in record.args
-            )
-        return True

@@ -61,7 +61,7 @@ class Loopback:
 
 
 def sailthru(
-    server: OddServer, http: httpx.AsyncClient, timeout_s: float = AMPLE_S
+    server: OddServer, http: httpx.AsyncBaseTransport, timeout_s: float = AMPLE_S
 ) -> SailthruClient:
     return SailthruClient(
         Credentials("key-4711", "hush-hush", server.url), http, timeout_s=timeout_s
@@ -298,9 +298,9 @@ async def test_bytes_that_no_call_asked_for_answer_no_call() -> None:
         assert isinstance(await client.send(WRITE), Accepted)
 
 
-def _kept(http: httpx.AsyncClient) -> list[Any]:
-    transport: Any = http._transport
-    return [proto for kept in transport.client.connector._conns.values() for proto, _ in kept]
+def _kept(http: httpx.AsyncBaseTransport) -> list[Any]:
+    transport: Any = http
+    return [proto for kept in transport._session.connector._conns.values() for proto, _ in kept]
 
 
 # ---- what leaves, and what does not ------------------------------------------------------------------
@@ -382,7 +382,6 @@ async def test_no_log_quotes_what_a_server_says(caplog: pytest.LogCaptureFixture
     async with OddServer() as server, open_http(NO_TLS) as http:
         server.script = Script([reply(b"302 zoe@example.com", b"Location: zoe@example.com")])
         await sailthru(server, http).send(WRITE)
-    assert "HTTP Request: POST" in caplog.text
     assert "zoe" not in caplog.text
 
 

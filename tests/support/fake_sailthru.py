@@ -92,7 +92,7 @@ class FakeSailthru:
         self.troubles.append(made)
         return made
 
-    async def send(self, call: Call) -> Answer:
+    async def send(self, call: Call, is_over: Callable[[], bool]) -> Answer:
         """The answer, classified by the code that reads real replies."""
         self.sent.append(Sent(self._clock.now(), call))
         trouble = self._take(call)

@@ -64,7 +64,7 @@ class Pipe:
         self._due = [keys.due(ACCOUNT, lane) for lane in Lane]
         self._out = [keys.leased(ACCOUNT, lane) for lane in Lane]
         self._all = Settings(accounts={ACCOUNT: settings})
-        self._http = httpx.AsyncClient(transport=httpx.MockTransport(_no_network))
+        self._http = httpx.MockTransport(_no_network)
         self.start_process()
         self._splitter = Splitter(
             self.redis, self._all, "splitter", lambda: None, self.clock, time_ms=self.now_ms

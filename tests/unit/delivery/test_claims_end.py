@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
@@ -17,7 +18,6 @@ from pipeline.mailbox.claim import Settlement
 from pipeline.mailbox.store import MailboxStore, encode_settlement
 from pipeline.sailthru.answers import Answer, Failed, Failure
 from pipeline.sailthru.calls import Call
-from pipeline.sailthru.transport import is_too_late
 from pipeline.storage.numbers import POISON_AFTER
 from tests.support.fake_sailthru import REFUSED
 from tests.support.pipe import Pipe, added, identify, open_pipe, order, track
@@ -105,11 +105,11 @@ async def test_the_first_byte_of_a_call_asks_for_the_lease_once_more(pipe: Pipe)
     """A process may stand still between its checks and the socket: then the mailbox is another's."""
     send, answers = pipe.sailthru.send, []
 
-    async def slow(call: Call) -> Answer:
-        answers.append(is_too_late())
+    async def slow(call: Call, is_over: Callable[[], bool]) -> Answer:
+        answers.append(is_over())
         pipe.clock.advance(4.1)
-        answers.append(is_too_late())
-        return await send(call)
+        answers.append(is_over())
+        return await send(call, is_over)
 
     await pipe.post(identify("u1"))
     with patch.object(pipe.sailthru, "send", slow):
@@ -123,8 +123,8 @@ async def test_a_lease_lost_in_the_middle_of_a_call_writes_nothing(pipe: Pipe) -
     box = await lease_next(pipe, Lane.USER)
     send = pipe.sailthru.send
 
-    async def freeze(call: Call) -> Answer:
-        answer = await send(call)
+    async def freeze(call: Call, is_over: Callable[[], bool]) -> Answer:
+        answer = await send(call, is_over)
         pipe.clock.advance(13)
         await pipe.lease(Lane.USER)
         pipe.clock.advance(13)
@@ -270,11 +270,11 @@ async def test_a_worker_killed_at_any_call_loses_and_doubles_nothing(
     """Whichever call it was, and whether Sailthru had carried it out."""
     send, calls = pipe.sailthru.send, [0]
 
-    async def deadly(call: Call) -> Answer:
+    async def deadly(call: Call, is_over: Callable[[], bool]) -> Answer:
         calls[0] += 1
         if calls[0] == victim + 1:
             pipe.sailthru.trouble(None, processed=bool(victim % 2), times=1)
-        return await send(call)
+        return await send(call, is_over)
 
     with patch.object(pipe.sailthru, "send", deadly):
         await pipe.post(identify("u1"), added("u1", "p1"), order("u1", "o1"), added("u1", "p2"))

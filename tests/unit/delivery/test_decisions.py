@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.delivery.classify import LookedUp, PostAgain
 from pipeline.delivery.intents import IntentLog, PendingOrder
 from pipeline.delivery.settlements import Settling, settlement_for
 from pipeline.errors import Reason
@@ -20,7 +19,7 @@ from pipeline.events.models import Lane
 from pipeline.gates.circuit import Health
 from pipeline.mailbox.claim import EventState, Memory, Settlement
 from pipeline.mapping.plan import OrderIntent
-from pipeline.outcomes import Delivered, Ignored, Outcome, Rejected
+from pipeline.outcomes import Delivered, Ignored, LookedUp, Outcome, PostAgain, Rejected
 from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure
 from pipeline.settings import AccountSettings
 from tests.unit.delivery.decisions import TABLES, Row

@@ -48,7 +48,7 @@ async def open_engine(
     accounts = {one.name: one for one in (account, *others)}
     settings = Settings(accounts=accounts, alert_url=ALERT_URL)
     client = fakeredis.FakeAsyncRedis()
-    http = httpx.AsyncClient(transport=httpx.MockTransport(respond))
+    http = httpx.MockTransport(respond)
     engine = Engine(settings, client, SystemClock(), random.Random(1), Seams(http=http))
     try:
         yield engine, alerts
@@ -101,7 +101,7 @@ async def test_an_engine_that_is_opened_with_a_sender_calls_nothing_else() -> No
     sent: list[Call] = []
 
     class Taking:
-        async def send(self, call: Call) -> Answered:
+        async def send(self, call: Call, is_over: Callable[[], bool]) -> Answered:
             sent.append(call)
             return Accepted(200, {"ok": True})
 

@@ -39,12 +39,12 @@ def stop_during(pipe: Pipe, wait: Wait) -> Wait:
     return stopped
 
 
-def stop_during_calls(pipe: Pipe) -> Callable[[Call], Awaitable[Answer]]:
+def stop_during_calls(pipe: Pipe) -> Callable[[Call, Callable[[], bool]], Awaitable[Answer]]:
     send = pipe.sailthru.send
 
-    async def stopped(call: Call) -> Answer:
+    async def stopped(call: Call, is_over: Callable[[], bool]) -> Answer:
         pipe.processor.stop()
-        return await send(call)
+        return await send(call, is_over)
 
     return stopped
 

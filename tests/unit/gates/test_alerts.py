@@ -25,7 +25,7 @@ async def test_an_alert_says_what_closed_where_and_since_when() -> None:
         seen.append(request)
         return httpx.Response(204)
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+    async with httpx.MockTransport(answer) as http:
         alerts = Alerts(URL, http)
         alerts.post("default", CLOSURE)
         await alerts.aclose()
@@ -48,7 +48,7 @@ async def test_whatever_a_person_is_told_has_the_same_shape() -> None:
         seen.append(request.content)
         return httpx.Response(204)
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+    async with httpx.MockTransport(answer) as http:
         alerts = Alerts(URL, http)
         alerts.post("default", CLOSURE)
         alerts.send(Alert("dead_letters_trimmed", "default", "dead", "12 went", CLOSURE.since))
@@ -72,7 +72,7 @@ async def test_an_alert_that_cannot_be_posted_is_logged_without_its_address(
             raise trouble
         return trouble
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+    async with httpx.MockTransport(answer) as http:
         alerts = Alerts(URL, http)
         alerts.post("default", CLOSURE)
         await alerts.aclose()
@@ -91,7 +91,7 @@ async def test_posting_an_alert_blocks_no_caller() -> None:
         await release.wait()
         return httpx.Response(200)
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(hang)) as http:
+    async with httpx.MockTransport(hang) as http:
         alerts = Alerts(URL, http)
         alerts.post("default", CLOSURE)
         await asyncio.wait_for(asked.wait(), 5)
@@ -103,7 +103,7 @@ async def test_without_an_address_nothing_is_posted() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         raise AssertionError
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+    async with httpx.MockTransport(answer) as http:
         alerts = Alerts(None, http)
         alerts.post("default", CLOSURE)
         await alerts.aclose()

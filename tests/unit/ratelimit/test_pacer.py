@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from pipeline.ratelimit.feedback import Headroom
 from pipeline.ratelimit.pacer import Pacer, SlotTooFar
 from pipeline.ratelimit.slots import Ask, Bucket, Grant, lateness, pace
 from pipeline.ratelimit.store_memory import MemorySlotStore
@@ -55,14 +56,14 @@ def store(clock: VirtualClock) -> CountingStore:
 
 @pytest_asyncio.fixture
 async def events(store: CountingStore, clock: VirtualClock) -> AsyncIterator[Pacer]:
-    pacer = Pacer(EVENTS, store, clock, lambda: None)
+    pacer = Pacer(EVENTS, store, clock, Headroom())
     yield pacer
     await pacer.aclose()
 
 
 @pytest_asyncio.fixture
 async def users(store: CountingStore, clock: VirtualClock) -> AsyncIterator[Pacer]:
-    pacer = Pacer(USERS, store, clock, lambda: None)
+    pacer = Pacer(USERS, store, clock, Headroom())
     yield pacer
     await pacer.aclose()
 

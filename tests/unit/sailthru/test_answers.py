@@ -144,7 +144,11 @@ def test_nothing_of_a_gateways_answer_is_quoted() -> None:
 
 SAFE_WORDS = st.sampled_from(["error", "errormsg", "errors", "message", "ok", "success", "keys"])
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
     max_leaves=3,
 )
@@ -237,6 +241,25 @@ def test_no_bytes_crash_the_reader(status: int, body: bytes, pageview: bool) -> 
     """Whatever comes back is an answer."""
     found = read_answer(status, body, {}, pageview=pageview)
     assert isinstance(found, Accepted | Failed)
+
+
+_TEXTS = st.text(st.sampled_from("ae\ud83d\ude00\xe9"), max_size=3)
+
+
+@given(
+    st.dictionaries(_TEXTS, _TEXTS),
+    st.sampled_from(["utf-8", "utf-16-le", "utf-32-be"]),
+    st.booleans(),
+)
+def test_what_is_read_of_a_reply_is_clean_however_it_is_encoded(
+    table: dict[str, str], encoding: str, escaped: bool
+) -> None:
+    """Most replies need no cleaning, and are not looked through for it: that must not miss one that does."""
+    body = json.dumps({"vars": table}, ensure_ascii=escaped).encode(encoding, "surrogatepass")
+    found = read_answer(200, body, {})
+    assert isinstance(found, Accepted)
+    json.dumps(found.body, ensure_ascii=False).encode()
+    assert len(found.body["vars"]) == len(table)
 
 
 @pytest.mark.parametrize("half", [b"\\ud83d", b"\\uDE00", b"\xed\xa0\xbd"])

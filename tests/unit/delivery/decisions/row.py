@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from pipeline.delivery.classify import NoAnswer, Request, Verdict, decide
+from pipeline.delivery.classify import NoAnswer, Request, decide
 from pipeline.delivery.context import TurnState
 from pipeline.delivery.intents import NOTHING_PENDING, IntentLog, PendingCart, PendingOrder
 from pipeline.delivery.settlements import Settling, settlement_for
@@ -16,7 +16,7 @@ from pipeline.events.models import Event, Lane, validate_event
 from pipeline.gates.circuit import Health
 from pipeline.mailbox.claim import Claim, Entry, EventState, Hold, Memory, Settlement, UserBacklog
 from pipeline.mapping.plan import Need, Send
-from pipeline.outcomes import Outcome, Throttled
+from pipeline.outcomes import Outcome, Throttled, Verdict
 from pipeline.sailthru.answers import Accepted, Answer, Failed
 from pipeline.settings import AccountSettings
 

@@ -9,13 +9,12 @@ from dataclasses import replace
 import redis.exceptions
 
 from pipeline.clock import Clock
-from pipeline.delivery.classify import Verdict
 from pipeline.gates.circuit import Health, probe_delay
 from pipeline.gates.gates import Closure, GateReason, Gates
 from pipeline.lanes import HOST_OF, HOSTS, Host
 from pipeline.mailbox.claim import Claim
 from pipeline.observe.logs import log_event
-from pipeline.outcomes import Misconfigured, Outage, Throttled
+from pipeline.outcomes import Misconfigured, Outage, Throttled, Verdict
 from pipeline.sailthru.answers import Accepted, Answer, Failure
 from pipeline.sailthru.calls import Call
 
