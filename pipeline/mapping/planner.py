@@ -64,13 +64,19 @@ def _plan(
         return Ignored(IgnoreReason.UNSUPPORTED_TYPE)
     if isinstance(head, Identify):
         return plan_identify(_fresh(events, context, settings), context, settings)
-    if kind in {Kind.CART_ADD, Kind.CART_REMOVE}:
-        return plan_cart(_fresh(events, context, settings), context, settings)
-    return _plan_alone(head, kind, context, settings)
+    return _plan_tracked(head, _fresh(events, context, settings), kind, context, settings)
 
 
-def _plan_alone(head: Track, kind: Kind, context: PlanContext, settings: AccountSettings) -> Plan:
+def _plan_tracked(
+    head: Track,
+    fresh: Sequence[Event],
+    kind: Kind,
+    context: PlanContext,
+    settings: AccountSettings,
+) -> Plan:
     match kind:
+        case Kind.CART_ADD | Kind.CART_REMOVE:
+            return plan_cart(fresh, context, settings)
         case Kind.ORDER:
             return plan_order(head, context, settings)
         case Kind.REFUND:
