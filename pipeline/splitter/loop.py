@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import redis.asyncio
@@ -53,13 +53,13 @@ class Splitter:
         client: redis.asyncio.Redis,
         settings: Settings,
         token: str,
-        wake: Callable[[], None],
+        wake: Callable[[Collection[str]], None],
         clock: Clock,
         *,
         time_ms: Callable[[], int] | None = None,
     ) -> None:
-        """`wake` is called when there is something new to deliver; `time_ms` replaces Redis' clock in
-        tests."""
+        """`wake` is called with the due sets that got something new to deliver; `time_ms` replaces Redis'
+        clock in tests."""
         self._redis = client
         self._settings = settings
         self._wake = wake
@@ -69,6 +69,8 @@ class Splitter:
         self._singly = 0
         self._watch = RedisWatch("splitter", clock)
         self._time = time_ms
+        self._nudged = asyncio.Event()
+        self.released = False
 
     async def run(self) -> None:
         """Split until cancelled, then give the lease up. Redis going away is waited out.
@@ -88,6 +90,11 @@ class Splitter:
     async def release(self) -> None:
         """Give the lease up, so that another need not wait for it to expire."""
         await self._lease.release()
+        self.released = True
+
+    def nudge(self) -> None:
+        """Ask for the lease now instead of after STAND_BY_S. To be called on the loop."""
+        self._nudged.set()
 
     async def hold_lease(self) -> bool:
         """Take or keep the lease. False while another splitter has it."""
@@ -116,8 +123,8 @@ class Splitter:
             self._singly = max(self._singly, len(entries))
             raise
         self._singly = max(0, self._singly - 1)
-        if any(one.is_posted for one in done):
-            self._wake()
+        if due := {one.due_set for one in done if one.is_posted}:
+            self._wake(due)
         return len(entries)
 
     async def _turn(self) -> None:
@@ -125,7 +132,7 @@ class Splitter:
             if await self.hold_lease():
                 await self.step(block_ms=BLOCK_MS)
             else:
-                await asyncio.sleep(STAND_BY_S)
+                await self._stand_by()
             self._watch.back()
         except LeaseLost:
             self._watch.back()
@@ -136,6 +143,11 @@ class Splitter:
                 self._singly = BATCH  # a batch of very large entries may be all that takes so long
             self._watch.away(error)
             await asyncio.sleep(STAND_BY_S)
+
+    async def _stand_by(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._nudged.wait(), STAND_BY_S)
+        self._nudged.clear()
 
     async def _bury_oldest(self) -> int:
         """Bury the entry that has the strikes, unread: reading it may be what kills."""

@@ -70,6 +70,11 @@ class RoutedEntry:
         """Whether it waits in a mailbox now."""
         return bool(self.action["kind"] == "post")
 
+    @property
+    def due_set(self) -> str:
+        """The due set (`keys.due`) of the lane that it waits in, if it was posted."""
+        return f"{self.action['p']}due:{self.action['lane']}"
+
 
 @dataclass(slots=True)
 class Account:

@@ -43,7 +43,7 @@ class Mailboxes:
     def make_splitter(self, token: str) -> Splitter:
         """Another splitter; nobody is woken, tests do that by hand."""
         clock, now = self.clock, self.now_ms
-        return Splitter(self.redis, self.settings, token, lambda: None, clock, time_ms=now)
+        return Splitter(self.redis, self.settings, token, lambda _due: None, clock, time_ms=now)
 
     def process_of(self, target: str) -> MailboxStore:
         """The same mailboxes as a process sees them that delivers to `target`."""
