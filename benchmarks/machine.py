@@ -16,8 +16,8 @@ from typing import Any
 
 import psutil
 
-from pipeline.cli.processes import worker_command
 from pipeline.events.models import Lane
+from pipeline.supervisor.celery_command import SPLIT_QUEUE, celery_command
 from tests.support.commands import wait_until
 from tests.support.redis_server import RedisServer, free_port
 
@@ -83,7 +83,7 @@ def machine(workers: int = 1, **settings: str) -> Iterator[Machine]:
         for port in ports.values():
             sandbox = [sys.executable, "-m", "pipeline.cli", "sandbox", "--port", str(port)]
             _start(stack, sandbox, folder, environment)
-        command = worker_command(_LANES, 8, splitter=True)
+        command = celery_command([SPLIT_QUEUE, *_LANES], 8)
         processes = [_start(stack, command, folder, environment) for _ in range(workers)]
         found = Machine(server.url, urls, processes)
         try:

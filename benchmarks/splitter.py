@@ -142,7 +142,7 @@ def median(runs: Sequence[Figures]) -> Figures:
 def _open(url: str) -> tuple[Splitter, redis.asyncio.Redis]:
     settings = Settings(accounts={"default": AccountSettings(customer_id="benchmark")})
     client = open_async_redis(url)
-    return Splitter(client, settings, "benchmark", lambda: None, SystemClock()), client
+    return Splitter(client, settings, "benchmark", lambda *_due: None, SystemClock()), client
 
 
 async def _drain(splitter: Splitter) -> None:

@@ -4,39 +4,26 @@ from __future__ import annotations
 
 import os
 
-import click
 from celery import Celery
 
 from pipeline.addresses import resolve_redis_url, with_addresses
-from pipeline.settings import Settings, load_settings
+from pipeline.settings import load_settings
+from pipeline.supervisor.celery_command import APP_MODULE
 from workers.config import celery_config
-from workers.format import FormatStep
-from workers.runtime import Runtimes
-from workers.splitter import SplitterStep
+from workers.process import WorkerProcess, bootstep
 from workers.tasks import register
-from workers.waker import WakerStep
 
 
-class SailpipeApp(Celery):
-    """A Celery app that knows its processes' runtimes."""
-
-    runtimes: Runtimes
-
-
-def create_app(settings: Settings, redis_url: str) -> SailpipeApp:
-    """An app for these settings. It is not made the current app and shares no tasks."""
-    app = SailpipeApp("sailpipe", set_as_current=False)
-    app.config_from_object(celery_config(redis_url))
-    app.runtimes = Runtimes(settings, redis_url)
-    register(app, app.runtimes)
-    app.steps["worker"].update([FormatStep, WakerStep, SplitterStep])
-    app.user_options["worker"].add(
-        click.Option(["--splitter/--no-splitter"], default=True, help="Stand by as the splitter.")
-    )
+def create_app(process: WorkerProcess) -> Celery:
+    """An app that runs this process. It is not made the current app and shares no tasks."""
+    app = Celery("sailpipe", set_as_current=False)
+    app.config_from_object(celery_config(process.redis_url))
+    register(app, process)
+    app.steps["worker"].add(bootstep(process))
     return app
 
 
-def app_from_environment() -> SailpipeApp:
-    """The app that `celery -A workers worker` runs. Raises ConfigError."""
+def app_from_environment(module: str = APP_MODULE) -> Celery:
+    """The app that `celery -A MODULE worker` runs. Raises ConfigError."""
     settings = with_addresses(load_settings(os.environ))
-    return create_app(settings, resolve_redis_url(settings))
+    return create_app(WorkerProcess(settings, resolve_redis_url(settings), module=module))

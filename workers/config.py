@@ -13,10 +13,13 @@ from kombu import Queue
 
 from pipeline.events.models import Lane
 from pipeline.storage.keys import CELERY_PREFIX
+from pipeline.supervisor.celery_command import SPLIT_QUEUE
 from workers.broker import broker_of
 
 DELIVER = "workers.deliver"
-"""Name of the one task: deliver(account, lane, mailboxes)."""
+"""Name of the task that carries wake-ups: deliver(account, lane, mailboxes)."""
+NUDGE = "workers.nudge"
+"""Name of the task that nudges a splitter which stands by: nudge()."""
 
 
 def celery_config(redis_url: str) -> dict[str, Any]:
@@ -37,7 +40,7 @@ def celery_config(redis_url: str) -> dict[str, Any]:
             "health_check_interval": 10,
             **broker.options,
         },
-        "task_queues": [Queue(str(lane)) for lane in Lane],
+        "task_queues": [Queue(name) for name in (SPLIT_QUEUE, *map(str, Lane))],
         "task_create_missing_queues": False,
         "task_default_queue": str(Lane.USER),
         "task_acks_late": False,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
 
 import redis.exceptions
-from celery import bootsteps
 from celery.worker import state
 
 from pipeline.clock import SystemClock
@@ -22,21 +20,8 @@ EX_CONFIG = 2
 """Exit status for wrong settings, as of every command."""
 
 
-class FormatStep(bootsteps.StartStopStep):
-    """Comes before everything that asks Redis for work; Celery starts its consumer last."""
-
-    def __init__(self, _worker: Any, **_options: Any) -> None:
-        """Nothing is kept."""
-
-    def start(self, worker: Any) -> None:
-        wait_for_format(worker.app.runtimes.redis_url)
-
-    def stop(self, _worker: Any) -> None:
-        """Nothing was begun."""
-
-
 def wait_for_format(redis_url: str) -> None:
-    """Return when Redis has said so; one that is away is waited for.
+    """Return when Redis has said that its data are of this version; one that is away is waited for.
 
     Raises:
         SystemExit: it holds another version's data (logged), or the worker was told to stop meanwhile.

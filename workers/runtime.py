@@ -13,7 +13,6 @@ from typing import Any
 import redis.exceptions
 
 from pipeline.clock import SYSTEM_RANDOM, SystemClock
-from pipeline.delivery.capacity import PROCESS_MAILBOXES
 from pipeline.delivery.engine import Engine
 from pipeline.events.models import Lane
 from pipeline.observe.logs import log_event
@@ -32,9 +31,6 @@ class Runtime:
     def __init__(self, settings: Settings, redis_url: str) -> None:
         self._settings = settings
         self._redis_url = redis_url
-        self._capacity = threading.Semaphore(
-            PROCESS_MAILBOXES
-        )  # what is given back at the end takes none
         self._tasks: set[asyncio.Task[None]] = set()
         self._drained = False
         self._clock = SystemClock()
@@ -54,15 +50,12 @@ class Runtime:
         return self
 
     def submit(self, account: str, lane: Lane, boxes: list[str]) -> None:
-        """Deliver these mailboxes; blocks while the process is full.
+        """Deliver these mailboxes. Returns at once, since a lane that is full must hold no message of another up.
 
-        While it stops, its engine gives them back at once, which needs no room; once it has stopped, they
-        are leased again when their leases run out.
+        While the process stops, its engine gives them back at once; once it has stopped, they are leased
+        again when their leases run out.
         """
-        for box in boxes:
-            while self._draining is None and not self._capacity.acquire(timeout=0.5):
-                continue
-            self.loop.call_soon_threadsafe(self._begin, account, lane, box)
+        self.loop.call_soon_threadsafe(self._begin, account, lane, boxes)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run a coroutine on the loop from another thread."""
@@ -105,13 +98,13 @@ class Runtime:
             fail_fast("leases", engine.renewing)
         return engine
 
-    def _begin(self, account: str, lane: Lane, box: str) -> None:
+    def _begin(self, account: str, lane: Lane, boxes: list[str]) -> None:
         if self._drained:
-            self._capacity.release()
             return
-        task = self.loop.create_task(self._deliver(account, lane, box))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        for box in boxes:
+            task = self.loop.create_task(self._deliver(account, lane, box))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _deliver(self, account: str, lane: Lane, box: str) -> None:
         try:
@@ -124,8 +117,6 @@ class Runtime:
             # The error's class only: a traceback may hold an event.
             name = type(error).__name__
             log_event("delivery_unsettled", logging.ERROR, lane=lane, error=name)
-        finally:
-            self._capacity.release()
 
     async def _drain(self) -> None:
         self.engine.stop()

@@ -1,77 +1,158 @@
-"""The splitter as part of a worker: every worker stands by unless told not to."""
+"""The splitter of a worker process: on a loop of its own, or in a child process beside delivery."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import uuid
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
-from celery import bootsteps
+from kombu.exceptions import OperationalError
 
 from pipeline.clock import SystemClock
+from pipeline.observe.logs import log_event
 from pipeline.splitter.lease import LEASE_MS
 from pipeline.splitter.loop import Splitter
+from pipeline.storage.nudges import Nudges
 from pipeline.storage.redis_client import open_async_redis
+from pipeline.supervisor import Service, Stage, Supervisor
+from pipeline.supervisor.celery_command import SPLIT_QUEUE, splitter_command
+from workers.config import NUDGE
 from workers.fail_fast import fail_fast
-from workers.waker import Waker, WakerStep
 from workers.watchdog import Watchdog
 
-STOP_TIMEOUT_S = 1.5
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from pipeline.settings import Settings
+
+RELEASED_WITHIN_S = 1.5
 """More than the release of a lease takes at most; whatever else it waits for ends with the process."""
+CHILD_STOPS_WITHIN_S = 5.0
+"""A batch is split and the lease given up; a child that hangs over Redis has nothing that could be lost."""
 
 
-class SplitterStep(bootsteps.StartStopStep):
-    """Runs the splitter in a thread and loop of its own (`--no-splitter` leaves it to others).
+class LoopThread:
+    """A thread with an asyncio loop that runs one thing until it is cancelled.
 
-    A batch takes tens of milliseconds to read; on the delivery loop it would make every call that
-    is due meanwhile miss its slot.
+    The thread lives as long as what it runs: the kernel ties a child process to the thread that started it.
     """
 
-    requires = (WakerStep,)
-
-    def __init__(self, worker: Any, splitter: bool = True, **_options: Any) -> None:
-        self.enabled = splitter
+    def __init__(self, name: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._name = name
+        self._work_of = main
         self._loop = asyncio.new_event_loop()
-        self._thread: threading.Thread | None = None
         self._work: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._main, name=f"sailpipe-{name}", daemon=True)
 
-    def include_if(self, _worker: Any) -> bool:
-        return self.enabled
-
-    def start(self, worker: Any) -> None:
-        self._thread = threading.Thread(
-            target=self._main, args=(worker,), name="sailpipe-splitter", daemon=True
-        )
+    def start(self) -> None:
         self._thread.start()
 
-    def close(self, _worker: Any) -> None:
-        """Before any step is stopped: it gives its lease up while the others stop."""
-        if self._work is not None and not self._work.done():
-            self._loop.call_soon_threadsafe(self._work.cancel)
+    def call_soon(self, call: Callable[[], object]) -> None:
+        """Make a call on the loop; none once it has ended."""
+        if self._thread.is_alive() and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call)
 
-    def stop(self, worker: Any) -> None:
-        if self._thread is not None:
-            self._thread.join(STOP_TIMEOUT_S)
-            self._thread = None
+    def request_stop(self) -> None:
+        """Cancel what runs. Blocks on nothing, since it runs in a signal handler."""
+        self.call_soon(lambda: self._work and self._work.cancel())
 
-    def terminate(self, worker: Any) -> None:
-        self.stop(worker)
+    def join(self, seconds: float) -> None:
+        """Wait for the end, for so long at most."""
+        if self._thread.is_alive():
+            self._thread.join(seconds)
 
-    def _main(self, worker: Any) -> None:
+    def _main(self) -> None:
         asyncio.set_event_loop(self._loop)
-        runtimes, waker = worker.app.runtimes, worker.sailpipe_waker
-        self._work = self._loop.create_task(_split(runtimes, waker))
-        watchdog = self._loop.create_task(Watchdog("splitter", LEASE_MS / 1000).run())
-        fail_fast("splitter", self._work)
-        fail_fast("splitter_watchdog", watchdog)
+        self._work = self._loop.create_task(self._work_of())
+        fail_fast(self._name, self._work)
         self._loop.run_until_complete(asyncio.wait([self._work]))
-        watchdog.cancel()
-        self._loop.run_until_complete(asyncio.wait([watchdog]))
         self._loop.close()
 
 
-async def _split(runtimes: Any, waker: Waker) -> None:
-    settings, token = runtimes.settings, uuid.uuid4().hex
-    async with open_async_redis(runtimes.redis_url) as client:
-        await Splitter(client, settings, token, waker.wake_soon_from_thread, SystemClock()).run()
+class OwnSplitter:
+    """Splits in this process, which consumes SPLIT_QUEUE alone."""
+
+    def __init__(self, app: Celery, settings: Settings, redis_url: str) -> None:
+        self._app = app
+        self._settings = settings
+        self._redis_url = redis_url
+        self._splitter: Splitter | None = None
+        self._thread = LoopThread("splitter", self._split)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def nudge(self) -> None:
+        """Let it ask for the lease at once, if it stands by."""
+        if self._splitter is not None:
+            self._thread.call_soon(self._splitter.nudge)
+
+    def request_stop(self) -> None:
+        """It gives its lease up while the rest of the process stops."""
+        self._thread.request_stop()
+
+    def stop(self) -> None:
+        """Celery's consumer has stopped by now, so that the nudge is another process's."""
+        self._thread.join(RELEASED_WITHIN_S)
+        if self._splitter is not None and self._splitter.released:
+            self._nudge_others()
+
+    def _nudge_others(self) -> None:
+        """Who stands by takes over now, not with its next look a second later."""
+        try:
+            self._app.send_task(NUDGE, queue=SPLIT_QUEUE)
+        except (OperationalError, OSError) as error:
+            log_event("nudge_failed", logging.WARNING, error=type(error).__name__)
+
+    async def _split(self) -> None:
+        watchdog = asyncio.create_task(Watchdog("splitter", LEASE_MS / 1000, backstop=True).run())
+        fail_fast("splitter_watchdog", watchdog)
+        async with open_async_redis(self._redis_url) as client, Nudges(client) as nudges:
+            self._splitter = Splitter(
+                client, self._settings, uuid.uuid4().hex, nudges.send, SystemClock()
+            )
+            try:
+                await self._splitter.run()
+            finally:
+                watchdog.cancel()
+
+
+class ChildSplitter:
+    """Splits in a child process, which dies with this one and is started again when it dies itself."""
+
+    def __init__(self, redis_url: str, module: str) -> None:
+        """`module`: from which `celery -A` gets the child's app."""
+        self._service = Service(
+            "splitter",
+            tuple(splitter_command(module=module)),
+            Stage.WORKERS,
+            {"SAILPIPE_REDIS_URL": redis_url},
+            stop_within_s=CHILD_STOPS_WITHIN_S,
+            shares_output=True,
+        )
+        self._thread = LoopThread("splitter", self._supervise)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def request_stop(self) -> None:
+        """The child is told to stop, and killed when it does not."""
+        self._thread.request_stop()
+
+    def stop(self) -> None:
+        self._thread.join(CHILD_STOPS_WITHIN_S + RELEASED_WITHIN_S)
+
+    async def _supervise(self) -> None:
+        supervisor = Supervisor(report=_report)
+        await supervisor.start(self._service)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await supervisor.stop()
+
+
+def _report(name: str, what: str) -> None:
+    log_event("child_ended", logging.ERROR, part=name, detail=what)

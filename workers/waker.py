@@ -5,15 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
-import threading
 from collections.abc import Collection
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import redis.exceptions
-from celery import bootsteps, signals
-from celery.platforms import EX_FAILURE
 from kombu.exceptions import OperationalError
 
 from pipeline.clock import SystemClock
@@ -24,10 +19,6 @@ from pipeline.storage.redis_watch import RedisWatch
 from pipeline.storage.scripts import is_own_fault
 from pipeline.targets import Owner, Target, ways_on
 from workers.config import DELIVER
-from workers.fail_fast import fail_fast
-from workers.format import FormatStep
-from workers.pruner import prune_forever
-from workers.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -41,8 +32,6 @@ TICK_S = 0.25
 DEBOUNCE_S = 0.02
 """Reasons to wake that come closer together than this count as one."""
 LOG_INTERVAL_S = 60.0
-EXIT_WITHIN_S = 9.0
-"""From when a process is told to stop until it ends, whatever it waits for: `up` kills after ten."""
 
 
 class Waker:
@@ -55,20 +44,15 @@ class Waker:
         self._served = served
         self._logged_at: dict[tuple[str, ...], float] = {}
         self._engine = runtime.engine
-        self._loop = runtime.loop
         self._lines = {lane: list(runtime.engine.stores) for lane in Lane}
         self._ticks: dict[tuple[str, Lane], int] = {}
         self._reason = asyncio.Event()
         self._clock = SystemClock()
         self._watch = RedisWatch("waker", self._clock)
 
-    def wake_soon(self) -> None:
+    def wake_soon(self, _due: Collection[str] = ()) -> None:
         """Wake all lanes soon, within DEBOUNCE_S. To be called on the loop."""
         self._reason.set()
-
-    def wake_soon_from_thread(self) -> None:
-        """`wake_soon`, from any thread."""
-        self._loop.call_soon_threadsafe(self._reason.set)
 
     async def run(self) -> None:
         """Wake until cancelled. Redis going away is waited out."""
@@ -171,74 +155,3 @@ class Waker:
                     argsrepr="",
                     kwargsrepr="",
                 )
-
-
-def end_within(seconds: float) -> None:
-    """End this process by then, should it still be there."""
-    timer = threading.Timer(seconds, _end)
-    timer.daemon = True
-    timer.start()
-
-
-def _end() -> None:
-    log_event("exit_forced", logging.WARNING)
-    os._exit(EX_FAILURE)
-
-
-class WakerStep(bootsteps.StartStopStep):
-    """Runs the waker and owns the process's Runtime: started after the pool, stopped before it."""
-
-    requires = ("celery.worker.components:Pool", FormatStep)
-
-    def __init__(self, worker: Any, **_options: Any) -> None:
-        self._parts: list[Future[Any]] = []
-        self._runtime: Runtime | None = None
-        self._ending = False
-        worker.sailpipe_waker = None
-
-    def start(self, worker: Any) -> None:
-        runtime = worker.app.runtimes.here()
-        waker = Waker(worker.app, runtime, frozenset(worker.app.amqp.queues.consume_from))
-        worker.sailpipe_waker = waker
-        self._runtime = runtime
-        signals.worker_shutting_down.connect(self._on_shutdown)
-        runtime.engine.on_settled = waker.wake_soon
-        parts = {
-            "waker": waker.run(),
-            "watchdog": Watchdog(
-                "delivery", runtime.engine.leases.min_lease_s, backstop=True
-            ).run(),
-            "pruner": prune_forever(
-                runtime.engine.redis,
-                worker.app.runtimes.settings,
-                runtime.engine.alerts.send,
-                SystemClock(),
-            ),
-        }
-        for name, part in parts.items():
-            running = runtime.run(part)
-            fail_fast(name, running)
-            self._parts.append(running)
-
-    def close(self, _worker: Any) -> None:
-        """Before any step is stopped; a worker that ends by itself gets no signal."""
-        self._on_shutdown()
-
-    def _on_shutdown(self, **_signal: Any) -> None:
-        """Begin to stop, at most once.
-
-        It runs in the signal's handler, because Celery itself may block on a hung Redis before it stops
-        anything.
-        """
-        if self._runtime is not None and not self._ending:
-            self._ending = True
-            for part in self._parts:
-                part.cancel()
-            self._runtime.request_stop()
-            end_within(EXIT_WITHIN_S)
-
-    def stop(self, worker: Any) -> None:
-        worker.app.runtimes.stop_here()
-
-    def terminate(self, worker: Any) -> None:
-        self.stop(worker)

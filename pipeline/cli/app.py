@@ -37,6 +37,7 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.command("serve")(processes.serve)
 app.command("worker")(processes.worker)
+app.command("splitter")(processes.splitter)
 app.command("sandbox")(processes.sandbox)
 app.command("enqueue")(enqueue.enqueue)
 app.command("map")(map_events.map_events)

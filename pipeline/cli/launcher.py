@@ -36,8 +36,8 @@ READY_WITHIN_S = 30.0
 WORKERS_STOP_WITHIN_S = 10.0
 """More than the HTTP timeout: a call under way is finished, what comes back is settled."""
 LEASE_ENDS_WITHIN_S = 6.0
-"""A splitter's lease that no worker renews has expired by then."""
-_WORKER = "worker"
+"""A splitter's lease that no process renews has expired by then."""
+_WORKER, _SPLITTER = "worker", "splitter"
 _POLL_S = 0.05
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -76,7 +76,7 @@ class Launcher:
             if await self._start():
                 self._announce()
                 await self._stop_requested.wait()
-                note("Stopping: HTTP, workers, Redis ... (again to hurry)")
+                note("Stopping: HTTP, splitter and workers, Redis ... (again to hurry)")
         finally:
             await self._supervisor.stop()
             withdraw_address(self._data_dir, SANDBOX_FILE)
@@ -106,13 +106,16 @@ class Launcher:
         if needs_sandbox(self._settings):
             await self._start_sandbox()
         async with open_async_redis(self._redis_url) as client:
-            splits = await self._splitting(client)
+            splits, wakes = await self._splitting(client), await self._waking(client)
+            await self._supervisor.start(self._celery(_SPLITTER, _SPLITTER))
             for number in range(self._workers):
-                await self._supervisor.start(self._worker(number))
+                name = f"{_WORKER}-{number + 1}" if number else _WORKER
+                await self._supervisor.start(self._celery(name, _WORKER))
             http = self._part("http", Stage.INGEST, "serve", self._host, self._port)
             await self._supervisor.start(http)
             await self._wait("http", lambda: _listens(self._host, self._port))
-            await self._wait(_WORKER, splits)
+            await self._wait(_SPLITTER, splits)
+            await self._wait(_WORKER, wakes)
 
     async def _splitting(self, client: redis.asyncio.Redis) -> Callable[[], Awaitable[bool]]:
         """Whether a splitter works: it holds a lease that is not the one a killed `up` may have left."""
@@ -121,10 +124,24 @@ class Launcher:
 
         async def splits() -> bool:
             lease = await client.get(keys.SPLITTER)
-            renewed = self._clock.monotonic() > outlived  # by a worker that is not ours
+            renewed = self._clock.monotonic() > outlived  # by a splitter that is not ours
             return lease is not None and (lease != before or renewed)
 
         return splits
+
+    async def _waking(self, client: redis.asyncio.Redis) -> Callable[[], Awaitable[bool]]:
+        """Whether the wakers of all our workers listen for nudges, besides those of other workers."""
+
+        async def listeners() -> int:
+            [(_, listening)] = await client.pubsub_numsub(keys.DUE_NUDGES)
+            return listening
+
+        before = await listeners()
+
+        async def wake() -> bool:
+            return await listeners() >= before + self._workers
+
+        return wake
 
     async def _start_redis(self) -> None:
         if self._settings.redis_url:
@@ -169,10 +186,10 @@ class Launcher:
             "SAILPIPE_REDIS_URL": self._redis_url,
         }
 
-    def _worker(self, number: int) -> Service:
+    def _celery(self, name: str, command: str) -> Service:
         return Service(
-            f"{_WORKER}-{number + 1}" if number else _WORKER,
-            _sailpipe("worker"),
+            name,
+            _sailpipe(command),
             Stage.WORKERS,
             self._environment(),
             stop_within_s=WORKERS_STOP_WITHIN_S,

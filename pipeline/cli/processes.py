@@ -1,4 +1,4 @@
-"""`serve`, `worker`, `sandbox`: one process each, as in a container. `up` runs the same ones."""
+"""`serve`, `worker`, `splitter`, `sandbox`: one process each, as in a container. `up` runs the same ones."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pipeline.lanes import Lane
 from pipeline.observe.logs import set_up_logging
 from pipeline.storage.format import check_format
 from pipeline.storage.redis_client import open_redis
+from pipeline.supervisor.celery_command import celery_command, splitter_command
 
 DEFAULT_CONCURRENCY = 8
 """Wake-ups handled at once by a worker process; its calls to Sailthru are bounded elsewhere."""
@@ -48,32 +49,28 @@ def worker(
     concurrency: Annotated[
         int, typer.Option(min=1, help="Wake-ups handled at once.")
     ] = DEFAULT_CONCURRENCY,
-    splitter: Annotated[
-        bool, typer.Option(help="Stand by as the splitter; one at a time has its lease.")
-    ] = True,
+    splitter: Annotated[bool | None, typer.Option("--splitter/--no-splitter", hidden=True)] = None,
 ) -> None:
     """Deliver what waits: becomes a Celery worker process."""
-    command = worker_command(_lanes(lanes), concurrency, splitter=splitter)
-    settings = with_addresses(
-        settings_here()
-    )  # what is wrong is one sentence here, and in its log there
+    if splitter is not None:
+        raise ConfigError(
+            "--splitter and --no-splitter are gone: a worker delivers, `sailpipe splitter` splits."
+        )
+    _become(celery_command(_lanes(lanes), concurrency))
+
+
+def splitter() -> None:
+    """Split what was accepted onto the lanes; one works at a time, any others stand by."""
+    _become(splitter_command())
+
+
+def _become(command: list[str]) -> None:
+    """Turn this process into a Celery worker, once nothing is wrong that can be said in one sentence."""
+    settings = with_addresses(settings_here())
     with contextlib.suppress(redis.RedisError), open_redis(resolve_redis_url(settings)) as client:
         check_format(client, stamp=True)
     sys.stderr.flush()
     os.execv(sys.executable, command)  # noqa: S606 - ourselves, with checked arguments
-
-
-def worker_command(lanes: list[str], concurrency: int, *, splitter: bool) -> list[str]:
-    """The Celery command line of one worker process.
-
-    Gossip, mingle and heartbeats cost round trips and serve nothing here: a worker that is gone
-    is noticed by its leases running out.
-    """
-    command = [sys.executable, "-m", "celery", "-A", "workers", "--quiet", "worker"]
-    command += ["-Q", ",".join(lanes), "-P", "threads", "--concurrency", str(concurrency)]
-    command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    command += ["--hostname", f"sailpipe-{os.getpid()}@%h", "--loglevel", "INFO"]
-    return command if splitter else [*command, "--no-splitter"]
 
 
 def _lanes(text: str) -> list[str]:

@@ -19,7 +19,7 @@ def up(
     port: PortOption = 8000,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
 ) -> None:
-    """Run everything on this machine: Redis, HTTP, workers, and a sandbox without an API key."""
+    """Run everything on this machine: Redis, HTTP, splitter, workers; without an API key a sandbox."""
     settings = settings_here()
     os.umask(0o077)  # what it and its parts write is customers' data
     with DataDir(settings.data_dir) as data_dir:  # first: a second `up` here is not about ports

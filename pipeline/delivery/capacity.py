@@ -7,12 +7,16 @@ a slow lane holds little that others could have:
    rate and a call can use; after a closed gate fewer (`slow_start.py`).
 2. *Published*: `MESSAGE_BOXES` of them in one Celery message; nothing is leased while the lane's queue, which all
    accounts share, holds `QUEUE_MESSAGES`.
-3. *Taken*: a process has `PROCESS_MAILBOXES` in hand, of all accounts and lanes; its Celery threads wait for room
-   with what is more.
-4. *Claimed*: of a lane it claims as many as `CLAIMED_AHEAD_S` of the rate and a call can use (`AdaptiveLimiter`), and
-   reads `CLAIM_EVENTS` events of each; a claim ends after `CLAIM_TURNS` calls or `CLAIM_S`.
+3. *Taken*: a process takes every message it gets at once (`workers/runtime.py`). What it has no room for waits in the
+   process, in the line of its own account and lane, so that it stands in no other's way. Step 1 bounds how much that
+   is, and a mailbox that waits already is not taken twice when its lease has run out meanwhile.
+4. *Claimed*: of a lane a process claims as many as `CLAIMED_AHEAD_S` of the rate and a call can use, and no more than
+   the process has claims left of `PROCESS_CLAIMS` (`AdaptiveLimiter`). So an account, lane or endpoint that answers slowly
+   ends up with half of them at most, two with a third each, and there is always as much left for the next that comes;
+   `LEAST_OUT` are its own in any case. A claim reads `CLAIM_EVENTS` events and ends after `CLAIM_TURNS` calls or `CLAIM_S`.
 5. *Sent*: a call waits `SLOT_WAIT_S` for its slot at most, and slots are reserved no further ahead than
-   `MAX_AHEAD` (`ratelimit/slots.py`), so that a bucket that is closed is soon quiet.
+   `MAX_AHEAD` (`ratelimit/slots.py`), so that a bucket that is closed is soon quiet. A claim makes one call at a time:
+   `PROCESS_CLAIMS` are no more than the sockets of a process (`sailthru/transport.py`).
 """
 
 from __future__ import annotations
@@ -27,12 +31,12 @@ MAX_LEASED = 2_000
 LEAST_OUT = 4
 """And however slowly: one may wait for long."""
 LEASED_AHEAD_S = 2.0
-MESSAGE_BOXES = 20
+MESSAGE_BOXES = 50
 """Mailboxes in one Celery message: few messages, yet enough of them to share among processes."""
 QUEUE_MESSAGES = 10
 """Messages in a lane's Celery queue past which nothing more is published."""
-PROCESS_MAILBOXES = 400
-"""Mailboxes a process delivers at once; most of them wait for a slot or an answer."""
+PROCESS_CLAIMS = 1_000
+"""Mailboxes a process has claimed at once, of all accounts and lanes; most wait for a slot or an answer."""
 CLAIMED_AHEAD_S = 0.3
 CLAIM_EVENTS = 40
 """Events a claim reads: what can fold is seen at once, and a claim stays small."""
@@ -57,21 +61,32 @@ def _usable(rate: float, seconds: float) -> int:
     return max(LEAST_OUT, min(MAX_LEASED, int(rate * seconds)))
 
 
+class ClaimPool:
+    """The claims that a process may still make, whatever lane they are of. For one asyncio loop."""
+
+    def __init__(self, size: int = PROCESS_CLAIMS) -> None:
+        self.left = size
+
+
 class AdaptiveLimiter:
     """A semaphore whose size may change while it is used; waiters enter in order of arrival.
+
+    It belongs to one lane of one account: as many are inside as its size says, but no more than are left in the
+    pool, which it shares with the limiters of all others.
 
     What is leased but has no room yet is not claimed: a claim that only waits for its slot would
     have to be renewed and, in the end, given back for nothing.
     """
 
-    def __init__(self, size: Callable[[], int]) -> None:
+    def __init__(self, size: Callable[[], int], pool: ClaimPool) -> None:
         self._size = size
+        self._pool = pool
         self._inside = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def __aenter__(self) -> None:
-        if self._inside < self._size() and not self._waiting:
-            self._inside += 1
+        if self._has_room() and not self._waiting:
+            self._enter()
             return
         ticket = asyncio.get_running_loop().create_future()
         self._waiting.append(ticket)
@@ -90,10 +105,18 @@ class AdaptiveLimiter:
     ) -> None:
         self._leave()
 
+    def _has_room(self) -> bool:
+        return self._inside < min(self._size(), max(LEAST_OUT, self._pool.left))
+
+    def _enter(self) -> None:
+        self._inside += 1
+        self._pool.left -= 1
+
     def _leave(self) -> None:
         self._inside -= 1
-        while self._waiting and self._inside < self._size():
+        self._pool.left += 1
+        while self._waiting and self._has_room():
             ticket = self._waiting.popleft()
             if not ticket.done():
-                self._inside += 1
+                self._enter()
                 ticket.set_result(None)

@@ -10,7 +10,7 @@ import httpx
 import redis.asyncio
 
 from pipeline.clock import Clock, Random
-from pipeline.delivery.capacity import AdaptiveLimiter, claimed_bound, leased_bound
+from pipeline.delivery.capacity import AdaptiveLimiter, ClaimPool, claimed_bound, leased_bound
 from pipeline.delivery.leases import Caller, DryRun, Leases, Sender
 from pipeline.delivery.processor import MailboxProcessor
 from pipeline.delivery.session import DeliveryContext
@@ -53,6 +53,7 @@ class Delivery:
     context: DeliveryContext
     processor: MailboxProcessor
     capacity: dict[Lane, AdaptiveLimiter]
+    waiting: dict[Lane, set[str]] = field(default_factory=lambda: {lane: set() for lane in Lane})
     slow_starts: dict[Lane, SlowStart] = field(
         default_factory=lambda: {lane: SlowStart() for lane in Lane}
     )
@@ -79,6 +80,7 @@ class Engine:
         self.limiter = seams.limiter or Limiter(RedisSlotStore(client), limits)
         lease_s = {name: account.lease for name, account in settings.accounts.items()}
         self.leases = Leases(clock, lease_s=lease_s)
+        self._claims = ClaimPool()
         self.accounts = {name: self._open(one) for name, one in settings.accounts.items()}
         self.renewing: asyncio.Task[None] | None = None
         self.on_settled: Callable[[], None] = _nothing
@@ -103,10 +105,15 @@ class Engine:
         return {name: account.context.store for name, account in self.accounts.items()}
 
     async def deliver(self, account: str, lane: Lane, box: str) -> None:
-        """Deliver what waits in one leased mailbox."""
+        """Deliver what waits in one leased mailbox. Returns at once while it waits here for room already."""
         home = self.accounts[account]
+        waiting = home.waiting[lane]
+        if box in waiting:
+            return
+        waiting.add(box)
         try:
             async with home.capacity[lane]:
+                waiting.discard(box)
                 await home.processor.process(lane, box)
         finally:
             self.on_settled()
@@ -165,7 +172,9 @@ class Engine:
         return Delivery(gates, context, MailboxProcessor(context), capacity)
 
     def _capacity_of(self, account: str, lane: Lane, caller: Caller) -> AdaptiveLimiter:
-        return AdaptiveLimiter(lambda: claimed_bound(*self._pace(account, lane, caller)))
+        return AdaptiveLimiter(
+            lambda: claimed_bound(*self._pace(account, lane, caller)), self._claims
+        )
 
     def _sender(self, account: AccountSettings) -> Sender:
         if account.dry_run:

@@ -60,6 +60,10 @@ LogEvent: TypeAlias = Literal[
     "dead_letters_trimmed",
     # The waker, the splitter or another part a worker cannot do without failed, and the worker ends: part, error class, where.
     "part_failed",
+    # The splitter process of a worker ended, or cannot be started, and is started again: part, detail.
+    "child_ended",
+    # A splitter that stopped could not nudge those that stand by, which take over a second later: error class.
+    "nudge_failed",
     # Calls were still in flight when the time to stop was over: mailboxes.
     "stop_timed_out",
     # The process was still alive EXIT_WITHIN_S after a stop signal and was killed, for example because Celery

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import redis.asyncio
 import redis.exceptions
@@ -40,14 +40,14 @@ class Splitter:
         client: redis.asyncio.Redis,
         settings: Settings,
         token: str,
-        wake: Callable[[], None],
+        wake: Callable[[Collection[str]], None],
         clock: Clock,
         *,
         time_ms: Callable[[], int] | None = None,
         stream: RawStream | None = None,
     ) -> None:
-        """`wake` is called when there is something new to deliver. For tests: `time_ms` replaces Redis' clock,
-        `stream` the raw stream."""
+        """`wake` is called with the due sets that got something new to deliver. For tests: `time_ms` replaces
+        Redis' clock, `stream` the raw stream."""
         self._accounts = {
             name: Configured(account, account_prefix(name))
             for name, account in settings.accounts.items()
@@ -56,6 +56,8 @@ class Splitter:
         self._stream = stream or RawStream(client, token, time_ms)
         self._lookups = Lookups(Scripts(client, "pipeline.splitter"), self._accounts, time_ms)
         self._watch = RedisWatch("splitter", clock)
+        self._nudged = asyncio.Event()
+        self.released = False
 
     async def run(self) -> None:
         """Split until cancelled, then give the lease up. Redis going away is waited out.
@@ -75,6 +77,11 @@ class Splitter:
     async def release(self) -> None:
         """Give the lease up, so that another need not wait for it to expire."""
         await self._stream.lease.release()
+        self.released = True
+
+    def nudge(self) -> None:
+        """Ask for the lease now instead of after STAND_BY_S. To be called on the loop."""
+        self._nudged.set()
 
     async def hold_lease(self) -> bool:
         """Take or keep the lease. False while another splitter has it."""
@@ -98,8 +105,9 @@ class Splitter:
             # A batch too slow for one lease or too big for one request ends so each time it is read whole.
             self._stream.one_by_one(len(entries))
             raise
-        if any(one.action.kind is ActionKind.POST for one in done):
-            self._wake()
+        posted = (one.action for one in done if one.action.kind is ActionKind.POST)
+        if due := {f"{action.p}due:{action.lane}" for action in posted}:  # as keys.due names them
+            self._wake(due)
         return len(entries)
 
     async def turn(self) -> None:
@@ -108,7 +116,7 @@ class Splitter:
             if await self.hold_lease():
                 await self.step(block_ms=BLOCK_MS)
             else:
-                await asyncio.sleep(STAND_BY_S)
+                await self._stand_by()
             self._watch.back()
         except LeaseLost:
             self._watch.back()
@@ -120,6 +128,11 @@ class Splitter:
                 self._stream.one_by_one(BATCH)
             self._watch.away(error)
             await asyncio.sleep(STAND_BY_S)
+
+    async def _stand_by(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._nudged.wait(), STAND_BY_S)
+        self._nudged.clear()
 
     async def _bury_oldest(self) -> int:
         """Bury the entry that has the strikes, unread: reading it may be what kills."""

@@ -25,6 +25,9 @@ SPLITTER_HEAD = "sailpipe:splitter:head"
 SPLITTER_FALLEN = "sailpipe:splitter:fallen"
 """Set. Tokens of the splitters that lost the lease over that entry and have not come back."""
 
+DUE_NUDGES = "sailpipe:due"
+"""Channel. Names of due sets, a line each, that have got something new (see storage/nudges.py)."""
+
 FORMAT = "sailpipe:format"
 """String. FORMAT_NUMBER of the version that first worked on this Redis; see format.py."""
 

@@ -22,6 +22,7 @@ class Service:
 
     environment: what it gets besides ours.
     stop_within_s: from SIGTERM to SIGKILL.
+    shares_output: it writes to our stdout and stderr itself, and not each line with its name.
     """
 
     name: str
@@ -29,3 +30,4 @@ class Service:
     stage: Stage
     environment: Mapping[str, str] = field(default_factory=dict)
     stop_within_s: float = 5.0
+    shares_output: bool = False

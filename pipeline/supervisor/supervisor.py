@@ -2,7 +2,8 @@
 
 A Celery worker can exit by itself when Redis goes away (reference: celery-redis 1.4), so every
 process is restarted, after 0.2 s at first and at most 5 s later when it keeps exiting.
-Must run in the main thread: the kernel ties a child's life to the thread that started it.
+Must run in a thread that lives as long as the process: the kernel ties a child's life to the thread that
+started it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -47,11 +49,21 @@ class _Child:
 
 
 class Supervisor:
-    """Starts services and keeps them running; output goes to `out`, each line with its name."""
+    """Starts services and keeps them running; output goes to `out`, each line with its name.
 
-    def __init__(self, out: TextIO | None = None, clock: Clock | None = None) -> None:
+    `report` is told of each end, with the service's name; by default that is a line of `out`, too.
+    """
+
+    def __init__(
+        self,
+        out: TextIO | None = None,
+        clock: Clock | None = None,
+        *,
+        report: Callable[[str, str], None] | None = None,
+    ) -> None:
         self._out = out or sys.stderr
         self._clock = clock or SystemClock()
+        self._report = report or self._write_line
         self._children: dict[str, _Child] = {}
         self._hurry = asyncio.Event()
 
@@ -90,7 +102,7 @@ class Supervisor:
                 return
             if self._clock.monotonic() - started > SETTLED_AFTER_S:
                 pause = RESTART_FIRST_S
-            self._write_line(child.service.name, f"exited ({_ending(code)}); again in {pause:g} s")
+            self._report(child.service.name, f"exited ({_ending(code)}); again in {pause:g} s")
             await self._pause(child, pause)
             if child.stopping.is_set():
                 return
@@ -99,7 +111,7 @@ class Supervisor:
             try:
                 await self._spawn(child)
             except OSError as error:  # no more processes or memory: the next round tries again
-                self._write_line(child.service.name, f"cannot be started ({error.strerror})")
+                self._report(child.service.name, f"cannot be started ({error.strerror})")
 
     async def _spawn(self, child: _Child) -> None:
         service = child.service
@@ -117,16 +129,18 @@ class Supervisor:
             *service.command,
             env={**os.environ, **service.environment},
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            stdout=None if service.shares_output else asyncio.subprocess.PIPE,
+            stderr=None if service.shares_output else asyncio.subprocess.STDOUT,
             limit=MAX_LINE_BYTES,
             start_new_session=True,  # Ctrl-C must reach us alone, or Redis would go first
         )
 
     async def _follow(self, child: _Child) -> int:
         process = child.process
-        if process is None or process.stdout is None:
+        if process is None:
             raise RuntimeError("follow before spawn")
+        if process.stdout is None:
+            return await process.wait()
         forward = asyncio.create_task(self._forward(child.service.name, process.stdout))
         code = await process.wait()
         await asyncio.wait({forward}, timeout=LAST_WORDS_S)

@@ -156,11 +156,9 @@ def test_a_splitter_that_dies_between_reading_and_posting_loses_and_doubles_noth
     tokens = tmp_path / "tokens"
     schedule(tokens, place, 2)
     world.crew.hire(splitter=False)
-    for _ in range(2):  # they make no calls, so that what repeats is the splitter's doing
-        world.crew.hire(
-            app="tests.faults.support.worker", lanes=("page",), FAULTS_TOKENS=str(tokens)
-        )
-    world.send([raw for raw in traffic(1200, 60, seed=4) if b'"page"' not in raw])
+    for _ in range(2):
+        world.crew.hire_splitter(app="tests.faults.support.worker", FAULTS_TOKENS=str(tokens))
+    world.send(traffic(1200, 60, seed=4))
     wait_until(lambda: scheduled(tokens, place) == 0, "two deaths", 60)
     world.began()
     world.wait_split()

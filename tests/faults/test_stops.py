@@ -95,7 +95,7 @@ def test_a_splitter_frozen_past_its_lease_posts_nothing_when_it_goes_on(
     same entries, and the script of the first is refused when it goes on."""
     tokens = tmp_path / "tokens"
     schedule(tokens, FREEZE_BEFORE_SPLIT, 1)
-    stale = world.crew.hire(app="tests.faults.support.worker", FAULTS_TOKENS=str(tokens))
+    stale = world.crew.hire_splitter(app="tests.faults.support.worker", FAULTS_TOKENS=str(tokens))
     raws = traffic(1500, 60, seed=10)
     world.send(raws[:500])
     wait_until(lambda: not scheduled(tokens, FREEZE_BEFORE_SPLIT), "it is frozen")

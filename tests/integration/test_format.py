@@ -13,7 +13,6 @@ import redis
 from redis.exceptions import OutOfMemoryError
 
 import pipeline
-from pipeline.cli.processes import worker_command
 from pipeline.enqueue import _PRODUCERS
 from pipeline.errors import ConfigError, EnqueueError, WrongFormat
 from pipeline.events.models import Lane
@@ -21,6 +20,7 @@ from pipeline.producer import AsyncProducer
 from pipeline.storage import keys
 from pipeline.storage.format import check_format, check_format_async
 from pipeline.storage.redis_client import open_async_redis
+from pipeline.supervisor.celery_command import SPLIT_QUEUE, celery_command
 from tests.support.commands import DEADLINE_S, Command, running, sailpipe, wait_until
 from tests.support.mailboxes import Mailboxes, track
 from tests.support.redis_server import RedisServer, free_port
@@ -179,7 +179,7 @@ def _new_process() -> Iterator[None]:
 def test_celery_s_own_command_ends_with_the_sentence_in_its_log(redis_url: str) -> None:
     """Which is how containers and supervisors may start a worker."""
     ended = subprocess.run(  # noqa: S603 - our own arguments
-        worker_command(list(Lane), 2, splitter=True),
+        celery_command([SPLIT_QUEUE, *Lane], 2),
         env={
             **os.environ,
             "SAILPIPE_REDIS_URL": redis_url,
@@ -263,14 +263,14 @@ def test_a_worker_waits_for_a_redis_that_is_away_before_it_begins(tmp_path: Path
     with running("worker", directory=tmp_path, **settings) as worker:
         worker.wait_for("event=redis_away")
         assert worker.stop(signal.SIGTERM) == 0
-    with running("worker", directory=tmp_path, **settings) as worker:
-        worker.wait_for("event=redis_away")
+    with running("splitter", directory=tmp_path, **settings) as splitter:
+        splitter.wait_for("event=redis_away")
         server.start()
         try:
             with redis.Redis(port=server.port) as client:
                 wait_until(lambda: client.get(keys.SPLITTER), "it splits")
                 assert client.get(keys.FORMAT) == OURS
-            worker.stop()
+            splitter.stop()
         finally:
             server.kill()
 

@@ -17,6 +17,7 @@ from pipeline.settings import load_settings
 from pipeline.storage import keys
 from pipeline.storage.redis_client import open_async_redis
 from workers.app import create_app
+from workers.process import WorkerProcess
 from workers.waker import Waker
 
 NOT_FULL = WakeResult(now=1, gate="open", full=False, boxes=("ann", "bob"))
@@ -42,7 +43,7 @@ def runtime() -> Any:
 def waker(redis_url: str, runtime: Any) -> Iterator[Waker]:
     """A waker of a process that consumes the lane of events only."""
     settings = load_settings({"SAILPIPE_REDIS_URL": redis_url})
-    with create_app(settings, redis_url) as app:
+    with create_app(WorkerProcess(settings, redis_url)) as app:
         yield Waker(app, runtime, {"event"})
 
 

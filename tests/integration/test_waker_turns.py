@@ -16,6 +16,7 @@ from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import load_settings
 from pipeline.storage import keys
 from workers.app import create_app
+from workers.process import WorkerProcess
 from workers.waker import Waker
 
 SHOES, HATS = "shoes", "hats"
@@ -35,7 +36,9 @@ async def waker(redis_url: str, store: redis.asyncio.Redis) -> AsyncIterator[Wak
     runtime = Mock(spec_set=["engine", "loop", "submit"])
     runtime.engine.stores = {name: MailboxStore(store, name) for name in (SHOES, HATS)}
     runtime.engine.bound.return_value = FULL
-    with create_app(load_settings({"SAILPIPE_REDIS_URL": redis_url}), redis_url) as app:
+    with create_app(
+        WorkerProcess(load_settings({"SAILPIPE_REDIS_URL": redis_url}), redis_url)
+    ) as app:
         yield Waker(app, runtime, {str(lane) for lane in Lane})
 
 

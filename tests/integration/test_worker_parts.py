@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +13,9 @@ import pytest
 import redis
 
 from pipeline.cli.launcher import WORKERS_STOP_WITHIN_S
-from pipeline.cli.processes import worker_command
 from pipeline.events.models import Lane
 from pipeline.storage import keys
+from pipeline.supervisor.celery_command import SPLIT_QUEUE, celery_command
 from tests.support.commands import DEADLINE_S, wait_until
 from tests.support.redis_server import RedisServer
 
@@ -26,9 +25,9 @@ KEYS = {"SAILPIPE_API_KEY": "k", "SAILPIPE_API_SECRET": "s"}
 @pytest.mark.parametrize("part", ["waker", "splitter", "leases"])
 def test_a_worker_ends_when_a_vital_part_fails(part: str, redis_url: str) -> None:
     """It exits with 1, for its supervisor to start it anew, and says what failed but quotes nothing."""
-    command = [sys.executable, "-m", "celery", "-A", "tests.support.broken_worker", "--quiet"]
+    queue = SPLIT_QUEUE if part == "splitter" else Lane.USER
     ended = subprocess.run(  # noqa: S603 - our own arguments
-        [*command, "worker", "-P", "threads", "--without-gossip", "--without-mingle"],
+        celery_command([queue], 2, module="tests.support.broken_worker"),
         env={**os.environ, "SAILPIPE_REDIS_URL": redis_url, "BROKEN_PART": part, **KEYS},
         capture_output=True,
         text=True,
@@ -55,7 +54,7 @@ def test_a_worker_told_to_stop_while_redis_hangs_ends_before_it_is_killed(
 ) -> None:
     """It takes what is sent and answers nothing: neither the splitter nor Celery waits for longer."""
     worker = subprocess.Popen(  # noqa: S603 - our own arguments
-        worker_command(list(Lane), 2, splitter=True),
+        celery_command([SPLIT_QUEUE, *Lane], 2),
         env={**os.environ, "SAILPIPE_REDIS_URL": server.url, **KEYS},
     )
     try:

@@ -77,8 +77,10 @@ def _constants() -> Iterator[KeyRow]:
     for node, after in itertools.pairwise(body):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
             value, says = node.value.value, after.value if isinstance(after, ast.Expr) else None
-            if isinstance(value, str) and not value.endswith(":"):
-                yield KeyRow(value, _type(says.value if isinstance(says, ast.Constant) else None))
+            doc = says.value if isinstance(says, ast.Constant) else None
+            is_channel = str(doc).startswith("Channel.")  # which is no key
+            if isinstance(value, str) and not value.endswith(":") and not is_channel:
+                yield KeyRow(value, _type(doc))
 
 
 def _type(doc: object) -> str:

@@ -38,7 +38,7 @@ class Pipeline:
         self.settings = settings or Settings(accounts={"default": AccountSettings(customer_id="c")})
         self.mailboxes = MailboxStore(client, account)
         self.moves = LetterMoves(client, account)
-        self._splitter = Splitter(client, self.settings, LEASE, lambda: None, SystemClock())
+        self._splitter = Splitter(client, self.settings, LEASE, lambda _due: None, SystemClock())
 
     async def send(self, *events: dict[str, Any] | bytes, account: str | None = None) -> None:
         """XADD events as any producer would; bytes go in as they are."""

@@ -48,7 +48,7 @@ class Mailboxes:
             self.redis,
             self.settings,
             token,
-            lambda: None,
+            lambda _due: None,
             self.clock,
             time_ms=self.now_ms,
             stream=stream,

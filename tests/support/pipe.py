@@ -67,7 +67,7 @@ class Pipe:
         self._http = httpx.MockTransport(_no_network)
         self.start_process()
         self._splitter = Splitter(
-            self.redis, self._all, "splitter", lambda: None, self.clock, time_ms=self.now_ms
+            self.redis, self._all, "splitter", lambda _due: None, self.clock, time_ms=self.now_ms
         )
 
     def start_process(self) -> None:

@@ -14,9 +14,14 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from pipeline.cli.processes import worker_command
 from pipeline.lanes import Lane
 from pipeline.supervisor import die_with_parent
+from pipeline.supervisor.celery_command import (
+    APP_MODULE,
+    SPLIT_QUEUE,
+    celery_command,
+    splitter_command,
+)
 from tests.support.commands import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -110,14 +115,20 @@ class Crew:
     def hire(
         self,
         *,
-        app: str = "workers",
+        app: str = APP_MODULE,
         lanes: tuple[str, ...] = tuple(Lane),
         splitter: bool = True,
         **environment: str,
     ) -> Worker:
-        """One more worker; returns when its process exists."""
-        command = worker_command(list(lanes), CONCURRENCY, splitter=splitter)
-        command[command.index("workers")] = app
+        """One more worker, which splits in a child process if it is to; returns when its process exists."""
+        queues = (SPLIT_QUEUE, *lanes) if splitter else lanes
+        return self._hire(celery_command(queues, CONCURRENCY, module=app), environment)
+
+    def hire_splitter(self, *, app: str = APP_MODULE, **environment: str) -> Worker:
+        """One more process that only splits, as `sailpipe splitter` is; returns when it exists."""
+        return self._hire(splitter_command(module=app), environment)
+
+    def _hire(self, command: list[str], environment: Mapping[str, str]) -> Worker:
         log = self._directory / f"worker-{len(self.workers)}.log"
         worker = Worker(command, {**self._environment, **environment}, log)
         with self._lock:

@@ -34,9 +34,11 @@ from tests.faults.support.deaths import (
     at,
     strike_at,
 )
-from workers.celery import app
+from workers.app import app_from_environment
+from workers.logs import set_up_worker_logging
 
-__all__ = ["app"]
+set_up_worker_logging()
+app = app_from_environment(__name__)
 
 RECORDED: dict[str, str] = {}
 """Claim token -> the intent it has on record for the call under way."""

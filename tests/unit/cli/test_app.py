@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.app import run
-from pipeline.cli.processes import worker_command
+from pipeline.supervisor.celery_command import celery_command, splitter_command
 from tests.support.commands import python
 from tests.support.redis_server import free_port
 
@@ -37,7 +37,9 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         (["up", *PORT], {"SAILPIPE_REDIS_URL": UNREACHABLE}, 1, "127.0.0.1:1/0 does not answer"),
         (["up", *PORT], {"SAILPIPE_DATA_DIR": "a.jsonl/x"}, 2, "set SAILPIPE_DATA_DIR"),
         (["worker", "--lanes", "mail"], {}, 2, "the lanes are user, event"),
+        (["worker", "--no-splitter"], {}, 2, "a worker delivers, `sailpipe splitter` splits"),
         (["worker"], {"SAILPIPE_REDIS_URL": UNREACHABLE}, 2, "no sandbox is running"),
+        (["splitter"], {}, 2, "There is no Redis"),
         (["worker"], {}, 2, "There is no Redis"),
         (["map", "no.jsonl"], {}, 2, "no.jsonl cannot be read"),
         (["map", "a.jsonl", "--profile", "a.jsonl"], {}, 2, "is not a JSON object"),
@@ -68,17 +70,17 @@ def test_help_tells_what_each_command_is_for(capfd: pytest.CaptureFixture[str]) 
     """A newcomer types --help first."""
     assert run(["--help"]) == 0
     out = capfd.readouterr().out
-    parts = ("up", "serve", "worker", "sandbox", "enqueue", "map", "doctor")
+    parts = ("up", "serve", "worker", "splitter", "sandbox", "enqueue", "map", "doctor")
     for command in (*parts, "status", "dead", "pause", "resume", "limits"):
         assert f"\n  {command} " in out
 
 
 def test_a_worker_is_celery_with_the_lanes_as_queues() -> None:
     """`celery -A workers worker` by hand must do the same, so nothing else may be hidden here."""
-    command = " ".join(worker_command(["user", "event"], 4, splitter=False))
+    command = " ".join(celery_command(["user", "event"], 4))
     assert "-m celery -A workers" in command
     assert "-Q user,event -P threads --concurrency 4" in command
-    assert command.endswith("--no-splitter")
+    assert "-Q split " in " ".join(splitter_command())
 
 
 def test_looking_at_the_command_line_starts_neither_celery_nor_the_web() -> None:

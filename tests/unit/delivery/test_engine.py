@@ -63,7 +63,7 @@ async def post(engine: Engine, *users: str) -> None:
         await engine.redis.xadd(keys.RAW, {"event": json.dumps(event)})
     settings = Settings(accounts={"default": AccountSettings()})
     await engine.redis.set(keys.SPLITTER, "splitter")
-    await Splitter(engine.redis, settings, "splitter", lambda: None, SystemClock()).step()
+    await Splitter(engine.redis, settings, "splitter", lambda _due: None, SystemClock()).step()
 
 
 async def deliver(engine: Engine) -> None:
