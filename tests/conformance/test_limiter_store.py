@@ -73,7 +73,7 @@ async def test_idling_saves_nothing_up(store: SlotStore, clock: ManualClock) -> 
     assert second - first == interval_us(40.0, 1.0, None)
 
 
-async def test_nobody_reserves_further_ahead_than_the_bound(store: SlotStore) -> None:
+async def test_no_asker_reserves_further_ahead_than_the_bound(store: SlotStore) -> None:
     """What is reserved ahead still goes out after a 429, so it is kept short."""
     grants = [await store.reserve(EVENTS, Ask()) for _ in range(20)]
     given = [grant for grant in grants if grant.count]
@@ -154,7 +154,7 @@ async def test_a_shorter_closure_does_not_open_a_longer_one(
     assert (await store.reserve(EVENTS, Ask())).first == int(until * MICROS)
 
 
-async def test_what_the_asker_knows_closes_a_store_that_forgot(
+async def test_a_closure_known_to_the_asker_closes_a_store_that_forgot_it(
     store: SlotStore, clock: ManualClock
 ) -> None:
     """A Redis that lost the closure learns it again from whoever still knows."""

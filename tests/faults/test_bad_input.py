@@ -50,7 +50,9 @@ def _id(raw: bytes) -> str:
 
 
 @pytest.mark.timeout(200)
-def test_every_kind_of_bad_entry_meets_a_fate_and_harms_no_other(open_world: Open) -> None:
+def test_every_kind_of_bad_entry_has_an_allowed_outcome_and_harms_no_other(
+    open_world: Open,
+) -> None:
     """Each is delivered, ignored or a dead letter with a reason of its own making; none sticks."""
     with open_world(USER_WAIT="1s", EMAIL_WAIT="1s") as world:
         worker = world.crew.hire()
@@ -75,7 +77,7 @@ def test_every_kind_of_bad_entry_meets_a_fate_and_harms_no_other(open_world: Ope
 
 
 @pytest.mark.timeout(200)
-def test_the_server_refuses_bad_bodies_with_a_clear_400_and_what_it_takes_meets_a_fate(
+def test_the_server_refuses_bad_bodies_with_a_clear_400_and_what_it_takes_is_settled(
     open_world: Open,
 ) -> None:
     """Never a 500: what the server takes is in the raw stream, what it refuses is not."""

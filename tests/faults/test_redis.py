@@ -114,7 +114,7 @@ def test_redis_killed_and_gone_for_a_while_loses_and_repeats_nothing(
 
 
 @pytest.mark.timeout(200)
-def test_redis_frozen_for_ten_seconds_makes_nobody_call_twice(open_world: Open) -> None:
+def test_redis_frozen_for_ten_seconds_makes_no_worker_call_twice(open_world: Open) -> None:
     """Leases that ran out while Redis stood still are extended once instead of taken away."""
     with open_world() as world:
         for _ in range(2):

@@ -26,7 +26,7 @@ def queue_lengths(world: World) -> dict[str, int]:
 
 
 @pytest.mark.timeout(200)
-def test_a_lane_that_nobody_serves_keeps_its_queue_short_and_loses_nothing(world: World) -> None:
+def test_an_unserved_lane_keeps_its_queue_short_and_loses_nothing(world: World) -> None:
     """A few wake-ups lie in Celery's queue, however much waits; the other lanes go on."""
     world.crew.hire(lanes=("user", "purchase", "page"))
     users = 400

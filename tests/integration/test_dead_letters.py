@@ -75,7 +75,7 @@ async def test_letters_are_found_newest_first_by_what_is_asked(
     assert json.loads(one.raw) == track(1)
 
 
-async def test_paging_tells_of_every_letter_once_even_when_all_died_in_one_millisecond(
+async def test_paging_returns_every_letter_once_even_when_all_died_in_one_millisecond(
     pipeline: Pipeline, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pages go by time, and a crash can kill a whole batch in the same millisecond."""

@@ -37,7 +37,7 @@ def answers(url: str) -> bool:
             return False
 
 
-def test_it_is_durable_never_evicts_and_is_ours_alone(tmp_path: Path) -> None:
+def test_the_embedded_redis_is_durable_never_evicts_and_is_private(tmp_path: Path) -> None:
     """Append-only, noeviction, loopback; its files hold customers' data."""
     embedded = EmbeddedRedis(tmp_path)
     with started(embedded), redis.Redis.from_url(embedded.url) as client:
@@ -66,7 +66,9 @@ def test_a_file_that_a_crash_cut_short_is_repaired(tmp_path: Path) -> None:
         assert client.get("last") is None
 
 
-def test_its_files_are_commands_that_every_server_reads(tmp_path: Path) -> None:
+def test_the_files_of_the_embedded_redis_are_commands_that_every_server_reads(
+    tmp_path: Path,
+) -> None:
     """A snapshot of Valkey 9 is read by no Redis, one of Redis 8 by no Valkey; either may be on PATH."""
     embedded = EmbeddedRedis(tmp_path)
     with started(embedded), redis.Redis.from_url(embedded.url) as client:
@@ -85,7 +87,7 @@ def rewritten(client: redis.Redis) -> bool:
     return not (state["aof_rewrite_in_progress"] or state["aof_rewrite_scheduled"])
 
 
-def test_it_keeps_its_port_so_that_others_find_it_again(tmp_path: Path) -> None:
+def test_the_embedded_redis_keeps_its_port_so_that_others_find_it_again(tmp_path: Path) -> None:
     """A `sailpipe worker` of another terminal reconnects after `up` was restarted."""
     first, second = EmbeddedRedis(tmp_path), EmbeddedRedis(tmp_path)
     first.prepare()
@@ -93,7 +95,7 @@ def test_it_keeps_its_port_so_that_others_find_it_again(tmp_path: Path) -> None:
     assert first.port == second.port
 
 
-def test_one_that_a_killed_up_left_is_ended_first(tmp_path: Path) -> None:
+def test_a_redis_that_a_killed_up_left_is_ended_first(tmp_path: Path) -> None:
     """Two redis-servers over one append-only file would spoil it."""
     leftover, ours = EmbeddedRedis(tmp_path), EmbeddedRedis(tmp_path)
     with started(leftover) as process:
@@ -115,7 +117,7 @@ def test_a_process_that_merely_has_the_leftovers_number_is_left_alone(tmp_path: 
         assert stranger.poll() is None
 
 
-async def test_one_that_does_not_start_is_told_with_its_log(tmp_path: Path) -> None:
+async def test_a_redis_that_does_not_start_is_reported_with_its_log(tmp_path: Path) -> None:
     """A spoilt file, say: the reason is in Redis' own log."""
     embedded = EmbeddedRedis(tmp_path)
     embedded.prepare()

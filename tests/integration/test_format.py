@@ -105,7 +105,7 @@ def test_a_full_redis_takes_the_number(store: redis.Redis) -> None:
         ("?", "a sailpipe of unknown format"),
     ],
 )
-def test_the_sentence_says_which_version_is_needed(
+def test_the_error_says_which_version_is_needed(
     store: redis.Redis, number: int | str, said: str
 ) -> None:
     """And what else can be done."""
@@ -159,7 +159,7 @@ def test_long_running_commands_start_nothing(
 
 
 @pytest.mark.usefixtures("newer")
-def test_the_doctor_fails_it(command: Command) -> None:
+def test_the_doctor_fails_a_redis_of_another_format(command: Command) -> None:
     """Beside all else that it finds."""
     code, out, _ = command("doctor")
     assert code == 1

@@ -222,7 +222,9 @@ ACCEPTED = {
 
 @pytest.mark.parametrize("raw", ACCEPTED.values(), ids=ACCEPTED)
 @pytest.mark.parametrize("pieces", [1, 2])
-def test_a_yes_is_a_yes(loopback: Loopback, raw: bytes, pieces: int) -> None:
+def test_a_plain_success_is_accepted_in_one_piece_or_two(
+    loopback: Loopback, raw: bytes, pieces: int
+) -> None:
     """In one piece or with its last byte late."""
     script = Script([raw] if pieces == 1 else [raw[:-1], raw[-1:]])
     answer = loopback.ask(script)
@@ -259,7 +261,7 @@ OUTAGES = {
 
 
 @pytest.mark.parametrize(("raw", "status"), OUTAGES.values(), ids=OUTAGES)
-def test_what_says_nothing_is_an_outage_with_the_status_that_is_known(
+def test_a_reply_that_says_nothing_is_an_outage_with_the_status_that_is_known(
     loopback: Loopback, raw: bytes, status: int | None
 ) -> None:
     """Sailthru may have carried the call out."""
@@ -272,7 +274,7 @@ def test_what_says_nothing_is_an_outage_with_the_status_that_is_known(
     assert not read.ambiguous
 
 
-def test_too_many_calls_are_said_by_the_status_alone(loopback: Loopback) -> None:
+def test_a_429_is_throttled_by_its_status_alone(loopback: Loopback) -> None:
     """Also when the body breaks off: the headers say until when."""
     fields = [b"X-Rate-Limit-Limit: 2400", b"X-Rate-Limit-Remaining: 0", b"X-Rate-Limit-Reset: 60"]
     answer = loopback.ask(Script([reply(b"429 \xff", *fields, body=b"<html", length=100)]))
@@ -386,7 +388,7 @@ async def test_no_log_quotes_what_a_server_says(caplog: pytest.LogCaptureFixture
     assert "zoe" not in caplog.text
 
 
-async def test_an_alert_meets_odd_answers_as_well() -> None:
+async def test_an_odd_answer_to_an_alert_is_logged_and_raises_nothing() -> None:
     """ALERT_URL's receiver is answered by the same client."""
     odd = (reply(b"503 Servi\xe7o"), reply(b"302 F", b"Location: mailto:x@y"), b"HTTP/9")
     async with OddServer() as server, open_http(NO_TLS) as http:

@@ -227,7 +227,7 @@ def test_a_pause_lasts_until_it_is_resumed(setup: Setup, command: Command) -> No
     assert "was not paused" in command("resume", "--lane", "event")[2]
 
 
-def test_a_full_redis_still_tells_and_says_what_it_cannot_take(
+def test_a_full_redis_can_be_read_and_emptied_and_says_what_it_cannot_take(
     setup: Setup, command: Command
 ) -> None:
     """Reading, replaying and dropping work on, since they are how room is made; and so does the pause."""

@@ -98,7 +98,7 @@ def test_before_anything_was_delivered_an_account_is_no_target_s(
     assert (ownership(command)["owner"], ownership(command)["foreign"]) == (None, False)
 
 
-def test_of_several_accounts_each_is_told_by_itself(
+def test_status_shows_each_of_several_accounts_by_itself(
     setup: Setup, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One may be foreign and the others not."""
@@ -177,7 +177,7 @@ def test_what_is_no_target_s_needs_no_adoption(command: Command) -> None:
 
 
 @pytest.mark.usefixtures("live")
-def test_an_interrupted_change_is_told_and_can_be_ended(command: Command, setup: Setup) -> None:
+def test_an_interrupted_change_is_reported_and_can_be_ended(command: Command, setup: Setup) -> None:
     """Nothing is delivered meanwhile, so a person must hear of it, and what to do."""
 
     async def begin(pipeline: Pipeline) -> None:
@@ -252,7 +252,7 @@ def test_before_a_live_account_is_emptied_its_name_must_be_typed(
 
 
 @pytest.mark.usefixtures("live")
-def test_an_interrupted_reset_is_told_and_ended_before_anything_else(
+def test_an_interrupted_reset_is_reported_and_ended_before_anything_else(
     command: Command, setup: Setup
 ) -> None:
     """What is half gone is not taken over."""

@@ -92,7 +92,7 @@ async def test_every_event_is_counted_exactly_once(pipeline: Pipeline) -> None:
     assert (await status(pipeline))["raw"]["backlog"] == 2
 
 
-async def test_letters_that_were_trimmed_are_told_of_and_counted_as_removed(
+async def test_letters_that_were_trimmed_are_shown_and_counted_as_removed(
     pipeline: Pipeline,
 ) -> None:
     """`enqueued` stays the sum of the other six."""
@@ -107,7 +107,7 @@ async def test_letters_that_were_trimmed_are_told_of_and_counted_as_removed(
     )
 
 
-async def test_a_lane_tells_what_its_mailboxes_wait_for(
+async def test_a_lane_shows_what_its_mailboxes_wait_for(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the event at the head, whether the mailbox is due, due later, or leased to a worker."""

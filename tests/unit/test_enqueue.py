@@ -337,7 +337,7 @@ def test_after_a_failure_enqueue_looks_again_where_redis_is(
     assert pipeline.enqueue(REGISTERED)
 
 
-def test_one_invalid_event_stops_the_lot_before_anything_is_sent(
+def test_one_invalid_event_refuses_all_before_anything_is_sent(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """enqueue_many checks all first."""

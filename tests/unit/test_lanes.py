@@ -29,7 +29,7 @@ def test_a_gate_may_stand_before_every_lane_and_every_bucket() -> None:
     assert set(KNOWN_BUCKETS) <= set(ALL_SCOPES)
 
 
-def test_the_scripts_are_told_of_lanes_and_name_none_themselves() -> None:
+def test_the_scripts_get_lanes_from_python_and_name_none_themselves() -> None:
     """The one literal is in the prelude."""
     scripts = [
         f"pipeline.mailbox/{name}" for name in ("claim", "settle", "wake", "intent", "renew")

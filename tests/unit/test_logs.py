@@ -51,7 +51,7 @@ def test_an_email_address_never_reaches_the_log(log: io.StringIO, said: str) -> 
     assert log.getvalue().count("***") == 2
 
 
-def test_nor_does_one_in_an_exception(log: io.StringIO) -> None:
+def test_an_email_address_in_an_exception_never_reaches_the_log(log: io.StringIO) -> None:
     """Tracebacks end with the message, and messages quote values."""
     try:
         int("ann@example.com")
@@ -61,14 +61,14 @@ def test_nor_does_one_in_an_exception(log: io.StringIO) -> None:
     assert "example" not in log.getvalue()
 
 
-def test_setting_up_twice_does_not_say_everything_twice(log: io.StringIO) -> None:
+def test_logging_that_is_set_up_twice_writes_each_line_once(log: io.StringIO) -> None:
     """Celery sets up logging too; whoever comes last wins, nobody doubles."""
     set_up_logging(stream=log)
     logging.getLogger("library").warning("once")
     assert log.getvalue().count("once") == 1
 
 
-def test_every_name_is_said_somewhere() -> None:
+def test_every_name_of_a_log_event_is_used() -> None:
     """A name that nothing logs would be an alert that never comes."""
     root = Path(__file__).parents[2]
     sources = [*root.glob("pipeline/**/*.py"), *root.glob("workers/*.py")]

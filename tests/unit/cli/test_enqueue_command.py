@@ -31,7 +31,7 @@ def entries(client: redis.Redis) -> list[dict[bytes, bytes]]:
     return [fields for _, fields in found]
 
 
-def test_good_lines_go_in_and_bad_ones_are_told_with_their_numbers(
+def test_good_lines_are_enqueued_and_bad_ones_reported_by_number(
     client: redis.Redis, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A bad line is one that isn't a JSON object; the exit code is 2."""
@@ -108,7 +108,7 @@ def test_an_import_that_was_stopped_says_how_to_go_on(
     assert told in capfd.readouterr().err
 
 
-def test_holding_back_is_told_once(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_import_that_pauses_says_so_once(capfd: pytest.CaptureFixture[str]) -> None:
     """A log is no place for a line every few hundred events."""
     with open_progress("enqueued") as progress:
         for _ in range(3):

@@ -68,7 +68,7 @@ def test_an_empty_file_and_an_empty_array_hold_nothing(path: Path) -> None:
         (b"\x1f\x8bnot gzip at all", "cannot be read"),
     ],
 )
-def test_a_broken_file_is_told_with_its_name(path: Path, content: bytes, said: str) -> None:
+def test_a_broken_file_is_reported_by_its_name(path: Path, content: bytes, said: str) -> None:
     """What cannot be read to its end must never look like a short file."""
     with pytest.raises(BadInput) as caught:
         read(path, content)

@@ -40,7 +40,7 @@ async def _let_run() -> None:
         await asyncio.sleep(0)
 
 
-async def test_no_more_are_inside_than_its_size_and_the_first_to_come_is_next() -> None:
+async def test_a_limiter_admits_its_size_at_most_in_order_of_arrival() -> None:
     guests = Guests(2)
     await guests.come(1, 2, 3, 4)
     assert guests.inside == [1, 2]
@@ -52,7 +52,7 @@ async def test_no_more_are_inside_than_its_size_and_the_first_to_come_is_next() 
     assert guests.inside == []
 
 
-async def test_a_guest_who_stops_waiting_takes_nobodys_place() -> None:
+async def test_a_cancelled_waiter_takes_no_place() -> None:
     guests = Guests(1)
     _, waiting, _ = await guests.come(1, 2, 3)
     waiting.cancel()
@@ -64,7 +64,7 @@ async def test_a_guest_who_stops_waiting_takes_nobodys_place() -> None:
     await guests.go(4)
 
 
-async def test_a_guest_cancelled_on_the_threshold_leaves_the_place_to_the_next() -> None:
+async def test_a_waiter_cancelled_while_admitted_leaves_its_place_to_the_next() -> None:
     """Let in by whoever left, but not yet running."""
     guests = Guests(1)
     _, let_in, _ = await guests.come(1, 2, 3)
@@ -77,7 +77,7 @@ async def test_a_guest_cancelled_on_the_threshold_leaves_the_place_to_the_next()
     await guests.go(3)
 
 
-async def test_a_limiter_that_grows_lets_more_in_when_the_next_one_leaves() -> None:
+async def test_a_limiter_that_grows_admits_more_at_the_next_exit() -> None:
     guests = Guests(1)
     await guests.come(1, 2, 3)
     guests.size = 2

@@ -51,7 +51,7 @@ async def test_a_mapping_bug_stops_its_lane_instead_of_burying_the_stream(pipe: 
     assert [(closure.reason, closure.scope) for closure in pipe.alerts] == [("brake", "event")]
 
 
-async def test_a_person_resumes_the_lane_and_the_dead_are_one_replay(pipe: Pipe) -> None:
+async def test_an_operator_resumes_the_lane_and_one_replay_delivers_the_dead(pipe: Pipe) -> None:
     """Nothing opens it by itself."""
     await pipe.post(*(identify(f"u{number}") for number in range(30)))
     await pipe.run(5)
@@ -76,7 +76,7 @@ async def test_a_lane_that_was_resumed_too_early_is_stopped_again(pipe: Pipe) ->
     assert (await pipe.counts())["dead:crashed"] == 2 * USERS
 
 
-async def test_refusals_of_the_accounts_making_brake_too(pipe: Pipe) -> None:
+async def test_refusals_caused_by_the_account_brake_too(pipe: Pipe) -> None:
     """A removed template, say: Sailthru refuses every order alike."""
     pipe.sailthru.trouble(REFUSED, on="POST /purchase")
     await pipe.post(*(order(f"u{number}", f"o{number}") for number in range(40)))
@@ -95,7 +95,7 @@ async def test_deaths_are_counted_over_all_processes(pipe: Pipe) -> None:
     assert await braked(pipe) == {"event"}
 
 
-async def test_a_cause_that_kills_a_few_of_many_does_not_brake(pipe: Pipe) -> None:
+async def test_a_cause_that_kills_a_few_of_many_events_does_not_brake(pipe: Pipe) -> None:
     """Half of the lane gets through: they are somebody's odd events."""
     pipe.sailthru.trouble(REFUSED, on="POST /user", about="odd")
     for number in range(25):

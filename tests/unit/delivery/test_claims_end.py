@@ -240,7 +240,7 @@ async def test_without_its_intent_on_record_no_order_or_cart_leaves(
     assert await pipe.counts() == {"delivered": 2}
 
 
-async def test_an_event_whose_deliveries_kill_their_worker_is_poison_and_takes_none_along(
+async def test_an_event_whose_deliveries_kill_their_worker_is_poison_and_takes_no_other_with_it(
     pipe: Pipe,
 ) -> None:
     """After two deaths events are leased one at a time, after five the one at fault is dead."""

@@ -43,7 +43,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_what_is_met_has_the_outcome_of_its_row_and_writes_what_it_says(row: Row) -> None:
+def test_each_answer_has_the_outcome_and_the_settlement_of_its_row(row: Row) -> None:
     """A settlement is made for what ends the turn; after the other verdicts the turn goes on."""
     verdict = row.decide()
     assert verdict_text(verdict) == row.outcome

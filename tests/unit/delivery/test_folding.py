@@ -76,7 +76,7 @@ deaths = st.sets(st.integers(1, 6), max_size=2)
     lag_s=st.sampled_from((0.0, 2.0)),
     gap_s=st.sampled_from((0.3, 30.0)),
 )
-def test_what_was_folded_ends_as_what_came_one_by_one(
+def test_folded_events_end_as_single_ones_do(
     events: list[Event], die_at: set[int], processed: bool, lag_s: float, gap_s: float
 ) -> None:
     """With merges, refusals, barriers, reads that lag, and workers that die before or after a call."""
@@ -88,7 +88,7 @@ def test_what_was_folded_ends_as_what_came_one_by_one(
     assert folded == single
 
 
-def test_what_is_compared_does_fold() -> None:
+def test_events_that_wait_together_do_fold() -> None:
     """The property above would hold for a delivery that never folds."""
     events = [added(USER, "p")] * 8
 

@@ -66,7 +66,7 @@ async def test_an_order_is_not_posted_again_on_an_unclear_look_up(
 
 
 @pytest.mark.parametrize("answer", UNCLEAR.values(), ids=UNCLEAR)
-async def test_an_order_is_told_by_the_first_clear_look_up(pipe: Pipe, answer: Answer) -> None:
+async def test_the_first_clear_look_up_decides_about_an_order(pipe: Pipe, answer: Answer) -> None:
     """What was unclear before it counts for nothing."""
     pipe.sailthru.trouble(TIMED_OUT, on="POST /purchase", processed=True, times=1)
     pipe.sailthru.trouble(answer, on="GET /purchase", times=2)

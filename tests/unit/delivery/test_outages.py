@@ -164,7 +164,7 @@ async def test_an_event_that_is_never_answered_does_not_keep_the_gate_closed(pip
     assert await pipe.counts() == {"delivered": 19, "dead:exhausted": 1}
 
 
-async def test_a_probe_that_alone_is_told_of_wrong_credentials_lets_another_probe_next(
+async def test_a_probe_that_alone_is_refused_for_its_credentials_lets_another_probe_next(
     pipe: Pipe,
 ) -> None:
     """Who came before it does not wait for it."""
@@ -187,7 +187,7 @@ async def test_a_failed_probe_uses_up_no_attempt() -> None:
         assert await pipe.reasons() == []
 
 
-async def test_after_hours_of_outage_all_is_delivered_in_order_and_nothing_died(
+async def test_after_hours_of_outage_every_event_is_delivered_in_order_and_none_died(
     pipe: Pipe,
 ) -> None:
     """Mixed lanes and users, events coming in all the time, ambiguous ends."""
@@ -227,7 +227,7 @@ async def test_time_behind_a_closed_gate_counts_towards_no_max_age() -> None:
         assert await pipe.counts() == {"delivered": 2}
 
 
-async def test_what_happened_too_long_before_it_was_sent_is_too_old_all_the_same() -> None:
+async def test_an_event_that_happened_too_long_before_it_was_sent_is_too_old_all_the_same() -> None:
     """A closed gate forgives its own time, not the phone that was in a drawer."""
     async with open_pipe(max_age={Lane.PURCHASE: 3600.0}) as pipe:
         old = {**added("u1"), "timestamp": "2020-01-01T00:00:00Z"}
@@ -239,7 +239,7 @@ async def test_what_happened_too_long_before_it_was_sent_is_too_old_all_the_same
         assert await pipe.reasons() == ["too_old"]
 
 
-async def test_what_is_replayed_is_as_old_as_its_replay() -> None:
+async def test_a_replayed_event_is_as_old_as_its_replay() -> None:
     """Who replays a cart of yesterday that says no time of its own wants it sent."""
     async with open_pipe(max_age={Lane.PURCHASE: 3600.0}) as pipe:
         pipe.sailthru.trouble(REFUSED, on="POST /purchase", times=1)
@@ -251,7 +251,7 @@ async def test_what_is_replayed_is_as_old_as_its_replay() -> None:
         assert await pipe.counts() == {"delivered": 1}
 
 
-async def test_throttled_uses_no_attempt_and_waits_for_the_reset() -> None:
+async def test_a_throttled_call_uses_up_no_attempt_and_waits_for_the_reset() -> None:
     """Nobody calls that bucket before; other buckets go on."""
     async with open_pipe(retry_for=0.0, retry_attempts=1) as pipe:
         pipe.sailthru.trouble(throttled(START + 40), on="POST /event", times=3)
@@ -290,7 +290,7 @@ async def test_a_throttled_gate_opens_although_the_reset_is_nought(pipe: Pipe) -
 
 
 @pytest.mark.parametrize("code", [3, 5, 21])
-async def test_wrong_credentials_bury_nothing_alert_once_and_mend_themselves(code: int) -> None:
+async def test_wrong_credentials_bury_nothing_alert_once_and_end_by_themselves(code: int) -> None:
     """The account pauses, is probed, and goes on once the key is right."""
     async with open_pipe(retry_for=0.0, retry_attempts=1) as pipe:
         wrong = pipe.sailthru.trouble(no(401, code))

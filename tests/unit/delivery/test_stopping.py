@@ -78,7 +78,7 @@ async def test_a_call_that_waited_when_the_worker_was_told_to_stop_does_not_begi
     assert await pipe.counts() == {"delivered": 1}
 
 
-async def test_a_look_up_under_way_ends_and_what_it_was_made_for_is_left_to_others(
+async def test_a_look_up_under_way_ends_and_its_delivery_is_left_to_another_worker(
     pipe: Pipe,
 ) -> None:
     """A look-up, a slot and a POST to a slow Sailthru take longer than a worker has for its end."""

@@ -63,7 +63,7 @@ async def test_a_visitor_with_a_customers_email_is_delivered_to_the_customer(pip
 
 
 @pytest.mark.parametrize("kind", ["identify", "Subscribed"])
-async def test_a_visitor_with_the_email_of_a_profile_we_never_heard_of_leaves_it_its_extid(
+async def test_a_visitor_with_the_email_of_an_unknown_profile_does_not_replace_its_extid(
     pipe: Pipe, kind: str
 ) -> None:
     """It is looked up, once; the call is addressed by the email, and later events by that extid."""
@@ -159,7 +159,7 @@ async def test_a_customer_who_shows_up_during_the_look_up_keeps_the_extid(
 
 
 @pytest.mark.parametrize("gap_s", [0.0, 0.5, 60.0])
-async def test_whichever_visitor_comes_first_with_an_email_keeps_the_profile(gap_s: float) -> None:
+async def test_the_first_visitor_with_an_email_keeps_the_profile(gap_s: float) -> None:
     """Two devices, or the sessions of a shop that gives no userIds, however reads lag."""
     async with open_pipe(sandbox=SandboxOptions(lag_s=1.0)) as pipe:
         for number, name in enumerate(("phone", "tablet", "car")):
@@ -231,7 +231,7 @@ async def test_a_visitor_does_not_give_a_customer_their_old_address_back(pipe: P
     assert bought.email == "new@example.org"
 
 
-async def test_a_visitors_letter_is_replayed_to_who_owns_the_email_by_then(pipe: Pipe) -> None:
+async def test_a_visitors_letter_is_replayed_to_the_later_owner_of_the_email(pipe: Pipe) -> None:
     """Dead before the customer was known; the mailbox it comes back to is the visitor's."""
     pipe.sailthru.trouble(REFUSED, on="POST /user", times=1)
     await pipe.post(visit("phone", n=1))

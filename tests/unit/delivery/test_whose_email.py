@@ -92,7 +92,7 @@ async def test_a_guests_invitation_goes_to_no_friend(pipe: Pipe) -> None:
     assert pipe.sailthru.sent == []
 
 
-async def test_an_order_to_another_address_is_one_to_that_address(pipe: Pipe) -> None:
+async def test_an_order_that_shows_another_address_goes_to_that_address(pipe: Pipe) -> None:
     """An order's own property is evidence: it is learned for this buyer's later orders."""
     present = order("ann", "o1", email=False)
     present["properties"]["email"] = "mum@example.org"
@@ -134,7 +134,7 @@ async def test_a_cart_of_a_user_id_that_is_an_email_is_kept_while_no_profile_has
 
 
 @pytest.mark.parametrize("lag_s", [0.0, 3600.0])
-async def test_what_was_learned_comes_before_a_user_id_that_is_an_email(
+async def test_a_learned_email_comes_before_a_user_id_that_is_an_email(
     pipe: Pipe, lag_s: float
 ) -> None:
     """People change their address; the id that was made of the old one stays."""

@@ -64,7 +64,7 @@ def test_what_segment_discards_is_invalid(code: str, body: dict[str, Any], detai
 
 
 @pytest.mark.parametrize("ids", [{}, {"userId": ""}, {"userId": None, "anonymousId": " "}])
-def test_an_event_of_nobody_is_invalid(ids: dict[str, Any]) -> None:
+def test_an_event_without_id_and_email_is_invalid(ids: dict[str, Any]) -> None:
     """Code no_user_anon_id; an email would do as well."""
     with pytest.raises(InvalidEvent) as caught:
         validate_event({"type": "identify", **ids})

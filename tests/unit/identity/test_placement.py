@@ -53,7 +53,7 @@ def data(email: str) -> dict[str, Any]:
         (data("E@x.com"), "e@x.com"),
     ],
 )
-def test_a_mailbox_has_the_best_name_there_is(fields: dict[str, Any], mailbox: str) -> None:
+def test_a_mailbox_is_named_after_the_strongest_id(fields: dict[str, Any], mailbox: str) -> None:
     """userId, else anonymousId, else the email in lower case."""
     assert Arrivals().place(**fields).user == mailbox
 
@@ -127,7 +127,7 @@ def test_a_shared_id_names_and_links_nothing(shared: str) -> None:
     assert first.updates.aliases == second.updates.aliases == ()
 
 
-def test_events_that_name_nobody_at_all_share_no_mailbox() -> None:
+def test_events_without_any_id_share_no_mailbox() -> None:
     """Two guests without email are two people."""
     arrivals = Arrivals()
     mailboxes = {arrivals.place(userId="guest").user for _ in range(5)}
@@ -143,7 +143,7 @@ def test_an_id_with_more_than_three_emails_a_day_is_shared() -> None:
     assert arrivals.place(userId="till").user.startswith("~")
 
 
-def test_what_a_shared_id_taught_before_it_was_known_as_shared_is_void() -> None:
+def test_links_of_an_id_are_void_once_it_is_known_to_be_shared() -> None:
     """The first three people must not go on sharing its mailbox, by email or by anonymousId."""
     arrivals = Arrivals()
     for n in range(4):
@@ -187,7 +187,7 @@ def test_a_visitor_with_a_customers_email_follows_the_customer() -> None:
 
 
 @pytest.mark.parametrize("event", ["Subscribed", "Order Completed", "Seen"])
-def test_of_what_a_visitor_does_only_what_carries_an_email_key_leads_to_the_owner(
+def test_only_a_visitors_call_with_an_email_key_leads_to_the_owner(
     event: str,
 ) -> None:
     """A guest may order to a customer's address; that makes them neither the customer nor a follower."""
@@ -210,7 +210,7 @@ def test_a_visitor_with_an_email_without_an_owner_is_themselves_again() -> None:
     assert arrivals.place(anonymousId="a").user == "a"
 
 
-def test_a_visitor_whom_an_event_named_keeps_teaching_the_user() -> None:
+def test_a_visitor_linked_to_a_user_links_new_emails_to_that_user() -> None:
     """An event that shows both ids is evidence: a new email on that device is the user's."""
     arrivals = Arrivals()
     arrivals.place(userId="u", anonymousId="a")
@@ -220,7 +220,7 @@ def test_a_visitor_whom_an_event_named_keeps_teaching_the_user() -> None:
     assert [user for user, *_ in placement.updates.emails] == ["a", "u"]
 
 
-def test_the_newest_of_an_email_and_a_user_id_says_whose_a_visitor_is() -> None:
+def test_the_newer_of_an_email_and_a_user_id_decides_whom_a_visitor_follows() -> None:
     """A customer's email typed at another's device leads to its owner, until the other signs in."""
     arrivals = Arrivals()
     arrivals.place(type="identify", userId="ann", traits={"email": "ann@x.com"})
@@ -275,7 +275,7 @@ def test_shared_ids_are_left_out_of_the_event() -> None:
     assert (clean.user_id, clean.anonymous_id, event.user_id) == (None, "a", "guest")
 
 
-async def test_what_was_learned_outlives_the_batch() -> None:
+async def test_links_outlive_their_batch() -> None:
     """The splitter reads back aliases and sightings, also of the ids that aliases lead to."""
     boxes = Mailboxes(fakeredis.FakeAsyncRedis())
     await boxes.post(identify("m1", "u", anonymousId="a", email="e@x.com"))
@@ -289,7 +289,7 @@ async def test_what_was_learned_outlives_the_batch() -> None:
     assert await boxes.mail(Lane.PURCHASE, "till0@x.com") == ["m4"]
 
 
-async def test_strangers_behind_a_shared_id_never_learn_each_others_email() -> None:
+async def test_strangers_behind_a_shared_id_never_get_each_others_email() -> None:
     """An order of `guest` waits for its own email, not for the next guest's."""
     boxes = Mailboxes(fakeredis.FakeAsyncRedis())
     await boxes.post(

@@ -259,7 +259,7 @@ async def test_browsers_may_call_from_any_site(http: httpx.AsyncClient) -> None:
     assert posted.headers["Access-Control-Allow-Origin"] == "*"
 
 
-async def test_ready_and_alive_are_told_apart(http: httpx.AsyncClient) -> None:
+async def test_healthz_and_readyz_answer_200(http: httpx.AsyncClient) -> None:
     """/healthz: the process answers. /readyz: Redis answers as well."""
     assert (await http.get("/healthz")).status_code == 200
     assert (await http.get("/readyz")).status_code == 200

@@ -88,7 +88,7 @@ def test_the_write_key_goes_no_further() -> None:
     assert "writeKey" not in batch(batch=[{"type": "page", "writeKey": "k"}], writeKey="k")[0]
 
 
-def test_nobody_removes_a_dead_letter_with_a_write_key() -> None:
+def test_a_write_key_removes_no_dead_letter() -> None:
     """What an exported line is marked with; a shop's page shows the key to everybody."""
     marked = {"type": "page", "messageId": "m1", "sailpipe": {"replay": True}}
     assert "sailpipe" not in single(marked)

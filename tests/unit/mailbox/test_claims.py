@@ -115,7 +115,7 @@ async def test_an_unsettled_intent_reaches_the_next_owner(boxes: Mailboxes) -> N
     assert (await boxes.lease_and_claim(Lane.PURCHASE, "ann")).intent == ""
 
 
-async def test_each_replayed_order_brings_its_own_mark(boxes: Mailboxes) -> None:
+async def test_each_replayed_order_brings_its_own_intent(boxes: Mailboxes) -> None:
     """Two orders that may have been posted are both looked up, also when one claim has both."""
     await boxes.post(order("m1", "ann"), order("m2", "ann"))
     claim = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
@@ -167,7 +167,7 @@ async def test_an_event_that_arrives_during_a_claim_is_not_left_behind(boxes: Ma
     assert await boxes.leased(Lane.EVENT) == {}
 
 
-async def test_what_is_released_keeps_its_place(boxes: Mailboxes) -> None:
+async def test_a_mailbox_that_is_given_back_keeps_its_place(boxes: Mailboxes) -> None:
     """A slot too far away or a closing gate costs a mailbox nothing."""
     await boxes.post(track("m1", "ann"))
     boxes.clock.advance(3.0)

@@ -18,7 +18,7 @@ def boxes() -> Mailboxes:
     return Mailboxes(fakeredis.FakeAsyncRedis())
 
 
-async def test_what_waits_is_leased_at_once(boxes: Mailboxes) -> None:
+async def test_a_mailbox_that_waits_is_leased_at_once(boxes: Mailboxes) -> None:
     """Mailboxes were due before the step, which is in the future now."""
     await boxes.post(track("m1", "ann"), track("m2", "bob"))
     await boxes.wake(Lane.EVENT, bound=0)
@@ -26,7 +26,7 @@ async def test_what_waits_is_leased_at_once(boxes: Mailboxes) -> None:
     assert set((await boxes.wake(Lane.EVENT)).boxes) == {"ann", "bob"}
 
 
-async def test_there_and_back_loses_nothing(boxes: Mailboxes) -> None:
+async def test_a_clock_set_back_and_forward_again_loses_nothing(boxes: Mailboxes) -> None:
     """A clock that is set right again finds every mailbox in due or leased, and every event counted."""
     await boxes.post(track("m1", "ann"), track("m2", "bob"))
     await boxes.wake(Lane.EVENT, bound=1)
@@ -47,7 +47,7 @@ async def test_a_retry_is_as_far_away_as_before(boxes: Mailboxes) -> None:
     assert await boxes.due(Lane.EVENT) == {"ann": 5_000}
 
 
-async def test_an_owner_that_has_not_heard_of_the_step_postpones_by_what_it_means(
+async def test_an_owner_unaware_of_the_step_postpones_by_the_time_it_intends(
     boxes: Mailboxes,
 ) -> None:
     """It reckons from the time of its claim."""

@@ -47,7 +47,7 @@ async def test_only_the_culprit_dies_of_poison(boxes: Mailboxes) -> None:
     assert set(await boxes.dead()) == {"bad"}
 
 
-async def test_progress_forgives_earlier_deaths(boxes: Mailboxes) -> None:
+async def test_progress_resets_the_strike_count(boxes: Mailboxes) -> None:
     """Attempts belong to events: what came through clears what was counted before."""
     await boxes.post(*(track(f"m{n}", "ann") for n in range(4)))
     await boxes.die(Lane.EVENT, "ann")
@@ -57,7 +57,7 @@ async def test_progress_forgives_earlier_deaths(boxes: Mailboxes) -> None:
     assert (await boxes.lease_and_claim(Lane.EVENT, "ann")).strikes == 0
 
 
-async def test_an_event_that_is_found_waiting_is_innocent_of_the_deaths_before(
+async def test_an_event_that_is_found_waiting_has_its_strikes_reduced(
     boxes: Mailboxes,
 ) -> None:
     """An order may wait for days, and five deploys that kill meet it by chance."""
@@ -72,7 +72,7 @@ async def test_an_event_that_is_found_waiting_is_innocent_of_the_deaths_before(
 
 
 @pytest.mark.parametrize("how", ["released", "tried again"])
-async def test_a_claim_that_ends_otherwise_proves_nothing(boxes: Mailboxes, how: str) -> None:
+async def test_a_claim_given_back_or_retried_keeps_its_strikes(boxes: Mailboxes, how: str) -> None:
     """Nobody has looked at its events, or it may kill at its call, which each time something precedes."""
     await boxes.post(track("m1", "ann"))
     for death in range(POISON_AFTER):

@@ -61,7 +61,7 @@ def test_waiting_identifies_become_one_call_and_later_values_win() -> None:
         ({"anonymousId": "a1"}, {"anonymousId": "a1"}),
     ],
 )
-def test_what_repeats_or_leaves_out_email_list_and_opt_out_folds(
+def test_an_identify_that_repeats_or_omits_email_list_and_opt_out_folds(
     first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     """The call of the first covers both."""
@@ -87,7 +87,7 @@ def test_what_repeats_or_leaves_out_email_list_and_opt_out_folds(
     ],
     ids=["user", "anonymousId", "email", "list", "opt-out", "refused", "alias", "Subscribed"],
 )
-def test_what_differs_is_a_barrier(second: Event) -> None:
+def test_an_identify_that_differs_ends_the_fold(second: Event) -> None:
     """Only what is certain to end the same folds; a bad event ends the run before it."""
     first = identify(traits={"email": "a@example.com"})
 
@@ -142,7 +142,7 @@ def test_an_alias_that_was_merged_already_is_ignored() -> None:
     assert answer == Ignored(IgnoreReason.ALREADY_MERGED)
 
 
-def test_ids_taken_away_as_nobodys_are_refused_and_crash_nothing() -> None:
+def test_an_event_without_its_shared_ids_is_refused_and_crashes_nothing() -> None:
     """The splitter blanks ids that belong to nobody."""
     event = validate_event({"type": "alias", "userId": "u1", "previousId": "a1"})
 

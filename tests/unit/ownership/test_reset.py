@@ -124,7 +124,9 @@ async def test_a_batch_that_the_splitter_has_in_hand_goes_nowhere(boxes: Mailbox
     assert await boxes.backlog() == 0
 
 
-async def test_what_arrives_meanwhile_is_counted_once_and_delivered(boxes: Mailboxes) -> None:
+async def test_events_that_arrive_during_a_reset_are_counted_once_and_delivered(
+    boxes: Mailboxes,
+) -> None:
     """I1: producers and the splitter are never held up; what comes late may survive, and whole."""
     await boxes.post(track("m1", "ann"), track("m2", "bob"))
 
@@ -150,7 +152,7 @@ async def test_what_arrives_meanwhile_is_counted_once_and_delivered(boxes: Mailb
     assert set((await boxes.wake(Lane.EVENT)).boxes) == {"ann", "eve"}
 
 
-async def test_nobody_delivers_until_it_has_come_to_its_end(boxes: Mailboxes) -> None:
+async def test_no_process_delivers_until_reset_has_ended(boxes: Mailboxes) -> None:
     """Interrupted, it is run again; whose the account was is not forgotten by that."""
     await boxes.post(track("m1", "ann"), track("m2", "bob"))
     await boxes.wake(Lane.EVENT, bound=1)

@@ -248,7 +248,7 @@ async def test_someone_elses_half_of_the_account_is_left_to_them(fleet: Fleet) -
     assert len(fleet.sent[EVENTS]) >= 0.93 * 20 * 180
 
 
-async def test_being_slowed_is_said_once_a_minute(
+async def test_a_slowed_bucket_is_logged_once_a_minute(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever wonders at night why a lane crawls finds the reason in the log, but not ten thousand times."""

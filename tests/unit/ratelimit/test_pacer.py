@@ -137,7 +137,9 @@ async def test_a_slot_given_to_a_waiter_that_is_cancelled_in_that_moment_is_pass
     assert store.asked == [1]
 
 
-async def test_a_late_slot_is_dropped_and_nobody_bursts(users: Pacer, clock: VirtualClock) -> None:
+async def test_a_late_slot_is_dropped_and_no_burst_follows(
+    users: Pacer, clock: VirtualClock
+) -> None:
     """A loop that stood still for 100 ms does not catch up."""
     callers = Callers(users, clock)
     tasks = [callers.start(str(i)) for i in range(100)]
@@ -256,7 +258,7 @@ async def test_an_urgent_call_is_not_refused_for_the_queue_it_overtakes(
         task.cancel()
 
 
-async def test_closing_turns_waiters_away_and_drops_what_is_reserved(
+async def test_closing_a_bucket_turns_waiters_away_and_drops_reserved_slots(
     users: Pacer, clock: VirtualClock
 ) -> None:
     """After a 429 not one more call leaves this process, and the impatient hear how long it is."""
@@ -276,7 +278,7 @@ async def test_closing_turns_waiters_away_and_drops_what_is_reserved(
     await asyncio.gather(*patient)
 
 
-async def test_who_can_wait_is_served_when_the_bucket_opens(
+async def test_a_waiter_that_can_wait_is_served_when_the_bucket_opens(
     events: Pacer, store: CountingStore, clock: VirtualClock
 ) -> None:
     """Patience is kept: in order, at the pace, not before the closure ends."""
@@ -303,7 +305,7 @@ async def test_a_slot_reserved_while_the_bucket_was_closing_is_not_used(
     assert callers.served[0][1] == pytest.approx(opening, abs=0.01)
 
 
-async def test_every_waiter_hears_that_redis_is_away_and_the_next_one_is_served(
+async def test_every_waiter_gets_the_error_of_redis_and_the_next_one_is_served(
     events: Pacer, store: CountingStore, clock: VirtualClock
 ) -> None:
     """Nobody is left hanging, and nothing has to be reset."""
@@ -318,7 +320,7 @@ async def test_every_waiter_hears_that_redis_is_away_and_the_next_one_is_served(
     assert callers.names == ["back"]
 
 
-async def test_who_is_cancelled_as_redis_goes_away_is_counted_once(
+async def test_a_waiter_cancelled_as_redis_goes_away_is_counted_once(
     events: Pacer, store: CountingStore, clock: VirtualClock
 ) -> None:
     """Counted twice, the next lone waiter would look like none, and nobody would reserve for it."""
@@ -351,7 +353,7 @@ async def test_a_store_that_never_answers_costs_no_more_than_the_patience(
         await events.acquire(urgent=False, max_wait=0.05)
 
 
-async def test_closing_the_pacer_cancels_who_waits(events: Pacer, clock: VirtualClock) -> None:
+async def test_closing_the_pacer_cancels_its_waiters(events: Pacer, clock: VirtualClock) -> None:
     """Shut-down leaves neither a task nor a waiter behind."""
     tasks = [Callers(events, clock).start(str(i)) for i in range(3)]
     await clock.run(0.0)

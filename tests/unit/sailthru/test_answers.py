@@ -79,7 +79,7 @@ def test_status_and_body_decide_together(status: int, body: object, expected: Fa
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 500])
 @pytest.mark.parametrize("body", [b"<html>down</html>", b"", b'{"ok":', b"\xff", b'"ok"', b"[1]"])
-def test_what_is_not_sailthrus_voice_is_an_outage(status: int, body: bytes) -> None:
+def test_a_reply_that_is_not_in_sailthrus_form_is_an_outage(status: int, body: bytes) -> None:
     """A proxy's page says nothing about the event, so it must not kill it."""
     found = read_answer(status, body, {})
     assert isinstance(found, Failed)

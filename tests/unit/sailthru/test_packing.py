@@ -24,7 +24,7 @@ def test_what_was_packed_is_unpacked_again(text: str, layers: list[bool]) -> Non
 
 
 @given(body=st.binary(max_size=100), layers=st.integers(0, 2))
-def test_any_bytes_are_some_bytes(body: bytes, layers: int) -> None:
+def test_unpacking_any_bytes_gives_bytes(body: bytes, layers: int) -> None:
     """What is no packing, or a broken one, stays as it came."""
     for _ in range(layers):
         body = gzip.compress(body)

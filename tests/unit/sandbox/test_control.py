@@ -55,7 +55,7 @@ def test_endpoints_and_methods_do_not_share_a_limit() -> None:
     assert not limits.count("POST", "/event", MINUTE, options).allowed
 
 
-def test_a_fault_hits_only_whom_it_is_for_and_only_so_often() -> None:
+def test_a_fault_hits_only_the_calls_it_is_for_and_only_so_often() -> None:
     """method, endpoint and user must all match; afterwards the rule is gone."""
     faults = Faults()
     faults.add(Fault(FaultKind.RESET, method="POST", endpoint="/event", user="extid:1", times=1))

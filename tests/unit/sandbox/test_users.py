@@ -77,7 +77,7 @@ def test_a_merge_leaves_one_profile_with_the_strictest_opt_out(sandbox: Sandbox)
     assert len(list(sandbox.state.profiles)) == 1
 
 
-def test_a_merge_into_nobody_renames(sandbox: Sandbox) -> None:
+def test_a_merge_into_an_unknown_user_renames_the_profile(sandbox: Sandbox) -> None:
     """The known id doesn't exist yet: the anonymous profile becomes it."""
     post(sandbox, "anon", vars={"a": 1})
     post(sandbox, "anon", keys={"extid": "42"}, keysconflict="merge")
@@ -85,7 +85,7 @@ def test_a_merge_into_nobody_renames(sandbox: Sandbox) -> None:
     assert get(sandbox, "anon").status == 400
 
 
-def test_a_merge_of_nobody_into_somebody_is_fine(sandbox: Sandbox) -> None:
+def test_a_merge_of_an_unknown_profile_into_a_user_is_accepted(sandbox: Sandbox) -> None:
     """An anonymous id that Sailthru never saw, or that was merged already: nothing is lost."""
     post(sandbox, "42", vars={"a": 1})
     for _ in range(2):

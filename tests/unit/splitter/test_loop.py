@@ -124,7 +124,7 @@ async def test_a_stale_splitter_is_refused(boxes: Mailboxes) -> None:
     assert await second.step() == 1
 
 
-async def test_entries_too_large_to_come_together_come_one_by_one(
+async def test_entries_too_large_for_one_read_are_read_one_by_one(
     boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reply has five seconds. Asked for the same again and again, the stream would stand still."""

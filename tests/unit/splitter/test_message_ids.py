@@ -158,7 +158,7 @@ async def test_a_message_id_that_looks_like_another_letters_id_takes_no_place(
     assert set(await boxes.dead()) == {"m1", f"m1~{suffix}"}
 
 
-async def test_a_mark_that_no_letter_ever_had_is_read_without_harm(boxes: Mailboxes) -> None:
+async def test_a_replay_flag_that_no_letter_ever_had_is_read_without_harm(boxes: Mailboxes) -> None:
     """Written by hand: neither text nor number, or a key that is none."""
     marks: list[dict[str, Any]] = [{"letter": 5, "key": []}, {"letter": "", "key": "x" * 99}]
     for number, mark in enumerate(marks):

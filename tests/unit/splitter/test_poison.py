@@ -149,7 +149,7 @@ async def test_progress_clears_strikes(boxes: Mailboxes, deadly: set[bytes]) -> 
     assert (await boxes.mail(Lane.EVENT, "ann"), await boxes.dead()) == (["m1", "m2"], {})
 
 
-async def test_whoever_loses_the_lease_and_lives_is_no_strike(boxes: Mailboxes) -> None:
+async def test_a_splitter_that_loses_the_lease_and_lives_is_no_strike(boxes: Mailboxes) -> None:
     """Redis, or the process, was frozen past the lease: others took over, and it asks again."""
     await boxes.accept(track("m1", "ann"), track("m2", "ann"))
     crew = [await take_over(boxes) for _ in range(POISON_AFTER)]
@@ -163,7 +163,7 @@ async def test_whoever_loses_the_lease_and_lives_is_no_strike(boxes: Mailboxes) 
     assert await boxes.dead() == {}
 
 
-async def test_whoever_takes_its_own_lease_again_is_no_strike(boxes: Mailboxes) -> None:
+async def test_a_splitter_that_takes_its_own_lease_again_is_no_strike(boxes: Mailboxes) -> None:
     """Redis freezes again and again: the one death before it is all that counts."""
     await boxes.accept(track("m1", "ann"), track("m2", "ann"))
     await take_over(boxes)
@@ -182,7 +182,7 @@ async def test_a_death_with_nothing_to_split_is_no_strike(boxes: Mailboxes) -> N
     assert await splitter.step() == 2
 
 
-async def test_whoever_is_told_to_stop_gives_the_lease_up_without_a_strike(
+async def test_a_splitter_that_stops_gives_the_lease_up_without_a_strike(
     boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However often: a deployment is no death. Another begins at once, and with whole batches."""
@@ -200,7 +200,7 @@ async def test_whoever_is_told_to_stop_gives_the_lease_up_without_a_strike(
     assert await boxes.split() == 2
 
 
-async def test_whoever_crashes_leaves_a_strike(
+async def test_a_splitter_that_crashes_leaves_a_strike(
     boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A panic in native code is no Exception: the task ends, and with it the process."""

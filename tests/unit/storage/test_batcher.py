@@ -36,7 +36,7 @@ async def test_a_refused_command_fails_alone(client: redis.asyncio.Redis) -> Non
     assert isinstance(both[1], redis.exceptions.ResponseError)
 
 
-async def test_a_command_that_cannot_be_sent_leaves_nobody_waiting(
+async def test_a_command_that_cannot_be_sent_leaves_no_caller_waiting(
     client: redis.asyncio.Redis,
 ) -> None:
     """A caller without an answer would keep its claim, and its claim would be renewed for ever."""
@@ -69,7 +69,7 @@ async def test_scripts_that_a_server_has_forgotten_are_loaded_and_run_in_order(
     assert await asyncio.gather(*runs, again) == [1, 1, 1, 0]
 
 
-async def test_a_script_that_cannot_be_loaded_leaves_nobody_waiting(
+async def test_a_script_that_cannot_be_loaded_leaves_no_caller_waiting(
     client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis went away between the refusal and the loading."""

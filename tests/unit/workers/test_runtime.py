@@ -131,7 +131,7 @@ def step(app: SailpipeApp, monkeypatch: pytest.MonkeyPatch) -> WakerStep:
     return step
 
 
-def test_the_engine_hears_of_the_stop_in_the_signals_handler(
+def test_the_engine_is_stopped_in_the_signals_handler(
     step: WakerStep, deliveries: Deliveries
 ) -> None:
     """Whatever Celery then waits for before it stops the steps, no call begins."""
@@ -141,7 +141,7 @@ def test_the_engine_hears_of_the_stop_in_the_signals_handler(
     assert step is not None
 
 
-def test_the_engine_of_a_worker_that_ends_by_itself_hears_before_any_step_is_stopped(
+def test_the_engine_of_a_worker_that_ends_by_itself_is_stopped_before_any_step(
     step: WakerStep, deliveries: Deliveries
 ) -> None:
     """There is no signal then."""
