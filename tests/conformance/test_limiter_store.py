@@ -53,7 +53,7 @@ async def store(request: pytest.FixtureRequest, clock: ManualClock) -> AsyncIter
 async def test_an_idle_bucket_gives_its_first_slot_now(
     store: SlotStore, clock: ManualClock
 ) -> None:
-    """Who calls alone never waits."""
+    """A process that calls alone never waits."""
     grant = await store.reserve(EVENTS, Ask())
     assert (grant.count, grant.first) == (1, int(clock.now() * MICROS))
 
@@ -110,7 +110,7 @@ async def test_a_clock_that_is_set_back_stops_a_bucket_for_a_moment_only(
 async def test_a_closed_bucket_opens_when_it_would_have_though_the_clock_was_set_back(
     store: SlotStore, clock: ManualClock
 ) -> None:
-    """Also to an asker who does not know yet that the store's clock stands elsewhere now."""
+    """Also for an asker that does not know yet that the store's clock was set back."""
     until = clock.now() + 30.0
     await store.close("default", "POST /event", until)
     await store.reserve(EVENTS, Ask())
@@ -157,7 +157,7 @@ async def test_a_shorter_closure_does_not_open_a_longer_one(
 async def test_a_closure_known_to_the_asker_closes_a_store_that_forgot_it(
     store: SlotStore, clock: ManualClock
 ) -> None:
-    """A Redis that lost the closure learns it again from whoever still knows."""
+    """A Redis that lost the closure gets it back from an asker that still knows it."""
     until = int((clock.now() + 10.0) * MICROS)
     assert (await store.reserve(EVENTS, Ask(not_before=until))).count == 0
     assert (await store.reserve(EVENTS, Ask())).closed_until == until

@@ -1,4 +1,4 @@
-"""Events that kill or hang whoever splits or maps them."""
+"""Events that kill or hang the process that splits or maps them."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ async def test_groups_count_what_died_of_the_same_cause(
 
 
 async def test_letters_are_kept_for_a_time(pipeline: Pipeline, letters: DeadLetters) -> None:
-    """Then they are counted as removed, and nobody is alarmed."""
+    """After that they are removed and counted as such, without an alert."""
     await pipeline.kill(track(1), died_at_ms=1_000)
     await pipeline.kill(track(2))
     assert await letters.expire(keep_s=3600) == 1

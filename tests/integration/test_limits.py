@@ -107,7 +107,7 @@ async def test_a_redis_that_restarts_neither_stops_calls_nor_lets_them_exceed_th
 
 
 async def test_a_redis_that_is_away_fails_every_waiter_at_once(own_redis: RedisServer) -> None:
-    """Every waiter gets redis-py's own error; nobody hangs."""
+    """Every waiter gets redis-py's own error; none hangs."""
     async with _two_limiters(own_redis.url) as limiters:
         own_redis.kill()
         calls = [limiters[0].acquire("default", EVENTS) for _ in range(5)]

@@ -91,7 +91,7 @@ FRAMING = {b"content-length", b"transfer-encoding", b"connection", b"upgrade"}
 """These say where a reply ends; the others are only to be read, or not."""
 LINE = st.binary(max_size=40).map(lambda raw: bytes(byte for byte in raw if byte == 9 or byte > 31))
 VISIBLE = LINE.map(lambda line: line.replace(b"\x7f", b""))
-READ_BY_SOMEBODY = st.sampled_from(
+READ_BY_CLIENTS = st.sampled_from(
     [
         b"Location",
         b"Set-Cookie",
@@ -104,7 +104,7 @@ READ_BY_SOMEBODY = st.sampled_from(
         b"X-Rate-Limit-Reset",
     ]
 )
-NAMES = READ_BY_SOMEBODY | st.text(TOKEN, min_size=1, max_size=12).map(str.encode)
+NAMES = READ_BY_CLIENTS | st.text(TOKEN, min_size=1, max_size=12).map(str.encode)
 HARMLESS = NAMES.filter(lambda name: name.lower() not in FRAMING)
 VALUES = VISIBLE | st.sampled_from(
     [
@@ -167,7 +167,7 @@ def heads(draw: st.DrawFn) -> bytes:
 def test_whatever_bytes_come_are_an_answer_in_time(
     loopback: Loopback, whole: bytes, cut: int, ending: Any, call: Call
 ) -> None:
-    """And nobody takes a write that the server has got for one that it has not."""
+    """And a write that the server has received is not taken for one that it has not."""
     began = time.monotonic()
     answer = loopback.ask(Script([whole[:cut], whole[cut:]], ending), call, SHORT_S)
     assert time.monotonic() - began < SHORT_S + LATE_S
@@ -284,7 +284,7 @@ def test_a_429_is_throttled_by_its_status_alone(loopback: Loopback) -> None:
 
 
 async def test_bytes_that_no_call_asked_for_answer_no_call() -> None:
-    """A proxy says 408 to an idle socket; who is hostile says yes. The call is not sent, and may be again."""
+    """A proxy says 408 to an idle socket; a hostile one says 200. The call is not sent, and may be again."""
     async with OddServer() as server, open_http(NO_TLS) as http:
         client = sailthru(server, http)
         server.script = Script([reply() + reply()], "hang")
@@ -365,7 +365,7 @@ async def test_an_answer_that_nothing_foresaw_is_an_outage_and_logged_by_its_cla
 
 
 async def test_a_mistake_before_the_call_leaves_is_no_answer() -> None:
-    """A number that JSON does not have, a client that is closed: nobody waits for Sailthru to mend these."""
+    """A number that JSON does not have, a client that is closed: these are not retried as an outage of Sailthru."""
     async with OddServer() as server, open_http(NO_TLS) as http:
         client = sailthru(server, http)
         with pytest.raises(ValueError, match="not JSON compliant"):

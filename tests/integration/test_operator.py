@@ -155,7 +155,7 @@ def test_a_replay_counts_first_and_asks(command: Command) -> None:
 
 @pytest.mark.usefixtures("letters")
 def test_what_was_overtaken_stays_unless_it_is_asked_for(setup: Setup, command: Command) -> None:
-    """An old identify must not undo a later one because somebody replayed all that died."""
+    """An old identify must not undo a later one because an operator replayed all that died."""
 
     async def overtake(pipeline: Pipeline) -> None:
         blob: Any = await pipeline.redis.hget(keys.dead("default"), "m1")

@@ -204,7 +204,7 @@ async def test_a_lost_answer_may_have_been_processed(
 
 
 async def test_a_call_that_never_left_is_not_ambiguous(http: httpx.AsyncClient) -> None:
-    """Nobody listens: repeating is safe."""
+    """The port is closed: repeating is safe."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -242,7 +242,7 @@ class StandingStill(SystemClock):
 async def test_a_process_that_stood_still_before_the_first_byte_sends_none(
     reused: bool, looks: int, sandbox: RunningSandbox, http: httpx.AsyncClient
 ) -> None:
-    """Somebody else may have made the call meanwhile; the socket may be new or kept."""
+    """Another process may have made the call meanwhile; the socket may be new or kept."""
     clock = StandingStill()
     client = SailthruClient(credentials(sandbox.url), http, timeout_s=5, clock=clock)
     if reused:

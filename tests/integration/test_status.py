@@ -167,7 +167,7 @@ async def test_gates_say_why_nothing_moves(pipeline: Pipeline) -> None:
 
 
 async def test_a_full_redis_is_a_closed_gate(pipeline: Pipeline) -> None:
-    """Nobody sets it: it is what Redis itself says."""
+    """No process sets this gate: Redis itself reports it."""
     await pipeline.send(track(1))
     used = int((await pipeline.redis.info("memory"))["used_memory"])
     await pipeline.redis.config_set("maxmemory", used // 2)

@@ -49,7 +49,7 @@ async def until(said: io.StringIO, text: str, times: int = 1) -> None:
 
 
 async def test_a_process_that_exits_is_started_again() -> None:
-    """A Celery worker can exit by itself when Redis goes away; nobody may have to notice."""
+    """A Celery worker can exit by itself when Redis goes away; the supervisor starts it again."""
     said = io.StringIO()
     supervisor = Supervisor(said)
     service = Service("short", script("print('here I am'); raise SystemExit(3)"), Stage.WORKERS)

@@ -1,4 +1,4 @@
-"""A trim of dead letters: a flood pays for itself, whoever sends it and whatever it says."""
+"""A trim of dead letters: a flood loses its own letters, whatever its sender and content."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def test_what_was_queued_survives_a_killed_up_and_ctrl_c(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SIGKILL of `up` ends all it started, the next one goes on with what was kept, and after
-    Ctrl-C nothing is left running and nobody is sent to where Redis was."""
+    Ctrl-C nothing is left running and no command is sent to where Redis was."""
     monkeypatch.chdir(tmp_path)
     with launcher_in(tmp_path) as first:
         with redis_of(tmp_path) as client:

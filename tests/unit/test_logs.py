@@ -1,4 +1,4 @@
-"""What goes to the log: one line an event, and nobody's address in it."""
+"""What goes to the log: one line an event, and no person's address in it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_an_email_address_in_an_exception_never_reaches_the_log(log: io.StringIO
 
 
 def test_logging_that_is_set_up_twice_writes_each_line_once(log: io.StringIO) -> None:
-    """Celery sets up logging too; whoever comes last wins, nobody doubles."""
+    """Celery sets up logging too; the last set-up wins, and no line is doubled."""
     set_up_logging(stream=log)
     logging.getLogger("library").warning("once")
     assert log.getvalue().count("once") == 1

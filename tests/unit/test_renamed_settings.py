@@ -1,4 +1,4 @@
-"""What somebody is told who still uses a setting's old name."""
+"""The error that an operator gets who still uses a setting's old name."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Verdict:
 
 @dataclass(slots=True)
 class Expected:
-    """What one event after the other leaves: fates, traces and the end at Sailthru."""
+    """What a sequential replay leaves: counts, traces and the end at Sailthru."""
 
     dead: dict[str, str]
     delivered: int
@@ -74,12 +74,12 @@ def expected_of(raws: Sequence[bytes], settings: AccountSettings) -> Expected:
     plain = Replay(settings, sandbox)
     for raw in raws:
         plain.feed(raw)
-    fates = plain.finish()
+    tally = plain.finish()
     return Expected(
-        dead=fates.dead,
-        delivered=fates.delivered,
-        ignored=sum(fates.ignored.values()),
-        duplicates=fates.duplicates,
+        dead=tally.dead,
+        delivered=tally.delivered,
+        ignored=sum(tally.ignored.values()),
+        duplicates=tally.duplicates,
         marks=needed_marks(sandbox.effects),
         carts=cart_steps(sandbox.effects),
         end=settled_end(sandbox),

@@ -149,8 +149,8 @@ class World(Books):
         assert (verdict.lost, verdict.doubled_orders) == (0, 0), (verdict, missing)
         assert disorder == [], [*disorder, *self.calls_about(disorder)]
         assert (counts.waiting, counts.removed) == (0, 0)
-        fates = (counts.delivered, counts.ignored, counts.duplicates)
-        assert fates == (expected.delivered, expected.ignored, expected.duplicates)
+        settled = (counts.delivered, counts.ignored, counts.duplicates)
+        assert settled == (expected.delivered, expected.ignored, expected.duplicates)
         end = settled_end(self.app.sandbox)
         wrong_ends = differences(end, expected.end)
         assert end == expected.end, [*wrong_ends, *self.calls_about(wrong_ends)]

@@ -22,6 +22,6 @@ from pipeline.cli.status import describe_gate
     ],
 )
 def test_a_closed_gate_is_shown_with_what_opens_it(scope: str, reason: str, told: str) -> None:
-    """Whoever looks at 3 a.m. knows neither our words nor our commands."""
+    """An operator at 3 a.m. knows neither the project's words nor its commands."""
     gate = {"scope": scope, "reason": reason, "since": "T", "until": None, "detail": "why"}
     assert describe_gate(gate) == told

@@ -67,7 +67,7 @@ def test_an_event_for_an_account_that_is_not_configured_is_left_out() -> None:
 
 
 def test_a_line_the_replay_flag_would_make_too_long_is_left_out() -> None:
-    """It would die too_large. An event that was too large before may go: somebody will mend it."""
+    """It would die too_large. An event that was too large before is exported: its line can be mended."""
     frame = len(b'{"messageId":"m1","x":""}')
     fits = json.dumps(
         {"messageId": "m1", "x": "y" * (MAX_EVENT_BYTES - frame)}, separators=(",", ":")

@@ -65,7 +65,7 @@ async def test_a_cancelled_waiter_takes_no_place() -> None:
 
 
 async def test_a_waiter_cancelled_while_admitted_leaves_its_place_to_the_next() -> None:
-    """Let in by whoever left, but not yet running."""
+    """It was admitted when another left, but has not run yet."""
     guests = Guests(1)
     _, let_in, _ = await guests.come(1, 2, 3)
     guests._leave[1].set()

@@ -1,4 +1,4 @@
-"""Calls whose end nobody knows: the answer was lost, or the worker that waited for it died.
+"""Calls of unknown outcome: the answer was lost, or the worker that waited for it died.
 
 Orders are never posted twice, carts never changed twice; identifies and events repeat harmlessly.
 """
@@ -235,7 +235,7 @@ async def test_an_identify_whose_answer_was_lost_is_repeated_at_once(pipe: Pipe)
 
 
 async def test_work_of_a_dead_process_is_taken_up_within_its_lease(pipe: Pipe) -> None:
-    """Twelve seconds, and whoever wakes next."""
+    """Twelve seconds, and the time to the next wake-up."""
     pipe.sailthru.trouble(None, on="POST /user", times=1)
     await pipe.post(identify("u1"))
     await pipe.run(60)

@@ -96,7 +96,7 @@ async def test_deaths_are_counted_over_all_processes(pipe: Pipe) -> None:
 
 
 async def test_a_cause_that_kills_a_few_of_many_events_does_not_brake(pipe: Pipe) -> None:
-    """Half of the lane gets through: they are somebody's odd events."""
+    """Half of the lane gets through: the deaths are odd events of one producer."""
     pipe.sailthru.trouble(REFUSED, on="POST /user", about="odd")
     for number in range(25):
         await pipe.post(identify(f"u{number}"), identify(f"v{number}"), identify(f"odd{number}"))
@@ -106,7 +106,7 @@ async def test_a_cause_that_kills_a_few_of_many_events_does_not_brake(pipe: Pipe
 
 
 async def test_what_was_delivered_hours_ago_does_not_hold_the_brake_off(pipe: Pipe) -> None:
-    """A process may have run for days before somebody removes a template."""
+    """A process may have run for days before a template is removed."""
     await deliver_many(pipe)
     await pipe.run(6 * 3600)
     assert await deaths_until_braked(pipe) == USERS
@@ -181,15 +181,15 @@ async def test_carts_that_cannot_be_mapped_never_brake(pipe: Pipe) -> None:
 
 async def test_a_flood_of_events_without_user_id_never_brakes(pipe: Pipe) -> None:
     """They die in the splitter and close nothing."""
-    nobody = {"type": "track", "event": "Looked"}
-    await pipe.post(*(nobody for _ in range(100)))
+    without_id = {"type": "track", "event": "Looked"}
+    await pipe.post(*(without_id for _ in range(100)))
     await pipe.run(5)
     assert (await pipe.counts())["dead:missing_user_id"] == 100
     assert await braked(pipe) == set()
 
 
 async def test_replays_never_brake(pipe: Pipe) -> None:
-    """Who replays what cannot be delivered finds out from the letters, and stops nobody else."""
+    """An operator who replays what cannot be delivered sees it in the letters; no other user is stopped."""
     pipe.sailthru.trouble(REFUSED, on="POST /user")
     for number in range(2 * USERS):
         await pipe.post(identify(f"u{number}"))

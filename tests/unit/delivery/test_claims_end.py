@@ -30,7 +30,7 @@ async def lease_next(pipe: Pipe, lane: Lane) -> str:
 
 
 async def test_a_claim_ends_after_a_handful_of_calls(pipe: Pipe) -> None:
-    """A user with very many events keeps nobody waiting."""
+    """A user with very many events keeps no other user waiting."""
     await pipe.post(*(order("u1", f"o{number}") for number in range(30)))
     await pipe.processor.process(Lane.PURCHASE, await lease_next(pipe, Lane.PURCHASE))
     assert 1 < len(pipe.sailthru.sent) <= 6
@@ -259,7 +259,7 @@ async def test_a_mailbox_that_is_not_leased_is_left_alone(pipe: Pipe) -> None:
     """A wake-up that was lost and came late, or came twice, is harmless."""
     await pipe.post(identify("u1"))
     await pipe.processor.process(Lane.USER, "u1")
-    await pipe.processor.process(Lane.USER, "nobody")
+    await pipe.processor.process(Lane.USER, "never-leased")
     assert pipe.sailthru.sent == []
 
 

@@ -62,7 +62,7 @@ def test_every_outcome_every_dead_reason_and_every_ignore_reason_has_a_row() -> 
 
 
 def test_a_settlement_that_ends_no_event_keeps_the_claim_only_to_unfold() -> None:
-    """Whoever waits or failed gives the mailbox back, or its claim would spin."""
+    """A settlement of a wait or failure gives the mailbox back, or the claim would spin."""
     for row in chain.from_iterable(table.rows for table in TABLES):
         verdict = row.decide()
         if verdict is None or isinstance(verdict, LookedUp | PostAgain):

@@ -50,7 +50,7 @@ identifies = st.builds(
     st.sampled_from((EMAIL, EMAIL, None)),
 )
 visits = st.builds(_identify, st.just({"anonymousId": "a1"}), traits, st.none())
-# What is refused when added is never removed: within a fold nobody would see that it was there.
+# What is refused when added is never removed: within a fold its addition would not show.
 changes = st.sampled_from(
     (
         *(added(USER, item) for item in ("p", "q", "p", "q", POISON)),

@@ -44,7 +44,7 @@ async def test_four_failing_users_are_no_outage(pipe: Pipe) -> None:
 
 
 async def test_a_long_outage_buries_nothing_of_a_quiet_account(pipe: Pipe) -> None:
-    """Four users are too few to tell an outage by; that nobody at all is answered tells it in the end."""
+    """Four users are too few to tell an outage by; in the end, that no call at all is answered shows it."""
     await pipe.post(*(identify(user) for user in users(4, first=10)))
     await pipe.run(1)
     down = pipe.sailthru.trouble(NOT_SENT)
@@ -137,7 +137,7 @@ async def test_an_outage_of_one_host_leaves_the_others_lanes_alone(pipe: Pipe) -
 
 
 async def test_a_probe_that_is_answered_opens_the_gate_for_all_lanes(pipe: Pipe) -> None:
-    """Even by a refusal: whoever refuses is there."""
+    """Even by a refusal: a host that refuses is up."""
     down = pipe.sailthru.trouble(NOT_SENT)
     await pipe.post(*(identify(user) for user in users(8)), *(order(u, u) for u in users(8)))
     await pipe.run(30)
@@ -240,7 +240,7 @@ async def test_an_event_that_happened_too_long_before_it_was_sent_is_too_old_all
 
 
 async def test_a_replayed_event_is_as_old_as_its_replay() -> None:
-    """Who replays a cart of yesterday that says no time of its own wants it sent."""
+    """An operator who replays yesterday's cart change without a time of its own wants it sent."""
     async with open_pipe(max_age={Lane.PURCHASE: 3600.0}) as pipe:
         pipe.sailthru.trouble(REFUSED, on="POST /purchase", times=1)
         await pipe.post(added("u1"))
@@ -252,7 +252,7 @@ async def test_a_replayed_event_is_as_old_as_its_replay() -> None:
 
 
 async def test_a_throttled_call_uses_up_no_attempt_and_waits_for_the_reset() -> None:
-    """Nobody calls that bucket before; other buckets go on."""
+    """No process calls that bucket before; other buckets go on."""
     async with open_pipe(retry_for=0.0, retry_attempts=1) as pipe:
         pipe.sailthru.trouble(throttled(START + 40), on="POST /event", times=3)
         await pipe.post(*(identify(user) for user in users(3)))
@@ -282,7 +282,7 @@ async def test_a_throttled_gate_opens_within_a_minute_whatever_the_reset_says(pi
 
 
 async def test_a_throttled_gate_opens_although_the_reset_is_nought(pipe: Pipe) -> None:
-    """A proxy that counts down ends at 0, which of a gate means: until somebody opens it."""
+    """A proxy that counts down ends at 0, which for a gate means: until an operator opens it."""
     pipe.sailthru.trouble(throttled(0), on="POST /user", times=1)
     await pipe.post(identify("u1"))
     await pipe.run(62)

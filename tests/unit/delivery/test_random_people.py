@@ -85,7 +85,7 @@ WEATHER = st.builds(
 
 
 async def _live(pipe: Pipe, batches: Sequence[list[Event]], weather: Weather) -> None:
-    """Post the batches, with all that goes on meanwhile, and wait until everything has met its fate."""
+    """Post the batches, with all that goes on meanwhile, and wait until everything is settled."""
     _trouble(pipe, weather)
     if weather.paused:
         await pipe.pause("account")

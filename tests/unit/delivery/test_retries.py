@@ -90,7 +90,7 @@ async def test_a_failing_cart_look_up_is_retried_and_dies_as_such_and_others_go_
 
 
 async def test_the_head_waits_for_its_retry_and_only_its_user_waits_behind_it(pipe: Pipe) -> None:
-    """Retry without reordering: nobody else is held up."""
+    """Retry without reordering: no other user is held up."""
     trouble = pipe.sailthru.trouble(NOT_SENT, about="u1@")
     await pipe.post(identify("u1"), identify("u1", anonymousId="a1"), identify("u2"))
     await pipe.run(5)

@@ -204,7 +204,7 @@ async def test_signing_up_at_the_device_that_went_to_a_profile_makes_it_the_user
 
 
 async def test_the_next_person_at_a_device_is_not_the_one_before(pipe: Pipe) -> None:
-    """Another email, which nobody has: the customer's profile, email and orders are left alone."""
+    """Another email, which no profile has: the customer's profile, email and orders are left alone."""
     await pipe.post(identify("ann"), visit("till"), visit("till", "bob@example.org", bob=True))
     await pipe.post(track("", "Looked") | visitor("till"))
     await pipe.post(order("ann", "o1", email=False))
@@ -267,7 +267,7 @@ async def test_a_visitor_of_a_found_profile_still_has_no_cart(pipe: Pipe) -> Non
 
 
 async def test_events_of_a_visitor_whose_profile_is_gone_are_ignored(pipe: Pipe) -> None:
-    """As those of any visitor whom Sailthru does not know: nobody will ever identify most of them."""
+    """As those of any visitor whom Sailthru does not know: most of them are never identified."""
     imported(pipe, extid="crm-1")
     await pipe.post(visit("phone"))
     await pipe.run(10)

@@ -128,7 +128,7 @@ def test_whole_numbers_are_ids() -> None:
 
 @pytest.mark.parametrize("nothing", NOTHING)
 def test_nothing_is_an_absent_field(nothing: Any) -> None:
-    """PHP writes false and []; nobody is called False."""
+    """PHP writes false and []; no id is the word False."""
     names = ("userId", "messageId", "timestamp", "context", "integrations", "traits", "properties")
     shown = track(anonymousId="a1", **dict.fromkeys(names, nothing))
     absent = {"type": "track", "event": "Seen", "anonymousId": "a1"}

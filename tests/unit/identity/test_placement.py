@@ -136,7 +136,7 @@ def test_events_without_any_id_share_no_mailbox() -> None:
 
 
 def test_an_id_with_more_than_three_emails_a_day_is_shared() -> None:
-    """A till's or a kiosk's id: from the fourth person on it is nobody's."""
+    """A till's or a kiosk's id: from the fourth person on it counts as shared."""
     arrivals = Arrivals()
     users = [arrivals.place(userId="till", **shown(f"e{n}@x.com")).user for n in range(6)]
     assert users == ["till", "till", "till", "e3@x.com", "e4@x.com", "e5@x.com"]

@@ -104,7 +104,7 @@ async def test_a_settle_after_a_lost_intent_is_no_repetition(boxes: Mailboxes) -
 
 
 async def test_an_unsettled_intent_reaches_the_next_owner(boxes: Mailboxes) -> None:
-    """Whoever claims after a death knows what may have been posted; settling forgets it."""
+    """The owner after a death knows what may have been posted; settling forgets it."""
     await boxes.post(order("m1", "ann"), order("m2", "ann"))
     first = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
     await boxes.store.record_intent(first, "intent 1")
@@ -146,7 +146,7 @@ async def test_letters_replayed_together_keep_states_apart(boxes: Mailboxes) -> 
 
 
 async def test_a_failed_event_waits_and_its_followers_behind_it(boxes: Mailboxes) -> None:
-    """The head's retry time is the mailbox's; nobody else's mailbox waits."""
+    """The head's retry time is the mailbox's; no other mailbox waits."""
     await boxes.post(track("m1", "ann"), track("m2", "ann"), track("m3", "bob"))
     claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
     await boxes.store.settle(tried_again(claim, boxes.now_ms() + 5000))

@@ -72,7 +72,7 @@ async def test_a_lease_ends_when_it_would_have(boxes: Mailboxes) -> None:
 
 
 async def test_a_lease_that_began_after_the_step_is_not_cut_short(boxes: Mailboxes) -> None:
-    """Whoever notices the step first may be late: leases of the new time are good already."""
+    """The first process to notice the step may be late: leases of the new time are good already."""
     await boxes.post(track("m1", "ann"))
     await boxes.wake(Lane.EVENT)
     boxes.clock.advance(-STEP_S)

@@ -27,7 +27,7 @@ async def test_after_two_deaths_events_are_leased_one_at_a_time(boxes: Mailboxes
 
 
 async def test_only_the_culprit_dies_of_poison(boxes: Mailboxes) -> None:
-    """Whoever is handed `bad` dies; everything around it is delivered, it alone gets the blame."""
+    """Every process that claims `bad` dies; everything around it is delivered, and `bad` alone is poison."""
     names = ["m1", "m2", "bad", "m3", "m4"]
     await boxes.post(*(track(name, "ann") for name in names))
     through, poisoned, deaths = [], [], 0
@@ -73,7 +73,7 @@ async def test_an_event_that_is_found_waiting_has_its_strikes_reduced(
 
 @pytest.mark.parametrize("how", ["released", "tried again"])
 async def test_a_claim_given_back_or_retried_keeps_its_strikes(boxes: Mailboxes, how: str) -> None:
-    """Nobody has looked at its events, or it may kill at its call, which each time something precedes."""
+    """Its events were not looked at, or one of them may kill at its call, which a retry has always preceded."""
     await boxes.post(track("m1", "ann"))
     for death in range(POISON_AFTER):
         assert (await boxes.die(Lane.EVENT, "ann")).strikes == death
@@ -94,7 +94,7 @@ async def test_a_lost_wake_up_is_no_death(boxes: Mailboxes) -> None:
 
 
 async def test_a_standstill_extends_leases_instead_of_expiring_them(boxes: Mailboxes) -> None:
-    """When nobody ticked for long the owners stood still, too: their leases last once more."""
+    """When no waker ticked for long, the owners stood still, too: their leases are extended once."""
     await boxes.post(track("m1", "ann"))
     tick = (await boxes.wake(Lane.EVENT)).now
     claim = await boxes.claim(Lane.EVENT, "ann")

@@ -1,4 +1,4 @@
-"""A lane that nobody consumes for a day."""
+"""A lane that no process consumes for a day."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ user_barriers = st.sampled_from(
         _body("identify", traits={"email": "not an email"}),
     )
 )
-# What is refused when added is never removed: within a fold nobody would see that it was there.
+# What is refused when added is never removed: within a fold its addition would not show.
 changes_of = st.sampled_from(
     (
         *(("Product Added", product) for product in ("p", "q", "p", "q", POISON)),
@@ -151,7 +151,7 @@ def _compare(
 
 
 def _people(sandbox: Sandbox) -> None:
-    """An anonymous profile, and somebody known by email alone whose vars clash."""
+    """An anonymous profile, and one known by email alone whose vars clash."""
     early = 1_600_000_000.0
     sandbox.handle("POST", "/user", {"id": "a1", "key": "extid", "vars": {"x": 11}}, early)
     by_email = {"id": EMAILS[0], "key": "email", "vars": {"x": 22, "y": 22}}

@@ -143,7 +143,7 @@ def test_an_alias_that_was_merged_already_is_ignored() -> None:
 
 
 def test_an_event_without_its_shared_ids_is_refused_and_crashes_nothing() -> None:
-    """The splitter blanks ids that belong to nobody."""
+    """The splitter removes shared ids."""
     event = validate_event({"type": "alias", "userId": "u1", "previousId": "a1"})
 
     with pytest.raises(MappingRejected) as caught:

@@ -40,7 +40,7 @@ def boxes() -> Mailboxes:
 
 
 def ignore(_: int) -> None:
-    """Nobody looks at the progress."""
+    """The progress is ignored."""
 
 
 async def adopt_all(boxes: Mailboxes) -> None:
@@ -177,7 +177,7 @@ async def test_what_the_trial_sent_can_be_sent_again(boxes: Mailboxes) -> None:
 
 
 async def test_a_mailbox_with_strikes_is_still_leased_singly(boxes: Mailboxes) -> None:
-    """The events are the same, and so may be what they do to whoever maps them."""
+    """The events are the same, and may kill the process that maps them again."""
     await boxes.post(track("m1", "ann"), track("m2", "ann"))
     for _ in range(2):
         await boxes.die(Lane.EVENT, "ann")

@@ -44,7 +44,7 @@ def boxes() -> Mailboxes:
 
 
 def ignore(_: int) -> None:
-    """Nobody looks at the progress."""
+    """The progress is ignored."""
 
 
 async def empty(boxes: Mailboxes, *others: str) -> Emptied:

@@ -235,7 +235,7 @@ async def _deliver(fleet: Fleet, limiter: Limiter, sailthru: SharedAccount) -> N
 
 
 async def test_someone_elses_half_of_the_account_is_left_to_them(fleet: Fleet) -> None:
-    """From the first whole minute on, nobody is refused and we use what is left."""
+    """From the first whole minute on, no call is refused and we use what is left."""
     sailthru = SharedAccount(fleet.clock)
     fleet.tasks[0] = [
         asyncio.create_task(_deliver(fleet, limiter, sailthru))
@@ -251,7 +251,7 @@ async def test_someone_elses_half_of_the_account_is_left_to_them(fleet: Fleet) -
 async def test_a_slowed_bucket_is_logged_once_a_minute(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever wonders at night why a lane crawls finds the reason in the log, but not ten thousand times."""
+    """The log says why a lane is slow, but not ten thousand times."""
     said: list[dict[str, object]] = []
     monkeypatch.setattr(limiter_module, "log_event", lambda name, **rest: said.append(rest))
     reset = fleet.clock.now() + 40

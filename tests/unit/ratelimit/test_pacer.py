@@ -112,7 +112,7 @@ async def test_urgent_waiters_go_before_all_others(events: Pacer, clock: Virtual
 async def test_a_cancelled_waiters_slot_goes_to_the_next(
     events: Pacer, store: CountingStore, clock: VirtualClock
 ) -> None:
-    """The reserved slot is not lost: whoever is next gets it, at the same time."""
+    """The reserved slot is not lost: the next waiter gets it, at the same time."""
     callers = Callers(events, clock)
     first, second, third = (callers.start(name) for name in "abc")
     await clock.run(0.0)
@@ -308,7 +308,7 @@ async def test_a_slot_reserved_while_the_bucket_was_closing_is_not_used(
 async def test_every_waiter_gets_the_error_of_redis_and_the_next_one_is_served(
     events: Pacer, store: CountingStore, clock: VirtualClock
 ) -> None:
-    """Nobody is left hanging, and nothing has to be reset."""
+    """No waiter hangs, and nothing has to be reset."""
     callers = Callers(events, clock)
     store.away = True
     tasks = [callers.start(str(i)) for i in range(3)]
@@ -323,7 +323,7 @@ async def test_every_waiter_gets_the_error_of_redis_and_the_next_one_is_served(
 async def test_a_waiter_cancelled_as_redis_goes_away_is_counted_once(
     events: Pacer, store: CountingStore, clock: VirtualClock
 ) -> None:
-    """Counted twice, the next lone waiter would look like none, and nobody would reserve for it."""
+    """Counted twice, the next lone waiter would look like none, and no slot would be reserved for it."""
     callers, answer = Callers(events, clock), store.reserve
 
     async def cancel_and_fail(bucket: Bucket, ask: Ask) -> Grant:

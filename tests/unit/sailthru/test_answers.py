@@ -113,7 +113,7 @@ FORBIDDEN: list[dict[str, object]] = [
     {"success": False},
     {"fault": {"faultstring": "Forbidden"}, "ok": 0},
 ]
-"""What gateways and proxies say in JSON, and what nobody is known to say: in no form of Sailthru's."""
+"""What gateways and proxies say in JSON, and replies that no known server sends: none has Sailthru's form."""
 
 
 @pytest.mark.parametrize("body", [*FORBIDDEN, {"message": "Forbidden"}, {"code": 99}, {}])
@@ -222,7 +222,7 @@ RATE = {"X-Rate-Limit-Limit": "2400", "X-Rate-Limit-Remaining": "7", "X-Rate-Lim
     "odd", ["", "soon", "nan", "inf", "1e300", "1_0", "\u0661\u0662", "9" * 400, "9" * 5000, "7, 7"]
 )
 def test_senseless_rate_headers_are_ignored(name: str, odd: str) -> None:
-    """A wrong reset time would stop a lane for ever, a giant number whoever reckons with it."""
+    """A wrong reset time would stop a lane for ever, a giant number would break arithmetic with it."""
     assert read_answer(200, b"{}", {**RATE, name: odd}).rate is None
 
 

@@ -122,7 +122,7 @@ def test_a_clash_without_merge_is_refused_and_changes_nothing(
 
 
 def test_a_changed_email_frees_the_old_one(sandbox: Sandbox) -> None:
-    """The old address finds nobody and may be taken."""
+    """The old address finds no profile and may be taken."""
     post(sandbox, "1", keys={"email": "old@b.co"})
     post(sandbox, "1", keys={"email": "new@b.co"})
     assert get(sandbox, "old@b.co", "email").status == 400
@@ -143,8 +143,8 @@ def test_a_deleted_user_is_gone(sandbox: Sandbox) -> None:
     [
         ({"id": None}, 2),
         ({"id": "x", "key": "nickname"}, 99),
-        ({"id": "nobody", "key": "email"}, 11),
-        ({"keys": {"email": "nobody"}}, 11),
+        ({"id": "no-address", "key": "email"}, 11),
+        ({"keys": {"email": "no-address"}}, 11),
         ({"keys": "a@b.co"}, 99),
         ({"keys": {"nickname": "x"}}, 99),
         ({"vars": {"v" * 33: 1}}, 99),

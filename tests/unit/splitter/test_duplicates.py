@@ -53,7 +53,7 @@ async def test_a_repeat_within_a_batch_links_nothing_either(boxes: Mailboxes) ->
 
 
 async def test_a_duplicate_is_no_sighting_of_an_email(boxes: Mailboxes) -> None:
-    """Or the next event of the batch would write it down: too many emails make an id nobody."""
+    """Or the next event of the batch would write it down: too many emails make an id a shared one."""
     await boxes.post(ANN)
     await boxes.post(
         identify("m1", "cat", email="other@example.org"),
@@ -119,7 +119,7 @@ async def test_an_exported_letter_that_died_again_may_come_again(boxes: Mailboxe
 async def test_redis_is_asked_only_for_what_would_link_another(
     boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One script a batch at most; the last of a batch, which is often its only one, links nobody."""
+    """One script a batch at most; the last of a batch, which is often its only one, links no other event."""
     ran: list[str] = []
     run = boxes.splitter._scripts.run
 

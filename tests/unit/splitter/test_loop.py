@@ -212,7 +212,7 @@ async def test_a_failure_amid_single_entries_leaves_the_rest_single(
 async def test_a_lost_lease_is_called_so_and_no_event_dies_of_it(
     boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody is to look after a Redis that is fine; the other splitter has the entries."""
+    """No alarm about a Redis that is fine; the other splitter has the entries."""
     said: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
     for module in (loop, redis_watch):
         monkeypatch.setattr(

@@ -21,7 +21,7 @@ from tests.support.mailboxes import Mailboxes, letter, order, track
 ORDER = order("m1", "ann")
 GUESSES: dict[str, dict[str, Any]] = {
     "an event": {"messageId": "m1", "type": "track", "event": "x", "userId": "eve"},
-    "an event of nobody": {"messageId": "m1", "type": "track", "event": "x"},
+    "an event without id and email": {"messageId": "m1", "type": "track", "event": "x"},
     "a page": {"messageId": "m1", "type": "page", "userId": "eve"},
     "no type": {"messageId": "m1", "event": "Order Completed", "userId": "ann"},
     "nothing but the id": {"messageId": "m1"},

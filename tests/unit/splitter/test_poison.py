@@ -36,7 +36,7 @@ async def boxes(request: pytest.FixtureRequest) -> AsyncIterator[Mailboxes]:
 
 @pytest.fixture
 def deadly(monkeypatch: pytest.MonkeyPatch) -> set[bytes]:
-    """Whoever reads an entry that holds one of these dies."""
+    """A splitter that reads an entry with one of these dies."""
     marks = {b"bad"}
 
     def deadly_read(entry: RawEntry) -> Read:
@@ -78,7 +78,7 @@ async def reasons(boxes: Mailboxes, account: str = "default") -> dict[str, str]:
 
 @pytest.mark.usefixtures("deadly")
 async def test_only_the_culprit_dies_of_poison(boxes: Mailboxes) -> None:
-    """It kills whoever reads it, in the middle of a batch; all others are split once, in order."""
+    """It kills the splitter that reads it, in the middle of a batch; all others are split once, in order."""
     before, behind = [f"m{n}" for n in range(60)], [f"m{n}" for n in range(60, 300)]
     await boxes.accept(*(track(name, "ann") for name in before))
     bad = await boxes.accept_raw({"event": b"\xffbad {"})
@@ -117,7 +117,7 @@ async def test_a_culprit_that_comes_to_an_empty_stream_dies_of_poison(boxes: Mai
 
 @pytest.mark.usefixtures("deadly")
 async def test_poison_is_kept_in_the_account_it_names() -> None:
-    """The default account keeps what nobody has configured; its letter says whose it is."""
+    """The default account keeps letters of accounts that are not configured; the letter names the account."""
     boxes = Mailboxes(fakeredis.FakeAsyncRedis(), AccountSettings(), AccountSettings(name="shoes"))
     await boxes.accept(track("bad", "ann"), account="shoes")
     await boxes.accept(track("bad", "ann"), account="hats")
@@ -175,7 +175,7 @@ async def test_a_splitter_that_takes_its_own_lease_again_is_no_strike(boxes: Mai
 
 
 async def test_a_death_with_nothing_to_split_is_no_strike(boxes: Mailboxes) -> None:
-    """What comes later has killed nobody."""
+    """An entry that comes later has killed no splitter."""
     for _ in range(MANY):
         splitter = await take_over(boxes)
     await boxes.accept(track("m1", "ann"), track("m2", "ann"))

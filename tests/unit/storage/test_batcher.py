@@ -60,7 +60,7 @@ async def test_a_cancelled_caller_takes_no_neighbour_along(client: redis.asyncio
 async def test_scripts_that_a_server_has_forgotten_are_loaded_and_run_in_order(
     client: redis.asyncio.Redis,
 ) -> None:
-    """A Redis that was restarted knows none; nobody who calls one hears of that."""
+    """A Redis that was restarted knows no script; callers do not notice."""
     scripts, gate = Scripts(client, "pipeline.gates"), "sailpipe:default:gates:user"
     assert await scripts.run("close_gate", [gate], ["paused", "{}"]) == 1
     await client.script_flush()

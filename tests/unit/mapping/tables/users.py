@@ -22,7 +22,7 @@ IDENTIFIES = Table(
     "Identify -> POST /user",
     "Traits become flat vars, the email a key. An identify with an email always says what happens"
     " when that email has another profile (`KEYSCONFLICT`): many people are at Sailthru by email"
-    " alone. Nothing is sent as a default that could re-subscribe somebody: Segment's default"
+    " alone. Nothing is sent as a default that could subscribe a person again: Segment's default"
     " opt-out `none` does, so `optout_email` is sent only when `OPTOUT` or the event says so."
     " Computed traits and audiences arrive as identifies and need nothing special.",
     (
