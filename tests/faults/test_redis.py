@@ -14,7 +14,7 @@ from pipeline.producer import Producer
 from pipeline.sandbox.faults import FaultKind
 from pipeline.storage import keys
 from tests.faults.conftest import Open
-from tests.faults.support.books import ACCOUNT
+from tests.faults.support.account import ACCOUNT
 from tests.faults.support.traffic import traffic
 from tests.faults.support.world import World
 from tests.support.commands import wait_until

@@ -141,7 +141,7 @@ async def test_what_the_splitter_refused_is_split_again(
 async def test_dropped_letters_are_counted_as_removed(
     pipeline: Pipeline, letters: DeadLetters
 ) -> None:
-    """I1: nothing leaves the books."""
+    """I1: every letter is counted as removed."""
     await pipeline.kill(track(1), track(2))
     assert await letters.drop(["m1", "m7"]) == 1
     assert await ids(letters) == ["m2"]

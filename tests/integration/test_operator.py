@@ -188,8 +188,8 @@ def test_an_export_can_be_enqueued_again(setup: Setup, command: Command) -> None
     code, out, err = command("dead", "export", "--reason", "too_old")
     assert (code, err) == (0, "Exported: 1.\n")
     key = dedupe_hash("m3", "track", "Signed Up")
-    mark = {"replay": True, "letter": "m3", "key": key}
-    assert json.loads(out) == track(3) | {"sailpipe": mark}
+    flag = {"replay": True, "letter": "m3", "key": key}
+    assert json.loads(out) == track(3) | {"sailpipe": flag}
     Path("old.jsonl").write_text(out)
     assert command("enqueue", "old.jsonl")[0] == 0
 

@@ -1,4 +1,4 @@
-"""What a person is told of an account whose data are another target's, and what they can do."""
+"""What commands say of an account whose data are another target's, and what an operator can do."""
 
 from __future__ import annotations
 

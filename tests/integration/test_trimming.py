@@ -162,7 +162,7 @@ async def test_a_flood_that_lasts_for_days_leaves_every_group_its_share(
 async def test_processes_that_trim_at_a_time_remove_no_more_than_one_would(
     client: redis.asyncio.Redis, letters: DeadLetters
 ) -> None:
-    """While people replay and drop: nothing leaves the books, and no letter falls below DEAD_MAX."""
+    """While people replay and drop: every letter is counted once, and no letter falls below DEAD_MAX."""
     await bury(client, "default", [*real_orders(), *real_others(), *of_a_cause_each()])
     gone = [f"flood-{number}" for number in range(0, 600, 2)]
     async with asyncio.TaskGroup() as group:

@@ -309,7 +309,7 @@ def test_enqueue_finds_redis_by_the_environment(
 def test_enqueue_finds_the_redis_of_a_running_up(
     redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With no URL set, DATA_DIR/redis.url tells."""
+    """With no URL set, DATA_DIR/redis.url names it."""
     (tmp_path / "redis.url").write_text(redis_url)
     monkeypatch.setenv("SAILPIPE_DATA_DIR", str(tmp_path))
     pipeline.enqueue(REGISTERED)

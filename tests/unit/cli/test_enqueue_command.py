@@ -1,4 +1,4 @@
-"""`sailpipe enqueue`: every JSON object goes in, every bad line is told, nothing else happens."""
+"""`sailpipe enqueue`: every JSON object is enqueued and every bad line reported."""
 
 from __future__ import annotations
 

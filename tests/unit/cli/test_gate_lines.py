@@ -1,4 +1,4 @@
-"""What is told of a closed gate: why, and what to do about it."""
+"""What commands print of a closed gate: why it is closed, and what to do about it."""
 
 from __future__ import annotations
 

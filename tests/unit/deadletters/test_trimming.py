@@ -1,4 +1,4 @@
-"""Which letters go when there are too many: the largest groups pay, orders and refunds last."""
+"""Which letters go when there are too many: the largest groups lose letters, orders and refunds last."""
 
 from __future__ import annotations
 

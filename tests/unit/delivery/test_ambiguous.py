@@ -32,7 +32,7 @@ def cart(pipe: Pipe) -> dict[str, int]:
     return {item["id"]: item["qty"] for one in carts for item in one.shown["items"]}
 
 
-async def mark(pipe: Pipe) -> str:
+async def pending_intent(pipe: Pipe) -> str:
     """The unsettled intent in u1's mailbox of the purchase lane."""
     found = await pipe.redis.hget(keys.mailbox_state(ACCOUNT, Lane.PURCHASE, "u1"), "intent")
     return "" if found is None else found.decode()
@@ -151,7 +151,7 @@ async def test_a_definite_failure_leaves_no_intent(pipe: Pipe) -> None:
     pipe.sailthru.trouble(NOT_SENT, on="POST /purchase", times=2)
     await pipe.post(order("u1", "o1"))
     await pipe.run(0.2)
-    assert await mark(pipe) == ""
+    assert await pending_intent(pipe) == ""
     await pipe.run(30)
     assert pipe.sailthru.calls("GET /purchase") == []
     assert orders(pipe) == ["o1"]
@@ -164,7 +164,7 @@ async def test_a_definite_failure_does_not_remove_an_earlier_intent(pipe: Pipe) 
     pipe.sailthru.trouble(NO_ORDER, on="GET /purchase", times=2)
     await pipe.post(order("u1", "o1"))
     await pipe.run(30)
-    assert json.loads(await mark(pipe))["misses"] == 2
+    assert json.loads(await pending_intent(pipe))["misses"] == 2
 
 
 @LOST

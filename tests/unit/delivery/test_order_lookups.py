@@ -52,7 +52,7 @@ FOUND = {
 async def test_an_order_is_not_posted_again_on_an_unclear_look_up(
     answer: Answer, *, processed: bool
 ) -> None:
-    """Asked for as often as retries last, it is neither delivered nor missed; it dies with its mark."""
+    """Asked for as often as retries last, it is neither delivered nor missed; it dies with its intent."""
     async with open_pipe(retry_for=0.0, retry_attempts=4) as pipe:
         pipe.sailthru.trouble(TIMED_OUT, on="POST /purchase", processed=processed, times=1)
         pipe.sailthru.trouble(answer, on="GET /purchase")

@@ -1,4 +1,4 @@
-"""Failures that may pass: when they are tried again, when they end, and what the letter then tells."""
+"""Failures that may pass: when they are tried again, when they end, and what the letter then says."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_the_write_key_goes_no_further() -> None:
 
 
 def test_a_write_key_removes_no_dead_letter() -> None:
-    """What an exported line is marked with; a shop's page shows the key to everybody."""
+    """An exported line's replay flag; a shop's page shows its write key to everybody."""
     marked = {"type": "page", "messageId": "m1", "sailpipe": {"replay": True}}
     assert "sailpipe" not in single(marked)
     assert "sailpipe" not in batch(batch=[marked])[0]

@@ -43,7 +43,7 @@ async def test_the_first_mailbox_that_is_leased_makes_the_account_its_target_s(
 async def test_a_process_of_another_target_is_leased_nothing(
     boxes: Mailboxes, live: MailboxStore
 ) -> None:
-    """What waits for the sandbox is none of Sailthru's business, in any lane; the sandbox's goes on."""
+    """What waits for the sandbox is leased to no process of Sailthru's, in any lane; the sandbox's own process goes on."""
     await boxes.post(track("m1", "ann"), identify("m2", "bob"))
     await boxes.wake(Lane.EVENT)
     for lane in (Lane.EVENT, Lane.USER):

@@ -63,7 +63,7 @@ async def test_a_duplicate_is_no_sighting_of_an_email(boxes: Mailboxes) -> None:
 
 
 async def test_a_repeat_of_an_event_that_died_links_nothing(boxes: Mailboxes) -> None:
-    """It is a duplicate, though the first taught nothing."""
+    """It is a duplicate, though the first linked nothing."""
     await boxes.post(BOB)
     await boxes.post({"messageId": "m1", "type": "identify"}, ANN, ORDER)
     assert await boxes.mail(Lane.PURCHASE, "bob") == ["m3"]

@@ -27,7 +27,7 @@ class Held(NamedTuple):
 
 
 @dataclass
-class Books:
+class Account:
     """Reads the account's keys as they are now."""
 
     client: Any
