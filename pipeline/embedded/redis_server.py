@@ -42,7 +42,7 @@ def free_port(preferred: int = 0) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise SailpipeError("No free port on 127.0.0.1.")
+    raise SailpipeError("No port on 127.0.0.1 is free: end a program that listens there.")
 
 
 class EmbeddedRedis:
@@ -77,7 +77,9 @@ class EmbeddedRedis:
             (self._data_dir / PORT_FILE).write_text(f"{self.port}\n")
             (self.directory / "redis.conf").write_text(_configuration(self.directory, self.port))
         except OSError as error:
-            raise ConfigError(f"{self.directory} cannot be written: {error.strerror}.") from None
+            raise ConfigError(
+                f"{self.directory} cannot be written: {error.strerror}; set SAILPIPE_DATA_DIR to another folder."
+            ) from None
 
     async def wait_ready(self, alive: Callable[[], bool]) -> None:
         """Return when it answers, and leave its address in DATA_DIR/redis.url.

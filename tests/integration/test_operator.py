@@ -317,7 +317,7 @@ def test_what_cannot_be_done_is_one_sentence(
     ("bucket", "limit", "said"),
     [
         ("/event", "80", "is not a method and a path"),
-        ("POST /list", "80", "No call of ours is a POST /list"),
+        ("POST /list", "80", "sailpipe makes no call POST /list"),
         ("POST /event", "0", "greater than 0"),
         ("POST /event", "many", "calls_per_s"),
     ],
