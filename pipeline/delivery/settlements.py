@@ -48,9 +48,9 @@ EMPTY_CART_KEEP_MS = 30 * 86_400_000
 _FOLLOWS: Mapping[Kind, str] = MappingProxyType(
     {Kind.IDENTIFY: "identify", Kind.CART_ADD: "cart", Kind.CART_REMOVE: "cart"}
 )
-"""What loses its meaning, or does harm, when it is sent after a later one."""
+"""Kinds of event that lose their meaning, or do harm, when they are sent after a later one."""
 _WRITES: Mapping[Kind, str] = MappingProxyType({**_FOLLOWS, Kind.ORDER: "cart"})
-"""What makes it so; an order empties the cart."""
+"""Kinds of event that overtake them; an order does, because it empties the cart."""
 TIMELINE = 50
 """Attempts kept for each event; the count goes on."""
 _Waiting: TypeAlias = (
@@ -181,7 +181,7 @@ def _delivered(outcome: Delivered, state: TurnState, settling: Settling) -> Sett
 
 
 def _newest(outcome: Delivered, state: TurnState, settling: Settling) -> dict[str, str]:
-    """When what is now delivered first came, so that what died before it is overtaken."""
+    """When the delivered event was first accepted, so that older ones that died count as overtaken."""
     what = _WRITES.get(kind_of(state.event, settling.settings)) if state.event else None
     if what is None:
         return {}

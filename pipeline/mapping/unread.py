@@ -1,4 +1,4 @@
-"""What of an event itself cannot be read, whatever call it becomes."""
+"""Notes about what of an event itself cannot be read, whatever call it becomes."""
 
 from __future__ import annotations
 
