@@ -21,7 +21,7 @@ SPLITTER_FALLEN = "sailpipe:splitter:fallen"
 
 
 FORMAT = "sailpipe:format"
-"""String. FORMAT_NUMBER of the version that first worked on this Redis; see redis_format.py."""
+"""String. FORMAT_NUMBER of the version that first worked on this Redis; see format.py."""
 
 FORMAT_NUMBER = 1
 """Raise it with every change of keys, or of what lies in them, that another version would misread."""
@@ -133,7 +133,7 @@ def dead_groups(account: str) -> str:
 
 
 def dead_told(account: str) -> str:
-    """String. Exists for an hour after a person was told that dead letters were trimmed."""
+    """String. Exists for an hour after an alert that dead letters were trimmed."""
     return f"sailpipe:{account}:dead:told"
 
 

@@ -102,7 +102,7 @@ def _from_url(client: Any, url: str, options: dict[str, Any]) -> Any:
 class _BlockingSentinelPool(
     redis.asyncio.sentinel.SentinelConnectionPool, redis.asyncio.BlockingConnectionPool
 ):
-    """Knows the master as the one does, and lets a command wait for a connection as the other."""
+    """Finds the master through Sentinel, and lets a command wait for a free connection."""
 
 
 def _through_sentinel(
