@@ -174,7 +174,7 @@ class Waker:
 
 
 def end_within(seconds: float) -> None:
-    """End this process by then, should it still be there."""
+    """Kill this process if it is still alive by then."""
     timer = threading.Timer(seconds, _end)
     timer.daemon = True
     timer.start()
