@@ -142,7 +142,7 @@ class SlotStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a store keeps per bucket. `began` belongs to the whole store; `seen` is when anybody last
+    """What a store keeps per bucket. `began` belongs to the whole store; `seen` is when a process last
     asked."""
 
     began: int

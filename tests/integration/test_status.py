@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,16 +18,9 @@ from pipeline.settings import AccountSettings, Settings
 from pipeline.status import lanes, raw
 from pipeline.status.report import read_status
 from pipeline.storage import keys
-from pipeline.storage.redis_client import open_async_redis
 from tests.support.letters import Pipeline, order, track
 
 COUNTS = ("delivered", "dead", "ignored", "duplicates", "waiting", "removed")
-
-
-@pytest.fixture
-async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
-    async with open_async_redis(redis_url) as opened:
-        yield opened
 
 
 @pytest.fixture

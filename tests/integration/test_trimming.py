@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import fakeredis
@@ -16,7 +16,6 @@ from pipeline.deadletters.letter import Header
 from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
 from pipeline.storage import keys
-from pipeline.storage.redis_client import open_async_redis
 from tests.support.letters import Pipeline, bury, track
 from tests.support.mailboxes import Mailboxes
 
@@ -28,12 +27,6 @@ FEWER = 6_000
 """Enough where it is not the number that matters."""
 
 Letters = Iterator[tuple[str, Header]]
-
-
-@pytest.fixture
-async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
-    async with open_async_redis(redis_url) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import fakeredis
-import pytest
-
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure
 from tests.support.mailboxes import LEASE_S, Mailboxes, track
-
-
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
 
 
 async def test_a_closed_gate_leases_nothing_and_takes_back_the_unclaimed(boxes: Mailboxes) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import fakeredis
 import pytest
 import redis.asyncio
 import redis.exceptions
@@ -23,11 +22,6 @@ from tests.support.mailboxes import (
     track,
     tried_again,
 )
-
-
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
 
 
 async def test_a_doubled_wake_up_finds_nothing_to_own(boxes: Mailboxes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fakeredis
 import pytest
 
 from pipeline.events.models import Lane
@@ -11,11 +10,6 @@ from pipeline.mailbox.claim import Settlement
 from tests.support.mailboxes import LEASE_S, Mailboxes, delivered, track, tried_again
 
 STEP_S = 3600.0
-
-
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
 
 
 async def test_a_mailbox_that_waits_is_leased_at_once(boxes: Mailboxes) -> None:

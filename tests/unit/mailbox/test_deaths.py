@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import fakeredis
 import pytest
 
 from pipeline.delivery.classify import POISON_AFTER
@@ -12,11 +11,6 @@ from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Settlement
 from pipeline.mailbox.store import MailboxStore
 from tests.support.mailboxes import LEASE_S, Mailboxes, delivered, letter, track, tried_again
-
-
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
 
 
 async def test_after_two_deaths_events_are_leased_one_at_a_time(boxes: Mailboxes) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import fakeredis
 import pytest
 import redis.asyncio
 
@@ -16,11 +15,6 @@ from tests.support.mailboxes import FAR, LEASE_S, Mailboxes, delivered, identify
 
 LIVE = "api.sailthru.com 1a2b-5f3c9e21ab00"
 OWNER = keys.target("default")
-
-
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import fakeredis
-import pytest
 
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure
@@ -16,11 +15,6 @@ from pipeline.storage import keys
 from tests.support.mailboxes import Mailboxes, delivered, identify, letter, order, track
 
 HOUR_MS = 3_600_000
-
-
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
 
 
 def until_email(boxes: Mailboxes, claim: Claim) -> Settlement:

@@ -34,11 +34,6 @@ from tests.support.mailboxes import (
 LIVE = Target("api.sailthru.com 1a2b-5f3c9e21ab00")
 
 
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
-
-
 def ignore(_: int) -> None:
     """The progress is ignored."""
 

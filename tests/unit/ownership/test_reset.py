@@ -38,11 +38,6 @@ STAYS = {
 """Names of keys that may be left of an account."""
 
 
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
-
-
 def ignore(_: int) -> None:
     """The progress is ignored."""
 

@@ -18,11 +18,6 @@ BOB = identify("m2", "bob", anonymousId="tablet", email="bob@example.org")
 ORDER = order("m3", anonymousId="tablet", properties={"email": "bob@example.org"})
 
 
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
-
-
 async def email(boxes: Mailboxes, user: str, account: str = "default") -> str:
     found: Any = await boxes.redis.hget(keys.user(account, user), "email")
     return str((found or b"").decode())

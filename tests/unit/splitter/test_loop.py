@@ -22,11 +22,6 @@ from tests.support.mailboxes import Mailboxes, identify, letter, order, track
 ROUTE_ENTRY = "pipeline.splitter.loop.route_entry"
 
 
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
-
-
 async def kill(boxes: Mailboxes) -> None:
     """Ann's first order dies."""
     claim = await boxes.lease_and_claim(Lane.PURCHASE, "ann")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -29,13 +28,9 @@ GUESSES: dict[str, dict[str, Any]] = {
 REFUSED = GUESSES["nothing but the id"]
 
 
-@pytest.fixture(params=["fakeredis", "redis"])
-async def boxes(request: pytest.FixtureRequest) -> AsyncIterator[Mailboxes]:
-    if request.param == "fakeredis":
-        yield Mailboxes(fakeredis.FakeAsyncRedis())
-        return
-    async with redis.asyncio.Redis.from_url(request.getfixturevalue("redis_url")) as client:
-        yield Mailboxes(client)
+@pytest.fixture
+def boxes(boxes_in_both: Mailboxes) -> Mailboxes:
+    return boxes_in_both
 
 
 async def kill_order(boxes: Mailboxes) -> None:

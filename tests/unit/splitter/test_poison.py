@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
 
 import fakeredis
 import pytest
-import redis.asyncio
 
 from pipeline.events.models import Lane
 from pipeline.settings import AccountSettings
@@ -25,13 +23,9 @@ MAX_DEATHS = POISON_AFTER + SINGLY_AFTER
 MANY = 5 * MAX_DEATHS
 
 
-@pytest.fixture(params=["fakeredis", "redis"])
-async def boxes(request: pytest.FixtureRequest) -> AsyncIterator[Mailboxes]:
-    if request.param == "fakeredis":
-        yield Mailboxes(fakeredis.FakeAsyncRedis())
-        return
-    async with redis.asyncio.Redis.from_url(request.getfixturevalue("redis_url")) as client:
-        yield Mailboxes(client)
+@pytest.fixture
+def boxes(boxes_in_both: Mailboxes) -> Mailboxes:
+    return boxes_in_both
 
 
 @pytest.fixture
