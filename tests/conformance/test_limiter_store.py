@@ -97,7 +97,7 @@ async def test_a_closed_bucket_gives_nothing_until_it_opens(
 async def test_a_clock_that_is_set_back_stops_a_bucket_for_a_moment_only(
     store: SlotStore, clock: ManualClock
 ) -> None:
-    """As after a restart of Redis, not for as long as the step."""
+    """It stops as after a restart of Redis, and not for as long as the step."""
     await store.reserve(EVENTS, Ask())
     clock.advance(-3600.0)
     await store.reserve(EVENTS, Ask())
@@ -110,7 +110,7 @@ async def test_a_clock_that_is_set_back_stops_a_bucket_for_a_moment_only(
 async def test_a_closed_bucket_opens_when_it_would_have_though_the_clock_was_set_back(
     store: SlotStore, clock: ManualClock
 ) -> None:
-    """Also for an asker that does not know yet that the store's clock was set back."""
+    """This holds for an asker, too, that does not know yet that the store's clock was set back."""
     until = clock.now() + 30.0
     await store.close("default", "POST /event", until)
     await store.reserve(EVENTS, Ask())
@@ -236,7 +236,7 @@ async def test_use_fades_over_the_minute_that_follows(store: SlotStore, clock: M
 async def test_a_full_redis_gives_slots_and_closes_buckets(
     redis_url: str, clock: ManualClock
 ) -> None:
-    """Else nothing could be delivered that would make room in it; a bucket closed by a 429 holds."""
+    """Delivery needs slots to make room in it, and a bucket that a 429 closed must stay closed."""
     async with Redis.from_url(redis_url) as redis:
         full = RedisSlotStore(redis, clock)
         await full.reserve(EVENTS, Ask())

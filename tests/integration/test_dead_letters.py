@@ -149,7 +149,7 @@ async def test_dropped_letters_are_counted_as_removed(
 
 
 async def test_an_unknown_id_is_named(pipeline: Pipeline, letters: DeadLetters) -> None:
-    """Also among known ones, before anything is done; an id that is given twice counts once."""
+    """One among known ids is refused before anything is done; an id that is given twice counts once."""
     await pipeline.kill(track(1))
     assert (await letters.select_ids(["m1", "m1"])).ids == ("m1",)
     with pytest.raises(UnknownLetter, match="no dead letter 'm9' in account default"):

@@ -108,7 +108,7 @@ def test_a_full_redis_takes_the_number(store: redis.Redis) -> None:
 def test_the_error_says_which_version_is_needed(
     store: redis.Redis, number: int | str, said: str
 ) -> None:
-    """And what else can be done."""
+    """It names the alternative as well."""
     store.set(keys.FORMAT, number)
     with pytest.raises(WrongFormat) as refused:
         check_format(store, stamp=True)

@@ -89,7 +89,7 @@ def loopback() -> Iterator[Loopback]:
 def test_whatever_bytes_come_are_an_answer_in_time(
     loopback: Loopback, whole: bytes, cut: int, ending: Any, call: Call
 ) -> None:
-    """And a write that the server has received is not taken for one that it has not."""
+    """A write that the server has received is not taken for one that it has not."""
     began = time.monotonic()
     answer = loopback.ask(Script([whole[:cut], whole[cut:]], ending), call, SHORT_S)
     assert time.monotonic() - began < SHORT_S + LATE_S
@@ -111,7 +111,7 @@ def test_whatever_bytes_come_are_an_answer_in_time(
 def test_a_call_that_was_accepted_counts_however_it_is_said(
     loopback: Loopback, reason: bytes, fields: list[bytes], pack: Any, ending: Any
 ) -> None:
-    """Else it would be repeated as often as retries last."""
+    """A call taken for a failure would be repeated as often as retries last."""
     script = Script([reply(b"200 " + reason, *fields, body=pack(OK))], ending)
     answer = loopback.ask(script)
     assert isinstance(answer, Accepted), answer
@@ -197,7 +197,7 @@ def test_a_reply_that_says_nothing_is_an_outage_with_the_status_that_is_known(
 
 
 def test_a_429_is_throttled_by_its_status_alone(loopback: Loopback) -> None:
-    """Also when the body breaks off: the headers say until when."""
+    """The body may break off; the headers say until when."""
     fields = [b"X-Rate-Limit-Limit: 2400", b"X-Rate-Limit-Remaining: 0", b"X-Rate-Limit-Reset: 60"]
     answer = loopback.ask(Script([reply(b"429 \xff", *fields, body=b"<html", length=100)]))
     assert isinstance(answer, Failed)
@@ -231,7 +231,7 @@ def _kept(http: httpx.AsyncClient) -> list[Any]:
 
 
 async def test_a_call_that_found_no_connection_in_time_was_not_sent() -> None:
-    """So an order need not be looked up."""
+    """An order need not be looked up after it."""
 
     async def wait(*_: object, **__: object) -> None:
         await asyncio.sleep(AMPLE_S)

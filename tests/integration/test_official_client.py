@@ -51,7 +51,7 @@ def test_the_official_client_saves_reads_and_deletes_a_user(client: SailthruClie
 def test_the_official_client_posts_an_event(
     client: SailthruClient, sandbox: RunningSandbox
 ) -> None:
-    """With its vars; a reserved name is an error in its eyes too."""
+    """It sends the vars; a reserved name is an error for it, too."""
     client.save_user("42", {"key": "extid"})
     event = {"id": "42", "key": "extid", "event": "Registered", "vars": {"plan": "pro"}}
     assert client.api_post("event", event).is_ok()

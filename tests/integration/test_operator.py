@@ -57,7 +57,7 @@ def test_status_is_a_table_for_people_and_one_object_for_programs(command: Comma
 
 @pytest.mark.usefixtures("letters")
 def test_status_says_when_letters_had_to_go(setup: Setup, command: Command) -> None:
-    """And is silent while none had to."""
+    """While no letter had to go, status shows no such line."""
     assert "DEAD_MAX" not in command("status")[1]
 
     async def trim(pipeline: Pipeline) -> None:

@@ -77,7 +77,7 @@ def test_status_begins_with_what_is_not_delivered_and_why(command: Command) -> N
 
 @pytest.mark.usefixtures("live")
 def test_the_doctor_fails_an_account_of_another_target(command: Command) -> None:
-    """With the ways on as the fix."""
+    """The check's fix says how to go on."""
     code, out, _ = command("doctor", "--json")
     found = {row["check"]: row for row in map(json.loads, out.splitlines())}
     check = found["default target"]
@@ -130,7 +130,7 @@ def test_letters_of_the_trial_are_not_replayed_into_the_live_account(command: Co
 
 
 def test_a_letter_says_where_it_died_and_goes_nowhere_else(setup: Setup, command: Command) -> None:
-    """Also where the account is not, or no longer, that target's; one that does not say is the account's."""
+    """The account may belong to another target by now; a letter that names no target is the account's."""
 
     async def work(pipeline: Pipeline) -> None:
         await pipeline.kill(track(1), track(2))
@@ -233,7 +233,7 @@ def test_reset_counts_first_and_asks(command: Command) -> None:
 def test_before_a_live_account_is_emptied_its_name_must_be_typed(
     setup: Setup, command: Command
 ) -> None:
-    """Also when nothing of it was delivered yet. --yes does not ask."""
+    """The same when nothing of the account was delivered yet. With --yes no question is asked."""
     for owner in ("api.sailthru.com x-1", None):
 
         async def give(pipeline: Pipeline, owner: str | None = owner) -> None:

@@ -258,7 +258,7 @@ async def test_a_process_that_stood_still_before_the_first_byte_sends_none(
 async def test_nothing_is_sent_once_the_lease_around_a_call_is_over(
     sandbox: RunningSandbox, http: httpx.AsyncClient
 ) -> None:
-    """However much is left of the call's own time."""
+    """The lease decides, however much is left of the call's own timeout."""
     client = SailthruClient(credentials(sandbox.url), http, timeout_s=5)
     with not_after(lambda: True):
         assert not refused(await client.send(POST_USER)).ambiguous

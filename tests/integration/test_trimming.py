@@ -173,7 +173,7 @@ async def test_processes_that_trim_at_a_time_remove_no_more_than_one_would(
 async def test_one_step_of_a_trim_looks_at_a_bounded_number_of_letters(
     client: redis.asyncio.Redis, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many groups and letters there are."""
+    """The bound does not grow with groups or letters."""
     asked: list[tuple[int, ...]] = []
     trim = letters._moves.trim
 

@@ -70,7 +70,7 @@ def test_without_an_api_key_nothing_ever_points_at_the_real_sailthru(
 
 
 def test_with_an_api_key_the_real_sailthru_is_called(tmp_path: Path) -> None:
-    """Even while an `up` with a sandbox runs in the same folder."""
+    """An `up` with a sandbox may run in the same folder."""
     write_address(tmp_path, SANDBOX_FILE, SANDBOX)
     live = settings(tmp_path, REDIS_URL="redis://r", API_KEY="k", API_SECRET="s")
     assert with_addresses(live).account("default").api_url == "https://api.sailthru.com"

@@ -278,7 +278,7 @@ def test_a_redis_that_fails_is_one_clear_error(error: Exception, expected: type)
 
 
 def test_a_failed_import_says_how_many_were_taken(fake: redis.Redis) -> None:
-    """So that a person knows where it stopped."""
+    """The user learns where it stopped."""
     producer = Producer(fake)
 
     def items() -> Iterator[tuple[bytes, str]]:

@@ -10,14 +10,14 @@ from pipeline.storage.scripts import source
 
 
 def test_every_lane_has_a_row_with_a_bucket_that_is_known() -> None:
-    """And a host that there is."""
+    """Its host exists, too."""
     assert set(SPECS) == set(Lane) == set(LANES.values())
     assert {row.bucket for row in SPECS.values()} <= set(KNOWN_BUCKETS)
     assert {row.host for row in SPECS.values()} == set(HOSTS)
 
 
 def test_one_lane_identifies_and_wakes_all_that_wait_for_an_identify() -> None:
-    """Or what was delivered there would leave them asleep until their minute is over."""
+    """Without the wake-up they would sleep until their minute is over."""
     (row,) = (row for row in SPECS.values() if row.identifies)
     assert {one.lane for one in SPECS.values() if one.waits_for_identify} <= set(row.wakes)
     assert row.lane not in row.wakes

@@ -44,7 +44,7 @@ def test_an_event_is_one_line_of_names_and_values(log: io.StringIO) -> None:
     ],
 )
 def test_an_email_address_never_reaches_the_log(log: io.StringIO, said: str) -> None:
-    """Not even from a library that quotes what it was given."""
+    """Libraries quote what they were given; that is masked, too."""
     logging.getLogger("library").warning("failed: %s", said)
     log_event("event_died", reason=said)
     assert "example" not in log.getvalue()

@@ -56,7 +56,7 @@ def test_the_same_file_gives_its_lines_the_same_ids_again(client: redis.Redis) -
 def test_a_file_that_breaks_off_leaves_what_came_before_it(
     client: redis.Redis, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """And the files after it are still read: one bad export must not stop the night's import."""
+    """The files after it are still read: one bad export must not stop the night's import."""
     Path("a.json").write_text('[{"messageId":"m1"}, nope]')
     Path("b.jsonl").write_text('{"messageId":"m2"}\n')
     assert run(["enqueue", "a.json", "b.jsonl"]) == 2

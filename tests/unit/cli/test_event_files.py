@@ -53,7 +53,7 @@ def test_a_broken_text_costs_neither_its_element_nor_the_file(path: Path) -> Non
 
 
 def test_an_empty_file_and_an_empty_array_hold_nothing(path: Path) -> None:
-    """Neither is an error: a quiet night makes an empty export."""
+    """An empty file is no error: a quiet night makes an empty export."""
     assert read(path, b"") == []
     assert read(path, b"[ ]") == []
 

@@ -57,7 +57,7 @@ FLOODS = st.dictionaries(GROUPS, st.integers(1, 10_000), min_size=1)
 def test_a_flood_takes_nothing_from_a_group_of_less_than_an_even_share(
     groups: dict[TrimGroup, int], flood: dict[TrimGroup, int], most: int
 ) -> None:
-    """Whatever is sent: a group is safe while all groups could have its size without being too many."""
+    """A group is safe, whatever is sent, while all groups could have its size without being too many."""
     both = {group: groups.get(group, 0) + flood.get(group, 0) for group in {*groups, *flood}}
     cuts = shares(both, max(0, sum(both.values()) - most))
     for orders in (False, True):

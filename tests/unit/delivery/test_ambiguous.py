@@ -182,7 +182,7 @@ async def test_a_cart_change_whose_answer_was_lost_counts_once(
 
 
 async def test_the_cart_is_not_looked_up_while_a_change_of_it_is_unsettled(pipe: Pipe) -> None:
-    """Not even an hour later."""
+    """It is not looked up even an hour later."""
     pipe.sailthru.trouble(TIMED_OUT, on="POST /purchase", processed=True, times=9)
     await pipe.post(added("u1", "p1"))
     await pipe.run(3600)
@@ -218,7 +218,7 @@ async def test_a_replayed_cart_change_builds_on_what_the_cart_has_become() -> No
 
 
 async def test_an_order_after_a_lost_cart_change_empties_the_cart(pipe: Pipe) -> None:
-    """And nothing that was bought comes back with the next change."""
+    """No bought item comes back with the next change."""
     pipe.sailthru.trouble(None, on="POST /purchase", processed=True, times=1)
     await pipe.post(added("u1", "p1"), order("u1", "o1"), added("u1", "p2"))
     await pipe.run(120)

@@ -66,7 +66,7 @@ async def test_an_operator_resumes_the_lane_and_one_replay_delivers_the_dead(pip
 
 
 async def test_a_lane_that_was_resumed_too_early_is_stopped_again(pipe: Pipe) -> None:
-    """By twenty more users: what was counted before does not count twice."""
+    """It takes twenty more users: earlier deaths do not count twice."""
     with mapping_bug():
         await pipe.post(*(track(f"u{number}") for number in range(60)))
         await pipe.run(5)
@@ -123,7 +123,7 @@ async def test_one_death_does_not_make_old_deliveries_count_again(pipe: Pipe) ->
 
 
 async def test_what_was_delivered_lately_holds_the_brake_off(pipe: Pipe) -> None:
-    """Not only what was delivered among the deaths."""
+    """Deliveries before the deaths count, and not only those among them."""
     await deliver_many(pipe)
     await pipe.run(5 * 60)
     await deaths_until_braked(pipe)

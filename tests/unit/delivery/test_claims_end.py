@@ -39,7 +39,7 @@ async def test_a_claim_ends_after_a_handful_of_calls(pipe: Pipe) -> None:
 
 
 async def test_a_claim_ends_after_a_second(pipe: Pipe) -> None:
-    """However slow Sailthru is, the second call past a second is another claim's."""
+    """A call that would begin after a second is left to another claim, however slow Sailthru is."""
     pipe.sailthru.latency_s = 0.6
     await pipe.post(*(order("u1", f"o{number}") for number in range(10)))
     await pipe.processor.process(Lane.PURCHASE, await lease_next(pipe, Lane.PURCHASE))
@@ -47,7 +47,7 @@ async def test_a_claim_ends_after_a_second(pipe: Pipe) -> None:
 
 
 async def test_a_claim_whose_fold_was_refused_goes_on_to_the_first_of_it(pipe: Pipe) -> None:
-    """However slow Sailthru is: the next claim would fold again, and so would the one after it."""
+    """The next claim would fold again, and so would the one after it; so this one goes on, however slow Sailthru is."""
     pipe.sailthru.latency_s = 1.2
     pipe.sailthru.trouble(REFUSED, on="POST /user", about="odd")
     odd = identify("u1", traits={"email": "u1@example.org", "name": "odd"})

@@ -79,7 +79,7 @@ deaths = st.sets(st.integers(1, 6), max_size=2)
 def test_folded_events_end_as_single_ones_do(
     events: list[Event], die_at: set[int], processed: bool, lag_s: float, gap_s: float
 ) -> None:
-    """With merges, refusals, barriers, reads that lag, and workers that die before or after a call."""
+    """The events merge, are refused and end folds; reads lag, and workers die before or after a call."""
     numbered = _with_order_ids(events)
 
     folded = asyncio.run(_all_at_once(numbered, lag_s, die_at, processed=processed))

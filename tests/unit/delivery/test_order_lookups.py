@@ -86,7 +86,7 @@ async def order_that_is_looked_up(pipe: Pipe, answer: Answer) -> None:
 
 @pytest.mark.parametrize("answer", MISSED.values(), ids=MISSED)
 async def test_an_order_that_two_look_ups_miss_is_posted_again(pipe: Pipe, answer: Answer) -> None:
-    """However Sailthru says that there is none."""
+    """Sailthru may say in several ways that there is none."""
     await order_that_is_looked_up(pipe, answer)
     assert [one.extid for one in pipe.sailthru.sandbox.state.purchases] == ["o1"]
     assert len(pipe.sailthru.calls("GET /purchase")) == MISSES_TO_POST_AGAIN
@@ -94,7 +94,7 @@ async def test_an_order_that_two_look_ups_miss_is_posted_again(pipe: Pipe, answe
 
 @pytest.mark.parametrize("answer", FOUND.values(), ids=FOUND)
 async def test_an_order_that_a_look_up_shows_is_delivered(pipe: Pipe, answer: Answer) -> None:
-    """As the purchase itself, or in the frame that the reply to its POST has."""
+    """The reply may be the purchase itself, or have the frame of the reply to a POST."""
     await order_that_is_looked_up(pipe, answer)
     assert len(pipe.sailthru.calls("POST /purchase")) == 1
     assert await pipe.counts() == {"delivered": 1}

@@ -36,7 +36,7 @@ async def test_the_circuit_opens_when_all_calls_of_five_users_fail(pipe: Pipe) -
 
 
 async def test_four_failing_users_are_no_outage(pipe: Pipe) -> None:
-    """However often they fail."""
+    """The number of their failures makes no difference."""
     pipe.sailthru.trouble(NOT_SENT)
     await pipe.post(*(identify(user) for user in users(4)))
     await pipe.run(60)
@@ -137,7 +137,7 @@ async def test_an_outage_of_one_host_leaves_the_others_lanes_alone(pipe: Pipe) -
 
 
 async def test_a_probe_that_is_answered_opens_the_gate_for_all_lanes(pipe: Pipe) -> None:
-    """Even by a refusal: a host that refuses is up."""
+    """A refusal is an answer, too: a host that refuses is up."""
     down = pipe.sailthru.trouble(NOT_SENT)
     await pipe.post(*(identify(user) for user in users(8)), *(order(u, u) for u in users(8)))
     await pipe.run(30)
@@ -167,7 +167,7 @@ async def test_an_event_that_is_never_answered_does_not_keep_the_gate_closed(pip
 async def test_a_probe_that_alone_is_refused_for_its_credentials_lets_another_probe_next(
     pipe: Pipe,
 ) -> None:
-    """Who came before it does not wait for it."""
+    """Mailboxes that were due before it do not wait for it."""
     pipe.sailthru.trouble(no(401, 3), about='"u0"')
     wrong = pipe.sailthru.trouble(no(401, 3))
     await pipe.post(*(identify(user) for user in users(5)))
@@ -325,7 +325,7 @@ async def test_one_signature_mismatch_of_a_good_secret_is_tried_again_at_once(pi
 
 
 async def test_an_outage_is_alerted_once_per_closing(pipe: Pipe) -> None:
-    """Not once a probe; and again the next time."""
+    """Failed probes raise no alert; the next closing does."""
     for _ in range(2):
         down = pipe.sailthru.trouble(NOT_SENT)
         await pipe.post(*(identify(user) for user in users(10)))

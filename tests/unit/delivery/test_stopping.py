@@ -109,7 +109,7 @@ async def test_a_call_refused_for_its_signature_is_not_repeated_by_a_stopping_wo
 
 
 async def test_a_delivery_under_way_ends_and_is_settled_by_a_stopping_worker(pipe: Pipe) -> None:
-    """And the event behind it goes back."""
+    """The event behind it goes back."""
     await pipe.post(order("u1", "o1"), order("u1", "o2"))
     with patch.object(pipe.sailthru, "send", stop_during_calls(pipe)):
         await deliver_purchases(pipe)

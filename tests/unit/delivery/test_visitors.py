@@ -45,7 +45,7 @@ def addressed(pipe: Pipe, bucket: str) -> list[tuple[Any, Any]]:
 
 
 async def test_a_visitor_with_a_customers_email_is_delivered_to_the_customer(pipe: Pipe) -> None:
-    """As what they do afterwards is; the customer's own events still find their profile."""
+    """The visitor's later events are, too; the customer's own events still find their profile."""
     await pipe.post(identify("ann", traits={"email": ANN, "plan": "gold"}))
     await pipe.run(600)
     await pipe.post(visit("phone", "Ann@Example.org", news=True))
@@ -114,7 +114,7 @@ async def test_without_another_extid_the_anonymous_id_is_the_extid(
 
 
 async def test_a_visitor_is_looked_up_once_for_an_email_and_again_for_another(pipe: Pipe) -> None:
-    """Not for each identify; neither when the first call failed."""
+    """It is not looked up for each identify, nor again when the first call failed."""
     pipe.sailthru.trouble(NOT_SENT, on="POST /user", times=1)
     for number in range(5):
         await pipe.post(visit("phone", n=number))
@@ -267,7 +267,7 @@ async def test_a_visitor_of_a_found_profile_still_has_no_cart(pipe: Pipe) -> Non
 
 
 async def test_events_of_a_visitor_whose_profile_is_gone_are_ignored(pipe: Pipe) -> None:
-    """As those of any visitor whom Sailthru does not know: most of them are never identified."""
+    """Events of any visitor unknown to Sailthru are ignored: most visitors are never identified."""
     imported(pipe, extid="crm-1")
     await pipe.post(visit("phone"))
     await pipe.run(10)
@@ -278,7 +278,7 @@ async def test_events_of_a_visitor_whose_profile_is_gone_are_ignored(pipe: Pipe)
 
 
 async def test_what_is_remembered_of_a_visitor_is_one_email_and_where_it_went(pipe: Pipe) -> None:
-    """However many a device sees."""
+    """It stays one, however many people use the device."""
     for number in range(3):
         await pipe.post(visit("phone", f"v{number}@example.org"))
         await pipe.run(10)

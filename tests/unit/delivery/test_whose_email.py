@@ -51,7 +51,7 @@ async def test_what_a_customer_bought_never_goes_to_a_person_they_named_in_a_cus
 
 
 async def test_a_custom_event_that_names_another_customer_is_its_own_persons(pipe: Pipe) -> None:
-    """Nor does the other customer get any of it when the person is known by an anonymousId alone."""
+    """The other customer gets none of it, even when the person is known by an anonymousId alone."""
     visitor: dict[str, Any] = {"userId": None, "anonymousId": "a1"}
     await pipe.post(identify("bob"), identify("ann"), identify("", traits={}) | visitor)
     await pipe.post(*(shared("ann", f"{name}@example.org") for name in ("cat", "dan", "bob")))

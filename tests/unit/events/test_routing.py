@@ -69,7 +69,7 @@ def test_classic_knows_only_orders() -> None:
 
 @given(body=strategies.events)
 def test_routing_never_fails_and_agrees_with_the_kind(body: dict[str, Any]) -> None:
-    """Whatever stands in integrations and properties."""
+    """Integrations and properties may hold anything."""
     event = _valid(body)
     if event is None:
         return

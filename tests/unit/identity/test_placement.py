@@ -68,7 +68,7 @@ def test_an_anonymous_id_or_email_leads_to_the_user_id_it_came_with() -> None:
 
 
 def test_a_custom_events_property_links_nothing_and_is_no_sighting() -> None:
-    """However many friends are invited: they are not the inviter, whose ids stay their own."""
+    """Invited friends are not the inviter, whose ids stay their own, however many friends there are."""
     arrivals = Arrivals()
     arrivals.place(userId="friend", **shown("f0@x.com"))
     for n in range(9):

@@ -171,7 +171,7 @@ async def test_a_mailbox_with_two_deaths_is_leased_alone_however_long_it_is_held
 async def test_any_number_of_mailboxes_with_two_deaths_leaves_room_for_the_others(
     boxes: Mailboxes,
 ) -> None:
-    """However long those have been due."""
+    """The others are leased, however long the suspects have been due."""
     users = [f"u{number}" for number in range(250)]
     for user in users:
         await boxes.post(track(f"m-{user}", user))

@@ -81,7 +81,7 @@ async def test_time_in_which_only_other_targets_processes_run_counts_towards_no_
 async def test_a_lane_s_clock_runs_while_its_own_processes_wake_it(
     boxes: Mailboxes, live: MailboxStore
 ) -> None:
-    """However often those of other targets do so beside them."""
+    """Wake-ups by processes of other targets change nothing, however many there are."""
     await boxes.post(track("m1", "ann"))
     for _ in range(5):
         leased = await boxes.wake(Lane.EVENT)

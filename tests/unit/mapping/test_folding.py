@@ -95,7 +95,7 @@ orders = st.just(
 def test_folded_identifies_leave_the_profile_that_single_ones_leave(
     bodies: list[dict[str, Any]], deaths: list[bool]
 ) -> None:
-    """With merges, clashes, refusals, and owners that die between a call and its settling."""
+    """Identifies merge, clash and are refused; owners die between a call and its settling."""
     _compare(_events(bodies), _people, deaths)
 
 
@@ -109,7 +109,7 @@ def test_folded_identifies_leave_the_profile_that_single_ones_leave(
 def test_folded_carts_leave_the_cart_that_single_changes_leave(
     bodies: list[dict[str, Any]], deaths: list[bool], lag_s: float, known_email: str | None
 ) -> None:
-    """Even when Sailthru's reads show the state of several calls ago."""
+    """Sailthru's reads may show the state of several calls ago."""
     _compare(_events(bodies), _shoppers, deaths, lag_s, known_email)
 
 

@@ -95,7 +95,7 @@ def test_with_our_own_cart_only_the_email_is_looked_up() -> None:
 
 
 def test_a_cart_from_before_our_last_write_is_ignored() -> None:
-    """Or what was bought would come back, with a reminder mail."""
+    """Bought items would come back otherwise, with a reminder mail."""
     assert items_of([change()], context(OLD_CART, cart_written_at=NOW - 50)) == [GAME_ITEM]
     undated = Cart((CARD,))
     assert items_of([change()], context(undated, cart_written_at=NOW - 50)) == [GAME_ITEM]
@@ -150,7 +150,7 @@ def test_an_untouched_cart_is_emptied_by_the_next_change_when_asked() -> None:
     ],
 )
 def test_what_one_post_cannot_carry_ends_the_run(second: Event) -> None:
-    """Also a refused event: only it dies, not those before it."""
+    """A refused event ends the run, too: only it dies, not those before it."""
     step = step_of([change(), second, change()], context())
 
     assert isinstance(step, Send)

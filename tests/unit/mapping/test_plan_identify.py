@@ -153,7 +153,7 @@ def test_an_event_without_its_shared_ids_is_refused_and_crashes_nothing() -> Non
 
 
 def test_a_visitors_email_is_asked_about_before_anything_is_sent() -> None:
-    """By the email as it was written; all that would fold with it waits for the answer."""
+    """The look-up uses the email as it was written; all that would fold with it waits for the answer."""
     events = [visit(traits={"email": "A@x.com", "n": n}) for n in range(3)]
 
     need = plan(events, PlanContext(now=NOW), SETTINGS)
@@ -167,7 +167,7 @@ def test_a_visitors_email_is_asked_about_before_anything_is_sent() -> None:
 
 
 def test_nothing_is_asked_about_an_email_of_a_user() -> None:
-    """Neither of a userId nor of one that was learned."""
+    """This holds for a userId in the event and for a learned one."""
     named, led = identify(traits={"email": "a@x.com"}), visit(traits={"email": "a@x.com"})
 
     assert sent([named]).call.params["id"] == "u1"
@@ -238,7 +238,7 @@ def test_a_visitor_gives_a_user_no_other_email_than_the_one_we_know(
 
 
 def test_an_event_older_than_max_age_of_its_lane_is_too_old() -> None:
-    """By its own time; a fresh one before it is sent alone."""
+    """Its own time decides; a fresh event before it is sent alone."""
     settings = AccountSettings.model_validate({"max_age": {"user": 60}})
     old = identify(timestamp="2023-11-14T22:00:00Z")
     fresh = identify(timestamp="2023-11-14T22:13:00Z")

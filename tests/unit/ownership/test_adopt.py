@@ -219,7 +219,7 @@ MAILS = st.dictionaries(st.sampled_from("abcdef"), st.lists(st.booleans(), max_s
 async def test_mailboxes_of_any_size_keep_every_event_and_lose_every_intent(
     mails: dict[str, list[bool]], most: int
 ) -> None:
-    """However few entries are looked at in one step: each of them is, once."""
+    """Each entry is looked at once, however few are looked at in one step."""
     boxes = Mailboxes(fakeredis.FakeAsyncRedis())
     expected = {}
     for user, marks in mails.items():

@@ -77,7 +77,7 @@ async def make_trial(boxes: Mailboxes) -> None:
 
 
 async def test_nothing_of_a_trial_is_left(boxes: Mailboxes) -> None:
-    """But the rate-limit slots, the limits, and two clocks of the lanes and claims."""
+    """What stays are the rate-limit slots, the limits, and the clocks of lanes and claims."""
     await make_trial(boxes)
     assert await empty(boxes) == Emptied(events=8, letters=1)
     assert await left(boxes) <= STAYS

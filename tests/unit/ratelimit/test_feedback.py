@@ -40,7 +40,7 @@ def test_alone_on_the_account_the_headers_never_slow_us() -> None:
 def test_a_clock_that_differs_from_sailthrus_is_found_out_when_a_minute_begins(
     ahead: float,
 ) -> None:
-    """Else the end of every minute would look too near or too far, and cost calls or a 429."""
+    """Undiscovered, it would make the end of every minute look too near or too far, and cost calls or a 429."""
     headroom = Headroom()
     for tick in range(1500):
         second, minute = tick / 10 % 60, tick // 600

@@ -144,7 +144,7 @@ async def test_a_closure_that_is_over_still_lasts_a_moment(fleet: Fleet) -> None
 
 
 async def test_a_reset_further_away_than_a_minute_is_not_believed(fleet: Fleet) -> None:
-    """Else a proxy's header, or one in milliseconds, would stop a lane for ever, in every process."""
+    """Believed, a proxy's header or one in milliseconds would stop a lane for ever, in every process."""
     milliseconds = (fleet.clock.now() + 30.0) * 1000
     await fleet.limiters[0].close("default", EVENTS, milliseconds)
     spent = RateHeaders(2400, 0, milliseconds)

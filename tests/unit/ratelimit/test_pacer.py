@@ -191,7 +191,7 @@ async def test_a_call_that_hung_before_it_was_sent_is_paid_for_with_the_next_slo
 async def test_what_a_hung_call_owes_is_forgotten_after_a_second(
     events: Pacer, clock: VirtualClock
 ) -> None:
-    """By then the second it spoilt is over."""
+    """The second in which it was late is over by then."""
     events._owed.append(clock.now() + 1.0)
     clock.jump(1.1)
     callers = Callers(events, clock)

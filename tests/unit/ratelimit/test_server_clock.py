@@ -18,7 +18,7 @@ def _hear(clock: ServerClock, at: float, there: float, back: float, ahead: float
 
 @given(st.lists(st.tuples(delays, delays), min_size=1, max_size=20))
 def test_the_fastest_answer_bounds_the_error(trips: list[tuple[float, float]]) -> None:
-    """However slow the others are: the error is at most half the shortest round trip, plus drift."""
+    """The error is at most half the shortest round trip, plus drift, however slow the others are."""
     clock = ServerClock()
     for i, (there, back) in enumerate(trips):
         _hear(clock, float(i), there, back)

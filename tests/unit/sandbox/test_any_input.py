@@ -85,7 +85,7 @@ def test_any_json_gets_an_answer(calls: list[tuple[str, str, dict[str, Any]]]) -
 def test_a_key_never_belongs_to_two_profiles(
     posts: list[tuple[str, str | None, str | None, str | None]],
 ) -> None:
-    """However profiles are made, merged and renamed; and every key shown finds its profile."""
+    """Profiles are made, merged and renamed at random; every key that is shown finds its profile."""
     sandbox = Sandbox()
     for now, (user, extid, email, conflict) in enumerate(posts):
         keys = {"extid": extid, "email": email}

@@ -130,7 +130,7 @@ def test_a_changed_email_frees_the_old_one(sandbox: Sandbox) -> None:
 
 
 def test_a_deleted_user_is_gone(sandbox: Sandbox) -> None:
-    """And cannot be deleted twice."""
+    """A second deletion is refused."""
     post(sandbox, "42")
     delete = {"id": "42", "key": "extid"}
     assert sandbox.handle("DELETE", "/user", delete, NOW) == (200, {"ok": True})
@@ -182,5 +182,5 @@ def test_reads_lag_behind_writes() -> None:
 def test_what_does_not_exist_is_refused(
     sandbox: Sandbox, method: str, endpoint: str, status: int
 ) -> None:
-    """With the status HTTP has for it."""
+    """The refusal has the HTTP status for it."""
     assert sandbox.handle(method, endpoint, {}, NOW).status == status

@@ -48,7 +48,7 @@ async def test_a_repeat_within_a_batch_links_nothing_either(boxes: Mailboxes) ->
 
 
 async def test_a_duplicate_is_no_sighting_of_an_email(boxes: Mailboxes) -> None:
-    """Or the next event of the batch would write it down: too many emails make an id a shared one."""
+    """The next event of the batch would write it down otherwise, and too many emails make an id a shared one."""
     await boxes.post(ANN)
     await boxes.post(
         identify("m1", "cat", email="other@example.org"),

@@ -55,7 +55,7 @@ async def test_ids_are_mended_before_they_name_anything(boxes: Mailboxes) -> Non
 
 
 async def test_a_cut_emoji_costs_no_event(boxes: Mailboxes) -> None:
-    """Neither do bytes that are not UTF-8, a byte order mark or a bare line break in a text."""
+    """The same holds for bytes that are not UTF-8, a byte order mark or a bare line break in a text."""
     for number, text in enumerate((rb"\ud83d", b"\xff", b"one\ntwo", b"\xed\xa0\xbd")):
         body = b'\xef\xbb\xbf{"type":"track","event":"x","userId":"ann","messageId":"m%d","y":"%s"}'
         await boxes.accept_raw({"event": body % (number, text)})
@@ -348,7 +348,7 @@ async def test_an_exported_letter_takes_the_place_of_its_original(boxes: Mailbox
 async def test_an_exported_letter_goes_out_once_however_often_it_is_enqueued(
     boxes: Mailboxes,
 ) -> None:
-    """Nor after a replay from the store. One that was dropped, or died again, goes."""
+    """After a replay from the store it goes out no more. One that was dropped, or died again, does."""
     exported = order("m1", "ann") | {"sailpipe": {"replay": True}}
     await boxes.post(order("m1", "ann"))
     await kill(boxes)

@@ -89,7 +89,7 @@ async def test_a_replay_of_the_guess_leaves_the_orders_letter_alone(boxes: Mailb
 async def test_an_export_of_the_guess_takes_no_place_of_an_order(
     boxes: Mailboxes, mended: dict[str, Any]
 ) -> None:
-    """Not even when the guess's letter is gone and the order's has its id."""
+    """It does not when the guess's letter is gone and the order's letter has its id, either."""
     await boxes.post(REFUSED)
     line = await export(boxes, "m1") | mended
     await boxes.moves.drop(["m1"])

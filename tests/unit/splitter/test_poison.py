@@ -179,7 +179,7 @@ async def test_a_death_with_nothing_to_split_is_no_strike(boxes: Mailboxes) -> N
 async def test_a_splitter_that_stops_gives_the_lease_up_without_a_strike(
     boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However often: a deployment is no death. Another begins at once, and with whole batches."""
+    """A deployment is no death, however often. Another splitter begins at once, with whole batches."""
     await boxes.accept(track("m1", "ann"), track("m2", "ann"))
     with monkeypatch.context() as patch:
         patch.setattr(Splitter, "step", _never_ends)

@@ -93,7 +93,7 @@ async def test_too_many_letters_are_an_error_and_an_alert(
 
 
 async def test_a_flood_is_alerted_once_an_hour(client: redis.asyncio.Redis, said: Said) -> None:
-    """By all processes together; each pass is in the log."""
+    """All processes together alert once; each pass is in the log."""
     await fill(client, 30)
     assert len(await keep(client)) == 1
     for minute in range(1, 4):

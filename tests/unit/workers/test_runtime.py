@@ -113,7 +113,7 @@ def test_a_full_process_that_stops_gives_back_what_waited_for_room(
 def test_wake_ups_for_unknown_lanes_use_up_no_room(
     app: SailpipeApp, deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many there were, the process takes what it knows."""
+    """After any number of them, the process still takes lanes that it knows."""
     monkeypatch.setattr(app.runtimes.here(), "_capacity", threading.Semaphore(1))
     with pytest.raises(ValueError, match="nowhere"):
         app.tasks[DELIVER]("default", "nowhere", ["ann"])
@@ -134,7 +134,7 @@ def step(app: SailpipeApp, monkeypatch: pytest.MonkeyPatch) -> WakerStep:
 def test_the_engine_is_stopped_in_the_signals_handler(
     step: WakerStep, deliveries: Deliveries
 ) -> None:
-    """Whatever Celery then waits for before it stops the steps, no call begins."""
+    """No call begins afterwards, whatever Celery waits for before it stops the steps."""
     assert not deliveries.stopping.is_set()
     worker_shutting_down.send(sender=None, sig="SIGTERM", how="Warm", exitcode=0)
     assert deliveries.stopping.wait(DEADLINE_S)
