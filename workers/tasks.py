@@ -18,8 +18,8 @@ def register(app: Celery, runtimes: Runtimes) -> None:
 
     @app.task(name=DELIVER, shared=False, ignore_result=True)
     def deliver(account: str, lane: str, boxes: list[str]) -> None:
-        """Returns when the process has room for all of them, so that a full process takes no further message.
+        """Returns when the process has room for all of them, which is what keeps queues honest.
 
-        Raises ValueError, which Celery logs, for an unknown lane: such a message is not sailpipe's.
+        Raises ValueError, which Celery logs, for a lane that there is not: no message of ours.
         """
         runtimes.here().submit(account, Lane(lane), boxes)

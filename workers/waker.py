@@ -174,7 +174,7 @@ class Waker:
 
 
 def end_within(seconds: float) -> None:
-    """Kill this process if it is still alive by then."""
+    """End this process by then, should it still be there."""
     timer = threading.Timer(seconds, _end)
     timer.daemon = True
     timer.start()

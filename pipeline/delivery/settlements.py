@@ -50,7 +50,7 @@ _FOLLOWS: Mapping[Kind, str] = MappingProxyType(
 )
 """Kinds of event that lose their meaning, or do harm, when they are sent after a later one."""
 _WRITES: Mapping[Kind, str] = MappingProxyType({**_FOLLOWS, Kind.ORDER: "cart"})
-"""Kinds of event that overtake them; an order does, because it empties the cart."""
+"""What makes it so; an order empties the cart."""
 TIMELINE = 50
 """Attempts kept for each event; the count goes on."""
 _Waiting: TypeAlias = (
@@ -181,7 +181,7 @@ def _delivered(outcome: Delivered, state: TurnState, settling: Settling) -> Sett
 
 
 def _newest(outcome: Delivered, state: TurnState, settling: Settling) -> dict[str, str]:
-    """When the delivered event was first accepted, so that older ones that died count as overtaken."""
+    """When what is now delivered first came, so that what died before it is overtaken."""
     what = _WRITES.get(kind_of(state.event, settling.settings)) if state.event else None
     if what is None:
         return {}

@@ -101,7 +101,7 @@ class _View:
 
 @dataclass(frozen=True, slots=True)
 class IdentityUpdates:
-    """What one event adds to the identity map.
+    """What one event says about who is who.
 
     emails: (user, email, emails seen today) to remember; the email is '' when only the sighting
     counts. aliases: (`anon:ID`, `email:E`, `follows:ID` or `visitor:E`, id), as in `IdentityMap`.
@@ -153,7 +153,7 @@ def visitors_of(event: Event) -> tuple[str, ...]:
 
 
 def emails_of(event: Event, settings: AccountSettings) -> tuple[str, ...]:
-    """The emails, in lower case, that could name a mailbox or be linked."""
+    """The emails, in lower case, that could name or teach."""
     kind = kind_of(event, settings)
     found = (shown_email(event, kind), owned_email(event, kind), address(event, kind))
     return tuple(dict.fromkeys(email.lower() for email in found if email))
@@ -193,7 +193,7 @@ def _shared_ids(event: Event, view: _View) -> tuple[str, ...]:
 
 
 class _UpdateBuilder:
-    """Collects the identity updates of one event, and applies each to the identity map at once."""
+    """Collects what one event says of who is who. The directory knows it at once."""
 
     def __init__(self, event: Event, kind: Kind, view: _View, sightings: dict[str, Seen]) -> None:
         self._event = event

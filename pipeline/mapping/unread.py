@@ -1,4 +1,4 @@
-"""Notes about what of an event itself cannot be read, whatever call it becomes."""
+"""What of an event itself cannot be read, whatever call it becomes."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ LogEvent: TypeAlias = Literal[
     "dead_letters_trimmed",
     # The waker, the splitter or another part a worker cannot do without failed, and the worker ends: part, error class, where.
     "part_failed",
-    # Deliveries were still running when the time to stop was over, and were cut off: mailboxes.
+    # Calls were still in flight when the time to stop was over: mailboxes.
     "stop_timed_out",
     # The process was still alive EXIT_WITHIN_S after a stop signal and was killed, for example because Celery
     # blocked on a hung Redis.

@@ -168,9 +168,9 @@ _departure: ContextVar[Departure | None] = ContextVar("departure", default=None)
 
 @contextmanager
 def watched_departure() -> Iterator[Departure]:
-    """Report whether the one call made in this block has left.
+    """Tell of the one call that is made inside whether it has left.
 
-    No class of exception shows it: the same reset may come before the first byte, and after the last.
+    No class of exception tells: the same reset may come before the first byte, and after the last.
     """
     departure = Departure()
     token = _departure.set(departure)

@@ -1,4 +1,4 @@
-"""Settings that had another name. The error for an old name says the new one."""
+"""Settings that had another name once. An operator who still uses an old name is told the new one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Which entries of a batch are duplicates, before split.lua decides it. No I/O.
 
-A duplicate must not link ids for the events behind it: an SDK's retry repeats what was true when it was
-first sent. Redis says which dedupe keys it knows, and this module follows how the batch changes that.
+A duplicate must not tell the events behind it who is who: an SDK's retry says what was so when it
+was first sent. Redis says what it knows of the batch, and what the batch does to that is noted here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pipeline.settings import AccountSettings
 from pipeline.splitter.triage import Read, dedupe_key
 
 DedupeKey = Mapping[str, Any]
-"""What split.lua recognises a duplicate by: see `dedupe_key`. Every action is one."""
+"""What split.lua tells a duplicate by: see `dedupe_key`. Every action is one."""
 
 
 def doubtful(items: Sequence[Read], accounts: Mapping[str, AccountSettings]) -> list[DedupeKey]:

@@ -8,8 +8,8 @@ from pipeline.storage.scripts import Scripts
 
 LEASE_MS = 5_000
 SINGLY_AFTER, POISON_AFTER = 2, 5
-"""Strikes after which entries are split one at a time, and after which the oldest is poison. Mailboxes
-have the same two numbers (`mailbox/lua/wake.lua`, `delivery/classify.py`)."""
+"""Strikes after which entries are split one at a time, and after which the oldest is poison: what
+deliveries of a mailbox have, too (`mailbox/lua/wake.lua`, `delivery/fate.py`)."""
 _KEYS = [keys.SPLITTER, keys.RAW, keys.SPLITTER_HEAD, keys.SPLITTER_FALLEN, keys.FORMAT]
 
 
@@ -20,7 +20,7 @@ class LeaseLost(SailpipeError):
 class SplitterLease:
     """One splitter's hold on the raw stream, under a token no other has.
 
-    A strike is a holder that lost the lease and never asked again while the oldest entry
+    A strike is a holder that lost the lease and was never heard of again while the oldest entry
     stayed the same. One that was merely frozen, or whose Redis was, takes its strike back by asking.
     """
 

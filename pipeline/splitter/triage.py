@@ -186,7 +186,7 @@ def dedupe_hash(message_id: str, kind: str, event: str) -> str:
 
 
 def dedupe_key(item: Read, window_s: float) -> dict[str, Any]:
-    """What the scripts recognise a duplicate by: the part of an action that needs no routing."""
+    """What the scripts tell a duplicate by: the part of an action that needs no routing."""
     asks_no_dedupe = item.replay or item.message_id is None
     return {
         "p": keys.account_prefix(item.entry.account),

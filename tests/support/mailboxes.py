@@ -41,7 +41,7 @@ class Mailboxes:
         self._sent = 0
 
     def make_splitter(self, token: str) -> Splitter:
-        """Another splitter; it wakes no worker, tests do that by hand."""
+        """Another splitter; nobody is woken, tests do that by hand."""
         clock, now = self.clock, self.now_ms
         return Splitter(self.redis, self.settings, token, lambda: None, clock, time_ms=now)
 

@@ -104,7 +104,7 @@ class Replay:
         user = named or self._owners.get(visitor or "") or visitor
         if user is None:
             email = address(event, kind)
-            return self._owners.get(email or "") or email or f"no id:{event.message_id}"
+            return self._owners.get(email or "") or email or f"nobody:{event.message_id}"
         if shown:
             self._emails[user] = shown
         return user

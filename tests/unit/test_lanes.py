@@ -10,14 +10,14 @@ from pipeline.storage.scripts import source
 
 
 def test_every_lane_has_a_row_with_a_bucket_that_is_known() -> None:
-    """Its host exists, too."""
+    """And a host that there is."""
     assert set(SPECS) == set(Lane) == set(LANES.values())
     assert {row.bucket for row in SPECS.values()} <= set(KNOWN_BUCKETS)
     assert {row.host for row in SPECS.values()} == set(HOSTS)
 
 
 def test_one_lane_identifies_and_wakes_all_that_wait_for_an_identify() -> None:
-    """Without the wake-up they would sleep until their minute is over."""
+    """Or what was delivered there would leave them asleep until their minute is over."""
     (row,) = (row for row in SPECS.values() if row.identifies)
     assert {one.lane for one in SPECS.values() if one.waits_for_identify} <= set(row.wakes)
     assert row.lane not in row.wakes
@@ -29,7 +29,7 @@ def test_a_gate_may_stand_before_every_lane_and_every_bucket() -> None:
     assert set(KNOWN_BUCKETS) <= set(ALL_SCOPES)
 
 
-def test_the_scripts_get_lanes_from_python_and_name_none_themselves() -> None:
+def test_the_scripts_are_told_of_lanes_and_name_none_themselves() -> None:
     """The one literal is in the prelude."""
     scripts = [
         f"pipeline.mailbox/{name}" for name in ("claim", "settle", "wake", "intent", "renew")
