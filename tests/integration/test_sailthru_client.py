@@ -204,7 +204,7 @@ async def test_a_lost_answer_may_have_been_processed(
 
 
 async def test_a_call_that_never_left_is_not_ambiguous(http: httpx.AsyncClient) -> None:
-    """The port is closed: repeating is safe."""
+    """Nobody listens: repeating is safe."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"

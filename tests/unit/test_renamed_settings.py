@@ -1,4 +1,4 @@
-"""The error that an operator gets who still uses a setting's old name."""
+"""What somebody is told who still uses a setting's old name."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ async def test_an_exported_letter_that_died_again_may_come_again(boxes: Mailboxe
 async def test_redis_is_asked_only_for_what_would_link_another(
     boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One script a batch at most; the last of a batch, which is often its only one, links no other event."""
+    """One script a batch at most; the last of a batch, which is often its only one, links nobody."""
     ran: list[str] = []
     run = boxes.splitter._scripts.run
 

@@ -113,7 +113,7 @@ def test_a_full_process_that_stops_gives_back_what_waited_for_room(
 def test_wake_ups_for_unknown_lanes_use_up_no_room(
     app: SailpipeApp, deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After any number of them, the process still takes lanes that it knows."""
+    """However many there were, the process takes what it knows."""
     monkeypatch.setattr(app.runtimes.here(), "_capacity", threading.Semaphore(1))
     with pytest.raises(ValueError, match="nowhere"):
         app.tasks[DELIVER]("default", "nowhere", ["ann"])
@@ -131,17 +131,17 @@ def step(app: SailpipeApp, monkeypatch: pytest.MonkeyPatch) -> WakerStep:
     return step
 
 
-def test_the_engine_is_stopped_in_the_signals_handler(
+def test_the_engine_hears_of_the_stop_in_the_signals_handler(
     step: WakerStep, deliveries: Deliveries
 ) -> None:
-    """No call begins afterwards, whatever Celery waits for before it stops the steps."""
+    """Whatever Celery then waits for before it stops the steps, no call begins."""
     assert not deliveries.stopping.is_set()
     worker_shutting_down.send(sender=None, sig="SIGTERM", how="Warm", exitcode=0)
     assert deliveries.stopping.wait(DEADLINE_S)
     assert step is not None
 
 
-def test_the_engine_of_a_worker_that_ends_by_itself_is_stopped_before_any_step(
+def test_the_engine_of_a_worker_that_ends_by_itself_hears_before_any_step_is_stopped(
     step: WakerStep, deliveries: Deliveries
 ) -> None:
     """There is no signal then."""
