@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.sandbox.params import describe_user
@@ -60,6 +60,8 @@ _CALL = st.tuples(
 
 @settings(max_examples=50)
 @given(calls=st.lists(_CALL, max_size=8))
+@example(calls=[("GET", "/purchase", {"purchase_id": 0, "purchase_key": [None]})])
+@example(calls=[("POST", "/user", {"id": "u1", "key": "extid", "optout_email": [None]})])
 def test_any_json_gets_an_answer(calls: list[tuple[str, str, dict[str, Any]]]) -> None:
     """A crash would look like Sailthru's own outage, and be retried for hours."""
     sandbox = Sandbox()
