@@ -2,7 +2,7 @@
 
     python -m examples.make_shop_day [DIRECTORY]
 
-The fate of every line is known because this program wrote the story that the line is part of;
+The outcome of every line is known because this program wrote the story that the line is part of;
 nothing of the pipeline is run or asked. The same seed gives the same files.
 
 No event has a `timestamp`: it happens when it arrives, so that the sample does not grow stale (a
@@ -42,7 +42,7 @@ CAST: Mapping[Callable[[Day], None], int] = {
     stories.reader: 12,
     stories.guest: 14,
     mishaps.malformed: 1,
-    mishaps.nobody: 2,
+    mishaps.without_any_id: 2,
     mishaps.buyers_without_email: 2,
     mishaps.strangers: 1,
     mishaps.refused: 1,
@@ -64,10 +64,11 @@ def make_day(seed: int = SEED) -> list[Line]:
 
 def repeated(day: Day) -> list[Line]:
     """Some lines again, as an SDK sends them when the answer to the first try was lost."""
-    named = [line for line in day.lines if line.fate == DELIVERED and "messageId" in line.event]
+    named = [line for line in day.lines if line.outcome == DELIVERED and "messageId" in line.event]
     again = day.chance.sample(named, DUPLICATES)
     return [
-        replace(line, at=line.at + day.chance.uniform(1.0, 900.0), fate=DUPLICATE) for line in again
+        replace(line, at=line.at + day.chance.uniform(1.0, 900.0), outcome=DUPLICATE)
+        for line in again
     ]
 
 
@@ -78,11 +79,11 @@ def expectation(lines: list[Line], content: bytes) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     ignored: Counter[str] = Counter()
     for number, line in enumerate(lines, start=1):
-        fate, _, reason = line.fate.partition(":")
-        counts[fate] += 1
-        if fate == "dead":
+        outcome, _, reason = line.outcome.partition(":")
+        counts[outcome] += 1
+        if outcome == "dead":
             dead[line.event.get("messageId") or message_id_for_line(digest, number)] = reason
-        elif fate == "ignored":
+        elif outcome == "ignored":
             ignored[reason] += 1
     return {
         "settings": SETTINGS,

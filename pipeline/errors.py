@@ -39,7 +39,7 @@ class Reason(StrEnum):
 
 
 class SailpipeError(Exception):
-    """Something sailpipe says no to."""
+    """An error that sailpipe raises on purpose."""
 
 
 class ConfigError(SailpipeError):

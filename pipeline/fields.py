@@ -1,4 +1,4 @@
-"""What counts as nothing, what as a whole number, and notes about what an event goes out without. Pure."""
+"""What counts as nothing or as a whole number, and the notes about fields that an event goes out without. No I/O."""
 
 from __future__ import annotations
 

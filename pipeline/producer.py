@@ -170,7 +170,7 @@ class AsyncProducer:
 
 
 def entry(raw: bytes, account: str) -> dict[Any, Any]:
-    """The fields of a raw-stream entry; `default` goes without saying."""
+    """The fields of a raw-stream entry; the account `default` is left out."""
     if account == DEFAULT_ACCOUNT:
         return {"event": raw}
     return {"event": raw, "account": account}

@@ -18,7 +18,7 @@ from pipeline.settings import AccountSettings, Settings
 
 EVERY_S = 60.0
 ALERT_EVERY_S = 3600.0
-"""A flood is trimmed once a minute by each process; a person hears of it once an hour."""
+"""A flood is trimmed once a minute by each process, and alerted once an hour."""
 
 
 async def prune_forever(
@@ -31,7 +31,7 @@ async def prune_forever(
             try:
                 await keep(DeadLetters(client, account.name), account, alert, clock)
             except redis.exceptions.RedisError:
-                continue  # the waker says so; the next minute tries again
+                continue  # the waker logs it; the next minute tries again
 
 
 async def keep(
@@ -39,7 +39,7 @@ async def keep(
 ) -> None:
     """Remove what is too old, then what is too many; say so.
 
-    Age is retention. Too many is trouble: people lose letters that they were promised.
+    Removing by age is retention. Removing by number loses letters that were promised: an error and an alert.
     """
     expired = await letters.expire(account.dead_keep)
     if expired:

@@ -1,4 +1,4 @@
-"""What the shop of the sample sells and who its customers are. Nobody here is real."""
+"""What the shop of the sample sells and who its customers are. No person here is real."""
 
 from __future__ import annotations
 

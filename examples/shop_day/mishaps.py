@@ -38,8 +38,8 @@ def malformed(day: Day) -> None:
     day.visit(userId="u-1").track("Product Viewed", "dead:too_large", notes="x" * 33_000)
 
 
-def nobody(day: Day) -> None:
-    """Events that name no one, or no one in particular, where someone is needed."""
+def without_any_id(day: Day) -> None:
+    """Events without any id, or with a shared one only, where an id is needed."""
     dead = "dead:missing_user_id"
     day.visit().track("Product Viewed", dead)
     day.visit(userId="", anonymousId="  ").track("Cart Viewed", dead)
@@ -49,13 +49,13 @@ def nobody(day: Day) -> None:
 
 
 def buyers_without_email(day: Day) -> None:
-    """Orders that no email will ever come for; `guest` must not lend them another guest's."""
+    """Orders that no email will ever come for; `guest` must not give them another guest's."""
     day.visit(userId="guest").order(basket(day), "dead:missing_email")
     day.visit(anonymousId=day.new_id()).order(basket(day), "dead:missing_email")
 
 
 def strangers(day: Day) -> None:
-    """Users whom nobody ever identifies: Sailthru knows no such user."""
+    """Users who are never identified: Sailthru knows no such user."""
     for _ in range(10):
         day.visit(userId=day.person().id).track("Product Viewed", "dead:unknown_user")
 
@@ -98,7 +98,7 @@ def not_for_sailthru(day: Day) -> None:
 
 
 def known(day: Day) -> Visit:
-    """Someone who has just signed up with an email."""
+    """A user who has just signed up with an email."""
     person = day.person()
     visit = day.visit(userId=person.id)
     visit.sign_up(person, email=person.email)

@@ -1,4 +1,4 @@
-"""Customers whose events all arrive, those whose email nobody ever tells apart."""
+"""Customers whose events all arrive, except those whose email never comes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def fill(visit: Visit, cart: dict[str, int]) -> None:
 
 
 def shopper_without_email(day: Day) -> None:
-    """A member whose email nobody ever tells: the order and the cart wait in vain."""
+    """A member whose email never comes: the order and the cart wait in vain."""
     person = day.person()
     visit = day.visit(userId=person.id)
     visit.sign_up(person)
@@ -70,7 +70,7 @@ def shopper_with_email_in_order(day: Day) -> None:
 
 
 def basket(day: Day) -> dict[str, int]:
-    """A cart that was filled where nobody looked."""
+    """A cart whose filling left no events."""
     return {
         ware["product_id"]: day.chance.randint(1, 2) for ware in day.chance.sample(products(), 2)
     }
@@ -107,6 +107,6 @@ def reader(day: Day) -> None:
 
 
 def guest(day: Day) -> None:
-    """`guest` is everybody and nobody: only what the event itself says counts."""
+    """`guest` is a shared id: only what the event itself says counts."""
     person = day.person()
     day.visit(userId="guest").order(basket(day), email=person.email)

@@ -27,12 +27,12 @@ REMINDER = {"reminder_template": "abandoned cart", "reminder_time": "60 minutes"
 
 @dataclass(frozen=True)
 class Line:
-    """One event, when it arrives in seconds of the day, and its fate: delivered, duplicate,
+    """One event, when it arrives in seconds of the day, and its outcome: delivered, duplicate,
     `ignored:REASON` or `dead:REASON`."""
 
     at: float
     event: dict[str, Any]
-    fate: str
+    outcome: str
 
 
 @dataclass
@@ -74,18 +74,18 @@ class Visit:
     ids: dict[str, str]
     at: float
 
-    def send(self, event: dict[str, Any], fate: str = DELIVERED, pause_s: float = 120.0) -> None:
+    def send(self, event: dict[str, Any], outcome: str = DELIVERED, pause_s: float = 120.0) -> None:
         """Add a line a moment after the last one. Few of the delivered ones lack a messageId."""
         self.at += self.day.chance.uniform(0.0, pause_s)
-        nameless = fate == DELIVERED and self.day.chance.random() < NO_ID_SHARE
+        nameless = outcome == DELIVERED and self.day.chance.random() < NO_ID_SHARE
         name = {} if nameless else {"messageId": self.day.new_id()}
-        self.day.lines.append(Line(self.at, {**event, **name, **self.ids}, fate))
+        self.day.lines.append(Line(self.at, {**event, **name, **self.ids}, outcome))
 
-    def identify(self, fate: str = DELIVERED, /, **traits: Any) -> None:
-        self.send({"type": "identify", "traits": traits}, fate)
+    def identify(self, outcome: str = DELIVERED, /, **traits: Any) -> None:
+        self.send({"type": "identify", "traits": traits}, outcome)
 
-    def track(self, name: str, fate: str = DELIVERED, /, **properties: Any) -> None:
-        self.send({"type": "track", "event": name, "properties": properties}, fate)
+    def track(self, name: str, outcome: str = DELIVERED, /, **properties: Any) -> None:
+        self.send({"type": "track", "event": name, "properties": properties}, outcome)
 
     def sign_up(self, person: Person, **traits: Any) -> None:
         """The identify, and at once the event that needs its profile."""
@@ -115,7 +115,7 @@ class Visit:
             ware = self.day.chance.choice(products())
             self.track("Product Viewed", product_id=ware["product_id"], price=ware["price"])
 
-    def add(self, cart: dict[str, int], fate: str = DELIVERED) -> None:
+    def add(self, cart: dict[str, int], outcome: str = DELIVERED) -> None:
         ware = self.day.chance.choice(products())
         quantity = self.day.chance.choice((1, 1, 1, 2, 3))
         cart[ware["product_id"]] = cart.get(ware["product_id"], 0) + quantity
@@ -123,7 +123,7 @@ class Visit:
         event |= {"properties": {**ware, "quantity": quantity}}
         if self.day.chance.random() < REMINDED_SHARE:
             event |= {"integrations": {"Sailthru": REMINDER}}
-        self.send(event, fate)
+        self.send(event, outcome)
 
     def take_out(self, cart: dict[str, int]) -> None:
         """Some or all of one ware that is in the cart."""
@@ -134,7 +134,7 @@ class Visit:
             del cart[chosen]
         self.track("Product Removed", **ware_of(chosen), quantity=quantity)
 
-    def order(self, cart: dict[str, int], fate: str = DELIVERED, **extra: Any) -> dict[str, Any]:
+    def order(self, cart: dict[str, int], outcome: str = DELIVERED, **extra: Any) -> dict[str, Any]:
         """Buy the cart, which is empty afterwards. Returns the order's properties."""
         bought = [{**ware_of(name), "quantity": quantity} for name, quantity in cart.items()]
         cart.clear()
@@ -142,5 +142,5 @@ class Visit:
         number = self.day.chance.randrange(10**9)
         properties = {"order_id": f"o-{number:09}", "total": total, "currency": "EUR"}
         properties |= {"shipping": 4.9, "products": bought, **extra}
-        self.track("Order Completed", fate, **properties)
+        self.track("Order Completed", outcome, **properties)
         return properties

@@ -1,4 +1,4 @@
-"""What one look at an installation found."""
+"""What `sailpipe doctor` finds: one check with its verdict and fix."""
 
 from __future__ import annotations
 

@@ -18,11 +18,11 @@ from pipeline.storage.redis_client import open_async_redis, without_password
 from pipeline.storage.redis_errors import explain
 
 ALERT_AT = 0.7
-"""Share of maxmemory: beyond it an outage of some hours may fill the rest."""
+"""Share of maxmemory above which `doctor` warns: an outage of some hours may fill the rest."""
 
 
 async def check_redis(settings: Settings) -> list[Check]:
-    """Look at the Redis that commands here would use. INFO alone: managed ones refuse CONFIG."""
+    """Check the Redis that commands would use, by INFO alone, because managed servers refuse CONFIG."""
     try:
         url = resolve_redis_url(settings)
         async with open_async_redis(url) as client:
@@ -39,7 +39,7 @@ async def check_redis(settings: Settings) -> list[Check]:
 
 
 async def _format(client: redis.asyncio.Redis) -> list[Check]:
-    """What is wrong with the format of its data; a cluster, say, cannot be asked."""
+    """What is wrong with the format of its data. A cluster, for example, cannot be asked."""
     try:
         await check_format_async(client, stamp=False)
     except WrongFormat as error:
@@ -50,7 +50,7 @@ async def _format(client: redis.asyncio.Redis) -> list[Check]:
 
 
 def judge(info: Mapping[str, Any]) -> Iterator[Check]:
-    """What INFO says, judged. Pure."""
+    """The checks that INFO's answer allows. No I/O."""
     yield _version(str(info.get("redis_version", "0.0")), info.get("valkey_version"))
     yield _role(info)
     yield _persistence(info)
@@ -59,7 +59,7 @@ def judge(info: Mapping[str, Any]) -> Iterator[Check]:
 
 
 def _version(version: str, valkey: str | None) -> Check:
-    """`version` is the Redis whose commands it understands; Valkey tells its own beside it."""
+    """`version` is the Redis whose commands it understands; Valkey names its own beside it."""
     parts = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if parts >= MIN_VERSION:
         found = f"{version} (Valkey {valkey})" if valkey else version

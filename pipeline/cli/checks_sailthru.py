@@ -11,7 +11,7 @@ from pipeline.sailthru.client import Credentials, SailthruClient
 from pipeline.sailthru.transport import open_http
 from pipeline.settings import AccountSettings, Settings
 
-UNKNOWN_EXTID = "sailpipe-doctor-nobody"
+UNKNOWN_EXTID = "sailpipe-doctor-unknown"
 """An extid no profile has; asking for it changes nothing."""
 _KNOWN_CREDENTIALS = frozenset({Failure.USER_NOT_FOUND, Failure.REJECTED})
 
@@ -62,7 +62,7 @@ async def _try(
 
 
 def judge(name: str, answer: Answer, account: AccountSettings, *, must_exist: bool) -> Check:
-    """What an answer says about the credentials. Pure."""
+    """What an answer says about the credentials. No I/O."""
     where = "the sandbox" if account.target == "sandbox" else account.api_url
     if isinstance(answer, Accepted):
         return Check(name, Verdict.OK, f"{where} accepts them")
@@ -77,5 +77,5 @@ def judge(name: str, answer: Answer, account: AccountSettings, *, must_exist: bo
         case Failure.UNAVAILABLE:
             fix = "mend SAILPIPE_API_URL, or let this machine reach it"
         case _:
-            fix = "read what Sailthru says"
+            fix = "act on what Sailthru says"
     return Check(name, Verdict.FAIL, said, fix)

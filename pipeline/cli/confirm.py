@@ -1,4 +1,4 @@
-"""What is asked before anything is changed for good."""
+"""The question before anything is changed for good."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def check_agreed(question: str, *, yes: bool, word: str | None = None) -> None:
     said = sys.stdin.readline().strip()
     if said == word if word is not None else said.lower() in {"y", "yes"}:
         return
-    note("Nothing was done; --yes does not ask.")
+    note("Nothing was done. Add --yes to go on without the question.")
     raise typer.Exit(FAILED)

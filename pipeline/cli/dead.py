@@ -1,4 +1,4 @@
-"""`sailpipe dead`: what could not be delivered. Looking at it; dead_change.py is for the rest."""
+"""`sailpipe dead`: lists, shows, counts and exports dead letters; dead_change.py replays and drops them."""
 
 from __future__ import annotations
 
@@ -127,7 +127,9 @@ def export(
     written, left_out = in_session(account, work)
     note(f"Exported: {written}.")
     if left_out:
-        note(f"Left out: {left_out}, which no line could bring back; replay or drop them here.")
+        note(
+            f"Left out: {left_out}, which cannot be enqueued again as a line; replay or drop them here."
+        )
         raise typer.Exit(FAILED)
 
 

@@ -1,4 +1,4 @@
-"""Options by which `sailpipe dead` is told which letters are meant."""
+"""Options that say which letters a `sailpipe dead` command is about."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def _after_a_look(redis: Redis, events: Iterator[tuple[bytes, str]]) -> Iterator
 
 
 class _Import:
-    """What one call of the command takes in; counts the bad lines on the way."""
+    """What one call of the command enqueues, with a count of the bad lines."""
 
     def __init__(self, files: list[str], account: str) -> None:
         self.bad = 0
@@ -71,8 +71,8 @@ class _Import:
     def how_to_go_on(self) -> str:
         """What to do after an import that did not come to its end."""
         if all(map(can_be_read_twice, self._files)):
-            return "Enqueue the same files again: what was taken is not delivered twice."
-        return "What was taken stays so: sent again, it is dropped only where it has a messageId."
+            return "Enqueue the same files again: what was enqueued is not delivered twice."
+        return "What was enqueued stays: enqueued again, an event is dropped only if it has a messageId."
 
     def events(self, progress: Progress) -> Iterator[tuple[bytes, str]]:
         """The events of all files, in order, each with a messageId.
@@ -98,7 +98,7 @@ class _Import:
                 self._refuse(name, line.number, error.detail)
 
     def report(self, sent: int, *, as_json: bool) -> None:
-        """What was taken, on stdout."""
+        """How much was enqueued, on stdout."""
         if self.bad > SHOWN_BAD_LINES:
             note(f"... and {self.bad - SHOWN_BAD_LINES} more bad lines.")
         if as_json:

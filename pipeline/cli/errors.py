@@ -1,4 +1,4 @@
-"""What only a command line can get wrong, and how a command ends."""
+"""The errors of a command line, and its exit codes."""
 
 from __future__ import annotations
 

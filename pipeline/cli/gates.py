@@ -15,10 +15,10 @@ from pipeline.gates.gates import Closure, GateReason, Gates
 from pipeline.status.report import gate_row
 
 LaneOption: TypeAlias = Annotated[
-    Lane | None, typer.Option(help="This lane alone; without it all of the account.")
+    Lane | None, typer.Option(help="Only this lane; without it, the whole account.")
 ]
 _OURS: dict[GateReason, str] = {"paused": "paused", "brake": "stopped by the brake"}
-"""What a person may end, in words."""
+"""The reasons that an operator may end, in words."""
 
 
 def pause(lane: LaneOption = None, account: AccountOption = "default") -> None:
@@ -55,7 +55,7 @@ def resume(lane: LaneOption = None, account: AccountOption = "default") -> None:
 
 
 async def _show(gates: Gates, now_ms: int) -> None:
-    """What stands now. A lane that is paused by itself stays so when the account goes on."""
+    """The gates that are closed now. A lane that was paused by itself stays paused when the account is resumed."""
     closures = await gates.all_closures(now_ms)
     if not closures:
         result("All gates are open.")

@@ -32,7 +32,7 @@ from pipeline.supervisor import Service, Stage, Supervisor
 from pipeline.targets import target_of
 
 READY_WITHIN_S = 30.0
-"""For each part; on an idle machine all are up within 5 s together."""
+"""Seconds each process has to start; on an idle machine all of them start within 5 s."""
 WORKERS_STOP_WITHIN_S = 10.0
 """More than the HTTP timeout: a call under way is finished, what comes back is settled."""
 LEASE_ENDS_WITHIN_S = 6.0
@@ -199,7 +199,7 @@ class Launcher:
         deadline = self._clock.monotonic() + READY_WITHIN_S
         while not await ready():
             if self._supervisor.restarts(name) or self._clock.monotonic() > deadline:
-                raise SailpipeError(f"{name} does not start; what it said is above.")
+                raise SailpipeError(f"{name} does not start; its output is above.")
             await self._clock.sleep(_POLL_S)
 
     def _announce(self) -> None:

@@ -1,4 +1,4 @@
-"""`sailpipe limits`: what each kind of call is limited to, who says so, and the operator's say."""
+"""`sailpipe limits`: what each kind of call is limited to, what sets that limit, and the operator's own limits."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _show(account: str, *, as_json: bool) -> None:
         for usage in found:
             json_result(_as_json(usage))
         return
-    columns = ("bucket", "calls/s", "says", "calls in the last minute", "closed until")
+    columns = ("bucket", "calls/s", "set by", "calls in the last minute", "closed until")
     rows = [(u.bucket, u.limit, u.source, u.used, _as_json(u)["closed_until"]) for u in found]
     show_table(columns, rows)
 
@@ -110,5 +110,5 @@ def _checked(bucket: str, calls_per_s: float, account: str) -> tuple[str, float]
         raise BadInput(f"{error.errors()[0]['msg'].removeprefix('Value error, ')}.") from None
     known = dict.fromkeys([*KNOWN_BUCKETS, *settings_here(account).account(account).limits])
     if name not in known:
-        raise BadInput(f"No call of ours is a {name}; the limits are of {', '.join(known)}.")
+        raise BadInput(f"sailpipe makes no call {name}: limit one of {', '.join(known)}.")
     return name, limit

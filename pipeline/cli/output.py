@@ -11,7 +11,7 @@ from pipeline.errors import SailpipeError
 
 
 def speak_utf8() -> None:
-    """Write UTF-8 whatever the locale: JSON is nothing else, and names come in every script."""
+    """Write UTF-8 whatever the locale: JSON is UTF-8, and names come in every script."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -38,6 +38,6 @@ def json_result(value: Any) -> None:
 
 
 def note(text: str) -> None:
-    """One line about how it goes."""
+    """One line on stderr about what the command does."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()

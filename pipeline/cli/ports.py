@@ -1,4 +1,4 @@
-"""Asking for a port before anything is started on it."""
+"""Checks that a port is free before anything is started on it."""
 
 from __future__ import annotations
 

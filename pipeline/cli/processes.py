@@ -35,7 +35,7 @@ def serve(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
 
 
 def sandbox(host: HostOption = "127.0.0.1", port: PortOption = 8100) -> None:
-    """Run a stand-in Sailthru; what it is told lives in memory."""
+    """Run a stand-in for Sailthru that keeps everything in memory."""
     from pipeline.sandbox.server import serve as serve_sandbox  # noqa: PLC0415 - the web, only here
 
     check_port_free(host, port)

@@ -17,7 +17,7 @@ LINE_EVERY = 50_000
 
 
 class Progress(Protocol):
-    """What a long command tells about itself."""
+    """What a long command reports while it runs."""
 
     def advance(self, by: int = 1) -> None:
         """So many more items are under way."""

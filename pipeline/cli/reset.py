@@ -1,4 +1,4 @@
-"""`sailpipe reset`: empty an account, a trial's above all."""
+"""`sailpipe reset`: empty an account, above all after a trial."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def reset(
         note(_what_goes(standing, await survey(session.redis, account)))
         if await session.redis.exists(keys.SPLITTER):
             note(
-                "A worker runs: what it has in hand goes, too; a call that has left still arrives."
+                "A worker is running: the events it works on are removed, too; a call it has sent still arrives."
             )
         if dry_run:
             result(f"Would be removed: {_numbers(standing.waiting, standing.letters)}.")

@@ -12,7 +12,7 @@ from pipeline.cli.session import Session, in_session
 from pipeline.cli.tables import age, show_counts, show_table
 
 _ENDED_BY_PEOPLE = ("paused", "brake")
-"""Reasons that a person may end; the others end by themselves when their cause does."""
+"""Reasons that an operator may end; the others end by themselves when their cause is over."""
 _REASONS = {
     "throttled": "throttled by Sailthru",
     "circuit": "stopped by an outage",
@@ -22,7 +22,7 @@ _LANE_COLUMNS = ("lane", "backlog", "oldest", "retrying", "no email", "calls/s",
 
 
 def status(
-    account: Annotated[str | None, typer.Option(help="Tell of this account alone.")] = None,
+    account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show lanes, gates, counts and dead letters."""
@@ -77,7 +77,7 @@ def _lane_row(name: str, lane: dict[str, Any]) -> tuple[object, ...]:
 
 
 def describe_gate(gate: dict[str, Any]) -> str:
-    """One line about a closed gate, and how to open it if a person may."""
+    """One line about a closed gate, and how to open it if an operator may."""
     since = f" since {gate['since']}" if gate["since"] else ""
     until = f", until {gate['until']}" if gate["until"] else ""
     detail = f" ({gate['detail']})" if gate["detail"] else ""

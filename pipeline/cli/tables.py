@@ -1,4 +1,4 @@
-"""Tables for people, on stdout. What events say is shown as it is, but never obeyed."""
+"""Tables for people, on stdout. Text from events is shown, but no terminal code in it takes effect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pipeline.cli.output import result
 
 PIPE_WIDTH = 200
-"""Columns where stdout is no terminal. They are many, so that a grep meets no folded line."""
+"""Width where stdout is no terminal: large, so that grep finds whole lines."""
 
 
 def printable(value: object) -> str:

@@ -14,9 +14,9 @@ from pipeline.json_text import read_json
 
 
 def export_line(letter: Letter) -> bytes | None:
-    """The raw event on one line, marked as a replay: enqueued, it takes its letter's place.
+    """The raw event on one line, with the replay flag: enqueued, it takes its letter's place.
 
-    The mark names the letter and its dedupe key, so that the line finds its letter and no other,
+    The flag names the letter and its dedupe key, so that the line finds its letter and no other,
     whatever is mended in it. An event without a messageId is given its letter's id as one; nothing
     else changes. None when no line can bring the event back: it is not a JSON object or was meant for
     another account, or the flag makes it longer than an event may be.

@@ -30,7 +30,7 @@ PACED_STEPS = 10
 
 _T = TypeVar("_T")
 Done = Callable[[int], None]
-"""Told how many more letters are through."""
+"""Called with how many more letters are done."""
 
 
 class _Line(NamedTuple):
@@ -61,7 +61,7 @@ class DeadLetters:
     async def scan(self, wanted: Filter) -> AsyncIterator[Letter]:
         """Matching letters, newest first, without their raw events (`raw` is empty).
 
-        Letters may come and go meanwhile; none is told of twice.
+        Letters may come and go meanwhile; none is returned twice.
         """
         newest: bytes | str = "+inf"
         at_newest: set[bytes] = set()
@@ -95,7 +95,7 @@ class DeadLetters:
         scan = self._redis.zscan_iter(
             keys.dead_by_time(self.account), match=f"{_literal(identity)}~*", count=PAGE
         )
-        found = {name.decode() async for name, _ in scan}  # a scan may tell of one twice
+        found = {name.decode() async for name, _ in scan}  # a scan may return one twice
         is_there = await self._redis.hexists(keys.dead(self.account), identity)
         return [*([identity] if is_there else []), *sorted(found)]
 

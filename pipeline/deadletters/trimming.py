@@ -4,7 +4,7 @@ Letters are counted in groups (`group_of` in storage/lua/lib.lua): the hour of d
 `order`, the reason, and one of sixteen slots for fingerprints. The largest groups are cut down to one
 level, and orders and refunds only when nothing else is left. What a sender chooses (names, messages,
 users) cannot make more groups than these, and none in an hour that has passed: a flood makes large
-groups, and pays for itself.
+groups, and loses its own letters.
 """
 
 from __future__ import annotations

@@ -27,9 +27,9 @@ from collections.abc import Callable
 from types import TracebackType
 
 MAX_LEASED = 2_000
-"""Mailboxes of a lane that are leased at a time, however fast it goes."""
+"""Mailboxes of a lane that are leased at a time at most, however fast it is."""
 LEAST_OUT = 4
-"""And however slowly: one may wait for long."""
+"""Mailboxes of a lane that are leased at a time at least, however slow it is: one may wait for long."""
 LEASED_AHEAD_S = 2.0
 MESSAGE_BOXES = 50
 """Mailboxes in one Celery message: few messages, yet enough of them to share among processes."""

@@ -184,4 +184,4 @@ class Engine:
 
 
 def _nothing() -> None:
-    """The default of `on_settled`: no waker wants to hear of a settled mailbox."""
+    """The default of `on_settled`: there is no waker to notify of a settled mailbox."""

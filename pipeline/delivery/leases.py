@@ -1,6 +1,6 @@
 """The claims a process holds, renewed together, and the calls that are made under them.
 
-A call waits for its slot, looks at its claim's lease last, and learns from the answer.
+A call waits for its slot, checks its claim's lease last, and hands the answer's headers to the limiter.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Sender(Protocol):
 
 
 class DryRun:
-    """Sends nothing and says yes (setting DRY_RUN)."""
+    """Sends nothing and answers that each call was accepted (setting DRY_RUN)."""
 
     async def send(self, call: Call, is_over: Callable[[], bool]) -> Answer:
         return Accepted(200, {"ok": True} if call.method != "GET" else {})
@@ -227,6 +227,6 @@ class Caller:
             await self._limiter.observe(self._account, bucket, rate, in_flight=in_flight)
         if isinstance(answer, Failed) and answer.failure is Failure.THROTTLED:
             until = rate.reset if rate else self._clock.now() + THROTTLE_S
-            # Without Redis there are no slots either, so nothing is lost by not telling the others.
+            # Without Redis there are no slots either, so other processes need not be told.
             with contextlib.suppress(redis.exceptions.RedisError):
                 await self._limiter.close(self._account, bucket, until)

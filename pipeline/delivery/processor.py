@@ -56,7 +56,7 @@ class MailboxProcessor:
                 log_event("claim_lost", logging.WARNING, account=claim.account, lane=lane)
 
     async def _work(self, claim: Claim, lease: Lease, started: float) -> None:
-        """Turn by turn: what becomes of the first events is decided, settled, and only then taken in."""
+        """Work turn by turn: an outcome is decided, its settlement written, and only then applied to the claim."""
         context = self._context
         session = CallSession(context, lease, claim, started)
         turns, alone = 0, 0

@@ -1,4 +1,4 @@
-"""The turns of one claim: what its first events need is asked for, and what they become is sent."""
+"""Works the turns of one claim: looks up what its first events need, and makes the calls they become."""
 
 from __future__ import annotations
 

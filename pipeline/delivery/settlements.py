@@ -49,7 +49,7 @@ EMPTY_CART_KEEP_MS = 30 * 86_400_000
 _FOLLOWS: Mapping[Kind, str] = MappingProxyType(
     {Kind.IDENTIFY: "identify", Kind.CART_ADD: "cart", Kind.CART_REMOVE: "cart"}
 )
-"""What loses its meaning, or does harm, when it is sent after a later one."""
+"""Kinds of event that lose their meaning, or do harm, when they are sent after a later one."""
 _WRITES: Mapping[Kind, str] = MappingProxyType({**_FOLLOWS, Kind.ORDER: "cart"})
 """What makes it so; an order empties the cart."""
 _WRITING_LANES = frozenset(LANES[kind] for kind in _WRITES)

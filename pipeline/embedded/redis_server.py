@@ -51,7 +51,7 @@ def free_port(preferred: int = 0) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise SailpipeError("No free port on 127.0.0.1.")
+    raise SailpipeError("No port on 127.0.0.1 is free: end a program that listens there.")
 
 
 class EmbeddedRedis:
@@ -91,7 +91,9 @@ class EmbeddedRedis:
             configuration = _configuration(self.directory, self.port, self._password)
             write_private(self.directory / "redis.conf", configuration)
         except OSError as error:
-            raise ConfigError(f"{self.directory} cannot be written: {error.strerror}.") from None
+            raise ConfigError(
+                f"{self.directory} cannot be written: {error.strerror}; set SAILPIPE_DATA_DIR to another folder."
+            ) from None
 
     async def wait_ready(self, alive: Callable[[], bool]) -> None:
         """Return when it answers, and leave its address in DATA_DIR/redis.url.

@@ -269,7 +269,7 @@ _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 def is_email(text: str) -> bool:
-    """Whether mail could reach this address by its look: there is a dot in its domain.
+    """Whether this looks like a deliverable address: there is a dot in its domain.
 
     `ann+shop@example.com` and addresses in other scripts are fine; nothing is looked up.
     """

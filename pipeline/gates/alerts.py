@@ -1,4 +1,4 @@
-"""Tells an operator's own service (setting ALERT_URL) what a person should look at."""
+"""Posts what a person should look at to the operator's own service (setting ALERT_URL)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The brake: stops a lane in which one cause of our or the account's making kills most events.
+"""The brake: stops a lane in which one cause, a bug or a change of the account, kills most events.
 
 Otherwise a bug in the mapping, or a template that was removed, would bury the whole stream.
 """

@@ -24,7 +24,7 @@ GateReason = Literal["paused", "throttled", "circuit", "misconfigured", "brake"]
 PROBED: frozenset[str] = frozenset({"circuit", "misconfigured"})
 """Reasons that are tried with one mailbox once their time is up, instead of just ending."""
 ALERTED: frozenset[str] = frozenset({"circuit", "misconfigured", "brake"})
-"""What a person should hear of. Throttling is daily business, a pause was a person's own doing."""
+"""Reasons that raise an alert. Throttling is routine, and a pause is the operator's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Closure:
 
 
 Alert = Callable[[str, Closure], None]
-"""Told the account and the reason that closed one of its gates."""
+"""Called with the account and the reason that closed one of its gates."""
 
 
 class Gates:
@@ -54,8 +54,8 @@ class Gates:
     def __init__(
         self, client: redis.asyncio.Redis, account: str, alert: Alert | None = None
     ) -> None:
-        """`alert`: called, and the change logged, when a gate is closed that a person should hear of.
-        Without it nothing is said: what a person does, they know."""
+        """`alert`: called, and the change logged, when a gate is closed for a reason that raises an alert.
+        Without it nothing is logged: the operator's own command closed the gate."""
         self.account = account
         self._redis = client
         self._scripts = Scripts(client, "pipeline.gates")

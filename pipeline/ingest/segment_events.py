@@ -23,7 +23,7 @@ MERGED = ("context", "integrations")
 
 NOT_FOR_PRODUCERS = frozenset({"writeKey", "sailpipe"})
 """A credential, and the flag of an exported dead letter. The flag removes the letter of its id. A visitor
-who reads the write key in a shop's page must not be able to do that."""
+a visitor who reads the write key in a shop's page must not be able to do that."""
 
 MAX_BATCH_EVENTS = 2500
 """Segment's own limit (reference: segment 1.3). SDKs send some hundreds at most; what an event costs in

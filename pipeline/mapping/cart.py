@@ -139,7 +139,7 @@ def _base(context: PlanContext, clear_after_s: float | None) -> tuple[Item, ...]
 def _is_overwritten(cart: Cart, written_at: float | None) -> bool:
     """Whether this is the cart from before our last write: a lagging read, or what was bought.
 
-    Sailthru tells times in whole seconds, so our own write may look up to a second older.
+    Sailthru's times have whole seconds, so our own write may look up to a second older.
     """
     return written_at is not None and (cart.at is None or cart.at < int(written_at))
 

@@ -60,7 +60,7 @@ def purchase_item(
     not_vars: further keys of `product` that are no product fields.
 
     Raises:
-        Rejected: unmappable, when one of id, title, qty, price, url is missing or absurd.
+        MappingRejected: unmappable, when one of id, title, qty, price, url is missing or absurd.
     """
     title_key, title = field(product, _TITLE)
     item: dict[str, Any] = {

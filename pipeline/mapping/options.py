@@ -44,7 +44,7 @@ def strict_option(event: Event, name: str) -> tuple[str, str | None]:
     """An option that an event cannot do without where it is given: (path, text); ("", None) without.
 
     Raises:
-        Rejected: unmappable, when it isn't text.
+        MappingRejected: unmappable, when it isn't text.
     """
     if not event.integrations:
         return "", None

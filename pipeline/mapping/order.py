@@ -49,7 +49,7 @@ def plan_order(event: Track, context: PlanContext, settings: AccountSettings) ->
     """POST /purchase, `incomplete: 0`. Never with reminder fields: it has been bought.
 
     Raises:
-        Rejected: unmappable.
+        MappingRejected: unmappable.
     """
     notes = Notes()
     params = _order_params(event, context, settings, notes)
@@ -68,7 +68,7 @@ def plan_refund(event: Track, context: PlanContext, settings: AccountSettings) -
     """POST /return. A full refund names no products: it is one item priced at the total.
 
     Raises:
-        Rejected: unmappable.
+        MappingRejected: unmappable.
     """
     notes = Notes()
     items = _returned_items(event, settings, notes)

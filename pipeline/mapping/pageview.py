@@ -20,7 +20,7 @@ def plan_pageview(event: Event, context: PlanContext, settings: AccountSettings)
     """POST to the pageview endpoint, as Sailthru's own tag does (reference: sailthru-api 2.4).
 
     Raises:
-        Rejected: unmappable without an absolute properties.url or context.page.url.
+        MappingRejected: unmappable without an absolute properties.url or context.page.url.
     """
     notes = Notes()
     url = _url(event, notes)

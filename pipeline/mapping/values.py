@@ -57,7 +57,7 @@ def _text(value: object, where: str) -> str | None:
 
 
 def scalar(value: object, where: str) -> str | bool | int | float:
-    """A JSON scalar that Sailthru can hold. False is a value: it tells that a user left an audience."""
+    """A JSON scalar that Sailthru can hold. False is a value: it says that a user left an audience."""
     if isinstance(value, str):
         return mend_prose(value)
     value = as_whole(value)

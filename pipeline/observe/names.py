@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 LogEvent: TypeAlias = Literal[
-    # A gate closed, and a person should know: account, scope, reason, detail.
+    # A gate closed, and an operator should know: account, scope, reason, detail.
     "gate_closed",
     # A gate could not be closed or opened because Redis is away: account, error class.
     "gate_unwritten",
@@ -16,11 +16,11 @@ LogEvent: TypeAlias = Literal[
     "alert_failed",
     # A gate lost a reason: account, scope, reason.
     "gate_opened",
-    # An event became a dead letter: account, lane, reason. Never whose.
+    # An event became a dead letter: account, lane, reason. Never the user.
     "event_died",
     # A mailbox' claim was lost to another owner before it was settled: account, lane.
     "claim_lost",
-    # The splitter stood still for longer than its lease and another has it: component. It stands by.
+    # The splitter stood still for longer than its lease, which another splitter has now: component.
     "lease_lost",
     # A worker's loop stood still for a whole lease; its process ends: loop.
     "loop_hung",
@@ -28,15 +28,15 @@ LogEvent: TypeAlias = Literal[
     "redis_away",
     # Redis answers again: component, seconds it was away.
     "redis_back",
-    # Redis is out of memory: producers are refused, workers deliver what makes room. Said once a minute.
+    # Redis is out of memory: producers are refused, workers still deliver, which frees memory. Logged once a minute.
     "redis_full",
-    # A lane's mailboxes could not be leased, and Redis is well. Said once a minute: account, lane, error class.
+    # A lane's mailboxes could not be leased, and Redis is well. Logged once a minute: account, lane, error class.
     "wake_failed",
     # Sailthru answered 429 or error 43: account, bucket.
     "throttled",
-    # The answer to a call that had left raised an error that nothing foresaw, and counts as none: bucket, error class.
+    # Reading the answer to a call raised an unexpected error; the call counts as unanswered: bucket, error class.
     "answer_unread",
-    # Sailthru's headers leave us less than our limit, said once a minute: account, bucket, calls_per_s.
+    # Sailthru's headers allow less than our limit, logged once a minute: account, bucket, calls_per_s.
     "slowed_by_headers",
     # An event waits or failed and stays in its mailbox: account, lane, why. At DEBUG: nothing was tried.
     "event_waits",
@@ -47,7 +47,7 @@ LogEvent: TypeAlias = Literal[
     # Leases could not be renewed; calls do not begin until they are: claims, error class.
     "renew_failed",
     # An account's events wait, since it belongs to another target than this process delivers to, or an adopt or
-    # reset has not come to its end. Said once a minute: account, owner, target, fix.
+    # reset has not come to its end. Logged once a minute: account, owner, target, fix.
     "foreign_target",
     # Redis holds data of another version; the worker ends: detail.
     "format_refused",

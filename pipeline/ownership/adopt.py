@@ -1,4 +1,4 @@
-"""Takes over what waits for another target: events, dead letters, and who is who.
+"""Takes over what waits for another target: events, dead letters, and the identity map.
 
 What speaks of the other Sailthru is forgotten: carts, merges and what was identified there, calls that were
 about to be made or had failed, gates that its answers closed. So are the ids that drop repeats: what was

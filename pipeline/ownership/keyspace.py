@@ -12,7 +12,7 @@ from pipeline.events.models import Lane
 from pipeline.storage import keys
 
 Done: TypeAlias = Callable[[int], None]
-"""Told how many more keys, letters or mailboxes are through."""
+"""Called with how many more keys, letters or mailboxes are done."""
 PAGE = 500
 """Names that Redis is asked for at a time."""
 BOXES = 50

@@ -273,7 +273,7 @@ class Pacer:
                 self._refill()
 
     def _turn_away(self, wait: float) -> None:
-        """Tell those whose patience ends before a slot comes."""
+        """Raise SlotTooFar in waiters whose slot would come later than they can wait."""
         horizon = self._clock.monotonic() + wait
         for waiter in self._queue:
             if waiter.deadline < horizon and not waiter.slot.done():

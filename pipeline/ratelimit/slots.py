@@ -45,7 +45,7 @@ _RESERVED_S = 0.017
 _MAX_RESERVED = 8
 
 Source = Literal["operator", "setting", "header", "default"]
-"""Who says what the limit is, strongest first."""
+"""What may set the limit, strongest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Usage:
 
 
 class SlotStore(Protocol):
-    """Keeps the slots of all accounts. Whatever keeps them elsewhere raises its own connection errors."""
+    """Keeps the slots of all accounts. A store on a server raises that server's connection errors."""
 
     async def reserve(self, bucket: Bucket, ask: Ask) -> Grant:
         """Take slots."""
@@ -131,7 +131,7 @@ class SlotStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a store keeps per bucket. `began` belongs to the whole store; `seen` is when anybody last
+    """What a store keeps per bucket. `began` belongs to the whole store; `seen` is when a process last
     asked."""
 
     began: int
@@ -147,7 +147,7 @@ class State:
 
 
 def effective(state: State, bucket: Bucket) -> tuple[float, Source]:
-    """The limit in calls/s that counts for this bucket, and who says so."""
+    """The limit in calls/s that counts for this bucket, and what set it."""
     if state.operator is not None:
         return state.operator, "operator"
     if bucket.setting is not None:

@@ -1,6 +1,6 @@
 """What Sailthru's replies mean, by status *and* body: it sends some errors with HTTP 200.
 
-A refusal counts only when it is Sailthru that speaks. The API speaks in one form: JSON with a
+A refusal counts only when it comes from Sailthru. The API answers in one form: JSON with a
 numeric `error`, an `errormsg`, or both. Whatever else is no success (a proxy's page, a gateway's
 `{"error": "Forbidden"}`, half a body) says nothing about the event, so it is an outage (reference:
 sailthru-api 4).

@@ -46,7 +46,7 @@ class Credentials:
 
     @classmethod
     def of(cls, account: AccountSettings) -> Credentials:
-        """An account's own. Without a key they are empty, and Sailthru says no to them."""
+        """An account's own. Without a key they are empty, and Sailthru refuses them."""
         secret = account.api_secret
         return cls(
             api_key=account.api_key or "",

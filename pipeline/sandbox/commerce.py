@@ -33,7 +33,7 @@ def post_purchase(params: Mapping[str, Any], moment: Moment) -> dict[str, Any]:
 def get_purchase(params: Mapping[str, Any], moment: Moment) -> dict[str, Any]:
     """Look an order up by Sailthru's id (`sid`) or the shop's (`extid`), as of `lag_s` ago."""
     wanted = text(params, "purchase_id")
-    key = params.get("purchase_key") or "sid"
+    key = text(params, "purchase_key") if params.get("purchase_key") else "sid"
     if key not in {"sid", "extid"}:
         raise invalid("purchase_key must be sid or extid")
     order = moment.state.order(key, wanted, moment.as_of)

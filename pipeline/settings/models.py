@@ -66,21 +66,23 @@ class AccountSettings(_Settings):
     customer_id: str | None = Field(
         None, description="Sailthru customer id; page events are ignored without it."
     )
-    api_url: HttpUrl = Field("https://api.sailthru.com", description="Where API calls go.")
-    pageview_url: HttpUrl = Field("https://api.sail-track.com", description="Where pageviews go.")
+    api_url: HttpUrl = Field("https://api.sailthru.com", description="Address of Sailthru's API.")
+    pageview_url: HttpUrl = Field(
+        "https://api.sail-track.com", description="Address of Sailthru's pageview service."
+    )
     write_keys: tuple[str, ...] = Field(
         (), repr=False, description="Keys that producers may use over HTTP."
     )
-    dry_run: bool = Field(default=False, description="Do everything but call Sailthru.")
+    dry_run: bool = Field(default=False, description="Do everything except call Sailthru.")
 
     default_list: str | None = Field(None, description="List that identified users are added to.")
     optout: OptOut | None = Field(None, description="Opt-out level set on identified users.")
     reminder_template: str | None = Field(
-        None, description="Template of the cart reminder; nothing without a time."
+        None, description="Template of the cart reminder; without a time none is sent."
     )
     reminder_time: ReminderTime | None = Field(
         None,
-        description="When the cart reminder goes out, such as `24 hours`; nothing without a template.",
+        description="When the cart reminder goes out, such as `24 hours`; without a template none is sent.",
     )
     shared_ids: SharedIds = Field(
         SHARED_IDS,
@@ -94,14 +96,18 @@ class AccountSettings(_Settings):
     )
     max_age: MaxAge = Field(
         DEFAULT_MAX_AGE_S,
-        description="Older events are dead letters, by lane: `purchase=24h,event=off`. For the"
-        " lane purchase it speaks of carts; orders keep their own date.",
+        description="Older events become dead letters, by lane: `purchase=24h,event=off`. For the"
+        " lane purchase it applies to carts; orders keep their own date.",
     )
 
     retry_first: PositiveSeconds = Field(1.0, description="Pause before the first retry.")
     retry_max: PositiveSeconds = Field(600.0, description="Longest pause between retries.")
-    retry_for: Seconds = Field(4 * 3600.0, description="Keep retrying for at least this long.")
-    retry_attempts: int = Field(5, ge=1, le=1000, description="Try at least this often.")
+    retry_for: Seconds = Field(
+        4 * 3600.0, description="A failing event is retried for at least this long."
+    )
+    retry_attempts: int = Field(
+        5, ge=1, le=1000, description="A failing event is tried at least this often."
+    )
     email_wait: Seconds = Field(72 * 3600.0, description="How long an order waits for an email.")
     user_wait: Seconds = Field(3600.0, description="How long an event waits for its user.")
     dedupe_window: Seconds = Field(
@@ -114,7 +120,9 @@ class AccountSettings(_Settings):
         description="How many dead letters are kept. Beyond it the largest groups lose some, orders and"
         " refunds last, with an alert.",
     )
-    lease: PositiveSeconds = Field(12.0, description="How long a worker holds a user unrenewed.")
+    lease: PositiveSeconds = Field(
+        12.0, description="How long a worker owns a user's mailbox without renewing."
+    )
     read_lag: Seconds = Field(3.0, description="How long Sailthru's reads may lag its writes.")
     http_timeout: PositiveSeconds = Field(8.0, description="Total time of one call to Sailthru.")
 
@@ -129,7 +137,7 @@ class AccountSettings(_Settings):
         "clean", description="`as_is` sends var names that Sailthru may cut or refuse."
     )
     product_base_url: HttpUrl | None = Field(
-        None, description="Products without a url get this address and their id."
+        None, description="A product without a url gets this address and its id."
     )
     pii_properties: frozenset[str] = Field(
         frozenset(), description="Traits and properties never sent as vars: `phone,address.street`."
@@ -138,7 +146,8 @@ class AccountSettings(_Settings):
         default=False, description="Let `User Deleted` events delete profiles at Sailthru."
     )
     clear_cart_after_hours: WholeHours | None = Field(
-        None, description="A cart untouched for so many hours is emptied by the next change."
+        None,
+        description="A cart that has not changed for so many hours is emptied before the next change.",
     )
 
     @property
@@ -165,7 +174,7 @@ class AccountSettings(_Settings):
             )
             raise ValueError(msg)
         if self.retry_max < self.retry_first:
-            msg = "RETRY_MAX is shorter than RETRY_FIRST: raise it or lower RETRY_FIRST"
+            msg = "RETRY_MAX is shorter than RETRY_FIRST: raise RETRY_MAX or lower RETRY_FIRST"
             raise ValueError(msg)
         return self
 
@@ -174,11 +183,15 @@ class Settings(_Settings):
     """What one sailpipe installation is set to."""
 
     redis_url: RedisUrl | None = Field(
-        None, repr=False, description="Redis; without it the embedded one of `sailpipe up`."
+        None,
+        repr=False,
+        description="Address of Redis; without it the embedded one of `sailpipe up`.",
     )
     data_dir: str = Field(".sailpipe", description="Where the embedded Redis keeps its data.")
     console_password: SecretStr | None = Field(None, description="Password of the web console.")
-    alert_url: HttpUrl | None = Field(None, repr=False, description="Alerts are posted here.")
+    alert_url: HttpUrl | None = Field(
+        None, repr=False, description="Address that alerts are posted to."
+    )
     accounts: dict[str, AccountSettings] = Field(
         default_factory=lambda: {DEFAULT_ACCOUNT: AccountSettings()}
     )
@@ -209,10 +222,10 @@ class Settings(_Settings):
         accounts = self.accounts.values()
         keys = Counter(key for account in accounts for key in set(account.write_keys))
         if any(count > 1 for count in keys.values()):
-            msg = "WRITE_KEYS of two accounts share a key: every key must belong to one account"
+            msg = "WRITE_KEYS of two accounts share a key: give each account keys of its own"
             raise ValueError(msg)
         api_keys = Counter(account.api_key for account in accounts if account.api_key)
         if any(count > 1 for count in api_keys.values()):
-            msg = "API_KEY is the same in two accounts: every account needs its own"
+            msg = "API_KEY is the same in two accounts: give each account its own"
             raise ValueError(msg)
         return self

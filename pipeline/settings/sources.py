@@ -1,5 +1,5 @@
 """Where settings come from: `SAILPIPE_*` in the environment over sailpipe.toml. Only names
-are judged here, no values. An operator must hear of a name that does not exist."""
+are checked here, not values. A name that does not exist is an error that says so."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FieldNames:
 
 @dataclass(frozen=True, slots=True)
 class RawSettings:
-    """Unjudged values by field name. `from_file` tells how to name one in an error."""
+    """Values by field name, not yet checked. `from_file` says how to name one in an error."""
 
     installation: dict[str, Any]
     accounts: dict[str, dict[str, Any]]

@@ -86,14 +86,14 @@ def parse_whole_hours(value: object) -> object:
         return value
     found = re.fullmatch(r"([0-9]+)(\.[0-9]*)?", value.strip())
     if found is None:
-        msg = f"{value!r} is not a number of hours; write 24, say"
+        msg = f"{value!r} is not a number of hours; write for example 24"
         raise ValueError(msg)
     return int(found[1])
 
 
 def _check_http_url(value: str) -> str:
     if not re.fullmatch(r"https?://[^/\s?#]+(/[^\s?#]*)?", value):
-        msg = "this is not an http:// or https:// address"
+        msg = "this is not an http:// or https:// address; write https://HOST"
         raise ValueError(msg)
     return value.rstrip("/")
 
@@ -105,7 +105,7 @@ def _check_redis_url(value: str) -> str:
     try:
         _ = "sentinel" in value or urlsplit(value).port
     except ValueError:
-        msg = "the port is not a number; special characters of a password are written as %2F, say"
+        msg = "the port is not a number; write special characters of a password as %2F and the like"
         raise ValueError(msg) from None
     return value
 
@@ -113,7 +113,7 @@ def _check_redis_url(value: str) -> str:
 def check_account_name(name: str) -> str:
     """Account names become parts of Redis keys: letters, digits, `-` and `_`."""
     if not _LIVES_IN_A_KEY.fullmatch(name) or name in _OUR_KEYS:
-        msg = f"{name!r} cannot name an account; use letters, digits, - and _, and no name of ours"
+        msg = f"{name!r} cannot name an account; use letters, digits, - and _, and none of the names that sailpipe's own keys have"
         raise ValueError(msg)
     return name
 

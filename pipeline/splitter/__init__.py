@@ -1,1 +1,1 @@
-"""From the raw stream to the mailboxes: validate, drop duplicates, route, learn, post."""
+"""From the raw stream to the mailboxes: validate, drop duplicates, route, link ids, post."""

@@ -1,4 +1,4 @@
-"""Reads from Redis what routing a batch needs: who is who, and which entries are duplicates."""
+"""Reads from Redis what routing a batch needs: which ids are linked, and which entries are duplicates."""
 
 from __future__ import annotations
 

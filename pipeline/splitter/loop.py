@@ -1,4 +1,4 @@
-"""The splitter's loop. One splitter works at a time, under a lease; the others stand by."""
+"""Moves raw entries to mailboxes. One splitter works at a time, under a lease; the others stand by."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ async def read_status(
     *,
     only: Sequence[str] | None = None,
 ) -> Json:
-    """How everything stands, in the shape of `status --json`. `only` names the accounts that are told of.
+    """How everything stands, in the shape of `status --json`. `only` names the accounts that are shown.
 
     Counters and backlog are read at one moment, so that `enqueued` never misses an event that
     is on its way from one to the other. What lanes wait for is read after them.

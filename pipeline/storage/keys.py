@@ -213,7 +213,7 @@ def dead_groups(account: str) -> str:
 
 
 def dead_told(account: str) -> str:
-    """String. Exists for an hour after a person was told that dead letters were trimmed."""
+    """String. Exists for an hour after an alert that dead letters were trimmed."""
     return f"sailpipe:{account}:dead:told"
 
 

@@ -94,13 +94,15 @@ def _from_url(client: Any, url: str, options: dict[str, Any]) -> Any:
     try:
         return client.from_url(url, **options)
     except ValueError:  # its text may quote a piece of the password
-        raise ConfigError("SAILPIPE_REDIS_URL is not a Redis address.") from None
+        raise ConfigError(
+            "SAILPIPE_REDIS_URL is not a Redis address: write redis://HOST:6379/0."
+        ) from None
 
 
 class _BlockingSentinelPool(
     redis.asyncio.sentinel.SentinelConnectionPool, redis.asyncio.BlockingConnectionPool
 ):
-    """Knows the master as the one does, and lets a command wait for a connection as the other."""
+    """Finds the master through Sentinel, and lets a command wait for a free connection."""
 
 
 def _through_sentinel(

@@ -1,4 +1,4 @@
-"""Says once that Redis is away and once that it is back, however often that is noticed."""
+"""Logs once that Redis is away and once that it is back, however often that is noticed."""
 
 from __future__ import annotations
 

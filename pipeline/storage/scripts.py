@@ -49,7 +49,7 @@ def source(script: str) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Command:
-    """One command and who waits for its reply; `script` is what it runs, until that had to be loaded."""
+    """One command and the future of its reply; `script` is what it runs, until that had to be loaded."""
 
     parts: tuple[Any, ...]
     reply: asyncio.Future[Any]

@@ -19,7 +19,7 @@ def main() -> None:
     parent, signal_number, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
-        if os.getppid() != parent:  # it died before we asked to be told
+        if os.getppid() != parent:  # it died before the signal was asked for
             sys.exit(1)
     os.execvp(command[0], command)  # noqa: S606 - a command of our own supervisor
 

@@ -1,4 +1,4 @@
-"""The supervisor: one asyncio task per child keeps it running until told otherwise.
+"""The supervisor: one asyncio task per child keeps it running until it is stopped.
 
 A Celery worker can exit by itself when Redis goes away (reference: celery-redis 1.4), so every
 process is restarted, after 0.2 s at first and at most 5 s later when it keeps exiting.
@@ -94,7 +94,7 @@ class Supervisor:
     async def _run(self, child: _Child) -> None:
         pause = RESTART_FIRST_S
         while True:
-            if child.stopping.is_set():  # told while it was being started again
+            if child.stopping.is_set():  # asked to stop while it was being started again
                 child.send(signal.SIGTERM)
             started = self._clock.monotonic()
             code = await self._follow(child)

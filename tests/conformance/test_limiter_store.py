@@ -53,7 +53,7 @@ async def store(request: pytest.FixtureRequest, clock: ManualClock) -> AsyncIter
 async def test_an_idle_bucket_gives_its_first_slot_now(
     store: SlotStore, clock: ManualClock
 ) -> None:
-    """Who calls alone never waits."""
+    """A process that calls alone never waits."""
     grant = await store.reserve(EVENTS, Ask())
     assert (grant.count, grant.first) == (1, int(clock.now() * MICROS))
 
@@ -73,7 +73,7 @@ async def test_idling_saves_nothing_up(store: SlotStore, clock: ManualClock) -> 
     assert second - first == interval_us(40.0, 1.0, None)
 
 
-async def test_nobody_reserves_further_ahead_than_the_bound(store: SlotStore) -> None:
+async def test_no_asker_reserves_further_ahead_than_the_bound(store: SlotStore) -> None:
     """What is reserved ahead still goes out after a 429, so it is kept short."""
     grants = [await store.reserve(EVENTS, Ask()) for _ in range(20)]
     given = [grant for grant in grants if grant.count]
@@ -97,7 +97,7 @@ async def test_a_closed_bucket_gives_nothing_until_it_opens(
 async def test_a_clock_that_is_set_back_stops_a_bucket_for_a_moment_only(
     store: SlotStore, clock: ManualClock
 ) -> None:
-    """As after a restart of Redis, not for as long as the step."""
+    """It stops as after a restart of Redis, and not for as long as the step."""
     await store.reserve(EVENTS, Ask())
     clock.advance(-3600.0)
     await store.reserve(EVENTS, Ask())
@@ -110,7 +110,7 @@ async def test_a_clock_that_is_set_back_stops_a_bucket_for_a_moment_only(
 async def test_a_closed_bucket_opens_when_it_would_have_though_the_clock_was_set_back(
     store: SlotStore, clock: ManualClock
 ) -> None:
-    """Also to an asker who does not know yet that the store's clock stands elsewhere now."""
+    """This holds for an asker, too, that does not know yet that the store's clock was set back."""
     until = clock.now() + 30.0
     await store.close("default", "POST /event", until)
     await store.reserve(EVENTS, Ask())
@@ -154,10 +154,10 @@ async def test_a_shorter_closure_does_not_open_a_longer_one(
     assert (await store.reserve(EVENTS, Ask())).first == int(until * MICROS)
 
 
-async def test_what_the_asker_knows_closes_a_store_that_forgot(
+async def test_a_closure_known_to_the_asker_closes_a_store_that_forgot_it(
     store: SlotStore, clock: ManualClock
 ) -> None:
-    """A Redis that lost the closure learns it again from whoever still knows."""
+    """A Redis that lost the closure gets it back from an asker that still knows it."""
     until = int((clock.now() + 10.0) * MICROS)
     assert (await store.reserve(EVENTS, Ask(not_before=until))).count == 0
     assert (await store.reserve(EVENTS, Ask())).closed_until == until
@@ -236,7 +236,7 @@ async def test_use_fades_over_the_minute_that_follows(store: SlotStore, clock: M
 async def test_a_full_redis_gives_slots_and_closes_buckets(
     redis_url: str, clock: ManualClock
 ) -> None:
-    """Else nothing could be delivered that would make room in it; a bucket closed by a 429 holds."""
+    """Delivery needs slots to make room in it, and a bucket that a 429 closed must stay closed."""
     async with Redis.from_url(redis_url) as redis:
         full = RedisSlotStore(redis, clock)
         await full.reserve(EVENTS, Ask())

@@ -12,15 +12,15 @@ from tests.unit.delivery.decisions.meanings import DEAD, IGNORED, OUTCOMES, Mean
 PAGE = Path(__file__).parents[2] / "docs" / "outcomes.md"
 _HEAD = """# Outcomes
 
-What becomes of an event, why, and what to do about it. This page is made from the tests
-(`python -m tests.docs.outcomes_page`): each row of its last part is put to the code that decides
-(`pipeline/delivery/classify.py`, `waiting.py`) and to the code that says what is written (`settlements.py`).
+What becomes of an event, why, and what to do about it. This page is generated from the tests
+(`python -m tests.docs.outcomes_page`). Each row of its last part is a test of the code that decides
+(`pipeline/delivery/classify.py`, `waiting.py`) and of the code that says what is written (`settlements.py`).
 """
 _ROWS = """## What is decided, and what is settled
 
-*Settled* is what one script writes into the mailbox and what belongs to it. Pauses are given with their jitter in the
-middle, durations with the default settings. An event that *leaves* is in the mailbox no more; *wakes* names the lanes
-whose mailboxes may have waited for it.
+The column *settled* says what one script writes. Pauses are shown with the middle value of their jitter, durations
+with the default settings. *Leaves*: the event is no longer in the mailbox. *Given back*: the claim ends, and the mailbox
+is due again at the time that follows. *Wakes*: mailboxes of these lanes may have waited for the event and are looked at.
 """
 
 

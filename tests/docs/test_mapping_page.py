@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from pydantic.alias_generators import to_camel
 
 import pipeline.mapping
 from pipeline.events.kinds import Kind
+from pipeline.lanes import PAGEVIEW_ENDPOINT
 from pipeline.settings import setting_names
 from tests.docs.mapping_page import LOOKUP_PAGE, ROWS_PAGE, page
+from tests.unit.mapping.tables import TABLES
 
 READS_AN_OPTION = re.compile(r'_option\(\s*event,\s*"(\w+)"')
 
@@ -49,6 +53,27 @@ def test_every_option_that_the_mapping_reads_is_listed() -> None:
         "blast",
         "all",
     }
+
+
+def test_every_field_that_a_row_sends_is_in_the_table_of_its_call() -> None:
+    """By its heading: two kinds of purchase, one of each other call."""
+    fields = {
+        title: set(re.findall(r"`(\w+)(?:\.\w+)*`", text))
+        for title, _, text in (
+            part.partition("\n") for part in LOOKUP_PAGE.read_text().split("\n### ")[1:]
+        )
+    }
+    for row in chain.from_iterable(table.rows for table in TABLES):
+        for call in row.calls:
+            if call["method"] != "GET":
+                assert call["params"].keys() <= fields[_heading(call)], (row.says, call)
+
+
+def _heading(call: Mapping[str, Any]) -> str:
+    if call["endpoint"] == PAGEVIEW_ENDPOINT:
+        return "The pageview endpoint"
+    kind = {0: " of an order", 1: " of a cart"}.get(call["params"].get("incomplete"), "")
+    return f"{call['method']} {call['endpoint']}{kind}"
 
 
 def test_every_kind_of_event_has_a_row_at_a_glance() -> None:

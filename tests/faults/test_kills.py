@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.sandbox.faults import Fault, FaultKind
 from tests.faults.conftest import Open
-from tests.faults.support.books import PATIENCE_S, Box, Held
+from tests.faults.support.account import PATIENCE_S, Box, Held
 from tests.faults.support.crew import Worker
 from tests.faults.support.deaths import (
     AFTER_INTENT,

@@ -1,4 +1,4 @@
-"""Events that kill or hang whoever splits or maps them."""
+"""Events that kill or hang the process that splits or maps them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_an_event_that_ends_its_process_is_poison_and_takes_no_other_with_it(
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", [SPLIT_KILLER, SPLIT_HANGER])
-def test_an_event_that_ends_who_splits_it_is_poison_and_takes_no_other_with_it(
+def test_an_event_that_ends_its_splitter_is_poison_and_takes_no_other_with_it(
     world: World, tmp_path: Path, kind: str
 ) -> None:
     """Unread, so that its letter has the stream entry's id; the splitter goes on behind it."""

@@ -14,7 +14,7 @@ from pipeline.producer import Producer
 from pipeline.sandbox.faults import FaultKind
 from pipeline.storage import keys
 from tests.faults.conftest import Open
-from tests.faults.support.books import ACCOUNT
+from tests.faults.support.account import ACCOUNT
 from tests.faults.support.traffic import traffic
 from tests.faults.support.world import World
 from tests.support.commands import wait_until
@@ -67,7 +67,7 @@ def make_room(world: World) -> None:
     world.client.config_set("maxmemory", 0)
 
 
-def nobody_was_replaced(world: World) -> bool:
+def no_worker_was_replaced(world: World) -> bool:
     """Whether every worker's first process still runs."""
     return all(one.alive and one.starts == 1 for one in world.crew.workers)
 
@@ -110,11 +110,11 @@ def test_redis_killed_and_gone_for_a_while_loses_and_repeats_nothing(
         assert again <= 1
         world.sent = raws + raws[-again:] if again else raws
         world.judge(f"Redis killed for {REFUSING_S:g} s, fsync {fsync}", may_repeat=False)
-        assert nobody_was_replaced(world)
+        assert no_worker_was_replaced(world)
 
 
 @pytest.mark.timeout(200)
-def test_redis_frozen_for_ten_seconds_makes_nobody_call_twice(open_world: Open) -> None:
+def test_redis_frozen_for_ten_seconds_makes_no_worker_call_twice(open_world: Open) -> None:
     """Leases that ran out while Redis stood still are extended once instead of taken away."""
     with open_world() as world:
         for _ in range(2):
@@ -160,7 +160,7 @@ def test_a_full_redis_refuses_producers_and_is_emptied_without_a_repeated_call(
     world.wait_settled()
     world.judge("Redis full, then not", may_repeat=False)
     assert world.client.xlen(keys.RAW) == 0
-    assert nobody_was_replaced(world)
+    assert no_worker_was_replaced(world)
 
 
 @pytest.mark.timeout(200)
@@ -179,7 +179,7 @@ def test_workers_started_while_redis_is_full_empty_it_each_its_own_lanes(world: 
     world.send(raws[500:])
     world.wait_settled()
     world.judge("workers started while Redis is full", may_repeat=False)
-    assert nobody_was_replaced(world)
+    assert no_worker_was_replaced(world)
 
 
 @pytest.mark.timeout(200)
@@ -199,7 +199,7 @@ def test_memory_that_runs_out_between_call_and_settle_repeats_no_call(world: Wor
     world.app.faults.clear()
     world.wait_settled()
     world.judge("memory runs out between call and settle", may_repeat=False)
-    assert nobody_was_replaced(world)
+    assert no_worker_was_replaced(world)
 
 
 @pytest.mark.timeout(200)
@@ -242,7 +242,7 @@ def test_a_redis_that_refuses_writes_for_a_while_loses_and_repeats_nothing(
     world.wait_settled()
     world.sent = raws
     world.judge(f"{fault} for {REFUSING_S:g} s", may_repeat=False)
-    assert nobody_was_replaced(world)
+    assert no_worker_was_replaced(world)
 
 
 @pytest.mark.timeout(200)

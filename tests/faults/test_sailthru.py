@@ -192,7 +192,7 @@ def test_one_endpoint_down_leaves_the_other_lanes_alone(world: World) -> None:
 
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("rule", THROTTLED, ids=name_of)
-def test_nobody_calls_a_throttled_endpoint_before_its_reset(
+def test_no_worker_calls_a_throttled_endpoint_before_its_reset(
     world: World, rule: dict[str, Any]
 ) -> None:
     """The headers name the Reset, or a while passes; what was under way is all that still comes in.

@@ -57,10 +57,10 @@ def test_a_sign_up_storm_delivers_every_event_after_its_profile(
     assert world.dead() == {}
     known: set[str] = set()
     for one in world.app.sandbox.effects:
-        mark = one.mark
-        assert mark is not None
-        assert mark.kind == "/user" or mark.who in known
-        known.add(mark.who)
+        origin = one.origin
+        assert origin is not None
+        assert origin.kind == "/user" or origin.who in known
+        known.add(origin.who)
 
 
 @pytest.mark.timeout(200)

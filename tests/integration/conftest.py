@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis.asyncio
 import structlog
 
 from pipeline.cli.app import run
@@ -30,6 +31,13 @@ def setup(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Se
         asyncio.run(with_pipeline())
 
     return do
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    """A client of a real, empty Redis."""
+    async with open_async_redis(redis_url) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ async def test_letters_are_found_newest_first_by_what_is_asked(
     assert json.loads(one.raw) == track(1)
 
 
-async def test_paging_tells_of_every_letter_once_even_when_all_died_in_one_millisecond(
+async def test_paging_returns_every_letter_once_even_when_all_died_in_one_millisecond(
     pipeline: Pipeline, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pages go by time, and a crash can kill a whole batch in the same millisecond."""
@@ -141,7 +141,7 @@ async def test_what_the_splitter_refused_is_split_again(
 async def test_dropped_letters_are_counted_as_removed(
     pipeline: Pipeline, letters: DeadLetters
 ) -> None:
-    """I1: nothing leaves the books."""
+    """I1: every letter is counted as removed."""
     await pipeline.kill(track(1), track(2))
     assert await letters.drop(["m1", "m7"]) == 1
     assert await ids(letters) == ["m2"]
@@ -149,7 +149,7 @@ async def test_dropped_letters_are_counted_as_removed(
 
 
 async def test_an_unknown_id_is_named(pipeline: Pipeline, letters: DeadLetters) -> None:
-    """Also among known ones, before anything is done; an id that is given twice counts once."""
+    """One among known ids is refused before anything is done; an id that is given twice counts once."""
     await pipeline.kill(track(1))
     assert (await letters.select_ids(["m1", "m1"])).ids == ("m1",)
     with pytest.raises(UnknownLetter, match="no dead letter 'm9' in account default"):
@@ -184,7 +184,7 @@ async def test_groups_count_what_died_of_the_same_cause(
 
 
 async def test_letters_are_kept_for_a_time(pipeline: Pipeline, letters: DeadLetters) -> None:
-    """Then they are counted as removed, and nobody is alarmed."""
+    """After that they are removed and counted as such, without an alert."""
     await pipeline.kill(track(1), died_at_ms=1_000)
     await pipeline.kill(track(2))
     assert await letters.expire(keep_s=3600) == 1

@@ -39,7 +39,7 @@ def answers(url: str) -> bool:
             return False
 
 
-def test_it_is_durable_and_never_evicts(tmp_path: Path) -> None:
+def test_the_embedded_redis_is_durable_and_never_evicts(tmp_path: Path) -> None:
     """Append-only, noeviction."""
     embedded = EmbeddedRedis(tmp_path)
     with started(embedded), redis.Redis.from_url(embedded.url) as client:
@@ -94,7 +94,9 @@ def test_a_file_that_a_crash_cut_short_is_repaired(tmp_path: Path) -> None:
         assert client.get("last") is None
 
 
-def test_its_files_are_commands_that_every_server_reads(tmp_path: Path) -> None:
+def test_the_files_of_the_embedded_redis_are_commands_that_every_server_reads(
+    tmp_path: Path,
+) -> None:
     """A snapshot of Valkey 9 is read by no Redis, one of Redis 8 by no Valkey; either may be on PATH."""
     embedded = EmbeddedRedis(tmp_path)
     with started(embedded), redis.Redis.from_url(embedded.url) as client:
@@ -113,7 +115,7 @@ def rewritten(client: redis.Redis) -> bool:
     return not (state["aof_rewrite_in_progress"] or state["aof_rewrite_scheduled"])
 
 
-def test_it_keeps_its_address_so_that_others_find_it_again(tmp_path: Path) -> None:
+def test_the_embedded_redis_keeps_its_address_so_that_others_find_it_again(tmp_path: Path) -> None:
     """A `sailpipe worker` of another terminal reconnects after `up` was restarted."""
     first, second = EmbeddedRedis(tmp_path), EmbeddedRedis(tmp_path)
     first.prepare()
@@ -129,7 +131,7 @@ def test_it_takes_no_password_that_it_did_not_make(tmp_path: Path) -> None:
     assert "short" not in embedded.url
 
 
-def test_one_that_a_killed_up_left_is_ended_first(tmp_path: Path) -> None:
+def test_a_redis_that_a_killed_up_left_is_ended_first(tmp_path: Path) -> None:
     """Two redis-servers over one append-only file would spoil it."""
     leftover, ours = EmbeddedRedis(tmp_path), EmbeddedRedis(tmp_path)
     with started(leftover) as process:
@@ -151,7 +153,7 @@ def test_a_process_that_merely_has_the_leftovers_number_is_left_alone(tmp_path: 
         assert stranger.poll() is None
 
 
-async def test_one_that_does_not_start_is_told_with_its_log(tmp_path: Path) -> None:
+async def test_a_redis_that_does_not_start_is_reported_with_its_log(tmp_path: Path) -> None:
     """A spoilt file, say: the reason is in Redis' own log."""
     embedded = EmbeddedRedis(tmp_path)
     embedded.prepare()

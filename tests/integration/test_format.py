@@ -86,7 +86,7 @@ def test_an_empty_redis_takes_the_number_of_the_first_that_works_on_it(store: re
 
 
 def test_a_full_redis_takes_the_number(store: redis.Redis) -> None:
-    """Other producers may have filled it before the first worker comes, who is to empty it."""
+    """Other producers may have filled it before the first worker, which is to empty it, starts."""
     store.config_set("maxmemory", "1")
     try:
         with pytest.raises(OutOfMemoryError):
@@ -106,10 +106,10 @@ def test_a_full_redis_takes_the_number(store: redis.Redis) -> None:
         ("?", "a sailpipe of unknown format"),
     ],
 )
-def test_the_sentence_says_which_version_is_needed(
+def test_the_error_says_which_version_is_needed(
     store: redis.Redis, number: int | str, said: str
 ) -> None:
-    """And what else can be done."""
+    """It names the alternative as well."""
     store.set(keys.FORMAT, number)
     with pytest.raises(WrongFormat) as refused:
         check_format(store, stamp=True)
@@ -160,7 +160,7 @@ def test_long_running_commands_start_nothing(
 
 
 @pytest.mark.usefixtures("newer")
-def test_the_doctor_fails_it(command: Command) -> None:
+def test_the_doctor_fails_a_redis_of_another_format(command: Command) -> None:
     """Beside all else that it finds."""
     code, out, _ = command("doctor")
     assert code == 1
@@ -200,7 +200,7 @@ def test_celery_s_own_command_ends_with_the_sentence_in_its_log(redis_url: str) 
 def test_a_producer_asks_once_and_refuses(
     store: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`pipeline.enqueue` in somebody's program: before its first event, and never again."""
+    """`pipeline.enqueue` in a producer's program asks before its first event, and never again."""
     monkeypatch.setenv("SAILPIPE_REDIS_URL", redis_url)
     store.set(keys.FORMAT, NEWER)
     with pytest.raises(ConfigError, match="newer format"):
@@ -237,7 +237,7 @@ def test_a_producer_that_may_only_append_need_not_ask(
 async def test_an_http_server_that_found_redis_away_asks_when_it_is_back(
     store: redis.Redis, redis_url: str
 ) -> None:
-    """Nothing is taken, and a load balancer is told, until somebody has mended it; then no more is asked."""
+    """It refuses events and is not ready until the format is right; then it asks no more."""
     store.set(keys.FORMAT, NEWER)
     async with open_async_redis(redis_url) as client:
         producer = AsyncProducer(client)

@@ -239,7 +239,7 @@ def test_the_first_events_of_the_readme_arrive(
 
 
 def test_a_taken_port_is_one_clear_sentence(redis_url: str) -> None:
-    """Not uvicorn's log line and exit code 3."""
+    """The user does not get uvicorn's log line and exit code 3."""
     settings = load_settings({"SAILPIPE_REDIS_URL": redis_url})
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))

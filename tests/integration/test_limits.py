@@ -35,7 +35,7 @@ DEADLINE_S = 20.0
     ],
     ids=lambda scenario: scenario.name,
 )
-async def test_saturated_processes_never_exceed(
+async def test_saturated_processes_never_exceed_the_limit(
     redis_url: str, tmp_path: Path, scenario: Scenario
 ) -> None:
     """`make bench-limits` in short: no second above the limit, nothing lost, and work goes on."""
@@ -87,7 +87,7 @@ def own_redis(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisS
     server.kill()
 
 
-async def test_a_redis_that_restarts_neither_stops_nor_lets_exceed(
+async def test_a_redis_that_restarts_neither_stops_calls_nor_lets_them_exceed_the_limit(
     own_redis: RedisServer,
 ) -> None:
     """SIGKILL with slots reserved; waiters hear of it, and go on when it is back."""
@@ -106,8 +106,8 @@ async def test_a_redis_that_restarts_neither_stops_nor_lets_exceed(
     assert worst_second(sent) <= 40
 
 
-async def test_a_redis_that_is_away_is_said_so_at_once(own_redis: RedisServer) -> None:
-    """Every waiter gets redis-py's own error; nobody hangs."""
+async def test_a_redis_that_is_away_fails_every_waiter_at_once(own_redis: RedisServer) -> None:
+    """Every waiter gets redis-py's own error; none hangs."""
     async with _two_limiters(own_redis.url) as limiters:
         own_redis.kill()
         calls = [limiters[0].acquire("default", EVENTS) for _ in range(5)]

@@ -29,6 +29,7 @@ from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure, RateHea
 from pipeline.sailthru.calls import Call
 from pipeline.sailthru.client import MAX_REPLY_BYTES, Credentials, SailthruClient
 from pipeline.sailthru.transport import MAX_HEADER_BYTES, open_http
+from tests.support.odd_replies import BODIES, BOMB, HARMLESS, OK, VALUES, VISIBLE, heads, reply
 from tests.support.odd_server import ENDINGS, OddServer, Script
 
 EXAMPLES = 2_000 if settings.get_current_profile_name() == "deep" else 100
@@ -36,7 +37,6 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Nothing here speaks TLS; an empty context is quick to make."""
 WRITE = Call("POST", "/purchase", {"id": "usr_42", "key": "extid"})
 READ = Call("GET", "/purchase", {"id": "usr_42", "key": "extid"})
-OK = b'{"ok":true}'
 AMPLE_S, SHORT_S = 20.0, 0.2
 LATE_S = 10.0
 """How much later than its timeout a call may end on a busy machine."""
@@ -76,85 +76,7 @@ def loopback() -> Iterator[Loopback]:
         runner.run(server.__aexit__())
 
 
-def reply(
-    status: bytes = b"200 OK", *fields: bytes, body: bytes = OK, length: int | None = None
-) -> bytes:
-    """A reply as it should be, but for what the test makes odd."""
-    size = b"Content-Length: %d" % (len(body) if length is None else length)
-    return b"\r\n".join([b"HTTP/1.1 " + status, *fields, size, b"", body])
-
-
 # ---- raw bytes -------------------------------------------------------------------------------------
-
-TOKEN = "abcXYZ019!#$%&'*+-.^_`|~"
-FRAMING = {b"content-length", b"transfer-encoding", b"connection", b"upgrade"}
-"""These say where a reply ends; the others are only to be read, or not."""
-LINE = st.binary(max_size=40).map(lambda raw: bytes(byte for byte in raw if byte == 9 or byte > 31))
-VISIBLE = LINE.map(lambda line: line.replace(b"\x7f", b""))
-READ_BY_SOMEBODY = st.sampled_from(
-    [
-        b"Location",
-        b"Set-Cookie",
-        b"Content-Encoding",
-        b"Content-Type",
-        b"Link",
-        b"WWW-Authenticate",
-        b"X-Rate-Limit-Limit",
-        b"X-Rate-Limit-Remaining",
-        b"X-Rate-Limit-Reset",
-    ]
-)
-NAMES = READ_BY_SOMEBODY | st.text(TOKEN, min_size=1, max_size=12).map(str.encode)
-HARMLESS = NAMES.filter(lambda name: name.lower() not in FRAMING)
-VALUES = VISIBLE | st.sampled_from(
-    [
-        b"mailto:x@y",
-        b"http://[::1/",
-        b"//",
-        "\u0661\u0662".encode(),
-        b"gzip",
-        b"gzip, deflate, br, zstd",
-        b"chunked",
-        b"upgrade",
-        b"text/html; charset=bogus",
-        b"a=b; expires=Foo; \xff",
-        b"1e999",
-        b"9" * 400,
-        b"9" * 5000,
-        b"-1",
-        b"0",
-        b"11",
-    ]
-)
-BOMB = gzip.compress(gzip.compress(bytes(40 * MAX_REPLY_BYTES)))
-BODIES = st.binary(max_size=60) | st.sampled_from(
-    [
-        OK,
-        b"b\r\n" + OK + b"\r\n0\r\n\r\n",
-        b"ffffffffffffffffff\r\n",
-        b"[" * 100_000,
-        b'{"error":1e999}',
-        b'{"error":' + b"9" * 5000 + b"}",
-        b'{"error":99,"errormsg":"\\ud800"}',
-        gzip.compress(OK),
-        gzip.compress(OK)[:-9],
-        zlib.compress(OK)[:-3],
-        BOMB,
-    ]
-)
-
-
-@st.composite
-def heads(draw: st.DrawFn) -> bytes:
-    """The head of a reply: HTTP as a rule, and broken by any of its parts."""
-    informing = b"HTTP/1.1 100 Continue\r\n\r\n" * draw(st.sampled_from([0, 0, 0, 1, 3000]))
-    version = draw(st.sampled_from([b"HTTP/1.1"] * 8 + [b"HTTP/1.0", b"HTTP/2.0", b"ICY"]))
-    code = draw(st.integers(0, 1000).map(b"%03d".__mod__) | st.sampled_from([b"200"] * 4 + [b""]))
-    names = draw(st.lists(NAMES | st.sampled_from(sorted(FRAMING)) | LINE, max_size=5))
-    colon = draw(st.sampled_from([b": "] * 8 + [b":", b" : ", b""]))
-    fields = [name + colon + draw(VALUES) for name in names]
-    end = draw(st.sampled_from([b"\r\n"] * 8 + [b"\n", b"\r"]))
-    return informing + end.join([version + b" " + code + b" " + draw(LINE), *fields, b"", b""])
 
 
 @settings(max_examples=EXAMPLES)
@@ -167,7 +89,7 @@ def heads(draw: st.DrawFn) -> bytes:
 def test_whatever_bytes_come_are_an_answer_in_time(
     loopback: Loopback, whole: bytes, cut: int, ending: Any, call: Call
 ) -> None:
-    """And nobody takes a write that the server has got for one that it has not."""
+    """A write that the server has received is not taken for one that it has not."""
     began = time.monotonic()
     answer = loopback.ask(Script([whole[:cut], whole[cut:]], ending), call, SHORT_S)
     assert time.monotonic() - began < SHORT_S + LATE_S
@@ -189,7 +111,7 @@ def test_whatever_bytes_come_are_an_answer_in_time(
 def test_a_call_that_was_accepted_counts_however_it_is_said(
     loopback: Loopback, reason: bytes, fields: list[bytes], pack: Any, ending: Any
 ) -> None:
-    """Else it would be repeated as often as retries last."""
+    """A call taken for a failure would be repeated as often as retries last."""
     script = Script([reply(b"200 " + reason, *fields, body=pack(OK))], ending)
     answer = loopback.ask(script)
     assert isinstance(answer, Accepted), answer
@@ -217,12 +139,14 @@ ACCEPTED = {
     "numbers that nothing can hold": reply(body=b'{"ok":true,"a":1e999,"b":' + b"9" * 5000 + b"}"),
     "a name twice": reply(body=b'{"ok":false,"ok":true}'),
 }
-"""Replies that say yes, each odd in its own way."""
+"""Successes, each odd in its own way."""
 
 
 @pytest.mark.parametrize("raw", ACCEPTED.values(), ids=ACCEPTED)
 @pytest.mark.parametrize("pieces", [1, 2])
-def test_a_yes_is_a_yes(loopback: Loopback, raw: bytes, pieces: int) -> None:
+def test_an_odd_success_is_accepted_in_one_piece_or_two(
+    loopback: Loopback, raw: bytes, pieces: int
+) -> None:
     """In one piece or with its last byte late."""
     script = Script([raw] if pieces == 1 else [raw[:-1], raw[-1:]])
     answer = loopback.ask(script)
@@ -259,7 +183,7 @@ OUTAGES = {
 
 
 @pytest.mark.parametrize(("raw", "status"), OUTAGES.values(), ids=OUTAGES)
-def test_what_says_nothing_is_an_outage_with_the_status_that_is_known(
+def test_a_reply_that_says_nothing_is_an_outage_with_the_status_that_is_known(
     loopback: Loopback, raw: bytes, status: int | None
 ) -> None:
     """Sailthru may have carried the call out."""
@@ -272,8 +196,8 @@ def test_what_says_nothing_is_an_outage_with_the_status_that_is_known(
     assert not read.ambiguous
 
 
-def test_too_many_calls_are_said_by_the_status_alone(loopback: Loopback) -> None:
-    """Also when the body breaks off: the headers say until when."""
+def test_a_429_is_throttled_by_its_status_alone(loopback: Loopback) -> None:
+    """The body may break off; the headers say until when."""
     fields = [b"X-Rate-Limit-Limit: 2400", b"X-Rate-Limit-Remaining: 0", b"X-Rate-Limit-Reset: 60"]
     answer = loopback.ask(Script([reply(b"429 \xff", *fields, body=b"<html", length=100)]))
     assert isinstance(answer, Failed)
@@ -282,7 +206,7 @@ def test_too_many_calls_are_said_by_the_status_alone(loopback: Loopback) -> None
 
 
 async def test_bytes_that_no_call_asked_for_answer_no_call() -> None:
-    """A proxy says 408 to an idle socket; who is hostile says yes. The call is not sent, and may be again."""
+    """A proxy says 408 to an idle socket; a hostile one says 200. The call is not sent, and may be again."""
     async with OddServer() as server, open_http(NO_TLS) as http:
         client = sailthru(server, http)
         server.script = Script([reply() + reply()], "hang")
@@ -307,7 +231,7 @@ def _kept(http: httpx.AsyncBaseTransport) -> list[Any]:
 
 
 async def test_a_call_that_found_no_connection_in_time_was_not_sent() -> None:
-    """So an order need not be looked up."""
+    """An order need not be looked up after it."""
 
     async def wait(*_: object, **__: object) -> None:
         await asyncio.sleep(AMPLE_S)
@@ -363,7 +287,7 @@ async def test_an_answer_that_nothing_foresaw_is_an_outage_and_logged_by_its_cla
 
 
 async def test_a_mistake_before_the_call_leaves_is_no_answer() -> None:
-    """A number that JSON does not have, a client that is closed: nobody waits for Sailthru to mend these."""
+    """A number that JSON does not have, a client that is closed: these are not retried as an outage of Sailthru."""
     async with OddServer() as server, open_http(NO_TLS) as http:
         client = sailthru(server, http)
         with pytest.raises(ValueError, match="not JSON compliant"):
@@ -385,7 +309,7 @@ async def test_no_log_quotes_what_a_server_says(caplog: pytest.LogCaptureFixture
     assert "zoe" not in caplog.text
 
 
-async def test_an_alert_meets_odd_answers_as_well() -> None:
+async def test_an_odd_answer_to_an_alert_is_logged_and_raises_nothing() -> None:
     """ALERT_URL's receiver is answered by the same client."""
     odd = (reply(b"503 Servi\xe7o"), reply(b"302 F", b"Location: mailto:x@y"), b"HTTP/9")
     async with OddServer() as server, open_http(NO_TLS) as http:

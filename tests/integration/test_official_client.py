@@ -31,7 +31,7 @@ def client(sandbox: RunningSandbox) -> SailthruClient:
     return SailthruClient("sandbox", "sandbox", api_url=sandbox.url)
 
 
-def test_it_saves_reads_and_deletes_a_user(client: SailthruClient) -> None:
+def test_the_official_client_saves_reads_and_deletes_a_user(client: SailthruClient) -> None:
     """Nested and non-ASCII values survive signature and query."""
     saved = client.save_user(
         "usr+42 &é%",
@@ -48,8 +48,10 @@ def test_it_saves_reads_and_deletes_a_user(client: SailthruClient) -> None:
     assert gone.get_error().get_message().startswith("User not found with extid")
 
 
-def test_it_posts_an_event(client: SailthruClient, sandbox: RunningSandbox) -> None:
-    """With its vars; a reserved name is an error in its eyes too."""
+def test_the_official_client_posts_an_event(
+    client: SailthruClient, sandbox: RunningSandbox
+) -> None:
+    """It sends the vars; a reserved name is an error for it, too."""
     client.save_user("42", {"key": "extid"})
     event = {"id": "42", "key": "extid", "event": "Registered", "vars": {"plan": "pro"}}
     assert client.api_post("event", event).is_ok()
@@ -57,7 +59,9 @@ def test_it_posts_an_event(client: SailthruClient, sandbox: RunningSandbox) -> N
     assert not client.api_post("event", {**event, "event": "click"}).is_ok()
 
 
-def test_it_fills_a_cart_and_buys(client: SailthruClient, sandbox: RunningSandbox) -> None:
+def test_the_official_client_fills_a_cart_and_buys(
+    client: SailthruClient, sandbox: RunningSandbox
+) -> None:
     """The order is found by the extid the client sends at the top level; the cart is empty."""
     assert client.purchase("zoe@example.com", [ITEM], incomplete=1).is_ok()
     fields = {"key": "email", "fields": {"purchase_incomplete": 1}}
@@ -90,7 +94,7 @@ def test_wrong_credentials_are_refused(
     assert refused.get_error().get_error_code() == code
 
 
-def test_it_reads_the_rate_limit_and_error_43(
+def test_the_official_client_reads_the_rate_limit_and_error_43(
     client: SailthruClient, sandbox: RunningSandbox
 ) -> None:
     """Its own reader of the headers finds all three."""

@@ -57,7 +57,7 @@ def test_status_is_a_table_for_people_and_one_object_for_programs(command: Comma
 
 @pytest.mark.usefixtures("letters")
 def test_status_says_when_letters_had_to_go(setup: Setup, command: Command) -> None:
-    """And is silent while none had to."""
+    """While no letter had to go, status shows no such line."""
     assert "DEAD_MAX" not in command("status")[1]
 
     async def trim(pipeline: Pipeline) -> None:
@@ -155,7 +155,7 @@ def test_a_replay_counts_first_and_asks(command: Command) -> None:
 
 @pytest.mark.usefixtures("letters")
 def test_what_was_overtaken_stays_unless_it_is_asked_for(setup: Setup, command: Command) -> None:
-    """An old identify must not undo a later one because somebody replayed all that died."""
+    """An old identify must not undo a later one because an operator replayed all that died."""
 
     async def overtake(pipeline: Pipeline) -> None:
         blob: Any = await pipeline.redis.hget(keys.dead("default"), "m1")
@@ -188,8 +188,8 @@ def test_an_export_can_be_enqueued_again(setup: Setup, command: Command) -> None
     code, out, err = command("dead", "export", "--reason", "too_old")
     assert (code, err) == (0, "Exported: 1.\n")
     key = dedupe_hash("m3", "track", "Signed Up")
-    mark = {"replay": True, "letter": "m3", "key": key}
-    assert json.loads(out) == track(3) | {"sailpipe": mark}
+    flag = {"replay": True, "letter": "m3", "key": key}
+    assert json.loads(out) == track(3) | {"sailpipe": flag}
     Path("old.jsonl").write_text(out)
     assert command("enqueue", "old.jsonl")[0] == 0
 
@@ -227,7 +227,7 @@ def test_a_pause_lasts_until_it_is_resumed(setup: Setup, command: Command) -> No
     assert "was not paused" in command("resume", "--lane", "event")[2]
 
 
-def test_a_full_redis_still_tells_and_says_what_it_cannot_take(
+def test_a_full_redis_can_be_read_and_emptied_and_says_what_it_cannot_take(
     setup: Setup, command: Command
 ) -> None:
     """Reading, replaying and dropping work on, since they are how room is made; and so does the pause."""
@@ -317,7 +317,7 @@ def test_what_cannot_be_done_is_one_sentence(
     ("bucket", "limit", "said"),
     [
         ("/event", "80", "is not a method and a path"),
-        ("POST /list", "80", "No call of ours is a POST /list"),
+        ("POST /list", "80", "sailpipe makes no call POST /list"),
         ("POST /event", "0", "greater than 0"),
         ("POST /event", "many", "calls_per_s"),
     ],

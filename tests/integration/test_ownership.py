@@ -1,4 +1,4 @@
-"""What a person is told of an account whose data are another target's, and what they can do."""
+"""What commands say of an account whose data are another target's, and what an operator can do."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_status_begins_with_what_is_not_delivered_and_why(command: Command) -> N
 
 @pytest.mark.usefixtures("live")
 def test_the_doctor_fails_an_account_of_another_target(command: Command) -> None:
-    """With the ways on as the fix."""
+    """The check's fix says how to go on."""
     code, out, _ = command("doctor", "--json")
     found = {row["check"]: row for row in map(json.loads, out.splitlines())}
     check = found["default target"]
@@ -98,7 +98,7 @@ def test_before_anything_was_delivered_an_account_is_no_target_s(
     assert (ownership(command)["owner"], ownership(command)["foreign"]) == (None, False)
 
 
-def test_of_several_accounts_each_is_told_by_itself(
+def test_status_shows_each_of_several_accounts_by_itself(
     setup: Setup, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One may be foreign and the others not."""
@@ -130,7 +130,7 @@ def test_letters_of_the_trial_are_not_replayed_into_the_live_account(command: Co
 
 
 def test_a_letter_says_where_it_died_and_goes_nowhere_else(setup: Setup, command: Command) -> None:
-    """Also where the account is not, or no longer, that target's; one that does not say is the account's."""
+    """The account may belong to another target by now; a letter that names no target is the account's."""
 
     async def work(pipeline: Pipeline) -> None:
         await pipeline.kill(track(1), track(2))
@@ -177,7 +177,7 @@ def test_what_is_no_target_s_needs_no_adoption(command: Command) -> None:
 
 
 @pytest.mark.usefixtures("live")
-def test_an_interrupted_change_is_told_and_can_be_ended(command: Command, setup: Setup) -> None:
+def test_an_interrupted_change_is_reported_and_can_be_ended(command: Command, setup: Setup) -> None:
     """Nothing is delivered meanwhile, so a person must hear of it, and what to do."""
 
     async def begin(pipeline: Pipeline) -> None:
@@ -219,7 +219,7 @@ def test_reset_counts_first_and_asks(command: Command) -> None:
     code, out, err = command("reset", "--dry-run")
     assert (code, out) == (0, "Would be removed: 3 events, 1 dead letters.\n")
     assert "Account default belongs to the sandbox: 3 events, 1 dead letters" in err
-    assert "A worker runs" in err, "the test's own splitter has the lease"
+    assert "A worker is running" in err, "the test's own splitter has the lease"
     refused = sailpipe("reset", stdin=b"default\n")
     assert (refused.returncode, refused.stdout) == (1, b"")
     assert waits(command) == 4
@@ -233,7 +233,7 @@ def test_reset_counts_first_and_asks(command: Command) -> None:
 def test_before_a_live_account_is_emptied_its_name_must_be_typed(
     setup: Setup, command: Command
 ) -> None:
-    """Also when nothing of it was delivered yet. --yes does not ask."""
+    """The same when nothing of the account was delivered yet. With --yes no question is asked."""
     for owner in ("api.sailthru.com x-1", None):
 
         async def give(pipeline: Pipeline, owner: str | None = owner) -> None:
@@ -252,7 +252,7 @@ def test_before_a_live_account_is_emptied_its_name_must_be_typed(
 
 
 @pytest.mark.usefixtures("live")
-def test_an_interrupted_reset_is_told_and_ended_before_anything_else(
+def test_an_interrupted_reset_is_reported_and_ended_before_anything_else(
     command: Command, setup: Setup
 ) -> None:
     """What is half gone is not taken over."""

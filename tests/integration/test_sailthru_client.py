@@ -243,7 +243,7 @@ class StandingStill(SystemClock):
 async def test_a_process_that_stood_still_before_the_first_byte_sends_none(
     reused: bool, looks: int, sandbox: RunningSandbox, http: httpx.AsyncBaseTransport
 ) -> None:
-    """Somebody else may have made the call meanwhile; the socket may be new or kept."""
+    """Another process may have made the call meanwhile; the socket may be new or kept."""
     clock = StandingStill()
     client = SailthruClient(credentials(sandbox.url), http, timeout_s=5, clock=clock)
     if reused:
@@ -259,7 +259,7 @@ async def test_a_process_that_stood_still_before_the_first_byte_sends_none(
 async def test_nothing_is_sent_once_the_lease_around_a_call_is_over(
     sandbox: RunningSandbox, http: httpx.AsyncBaseTransport
 ) -> None:
-    """However much is left of the call's own time."""
+    """The lease decides, however much is left of the call's own timeout."""
     client = SailthruClient(credentials(sandbox.url), http, timeout_s=5)
     assert not refused(await client.send(POST_USER, lambda: True)).ambiguous
     assert sandbox.app.sandbox.state.calls_seen == 0

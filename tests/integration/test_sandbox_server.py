@@ -112,7 +112,7 @@ def test_options_change_at_once_and_reset_forgets_the_rest(http: httpx.Client) -
         ("PUT", "state", b"", 404),
     ],
 )
-def test_a_wrong_control_request_is_told_what_is_wrong(
+def test_the_refusal_of_a_wrong_control_request_says_what_is_wrong(
     http: httpx.Client, method: str, path: str, content: bytes, status: int
 ) -> None:
     """In a sentence, and nothing changes."""
@@ -185,7 +185,7 @@ serve("127.0.0.1", port)
 """
 
 
-async def test_its_process_serves_and_ends_when_told() -> None:
+async def test_the_sandbox_process_serves_and_ends_on_sigterm() -> None:
     """In order, without a traceback; the access log that would show signatures is off."""
     process = subprocess.Popen(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", _SERVE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

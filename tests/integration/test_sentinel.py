@@ -44,7 +44,7 @@ def _answers(url: str) -> bool:
 
 
 async def test_commands_past_the_last_connection_wait_for_one(sentinel_url: str) -> None:
-    """As they do without a sentinel: a worker has hundreds under way at a time."""
+    """A pool without a sentinel does the same: a worker has hundreds of commands under way at a time."""
     async with open_async_redis(sentinel_url, max_connections=2) as client:
         await asyncio.gather(*(client.incr("calls") for _ in range(200)))
         assert await client.get("calls") == b"200"

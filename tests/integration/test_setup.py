@@ -69,7 +69,7 @@ def clone(tmp_path: Path) -> Clone:
 
 
 def test_what_is_set_up_is_not_set_up_again(clone: Clone) -> None:
-    """Also without a network: no Python is started for it."""
+    """It takes no network, and starts no Python."""
     assert clone.set_up().returncode == 0
     assert "-m pipeline.embedded.install requirements-server.lock" in clone.asked()
     assert clone.set_up().returncode == 0

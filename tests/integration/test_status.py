@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,16 +18,9 @@ from pipeline.settings import AccountSettings, Settings
 from pipeline.status import lanes, raw
 from pipeline.status.report import read_status
 from pipeline.storage import keys
-from pipeline.storage.redis_client import open_async_redis
 from tests.support.letters import Pipeline, order, track
 
 COUNTS = ("delivered", "dead", "ignored", "duplicates", "waiting", "removed")
-
-
-@pytest.fixture
-async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
-    async with open_async_redis(redis_url) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -92,7 +84,7 @@ async def test_every_event_is_counted_exactly_once(pipeline: Pipeline) -> None:
     assert (await status(pipeline))["raw"]["backlog"] == 2
 
 
-async def test_letters_that_were_trimmed_are_told_of_and_counted_as_removed(
+async def test_letters_that_were_trimmed_are_shown_and_counted_as_removed(
     pipeline: Pipeline,
 ) -> None:
     """`enqueued` stays the sum of the other six."""
@@ -107,7 +99,7 @@ async def test_letters_that_were_trimmed_are_told_of_and_counted_as_removed(
     )
 
 
-async def test_a_lane_tells_what_its_mailboxes_wait_for(
+async def test_a_lane_shows_what_its_mailboxes_wait_for(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the event at the head, whether the mailbox is due, due later, or leased to a worker."""
@@ -167,7 +159,7 @@ async def test_gates_say_why_nothing_moves(pipeline: Pipeline) -> None:
 
 
 async def test_a_full_redis_is_a_closed_gate(pipeline: Pipeline) -> None:
-    """Nobody sets it: it is what Redis itself says."""
+    """No process sets this gate: Redis itself reports it."""
     await pipeline.send(track(1))
     used = int((await pipeline.redis.info("memory"))["used_memory"])
     await pipeline.redis.config_set("maxmemory", used // 2)

@@ -49,7 +49,7 @@ async def until(said: io.StringIO, text: str, times: int = 1) -> None:
 
 
 async def test_a_process_that_exits_is_started_again() -> None:
-    """A Celery worker can exit by itself when Redis goes away; nobody may have to notice."""
+    """A Celery worker can exit by itself when Redis goes away; the supervisor starts it again."""
     said = io.StringIO()
     supervisor = Supervisor(said)
     service = Service("short", script("print('here I am'); raise SystemExit(3)"), Stage.WORKERS)
@@ -63,7 +63,7 @@ async def test_a_process_that_exits_is_started_again() -> None:
     assert not supervisor.running("short")
 
 
-async def test_they_stop_stage_by_stage_and_redis_last(tmp_path: Path) -> None:
+async def test_services_stop_stage_by_stage_and_redis_last(tmp_path: Path) -> None:
     """HTTP first, so that nothing new comes in; what workers hold is settled; Redis last."""
     said, log = io.StringIO(), tmp_path / "log"
     supervisor = Supervisor(said)
@@ -74,7 +74,7 @@ async def test_they_stop_stage_by_stage_and_redis_last(tmp_path: Path) -> None:
     assert log.read_text().split() == ["INGEST", "WORKERS", "SANDBOX", "REDIS"]
 
 
-async def test_one_that_does_not_listen_is_killed() -> None:
+async def test_a_service_that_ignores_sigterm_is_killed() -> None:
     """Ctrl-C must end within the grace that was promised."""
     said = io.StringIO()
     supervisor = Supervisor(said)
@@ -84,7 +84,7 @@ async def test_one_that_does_not_listen_is_killed() -> None:
     assert not supervisor.running("deaf")
 
 
-async def test_hurrying_kills_at_once_but_leaves_redis_its_time(tmp_path: Path) -> None:
+async def test_a_hurried_stop_kills_at_once_but_leaves_redis_its_time(tmp_path: Path) -> None:
     """A second Ctrl-C is impatience with calls under way, not a wish to lose the queue."""
     said, log = io.StringIO(), tmp_path / "log"
     supervisor = Supervisor(said)

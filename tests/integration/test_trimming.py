@@ -1,9 +1,9 @@
-"""A trim of dead letters: a flood pays for itself, whoever sends it and whatever it says."""
+"""A trim of dead letters: a flood loses its own letters, whatever its sender and content."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import fakeredis
@@ -16,7 +16,6 @@ from pipeline.deadletters.letter import Header
 from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
 from pipeline.storage import keys
-from pipeline.storage.redis_client import open_async_redis
 from tests.support.letters import Pipeline, bury, track
 from tests.support.mailboxes import Mailboxes
 
@@ -28,12 +27,6 @@ FEWER = 6_000
 """Enough where it is not the number that matters."""
 
 Letters = Iterator[tuple[str, Header]]
-
-
-@pytest.fixture
-async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
-    async with open_async_redis(redis_url) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -162,7 +155,7 @@ async def test_a_flood_that_lasts_for_days_leaves_every_group_its_share(
 async def test_processes_that_trim_at_a_time_remove_no_more_than_one_would(
     client: redis.asyncio.Redis, letters: DeadLetters
 ) -> None:
-    """While people replay and drop: nothing leaves the books, and no letter falls below DEAD_MAX."""
+    """While people replay and drop: every letter is counted once, and no letter falls below DEAD_MAX."""
     await bury(client, "default", [*real_orders(), *real_others(), *of_a_cause_each()])
     gone = [f"flood-{number}" for number in range(0, 600, 2)]
     async with asyncio.TaskGroup() as group:
@@ -180,7 +173,7 @@ async def test_processes_that_trim_at_a_time_remove_no_more_than_one_would(
 async def test_one_step_of_a_trim_looks_at_a_bounded_number_of_letters(
     client: redis.asyncio.Redis, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many groups and letters there are."""
+    """The bound does not grow with groups or letters."""
     asked: list[tuple[int, ...]] = []
     trim = letters._moves.trim
 

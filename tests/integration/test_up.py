@@ -76,7 +76,7 @@ def track(port: int, key: str) -> int:
         return 0
 
 
-def test_it_says_where_it_is_and_what_it_delivers_to(launcher: Launcher) -> None:
+def test_up_says_where_it_is_and_what_it_delivers_to(launcher: Launcher) -> None:
     """Where HTTP is, its key, and that it is the sandbox because no API key is set."""
     assert f"http://127.0.0.1:{launcher.port}" in launcher.up.output
     assert "Write keys  sandbox" in launcher.up.output
@@ -84,7 +84,7 @@ def test_it_says_where_it_is_and_what_it_delivers_to(launcher: Launcher) -> None
     assert (track(launcher.port, "sandbox"), track(launcher.port, "wrong")) == (200, 401)
 
 
-def test_commands_in_the_same_folder_join_it(
+def test_commands_in_the_same_folder_find_a_running_up(
     launcher: Launcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With no REDIS_URL every command finds the embedded Redis, and the sandbox."""
@@ -94,7 +94,7 @@ def test_commands_in_the_same_folder_join_it(
     assert b"default credentials: the sandbox accepts them" in sailpipe("doctor").stdout
 
 
-def test_a_second_up_is_told_what_is_in_its_way(
+def test_a_second_up_says_what_is_in_its_way(
     launcher: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One `up` per data directory, one server per port: a sentence each, and nothing started."""
@@ -109,7 +109,7 @@ def test_a_second_up_is_told_what_is_in_its_way(
     assert f"port {launcher.port} (address already in use)".encode() in same_port.stderr
 
 
-def test_what_is_killed_is_started_again(launcher: Launcher) -> None:
+def test_a_process_of_up_that_is_killed_is_started_again(launcher: Launcher) -> None:
     """The HTTP server by itself, Redis with what it kept."""
     with redis_of(launcher.folder) as client:
         client.config_set("appendfsync", "always")
@@ -129,7 +129,7 @@ def test_what_was_queued_survives_a_killed_up_and_ctrl_c(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SIGKILL of `up` ends all it started, the next one goes on with what was kept, and after
-    Ctrl-C nothing is left running and nobody is sent to where Redis was."""
+    Ctrl-C nothing is left running and no command is sent to where Redis was."""
     monkeypatch.chdir(tmp_path)
     with launcher_in(tmp_path) as first:
         with redis_of(tmp_path) as client:

@@ -51,14 +51,14 @@ def messages(store: redis.Redis, lane: Lane) -> int:
     return int(store.llen(keys.celery_queue(lane)))
 
 
-def test_what_is_leased_is_published(waker: Waker, store: redis.Redis, runtime: Any) -> None:
+def test_leased_mailboxes_are_published(waker: Waker, store: redis.Redis, runtime: Any) -> None:
     """Any process may deliver it."""
     waker.dispatch("default", Lane.PAGE, NOT_FULL)
     assert messages(store, Lane.PAGE) == 1
     runtime.submit.assert_not_called()
 
 
-def test_what_a_full_redis_leases_is_delivered_here(
+def test_mailboxes_that_a_full_redis_leases_are_delivered_in_process(
     waker: Waker, store: redis.Redis, runtime: Any
 ) -> None:
     """It would take no message."""
@@ -67,7 +67,7 @@ def test_what_a_full_redis_leases_is_delivered_here(
     runtime.submit.assert_called_once_with("default", Lane.EVENT, ["ann", "bob"])
 
 
-def test_a_message_that_redis_has_no_memory_for_is_delivered_here(
+def test_a_message_that_redis_has_no_memory_for_is_delivered_in_process(
     waker: Waker, store: redis.Redis, runtime: Any
 ) -> None:
     """Redis was not full when it leased, but is by now; Celery says so in its own way."""
@@ -76,7 +76,9 @@ def test_a_message_that_redis_has_no_memory_for_is_delivered_here(
     runtime.submit.assert_called_once_with("default", Lane.EVENT, ["ann", "bob"])
 
 
-def test_a_lane_of_others_is_left_to_them(waker: Waker, store: redis.Redis, runtime: Any) -> None:
+def test_a_lane_that_others_serve_is_left_to_them(
+    waker: Waker, store: redis.Redis, runtime: Any
+) -> None:
     """Its leases run out, and who serves the lane is leased it."""
     store.config_set("maxmemory", "1")
     with pytest.raises(OperationalError):

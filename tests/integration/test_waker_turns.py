@@ -56,7 +56,7 @@ async def deliver_all(store: Any, lane: Lane) -> set[str]:
 async def test_the_backlogs_of_two_accounts_take_turns_in_a_lane(
     waker: Waker, store: redis.asyncio.Redis
 ) -> None:
-    """They share its Celery queue; one that fills it leaves the next room to the other."""
+    """They share its Celery queue; an account that fills it leaves the next place to the other."""
     for account in (SHOES, HATS):
         await fill(store, account, Lane.EVENT, 3 * FULL)
     served = []
@@ -69,7 +69,7 @@ async def test_the_backlogs_of_two_accounts_take_turns_in_a_lane(
 async def test_an_account_that_was_passed_over_keeps_its_turn(
     waker: Waker, store: redis.asyncio.Redis
 ) -> None:
-    """However many passes find no room in the queue, the next room is not for who had the last."""
+    """However many passes find the queue full, the next place is not for the account that had the last."""
     for account in (SHOES, HATS):
         await fill(store, account, Lane.EVENT, 3 * FULL)
     for _ in range(4):

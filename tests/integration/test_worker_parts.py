@@ -23,7 +23,7 @@ KEYS = {"SAILPIPE_API_KEY": "k", "SAILPIPE_API_SECRET": "s"}
 
 
 @pytest.mark.parametrize("part", ["waker", "splitter", "leases"])
-def test_a_worker_ends_when_a_vital_part_fails(part: str, redis_url: str) -> None:
+def test_a_worker_ends_when_a_part_it_cannot_do_without_fails(part: str, redis_url: str) -> None:
     """It exits with 1, for its supervisor to start it anew, and says what failed but quotes nothing."""
     queue = SPLIT_QUEUE if part == "splitter" else Lane.USER
     ended = subprocess.run(  # noqa: S603 - our own arguments

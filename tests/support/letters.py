@@ -123,9 +123,9 @@ async def bury(
     while chunk := list(islice(rest, 500)):
         args: list[Any] = ["", LEASE, 60_000]
         for identity, header in chunk:
-            deed = {"p": prefix, "kind": "dead", "id": identity, "hash": header.key, "window": 0}
+            action = {"p": prefix, "kind": "dead", "id": identity, "hash": header.key, "window": 0}
             more = {"replay": False, "emails": [], "aliases": [], "keep": 1}
-            args += ["1-1", json.dumps(deed | more), header.as_line() + "\n{}"]
+            args += ["1-1", json.dumps(action | more), header.as_line() + "\n{}"]
         await scripts.run("split", [keys.RAW, keys.SPLITTER], args)
 
 

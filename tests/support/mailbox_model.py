@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from pipeline.events.models import Lane
+from pipeline.gates.gates import GateReason
 from pipeline.splitter.triage import dedupe_hash
 
 LEASE = 12_000
 BoxKey = tuple[Lane, str]
-Saw = tuple[str, str, "Item | None"]
+Expected = tuple[str, str, "Item | None"]
 Key = tuple[str, str, str]
 """What a repeat shares: messageId, type, name."""
 
@@ -79,7 +80,7 @@ class Model:
         self.emails: dict[str, str] = {}
         self.identified: dict[str, str] = {}
         self.lanes = {lane: LaneModel(now) for lane in Lane}
-        self.closures: dict[str, dict[str, tuple[int, bool]]] = {}
+        self.closures: dict[str, dict[GateReason, tuple[int, bool]]] = {}
         self.suspect: Box | None = None
         self.has_owner = False
 
@@ -259,7 +260,7 @@ class Model:
         box.__dict__.update(replace(Box()).__dict__)
 
     def progress(self, box: Box, count: int) -> list[Item]:
-        """The first events leave; what earlier deaths counted against them goes with them."""
+        """The first events leave, and their strikes with them."""
         gone, box.items = box.items[:count], box.items[count:]
         if gone:
             left = box.singles - len(gone)
@@ -267,10 +268,10 @@ class Model:
         return gone
 
     def outlive(self, box: Box) -> None:
-        """An event was found waiting, and nobody died."""
+        """An event was found waiting; its worker did not die."""
         box.strikes = 2 if box.strikes >= 2 and box.singles > 0 else box.strikes
 
-    def saw(self, lane: Lane, user: str) -> Saw:
+    def expected(self, lane: Lane, user: str) -> Expected:
         """What a decision to wait is based on."""
         users = self.box(Lane.USER, user).items
         head = users[0] if users and lane is not Lane.USER else None

@@ -1,6 +1,6 @@
 """The whole pipeline in one process and in no time: fakeredis, a clock that is moved, a sandbox.
 
-What is real: every script, the splitter, claims, planning, limits, fates, gates, dead letters.
+What is real: every script, the splitter, claims, planning, limits, outcomes, gates, dead letters.
 What is not: Celery and HTTP. Mailboxes are delivered one after the other, so runs are repeatable.
 """
 

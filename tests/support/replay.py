@@ -27,7 +27,7 @@ START = 1_700_000_000.0
 
 
 @dataclass
-class Fates:
+class Tally:
     """What became of the events; every event is in exactly one of these."""
 
     delivered: int = 0
@@ -38,14 +38,14 @@ class Fates:
 
 @dataclass
 class Replay:
-    """Feed it raw events in order, `finish` it, and look at `fates` and `sandbox`.
+    """Feed it raw events in order, `finish` it, and look at `tally` and `sandbox`.
 
     Every event must carry a messageId, as each has once it was taken.
     """
 
     settings: AccountSettings
     sandbox: Sandbox = field(default_factory=Sandbox)
-    fates: Fates = field(default_factory=Fates)
+    tally: Tally = field(default_factory=Tally)
     _now: float = START
     _seen: set[tuple[str, ...]] = field(default_factory=set)
     _emails: dict[str, str] = field(default_factory=dict)
@@ -60,34 +60,34 @@ class Replay:
         message_id = str(body["messageId"])
         key = message_id, str(body.get("type")), str(body.get("event"))
         if key in self._seen:
-            self.fates.duplicates += 1
+            self.tally.duplicates += 1
             return
         self._seen.add(key)
         try:
             event = parse_event(raw)
         except InvalidEvent as refusal:
-            self.fates.dead[message_id] = refusal.reason
+            self.tally.dead[message_id] = refusal.reason
             return
         self._accept(event)
 
-    def finish(self) -> Fates:
+    def finish(self) -> Tally:
         """Nothing more comes: what still waits, waits in vain."""
         for (user, lane), queue in list(self._waiting.items()):
             while queue:
                 reason = Reason.UNKNOWN_USER if lane is Lane.EVENT else Reason.MISSING_EMAIL
                 self._bury(queue.popleft(), reason)
-                self._drain(user, lane)
-        return self.fates
+                self._deliver_all(user, lane)
+        return self.tally
 
     def _accept(self, event: Event) -> None:
         user = self._learn(event)
         way = route(event, self.settings)
         if isinstance(way, Ignored):
-            self.fates.ignored[way.reason] += 1
+            self.tally.ignored[way.reason] += 1
         else:
             self._waiting[user, way].append(event)
         for lane in Lane:
-            self._drain(user, lane)
+            self._deliver_all(user, lane)
 
     def _learn(self, event: Event) -> str:
         """Remember what the event tells about its user; returns the user."""
@@ -111,7 +111,7 @@ class Replay:
     def _unshared(self, one: str | None) -> str | None:
         return None if one is None or one.casefold() in self.settings.shared_ids else one
 
-    def _drain(self, user: str, lane: Lane) -> None:
+    def _deliver_all(self, user: str, lane: Lane) -> None:
         queue = self._waiting[user, lane]
         while queue and self._handle(queue[0], user):
             queue.popleft()
@@ -125,7 +125,7 @@ class Replay:
             return True
         match step:
             case Ignored():
-                self.fates.ignored[step.reason] += 1
+                self.tally.ignored[step.reason] += 1
                 return True
             case Send():
                 return self._send(event, step.call)
@@ -148,7 +148,7 @@ class Replay:
     def _send(self, event: Event, call: Call) -> bool:
         status, body = self._call(call)
         if status == 200:
-            self.fates.delivered += 1
+            self.tally.delivered += 1
         elif "not found" in str(body.get("errormsg")):
             return False
         else:
@@ -162,7 +162,7 @@ class Replay:
 
     def _bury(self, event: Event, reason: Reason) -> None:
         assert event.message_id is not None
-        self.fates.dead[event.message_id] = reason
+        self.tally.dead[event.message_id] = reason
 
 
 def replay(raws: Iterable[bytes], settings: AccountSettings) -> Replay:

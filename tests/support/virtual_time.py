@@ -31,7 +31,7 @@ class VirtualClock:
         await woken
 
     def jump(self, seconds: float) -> None:
-        """Let time pass while nobody is looking: a frozen machine, a busy loop."""
+        """Let time pass while the loop does not run: a frozen machine, a busy loop."""
         self._now += seconds
 
     async def run(self, seconds: float) -> None:

@@ -35,7 +35,7 @@ def test_what_is_set_wins_over_what_up_left(tmp_path: Path) -> None:
 
 
 def test_without_either_the_sentence_says_what_to_do(tmp_path: Path) -> None:
-    """Nobody should have to read a connection error to port 6379."""
+    """The sentence names the setting, instead of a connection error to port 6379."""
     with pytest.raises(ConfigError, match=r"start `sailpipe up`.*SAILPIPE_REDIS_URL"):
         resolve_redis_url(settings(tmp_path))
 
@@ -70,7 +70,7 @@ def test_without_an_api_key_nothing_ever_points_at_the_real_sailthru(
 
 
 def test_with_an_api_key_the_real_sailthru_is_called(tmp_path: Path) -> None:
-    """Even while an `up` with a sandbox runs in the same folder."""
+    """An `up` with a sandbox may run in the same folder."""
     write_address(tmp_path, SANDBOX_FILE, SANDBOX)
     live = settings(tmp_path, REDIS_URL="redis://r", API_KEY="k", API_SECRET="s")
     assert with_addresses(live).account("default").api_url == "https://api.sailthru.com"
@@ -86,7 +86,7 @@ def test_an_address_that_was_withdrawn_is_not_found(tmp_path: Path) -> None:
 
 
 def test_an_address_file_that_holds_nonsense_is_named(tmp_path: Path) -> None:
-    """Somebody's editor, or a full disk."""
+    """An editor may have changed it, or a full disk cut it short."""
     write_address(tmp_path, REDIS_FILE, "nonsense")
     with pytest.raises(ConfigError, match=r"redis\.url"):
         resolve_redis_url(settings(tmp_path))

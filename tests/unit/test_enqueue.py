@@ -289,7 +289,7 @@ def test_a_redis_that_fails_is_one_clear_error(error: Exception, expected: type)
 
 
 def test_a_failed_import_says_how_many_were_taken(fake: redis.Redis) -> None:
-    """So that a person knows where it stopped."""
+    """The user learns where it stopped."""
     producer = Producer(fake)
 
     def items() -> Iterator[tuple[bytes, str]]:
@@ -320,7 +320,7 @@ def test_enqueue_finds_redis_by_the_environment(
 def test_enqueue_finds_the_redis_of_a_running_up(
     redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With no URL set, DATA_DIR/redis.url tells."""
+    """With no URL set, DATA_DIR/redis.url names it."""
     (tmp_path / "redis.url").write_text(redis_url)
     monkeypatch.setenv("SAILPIPE_DATA_DIR", str(tmp_path))
     pipeline.enqueue(REGISTERED)
@@ -348,7 +348,7 @@ def test_after_a_failure_enqueue_looks_again_where_redis_is(
     assert pipeline.enqueue(REGISTERED)
 
 
-def test_one_invalid_event_stops_the_lot_before_anything_is_sent(
+def test_one_invalid_event_refuses_all_before_anything_is_sent(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """enqueue_many checks all first."""

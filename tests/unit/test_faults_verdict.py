@@ -47,7 +47,7 @@ def test_an_order_that_is_posted_twice_is_doubled() -> None:
 
 
 def test_a_call_that_is_made_twice_is_repeated() -> None:
-    """By whose it is and where it stands among theirs."""
+    """Calls are compared by their user and their place among the user's events."""
     assert repeated([played(1), played(2), identified(1)]) == 0
     assert repeated([played(1), played(1), identified(1), identified(1)]) == 2
 
@@ -95,15 +95,15 @@ def test_a_cart_that_goes_another_way_is_noticed(
 
 
 def test_every_kind_of_event_leaves_a_trace() -> None:
-    """Or what is lost of it, doubled or late would not be seen."""
+    """Without a trace, a lost, doubled or late event would not be seen."""
     raws = traffic(300, 30, seed=1)
-    marks = expected_of(raws, AccountSettings(customer_id="customer")).marks
+    origins = expected_of(raws, AccountSettings(customer_id="customer")).origins
     events = {one["messageId"]: one for one in map(json.loads, raws)}.values()
     for kind, name in (("order", "Order Completed"), ("/event", "Played")):
-        assert sum(mark.kind == kind for mark in marks) == sum(
+        assert sum(origin.kind == kind for origin in origins) == sum(
             one.get("event") == name for one in events
         )
-    assert sum(mark.kind == "page" for mark in marks) == sum(
+    assert sum(origin.kind == "page" for origin in origins) == sum(
         one["type"] == "page" for one in events
     )
-    assert len({mark.who for mark in marks if mark.kind == "/user"}) == 30
+    assert len({origin.who for origin in origins if origin.kind == "/user"}) == 30

@@ -1,4 +1,4 @@
-"""JSON that somebody else wrote: strict in its form, lenient with its texts."""
+"""JSON that another program wrote: strict in its form, lenient with its texts."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_what_is_no_json_is_refused_with_broken_texts_and_without(rest: str, tex
 
 
 def test_both_readers_stop_at_one_depth() -> None:
-    """Or a broken text would let through what nobody can write again."""
+    """A broken text would let through a value that cannot be written again otherwise."""
     for text in (b'"whole"', rb'"\ud83d"'):
         deepest = b"[" * MAX_DEPTH + text + b"]" * MAX_DEPTH
         assert isinstance(read_json(deepest), list)

@@ -1,4 +1,4 @@
-"""What goes to the log: one line an event, and nobody's address in it."""
+"""What goes to the log: one line an event, and no person's address in it."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def test_an_event_is_one_line_of_names_and_values(log: io.StringIO) -> None:
     ],
 )
 def test_an_email_address_never_reaches_the_log(log: io.StringIO, said: str) -> None:
-    """Not even from a library that quotes what it was given."""
+    """Libraries quote what they were given; that is masked, too."""
     logging.getLogger("library").warning("failed: %s", said)
     log_event("event_died", reason=said)
     assert "example" not in log.getvalue()
     assert log.getvalue().count("***") == 2
 
 
-def test_nor_does_one_in_an_exception(log: io.StringIO) -> None:
+def test_an_email_address_in_an_exception_never_reaches_the_log(log: io.StringIO) -> None:
     """Tracebacks end with the message, and messages quote values."""
     try:
         int("ann@example.com")
@@ -61,14 +61,14 @@ def test_nor_does_one_in_an_exception(log: io.StringIO) -> None:
     assert "example" not in log.getvalue()
 
 
-def test_setting_up_twice_does_not_say_everything_twice(log: io.StringIO) -> None:
-    """Celery sets up logging too; whoever comes last wins, nobody doubles."""
+def test_logging_that_is_set_up_twice_writes_each_line_once(log: io.StringIO) -> None:
+    """Celery sets up logging too; the last set-up wins, and no line is doubled."""
     set_up_logging(stream=log)
     logging.getLogger("library").warning("once")
     assert log.getvalue().count("once") == 1
 
 
-def test_every_name_is_said_somewhere() -> None:
+def test_every_name_of_a_log_event_is_used() -> None:
     """A name that nothing logs would be an alert that never comes."""
     root = Path(__file__).parents[2]
     sources = [*root.glob("pipeline/**/*.py"), *root.glob("workers/*.py")]

@@ -12,7 +12,7 @@ from pipeline.settings.renamed import REMOVED, RENAMED
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
-def test_an_old_name_in_the_environment_is_told_its_new_one(
+def test_the_error_for_an_old_name_in_the_environment_says_the_new_one(
     old: str, new: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError) as error:
@@ -24,7 +24,9 @@ def test_an_old_name_in_the_environment_is_told_its_new_one(
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
-def test_an_old_name_in_the_file_is_told_its_new_one(old: str, new: str, tmp_path: Path) -> None:
+def test_the_error_for_an_old_name_in_the_file_says_the_new_one(
+    old: str, new: str, tmp_path: Path
+) -> None:
     (tmp_path / "sailpipe.toml").write_text(f'{old} = "12s"\n')
     with pytest.raises(ConfigError) as error:
         load_settings({}, directory=tmp_path)
@@ -34,7 +36,9 @@ def test_an_old_name_in_the_file_is_told_its_new_one(old: str, new: str, tmp_pat
 
 
 @pytest.mark.parametrize("old", RENAMED)
-def test_an_old_name_in_an_accounts_table_is_told_its_new_one(old: str, tmp_path: Path) -> None:
+def test_the_error_for_an_old_name_in_an_accounts_table_says_the_new_one(
+    old: str, tmp_path: Path
+) -> None:
     (tmp_path / "sailpipe.toml").write_text(f'[accounts.shoes]\n{old} = "12s"\n')
     with pytest.raises(ConfigError, match=f"^{old.upper()} is now .* in \\[accounts.shoes\\] of"):
         load_settings({}, directory=tmp_path)

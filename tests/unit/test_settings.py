@@ -17,7 +17,7 @@ def load(directory: Path | None = None, /, **values: str) -> Settings:
     return load_settings(env, directory=directory or Path("/nonexistent"))
 
 
-def test_nothing_set_means_the_sandbox_with_its_key() -> None:
+def test_without_any_setting_the_target_is_the_sandbox_with_its_key() -> None:
     """No API key: target sandbox, and api key, secret and write key are `sandbox`."""
     settings = load()
     account = settings.account("default")
@@ -161,7 +161,7 @@ def test_a_wrong_file_is_one_sentence_that_says_where(
     assert all(part in str(caught.value) for part in parts), str(caught.value)
 
 
-def test_an_unknown_account_is_told_the_known_ones() -> None:
+def test_the_error_for_an_unknown_account_lists_the_known_ones() -> None:
     """`--account` with a typo must not look like an empty account."""
     with pytest.raises(ConfigError, match=r"'shoos'.*default"):
         load().account("shoos")

@@ -55,8 +55,8 @@ def test_the_files_are_what_the_generator_writes(tmp_path: Path) -> None:
 
 def test_every_event_is_accounted_for(expected: dict[str, Any], raws: list[bytes]) -> None:
     """enqueued = delivered + dead + ignored + duplicates, nothing waiting at the end."""
-    fates = [expected["delivered"], expected["duplicates"], len(expected["dead"])]
-    assert sum(fates) + sum(expected["ignored"].values()) == expected["enqueued"] == len(raws)
+    counts = [expected["delivered"], expected["duplicates"], len(expected["dead"])]
+    assert sum(counts) + sum(expected["ignored"].values()) == expected["enqueued"] == len(raws)
 
 
 def test_the_sample_is_the_day_it_claims_to_be(expected: dict[str, Any], raws: list[bytes]) -> None:
@@ -82,10 +82,10 @@ def test_the_expected_dead_letters_are_those_of_a_sequential_replay(
     expected: dict[str, Any], done: Replay
 ) -> None:
     """The story and the mapping agree about every single event."""
-    fates = done.fates
-    assert fates.dead == expected["dead"]
-    assert fates.ignored == Counter(expected["ignored"])
-    assert (fates.delivered, fates.duplicates) == (expected["delivered"], expected["duplicates"])
+    tally = done.tally
+    assert tally.dead == expected["dead"]
+    assert tally.ignored == Counter(expected["ignored"])
+    assert (tally.delivered, tally.duplicates) == (expected["delivered"], expected["duplicates"])
 
 
 def test_the_replay_leaves_what_the_day_was_about(done: Replay) -> None:
@@ -106,7 +106,7 @@ def test_the_order_of_different_users_does_not_change_the_end(
     one_by_one = replay(sorted(raws, key=person_of(raws)), account)
     state = one_by_one.sandbox.state.as_json()
     assert end_state(state) == end_state(done.sandbox.state.as_json())
-    assert one_by_one.fates == done.fates
+    assert one_by_one.tally == done.tally
 
 
 def person_of(raws: list[bytes]) -> Callable[[bytes], str]:

@@ -21,7 +21,7 @@ def target(**settings: Any) -> Target:
     return target_of(AccountSettings(**settings))
 
 
-def test_different_targets_are_told_apart() -> None:
+def test_different_targets_have_different_names() -> None:
     """Host and key make the difference, and whether anything is called at all."""
     elsewhere = {"api_url": "https://sailthru.example.com"}
     settings: list[dict[str, Any]] = [

@@ -36,7 +36,7 @@ def test_mended_text_can_be_sent_and_is_not_mended_twice(
 
 @given(WORDS)
 def test_good_text_is_left_alone(given: str) -> None:
-    """But for the blanks around an id."""
+    """Only the blanks around an id are removed."""
     assert mend_prose(given) == mend_line(given) == given
     assert mend_id(given) == given.strip()
 
@@ -55,7 +55,7 @@ def test_a_line_break_is_a_space_in_a_line_and_gone_from_an_id() -> None:
 
 
 def test_pairs_of_surrogates_are_characters() -> None:
-    """However they came to be two."""
+    """The two halves may come from escapes or from bytes."""
     assert clean_text("\ud83d\ude00") == "\U0001f600"
     assert mend_id("\ud83d\ude00") == "\U0001f600"
 

@@ -1,4 +1,4 @@
-"""Input that is wrong in some way: raw entries, each with the fates it may have."""
+"""Input that is wrong in some way: raw entries, each with the outcomes it may have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.errors import Reason
 from tests.faults.support.traffic import product
 
 DELIVERED = "delivered"
-"""The fate of what looks strange and can be mapped all the same."""
+"""The outcome of entries that look strange and can be mapped all the same."""
 TAKEN = frozenset({DELIVERED, "ignored"})
 INVALID = frozenset({Reason.INVALID_JSON, Reason.INVALID_EVENT, Reason.MISSING_USER_ID})
 REFUSED = INVALID | {Reason.TOO_LARGE, Reason.UNMAPPABLE, Reason.RESERVED_EVENT}
@@ -38,10 +38,10 @@ def bad_entries() -> list[tuple[bytes, frozenset[str]]]:
 
 
 def _objects() -> Iterator[tuple[bytes, frozenset[str]]]:
-    for number, (text, fates) in enumerate(_texts()):
+    for number, (text, outcomes) in enumerate(_texts()):
         yield (
             (f'{{"messageId": "bad-{number}", ' + text[1:]).encode("utf-8", "surrogatepass"),
-            fates,
+            outcomes,
         )
 
 
@@ -79,10 +79,10 @@ def _products() -> Iterator[tuple[str, frozenset[str]]]:
 
 
 def _literals() -> Iterator[tuple[str, frozenset[str]]]:
-    for literal, fates in NUMBERS.items():
+    for literal, outcomes in NUMBERS.items():
         for name in ("price", "quantity"):
             text = _order(products=[{**product(1), name: "@"}])
-            yield text.replace('"@"', literal), fates
+            yield text.replace('"@"', literal), outcomes
     for time in TIMES:
         yield json.dumps({**_identify(), "timestamp": time}), REFUSED | TAKEN
 

@@ -96,7 +96,7 @@ class Worker:
             sockets = psutil.Process(self.process.pid).net_connections("tcp")
         except psutil.Error:
             return set()
-        # A connection to elsewhere may have the local port of somebody else's connection to Sailthru.
+        # A connection to elsewhere may have the local port of another process's connection to Sailthru.
         return {one.laddr.port for one in sockets if one.raddr and one.raddr.port == self._sailthru}
 
 

@@ -1,7 +1,7 @@
 """Places where `worker` dies or freezes on purpose, and how often each is still to do so.
 
-A directory has one folder for each place, and in it a file for each time: whoever removes one
-signals its own process at once, as somebody outside would at that very point.
+A directory has one folder for each place, and in it a file for each time: the process that
+removes one signals itself at once, as an outside kill would at that very point.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FREEZE_BEFORE_SPLIT = "freeze_before_split"
 ORDER, CART = "order", "cart"
 """What a call with an intent is about; `at(place, kind)` is the place for one of them."""
 KILLER, HANGER = "killer-", "hanger-"
-"""An event whose messageId begins so ends, or hangs, the process that maps it."""
+"""An event whose messageId begins with this ends, or hangs, the process that maps it."""
 SPLIT_KILLER, SPLIT_HANGER = "splitkiller-", "splithanger-"
 """The same for the process that splits it, before it lies in a mailbox."""
 
@@ -27,7 +27,7 @@ def at(place: str, kind: str) -> str:
 
 
 def schedule(directory: Path, place: str, times: int) -> None:
-    """Make whoever comes to `place` next be struck there, `times` times in all."""
+    """Make the next processes that come to `place` be struck there, `times` times in all."""
     folder = directory / place
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(times):

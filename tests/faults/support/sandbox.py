@@ -24,7 +24,7 @@ PAGES = "https://shop.example.com/"
 _port: ContextVar[int] = ContextVar("_port", default=0)
 
 
-class Mark(NamedTuple):
+class Origin(NamedTuple):
     """Which event a call was about: its kind of call, its user, its place in the user's order."""
 
     kind: str
@@ -43,27 +43,27 @@ class Effect:
     params: Mapping[str, Any]
 
     @property
-    def mark(self) -> Mark | None:
+    def origin(self) -> Origin | None:
         """What `traffic` wrote into the event; carts and reads carry nothing."""
         if self.method != "POST":
             return None
         if self.endpoint == "/purchase":
-            return _mark_of_order(self.params)
+            return _origin_of_order(self.params)
         if self.endpoint in ("/user", "/event"):
             found = self.params.get("vars") or {}
             if "seq" in found and "who" in found:
-                return Mark(self.endpoint, found["who"], int(found["seq"]))
+                return Origin(self.endpoint, found["who"], int(found["seq"]))
             return None
         who, _, seq = str(self.params.get("url")).removeprefix(PAGES).partition("/")
-        return Mark("page", who, int(seq)) if seq.isdecimal() else None
+        return Origin("page", who, int(seq)) if seq.isdecimal() else None
 
 
-def _mark_of_order(params: Mapping[str, Any]) -> Mark | None:
+def _origin_of_order(params: Mapping[str, Any]) -> Origin | None:
     extid = str((params.get("purchase_keys") or {}).get("extid", ""))
     if params.get("incomplete") or extid.count("-") != 2:
         return None
     _, who, seq = extid.split("-")
-    return Mark("order", who, int(seq))
+    return Origin("order", who, int(seq))
 
 
 class RecordingSandbox(Sandbox):

@@ -1,4 +1,4 @@
-"""Mixed events of many users, each marked with whose it is and where it stands in their order."""
+"""Mixed events of many users, each with its user and its place in that user's order."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from itertools import groupby, zip_longest
 from typing import Any
 
 from pipeline.settings import AccountSettings
-from tests.faults.support.sandbox import Effect, Mark, RecordingSandbox
+from tests.faults.support.sandbox import Effect, Origin, RecordingSandbox
 from tests.support.replay import Replay, end_state
 
 _NO_STEPS: list[str] = []
@@ -57,13 +57,13 @@ class Verdict:
 
 @dataclass(slots=True)
 class Expected:
-    """What one event after the other leaves: fates, traces and the end at Sailthru."""
+    """What a sequential replay leaves: counts, traces and the end at Sailthru."""
 
     dead: dict[str, str]
     delivered: int
     ignored: int
     duplicates: int
-    marks: set[Mark] = field(default_factory=set)
+    origins: set[Origin] = field(default_factory=set)
     carts: dict[str, list[str]] = field(default_factory=dict)
     end: dict[str, Any] = field(default_factory=dict)
 
@@ -74,13 +74,13 @@ def expected_of(raws: Sequence[bytes], settings: AccountSettings) -> Expected:
     plain = Replay(settings, sandbox)
     for raw in raws:
         plain.feed(raw)
-    fates = plain.finish()
+    tally = plain.finish()
     return Expected(
-        dead=fates.dead,
-        delivered=fates.delivered,
-        ignored=sum(fates.ignored.values()),
-        duplicates=fates.duplicates,
-        marks=needed_marks(sandbox.effects),
+        dead=tally.dead,
+        delivered=tally.delivered,
+        ignored=sum(tally.ignored.values()),
+        duplicates=tally.duplicates,
+        origins=needed_origins(sandbox.effects),
         carts=cart_steps(sandbox.effects),
         end=settled_end(sandbox),
     )
@@ -101,19 +101,21 @@ def differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     return wrong
 
 
-def needed_marks(effects: Iterable[Effect]) -> set[Mark]:
+def needed_origins(effects: Iterable[Effect]) -> set[Origin]:
     """Traces that must be there: of identifies, which fold, only each user's last."""
-    marks = {mark for one in effects if (mark := one.mark)}
+    origins = {origin for one in effects if (origin := one.origin)}
     last: dict[str, int] = defaultdict(int)
-    for mark in marks:
-        if mark.kind == "/user":
-            last[mark.who] = max(last[mark.who], mark.seq)
-    return {mark for mark in marks if mark.kind != "/user" or mark.seq == last[mark.who]}
+    for origin in origins:
+        if origin.kind == "/user":
+            last[origin.who] = max(last[origin.who], origin.seq)
+    return {
+        origin for origin in origins if origin.kind != "/user" or origin.seq == last[origin.who]
+    }
 
 
 def doubled_orders(effects: Iterable[Effect]) -> int:
     """Orders that were posted more than once."""
-    return sum(count - 1 for count in _traces(effects, "order").values())
+    return sum(count - 1 for count in _counted(effects, "order").values())
 
 
 def repeated(effects: Iterable[Effect]) -> int:
@@ -121,7 +123,7 @@ def repeated(effects: Iterable[Effect]) -> int:
     cart that is posted again is the same cart."""
     effects = list(effects)
     kinds = ("/event", "page", "/user")
-    return sum(count - 1 for kind in kinds for count in _traces(effects, kind).values())
+    return sum(count - 1 for kind in kinds for count in _counted(effects, kind).values())
 
 
 def out_of_order(effects: Iterable[Effect], *, may_repeat: bool) -> list[str]:
@@ -130,21 +132,21 @@ def out_of_order(effects: Iterable[Effect], *, may_repeat: bool) -> list[str]:
     may_repeat: identifies that were sent as one and died with their owner are sent again, singly
     after two deaths (docs/guarantees.md, repeats in order); of them only the last must be last.
     """
-    last: dict[tuple[str, str], Mark] = {}
+    last: dict[tuple[str, str], Origin] = {}
     behind: dict[tuple[str, str], str] = {}
     wrong: list[str] = []
     for one in effects:
-        if (mark := one.mark) is None:
+        if (origin := one.origin) is None:
             continue
-        key = (mark.kind, mark.who)
-        before = last.setdefault(key, mark)
-        if mark.seq >= before.seq:
-            last[key] = mark
+        key = (origin.kind, origin.who)
+        before = last.setdefault(key, origin)
+        if origin.seq >= before.seq:
+            last[key] = origin
             behind.pop(key, None)
-        elif may_repeat and mark.kind == "/user":
-            behind[key] = f"{mark} is the last, after {before.seq}"
+        elif may_repeat and origin.kind == "/user":
+            behind[key] = f"{origin} is the last, after {before.seq}"
         else:
-            wrong.append(f"{mark} after {before.seq} at {one.at:.3f}")
+            wrong.append(f"{origin} after {before.seq} at {one.at:.3f}")
     return [*wrong, *behind.values()]
 
 
@@ -154,7 +156,7 @@ def cart_steps(effects: Iterable[Effect]) -> dict[str, list[str]]:
     for one in effects:
         if (one.method, one.endpoint) == ("POST", "/purchase"):
             items = sorted(one.params["items"], key=lambda item: str(item["id"]))
-            steps[one.params["email"]].append(str(one.mark or items))
+            steps[one.params["email"]].append(str(one.origin or items))
     return steps
 
 
@@ -195,10 +197,10 @@ def _up_to_orders(steps: Iterable[str]) -> list[list[str]]:
     parts: list[list[str]] = [[]]
     for step in steps:
         parts[-1].append(step)
-        if step.startswith(Mark.__name__):
+        if step.startswith(Origin.__name__):
             parts.append([])
     return parts
 
 
-def _traces(effects: Iterable[Effect], kind: str) -> Counter[Mark]:
-    return Counter(mark for one in effects if (mark := one.mark) and mark.kind == kind)
+def _counted(effects: Iterable[Effect], kind: str) -> Counter[Origin]:
+    return Counter(origin for one in effects if (origin := one.origin) and origin.kind == kind)

@@ -15,7 +15,7 @@ from pipeline.sandbox.faults import Fault, FaultKind
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.settings import AccountSettings, load_settings
 from pipeline.storage.redis_client import open_redis
-from tests.faults.support.books import ACCOUNT, Books
+from tests.faults.support.account import ACCOUNT, Account
 from tests.faults.support.crew import Crew
 from tests.faults.support.sandbox import Effect, Listening, RecordingApp
 from tests.faults.support.verdict import (
@@ -47,7 +47,7 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(kw_only=True)
-class World(Books):
+class World(Account):
     """What a fault test breaks, and the judgement of what was left."""
 
     server: RedisServer
@@ -129,7 +129,7 @@ class World(Books):
         buried = [self.letter(one).raw for one in besides]
         expected = expected_of([raw for raw in self.sent if raw not in buried], self.settings)
         counts = self.counts()
-        missing = expected.marks - {one.mark for one in self.effects if one.mark}
+        missing = expected.origins - {one.origin for one in self.effects if one.origin}
         disorder = out_of_order(self.effects, may_repeat=may_repeat)
         disorder += unplanned_carts(cart_steps(self.effects), expected.carts, may_repeat=may_repeat)
         verdict = Verdict(
@@ -149,8 +149,8 @@ class World(Books):
         assert (verdict.lost, verdict.doubled_orders) == (0, 0), (verdict, missing)
         assert disorder == [], [*disorder, *self.calls_about(disorder)]
         assert (counts.waiting, counts.removed) == (0, 0)
-        fates = (counts.delivered, counts.ignored, counts.duplicates)
-        assert fates == (expected.delivered, expected.ignored, expected.duplicates)
+        settled = (counts.delivered, counts.ignored, counts.duplicates)
+        assert settled == (expected.delivered, expected.ignored, expected.duplicates)
         end = settled_end(self.app.sandbox)
         wrong_ends = differences(end, expected.end)
         assert end == expected.end, [*wrong_ends, *self.calls_about(wrong_ends)]

@@ -66,7 +66,7 @@ def test_an_expected_error_is_a_sentence_and_an_exit_code(
     assert out in {"", "Enqueued: 0.\n"}
 
 
-def test_help_tells_what_each_command_is_for(capfd: pytest.CaptureFixture[str]) -> None:
+def test_help_says_what_each_command_is_for(capfd: pytest.CaptureFixture[str]) -> None:
     """A newcomer types --help first."""
     assert run(["--help"]) == 0
     out = capfd.readouterr().out

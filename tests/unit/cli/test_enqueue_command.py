@@ -1,4 +1,4 @@
-"""`sailpipe enqueue`: every JSON object goes in, every bad line is told, nothing else happens."""
+"""`sailpipe enqueue`: every JSON object is enqueued and every bad line reported."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def entries(client: redis.Redis) -> list[dict[bytes, bytes]]:
     return [fields for _, fields in found]
 
 
-def test_good_lines_go_in_and_bad_ones_are_told_with_their_numbers(
+def test_good_lines_are_enqueued_and_bad_ones_reported_by_number(
     client: redis.Redis, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A bad line is one that isn't a JSON object; the exit code is 2."""
@@ -56,7 +56,7 @@ def test_the_same_file_gives_its_lines_the_same_ids_again(client: redis.Redis) -
 def test_a_file_that_breaks_off_leaves_what_came_before_it(
     client: redis.Redis, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """And the files after it are still read: one bad export must not stop the night's import."""
+    """The files after it are still read: one bad export must not stop the night's import."""
     Path("a.json").write_text('[{"messageId":"m1"}, nope]')
     Path("b.jsonl").write_text('{"messageId":"m2"}\n')
     assert run(["enqueue", "a.json", "b.jsonl"]) == 2
@@ -108,7 +108,7 @@ def test_an_import_that_was_stopped_says_how_to_go_on(
     assert told in capfd.readouterr().err
 
 
-def test_holding_back_is_told_once(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_import_that_pauses_says_so_once(capfd: pytest.CaptureFixture[str]) -> None:
     """A log is no place for a line every few hundred events."""
     with open_progress("enqueued") as progress:
         for _ in range(3):

@@ -53,7 +53,7 @@ def test_a_broken_text_costs_neither_its_element_nor_the_file(path: Path) -> Non
 
 
 def test_an_empty_file_and_an_empty_array_hold_nothing(path: Path) -> None:
-    """Neither is an error: a quiet night makes an empty export."""
+    """An empty file is no error: a quiet night makes an empty export."""
     assert read(path, b"") == []
     assert read(path, b"[ ]") == []
 
@@ -68,7 +68,7 @@ def test_an_empty_file_and_an_empty_array_hold_nothing(path: Path) -> None:
         (b"\x1f\x8bnot gzip at all", "cannot be read"),
     ],
 )
-def test_a_broken_file_is_told_with_its_name(path: Path, content: bytes, said: str) -> None:
+def test_a_broken_file_is_reported_by_its_name(path: Path, content: bytes, said: str) -> None:
     """What cannot be read to its end must never look like a short file."""
     with pytest.raises(BadInput) as caught:
         read(path, content)

@@ -1,4 +1,4 @@
-"""What is told of a closed gate: why, and what to do about it."""
+"""What commands print of a closed gate: why it is closed, and what to do about it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.cli.status import describe_gate
         ("POST /event", "throttled", "Closed: POST /event is throttled by Sailthru since T (why)"),
     ],
 )
-def test_a_closed_gate_is_told_with_its_way_out(scope: str, reason: str, told: str) -> None:
-    """Whoever looks at 3 a.m. knows neither our words nor our commands."""
+def test_a_closed_gate_is_shown_with_what_opens_it(scope: str, reason: str, told: str) -> None:
+    """An operator at 3 a.m. knows neither the project's words nor its commands."""
     gate = {"scope": scope, "reason": reason, "since": "T", "until": None, "detail": "why"}
     assert describe_gate(gate) == told

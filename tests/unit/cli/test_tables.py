@@ -19,7 +19,7 @@ from pipeline.cli.tables import age, printable, show_counts, show_table
         (90_000, "1d 1h"),
     ],
 )
-def test_an_age_is_told_in_its_two_largest_units(seconds: float | None, shown: str) -> None:
+def test_an_age_is_shown_in_its_two_largest_units(seconds: float | None, shown: str) -> None:
     """To the second when it is young, to the hour when it is days."""
     assert age(seconds) == shown
 
@@ -41,7 +41,9 @@ def test_text_from_events_cannot_command_a_terminal(value: object, shown: str) -
     assert printable(value) == shown
 
 
-def test_a_table_is_not_folded_where_nobody_watches(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_table_is_not_folded_when_the_output_is_no_terminal(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     """Each row is one line, so that grep finds all of it; markup is not interpreted."""
     show_table(("id", "detail"), [("m1", "x" * 150), ("[bold]m2", None)])
     lines = [line.split() for line in capfd.readouterr().out.splitlines() if line.strip()]

@@ -10,7 +10,7 @@ from pipeline.deadletters.export import export_line
 from pipeline.deadletters.letter import Letter
 from pipeline.events.models import MAX_EVENT_BYTES
 
-MARK = b'"sailpipe":{"replay":true,"letter":"m1","key":"42"}'
+FLAG = b'"sailpipe":{"replay":true,"letter":"m1","key":"42"}'
 
 
 def letter(raw: bytes, identity: str = "m1", account: str = "default") -> Letter:
@@ -22,24 +22,24 @@ def letter(raw: bytes, identity: str = "m1", account: str = "default") -> Letter
     [
         (
             b'{"messageId":"m1", "a":1.50}',
-            b'{"messageId":"m1", "a":1.50,%s}' % MARK,
+            b'{"messageId":"m1", "a":1.50,%s}' % FLAG,
         ),
         (
             b'{"type":"page","userId":"u","messageId":" m1 "}',
-            b'{"type":"page","userId":"u","messageId":" m1 ",%s}' % MARK,
+            b'{"type":"page","userId":"u","messageId":" m1 ",%s}' % FLAG,
         ),
         (
             b'{\r\n "messageId":\n"m1"\n}\n',
-            b'{   "messageId": "m1" ,%s}' % MARK,
+            b'{   "messageId": "m1" ,%s}' % FLAG,
         ),
-        (b"{}", b'{%s,"messageId":"m1"}' % MARK),
-        (b'{"messageId":null}', b'{"messageId":"m1",%s}' % MARK),
-        (b'{"messageId":[5],"a":1}', b'{"messageId":"m1","a":1,%s}' % MARK),
+        (b"{}", b'{%s,"messageId":"m1"}' % FLAG),
+        (b'{"messageId":null}', b'{"messageId":"m1",%s}' % FLAG),
+        (b'{"messageId":[5],"a":1}', b'{"messageId":"m1","a":1,%s}' % FLAG),
         (
             b'\xef\xbb\xbf{"messageId":"m1\\u0000","a":"\xff \\ud83d"}',
-            b'\xef\xbb\xbf{"messageId":"m1\\u0000","a":"\xff \\ud83d",%s}' % MARK,
+            b'\xef\xbb\xbf{"messageId":"m1\\u0000","a":"\xff \\ud83d",%s}' % FLAG,
         ),
-        (b'{"messageId":"m1","sailpipe":{"replay":true}}', b'{"messageId":"m1",%s}' % MARK),
+        (b'{"messageId":"m1","sailpipe":{"replay":true}}', b'{"messageId":"m1",%s}' % FLAG),
     ],
 )
 def test_only_the_replay_flag_and_a_missing_id_are_added(raw: bytes, line: bytes) -> None:
@@ -50,14 +50,14 @@ def test_only_the_replay_flag_and_a_missing_id_are_added(raw: bytes, line: bytes
 def test_a_line_names_its_letter_where_several_have_one_message_id() -> None:
     """Its messageId stays what it was."""
     line = export_line(letter(b'{"messageId":"m1"}', "m1~00000042"))
-    mark = {"replay": True, "letter": "m1~00000042", "key": "42"}
+    flag = {"replay": True, "letter": "m1~00000042", "key": "42"}
     assert line is not None
-    assert json.loads(line) == {"messageId": "m1", "sailpipe": mark}
+    assert json.loads(line) == {"messageId": "m1", "sailpipe": flag}
 
 
 @pytest.mark.parametrize("raw", [b"not json", b'["m1"]', b'{"a":"\xff}'])
 def test_what_is_no_json_object_is_left_out(raw: bytes) -> None:
-    """There is no place for a mark."""
+    """There is no place for the replay flag."""
     assert export_line(letter(raw)) is None
 
 
@@ -67,7 +67,7 @@ def test_an_event_for_an_account_that_is_not_configured_is_left_out() -> None:
 
 
 def test_a_line_the_replay_flag_would_make_too_long_is_left_out() -> None:
-    """It would die too_large. An event that was too large before may go: somebody will mend it."""
+    """It would die too_large. An event that was too large before is exported: its line can be mended."""
     frame = len(b'{"messageId":"m1","x":""}')
     fits = json.dumps(
         {"messageId": "m1", "x": "y" * (MAX_EVENT_BYTES - frame)}, separators=(",", ":")

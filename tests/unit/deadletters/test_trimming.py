@@ -1,4 +1,4 @@
-"""Which letters go when there are too many: the largest groups pay, orders and refunds last."""
+"""Which letters go when there are too many: the largest groups lose letters, orders and refunds last."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def left(groups: dict[TrimGroup, int], cuts: dict[TrimGroup, int]) -> dict[TrimG
 
 
 @given(groups=STORES, excess=st.integers(0, 500))
-def test_exactly_what_is_too_much_goes(groups: dict[TrimGroup, int], excess: int) -> None:
+def test_exactly_the_excess_is_trimmed(groups: dict[TrimGroup, int], excess: int) -> None:
     cuts = shares(groups, excess)
     assert sum(cuts.values()) == min(excess, sum(groups.values()))
     assert all(0 < count <= groups[group] for group, count in cuts.items())
 
 
 @given(groups=STORES, excess=st.integers(0, 500))
-def test_orders_go_last(groups: dict[TrimGroup, int], excess: int) -> None:
+def test_orders_are_trimmed_last(groups: dict[TrimGroup, int], excess: int) -> None:
     """None of them while anything else is left."""
     cuts = shares(groups, excess)
     others = {group: size for group, size in groups.items() if not group.is_order}
@@ -38,7 +38,7 @@ def test_orders_go_last(groups: dict[TrimGroup, int], excess: int) -> None:
 
 
 @given(groups=STORES, excess=st.integers(0, 500))
-def test_no_group_pays_while_a_larger_one_does_not(
+def test_a_trimmed_group_keeps_as_many_letters_as_the_largest(
     groups: dict[TrimGroup, int], excess: int
 ) -> None:
     """Among orders and among all others: who loses a letter keeps as many as the largest does, but for one."""
@@ -57,7 +57,7 @@ FLOODS = st.dictionaries(GROUPS, st.integers(1, 10_000), min_size=1)
 def test_a_flood_takes_nothing_from_a_group_of_less_than_an_even_share(
     groups: dict[TrimGroup, int], flood: dict[TrimGroup, int], most: int
 ) -> None:
-    """Whatever is sent: a group is safe while all groups could have its size without being too many."""
+    """A group is safe, whatever is sent, while all groups could have its size without being too many."""
     both = {group: groups.get(group, 0) + flood.get(group, 0) for group in {*groups, *flood}}
     cuts = shares(both, max(0, sum(both.values()) - most))
     for orders in (False, True):
@@ -68,7 +68,7 @@ def test_a_flood_takes_nothing_from_a_group_of_less_than_an_even_share(
 
 
 @given(groups=STORES)
-def test_groups_are_told_by_hour_the_latest_first(groups: dict[TrimGroup, int]) -> None:
+def test_groups_are_listed_by_hour_the_latest_first(groups: dict[TrimGroup, int]) -> None:
     """Each once, and read as they were written."""
     hours = list(by_hour(groups))
     assert [hour for hour, _ in hours] == sorted({group.hour for group in groups}, reverse=True)
@@ -76,7 +76,7 @@ def test_groups_are_told_by_hour_the_latest_first(groups: dict[TrimGroup, int]) 
     assert all(TrimGroup.parse(str(group)) == group for group in groups)
 
 
-def test_what_was_removed_is_told_by_reason_and_how_many_were_orders() -> None:
+def test_trimmed_letters_are_counted_by_reason_and_orders_apart() -> None:
     trimmed = Trimmed()
     trimmed.groups.update(
         {TrimGroup(1, "", "rejected", "0"): 2, TrimGroup(2, "order", "rejected", "0"): 3}

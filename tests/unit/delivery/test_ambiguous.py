@@ -1,4 +1,4 @@
-"""Calls whose end nobody knows: the answer was lost, or the worker that waited for it died.
+"""Calls of unknown outcome: the answer was lost, or the worker that waited for it died.
 
 Orders are never posted twice, carts never changed twice; identifies and events repeat harmlessly.
 """
@@ -32,7 +32,7 @@ def cart(pipe: Pipe) -> dict[str, int]:
     return {item["id"]: item["qty"] for one in carts for item in one.shown["items"]}
 
 
-async def mark(pipe: Pipe) -> str:
+async def pending_intent(pipe: Pipe) -> str:
     """The unsettled intent in u1's mailbox of the purchase lane."""
     found = await pipe.redis.hget(keys.mailbox_state(ACCOUNT, Lane.PURCHASE, "u1"), "intent")
     return "" if found is None else found.decode()
@@ -40,7 +40,7 @@ async def mark(pipe: Pipe) -> str:
 
 @LOST
 @HAPPENED
-async def test_an_order_of_unknown_end_is_there_once(
+async def test_an_order_whose_answer_was_lost_is_posted_once(
     pipe: Pipe, lost: Answer | None, *, processed: bool
 ) -> None:
     """Whether the lost call did its work or not."""
@@ -86,7 +86,7 @@ async def test_an_order_whose_look_up_fails_waits_and_is_not_posted(pipe: Pipe) 
     assert len(pipe.sailthru.calls("POST /purchase")) == 1
 
 
-async def test_an_order_killed_over_and_over_is_there_once(pipe: Pipe) -> None:
+async def test_an_order_whose_worker_is_killed_again_and_again_is_posted_once(pipe: Pipe) -> None:
     """Killed before the call, then after it, then while it was looked up."""
     pipe.sailthru.trouble(None, on="POST /purchase", times=1)
     pipe.sailthru.trouble(None, on="POST /purchase", processed=True, times=1)
@@ -97,7 +97,7 @@ async def test_an_order_killed_over_and_over_is_there_once(pipe: Pipe) -> None:
     assert orders(pipe) == ["o1"]
 
 
-async def test_the_mark_travels_into_the_dead_letter_and_back() -> None:
+async def test_the_intent_travels_into_the_dead_letter_and_back() -> None:
     """Given up on with an unknown end, replayed a day later: looked up, found, not posted."""
     async with open_pipe(retry_for=0.0, retry_attempts=1) as pipe:
         pipe.sailthru.trouble(TIMED_OUT, on="POST /purchase", processed=True, times=1)
@@ -114,7 +114,7 @@ async def test_the_mark_travels_into_the_dead_letter_and_back() -> None:
 
 
 @pytest.mark.parametrize("processed", [True, False], ids=["processed", "not processed"])
-async def test_the_mark_travels_with_an_exported_letter_that_is_enqueued_again(
+async def test_the_intent_travels_with_an_exported_letter_that_is_enqueued_again(
     redis_url: str, *, processed: bool
 ) -> None:
     """It takes its letter's place, and its order is looked up before it is posted, as in a replay."""
@@ -132,7 +132,7 @@ async def test_the_mark_travels_with_an_exported_letter_that_is_enqueued_again(
         assert await pipe.counts() == {"removed": 1, "delivered": 1}
 
 
-async def test_a_mark_is_honoured_behind_another_event_of_the_same_claim() -> None:
+async def test_an_intent_is_honoured_behind_another_event_of_the_same_claim() -> None:
     """A replayed order that becomes the head in the middle of a claim is still looked up first."""
     async with open_pipe(retry_for=0.0, retry_attempts=1) as pipe:
         pipe.sailthru.trouble(TIMED_OUT, on="POST /purchase", about="o1", processed=True, times=1)
@@ -146,30 +146,30 @@ async def test_a_mark_is_honoured_behind_another_event_of_the_same_claim() -> No
         assert orders(pipe) == ["o1", "o2"]
 
 
-async def test_a_definite_failure_leaves_no_mark(pipe: Pipe) -> None:
+async def test_a_definite_failure_leaves_no_intent(pipe: Pipe) -> None:
     """A call that never left is made again without looking anything up."""
     pipe.sailthru.trouble(NOT_SENT, on="POST /purchase", times=2)
     await pipe.post(order("u1", "o1"))
     await pipe.run(0.2)
-    assert await mark(pipe) == ""
+    assert await pending_intent(pipe) == ""
     await pipe.run(30)
     assert pipe.sailthru.calls("GET /purchase") == []
     assert orders(pipe) == ["o1"]
 
 
-async def test_a_definite_failure_does_not_wipe_out_an_earlier_mark(pipe: Pipe) -> None:
+async def test_a_definite_failure_does_not_remove_an_earlier_intent(pipe: Pipe) -> None:
     """The first try may have arrived; that the second did not changes nothing about it."""
     pipe.sailthru.trouble(TIMED_OUT, on="POST /purchase", processed=True, times=1)
     pipe.sailthru.trouble(NOT_SENT, on="POST /purchase")
     pipe.sailthru.trouble(NO_ORDER, on="GET /purchase", times=2)
     await pipe.post(order("u1", "o1"))
     await pipe.run(30)
-    assert json.loads(await mark(pipe))["misses"] == 2
+    assert json.loads(await pending_intent(pipe))["misses"] == 2
 
 
 @LOST
 @HAPPENED
-async def test_a_cart_change_of_unknown_end_counts_once(
+async def test_a_cart_change_whose_answer_was_lost_counts_once(
     pipe: Pipe, lost: Answer | None, *, processed: bool
 ) -> None:
     """The base is the intent's: a fresh look-up might already hold the change."""
@@ -182,7 +182,7 @@ async def test_a_cart_change_of_unknown_end_counts_once(
 
 
 async def test_the_cart_is_not_looked_up_while_a_change_of_it_is_unsettled(pipe: Pipe) -> None:
-    """Not even an hour later."""
+    """It is not looked up even an hour later."""
     pipe.sailthru.trouble(TIMED_OUT, on="POST /purchase", processed=True, times=9)
     await pipe.post(added("u1", "p1"))
     await pipe.run(3600)
@@ -190,7 +190,7 @@ async def test_the_cart_is_not_looked_up_while_a_change_of_it_is_unsettled(pipe:
     assert cart(pipe) == {"p1": 1}
 
 
-async def test_a_cart_change_given_up_with_unknown_end_does_not_show_in_the_next() -> None:
+async def test_a_cart_change_given_up_without_an_answer_does_not_show_in_the_next() -> None:
     """What died is not counted, wherever Sailthru stood: the next change starts from before it."""
     async with open_pipe(retry_for=0.0, retry_attempts=2) as pipe:
         await pipe.post(identify("u1"), added("u1", "p1"))
@@ -218,7 +218,7 @@ async def test_a_replayed_cart_change_builds_on_what_the_cart_has_become() -> No
 
 
 async def test_an_order_after_a_lost_cart_change_empties_the_cart(pipe: Pipe) -> None:
-    """And nothing that was bought comes back with the next change."""
+    """No bought item comes back with the next change."""
     pipe.sailthru.trouble(None, on="POST /purchase", processed=True, times=1)
     await pipe.post(added("u1", "p1"), order("u1", "o1"), added("u1", "p2"))
     await pipe.run(120)
@@ -226,7 +226,7 @@ async def test_an_order_after_a_lost_cart_change_empties_the_cart(pipe: Pipe) ->
     assert cart(pipe) == {"p2": 1}
 
 
-async def test_an_identify_of_unknown_end_is_repeated_at_once(pipe: Pipe) -> None:
+async def test_an_identify_whose_answer_was_lost_is_repeated_at_once(pipe: Pipe) -> None:
     """It is harmless: nothing is looked up."""
     pipe.sailthru.trouble(None, on="POST /user", processed=True, times=1)
     await pipe.post(identify("u1"))
@@ -235,7 +235,7 @@ async def test_an_identify_of_unknown_end_is_repeated_at_once(pipe: Pipe) -> Non
 
 
 async def test_work_of_a_dead_process_is_taken_up_within_its_lease(pipe: Pipe) -> None:
-    """Twelve seconds, and whoever wakes next."""
+    """Twelve seconds, and the time to the next wake-up."""
     pipe.sailthru.trouble(None, on="POST /user", times=1)
     await pipe.post(identify("u1"))
     await pipe.run(60)
@@ -243,7 +243,7 @@ async def test_work_of_a_dead_process_is_taken_up_within_its_lease(pipe: Pipe) -
     assert again - died <= 12.5
 
 
-async def test_a_removal_from_a_cart_that_reads_as_empty_gets_the_read_lags_chance(
+async def test_a_removal_from_a_cart_that_reads_as_empty_is_looked_up_again_after_the_read_lag(
     pipe: Pipe,
 ) -> None:
     """Looked up twice, a read lag apart, before it is dead nothing_to_remove."""
@@ -254,7 +254,7 @@ async def test_a_removal_from_a_cart_that_reads_as_empty_gets_the_read_lags_chan
     assert await pipe.reasons() == ["nothing_to_remove"]
 
 
-async def test_a_person_who_is_not_there_is_deleted() -> None:
+async def test_a_deletion_of_an_unknown_person_counts_as_delivered() -> None:
     """The answer of the first call was lost, or Sailthru never knew them: what was wanted is so."""
     async with open_pipe(allow_delete=True) as pipe:
         await pipe.post(identify("u1"))

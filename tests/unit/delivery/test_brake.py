@@ -51,7 +51,7 @@ async def test_a_mapping_bug_stops_its_lane_instead_of_burying_the_stream(pipe: 
     assert [(closure.reason, closure.scope) for closure in pipe.alerts] == [("brake", "event")]
 
 
-async def test_a_person_resumes_the_lane_and_the_dead_are_one_replay(pipe: Pipe) -> None:
+async def test_an_operator_resumes_the_lane_and_one_replay_delivers_the_dead(pipe: Pipe) -> None:
     """Nothing opens it by itself."""
     await pipe.post(*(identify(f"u{number}") for number in range(30)))
     await pipe.run(5)
@@ -66,7 +66,7 @@ async def test_a_person_resumes_the_lane_and_the_dead_are_one_replay(pipe: Pipe)
 
 
 async def test_a_lane_that_was_resumed_too_early_is_stopped_again(pipe: Pipe) -> None:
-    """By twenty more users: what was counted before does not count twice."""
+    """It takes twenty more users: earlier deaths do not count twice."""
     with mapping_bug():
         await pipe.post(*(track(f"u{number}") for number in range(60)))
         await pipe.run(5)
@@ -76,7 +76,7 @@ async def test_a_lane_that_was_resumed_too_early_is_stopped_again(pipe: Pipe) ->
     assert (await pipe.counts())["dead:crashed"] == 2 * USERS
 
 
-async def test_refusals_of_the_accounts_making_brake_too(pipe: Pipe) -> None:
+async def test_refusals_caused_by_the_account_brake_too(pipe: Pipe) -> None:
     """A removed template, say: Sailthru refuses every order alike."""
     pipe.sailthru.trouble(REFUSED, on="POST /purchase")
     await pipe.post(*(order(f"u{number}", f"o{number}") for number in range(40)))
@@ -95,8 +95,8 @@ async def test_deaths_are_counted_over_all_processes(pipe: Pipe) -> None:
     assert await braked(pipe) == {"event"}
 
 
-async def test_a_cause_that_kills_a_few_of_many_does_not_brake(pipe: Pipe) -> None:
-    """Half of the lane gets through: they are somebody's odd events."""
+async def test_a_cause_that_kills_a_few_of_many_events_does_not_brake(pipe: Pipe) -> None:
+    """Half of the lane gets through: the deaths are odd events of one producer."""
     pipe.sailthru.trouble(REFUSED, on="POST /user", about="odd")
     for number in range(25):
         await pipe.post(identify(f"u{number}"), identify(f"v{number}"), identify(f"odd{number}"))
@@ -106,7 +106,7 @@ async def test_a_cause_that_kills_a_few_of_many_does_not_brake(pipe: Pipe) -> No
 
 
 async def test_what_was_delivered_hours_ago_does_not_hold_the_brake_off(pipe: Pipe) -> None:
-    """A process may have run for days before somebody removes a template."""
+    """A process may have run for days before a template is removed."""
     await deliver_many(pipe)
     await pipe.run(6 * 3600)
     assert await deaths_until_braked(pipe) == USERS
@@ -123,7 +123,7 @@ async def test_one_death_does_not_make_old_deliveries_count_again(pipe: Pipe) ->
 
 
 async def test_what_was_delivered_lately_holds_the_brake_off(pipe: Pipe) -> None:
-    """Not only what was delivered among the deaths."""
+    """Deliveries before the deaths count, and not only those among them."""
     await deliver_many(pipe)
     await pipe.run(5 * 60)
     await deaths_until_braked(pipe)
@@ -181,15 +181,15 @@ async def test_carts_that_cannot_be_mapped_never_brake(pipe: Pipe) -> None:
 
 async def test_a_flood_of_events_without_user_id_never_brakes(pipe: Pipe) -> None:
     """They die in the splitter and close nothing."""
-    nobody = {"type": "track", "event": "Looked"}
-    await pipe.post(*(nobody for _ in range(100)))
+    without_id = {"type": "track", "event": "Looked"}
+    await pipe.post(*(without_id for _ in range(100)))
     await pipe.run(5)
     assert (await pipe.counts())["dead:missing_user_id"] == 100
     assert await braked(pipe) == set()
 
 
 async def test_replays_never_brake(pipe: Pipe) -> None:
-    """Who replays what cannot be delivered finds out from the letters, and stops nobody else."""
+    """An operator who replays what cannot be delivered sees it in the letters; no other user is stopped."""
     pipe.sailthru.trouble(REFUSED, on="POST /user")
     for number in range(2 * USERS):
         await pipe.post(identify(f"u{number}"))

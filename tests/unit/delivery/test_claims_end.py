@@ -30,7 +30,7 @@ async def lease_next(pipe: Pipe, lane: Lane) -> str:
 
 
 async def test_a_claim_ends_after_a_handful_of_calls(pipe: Pipe) -> None:
-    """A user with very many events keeps nobody waiting."""
+    """A user with very many events keeps no other user waiting."""
     await pipe.post(*(order("u1", f"o{number}") for number in range(30)))
     await pipe.processor.process(Lane.PURCHASE, await lease_next(pipe, Lane.PURCHASE))
     assert 1 < len(pipe.sailthru.sent) <= 6
@@ -39,7 +39,7 @@ async def test_a_claim_ends_after_a_handful_of_calls(pipe: Pipe) -> None:
 
 
 async def test_a_claim_ends_after_a_second(pipe: Pipe) -> None:
-    """However slow Sailthru is, the second call past a second is another claim's."""
+    """A call that would begin after a second is left to another claim, however slow Sailthru is."""
     pipe.sailthru.latency_s = 0.6
     await pipe.post(*(order("u1", f"o{number}") for number in range(10)))
     await pipe.processor.process(Lane.PURCHASE, await lease_next(pipe, Lane.PURCHASE))
@@ -47,7 +47,7 @@ async def test_a_claim_ends_after_a_second(pipe: Pipe) -> None:
 
 
 async def test_a_claim_whose_fold_was_refused_goes_on_to_the_first_of_it(pipe: Pipe) -> None:
-    """However slow Sailthru is: the next claim would fold again, and so would the one after it."""
+    """The next claim would fold again, and so would the one after it; so this one goes on, however slow Sailthru is."""
     pipe.sailthru.latency_s = 1.2
     pipe.sailthru.trouble(REFUSED, on="POST /user", about="odd")
     odd = identify("u1", traits={"email": "u1@example.org", "name": "odd"})
@@ -240,7 +240,7 @@ async def test_without_its_intent_on_record_no_order_or_cart_leaves(
     assert await pipe.counts() == {"delivered": 2}
 
 
-async def test_an_event_whose_deliveries_kill_their_worker_is_poison_and_takes_none_along(
+async def test_an_event_whose_deliveries_kill_their_worker_is_poison_and_takes_no_other_with_it(
     pipe: Pipe,
 ) -> None:
     """After two deaths events are leased one at a time, after five the one at fault is dead."""
@@ -259,7 +259,7 @@ async def test_a_mailbox_that_is_not_leased_is_left_alone(pipe: Pipe) -> None:
     """A wake-up that was lost and came late, or came twice, is harmless."""
     await pipe.post(identify("u1"))
     await pipe.processor.process(Lane.USER, "u1")
-    await pipe.processor.process(Lane.USER, "nobody")
+    await pipe.processor.process(Lane.USER, "never-leased")
     assert pipe.sailthru.sent == []
 
 

@@ -54,7 +54,7 @@ def claim_with(cart: str, now: float, user: str = "u1") -> Claim:
     settled_after_ms=st.integers(0, 3_000),
     later_ms=st.integers(0, 5_000),
 )
-def test_our_own_write_is_never_taken_for_no_cart(
+def test_our_own_cart_write_is_never_taken_for_an_empty_cart(
     written_ms: int, settled_after_ms: int, later_ms: int
 ) -> None:
     """Sailthru tells the second in which it took our write, we the moment in which we settled it."""
@@ -84,7 +84,7 @@ def test_our_own_write_is_never_taken_for_no_cart(
         ({}, "~1-0", None),
     ],
 )
-def test_a_mailbox_that_the_event_does_not_name_is_a_learned_user_ids(
+def test_a_mailbox_that_the_event_does_not_name_belongs_to_a_learned_user_id(
     ids: dict[str, str], mailbox: str, learned: str | None
 ) -> None:
     """A userId may be an email, and the event may show that one, too: it is the user's all the same."""

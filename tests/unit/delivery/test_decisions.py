@@ -42,7 +42,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_what_is_met_has_the_outcome_of_its_row_and_writes_what_it_says(row: Row) -> None:
+def test_each_answer_has_the_outcome_and_the_settlement_of_its_row(row: Row) -> None:
     """A settlement is made for what ends the turn; after the other verdicts the turn goes on."""
     verdict = row.decide()
     assert verdict_text(verdict) == row.outcome
@@ -61,7 +61,7 @@ def test_every_outcome_every_dead_reason_and_every_ignore_reason_has_a_row() -> 
 
 
 def test_a_settlement_that_ends_no_event_keeps_the_claim_only_to_unfold() -> None:
-    """Whoever waits or failed gives the mailbox back, or its claim would spin."""
+    """A settlement of a wait or failure gives the mailbox back, or the claim would spin."""
     for row in chain.from_iterable(table.rows for table in TABLES):
         verdict = row.decide()
         if verdict is None or isinstance(verdict, LookedUp | PostAgain):
@@ -105,8 +105,8 @@ def test_an_orders_intent_outlives_exactly_the_calls_that_may_have_been_carried_
     if isinstance(outcome, Delivered):
         assert settlement.intent == ""
         return
-    marks = [json.loads(header).get("pending_intent", "") for _, _, header in settlement.dead]
-    kept = IntentLog.read(marks[0] if marks else settlement.intent or "").pending
+    intents = [json.loads(header).get("pending_intent", "") for _, _, header in settlement.dead]
+    kept = IntentLog.read(intents[0] if intents else settlement.intent or "").pending
     unanswered = isinstance(answer, Failed) and answer.failure is Failure.UNAVAILABLE
     if isinstance(answer, Failed) and unanswered and answer.ambiguous:
         assert isinstance(kept, PendingOrder)
@@ -144,12 +144,12 @@ def test_a_claim_with_events_left_ends_with_a_delivery_only_when_it_is_given_bac
 def test_a_replayed_order_that_comes_to_the_head_brings_its_own_intent() -> None:
     """It is looked up before it is posted, in whatever claim; and its strikes are its own."""
     claim = state_of(order(), Lane.PURCHASE, count=2).claim
-    mark = IntentLog(PendingOrder("o2", 1.0)).encode()
+    intent = IntentLog(PendingOrder("o2", 1.0)).encode()
     first, second = claim.entries
-    claim = replace(claim, entries=(first, replace(second, pending_intent=mark)), strikes=3)
+    claim = replace(claim, entries=(first, replace(second, pending_intent=intent)), strikes=3)
     cart = '{"items":[],"at":1}'
     after = claim.apply(Settlement(claim, pop=1, intent="", cart=cart))
-    assert (after.intent, after.strikes, after.cart) == (mark, 0, cart)
+    assert (after.intent, after.strikes, after.cart) == (intent, 0, cart)
     assert claim.apply(Settlement(claim, intent="")).intent == ""
 
 

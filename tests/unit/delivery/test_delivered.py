@@ -39,7 +39,7 @@ async def test_a_missing_picture_costs_no_order_and_closes_no_gate(pipe: Pipe) -
     }
 
 
-async def test_what_waits_and_can_be_merged_is_one_call(pipe: Pipe) -> None:
+async def test_waiting_events_that_can_fold_are_one_call(pipe: Pipe) -> None:
     """Ten cart changes are one GET and one POST, five identifies one POST."""
     await pipe.pause("account")
     await pipe.post(
@@ -53,7 +53,7 @@ async def test_what_waits_and_can_be_merged_is_one_call(pipe: Pipe) -> None:
     assert await pipe.counts() == {"delivered": 15}
 
 
-async def test_what_does_not_fold_keeps_its_order(pipe: Pipe) -> None:
+async def test_events_that_do_not_fold_keep_their_order(pipe: Pipe) -> None:
     """An order is a barrier: what was added before it is bought, what comes after is a new cart."""
     await pipe.pause("account")
     await pipe.post(added("u1", "p1"), order("u1", "o1"), added("u1", "p2"))

@@ -127,7 +127,7 @@ async def test_an_account_has_its_own_leases_and_time_for_a_call() -> None:
 
 
 async def test_wrong_credentials_are_alerted_once_and_without_secrets() -> None:
-    """However many calls found out."""
+    """Many calls find out; one alert is posted."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(401, json={"error": 3, "errormsg": "Invalid API key: key"})

@@ -50,7 +50,7 @@ identifies = st.builds(
     st.sampled_from((EMAIL, EMAIL, None)),
 )
 visits = st.builds(_identify, st.just({"anonymousId": "a1"}), traits, st.none())
-# What is refused when added is never removed: within a fold nobody would see that it was there.
+# What is refused when added is never removed: within a fold its addition would not show.
 changes = st.sampled_from(
     (
         *(added(USER, item) for item in ("p", "q", "p", "q", POISON)),
@@ -76,10 +76,10 @@ deaths = st.sets(st.integers(1, 6), max_size=2)
     lag_s=st.sampled_from((0.0, 2.0)),
     gap_s=st.sampled_from((0.3, 30.0)),
 )
-def test_what_was_folded_ends_as_what_came_one_by_one(
+def test_folded_events_end_as_single_ones_do(
     events: list[Event], die_at: set[int], processed: bool, lag_s: float, gap_s: float
 ) -> None:
-    """With merges, refusals, barriers, reads that lag, and workers that die before or after a call."""
+    """The events merge, are refused and end folds; reads lag, and workers die before or after a call."""
     numbered = _with_order_ids(events)
 
     folded = asyncio.run(_all_at_once(numbered, lag_s, die_at, processed=processed))
@@ -88,7 +88,7 @@ def test_what_was_folded_ends_as_what_came_one_by_one(
     assert folded == single
 
 
-def test_what_is_compared_does_fold() -> None:
+def test_events_that_wait_together_do_fold() -> None:
     """The property above would hold for a delivery that never folds."""
     events = [added(USER, "p")] * 8
 

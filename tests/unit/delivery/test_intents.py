@@ -43,7 +43,7 @@ def test_an_order_that_is_begun_may_have_been_posted_until_its_call_must_have_en
 
 @pytest.mark.parametrize("late_s", [0.0, 60.0])
 def test_an_order_left_unanswered_may_have_been_posted_until_its_call_ended(late_s: float) -> None:
-    """As late as was reckoned, or later: a process may have stood still."""
+    """The end may be as late as was assumed, or later: a process may have stood still."""
     log = NOTHING_PENDING.begin(OrderIntent("o1"), NOW, TIMEOUT_S)
     reckoned = NOW + MAX_START_DELAY_S + TIMEOUT_S
     ended = log.ended(NOW + late_s, unanswered=True)
@@ -58,7 +58,7 @@ def test_a_call_that_did_nothing_leaves_what_was_pending_before_it(before: Pendi
 
 
 def test_what_this_turn_has_not_begun_stays_pending() -> None:
-    """Whatever became of the turn."""
+    """The outcome of the turn makes no difference."""
     log = IntentLog(MISSED)
     assert log.ended(NOW, unanswered=False) is log
     assert log.ended(NOW, unanswered=True) is log
@@ -74,7 +74,7 @@ def test_an_order_is_looked_up_until_two_look_ups_have_missed_it() -> None:
 
 
 def test_a_missed_order_is_looked_up_again_a_read_lag_after_the_miss() -> None:
-    """And first a read lag after its call must have ended."""
+    """The first look-up comes a read lag after the call must have ended."""
     order = PendingOrder("o1", NOW)
     assert order.look_at(3.0) == NOW + 3.0
     missed = IntentLog(order).missed(NOW + 10.0).pending

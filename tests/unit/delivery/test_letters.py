@@ -39,7 +39,7 @@ async def test_a_letter_says_whether_it_holds_an_order(
 async def test_a_letter_of_an_event_that_was_never_read_may_be_an_order_by_its_lane(
     pipe: Pipe, event: dict[str, Any], may_be: bool
 ) -> None:
-    """It killed whoever took it up: nobody looks into it again."""
+    """It killed each process that took it up, so it is not parsed again."""
     pipe.sailthru.trouble(None)
     await pipe.post(event)
     await pipe.run(600)

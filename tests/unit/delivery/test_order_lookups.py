@@ -52,7 +52,7 @@ FOUND = {
 async def test_an_order_is_not_posted_again_on_an_unclear_look_up(
     answer: Answer, *, processed: bool
 ) -> None:
-    """Asked for as often as retries last, it is neither delivered nor missed; it dies with its mark."""
+    """Asked for as often as retries last, it is neither delivered nor missed; it dies with its intent."""
     async with open_pipe(retry_for=0.0, retry_attempts=4) as pipe:
         pipe.sailthru.trouble(TIMED_OUT, on="POST /purchase", processed=processed, times=1)
         pipe.sailthru.trouble(answer, on="GET /purchase")
@@ -66,7 +66,7 @@ async def test_an_order_is_not_posted_again_on_an_unclear_look_up(
 
 
 @pytest.mark.parametrize("answer", UNCLEAR.values(), ids=UNCLEAR)
-async def test_an_order_is_told_by_the_first_clear_look_up(pipe: Pipe, answer: Answer) -> None:
+async def test_the_first_clear_look_up_decides_about_an_order(pipe: Pipe, answer: Answer) -> None:
     """What was unclear before it counts for nothing."""
     pipe.sailthru.trouble(TIMED_OUT, on="POST /purchase", processed=True, times=1)
     pipe.sailthru.trouble(answer, on="GET /purchase", times=2)
@@ -86,7 +86,7 @@ async def order_that_is_looked_up(pipe: Pipe, answer: Answer) -> None:
 
 @pytest.mark.parametrize("answer", MISSED.values(), ids=MISSED)
 async def test_an_order_that_two_look_ups_miss_is_posted_again(pipe: Pipe, answer: Answer) -> None:
-    """However Sailthru says that there is none."""
+    """Sailthru may say in several ways that there is none."""
     await order_that_is_looked_up(pipe, answer)
     assert [one.extid for one in pipe.sailthru.sandbox.state.purchases] == ["o1"]
     assert len(pipe.sailthru.calls("GET /purchase")) == MISSES_TO_POST_AGAIN
@@ -94,7 +94,7 @@ async def test_an_order_that_two_look_ups_miss_is_posted_again(pipe: Pipe, answe
 
 @pytest.mark.parametrize("answer", FOUND.values(), ids=FOUND)
 async def test_an_order_that_a_look_up_shows_is_delivered(pipe: Pipe, answer: Answer) -> None:
-    """As the purchase itself, or in the frame that the reply to its POST has."""
+    """The reply may be the purchase itself, or have the frame of the reply to a POST."""
     await order_that_is_looked_up(pipe, answer)
     assert len(pipe.sailthru.calls("POST /purchase")) == 1
     assert await pipe.counts() == {"delivered": 1}

@@ -36,7 +36,7 @@ async def test_the_circuit_opens_when_all_calls_of_five_users_fail(pipe: Pipe) -
 
 
 async def test_four_failing_users_are_no_outage(pipe: Pipe) -> None:
-    """However often they fail."""
+    """The number of their failures makes no difference."""
     pipe.sailthru.trouble(NOT_SENT)
     await pipe.post(*(identify(user) for user in users(4)))
     await pipe.run(60)
@@ -44,7 +44,7 @@ async def test_four_failing_users_are_no_outage(pipe: Pipe) -> None:
 
 
 async def test_a_long_outage_buries_nothing_of_a_quiet_account(pipe: Pipe) -> None:
-    """Four users are too few to tell an outage by; that nobody at all is answered tells it in the end."""
+    """Four users are too few to tell an outage by; in the end, that no call at all is answered shows it."""
     await pipe.post(*(identify(user) for user in users(4, first=10)))
     await pipe.run(1)
     down = pipe.sailthru.trouble(NOT_SENT)
@@ -137,7 +137,7 @@ async def test_an_outage_of_one_host_leaves_the_others_lanes_alone(pipe: Pipe) -
 
 
 async def test_a_probe_that_is_answered_opens_the_gate_for_all_lanes(pipe: Pipe) -> None:
-    """Even by a refusal: whoever refuses is there."""
+    """A refusal is an answer, too: a host that refuses is up."""
     down = pipe.sailthru.trouble(NOT_SENT)
     await pipe.post(*(identify(user) for user in users(8)), *(order(u, u) for u in users(8)))
     await pipe.run(30)
@@ -164,10 +164,10 @@ async def test_an_event_that_is_never_answered_does_not_keep_the_gate_closed(pip
     assert await pipe.counts() == {"delivered": 19, "dead:exhausted": 1}
 
 
-async def test_a_probe_that_alone_is_told_of_wrong_credentials_lets_another_probe_next(
+async def test_a_probe_that_alone_is_refused_for_its_credentials_lets_another_probe_next(
     pipe: Pipe,
 ) -> None:
-    """Who came before it does not wait for it."""
+    """Mailboxes that were due before it do not wait for it."""
     pipe.sailthru.trouble(no(401, 3), about='"u0"')
     wrong = pipe.sailthru.trouble(no(401, 3))
     await pipe.post(*(identify(user) for user in users(5)))
@@ -187,7 +187,7 @@ async def test_a_failed_probe_uses_up_no_attempt() -> None:
         assert await pipe.reasons() == []
 
 
-async def test_after_hours_of_outage_all_is_delivered_in_order_and_nothing_died(
+async def test_after_hours_of_outage_every_event_is_delivered_in_order_and_none_died(
     pipe: Pipe,
 ) -> None:
     """Mixed lanes and users, events coming in all the time, ambiguous ends."""
@@ -227,7 +227,7 @@ async def test_time_behind_a_closed_gate_counts_towards_no_max_age() -> None:
         assert await pipe.counts() == {"delivered": 2}
 
 
-async def test_what_happened_too_long_before_it_was_sent_is_too_old_all_the_same() -> None:
+async def test_an_event_that_happened_too_long_before_it_was_sent_is_too_old_all_the_same() -> None:
     """A closed gate forgives its own time, not the phone that was in a drawer."""
     async with open_pipe(max_age={Lane.PURCHASE: 3600.0}) as pipe:
         old = {**added("u1"), "timestamp": "2020-01-01T00:00:00Z"}
@@ -239,8 +239,8 @@ async def test_what_happened_too_long_before_it_was_sent_is_too_old_all_the_same
         assert await pipe.reasons() == ["too_old"]
 
 
-async def test_what_is_replayed_is_as_old_as_its_replay() -> None:
-    """Who replays a cart of yesterday that says no time of its own wants it sent."""
+async def test_a_replayed_event_is_as_old_as_its_replay() -> None:
+    """An operator who replays yesterday's cart change without a time of its own wants it sent."""
     async with open_pipe(max_age={Lane.PURCHASE: 3600.0}) as pipe:
         pipe.sailthru.trouble(REFUSED, on="POST /purchase", times=1)
         await pipe.post(added("u1"))
@@ -251,8 +251,8 @@ async def test_what_is_replayed_is_as_old_as_its_replay() -> None:
         assert await pipe.counts() == {"delivered": 1}
 
 
-async def test_throttled_uses_no_attempt_and_waits_for_the_reset() -> None:
-    """Nobody calls that bucket before; other buckets go on."""
+async def test_a_throttled_call_uses_up_no_attempt_and_waits_for_the_reset() -> None:
+    """No process calls that bucket before; other buckets go on."""
     async with open_pipe(retry_for=0.0, retry_attempts=1) as pipe:
         pipe.sailthru.trouble(throttled(START + 40), on="POST /event", times=3)
         await pipe.post(*(identify(user) for user in users(3)))
@@ -282,7 +282,7 @@ async def test_a_throttled_gate_opens_within_a_minute_whatever_the_reset_says(pi
 
 
 async def test_a_throttled_gate_opens_although_the_reset_is_nought(pipe: Pipe) -> None:
-    """A proxy that counts down ends at 0, which of a gate means: until somebody opens it."""
+    """A proxy that counts down ends at 0, which for a gate means: until an operator opens it."""
     pipe.sailthru.trouble(throttled(0), on="POST /user", times=1)
     await pipe.post(identify("u1"))
     await pipe.run(62)
@@ -290,7 +290,7 @@ async def test_a_throttled_gate_opens_although_the_reset_is_nought(pipe: Pipe) -
 
 
 @pytest.mark.parametrize("code", [3, 5, 21])
-async def test_wrong_credentials_bury_nothing_alert_once_and_mend_themselves(code: int) -> None:
+async def test_wrong_credentials_bury_nothing_alert_once_and_end_by_themselves(code: int) -> None:
     """The account pauses, is probed, and goes on once the key is right."""
     async with open_pipe(retry_for=0.0, retry_attempts=1) as pipe:
         wrong = pipe.sailthru.trouble(no(401, code))
@@ -325,7 +325,7 @@ async def test_one_signature_mismatch_of_a_good_secret_is_tried_again_at_once(pi
 
 
 async def test_an_outage_is_alerted_once_per_closing(pipe: Pipe) -> None:
-    """Not once a probe; and again the next time."""
+    """Failed probes raise no alert; the next closing does."""
     for _ in range(2):
         down = pipe.sailthru.trouble(NOT_SENT)
         await pipe.post(*(identify(user) for user in users(10)))

@@ -56,7 +56,9 @@ async def test_a_cart_change_is_overtaken_by_what_changed_the_cart_later(
     ],
     ids=["another user", "another kind", "custom events", "orders"],
 )
-async def test_nothing_else_is_overtaken(dead: dict[str, object], later: dict[str, object]) -> None:
+async def test_events_of_other_kinds_are_never_overtaken(
+    dead: dict[str, object], later: dict[str, object]
+) -> None:
     """Events and orders are worth sending however late."""
     async with open_pipe(unknown_user="wait") as pipe:
         await pipe.post(identify("u1"))
@@ -67,7 +69,7 @@ async def test_nothing_else_is_overtaken(dead: dict[str, object], later: dict[st
         assert await overtaken(pipe) == frozenset()
 
 
-async def test_a_replayed_old_one_overtakes_nothing(pipe: Pipe) -> None:
+async def test_a_replayed_old_event_overtakes_nothing(pipe: Pipe) -> None:
     """What counts is when an event first came, not when it was sent at last."""
     await let_die(pipe, OLD, "died")
     await pipe.post(NEW)

@@ -85,7 +85,7 @@ WEATHER = st.builds(
 
 
 async def _live(pipe: Pipe, batches: Sequence[list[Event]], weather: Weather) -> None:
-    """Post the batches, with all that goes on meanwhile, and wait until everything has met its fate."""
+    """Post the batches, with all that goes on meanwhile, and wait until everything is settled."""
     _trouble(pipe, weather)
     if weather.paused:
         await pipe.pause("account")
@@ -170,8 +170,8 @@ def _extids(sandbox: Sandbox) -> set[str]:
 def test_no_extid_is_ever_replaced_by_an_anonymous_id(
     batches: list[list[Event]], weather: Weather
 ) -> None:
-    """Neither a customer's nor another visitor's, whatever comes first, fails, lags, dies or is read
-    in one batch with what."""
+    """This holds for customers' and visitors' extids, whatever order events come in and are split in, whatever
+    fails or lags, and whichever worker dies."""
 
     async def run() -> list[str]:
         async with _pipe(weather) as pipe:
@@ -283,7 +283,7 @@ HISTORIES = st.lists(
 def test_nothing_leaves_for_an_address_that_its_person_did_not_show(
     batches: list[list[Event]], weather: Weather, imported: set[int]
 ) -> None:
-    """Whatever emails of other customers and of strangers stand in the properties of custom events."""
+    """The properties of custom events hold emails of other customers and of strangers."""
 
     async def run() -> list[Call]:
         async with _pipe(weather) as pipe:

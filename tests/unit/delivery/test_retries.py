@@ -1,4 +1,4 @@
-"""Failures that may pass: when they are tried again, when they end, and what the letter then tells."""
+"""Failures that may pass: when they are tried again, when they end, and what the letter then says."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def test_a_failed_call_is_made_again_and_delivered(pipe: Pipe) -> None:
     assert len(pipe.sailthru.calls("POST /user")) == 3
 
 
-async def test_pauses_grow_from_retry_first_to_retry_max(pipe: Pipe) -> None:
+async def test_pauses_between_retries_grow_from_retry_first_to_retry_max(pipe: Pipe) -> None:
     """Exponential, the upper half jitter: pause n is between half and all of 2^n, 600 s at most."""
     pipe.sailthru.trouble(NOT_SENT)
     await pipe.post(identify("u1"))
@@ -53,7 +53,7 @@ async def test_an_event_is_given_up_only_after_both_time_and_attempts() -> None:
         assert await few.reasons() == ["exhausted"]
 
 
-async def test_the_letter_of_an_exhausted_event_tells_every_attempt() -> None:
+async def test_the_letter_of_an_exhausted_event_lists_every_attempt() -> None:
     """n, when, how long, what came back, how long was waited; the call as sent."""
     async with open_pipe(retry_for=0.0, retry_attempts=4) as pipe:
         pipe.sailthru.trouble(BAD_GATEWAY)
@@ -90,7 +90,7 @@ async def test_a_failing_cart_look_up_is_retried_and_dies_as_such_and_others_go_
 
 
 async def test_the_head_waits_for_its_retry_and_only_its_user_waits_behind_it(pipe: Pipe) -> None:
-    """Retry without reordering: nobody else is held up."""
+    """Retry without reordering: no other user is held up."""
     trouble = pipe.sailthru.trouble(NOT_SENT, about="u1@")
     await pipe.post(identify("u1"), identify("u1", anonymousId="a1"), identify("u2"))
     await pipe.run(5)

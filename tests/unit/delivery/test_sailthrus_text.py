@@ -1,4 +1,4 @@
-"""Sailthru's own text may hold half a surrogate pair: whoever cut an emoji in two, it goes into dead
+"""Sailthru's own text may hold half a surrogate pair: it goes into dead
 letters, calls and gates. On a real Redis, whose scripts cannot read such text."""
 
 from __future__ import annotations

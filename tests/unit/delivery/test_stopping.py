@@ -18,7 +18,7 @@ from tests.support.pipe import ACCOUNT, Pipe, added, identify, order
 Wait = Callable[..., Awaitable[None]]
 
 
-async def drain_purchases(pipe: Pipe) -> None:
+async def deliver_purchases(pipe: Pipe) -> None:
     (box,) = await pipe.lease(Lane.PURCHASE)
     await pipe.processor.process(Lane.PURCHASE, box)
 
@@ -69,7 +69,7 @@ async def test_a_call_that_waited_when_the_worker_was_told_to_stop_does_not_begi
     await pipe.post(order("u1", "o1"))
     where, name = (pipe.limiter, "acquire") if what == "its slot" else (pipe.leases, "until_fresh")
     with patch.object(where, name, stop_during(pipe, getattr(where, name))):
-        await drain_purchases(pipe)
+        await deliver_purchases(pipe)
     assert pipe.sailthru.sent == []
     assert await left_behind(pipe) == []
     pipe.start_process()
@@ -78,13 +78,13 @@ async def test_a_call_that_waited_when_the_worker_was_told_to_stop_does_not_begi
     assert await pipe.counts() == {"delivered": 1}
 
 
-async def test_a_look_up_under_way_ends_and_what_it_was_made_for_is_left_to_others(
+async def test_a_look_up_under_way_ends_and_its_delivery_is_left_to_another_worker(
     pipe: Pipe,
 ) -> None:
     """A look-up, a slot and a POST to a slow Sailthru take longer than a worker has for its end."""
     await pipe.post(added("u1"))
     with patch.object(pipe.sailthru, "send", stop_during_calls(pipe)):
-        await drain_purchases(pipe)
+        await deliver_purchases(pipe)
     assert [one.call.bucket for one in pipe.sailthru.sent] == ["GET /user"]
     assert await left_behind(pipe) == []
     pipe.start_process()
@@ -95,11 +95,11 @@ async def test_a_look_up_under_way_ends_and_what_it_was_made_for_is_left_to_othe
 async def test_a_call_refused_for_its_signature_is_not_repeated_by_a_stopping_worker(
     pipe: Pipe,
 ) -> None:
-    """Whoever has the mailbox next makes it, without looking anything up: it certainly did nothing."""
+    """The mailbox's next owner makes the call, without looking anything up: it certainly did nothing."""
     pipe.sailthru.trouble(no(401, 5, "Signature does not match"), times=1)
     await pipe.post(order("u1", "o1"))
     with patch.object(pipe.sailthru, "send", stop_during_calls(pipe)):
-        await drain_purchases(pipe)
+        await deliver_purchases(pipe)
     assert len(pipe.sailthru.sent) == 1
     assert await left_behind(pipe) == []
     pipe.start_process()
@@ -109,10 +109,10 @@ async def test_a_call_refused_for_its_signature_is_not_repeated_by_a_stopping_wo
 
 
 async def test_a_delivery_under_way_ends_and_is_settled_by_a_stopping_worker(pipe: Pipe) -> None:
-    """And the event behind it goes back."""
+    """The event behind it goes back."""
     await pipe.post(order("u1", "o1"), order("u1", "o2"))
     with patch.object(pipe.sailthru, "send", stop_during_calls(pipe)):
-        await drain_purchases(pipe)
+        await deliver_purchases(pipe)
     assert len(pipe.sailthru.sent) == 1
     assert await pipe.waiting(Lane.PURCHASE, "u1") == ["m2"]
     assert (await pipe.counts())["delivered"] == 1

@@ -45,7 +45,7 @@ def addressed(pipe: Pipe, bucket: str) -> list[tuple[Any, Any]]:
 
 
 async def test_a_visitor_with_a_customers_email_is_delivered_to_the_customer(pipe: Pipe) -> None:
-    """As what they do afterwards is; the customer's own events still find their profile."""
+    """The visitor's later events are, too; the customer's own events still find their profile."""
     await pipe.post(identify("ann", traits={"email": ANN, "plan": "gold"}))
     await pipe.run(600)
     await pipe.post(visit("phone", "Ann@Example.org", news=True))
@@ -63,7 +63,7 @@ async def test_a_visitor_with_a_customers_email_is_delivered_to_the_customer(pip
 
 
 @pytest.mark.parametrize("kind", ["identify", "Subscribed"])
-async def test_a_visitor_with_the_email_of_a_profile_we_never_heard_of_leaves_it_its_extid(
+async def test_a_visitor_with_the_email_of_an_unknown_profile_does_not_replace_its_extid(
     pipe: Pipe, kind: str
 ) -> None:
     """It is looked up, once; the call is addressed by the email, and later events by that extid."""
@@ -114,7 +114,7 @@ async def test_without_another_extid_the_anonymous_id_is_the_extid(
 
 
 async def test_a_visitor_is_looked_up_once_for_an_email_and_again_for_another(pipe: Pipe) -> None:
-    """Not for each identify; neither when the first call failed."""
+    """It is not looked up for each identify, nor again when the first call failed."""
     pipe.sailthru.trouble(NOT_SENT, on="POST /user", times=1)
     for number in range(5):
         await pipe.post(visit("phone", n=number))
@@ -159,7 +159,7 @@ async def test_a_customer_who_shows_up_during_the_look_up_keeps_the_extid(
 
 
 @pytest.mark.parametrize("gap_s", [0.0, 0.5, 60.0])
-async def test_whichever_visitor_comes_first_with_an_email_keeps_the_profile(gap_s: float) -> None:
+async def test_the_first_visitor_with_an_email_keeps_the_profile(gap_s: float) -> None:
     """Two devices, or the sessions of a shop that gives no userIds, however reads lag."""
     async with open_pipe(sandbox=SandboxOptions(lag_s=1.0)) as pipe:
         for number, name in enumerate(("phone", "tablet", "car")):
@@ -204,7 +204,7 @@ async def test_signing_up_at_the_device_that_went_to_a_profile_makes_it_the_user
 
 
 async def test_the_next_person_at_a_device_is_not_the_one_before(pipe: Pipe) -> None:
-    """Another email, which nobody has: the customer's profile, email and orders are left alone."""
+    """Another email, which no profile has: the customer's profile, email and orders are left alone."""
     await pipe.post(identify("ann"), visit("till"), visit("till", "bob@example.org", bob=True))
     await pipe.post(track("", "Looked") | visitor("till"))
     await pipe.post(order("ann", "o1", email=False))
@@ -231,7 +231,7 @@ async def test_a_visitor_does_not_give_a_customer_their_old_address_back(pipe: P
     assert bought.email == "new@example.org"
 
 
-async def test_a_visitors_letter_is_replayed_to_who_owns_the_email_by_then(pipe: Pipe) -> None:
+async def test_a_visitors_letter_is_replayed_to_the_later_owner_of_the_email(pipe: Pipe) -> None:
     """Dead before the customer was known; the mailbox it comes back to is the visitor's."""
     pipe.sailthru.trouble(REFUSED, on="POST /user", times=1)
     await pipe.post(visit("phone", n=1))
@@ -267,7 +267,7 @@ async def test_a_visitor_of_a_found_profile_still_has_no_cart(pipe: Pipe) -> Non
 
 
 async def test_events_of_a_visitor_whose_profile_is_gone_are_ignored(pipe: Pipe) -> None:
-    """As those of any visitor whom Sailthru does not know: nobody will ever identify most of them."""
+    """Events of any visitor unknown to Sailthru are ignored: most visitors are never identified."""
     imported(pipe, extid="crm-1")
     await pipe.post(visit("phone"))
     await pipe.run(10)
@@ -278,7 +278,7 @@ async def test_events_of_a_visitor_whose_profile_is_gone_are_ignored(pipe: Pipe)
 
 
 async def test_what_is_remembered_of_a_visitor_is_one_email_and_where_it_went(pipe: Pipe) -> None:
-    """However many a device sees."""
+    """It stays one, however many people use the device."""
     for number in range(3):
         await pipe.post(visit("phone", f"v{number}@example.org"))
         await pipe.run(10)

@@ -38,10 +38,10 @@ async def test_an_order_without_email_asks_sailthru_at_once_and_ever_more_rarely
     assert letter.died_at_ms / 1000 - START == pytest.approx(72 * HOUR, abs=1)
 
 
-async def test_an_order_of_nobody_without_email_is_looked_at_once_and_again_at_its_end(
+async def test_an_order_with_only_a_shared_id_and_no_email_is_tried_once_and_when_its_wait_ends(
     pipe: Pipe,
 ) -> None:
-    """`guest` is nobody Sailthru could be asked about: the mailbox rests until EMAIL_WAIT is over."""
+    """Sailthru cannot be asked about `guest`, which is shared: the mailbox rests until EMAIL_WAIT is over."""
     await pipe.post(order("guest", "o1", email=False))
     await pipe.run()
     (waiting,) = await pipe.redis.zrange(keys.due(ACCOUNT, Lane.PURCHASE), 0, -1, withscores=True)
@@ -52,7 +52,7 @@ async def test_an_order_of_nobody_without_email_is_looked_at_once_and_again_at_i
 
 
 async def test_an_email_sailthru_knows_is_used_and_remembered(pipe: Pipe) -> None:
-    """The second order of that user asks nobody."""
+    """The second order of that user needs no look-up."""
     params = {"id": "u1", "key": "extid", "keys": {"email": "known@example.org"}}
     pipe.sailthru.sandbox.handle("POST", "/user", params, START)
     await pipe.post(order("u1", "o1", email=False))
@@ -92,7 +92,7 @@ async def test_a_visitors_order_goes_out_when_a_user_with_an_email_signs_in(wait
 
 
 async def test_orders_that_died_without_email_are_replayed_oldest_first_by_an_identify() -> None:
-    """By itself: nobody has to find them."""
+    """By itself: no operator has to find them."""
     async with open_pipe(email_wait=60.0) as pipe:
         for number in ("o1", "o2", "o3"):
             await pipe.post(order("u1", number, email=False))
@@ -106,8 +106,8 @@ async def test_orders_that_died_without_email_are_replayed_oldest_first_by_an_id
         assert await pipe.counts() == {"delivered": 4}
 
 
-async def test_only_what_was_bought_comes_back_with_the_email() -> None:
-    """A deletion that named nobody must not erase the person who signs in a week later, and the
+async def test_only_orders_and_refunds_are_replayed_by_their_email() -> None:
+    """A deletion without an email must not erase the person who signs in a week later, and the
     cart of then must not fill the one of now."""
     deletion = {"type": "track", "userId": "u1", "event": "User Deleted"}
     async with open_pipe(email_wait=60.0, allow_delete=True) as pipe:
@@ -177,7 +177,7 @@ async def test_an_event_whose_user_never_comes_dies_after_user_wait(pipe: Pipe) 
     assert len(pipe.sailthru.sent) < 15
 
 
-async def test_events_of_anonymous_visitors_nobody_knows_are_ignored(pipe: Pipe) -> None:
+async def test_events_of_visitors_unknown_to_sailthru_are_ignored(pipe: Pipe) -> None:
     """Most visitors are never identified: neither queue nor dead letters fill with them."""
     await pipe.post({"type": "track", "anonymousId": "a1", "event": "Looked"})
     await pipe.run(5)
@@ -247,14 +247,14 @@ async def test_all_events_of_a_user_are_held_for_the_same_minute(pipe: Pipe) -> 
 
 
 async def test_more_events_than_a_claim_reads_are_held_for_the_same_minute(pipe: Pipe) -> None:
-    """Forty cart changes are one call, and who comes after them was not seen by that claim."""
+    """Forty cart changes are one call, and the event behind them was not read by that claim."""
     pipe.sailthru.trouble(NOT_SENT, on="POST /user")
     await pipe.post(identify("u1"), *(added("u1", f"p{n}") for n in range(CLAIM_EVENTS + 1)))
     await pipe.run(70)
     assert await pipe.waiting(Lane.PURCHASE, "u1") == []
 
 
-async def test_another_identify_is_waited_for_anew(pipe: Pipe) -> None:
+async def test_an_event_waits_anew_for_another_identify(pipe: Pipe) -> None:
     """The minute that was spent on the one before it is not its own."""
     first = pipe.sailthru.trouble(NOT_SENT, on="POST /user", about="first")
     pipe.sailthru.trouble(NOT_SENT, on="POST /user", about="second")
@@ -269,7 +269,7 @@ async def test_another_identify_is_waited_for_anew(pipe: Pipe) -> None:
     assert len(pipe.sailthru.calls("POST /event")) == 2
 
 
-async def test_an_identify_that_dies_lets_go_of_what_it_held(pipe: Pipe) -> None:
+async def test_an_identify_that_dies_releases_the_events_that_waited_for_it(pipe: Pipe) -> None:
     """Nothing waits the rest of a minute for what will never come."""
     pipe.sailthru.trouble(NOT_SENT, on="POST /user", times=1)
     pipe.sailthru.trouble(REFUSED, on="POST /user")

@@ -51,7 +51,7 @@ async def test_what_a_customer_bought_never_goes_to_a_person_they_named_in_a_cus
 
 
 async def test_a_custom_event_that_names_another_customer_is_its_own_persons(pipe: Pipe) -> None:
-    """Nor does the other customer get any of it when the person is known by an anonymousId alone."""
+    """The other customer gets none of it, even when the person is known by an anonymousId alone."""
     visitor: dict[str, Any] = {"userId": None, "anonymousId": "a1"}
     await pipe.post(identify("bob"), identify("ann"), identify("", traits={}) | visitor)
     await pipe.post(*(shared("ann", f"{name}@example.org") for name in ("cat", "dan", "bob")))
@@ -92,7 +92,7 @@ async def test_a_guests_invitation_goes_to_no_friend(pipe: Pipe) -> None:
     assert pipe.sailthru.sent == []
 
 
-async def test_an_order_to_another_address_is_one_to_that_address(pipe: Pipe) -> None:
+async def test_an_order_that_shows_another_address_goes_to_that_address(pipe: Pipe) -> None:
     """An order's own property is evidence: it is learned for this buyer's later orders."""
     present = order("ann", "o1", email=False)
     present["properties"]["email"] = "mum@example.org"
@@ -134,7 +134,7 @@ async def test_a_cart_of_a_user_id_that_is_an_email_is_kept_while_no_profile_has
 
 
 @pytest.mark.parametrize("lag_s", [0.0, 3600.0])
-async def test_what_was_learned_comes_before_a_user_id_that_is_an_email(
+async def test_a_learned_email_comes_before_a_user_id_that_is_an_email(
     pipe: Pipe, lag_s: float
 ) -> None:
     """People change their address; the id that was made of the old one stays."""

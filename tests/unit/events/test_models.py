@@ -64,7 +64,7 @@ def test_what_segment_discards_is_invalid(code: str, body: dict[str, Any], detai
 
 
 @pytest.mark.parametrize("ids", [{}, {"userId": ""}, {"userId": None, "anonymousId": " "}])
-def test_an_event_of_nobody_is_invalid(ids: dict[str, Any]) -> None:
+def test_an_event_without_id_and_email_is_invalid(ids: dict[str, Any]) -> None:
     """Code no_user_anon_id; an email would do as well."""
     with pytest.raises(InvalidEvent) as caught:
         validate_event({"type": "identify", **ids})
@@ -128,7 +128,7 @@ def test_whole_numbers_are_ids() -> None:
 
 @pytest.mark.parametrize("nothing", NOTHING)
 def test_nothing_is_an_absent_field(nothing: Any) -> None:
-    """PHP writes false and []; nobody is called False."""
+    """PHP writes false and []; no id is the word False."""
     names = ("userId", "messageId", "timestamp", "context", "integrations", "traits", "properties")
     shown = track(anonymousId="a1", **dict.fromkeys(names, nothing))
     absent = {"type": "track", "event": "Seen", "anonymousId": "a1"}

@@ -41,7 +41,7 @@ def _lane(settings: AccountSettings = SETTINGS, **fields: Any) -> Lane | Ignored
     ],
 )
 def test_each_kind_has_its_lane(fields: dict[str, Any], lane: Lane) -> None:
-    """A page without a url is routed, and refused there: whoever sent it should see it."""
+    """A page without a url is routed, and refused there: its dead letter shows the mistake."""
     assert _lane(**fields) == lane
 
 
@@ -56,7 +56,7 @@ def test_names_are_read_as_segments_matchers_read_them(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["Order  Completed!", "My Order Completed", "Order-Completed"])
 def test_names_that_only_resemble_one_are_custom_events(name: str) -> None:
-    """A guess would put a purchase into somebody's history."""
+    """A guess would put a purchase into a customer's history."""
     assert _lane(type="track", event=name) == Lane.EVENT
 
 
@@ -69,7 +69,7 @@ def test_classic_knows_only_orders() -> None:
 
 @given(body=strategies.events)
 def test_routing_never_fails_and_agrees_with_the_kind(body: dict[str, Any]) -> None:
-    """Whatever stands in integrations and properties."""
+    """Integrations and properties may hold anything."""
     event = _valid(body)
     if event is None:
         return

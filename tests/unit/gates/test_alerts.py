@@ -40,7 +40,7 @@ async def test_an_alert_says_what_closed_where_and_since_when() -> None:
     }
 
 
-async def test_whatever_a_person_is_told_has_the_same_shape() -> None:
+async def test_every_alert_has_the_same_shape() -> None:
     """Gates and dead letters: a receiver reads one object."""
     seen: list[bytes] = []
 

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import fakeredis
-import pytest
-
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure
 from tests.support.mailboxes import LEASE_S, Mailboxes, track
-
-
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
 
 
 async def test_a_closed_gate_leases_nothing_and_takes_back_the_unclaimed(boxes: Mailboxes) -> None:
@@ -42,7 +34,7 @@ async def test_a_gate_is_open_when_all_its_reasons_are_gone(boxes: Mailboxes) ->
 
 
 async def test_a_half_open_gate_lets_one_mailbox_through(boxes: Mailboxes) -> None:
-    """Also when many were leased before it closed and their wake-ups come late."""
+    """Many may have been leased before it closed, and their wake-ups may come late."""
     await boxes.post(*(track(f"m{n}", f"user{n}") for n in range(3)))
     early = (await boxes.wake(Lane.EVENT)).boxes
     await boxes.gates.close(Closure("api", "circuit", boxes.now_ms() + 1000, boxes.now_ms()))

@@ -56,7 +56,7 @@ def data(email: str) -> dict[str, Any]:
         (data("E@x.com"), "e@x.com"),
     ],
 )
-def test_a_mailbox_has_the_best_name_there_is(fields: dict[str, Any], mailbox: str) -> None:
+def test_a_mailbox_is_named_after_the_strongest_id(fields: dict[str, Any], mailbox: str) -> None:
     """userId, else anonymousId, else the email in lower case."""
     assert Arrivals().place(**fields).user == mailbox
 
@@ -71,7 +71,7 @@ def test_an_anonymous_id_or_email_leads_to_the_user_id_it_came_with() -> None:
 
 
 def test_a_custom_events_property_links_nothing_and_is_no_sighting() -> None:
-    """However many friends are invited: they are not the inviter, whose ids stay their own."""
+    """Invited friends are not the inviter, whose ids stay their own, however many friends there are."""
     arrivals = Arrivals()
     arrivals.place(userId="friend", **shown("f0@x.com"))
     for n in range(9):
@@ -130,7 +130,7 @@ def test_a_shared_id_names_and_links_nothing(shared: str) -> None:
     assert first.updates.aliases == second.updates.aliases == ()
 
 
-def test_events_that_name_nobody_at_all_share_no_mailbox() -> None:
+def test_events_without_any_id_share_no_mailbox() -> None:
     """Two guests without email are two people."""
     arrivals = Arrivals()
     mailboxes = {arrivals.place(userId="guest").user for _ in range(5)}
@@ -139,14 +139,14 @@ def test_events_that_name_nobody_at_all_share_no_mailbox() -> None:
 
 
 def test_an_id_with_more_than_three_emails_a_day_is_shared() -> None:
-    """A till's or a kiosk's id: from the fourth person on it is nobody's."""
+    """A till's or a kiosk's id: from the fourth person on it counts as shared."""
     arrivals = Arrivals()
     users = [arrivals.place(userId="till", **shown(f"e{n}@x.com")).user for n in range(6)]
     assert users == ["till", "till", "till", "e3@x.com", "e4@x.com", "e5@x.com"]
     assert arrivals.place(userId="till").user.startswith("~")
 
 
-def test_what_a_shared_id_taught_before_it_was_known_as_shared_is_void() -> None:
+def test_links_of_an_id_are_void_once_it_is_known_to_be_shared() -> None:
     """The first three people must not go on sharing its mailbox, by email or by anonymousId."""
     arrivals = Arrivals()
     for n in range(4):
@@ -190,7 +190,7 @@ def test_a_visitor_with_a_customers_email_follows_the_customer() -> None:
 
 
 @pytest.mark.parametrize("event", ["Subscribed", "Order Completed", "Seen"])
-def test_of_what_a_visitor_does_only_what_carries_an_email_key_leads_to_the_owner(
+def test_only_a_visitors_call_with_an_email_key_leads_to_the_owner(
     event: str,
 ) -> None:
     """A guest may order to a customer's address; that makes them neither the customer nor a follower."""
@@ -213,7 +213,7 @@ def test_a_visitor_with_an_email_without_an_owner_is_themselves_again() -> None:
     assert arrivals.place(anonymousId="a").user == "a"
 
 
-def test_a_visitor_whom_an_event_named_keeps_teaching_the_user() -> None:
+def test_a_visitor_linked_to_a_user_links_new_emails_to_that_user() -> None:
     """An event that shows both ids is evidence: a new email on that device is the user's."""
     arrivals = Arrivals()
     arrivals.place(userId="u", anonymousId="a")
@@ -223,7 +223,7 @@ def test_a_visitor_whom_an_event_named_keeps_teaching_the_user() -> None:
     assert [user for user, *_ in placement.updates.emails] == ["a", "u"]
 
 
-def test_the_newest_of_an_email_and_a_user_id_says_whose_a_visitor_is() -> None:
+def test_the_newer_of_an_email_and_a_user_id_decides_whom_a_visitor_follows() -> None:
     """A customer's email typed at another's device leads to its owner, until the other signs in."""
     arrivals = Arrivals()
     arrivals.place(type="identify", userId="ann", traits={"email": "ann@x.com"})
@@ -278,7 +278,7 @@ def test_shared_ids_are_left_out_of_the_event() -> None:
     assert (clean.user_id, clean.anonymous_id, event.user_id) == (None, "a", "guest")
 
 
-async def test_what_was_learned_outlives_the_batch() -> None:
+async def test_links_outlive_their_batch() -> None:
     """The splitter reads back aliases and sightings, also of the ids that aliases lead to."""
     boxes = Mailboxes(fakeredis.FakeAsyncRedis())
     await boxes.post(identify("m1", "u", anonymousId="a", email="e@x.com"))
@@ -292,7 +292,7 @@ async def test_what_was_learned_outlives_the_batch() -> None:
     assert await boxes.mail(Lane.PURCHASE, "till0@x.com") == ["m4"]
 
 
-async def test_strangers_behind_a_shared_id_never_learn_each_others_email() -> None:
+async def test_strangers_behind_a_shared_id_never_get_each_others_email() -> None:
     """An order of `guest` waits for its own email, not for the next guest's."""
     boxes = Mailboxes(fakeredis.FakeAsyncRedis())
     await boxes.post(

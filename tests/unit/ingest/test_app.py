@@ -118,7 +118,7 @@ async def test_one_bad_event_does_not_spoil_its_batch(
 async def test_nothing_of_a_batch_of_too_many_events_is_taken(
     http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis, path: str
 ) -> None:
-    """And the answer says how many are beyond."""
+    """The answer says how many are beyond the limit."""
     reply = await http.post(f"/v1/{path}", json={"batch": [EVENT] * 2501}, headers=KEY)
     check_refusal(reply, 413, "too_many_events")
     assert "1 beyond" in reply.json()["message"]
@@ -259,7 +259,7 @@ async def test_browsers_may_call_from_any_site(http: httpx.AsyncClient) -> None:
     assert posted.headers["Access-Control-Allow-Origin"] == "*"
 
 
-async def test_ready_and_alive_are_told_apart(
+async def test_healthz_and_readyz_answer_200(
     http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis
 ) -> None:
     """/healthz: the process answers. /readyz: Redis would take an event, of which nothing is left."""

@@ -88,8 +88,8 @@ def test_the_write_key_goes_no_further() -> None:
     assert "writeKey" not in batch(batch=[{"type": "page", "writeKey": "k"}], writeKey="k")[0]
 
 
-def test_nobody_removes_a_dead_letter_with_a_write_key() -> None:
-    """What an exported line is marked with; a shop's page shows the key to everybody."""
+def test_a_write_key_removes_no_dead_letter() -> None:
+    """An exported line's replay flag; a shop's page shows its write key to everybody."""
     marked = {"type": "page", "messageId": "m1", "sailpipe": {"replay": True}}
     assert "sailpipe" not in single(marked)
     assert "sailpipe" not in batch(batch=[marked])[0]
@@ -131,7 +131,7 @@ def test_an_event_keeps_its_own_message_id() -> None:
 
 @pytest.mark.parametrize("nothing", [None, False, "", [], {}])
 def test_a_time_that_is_nothing_is_the_time_of_arrival(nothing: object) -> None:
-    """As an absent one."""
+    """It counts as absent."""
     event = single({"userId": "u1", "timestamp": nothing, "originalTimestamp": nothing})
     assert event["timestamp"] == "2026-11-22T12:00:00.000Z"
     assert event["originalTimestamp"] == nothing
@@ -151,7 +151,7 @@ def test_a_batch_that_is_no_list_of_objects_is_refused(value: object) -> None:
 
 
 def test_a_batch_is_measured_with_its_context_in_every_event() -> None:
-    """Or half a megabyte would become hundreds in Redis; what SDKs send is far below."""
+    """Half a megabyte could become hundreds in Redis otherwise; SDKs send far less."""
     context = {"page": {"referrer": "x" * 2000}}
     assert len(batch(context=context, batch=[{}] * 2500)) == 2500
     with pytest.raises(HttpError) as refused:
@@ -161,7 +161,7 @@ def test_a_batch_is_measured_with_its_context_in_every_event() -> None:
 
 @pytest.mark.parametrize("item", [{}, {"type": "page"}, None])
 def test_a_batch_of_more_than_2500_events_is_refused_with_the_number_beyond(item: object) -> None:
-    """As a whole, and before anything else is said of it: more than a hundred thousand fit into a body."""
+    """The whole batch is refused before its events are checked: more than a hundred thousand fit into a body."""
     assert len(batch(batch=[{}] * MAX_BATCH_EVENTS)) == MAX_BATCH_EVENTS == 2500
     with pytest.raises(HttpError) as refused:
         batch(batch=[item] * 2517)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import fakeredis
 import pytest
 import redis.asyncio
 import redis.exceptions
@@ -23,11 +22,6 @@ from tests.support.mailboxes import (
     track,
     tried_again,
 )
-
-
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
 
 
 async def test_a_doubled_wake_up_finds_nothing_to_own(boxes: Mailboxes) -> None:
@@ -104,7 +98,7 @@ async def test_a_settle_after_a_lost_intent_is_no_repetition(boxes: Mailboxes) -
 
 
 async def test_an_unsettled_intent_reaches_the_next_owner(boxes: Mailboxes) -> None:
-    """Whoever claims after a death knows what may have been posted; settling forgets it."""
+    """The owner after a death knows what may have been posted; settling forgets it."""
     await boxes.post(order("m1", "ann"), order("m2", "ann"))
     first = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
     await boxes.store.record_intent(first, "intent 1")
@@ -115,7 +109,7 @@ async def test_an_unsettled_intent_reaches_the_next_owner(boxes: Mailboxes) -> N
     assert (await boxes.lease_and_claim(Lane.PURCHASE, "ann")).intent == ""
 
 
-async def test_each_replayed_order_brings_its_own_mark(boxes: Mailboxes) -> None:
+async def test_each_replayed_order_brings_its_own_intent(boxes: Mailboxes) -> None:
     """Two orders that may have been posted are both looked up, also when one claim has both."""
     await boxes.post(order("m1", "ann"), order("m2", "ann"))
     claim = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
@@ -146,7 +140,7 @@ async def test_letters_replayed_together_keep_states_apart(boxes: Mailboxes) -> 
 
 
 async def test_a_failed_event_waits_and_its_followers_behind_it(boxes: Mailboxes) -> None:
-    """The head's retry time is the mailbox's; nobody else's mailbox waits."""
+    """The head's retry time is the mailbox's; no other mailbox waits."""
     await boxes.post(track("m1", "ann"), track("m2", "ann"), track("m3", "bob"))
     claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
     await boxes.store.settle(tried_again(claim, boxes.now_ms() + 5000))
@@ -167,7 +161,7 @@ async def test_an_event_that_arrives_during_a_claim_is_not_left_behind(boxes: Ma
     assert await boxes.leased(Lane.EVENT) == {}
 
 
-async def test_what_is_released_keeps_its_place(boxes: Mailboxes) -> None:
+async def test_a_mailbox_that_is_given_back_keeps_its_place(boxes: Mailboxes) -> None:
     """A slot too far away or a closing gate costs a mailbox nothing."""
     await boxes.post(track("m1", "ann"))
     boxes.clock.advance(3.0)

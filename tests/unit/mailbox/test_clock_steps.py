@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fakeredis
 import pytest
 
 from pipeline.events.models import Lane
@@ -13,12 +12,7 @@ from tests.support.mailboxes import LEASE_S, Mailboxes, delivered, track, tried_
 STEP_S = 3600.0
 
 
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
-
-
-async def test_what_waits_is_leased_at_once(boxes: Mailboxes) -> None:
+async def test_a_mailbox_that_waits_is_leased_at_once(boxes: Mailboxes) -> None:
     """Mailboxes were due before the step, which is in the future now."""
     await boxes.post(track("m1", "ann"), track("m2", "bob"))
     await boxes.wake(Lane.EVENT, bound=0)
@@ -26,7 +20,7 @@ async def test_what_waits_is_leased_at_once(boxes: Mailboxes) -> None:
     assert set((await boxes.wake(Lane.EVENT)).boxes) == {"ann", "bob"}
 
 
-async def test_there_and_back_loses_nothing(boxes: Mailboxes) -> None:
+async def test_a_clock_set_back_and_forward_again_loses_nothing(boxes: Mailboxes) -> None:
     """A clock that is set right again finds every mailbox in due or leased, and every event counted."""
     await boxes.post(track("m1", "ann"), track("m2", "bob"))
     await boxes.wake(Lane.EVENT, bound=1)
@@ -47,7 +41,7 @@ async def test_a_retry_is_as_far_away_as_before(boxes: Mailboxes) -> None:
     assert await boxes.due(Lane.EVENT) == {"ann": 5_000}
 
 
-async def test_an_owner_that_has_not_heard_of_the_step_postpones_by_what_it_means(
+async def test_an_owner_unaware_of_the_step_postpones_by_the_time_it_intends(
     boxes: Mailboxes,
 ) -> None:
     """It reckons from the time of its claim."""
@@ -72,7 +66,7 @@ async def test_a_lease_ends_when_it_would_have(boxes: Mailboxes) -> None:
 
 
 async def test_a_lease_that_began_after_the_step_is_not_cut_short(boxes: Mailboxes) -> None:
-    """Whoever notices the step first may be late: leases of the new time are good already."""
+    """The first process to notice the step may be late: leases of the new time are good already."""
     await boxes.post(track("m1", "ann"))
     await boxes.wake(Lane.EVENT)
     boxes.clock.advance(-STEP_S)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import fakeredis
 import pytest
 
 from pipeline.events.models import Lane
@@ -12,11 +11,6 @@ from pipeline.mailbox.claim import Settlement
 from pipeline.mailbox.store import MailboxStore
 from pipeline.storage.numbers import POISON_AFTER
 from tests.support.mailboxes import LEASE_S, Mailboxes, delivered, letter, track, tried_again
-
-
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
 
 
 async def test_after_two_deaths_events_are_leased_one_at_a_time(boxes: Mailboxes) -> None:
@@ -27,7 +21,7 @@ async def test_after_two_deaths_events_are_leased_one_at_a_time(boxes: Mailboxes
 
 
 async def test_only_the_culprit_dies_of_poison(boxes: Mailboxes) -> None:
-    """Whoever is handed `bad` dies; everything around it is delivered, it alone gets the blame."""
+    """Every process that claims `bad` dies; everything around it is delivered, and `bad` alone is poison."""
     names = ["m1", "m2", "bad", "m3", "m4"]
     await boxes.post(*(track(name, "ann") for name in names))
     through, poisoned, deaths = [], [], 0
@@ -47,7 +41,7 @@ async def test_only_the_culprit_dies_of_poison(boxes: Mailboxes) -> None:
     assert set(await boxes.dead()) == {"bad"}
 
 
-async def test_progress_forgives_earlier_deaths(boxes: Mailboxes) -> None:
+async def test_progress_resets_the_strike_count(boxes: Mailboxes) -> None:
     """Attempts belong to events: what came through clears what was counted before."""
     await boxes.post(*(track(f"m{n}", "ann") for n in range(4)))
     await boxes.die(Lane.EVENT, "ann")
@@ -57,7 +51,7 @@ async def test_progress_forgives_earlier_deaths(boxes: Mailboxes) -> None:
     assert (await boxes.lease_and_claim(Lane.EVENT, "ann")).strikes == 0
 
 
-async def test_an_event_that_is_found_waiting_is_innocent_of_the_deaths_before(
+async def test_an_event_that_is_found_waiting_has_its_strikes_reduced(
     boxes: Mailboxes,
 ) -> None:
     """An order may wait for days, and five deploys that kill meet it by chance."""
@@ -72,8 +66,8 @@ async def test_an_event_that_is_found_waiting_is_innocent_of_the_deaths_before(
 
 
 @pytest.mark.parametrize("how", ["released", "tried again"])
-async def test_a_claim_that_ends_otherwise_proves_nothing(boxes: Mailboxes, how: str) -> None:
-    """Nobody has looked at its events, or it may kill at its call, which each time something precedes."""
+async def test_a_claim_given_back_or_retried_keeps_its_strikes(boxes: Mailboxes, how: str) -> None:
+    """Its events were not looked at, or one of them may kill at its call, which a retry has always preceded."""
     await boxes.post(track("m1", "ann"))
     for death in range(POISON_AFTER):
         assert (await boxes.die(Lane.EVENT, "ann")).strikes == death
@@ -94,7 +88,7 @@ async def test_a_lost_wake_up_is_no_death(boxes: Mailboxes) -> None:
 
 
 async def test_a_standstill_extends_leases_instead_of_expiring_them(boxes: Mailboxes) -> None:
-    """When nobody ticked for long the owners stood still, too: their leases last once more."""
+    """When no waker ticked for long, the owners stood still, too: their leases are extended once."""
     await boxes.post(track("m1", "ann"))
     tick = (await boxes.wake(Lane.EVENT)).now
     claim = await boxes.claim(Lane.EVENT, "ann")
@@ -177,7 +171,7 @@ async def test_a_mailbox_with_two_deaths_is_leased_alone_however_long_it_is_held
 async def test_any_number_of_mailboxes_with_two_deaths_leaves_room_for_the_others(
     boxes: Mailboxes,
 ) -> None:
-    """However long those have been due."""
+    """The others are leased, however long the suspects have been due."""
     users = [f"u{number}" for number in range(250)]
     for user in users:
         await boxes.post(track(f"m-{user}", user))

@@ -12,7 +12,7 @@ ENTRY = Entry(id="m1", seq="1-0", at=1, clock=1, user="u1", raw=b'{"type":"page"
 
 
 def test_fields_of_another_version_are_left_out() -> None:
-    """Or an upgrade, or the way back, would bury every event that waits as `poison`."""
+    """An upgrade or a roll-back would bury every waiting event as `poison` otherwise."""
     row = asdict(ATTEMPT) | {"new": 1}
     state = json.dumps(asdict(EventState(tried=1)) | {"attempts": [row], "asked_at": None})
     assert EventState.decode(state) == EventState(attempts=(ATTEMPT,), tried=1)

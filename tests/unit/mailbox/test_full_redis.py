@@ -52,7 +52,9 @@ async def test_delivery_goes_on_without_memory(boxes: Mailboxes) -> None:
         assert set((await boxes.wake(Lane.EVENT)).boxes) == {"ann", "bob"}
 
 
-async def test_without_memory_a_lane_is_leased_only_to_who_serves_it(boxes: Mailboxes) -> None:
+async def test_a_full_redis_leases_a_lane_only_to_a_process_that_serves_it(
+    boxes: Mailboxes,
+) -> None:
     """No message can be published, so others' leases would run out undelivered; and however long the
     lane's queue is, nothing is added to it."""
     await boxes.post(track("m1", "ann"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import fakeredis
 import pytest
 import redis.asyncio
 
@@ -16,11 +15,6 @@ from tests.support.mailboxes import FAR, LEASE_S, Mailboxes, delivered, identify
 
 LIVE = "api.sailthru.com 1a2b-5f3c9e21ab00"
 OWNER = keys.target("default")
-
-
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
 
 
 @pytest.fixture
@@ -43,7 +37,7 @@ async def test_the_first_mailbox_that_is_leased_makes_the_account_its_target_s(
 async def test_a_process_of_another_target_is_leased_nothing(
     boxes: Mailboxes, live: MailboxStore
 ) -> None:
-    """What waits for the sandbox is none of Sailthru's business, in any lane; the sandbox's goes on."""
+    """What waits for the sandbox is leased to no process of Sailthru's, in any lane; the sandbox's own process goes on."""
     await boxes.post(track("m1", "ann"), identify("m2", "bob"))
     await boxes.wake(Lane.EVENT)
     for lane in (Lane.EVENT, Lane.USER):
@@ -87,7 +81,7 @@ async def test_time_in_which_only_other_targets_processes_run_counts_towards_no_
 async def test_a_lane_s_clock_runs_while_its_own_processes_wake_it(
     boxes: Mailboxes, live: MailboxStore
 ) -> None:
-    """However often those of other targets do so beside them."""
+    """Wake-ups by processes of other targets change nothing, however many there are."""
     await boxes.post(track("m1", "ann"))
     for _ in range(5):
         leased = await boxes.wake(Lane.EVENT)

@@ -1,4 +1,4 @@
-"""A lane that nobody consumes for a day."""
+"""A lane that no process consumes for a day."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ BOUND = 88
 DAY_S, STEP_S = 86_400.0, 4 * LEASE_S
 
 
-async def test_its_celery_queue_stays_short_and_nothing_counts_against_its_events() -> None:
+async def test_the_queue_of_an_unserved_lane_stays_short_and_nothing_counts_against_its_events() -> (
+    None
+):
     """Leases run out and are made again, but nothing more is published to a queue that is long."""
     boxes = Mailboxes(fakeredis.FakeAsyncRedis())
     queue, longest = keys.celery_queue(Lane.EVENT), 0

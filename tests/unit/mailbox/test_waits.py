@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import fakeredis
-import pytest
-
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure
 from pipeline.mailbox.claim import Claim, Settlement
@@ -15,11 +12,6 @@ from pipeline.storage import keys
 from tests.support.mailboxes import Mailboxes, delivered, identify, letter, order, track
 
 HOUR_MS = 3_600_000
-
-
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
 
 
 def until_email(boxes: Mailboxes, claim: Claim) -> Settlement:
@@ -69,7 +61,9 @@ async def test_a_user_identified_between_claim_and_settle_is_not_missed(boxes: M
     assert await boxes.due(Lane.EVENT) == {"ann": 0}
 
 
-async def test_a_delivered_identify_wakes_what_waits_for_its_user_or_turn(boxes: Mailboxes) -> None:
+async def test_a_delivered_identify_wakes_what_waits_for_its_user_or_for_an_identify(
+    boxes: Mailboxes,
+) -> None:
     """It releases event, purchase and page; a mailbox between two tries stays where it is."""
     await boxes.post(identify("m0", "ann"), track("m1", "ann"), order("m2", "ann"))
     later = boxes.now_ms() + HOUR_MS
@@ -104,7 +98,9 @@ async def test_the_newest_email_stays(boxes: Mailboxes) -> None:
     assert int(when) == boxes.now_ms()
 
 
-async def test_an_order_that_dies_of_an_email_just_learned_comes_back(boxes: Mailboxes) -> None:
+async def test_an_order_that_dies_for_want_of_an_email_just_learned_is_replayed(
+    boxes: Mailboxes,
+) -> None:
     """The splitter looked for its letter a moment before there was one."""
     await boxes.post(order("m1", "ann"))
     claim = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
@@ -115,7 +111,7 @@ async def test_an_order_that_dies_of_an_email_just_learned_comes_back(boxes: Mai
     assert await boxes.due(Lane.PURCHASE) == {"ann": 0}
 
 
-async def test_one_email_brings_back_more_orders_than_one_script_may(boxes: Mailboxes) -> None:
+async def test_one_email_replays_more_orders_than_one_script_may(boxes: Mailboxes) -> None:
     """A till's: each delivery is followed by the next hundred."""
     names = [f"m{n:03}" for n in range(150)]
     await boxes.post(*(order(name, "till") for name in names))
@@ -132,7 +128,7 @@ async def test_one_email_brings_back_more_orders_than_one_script_may(boxes: Mail
     assert await boxes.dead() == {}
 
 
-async def test_orders_that_died_without_email_come_back_in_order(boxes: Mailboxes) -> None:
+async def test_orders_that_died_without_email_are_replayed_in_order(boxes: Mailboxes) -> None:
     """An identify that brings the email replays them, the one that died first first."""
     names = [f"m{n}" for n in range(12)]
     await boxes.post(*(order(name, "ann") for name in names), order("other", "bob"))

@@ -26,7 +26,7 @@ nested = st.recursive(
 def test_no_value_is_lost_to_another_of_the_same_name(
     source: dict[str, Any], account: AccountSettings
 ) -> None:
-    """However `a_b` and `a: {b: ...}` meet."""
+    """`a_b` and `a: {b: ...}` come to the same name."""
     flat = flat_vars(source, account, "properties", Notes())
 
     assert sorted(flat.values()) == sorted(_leaves(source))
@@ -56,7 +56,7 @@ def test_a_name_does_not_depend_on_the_order_of_its_event(
 
 @given(names=st.sets(st.text(max_size=60), max_size=30))
 def test_different_names_stay_different(names: set[str]) -> None:
-    """Also those that differ only in what is cut off or replaced."""
+    """Names may differ only in what is cut off or replaced."""
     assert len({clean_name(name) for name in names}) == len(names)
 
 

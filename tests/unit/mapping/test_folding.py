@@ -63,7 +63,7 @@ user_barriers = st.sampled_from(
         _body("identify", traits={"email": "not an email"}),
     )
 )
-# What is refused when added is never removed: within a fold nobody would see that it was there.
+# What is refused when added is never removed: within a fold its addition would not show.
 changes_of = st.sampled_from(
     (
         *(("Product Added", product) for product in ("p", "q", "p", "q", POISON)),
@@ -95,7 +95,7 @@ orders = st.just(
 def test_folded_identifies_leave_the_profile_that_single_ones_leave(
     bodies: list[dict[str, Any]], deaths: list[bool]
 ) -> None:
-    """With merges, clashes, refusals, and owners that die between a call and its settling."""
+    """Identifies merge, clash and are refused; owners die between a call and its settling."""
     _compare(_events(bodies), _people, deaths)
 
 
@@ -109,7 +109,7 @@ def test_folded_identifies_leave_the_profile_that_single_ones_leave(
 def test_folded_carts_leave_the_cart_that_single_changes_leave(
     bodies: list[dict[str, Any]], deaths: list[bool], lag_s: float, known_email: str | None
 ) -> None:
-    """Even when Sailthru's reads show the state of several calls ago."""
+    """Sailthru's reads may show the state of several calls ago."""
     _compare(_events(bodies), _shoppers, deaths, lag_s, known_email)
 
 
@@ -151,7 +151,7 @@ def _compare(
 
 
 def _people(sandbox: Sandbox) -> None:
-    """An anonymous profile, and somebody known by email alone whose vars clash."""
+    """An anonymous profile, and one known by email alone whose vars clash."""
     early = 1_600_000_000.0
     sandbox.handle("POST", "/user", {"id": "a1", "key": "extid", "vars": {"x": 11}}, early)
     by_email = {"id": EMAILS[0], "key": "email", "vars": {"x": 22, "y": 22}}

@@ -86,7 +86,7 @@ def test_our_own_cart_wins_over_what_sailthru_shows() -> None:
 
 
 def test_with_our_own_cart_only_the_email_is_looked_up() -> None:
-    """The GET then asks for no cart, so that nobody can mistake it for one."""
+    """The GET then asks for no cart, so that its reply cannot be mistaken for one."""
     need = step_of([change()], PlanContext(now=NOW, cart=OLD_CART))
 
     assert isinstance(need, Need)
@@ -95,7 +95,7 @@ def test_with_our_own_cart_only_the_email_is_looked_up() -> None:
 
 
 def test_a_cart_from_before_our_last_write_is_ignored() -> None:
-    """Or what was bought would come back, with a reminder mail."""
+    """Bought items would come back otherwise, with a reminder mail."""
     assert items_of([change()], context(OLD_CART, cart_written_at=NOW - 50)) == [GAME_ITEM]
     undated = Cart((CARD,))
     assert items_of([change()], context(undated, cart_written_at=NOW - 50)) == [GAME_ITEM]
@@ -150,7 +150,7 @@ def test_an_untouched_cart_is_emptied_by_the_next_change_when_asked() -> None:
     ],
 )
 def test_what_one_post_cannot_carry_ends_the_run(second: Event) -> None:
-    """Also a refused event: only it dies, not those before it."""
+    """A refused event ends the run, too: only it dies, not those before it."""
     step = step_of([change(), second, change()], context())
 
     assert isinstance(step, Send)
@@ -182,7 +182,7 @@ def test_changes_fold_when_they_go_to_one_address(
 
 
 def test_an_email_that_may_be_another_is_looked_up_before_it_is_folded() -> None:
-    """Nobody has asked yet whether Sailthru has one for the event that shows none."""
+    """Sailthru has not been asked yet for the email of the event that shows none."""
     events = [change(**shown(None)), change(**shown(EMAIL))]
 
     need = step_of(events, PlanContext(now=NOW, cart=Cart()))
@@ -230,7 +230,7 @@ def test_an_order_without_a_time_has_that_of_its_acceptance() -> None:
 
 
 def test_a_cart_change_of_yesterday_is_too_old_and_an_order_is_not() -> None:
-    """A reminder of what was bought in the meantime helps nobody; orders carry their date."""
+    """A reminder of what was bought in the meantime is of no use; orders carry their date."""
     old = {"timestamp": "2023-11-13T00:00:00Z"}
     order = change("Order Completed", properties={"order_id": "o1", "products": [GAME]}, **old)
 
@@ -242,7 +242,7 @@ def test_a_cart_change_of_yesterday_is_too_old_and_an_order_is_not() -> None:
 
 
 def test_the_cart_of_a_learned_user_is_looked_up_by_their_id() -> None:
-    """An event without a userId whose anonymousId or email belongs to somebody we know."""
+    """An event without a userId whose anonymousId or email belongs to a learned userId."""
     event = change(userId=None, **shown(EMAIL))
 
     need = step_of([event], PlanContext(now=NOW, user_id="u1"))

@@ -61,7 +61,7 @@ def test_waiting_identifies_become_one_call_and_later_values_win() -> None:
         ({"anonymousId": "a1"}, {"anonymousId": "a1"}),
     ],
 )
-def test_what_repeats_or_leaves_out_email_list_and_opt_out_folds(
+def test_an_identify_that_repeats_or_omits_email_list_and_opt_out_folds(
     first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     """The call of the first covers both."""
@@ -87,7 +87,7 @@ def test_what_repeats_or_leaves_out_email_list_and_opt_out_folds(
     ],
     ids=["user", "anonymousId", "email", "list", "opt-out", "refused", "alias", "Subscribed"],
 )
-def test_what_differs_is_a_barrier(second: Event) -> None:
+def test_an_identify_that_differs_ends_the_fold(second: Event) -> None:
     """Only what is certain to end the same folds; a bad event ends the run before it."""
     first = identify(traits={"email": "a@example.com"})
 
@@ -142,8 +142,8 @@ def test_an_alias_that_was_merged_already_is_ignored() -> None:
     assert answer == Ignored(IgnoreReason.ALREADY_MERGED)
 
 
-def test_ids_taken_away_as_nobodys_are_refused_and_crash_nothing() -> None:
-    """The splitter blanks ids that belong to nobody."""
+def test_an_event_without_its_shared_ids_is_refused_and_crashes_nothing() -> None:
+    """The splitter removes shared ids."""
     event = validate_event({"type": "alias", "userId": "u1", "previousId": "a1"})
 
     with pytest.raises(MappingRejected) as caught:
@@ -153,7 +153,7 @@ def test_ids_taken_away_as_nobodys_are_refused_and_crash_nothing() -> None:
 
 
 def test_a_visitors_email_is_asked_about_before_anything_is_sent() -> None:
-    """By the email as it was written; all that would fold with it waits for the answer."""
+    """The look-up uses the email as it was written; all that would fold with it waits for the answer."""
     events = [visit(traits={"email": "A@x.com", "n": n}) for n in range(3)]
 
     need = plan(events, PlanContext(now=NOW), SETTINGS)
@@ -167,7 +167,7 @@ def test_a_visitors_email_is_asked_about_before_anything_is_sent() -> None:
 
 
 def test_nothing_is_asked_about_an_email_of_a_user() -> None:
-    """Neither of a userId nor of one that was learned."""
+    """This holds for a userId in the event and for a learned one."""
     named, led = identify(traits={"email": "a@x.com"}), visit(traits={"email": "a@x.com"})
 
     assert sent([named]).call.params["id"] == "u1"
@@ -238,7 +238,7 @@ def test_a_visitor_gives_a_user_no_other_email_than_the_one_we_know(
 
 
 def test_an_event_older_than_max_age_of_its_lane_is_too_old() -> None:
-    """By its own time; a fresh one before it is sent alone."""
+    """Its own time decides; a fresh event before it is sent alone."""
     settings = AccountSettings.model_validate({"max_age": {"user": 60}})
     old = identify(timestamp="2023-11-14T22:00:00Z")
     fresh = identify(timestamp="2023-11-14T22:13:00Z")

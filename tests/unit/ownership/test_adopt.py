@@ -34,13 +34,8 @@ from tests.support.mailboxes import (
 LIVE = Target("api.sailthru.com 1a2b-5f3c9e21ab00")
 
 
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
-
-
 def ignore(_: int) -> None:
-    """Nobody looks at the progress."""
+    """The progress is ignored."""
 
 
 async def adopt_all(boxes: Mailboxes) -> None:
@@ -53,7 +48,9 @@ async def memory(boxes: Mailboxes, user: str) -> dict[str, str]:
     return {name.decode(): value.decode() for name, value in found.items()}
 
 
-async def test_what_waits_is_the_new_target_s_and_in_order(boxes: Mailboxes) -> None:
+async def test_waiting_events_belong_to_the_new_target_and_keep_their_order(
+    boxes: Mailboxes,
+) -> None:
     """Mailboxes that were leased, claimed, waiting or retried are due at once; nothing is counted anew."""
     await boxes.post(
         *(track(f"m{n}", "ann") for n in range(3)), track("m9", "bob"), order("o1", "eve")
@@ -131,7 +128,7 @@ async def test_calls_that_were_about_to_be_made_are_forgotten(boxes: Mailboxes) 
         assert (claim.intent, claim.head.pending_intent) == ("", ""), user
 
 
-async def test_letters_go_along(boxes: Mailboxes) -> None:
+async def test_letters_are_adopted_too(boxes: Mailboxes) -> None:
     """Each with its raw bytes; one that does not say where it died is the account's in any case."""
     await boxes.post(track("m1", "ann"), track("m2", "ann"))
     claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
@@ -174,8 +171,8 @@ async def test_what_the_trial_sent_can_be_sent_again(boxes: Mailboxes) -> None:
     assert await boxes.counts() == {"delivered": 1, "waiting:event": 1}
 
 
-async def test_what_has_killed_processes_is_still_leased_with_care(boxes: Mailboxes) -> None:
-    """The events are the same, and so may be what they do to whoever maps them."""
+async def test_a_mailbox_with_strikes_is_still_leased_singly(boxes: Mailboxes) -> None:
+    """The events are the same, and may kill the process that maps them again."""
     await boxes.post(track("m1", "ann"), track("m2", "ann"))
     for _ in range(2):
         await boxes.die(Lane.EVENT, "ann")
@@ -185,7 +182,7 @@ async def test_what_has_killed_processes_is_still_leased_with_care(boxes: Mailbo
     assert (claim.strikes, len(claim.entries)) == (2, 1)
 
 
-async def test_nobody_delivers_until_it_has_come_to_its_end(boxes: Mailboxes) -> None:
+async def test_no_process_delivers_until_adopt_has_ended(boxes: Mailboxes) -> None:
     """Half an adoption would let the new target see carts and intents of the old one. It is run again."""
     await boxes.post(track("m1", "ann"), track("m2", "bob"))
     await boxes.wake(Lane.EVENT, bound=1)
@@ -201,7 +198,7 @@ async def test_nobody_delivers_until_it_has_come_to_its_end(boxes: Mailboxes) ->
     assert set((await boxes.wake(Lane.EVENT)).boxes) == {"ann", "bob"}
 
 
-async def test_it_gives_way_to_a_reset(boxes: Mailboxes) -> None:
+async def test_adopt_gives_way_to_a_reset(boxes: Mailboxes) -> None:
     """What is half gone is not taken over; and of two that end, the one that came later has its way."""
     await Change(boxes.redis, "default", "reset").begin()
     with pytest.raises(SailpipeError, match="reset"):
@@ -219,10 +216,10 @@ MAILS = st.dictionaries(st.sampled_from("abcdef"), st.lists(st.booleans(), max_s
 
 @given(mails=MAILS, most=st.integers(1, 7))
 @settings(max_examples=60)
-async def test_mailboxes_of_any_size_keep_every_event_and_lose_every_mark(
+async def test_mailboxes_of_any_size_keep_every_event_and_lose_every_intent(
     mails: dict[str, list[bool]], most: int
 ) -> None:
-    """However few entries are looked at in one step: each of them is, once."""
+    """Each entry is looked at once, however few are looked at in one step."""
     boxes = Mailboxes(fakeredis.FakeAsyncRedis())
     expected = {}
     for user, marks in mails.items():

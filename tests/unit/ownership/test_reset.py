@@ -38,13 +38,8 @@ STAYS = {
 """Names of keys that may be left of an account."""
 
 
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
-
-
 def ignore(_: int) -> None:
-    """Nobody looks at the progress."""
+    """The progress is ignored."""
 
 
 async def empty(boxes: Mailboxes, *others: str) -> Emptied:
@@ -82,7 +77,7 @@ async def make_trial(boxes: Mailboxes) -> None:
 
 
 async def test_nothing_of_a_trial_is_left(boxes: Mailboxes) -> None:
-    """But the rate-limit slots, the limits, and two clocks of the lanes and claims."""
+    """What stays are the rate-limit slots, the limits, and the clocks of lanes and claims."""
     await make_trial(boxes)
     assert await empty(boxes) == Emptied(events=8, letters=1)
     assert await left(boxes) <= STAYS
@@ -124,7 +119,9 @@ async def test_a_batch_that_the_splitter_has_in_hand_goes_nowhere(boxes: Mailbox
     assert await boxes.backlog() == 0
 
 
-async def test_what_arrives_meanwhile_is_counted_once_and_delivered(boxes: Mailboxes) -> None:
+async def test_events_that_arrive_during_a_reset_are_counted_once_and_delivered(
+    boxes: Mailboxes,
+) -> None:
     """I1: producers and the splitter are never held up; what comes late may survive, and whole."""
     await boxes.post(track("m1", "ann"), track("m2", "bob"))
 
@@ -150,7 +147,7 @@ async def test_what_arrives_meanwhile_is_counted_once_and_delivered(boxes: Mailb
     assert set((await boxes.wake(Lane.EVENT)).boxes) == {"ann", "eve"}
 
 
-async def test_nobody_delivers_until_it_has_come_to_its_end(boxes: Mailboxes) -> None:
+async def test_no_process_delivers_until_reset_has_ended(boxes: Mailboxes) -> None:
     """Interrupted, it is run again; whose the account was is not forgotten by that."""
     await boxes.post(track("m1", "ann"), track("m2", "bob"))
     await boxes.wake(Lane.EVENT, bound=1)

@@ -20,7 +20,7 @@ def _answer(headroom: Headroom, second: float, *, used: int, ours: int, in_fligh
     )
 
 
-def test_nothing_heard_means_no_cap() -> None:
+def test_without_any_header_there_is_no_cap() -> None:
     """Before the first answer the limit alone counts."""
     assert Headroom().cap(now=MINUTE) is None
 
@@ -40,7 +40,7 @@ def test_alone_on_the_account_the_headers_never_slow_us() -> None:
 def test_a_clock_that_differs_from_sailthrus_is_found_out_when_a_minute_begins(
     ahead: float,
 ) -> None:
-    """Else the end of every minute would look too near or too far, and cost calls or a 429."""
+    """Undiscovered, it would make the end of every minute look too near or too far, and cost calls or a 429."""
     headroom = Headroom()
     for tick in range(1500):
         second, minute = tick / 10 % 60, tick // 600
@@ -99,7 +99,7 @@ def test_someone_elses_rate_is_left_to_them() -> None:
     assert cap == pytest.approx(20.0, abs=1.0)
 
 
-def test_who_took_half_the_minute_will_take_half_the_next() -> None:
+def test_others_who_took_half_a_minute_are_left_half_of_the_next() -> None:
     """Between Reset and the first answer after it, the known rate of the others is kept free."""
     headroom = Headroom()
     for second in range(12):

@@ -145,7 +145,7 @@ async def test_a_closure_that_is_over_still_lasts_a_moment(fleet: Fleet) -> None
 
 
 async def test_a_reset_further_away_than_a_minute_is_not_believed(fleet: Fleet) -> None:
-    """Else a proxy's header, or one in milliseconds, would stop a lane for ever, in every process."""
+    """Believed, a proxy's header or one in milliseconds would stop a lane for ever, in every process."""
     milliseconds = (fleet.clock.now() + 30.0) * 1000
     await fleet.limiters[0].close("default", EVENTS, milliseconds)
     spent = RateHeaders(2400, 0, milliseconds)
@@ -236,7 +236,7 @@ async def _deliver(fleet: Fleet, limiter: Limiter, sailthru: SharedAccount) -> N
 
 
 async def test_someone_elses_half_of_the_account_is_left_to_them(fleet: Fleet) -> None:
-    """From the first whole minute on, nobody is refused and we use what is left."""
+    """From the first whole minute on, no call is refused and we use what is left."""
     sailthru = SharedAccount(fleet.clock)
     fleet.tasks[0] = [
         asyncio.create_task(_deliver(fleet, limiter, sailthru))
@@ -249,10 +249,10 @@ async def test_someone_elses_half_of_the_account_is_left_to_them(fleet: Fleet) -
     assert len(fleet.sent[EVENTS]) >= 0.93 * 20 * 180
 
 
-async def test_being_slowed_is_said_once_a_minute(
+async def test_a_slowed_bucket_is_logged_once_a_minute(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever wonders at night why a lane crawls finds the reason in the log, but not ten thousand times."""
+    """The log says why a lane is slow, but not ten thousand times."""
     said: list[dict[str, object]] = []
     monkeypatch.setattr(limiter_module, "log_event", lambda name, **rest: said.append(rest))
     reset = fleet.clock.now() + 40

@@ -35,7 +35,7 @@ def test_as_many_slots_as_the_limit_cannot_be_late_enough_to_share_a_second_with
 
 @pytest.mark.parametrize("limit", [1.0, 40.0, 300.0])
 def test_a_minute_of_slots_stays_below_sixty_times_the_limit(limit: float) -> None:
-    """Also counting a slot at each edge."""
+    """The minute may count a slot at each edge."""
     assert 60_000_000 // interval_us(limit, 1.0, None) + 1 <= 60 * limit
 
 

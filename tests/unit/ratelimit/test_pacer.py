@@ -113,7 +113,7 @@ async def test_urgent_waiters_go_before_all_others(events: Pacer, clock: Virtual
 async def test_a_cancelled_waiters_slot_goes_to_the_next(
     events: Pacer, store: CountingStore, clock: VirtualClock
 ) -> None:
-    """The reserved slot is not lost: whoever is next gets it, at the same time."""
+    """The reserved slot is not lost: the next waiter gets it, at the same time."""
     callers = Callers(events, clock)
     first, second, third = (callers.start(name) for name in "abc")
     await clock.run(0.0)
@@ -138,7 +138,9 @@ async def test_a_slot_given_to_a_waiter_that_is_cancelled_in_that_moment_is_pass
     assert store.asked == [1]
 
 
-async def test_a_late_slot_is_dropped_and_nobody_bursts(users: Pacer, clock: VirtualClock) -> None:
+async def test_a_late_slot_is_dropped_and_no_burst_follows(
+    users: Pacer, clock: VirtualClock
+) -> None:
     """A loop that stood still for 100 ms does not catch up."""
     callers = Callers(users, clock)
     tasks = [callers.start(str(i)) for i in range(100)]
@@ -190,7 +192,7 @@ async def test_a_call_that_hung_before_it_was_sent_is_paid_for_with_the_next_slo
 async def test_what_a_hung_call_owes_is_forgotten_after_a_second(
     events: Pacer, clock: VirtualClock
 ) -> None:
-    """By then the second it spoilt is over."""
+    """The second in which it was late is over by then."""
     events._owed.append(clock.now() + 1.0)
     clock.jump(1.1)
     callers = Callers(events, clock)
@@ -257,7 +259,7 @@ async def test_an_urgent_call_is_not_refused_for_the_queue_it_overtakes(
         task.cancel()
 
 
-async def test_closing_turns_waiters_away_and_drops_what_is_reserved(
+async def test_closing_a_bucket_turns_waiters_away_and_drops_reserved_slots(
     users: Pacer, clock: VirtualClock
 ) -> None:
     """After a 429 not one more call leaves this process, and the impatient hear how long it is."""
@@ -277,7 +279,7 @@ async def test_closing_turns_waiters_away_and_drops_what_is_reserved(
     await asyncio.gather(*patient)
 
 
-async def test_who_can_wait_is_served_when_the_bucket_opens(
+async def test_a_waiter_that_can_wait_is_served_when_the_bucket_opens(
     events: Pacer, store: CountingStore, clock: VirtualClock
 ) -> None:
     """Patience is kept: in order, at the pace, not before the closure ends."""
@@ -304,10 +306,10 @@ async def test_a_slot_reserved_while_the_bucket_was_closing_is_not_used(
     assert callers.served[0][1] == pytest.approx(opening, abs=0.01)
 
 
-async def test_every_waiter_hears_that_redis_is_away_and_the_next_one_is_served(
+async def test_every_waiter_gets_the_error_of_redis_and_the_next_one_is_served(
     events: Pacer, store: CountingStore, clock: VirtualClock
 ) -> None:
-    """Nobody is left hanging, and nothing has to be reset."""
+    """No waiter hangs, and nothing has to be reset."""
     callers = Callers(events, clock)
     store.away = True
     tasks = [callers.start(str(i)) for i in range(3)]
@@ -319,10 +321,10 @@ async def test_every_waiter_hears_that_redis_is_away_and_the_next_one_is_served(
     assert callers.names == ["back"]
 
 
-async def test_who_is_cancelled_as_redis_goes_away_is_counted_once(
+async def test_a_waiter_cancelled_as_redis_goes_away_is_counted_once(
     events: Pacer, store: CountingStore, clock: VirtualClock
 ) -> None:
-    """Counted twice, the next lone waiter would look like none, and nobody would reserve for it."""
+    """Counted twice, the next lone waiter would look like none, and no slot would be reserved for it."""
     callers, answer = Callers(events, clock), store.reserve
 
     async def cancel_and_fail(bucket: Bucket, ask: Ask) -> Grant:
@@ -352,7 +354,7 @@ async def test_a_store_that_never_answers_costs_no_more_than_the_patience(
         await events.acquire(urgent=False, max_wait=0.05)
 
 
-async def test_closing_the_pacer_cancels_who_waits(events: Pacer, clock: VirtualClock) -> None:
+async def test_closing_the_pacer_cancels_its_waiters(events: Pacer, clock: VirtualClock) -> None:
     """Shut-down leaves neither a task nor a waiter behind."""
     tasks = [Callers(events, clock).start(str(i)) for i in range(3)]
     await clock.run(0.0)

@@ -18,7 +18,7 @@ def _hear(clock: ServerClock, at: float, there: float, back: float, ahead: float
 
 @given(st.lists(st.tuples(delays, delays), min_size=1, max_size=20))
 def test_the_fastest_answer_bounds_the_error(trips: list[tuple[float, float]]) -> None:
-    """However slow the others are: the error is at most half the shortest round trip, plus drift."""
+    """The error is at most half the shortest round trip, plus drift, however slow the others are."""
     clock = ServerClock()
     for i, (there, back) in enumerate(trips):
         _hear(clock, float(i), there, back)
@@ -43,7 +43,7 @@ def test_a_store_whose_clock_was_set_is_believed_again() -> None:
     assert clock.local(round((2.0 + AHEAD_S - 7.0) * 1e6)) == pytest.approx(2.0, abs=0.002)
 
 
-def test_there_and_back_is_the_same_time() -> None:
+def test_a_time_converted_there_and_back_is_the_same() -> None:
     """`remote` undoes `local`."""
     clock = ServerClock()
     _hear(clock, 5.0, 0.001, 0.002)

@@ -79,7 +79,7 @@ def test_status_and_body_decide_together(status: int, body: object, expected: Fa
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 500])
 @pytest.mark.parametrize("body", [b"<html>down</html>", b"", b'{"ok":', b"\xff", b'"ok"', b"[1]"])
-def test_what_is_not_sailthrus_voice_is_an_outage(status: int, body: bytes) -> None:
+def test_a_reply_that_is_not_in_sailthrus_form_is_an_outage(status: int, body: bytes) -> None:
     """A proxy's page says nothing about the event, so it must not kill it."""
     found = read_answer(status, body, {})
     assert isinstance(found, Failed)
@@ -113,7 +113,7 @@ FORBIDDEN: list[dict[str, object]] = [
     {"success": False},
     {"fault": {"faultstring": "Forbidden"}, "ok": 0},
 ]
-"""What gateways and proxies say in JSON, and what nobody is known to say: in no form of Sailthru's."""
+"""What gateways and proxies say in JSON, and replies that no known server sends: none has Sailthru's form."""
 
 
 @pytest.mark.parametrize("body", [*FORBIDDEN, {"message": "Forbidden"}, {"code": 99}, {}])
@@ -226,7 +226,7 @@ RATE = {"X-Rate-Limit-Limit": "2400", "X-Rate-Limit-Remaining": "7", "X-Rate-Lim
     "odd", ["", "soon", "nan", "inf", "1e300", "1_0", "\u0661\u0662", "9" * 400, "9" * 5000, "7, 7"]
 )
 def test_senseless_rate_headers_are_ignored(name: str, odd: str) -> None:
-    """A wrong reset time would stop a lane for ever, a giant number whoever reckons with it."""
+    """A wrong reset time would stop a lane for ever, a giant number would break arithmetic with it."""
     assert read_answer(200, b"{}", {**RATE, name: odd}).rate is None
 
 

@@ -26,7 +26,7 @@ from pipeline.sailthru.masking import MAX_CHARS, mask
     ],
 )
 def test_values_are_taken_out_and_rules_stay(text: str, expected: str) -> None:
-    """What is left groups dead letters of one cause, and names nobody."""
+    """What is left groups dead letters of one cause, and names no person."""
     assert mask(text) == expected
 
 

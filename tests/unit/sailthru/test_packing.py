@@ -16,7 +16,7 @@ MAX = 1000
 
 @given(text=st.text(max_size=200), layers=st.lists(st.booleans(), max_size=MAX_LAYERS))
 def test_what_was_packed_is_unpacked_again(text: str, layers: list[bool]) -> None:
-    """By its own first bytes, which no JSON object shares. Gzip where it says True, else zlib."""
+    """It is recognised by its first bytes, which no JSON object has. Gzip where it says True, else zlib."""
     plain = body = b"{%s}" % text.encode()
     for is_gzip in layers:
         body = gzip.compress(body) if is_gzip else zlib.compress(body)
@@ -24,7 +24,7 @@ def test_what_was_packed_is_unpacked_again(text: str, layers: list[bool]) -> Non
 
 
 @given(body=st.binary(max_size=100), layers=st.integers(0, 2))
-def test_any_bytes_are_some_bytes(body: bytes, layers: int) -> None:
+def test_unpacking_any_bytes_gives_bytes(body: bytes, layers: int) -> None:
     """What is no packing, or a broken one, stays as it came."""
     for _ in range(layers):
         body = gzip.compress(body)
@@ -33,7 +33,7 @@ def test_any_bytes_are_some_bytes(body: bytes, layers: int) -> None:
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_a_bomb_is_not_unpacked(layers: int) -> None:
-    """However often it is packed, no layer becomes longer than what may be read."""
+    """No layer becomes longer than what may be read, however often it is packed."""
     body = bytes(20_000_000)
     for _ in range(layers):
         body = gzip.compress(body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.sandbox.params import describe_user
@@ -60,6 +60,8 @@ _CALL = st.tuples(
 
 @settings(max_examples=50)
 @given(calls=st.lists(_CALL, max_size=8))
+@example(calls=[("GET", "/purchase", {"purchase_id": 0, "purchase_key": [None]})])
+@example(calls=[("POST", "/user", {"id": "u1", "key": "extid", "optout_email": [None]})])
 def test_any_json_gets_an_answer(calls: list[tuple[str, str, dict[str, Any]]]) -> None:
     """A crash would look like Sailthru's own outage, and be retried for hours."""
     sandbox = Sandbox()
@@ -85,7 +87,7 @@ def test_any_json_gets_an_answer(calls: list[tuple[str, str, dict[str, Any]]]) -
 def test_a_key_never_belongs_to_two_profiles(
     posts: list[tuple[str, str | None, str | None, str | None]],
 ) -> None:
-    """However profiles are made, merged and renamed; and every key shown finds its profile."""
+    """Profiles are made, merged and renamed at random; every key that is shown finds its profile."""
     sandbox = Sandbox()
     for now, (user, extid, email, conflict) in enumerate(posts):
         keys = {"extid": extid, "email": email}

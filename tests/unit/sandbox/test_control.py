@@ -55,7 +55,7 @@ def test_endpoints_and_methods_do_not_share_a_limit() -> None:
     assert not limits.count("POST", "/event", MINUTE, options).allowed
 
 
-def test_a_fault_hits_only_whom_it_is_for_and_only_so_often() -> None:
+def test_a_fault_hits_only_the_calls_it_is_for_and_only_so_often() -> None:
     """method, endpoint and user must all match; afterwards the rule is gone."""
     faults = Faults()
     faults.add(Fault(FaultKind.RESET, method="POST", endpoint="/event", user="extid:1", times=1))
@@ -69,7 +69,7 @@ def test_a_fault_hits_only_whom_it_is_for_and_only_so_often() -> None:
 
 
 def test_a_fault_with_a_probability_hits_its_share() -> None:
-    """With the dice it was given."""
+    """The injected random source decides."""
     faults = Faults(random.Random(7))
     faults.add(Fault(FaultKind.ERROR_9, probability=0.3))
     hits = sum(faults.take("POST", "/user", "") is not None for _ in range(1000))
@@ -112,7 +112,7 @@ def test_options_change_one_by_one() -> None:
     ],
 )
 def test_a_wrong_option_is_refused(changes: dict[str, Any]) -> None:
-    """By name, so that a typo is seen."""
+    """The refusal names the option, so that a typo is seen."""
     with pytest.raises(ValueError, match=next(iter(changes))):
         SandboxOptions().changed(changes)
 

@@ -77,7 +77,7 @@ def test_a_merge_leaves_one_profile_with_the_strictest_opt_out(sandbox: Sandbox)
     assert len(list(sandbox.state.profiles)) == 1
 
 
-def test_a_merge_into_nobody_renames(sandbox: Sandbox) -> None:
+def test_a_merge_into_an_unknown_user_renames_the_profile(sandbox: Sandbox) -> None:
     """The known id doesn't exist yet: the anonymous profile becomes it."""
     post(sandbox, "anon", vars={"a": 1})
     post(sandbox, "anon", keys={"extid": "42"}, keysconflict="merge")
@@ -85,7 +85,7 @@ def test_a_merge_into_nobody_renames(sandbox: Sandbox) -> None:
     assert get(sandbox, "anon").status == 400
 
 
-def test_a_merge_of_nobody_into_somebody_is_fine(sandbox: Sandbox) -> None:
+def test_a_merge_of_an_unknown_profile_into_a_user_is_accepted(sandbox: Sandbox) -> None:
     """An anonymous id that Sailthru never saw, or that was merged already: nothing is lost."""
     post(sandbox, "42", vars={"a": 1})
     for _ in range(2):
@@ -122,7 +122,7 @@ def test_a_clash_without_merge_is_refused_and_changes_nothing(
 
 
 def test_a_changed_email_frees_the_old_one(sandbox: Sandbox) -> None:
-    """The old address finds nobody and may be taken."""
+    """The old address finds no profile and may be taken."""
     post(sandbox, "1", keys={"email": "old@b.co"})
     post(sandbox, "1", keys={"email": "new@b.co"})
     assert get(sandbox, "old@b.co", "email").status == 400
@@ -130,7 +130,7 @@ def test_a_changed_email_frees_the_old_one(sandbox: Sandbox) -> None:
 
 
 def test_a_deleted_user_is_gone(sandbox: Sandbox) -> None:
-    """And cannot be deleted twice."""
+    """A second deletion is refused."""
     post(sandbox, "42")
     delete = {"id": "42", "key": "extid"}
     assert sandbox.handle("DELETE", "/user", delete, NOW) == (200, {"ok": True})
@@ -143,8 +143,8 @@ def test_a_deleted_user_is_gone(sandbox: Sandbox) -> None:
     [
         ({"id": None}, 2),
         ({"id": "x", "key": "nickname"}, 99),
-        ({"id": "nobody", "key": "email"}, 11),
-        ({"keys": {"email": "nobody"}}, 11),
+        ({"id": "no-address", "key": "email"}, 11),
+        ({"keys": {"email": "no-address"}}, 11),
         ({"keys": "a@b.co"}, 99),
         ({"keys": {"nickname": "x"}}, 99),
         ({"vars": {"v" * 33: 1}}, 99),
@@ -182,5 +182,5 @@ def test_reads_lag_behind_writes() -> None:
 def test_what_does_not_exist_is_refused(
     sandbox: Sandbox, method: str, endpoint: str, status: int
 ) -> None:
-    """With the status HTTP has for it."""
+    """The refusal has the HTTP status for it."""
     assert sandbox.handle(method, endpoint, {}, NOW).status == status

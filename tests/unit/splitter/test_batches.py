@@ -1,4 +1,4 @@
-"""Whatever lies in the raw stream, how it is cut into batches makes no difference to who is who."""
+"""The batches into which the raw stream is cut make no difference to which ids are linked."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ PARTS = st.text(max_size=3)
 def test_a_dedupe_key_takes_in_the_message_id_the_type_and_the_name(
     first: tuple[str, str, str], second: tuple[str, str, str]
 ) -> None:
-    """However the three are cut: `ab`, `c` is not `a`, `bc`."""
+    """The three are kept apart: `ab`, `c` is not `a`, `bc`."""
     assert (dedupe_hash(*first) == dedupe_hash(*second)) == (first == second)
 
 

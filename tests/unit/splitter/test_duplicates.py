@@ -21,11 +21,6 @@ BOB = identify("m2", "bob", anonymousId="tablet", email="bob@example.org")
 ORDER = order("m3", anonymousId="tablet", properties={"email": "bob@example.org"})
 
 
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
-
-
 async def email(boxes: Mailboxes, user: str, account: str = "default") -> str:
     found: Any = await boxes.redis.hget(keys.user(account, user), "email")
     return str((found or b"").decode())
@@ -56,7 +51,7 @@ async def test_a_repeat_within_a_batch_links_nothing_either(boxes: Mailboxes) ->
 
 
 async def test_a_duplicate_is_no_sighting_of_an_email(boxes: Mailboxes) -> None:
-    """Or the next event of the batch would write it down: too many emails make an id nobody."""
+    """The next event of the batch would write it down otherwise, and too many emails make an id a shared one."""
     await boxes.post(ANN)
     await boxes.post(
         identify("m1", "cat", email="other@example.org"),
@@ -66,7 +61,7 @@ async def test_a_duplicate_is_no_sighting_of_an_email(boxes: Mailboxes) -> None:
 
 
 async def test_a_repeat_of_an_event_that_died_links_nothing(boxes: Mailboxes) -> None:
-    """It is a duplicate, though the first taught nothing."""
+    """It is a duplicate, though the first linked nothing."""
     await boxes.post(BOB)
     await boxes.post({"messageId": "m1", "type": "identify"}, ANN, ORDER)
     assert await boxes.mail(Lane.PURCHASE, "bob") == ["m3"]

@@ -97,7 +97,7 @@ STREAMS = st.lists(
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(entries=STREAMS, account=st.sampled_from(ACCOUNTS))
-def test_whatever_lies_in_the_raw_stream_meets_its_fate(
+def test_every_raw_entry_is_split_into_one_place_and_settled(
     redis_server: RedisServer, entries: Sequence[dict[bytes, bytes]], account: dict[str, Any]
 ) -> None:
     """Split, each entry is in one place; delivered, it has an end that is no fault of ours.

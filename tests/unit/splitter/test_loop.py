@@ -27,11 +27,6 @@ BROKEN: Any = [[None, None]]
 """Aliases that fail in the script after its first write."""
 
 
-@pytest.fixture
-def boxes() -> Mailboxes:
-    return Mailboxes(fakeredis.FakeAsyncRedis())
-
-
 async def kill(boxes: Mailboxes) -> None:
     """Ann's first order dies."""
     claim = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
@@ -65,7 +60,7 @@ async def test_ids_are_mended_before_they_name_anything(boxes: Mailboxes) -> Non
 
 
 async def test_a_cut_emoji_costs_no_event(boxes: Mailboxes) -> None:
-    """Neither do bytes that are not UTF-8, a byte order mark or a bare line break in a text."""
+    """The same holds for bytes that are not UTF-8, a byte order mark or a bare line break in a text."""
     for number, text in enumerate((rb"\ud83d", b"\xff", b"one\ntwo", b"\xed\xa0\xbd")):
         body = b'\xef\xbb\xbf{"type":"track","event":"x","userId":"ann","messageId":"m%d","y":"%s"}'
         await boxes.accept_raw({"event": body % (number, text)})
@@ -166,7 +161,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_entries_too_large_to_come_together_come_one_by_one(boxes: Mailboxes) -> None:
+async def test_entries_too_large_for_one_read_are_read_one_by_one(boxes: Mailboxes) -> None:
     """A reply has five seconds. Asked for the same again and again, the stream would stand still."""
 
     async def refuse_many(entries: int) -> None:
@@ -235,7 +230,7 @@ async def test_a_failure_amid_single_entries_leaves_the_rest_single(boxes: Mailb
 async def test_a_lost_lease_is_called_so_and_no_event_dies_of_it(
     boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody is to look after a Redis that is fine; the other splitter has the entries."""
+    """No alarm about a Redis that is fine; the other splitter has the entries."""
     said: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
     for module in (loop, redis_watch):
         monkeypatch.setattr(
@@ -358,7 +353,7 @@ async def test_an_exported_letter_takes_the_place_of_its_original(boxes: Mailbox
 async def test_an_exported_letter_goes_out_once_however_often_it_is_enqueued(
     boxes: Mailboxes,
 ) -> None:
-    """Nor after a replay from the store. One that was dropped, or died again, goes."""
+    """After a replay from the store it goes out no more. One that was dropped, or died again, does."""
     exported = order("m1", "ann") | {"sailpipe": {"replay": True}}
     await boxes.post(order("m1", "ann"))
     await kill(boxes)

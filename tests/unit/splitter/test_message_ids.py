@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +20,7 @@ from tests.support.mailboxes import Mailboxes, letter, order, track
 ORDER = order("m1", "ann")
 GUESSES: dict[str, dict[str, Any]] = {
     "an event": {"messageId": "m1", "type": "track", "event": "x", "userId": "eve"},
-    "an event of nobody": {"messageId": "m1", "type": "track", "event": "x"},
+    "an event without id and email": {"messageId": "m1", "type": "track", "event": "x"},
     "a page": {"messageId": "m1", "type": "page", "userId": "eve"},
     "no type": {"messageId": "m1", "event": "Order Completed", "userId": "ann"},
     "nothing but the id": {"messageId": "m1"},
@@ -29,13 +28,9 @@ GUESSES: dict[str, dict[str, Any]] = {
 REFUSED = GUESSES["nothing but the id"]
 
 
-@pytest.fixture(params=["fakeredis", "redis"])
-async def boxes(request: pytest.FixtureRequest) -> AsyncIterator[Mailboxes]:
-    if request.param == "fakeredis":
-        yield Mailboxes(fakeredis.FakeAsyncRedis())
-        return
-    async with redis.asyncio.Redis.from_url(request.getfixturevalue("redis_url")) as client:
-        yield Mailboxes(client)
+@pytest.fixture
+def boxes(boxes_in_both: Mailboxes) -> Mailboxes:
+    return boxes_in_both
 
 
 async def kill_order(boxes: Mailboxes) -> None:
@@ -94,7 +89,7 @@ async def test_a_replay_of_the_guess_leaves_the_orders_letter_alone(boxes: Mailb
 async def test_an_export_of_the_guess_takes_no_place_of_an_order(
     boxes: Mailboxes, mended: dict[str, Any]
 ) -> None:
-    """Not even when the guess's letter is gone and the order's has its id."""
+    """It does not when the guess's letter is gone and the order's letter has its id, either."""
     await boxes.post(REFUSED)
     line = await export(boxes, "m1") | mended
     await boxes.moves.drop(["m1"])
@@ -158,7 +153,7 @@ async def test_a_message_id_that_looks_like_another_letters_id_takes_no_place(
     assert set(await boxes.dead()) == {"m1", f"m1~{suffix}"}
 
 
-async def test_a_mark_that_no_letter_ever_had_is_read_without_harm(boxes: Mailboxes) -> None:
+async def test_a_replay_flag_that_no_letter_ever_had_is_read_without_harm(boxes: Mailboxes) -> None:
     """Written by hand: neither text nor number, or a key that is none."""
     marks: list[dict[str, Any]] = [{"letter": 5, "key": []}, {"letter": "", "key": "x" * 99}]
     for number, mark in enumerate(marks):

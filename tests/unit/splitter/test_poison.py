@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
 import fakeredis
 import pytest
-import redis.asyncio
 
 from pipeline.events.models import Lane
 from pipeline.settings import AccountSettings
@@ -26,18 +25,14 @@ MAX_DEATHS = POISON_AFTER + SINGLY_AFTER
 MANY = 5 * MAX_DEATHS
 
 
-@pytest.fixture(params=["fakeredis", "redis"])
-async def boxes(request: pytest.FixtureRequest) -> AsyncIterator[Mailboxes]:
-    if request.param == "fakeredis":
-        yield Mailboxes(fakeredis.FakeAsyncRedis())
-        return
-    async with redis.asyncio.Redis.from_url(request.getfixturevalue("redis_url")) as client:
-        yield Mailboxes(client)
+@pytest.fixture
+def boxes(boxes_in_both: Mailboxes) -> Mailboxes:
+    return boxes_in_both
 
 
 @pytest.fixture
 def deadly(monkeypatch: pytest.MonkeyPatch) -> set[bytes]:
-    """Whoever reads an entry that holds one of these dies."""
+    """A splitter that reads an entry with one of these dies."""
     marks = {b"bad"}
 
     def deadly_read(entry: RawEntry, accounts: Mapping[str, Configured]) -> Read:
@@ -79,7 +74,7 @@ async def reasons(boxes: Mailboxes, account: str = "default") -> dict[str, str]:
 
 @pytest.mark.usefixtures("deadly")
 async def test_only_the_culprit_dies_of_poison(boxes: Mailboxes) -> None:
-    """It kills whoever reads it, in the middle of a batch; all others are split once, in order."""
+    """It kills the splitter that reads it, in the middle of a batch; all others are split once, in order."""
     before, behind = [f"m{n}" for n in range(60)], [f"m{n}" for n in range(60, 300)]
     await boxes.accept(*(track(name, "ann") for name in before))
     bad = await boxes.accept_raw({"event": b"\xffbad {"})
@@ -118,7 +113,7 @@ async def test_a_culprit_that_comes_to_an_empty_stream_dies_of_poison(boxes: Mai
 
 @pytest.mark.usefixtures("deadly")
 async def test_poison_is_kept_in_the_account_it_names() -> None:
-    """The default account keeps what nobody has configured; its letter says whose it is."""
+    """The default account keeps letters of accounts that are not configured; the letter names the account."""
     boxes = Mailboxes(fakeredis.FakeAsyncRedis(), AccountSettings(), AccountSettings(name="shoes"))
     await boxes.accept(track("bad", "ann"), account="shoes")
     await boxes.accept(track("bad", "ann"), account="hats")
@@ -150,7 +145,7 @@ async def test_progress_clears_strikes(boxes: Mailboxes, deadly: set[bytes]) -> 
     assert (await boxes.mail(Lane.EVENT, "ann"), await boxes.dead()) == (["m1", "m2"], {})
 
 
-async def test_whoever_loses_the_lease_and_lives_is_no_strike(boxes: Mailboxes) -> None:
+async def test_a_splitter_that_loses_the_lease_and_lives_is_no_strike(boxes: Mailboxes) -> None:
     """Redis, or the process, was frozen past the lease: others took over, and it asks again."""
     await boxes.accept(track("m1", "ann"), track("m2", "ann"))
     crew = [await take_over(boxes) for _ in range(POISON_AFTER)]
@@ -164,7 +159,7 @@ async def test_whoever_loses_the_lease_and_lives_is_no_strike(boxes: Mailboxes) 
     assert await boxes.dead() == {}
 
 
-async def test_whoever_takes_its_own_lease_again_is_no_strike(boxes: Mailboxes) -> None:
+async def test_a_splitter_that_takes_its_own_lease_again_is_no_strike(boxes: Mailboxes) -> None:
     """Redis freezes again and again: the one death before it is all that counts."""
     await boxes.accept(track("m1", "ann"), track("m2", "ann"))
     await take_over(boxes)
@@ -176,17 +171,17 @@ async def test_whoever_takes_its_own_lease_again_is_no_strike(boxes: Mailboxes) 
 
 
 async def test_a_death_with_nothing_to_split_is_no_strike(boxes: Mailboxes) -> None:
-    """What comes later has killed nobody."""
+    """An entry that comes later has killed no splitter."""
     for _ in range(MANY):
         splitter = await take_over(boxes)
     await boxes.accept(track("m1", "ann"), track("m2", "ann"))
     assert await splitter.step() == 2
 
 
-async def test_whoever_is_told_to_stop_gives_the_lease_up_without_a_strike(
+async def test_a_splitter_that_stops_gives_the_lease_up_without_a_strike(
     boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However often: a deployment is no death. Another begins at once, and with whole batches."""
+    """A deployment is no death, however often. Another splitter begins at once, with whole batches."""
     await boxes.accept(track("m1", "ann"), track("m2", "ann"))
     with monkeypatch.context() as patch:
         patch.setattr(Splitter, "step", _never_ends)
@@ -201,7 +196,7 @@ async def test_whoever_is_told_to_stop_gives_the_lease_up_without_a_strike(
     assert await boxes.split() == 2
 
 
-async def test_whoever_crashes_leaves_a_strike(
+async def test_a_splitter_that_crashes_leaves_a_strike(
     boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A panic in native code is no Exception: the task ends, and with it the process."""

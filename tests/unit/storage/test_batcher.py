@@ -36,7 +36,7 @@ async def test_a_refused_command_fails_alone(client: redis.asyncio.Redis) -> Non
     assert isinstance(both[1], redis.exceptions.ResponseError)
 
 
-async def test_a_command_that_cannot_be_sent_leaves_nobody_waiting(
+async def test_a_command_that_cannot_be_sent_leaves_no_caller_waiting(
     client: redis.asyncio.Redis,
 ) -> None:
     """A caller without an answer would keep its claim, and its claim would be renewed for ever."""
@@ -60,7 +60,7 @@ async def test_a_cancelled_caller_takes_no_neighbour_along(client: redis.asyncio
 async def test_scripts_that_a_server_has_forgotten_are_loaded_and_run_in_order(
     client: redis.asyncio.Redis,
 ) -> None:
-    """A Redis that was restarted knows none; nobody who calls one hears of that."""
+    """A Redis that was restarted knows no script; callers do not notice."""
     scripts, gate = Scripts(client, "pipeline.gates"), "sailpipe:default:gates:user"
     assert await scripts.run("close_gate", [gate], ["paused", "{}"]) == 1
     await client.script_flush()
@@ -69,7 +69,7 @@ async def test_scripts_that_a_server_has_forgotten_are_loaded_and_run_in_order(
     assert await asyncio.gather(*runs, again) == [1, 1, 1, 0]
 
 
-async def test_a_script_that_cannot_be_loaded_leaves_nobody_waiting(
+async def test_a_script_that_cannot_be_loaded_leaves_no_caller_waiting(
     client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis went away between the refusal and the loading."""

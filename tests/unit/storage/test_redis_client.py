@@ -44,7 +44,7 @@ def test_a_command_whose_answer_is_lost_is_not_sent_again() -> None:
     assert server.connections == 1
 
 
-async def test_nor_is_it_from_a_loop() -> None:
+async def test_an_async_command_whose_answer_is_lost_is_not_sent_again() -> None:
     """The asyncio client has a retry setting of its own."""
     server = Hangup()
     async with open_async_redis(server.url) as client:

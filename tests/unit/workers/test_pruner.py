@@ -66,7 +66,7 @@ async def keep(client: redis.asyncio.Redis) -> list[Alert]:
     return told
 
 
-async def test_age_is_no_trouble(client: redis.asyncio.Redis, said: Said) -> None:
+async def test_letters_that_expire_raise_no_alert(client: redis.asyncio.Redis, said: Said) -> None:
     """It is what DEAD_KEEP says."""
     await fill(client, 20, at_ms=OLD)
     assert await keep(client) == []
@@ -92,8 +92,8 @@ async def test_too_many_letters_are_an_error_and_an_alert(
     )
 
 
-async def test_a_flood_is_told_once_an_hour(client: redis.asyncio.Redis, said: Said) -> None:
-    """By all processes together; each pass is in the log."""
+async def test_a_flood_is_alerted_once_an_hour(client: redis.asyncio.Redis, said: Said) -> None:
+    """All processes together alert once; each pass is in the log."""
     await fill(client, 30)
     assert len(await keep(client)) == 1
     for minute in range(1, 4):

@@ -56,7 +56,7 @@ ANSWERING = Health("api", at=10 * HOUR_S, answered=False, answered_at=9 * HOUR_S
 
 ANSWERS = Table(
     "Answers to a call that delivers",
-    "What Sailthru, or nobody, says to the call that an event became.",
+    "What Sailthru's answer to the call of an event, or the lack of an answer, comes to.",
     (
         Row("accepted", OK, "Delivered", "1 leaves; counted `delivered` 1; claim ends", EVENT),
         Row(
@@ -149,7 +149,7 @@ ANSWERS = Table(
             ANSWERING,
         ),
         Row(
-            "the same, an order that may have been posted",
+            "no answer to an order that may have been posted, and retries are used up",
             LOST,
             "Rejected(exhausted)",
             "1 leaves; letter `exhausted` after 5 attempts, with the order's intent; "
@@ -159,7 +159,7 @@ ANSWERS = Table(
             ANSWERING,
         ),
         Row(
-            "the same, a cart change that may have been carried out",
+            "no answer to a cart change that may have been carried out, and retries are used up",
             LOST,
             "Rejected(exhausted)",
             "1 leaves; letter `exhausted` after 5 attempts; intent forgotten; "
@@ -186,7 +186,7 @@ ANSWERS = Table(
             health=FAILING,
         ),
         Row(
-            "the same, and the event has been unanswered before",
+            "no answer to five users within ten seconds, and the event was unanswered before",
             DOWN,
             "Outage",
             "given back, due as before",
@@ -195,7 +195,7 @@ ANSWERS = Table(
             FAILING,
         ),
         Row(
-            "no answer, retries are used up, and others were answered since it was first left unanswered",
+            "no answer, retries are used up, and other calls were answered since this one first was not",
             DOWN,
             "Rejected(exhausted)",
             "1 leaves; letter `exhausted` after 5 attempts; claim ends",
@@ -204,7 +204,7 @@ ANSWERS = Table(
             SILENT,
         ),
         Row(
-            "no answer, retries are used up, and nobody has been answered for hours",
+            "no answer, retries are used up, and no call has been answered for hours",
             LOST,
             "Outage",
             "unanswered since now; intent kept; given back, due as before",
@@ -241,7 +241,7 @@ ANSWERS = Table(
             EVENT,
         ),
         Row(
-            "the same, to a probe",
+            "wrong credentials, rights or address, to a probe",
             WRONG_KEY,
             "Misconfigured",
             "given back, due in 0 s",
@@ -327,7 +327,7 @@ ANSWERS = Table(
             settings={"unknown_user": "ignore"},
         ),
         Row(
-            "no such user, of a deletion: what was wanted is so",
+            "no such user, of a deletion: there is nothing left to delete",
             UNKNOWN,
             "Delivered",
             "1 leaves; counted `delivered` 1; learns identified; wakes event, purchase, page; "

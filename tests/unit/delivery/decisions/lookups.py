@@ -20,7 +20,7 @@ ANSWERING = Health("api", at=36_000.0, answered=False, answered_at=35_000.0)
 
 LOOKUPS = Table(
     "Answers to a look-up of a profile",
-    "What the mapping needs to know first: a cart, an email, whether there is a profile to merge.",
+    "The mapping needs to know something first: a cart, an email, whether there is a profile to merge.",
     (
         Row("a profile", PROFILE, "LookedUp", "", FOR_CART, CHANGED),
         Row("no such user: the profile is empty", UNKNOWN, "LookedUp", "", FOR_EMAIL, CHANGED),
@@ -97,7 +97,7 @@ ORDERS = Table(
     "in which Sailthru says in its own words that there is none.",
     (
         Row(
-            "it is there",
+            "the order is there",
             Accepted(200, {"items": [{"id": "p1"}]}),
             "Delivered",
             "1 leaves; counted `delivered` 1; intent forgotten; learns newest:cart; "
@@ -106,7 +106,7 @@ ORDERS = Table(
             UNSETTLED,
         ),
         Row(
-            "it is not there",
+            "the order is not there",
             NOT_THERE,
             "OrderMissing(3.0)",
             "intent kept, 1 missed; given back, due in 3 s",
@@ -122,7 +122,12 @@ ORDERS = Table(
             UNSETTLED,
         ),
         Row(
-            "it is not there, for the second time", NOT_THERE, "PostAgain", "", MISSED_ONCE, MISSED
+            "the order is not there, for the second time",
+            NOT_THERE,
+            "PostAgain",
+            "",
+            MISSED_ONCE,
+            MISSED,
         ),
         Row(
             "an empty reply, for the second time",
@@ -149,7 +154,7 @@ ORDERS = Table(
             UNSETTLED,
         ),
         Row(
-            "the same, and retries are used up",
+            "a refusal that may mean anything, and retries are used up",
             Failed(Failure.REJECTED, 403, 99, "Not permitted"),
             "Rejected(exhausted)",
             "1 leaves; letter `exhausted` after 5 attempts, with the order's intent; "

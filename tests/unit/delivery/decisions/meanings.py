@@ -44,14 +44,18 @@ OUTCOMES: Mapping[type[Any], Meaning] = {
         "The event can never be delivered as it is, or its time is up: a dead letter.",
         "see its reason below",
     ),
-    Unfold: Meaning("A call for several events was refused; they go one by one, so that one dies."),
+    Unfold: Meaning(
+        "A call for several events was refused. They are tried one by one, so that only the one at "
+        "fault dies."
+    ),
     Retry: Meaning(
         "The call failed in a way that may pass. It uses up an attempt, and is made again after a pause "
         "that doubles from RETRY_FIRST to RETRY_MAX.",
         "nothing; what fails for too long dies `exhausted`",
     ),
     Throttled: Meaning(
-        "Sailthru says too many. No process calls this endpoint until the reset it names, or for 10 s.",
+        "Sailthru refused a call because there were too many (429 or error 43). No process calls this "
+        "endpoint until the reset that Sailthru names, or for 10 s.",
         "if it happens daily, lower the limit: something else uses the same account",
     ),
     Misconfigured: Meaning(
@@ -69,16 +73,19 @@ OUTCOMES: Mapping[type[Any], Meaning] = {
     ),
     WaitingForUser: Meaning("Sailthru does not know the user of a custom event yet."),
     WaitingForIdentify: Meaning(
-        "An earlier identify of the same user goes first, a minute at most."
+        "An earlier identify of the same user is delivered first; the event waits a minute at most."
     ),
-    WaitingForMerge: Meaning("What waits for the profile that is merged away goes first."),
+    WaitingForMerge: Meaning(
+        "Events that wait for the profile that is merged away are delivered first."
+    ),
     EmptyCart: Meaning(
-        "A cart to remove from reads as empty: Sailthru's reads may lag its writes."
+        "A product is to be removed from a cart that reads as empty. Sailthru's reads may lag its "
+        "writes, so the cart is read once more."
     ),
     OrderMissing: Meaning(
         "An order that may have been posted was not found: it is looked up once more."
     ),
-    Postponed: Meaning("No call was made; the mailbox goes back."),
+    Postponed: Meaning("No call was made. The mailbox is given back and is due again later."),
 }
 
 DEAD: Mapping[Reason, Meaning] = {
@@ -89,7 +96,7 @@ DEAD: Mapping[Reason, Meaning] = {
     ),
     Reason.TOO_LARGE: Meaning("It is larger than an event may be.", "send less with it"),
     Reason.MISSING_USER_ID: Meaning(
-        "It names nobody: no id, or only shared ones, and no email.",
+        "It has no email, and no id or only shared ids.",
         "send a userId; take an id that is a person's out of SHARED_IDS",
     ),
     Reason.RESERVED_EVENT: Meaning(
@@ -100,11 +107,12 @@ DEAD: Mapping[Reason, Meaning] = {
         "mend the producer, or change the settings and replay",
     ),
     Reason.NOTHING_TO_REMOVE: Meaning(
-        "Something was to be removed from a cart that does not have it, also past the read lag.",
-        "nothing, as a rule: the cart is as it should be",
+        "A product was to be removed from a cart that does not have it, and still did not have it past "
+        "the read lag.",
+        "nothing as a rule: the cart is as it should be",
     ),
     Reason.REJECTED: Meaning(
-        "Sailthru refused the call; the detail has its words, `dead show` the call.",
+        "Sailthru refused the call. The detail has its words, and `dead show` the call.",
         "mend what they name (a template, a list, a value), then replay the group",
     ),
     Reason.UNKNOWN_USER: Meaning(
@@ -127,14 +135,15 @@ DEAD: Mapping[Reason, Meaning] = {
     ),
     Reason.TOO_OLD: Meaning(
         "It is older than MAX_AGE of its lane.",
-        "raise MAX_AGE, then replay, if it should go all the same",
+        "if it should be delivered all the same, raise MAX_AGE, then replay",
     ),
     Reason.POISON: Meaning(
-        "Five workers or splitters in a row died or hung while they had it.",
-        "if they were killed for another reason, replay it; else report it with the letter",
+        "Five workers or splitters in a row died or hung while they worked on it.",
+        "replay it if they were killed for another reason; else report it with the letter",
     ),
     Reason.CRASHED: Meaning(
-        "The mapping failed over it: a bug.", "report it with the letter; replay after the upgrade"
+        "The mapping failed over it, which is a bug in sailpipe.",
+        "report it with the letter; replay after the upgrade",
     ),
 }
 
@@ -154,7 +163,7 @@ IGNORED: Mapping[IgnoreReason, Meaning] = {
     IgnoreReason.ALREADY_MERGED: Meaning("The two ids of this alias are one profile already."),
     IgnoreReason.NOTHING_TO_MERGE: Meaning("Sailthru has no profile of this alias's previousId."),
     IgnoreReason.UNKNOWN_USER: Meaning(
-        "Sailthru does not know the visitor of a custom event, whom no identify will ever name; or "
+        "Sailthru does not know the visitor of a custom event, and no identify will ever name one; or "
         "UNKNOWN_USER=ignore is set."
     ),
 }

@@ -66,7 +66,7 @@ PLANS = Table(
         _unreadable(Reason.INVALID_EVENT, "it is no event"),
         _unreadable(Reason.TOO_LARGE, "it is too large"),
         _refused(Reason.UNMAPPABLE, "a required value is missing or cannot be read"),
-        _refused(Reason.MISSING_USER_ID, "it names nobody"),
+        _refused(Reason.MISSING_USER_ID, "it has no id and no email, or only shared ids"),
         _refused(Reason.RESERVED_EVENT, "its name is one of Sailthru's own"),
         _refused(Reason.TOO_OLD, "it is older than MAX_AGE of its lane"),
         Row(
@@ -77,7 +77,7 @@ PLANS = Table(
             state=REMOVAL,
         ),
         Row(
-            "the same, past the read lag",
+            "something is to be removed from a cart that reads as empty, past the read lag",
             MappingRejected(Reason.NOTHING_TO_REMOVE, "Nothing to remove"),
             "Rejected(nothing_to_remove)",
             "1 leaves; letter `nothing_to_remove` after 0 attempts; claim ends",
@@ -86,7 +86,7 @@ PLANS = Table(
             ),
         ),
         Row(
-            "something is to be removed from a cart that is known not to have it",
+            "a product is to be removed from a cart that is known not to have it",
             MappingRejected(Reason.NOTHING_TO_REMOVE, "Nothing to remove"),
             "Rejected(nothing_to_remove)",
             "1 leaves; letter `nothing_to_remove` after 0 attempts; claim ends",
@@ -120,7 +120,7 @@ PLANS = Table(
             state=state_of(order(), Lane.PURCHASE, looked_up=True),
         ),
         Row(
-            "no email, and nobody whom Sailthru could be asked about",
+            "no email, and no id that Sailthru could be asked about",
             WaitForEmail(),
             "WaitingForEmail(4)",
             "asked 4; woken by email; given back, due in 259200 s",
@@ -135,7 +135,7 @@ PLANS = Table(
             state=state_of(order(), Lane.PURCHASE, age_s=73 * HOUR_S, looked_up=True),
         ),
         Row(
-            "the same, of a cart",
+            "no email for a cart change, and EMAIL_WAIT is over",
             WaitForEmail(),
             "Rejected(missing_email)",
             "1 leaves; letter `missing_email` after 0 attempts; claim ends",
@@ -163,7 +163,7 @@ BEGUN = IntentLog().begin(OrderIntent("o1"), NOW, 8.0)
 
 WITHOUT_CALL = Table(
     "No call was made",
-    "The call stood next, and did not begin. What had been written down for it is taken back.",
+    "The call was about to be made and did not begin. An intent that was recorded for it is taken back.",
     (
         Row(
             "the process stops",
@@ -172,7 +172,7 @@ WITHOUT_CALL = Table(
             "given back, due as before",
         ),
         Row(
-            "the same, with the order's intent on record",
+            "the process stops, with the order's intent on record",
             NotSent("stopping"),
             "Postponed(stopping)",
             "intent forgotten; given back, due as before",

@@ -20,13 +20,13 @@ CLASSIC = Table(
             settings=CLASSIC_ON,
         ),
         Row(
-            "so are refunds",
+            "refunds are custom events",
             track("Order Refunded", {"order_id": "o1"}),
             (post_event(**U1, event="Order Refunded", vars={"order_id": "o1"}),),
             settings=CLASSIC_ON,
         ),
         Row(
-            "and Subscribed",
+            "Subscribed is a custom event",
             track("Subscribed", {"list": "News"}),
             (post_event(**U1, event="Subscribed", vars={"list": "News"}),),
             settings=CLASSIC_ON,

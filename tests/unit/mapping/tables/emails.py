@@ -27,7 +27,7 @@ INVITED: JSON = {"email": FRIEND, "role": "viewer"}
 
 
 def invite(**ids: object) -> JSON:
-    """An event whose email is somebody else's."""
+    """An event that holds another person's email."""
     return {"type": "track", "event": "Invite Sent", **ids, "properties": INVITED}
 
 
@@ -39,8 +39,8 @@ def visitor(**fields: object) -> JSON:
 
 ADDRESSES = Table(
     "Whose email",
-    "See *Where the email may stand* above. One event alone is shown here: what earlier ones taught"
-    " comes right after what the event shows itself.",
+    "See *Where the email may stand* in [mapping.md](mapping.md). One event alone is shown here: an email"
+    " learned from earlier events comes right after the one that the event shows itself.",
     (
         Row(
             "the email of a custom event's properties is a var, and addresses nothing",
@@ -48,37 +48,37 @@ ADDRESSES = Table(
             (post_event(**U1, event="Invite Sent", vars=INVITED),),
         ),
         Row(
-            "nor does it where the id is shared by several people (SHARED_IDS)",
+            "the email in the properties of an event whose id is shared (SHARED_IDS) addresses nothing, either",
             invite(userId="guest"),
             refused=(Reason.MISSING_USER_ID, "SHARED_IDS"),
         ),
         Row(
-            "only an event without any id is addressed by it",
+            "only an event without any id is addressed by the email in its properties",
             invite(),
             (post_event(id=FRIEND, key="email", event="Invite Sent", vars=INVITED),),
         ),
         Row(
-            "addressed by `key: email` it goes to its own person",
+            "a custom event that asks for `key: email` goes to its own person's email",
             invite(userId="u1") | {"context": with_email(), "integrations": options(key="email")},
             (post_event(id=EMAIL, key="email", event="Invite Sent", vars=INVITED),),
         ),
         Row(
-            "and without one it is refused, not sent to the friend",
+            "a custom event that asks for `key: email` and whose person shows none is refused, not sent to the friend",
             invite(userId="u1") | {"integrations": options(key="email")},
             refused=(Reason.UNMAPPABLE, "both id and key"),
         ),
         Row(
-            "an order's own property is its person's",
+            "the email in an order's properties is its person's",
             track("Order Completed", {**BASKET, "email": EMAIL}),
             (bought(),),
         ),
         Row(
-            "context.traits comes before it",
+            "the email in context.traits comes before the one in an order's properties",
             track("Order Completed", {**BASKET, "email": FRIEND}, context=with_email()),
             (bought(),),
         ),
         Row(
-            "so is a subscription's",
+            "the email in the properties of Subscribed is its person's",
             track("Subscribed", {"list": "News", "email": EMAIL}),
             (post_user(**U1, **BY_EMAIL, lists={"News": 1}, optout_email="none"),),
         ),
@@ -94,12 +94,12 @@ ADDRESSES = Table(
             (bought(),),
         ),
         Row(
-            "and is the email of its profile",
+            "a userId that is an email becomes the email of its profile",
             identify(userId=EMAIL, traits={"name": "Ida"}),
             (post_user(id=EMAIL, key="extid", **BY_EMAIL, vars={"name": "Ida"}),),
         ),
         Row(
-            "unless the identify shows another",
+            "a userId that is an email does not replace another email that the identify shows",
             identify(userId=FRIEND, traits={"email": EMAIL}),
             (post_user(id=FRIEND, key="extid", **BY_EMAIL),),
         ),
@@ -119,8 +119,8 @@ ADDRESSES = Table(
 
 VISITORS = Table(
     "A visitor who shows an email",
-    "An identify or Subscribed with an email and without a userId. When an earlier event told whose"
-    " the email is, it goes to that user. Else the profile that has the email is looked up, once for"
+    "An identify or Subscribed with an email and without a userId. When an earlier event showed"
+    " whose the email is, the event goes to that user. Else the profile that has the email is looked up, once for"
     " an anonymousId and email. No anonymousId ever takes the place of another extid.",
     (
         Row(
@@ -135,7 +135,7 @@ VISITORS = Table(
             profile={"keys": {"sid": "5f1e", "email": EMAIL}},
         ),
         Row(
-            "a profile that has both already needs neither again",
+            "a profile that has both the email and the anonymousId gets neither again",
             visitor(),
             (ASKED, post_user(id="anon-1", key="extid", vars={"name": "Duck"})),
             profile={"keys": {"email": EMAIL, "extid": "anon-1"}},
@@ -150,7 +150,7 @@ VISITORS = Table(
             profile={"keys": {"email": EMAIL, "extid": "u1"}},
         ),
         Row(
-            "an extid of digits is one, too",
+            "an extid of digits, which PHP writes as a number, is an extid, too",
             visitor(),
             (
                 ASKED,
@@ -159,7 +159,7 @@ VISITORS = Table(
             profile={"keys": {"email": EMAIL, "extid": 4711}},
         ),
         Row(
-            "a subscription does the same",
+            "Subscribed of a visitor is addressed in the same way",
             {
                 "type": "track",
                 "event": "Subscribed",
@@ -188,7 +188,7 @@ VISITORS = Table(
             profile={"keys": {"email": EMAIL, "extid": "u1"}},
         ),
         Row(
-            "without an email there is nothing to look up",
+            "an identify of a visitor without an email needs no look-up",
             {"type": "identify", "anonymousId": "anon-1", "traits": {"name": "Duck"}},
             (post_user(id="anon-1", key="extid", vars={"name": "Duck"}),),
         ),

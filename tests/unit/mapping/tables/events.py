@@ -27,7 +27,7 @@ FLATTENED = {
 EVENTS = Table(
     "Track -> POST /event",
     "Every other track is a custom event. Sailthru has no idempotency key for them; see the"
-    " promises in the README. `Order Updated` and `Order Cancelled` are custom events too: a"
+    " promises in guarantees.md. `Order Updated` and `Order Cancelled` are custom events too: a"
     " purchase cannot be edited once it is posted, posting it as a cart would remind people of what"
     " they bought, and a return for a cancellation would be counted again by the refund.",
     (
@@ -43,7 +43,7 @@ EVENTS = Table(
             ),
         ),
         Row(
-            "no properties, no vars",
+            "an event without properties has no vars",
             track("userPostedComment"),
             (post_event(**U1, event="userPostedComment"),),
         ),
@@ -53,7 +53,7 @@ EVENTS = Table(
             (post_event(id="anon-1", key="extid", event="Seen"),),
         ),
         Row(
-            "with nothing but an email that is the key",
+            "an event with nothing but an email is addressed by it",
             {
                 "type": "track",
                 "event": "Seen",
@@ -78,7 +78,7 @@ EVENTS = Table(
             ),
         ),
         Row(
-            "and addressed by another key",
+            "the event may be addressed by another key",
             track("Seen", integrations=options(id="1234567890", key="sid")),
             (post_event(id="1234567890", key="sid", event="Seen"),),
         ),
@@ -93,7 +93,7 @@ EVENTS = Table(
             refused=(Reason.UNMAPPABLE, "both id and key"),
         ),
         Row(
-            "one that is no text is refused: the event would go to somebody else",
+            "an id option that is no text is refused: the event would go to another person",
             track("Seen", integrations=options(id=["1234567890"], key="sid")),
             refused=(Reason.UNMAPPABLE, "integrations.Sailthru.id"),
         ),
@@ -134,12 +134,12 @@ FLATTENING = Table(
             (post_event(**U1, event="Played Game", vars=FLATTENED),),
         ),
         Row(
-            "null, empty lists and empty objects say nothing",
+            "null, empty lists and empty objects become no vars",
             track("Seen", {"a": None, "b": [], "c": {}, "d": [None, {"e": False}], "f": ""}),
             (post_event(**U1, event="Seen", vars={"d_1_e": False, "f": ""}),),
         ),
         Row(
-            "a number that is whole is written so",
+            "a whole number is written without a point",
             track("Seen", {"customerId": 10423.0, "share": 0.5}),
             (post_event(**U1, event="Seen", vars={"customerId": 10423, "share": 0.5}),),
         ),
@@ -155,7 +155,7 @@ FLATTENING = Table(
             notes={"properties.a.1": "is too large a number"},
         ),
         Row(
-            "when two places come to one name the less nested one keeps it",
+            "when two properties come to the same name, the less nested one keeps it",
             track("Seen", {"a": {"b": 1}, "a_b": 2}),
             (post_event(**U1, event="Seen", vars={"a_b_fe11785f": 1, "a_b": 2}),),
         ),
@@ -165,8 +165,8 @@ FLATTENING = Table(
 NAMES = Table(
     "Var names",
     "Sailthru refuses names of more than 32 characters and strips what it does not like. A name"
-    " that would suffer gets `_` for each forbidden character, `_` before a leading digit, and eight"
-    " hex digits of its own hash: it is the same in every event, and never another one's."
+    " that breaks a rule gets `_` for each forbidden character, `_` before a leading digit, and eight"
+    " hex digits of its own hash, so that it is the same in every event and never another name's."
     " `VAR_NAMES=as_is` sends names as they are.",
     (
         Row(
@@ -180,7 +180,7 @@ NAMES = Table(
             (post_event(**U1, event="Seen", vars={"n" * 23 + "_804ae309": 1}),),
         ),
         Row(
-            "two long names stay two",
+            "two different long names stay different",
             track("Seen", {"n" * 33: 1, "n" * 34: 2}),
             (
                 post_event(
@@ -212,7 +212,7 @@ NAMES = Table(
             (post_event(**U1, event="Seen", vars={"größe in cm": 1}),),
         ),
         Row(
-            "as_is changes nothing",
+            "VAR_NAMES=as_is changes no name",
             track("Seen", {"1st": 1, "x-y": 2, "n" * 33: 3}),
             (post_event(**U1, event="Seen", vars={"1st": 1, "x-y": 2, "n" * 33: 3}),),
             settings={"var_names": "as_is"},

@@ -36,9 +36,9 @@ ITEMS = Table(
         item_row("1.005 is 101 cents: half up, as written", {"price": 1.005}, {"price": 101}),
         item_row("0.29 is 29 cents", {"price": 0.29}, {"price": 29}),
         item_row("a numeric string is a number", {"price": "18.99"}, {"price": 1899}),
-        item_row("free is a price", {"price": 0}, {"price": 0}),
+        item_row("a price of 0 is a price", {"price": 0}, {"price": 0}),
         item_row("no quantity means one", {"quantity": None}, {"qty": 1}),
-        item_row("so does false", {"quantity": False}, {"qty": 1}),
+        item_row("a quantity of false means one", {"quantity": False}, {"qty": 1}),
         item_row("a quantity may be a string", {"quantity": "3"}, {"qty": 3}),
         item_row("2.0 is whole", {"quantity": 2.0}, {"qty": 2}),
         item_row(
@@ -47,9 +47,13 @@ ITEMS = Table(
             {"id": "G-32"},
         ),
         item_row("a number is an id", {"product_id": 88}, {"id": "88"}),
-        item_row("so is a whole one with a point", {"product_id": 88.0}, {"id": "88"}),
+        item_row("a whole number with a point is an id, too", {"product_id": 88.0}, {"id": "88"}),
         item_row("tags are passed on", {"tags": ["fun", "board"]}, {"tags": ["fun", "board"]}),
-        item_row("as comma-separated text, too", {"tags": "fun,board"}, {"tags": "fun,board"}),
+        item_row(
+            "tags as comma-separated text are passed on, too",
+            {"tags": "fun,board"},
+            {"tags": "fun,board"},
+        ),
         item_row(
             "PHP's list with a hole is a list", {"tags": {"0": "a", "2": "b"}}, {"tags": ["a", "b"]}
         ),
@@ -95,7 +99,7 @@ ITEMS = Table(
             "a field of an item that holds nothing is no var", {"image_url": "", "sku": False}, {}
         ),
         item_row(
-            "all else is vars of the item",
+            "other fields of a product are vars of the item",
             {"brand": "Hasbro", "sku": "G-32", "size": {"w": 10}},
             {"vars": {"brand": "Hasbro", "sku": "G-32", "size_w": 10}},
         ),
@@ -106,13 +110,13 @@ ITEMS = Table(
             settings={"product_base_url": "https://shop.example"},
         ),
         item_row(
-            "no url: PRODUCT_BASE_URL and the id",
+            "an item without a url gets PRODUCT_BASE_URL and its id",
             {"url": None},
             {"url": "https://shop.example/p/507f1f77"},
             settings={"product_base_url": "https://shop.example/p"},
         ),
         Row(
-            "no url and no base url: the page's url",
+            "an item without a url gets the page's url when there is no PRODUCT_BASE_URL",
             track(
                 "Order Completed",
                 {"order_id": "o1", "products": [GAME | {"url": None}]},
@@ -121,7 +125,7 @@ ITEMS = Table(
             (bought(GAME_ITEM | {"url": CHECKOUT}),),
         ),
         Row(
-            "a url of false is none",
+            "a url of false means no url",
             track(
                 "Order Completed",
                 {"order_id": "o1", "products": [GAME | {"url": False}]},
@@ -130,7 +134,7 @@ ITEMS = Table(
             (bought(GAME_ITEM | {"url": CHECKOUT}),),
         ),
         Row(
-            "one that is no address is left out",
+            "a url that is no address is left out",
             track(
                 "Order Completed",
                 {"order_id": "o1", "products": [GAME | {"url": "mailto:shop"}]},
@@ -144,19 +148,29 @@ ITEMS = Table(
             {"name": "Monopoly:\n3rd \x00Edition\ufeff"},
             {},
         ),
-        bad_item("no url at all is refused", {"url": None}, "url is missing"),
-        bad_item("no price is refused", {"price": None}, "price is missing"),
-        bad_item("a price of false is none", {"price": False}, "price is missing"),
-        bad_item("an id that is no text is refused", {"product_id": ["a"]}, "product_id must be"),
-        bad_item("so is a name", {"name": ["Monopoly"]}, "name must be a string"),
-        bad_item("no name is refused", {"name": None}, "name is missing"),
-        bad_item("no id is refused", {"product_id": None}, "product_id is missing"),
+        bad_item("an item without any url is refused", {"url": None}, "url is missing"),
+        bad_item("an item without a price is refused", {"price": None}, "price is missing"),
+        bad_item("a price of false is no price", {"price": False}, "price is missing"),
+        bad_item("an id that is a list is refused", {"product_id": ["a"]}, "product_id must be"),
+        bad_item(
+            "a name that is no text is refused", {"name": ["Monopoly"]}, "name must be a string"
+        ),
+        bad_item("an item without a name is refused", {"name": None}, "name is missing"),
+        bad_item("an item without an id is refused", {"product_id": None}, "product_id is missing"),
         bad_item("a negative price is refused", {"price": -1}, "price must not be negative"),
-        bad_item("words are no price", {"price": "$18.99"}, "price must be a number"),
+        bad_item(
+            "a price with a currency sign is refused", {"price": "$18.99"}, "price must be a number"
+        ),
         bad_item("an absurd price is refused", {"price": "1e400"}, "price is too large"),
-        bad_item("so is a quantity that is given", {"quantity": "2 pcs"}, "quantity must be a"),
-        bad_item("half an item is refused", {"quantity": 0.5}, "quantity must be a whole"),
-        bad_item("fewer than one is refused", {"quantity": -1}, "quantity must be a whole"),
-        bad_item("so are absurdly many", {"quantity": 1e30}, "quantity must be a whole"),
+        bad_item(
+            "a quantity that cannot be read is refused", {"quantity": "2 pcs"}, "quantity must be a"
+        ),
+        bad_item(
+            "a quantity of half an item is refused", {"quantity": 0.5}, "quantity must be a whole"
+        ),
+        bad_item("a quantity below one is refused", {"quantity": -1}, "quantity must be a whole"),
+        bad_item(
+            "an absurdly large quantity is refused", {"quantity": 1e30}, "quantity must be a whole"
+        ),
     ),
 )

@@ -21,23 +21,23 @@ ALIASES = Table(
             profile=KNOWN,
         ),
         Row(
-            "an unknown one leaves nothing to do",
+            "a previousId that Sailthru does not know leaves nothing to do",
             {"type": "alias", "userId": "u1", "previousId": "anon-1"},
             (lookup("anon-1", "keys"),),
             ignored="nothing_to_merge",
         ),
         Row(
-            "so does one that is the same id",
+            "a previousId that equals the userId leaves nothing to do",
             {"type": "alias", "userId": "u1", "previousId": "u1"},
             ignored="already_merged",
         ),
         Row(
-            "a previousId that is nobody's is never merged",
+            "a previousId that is a shared id is never merged",
             {"type": "alias", "userId": "u1", "previousId": "guest"},
             refused=(Reason.MISSING_USER_ID, "SHARED_IDS"),
         ),
         Row(
-            "without previousId it is invalid",
+            "an alias without a previousId is invalid",
             {"type": "alias", "userId": "u1"},
             refused=(Reason.INVALID_EVENT, "previousId"),
         ),
@@ -55,13 +55,13 @@ SUBSCRIPTIONS = Table(
             (post_user(**U1, **BY_EMAIL, lists={"News": 1}, optout_email="none"),),
         ),
         Row(
-            "without a list it joins DEFAULT_LIST",
+            "Subscribed without a list joins DEFAULT_LIST",
             track("Subscribed"),
             (post_user(**U1, lists={"Everyone": 1}, optout_email="none"),),
             settings={"default_list": "Everyone"},
         ),
         Row(
-            "with neither it is refused",
+            "Subscribed without a list and without DEFAULT_LIST is refused",
             track("Subscribed"),
             refused=(Reason.UNMAPPABLE, "properties.list"),
         ),
@@ -78,7 +78,7 @@ SUBSCRIPTIONS = Table(
             settings={"allow_delete": True},
         ),
         Row(
-            "without one it is refused: nothing else is documented to delete by",
+            "a deletion without an email is refused: Sailthru documents no other key to delete by",
             track("User Deleted"),
             refused=(Reason.MISSING_EMAIL, "email"),
             settings={"allow_delete": True},

@@ -80,7 +80,7 @@ ORDERS = Table(
             profile={"keys": {"email": EMAIL}},
         ),
         Row(
-            "an email that is nowhere is waited for, at last in vain",
+            "an order without any email waits for one; without one in the end it dies",
             track("Order Completed", {"order_id": "o1", "products": [GAME]}),
             (lookup("u1", "keys"),),
             refused=(Reason.MISSING_EMAIL, "email"),
@@ -91,17 +91,17 @@ ORDERS = Table(
             (bought(purchase_keys={"extid": "c1"}, vars={"checkout_id": "c1"}),),
         ),
         Row(
-            "without both it is the messageId",
+            "without order_id and checkout_id the purchase key is the messageId",
             order(order_id=None) | {"messageId": "m1"},
             (bought(purchase_keys={"extid": "m1"}),),
         ),
         Row(
-            "a number is an id too",
+            "an order_id may be a number",
             order(order_id=50314),
             (bought(purchase_keys={"extid": "50314"}),),
         ),
         Row(
-            "an id that is none is left out",
+            "an order_id that cannot be read is left out",
             order(order_id=["o1"], checkout_id="c1"),
             (bought(purchase_keys={"extid": "c1"}, vars={"checkout_id": "c1"}),),
             notes={"properties.order_id": "must be a string"},
@@ -112,7 +112,7 @@ ORDERS = Table(
             (bought(adjustments=[{"title": "Voucher", "price": -500}], vars={"tax": 1}),),
         ),
         Row(
-            "without them shipping, tax and discount become adjustments",
+            "without adjustments, shipping, tax and discount become adjustments",
             order(shipping=3, tax=1.005, discount=2.5),
             (
                 bought(
@@ -130,7 +130,7 @@ ORDERS = Table(
             (bought(adjustments=[{"title": "discount", "price": -250}]),),
         ),
         Row(
-            "what is no amount is left out",
+            "an amount that cannot be read is left out",
             order(shipping="Free", tax={"vat": 1.2}, discount="10%"),
             (bought(),),
             notes={
@@ -152,7 +152,7 @@ ORDERS = Table(
             (bought(date="Thu, 21 Feb 2019 08:33:46 +0000"),),
         ),
         Row(
-            "with its own offset",
+            "the date keeps the offset of the event's time",
             order() | {"timestamp": "2019-02-21T08:33:46-05:00"},
             (bought(date="Thu, 21 Feb 2019 08:33:46 -0500"),),
         ),
@@ -167,7 +167,7 @@ ORDERS = Table(
             (bought(message_id="bid1"),),
         ),
         Row(
-            "it may be a property, too",
+            "the mail that led here may be named by a property, too",
             order(sailthru_bid="bid1"),
             (bought(message_id="bid1"),),
         ),
@@ -183,7 +183,7 @@ ORDERS = Table(
             notes={"properties.send_template": "must be a string"},
         ),
         Row(
-            "an email that is none is left out, and looked for elsewhere",
+            "an email that cannot be read is left out, and the next place counts",
             track("Order Completed", {"order_id": "o1", "products": [GAME], "email": "none"}),
             (lookup("u1", "keys"), bought()),
             notes={"properties.email": "must be an email address like name@example.com"},
@@ -197,7 +197,7 @@ ORDERS = Table(
             settings={"reminder_template": "cart", "reminder_time": "1 day"},
         ),
         Row(
-            "an order of nothing is refused",
+            "an order without products is refused",
             order(products=[]),
             refused=(Reason.UNMAPPABLE, "properties.products"),
         ),

@@ -16,7 +16,7 @@ PAGES = Table(
     (
         Row("a page is a pageview", page({"url": URL}), (pageview(**BY_U1),), settings=ON),
         Row(
-            "its url may be in context.page",
+            "the url of a page may be in context.page",
             page(context={"page": {"url": URL}}),
             (pageview(**BY_U1),),
             settings=ON,
@@ -34,13 +34,13 @@ PAGES = Table(
             settings=ON,
         ),
         Row(
-            "tags come first",
+            "tags come before keywords",
             page({"url": URL, "keywords": ["football"], "tags": "a,b"}),
             (pageview(**BY_U1, tags="a,b"),),
             settings=ON,
         ),
         Row(
-            "an anonymous reader is one, too",
+            "a visitor's page is a pageview of the anonymousId",
             {"type": "page", "anonymousId": "anon-1", "properties": {"url": URL}},
             (pageview(url=URL, userIdKey="extid", userIdValue="anon-1"),),
             settings=ON,
@@ -64,7 +64,7 @@ PAGES = Table(
             settings=ON,
         ),
         Row(
-            "so is a url that leads nowhere",
+            "a page whose url is no absolute address is refused",
             page({"url": "/a"}),
             refused=(Reason.UNMAPPABLE, "properties.url"),
             settings=ON,

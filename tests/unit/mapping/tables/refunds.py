@@ -30,7 +30,7 @@ REFUNDS = Table(
             ),
         ),
         Row(
-            "a full one returns the total",
+            "a full refund returns the total",
             track(
                 "Order Refunded",
                 {"order_id": "o1", "total": 27.5},
@@ -44,12 +44,12 @@ REFUNDS = Table(
             ),
         ),
         Row(
-            "with neither there is nothing to return",
+            "a refund without products and without a total is refused",
             track("Order Refunded", {"order_id": "o1"}, **SHOWN),
             refused=(Reason.UNMAPPABLE, "properties.products"),
         ),
         Row(
-            "the total needs some url: Sailthru requires one",
+            "a full refund needs a url, because Sailthru requires one",
             track("Order Refunded", {"order_id": "o1", "total": 1}, **SHOWN),
             refused=(Reason.UNMAPPABLE, "PRODUCT_BASE_URL"),
         ),

@@ -22,12 +22,20 @@ ROUTES = Table(
         _named("an empty object means all", {}, sent=True),
         _named("All off blocks what is not named", {"All": False}, sent=False),
         _named("a name wins over All", {"All": False, "Sailthru": True}, sent=True),
-        _named("a name wins over All, off too", {"All": True, "Sailthru": False}, sent=False),
-        _named("the newer name counts", {"All": False, "Sailthru v2": True}, sent=True),
-        _named("case does not matter", {"all": False, "SAILTHRU V2": True}, sent=True),
-        _named("options mean on", {"All": False, "sailthru": {}}, sent=True),
-        _named("PHP's empty object means on, too", {"All": False, "sailthru": []}, sent=True),
-        _named("other destinations say nothing", {"Mixpanel": False}, sent=True),
+        _named("a name that is off wins over All", {"All": True, "Sailthru": False}, sent=False),
+        _named(
+            "the name of the newer destination counts, too",
+            {"All": False, "Sailthru v2": True},
+            sent=True,
+        ),
+        _named(
+            "the case of a name does not matter", {"all": False, "SAILTHRU V2": True}, sent=True
+        ),
+        _named("a destination with options is on", {"All": False, "sailthru": {}}, sent=True),
+        _named(
+            "a destination with PHP's empty object is on", {"All": False, "sailthru": []}, sent=True
+        ),
+        _named("other destinations decide nothing", {"Mixpanel": False}, sent=True),
         _named("null means absent", {"All": None, "Sailthru": None}, sent=True),
         Row(
             "groups are not for Sailthru, as in its newer destination",

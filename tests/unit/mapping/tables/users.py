@@ -22,7 +22,7 @@ IDENTIFIES = Table(
     "Identify -> POST /user",
     "Traits become flat vars, the email a key. An identify with an email always says what happens"
     " when that email has another profile (`KEYSCONFLICT`): many people are at Sailthru by email"
-    " alone. Nothing is sent as a default that could re-subscribe somebody: Segment's default"
+    " alone. Nothing is sent as a default that could subscribe a person again: Segment's default"
     " opt-out `none` does, so `optout_email` is sent only when `OPTOUT` or the event says so."
     " Computed traits and audiences arrive as identifies and need nothing special.",
     (
@@ -48,7 +48,7 @@ IDENTIFIES = Table(
             settings={"keysconflict": "error"},
         ),
         Row(
-            "only a userId makes a profile that only the API can find",
+            "an identify with a userId alone makes a profile that only the API can find",
             identify(),
             (post_user(**U1),),
         ),
@@ -58,7 +58,7 @@ IDENTIFIES = Table(
             (post_user(id="anon-1", key="extid", vars={"name": "Duck"}),),
         ),
         Row(
-            "with nothing but an email that is the key",
+            "an identify with nothing but an email is addressed by it",
             {"type": "identify", "traits": {"email": EMAIL, "name": "Duck"}},
             (post_user(id=EMAIL, key="email", keysconflict="merge", vars={"name": "Duck"}),),
         ),
@@ -103,7 +103,7 @@ IDENTIFIES = Table(
             settings={"default_list": "Everyone"},
         ),
         Row(
-            "else it is DEFAULT_LIST",
+            "without a defaultListName the list is DEFAULT_LIST",
             identify(),
             (post_user(**U1, lists={"Everyone": 1}),),
             settings={"default_list": "Everyone"},
@@ -134,7 +134,7 @@ IDENTIFIES = Table(
             settings={"optout": "all"},
         ),
         Row(
-            "else it is OPTOUT, the documents' default too if you set it",
+            "without an optoutValue the opt-out is OPTOUT",
             identify(),
             (post_user(**U1, optout_email="none"),),
             settings={"optout": "none"},
@@ -149,7 +149,7 @@ IDENTIFIES = Table(
         ),
         *(
             Row(
-                f"so is the setting `{level}`, for everyone",
+                f"OPTOUT=`{level}` is sent with every identify",
                 identify(),
                 (post_user(**U1, optout_email=level),),
                 settings={"optout": level},
@@ -176,12 +176,12 @@ IDENTIFIES = Table(
             (post_user(**U1, keys={"email": "grün+news@bücher.example"}, keysconflict="merge"),),
         ),
         Row(
-            "an email of false is none",
+            "an email of false means no email",
             identify(traits={"email": False, "name": "Hamurai"}),
             (post_user(**U1, vars={"name": "Hamurai"}),),
         ),
         Row(
-            "so are context.traits that are no object",
+            "context.traits that are no object are left out",
             identify(context={"traits": [EMAIL]}),
             (post_user(**U1),),
             notes={"context.traits": "must be an object"},
@@ -205,12 +205,12 @@ IDENTIFIES = Table(
             (post_user(**U1, vars={"order_completed_last_30days": True}),),
         ),
         Row(
-            "who left it is told by false, which is a value",
+            "false is a value: it says that a user left an audience",
             identify(traits={"order_completed_last_30days": False}),
             (post_user(**U1, vars={"order_completed_last_30days": False}),),
         ),
         Row(
-            "a null trait says nothing",
+            "a trait that is null becomes no var",
             identify(traits={"name": None, "plan": "gold"}),
             (post_user(**U1, vars={"plan": "gold"}),),
         ),
@@ -221,12 +221,12 @@ IDENTIFIES = Table(
             settings={"pii_properties": ["phone", "address.street"]},
         ),
         Row(
-            "an id that is nobody's names nobody (SHARED_IDS)",
+            "a shared id (SHARED_IDS) addresses no profile",
             {"type": "identify", "userId": "guest", "anonymousId": "anon-1"},
             (post_user(id="anon-1", key="extid"),),
         ),
         Row(
-            "when all ids are nobody's and there is no email, it is refused",
+            "an identify whose ids are all shared and that has no email is refused",
             {"type": "identify", "userId": "guest"},
             refused=(Reason.MISSING_USER_ID, "SHARED_IDS"),
         ),

@@ -27,7 +27,7 @@ class Held(NamedTuple):
 
 
 @dataclass
-class Books:
+class Account:
     """Reads the account's keys as they are now."""
 
     client: Any
@@ -67,7 +67,7 @@ class Books:
                     del left[box]
             return not left
 
-        wait_until(taken_up, "all that was claimed then is settled or somebody else's", within_s)
+        wait_until(taken_up, "all that was claimed then is settled or has another owner", within_s)
 
     def wait_until_gone_on(self, claimed: dict[Box, Held]) -> None:
         """Return when the first event of each of these has been settled."""
@@ -100,7 +100,7 @@ class Books:
         )
 
     def wait_settled(self, deadline_s: float = 90.0) -> None:
-        """Return when every accepted event has met its fate."""
+        """Return when every accepted event is delivered, dead, ignored, a duplicate or removed."""
         wait_until(self.settled, "everything is settled", deadline_s)
 
     def wait_split(self) -> None:
