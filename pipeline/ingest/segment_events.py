@@ -13,7 +13,7 @@ from typing import Any
 
 import pydantic_core
 
-from pipeline.enqueue import with_message_id
+from pipeline.accept import with_message_id
 from pipeline.events.models import MAX_EVENT_BYTES
 from pipeline.fields import is_nothing
 from pipeline.ingest.answers import HttpError

@@ -1,7 +1,8 @@
 """Logging: one line an event, `key=value`, on stderr, for our events and for libraries' alike.
 
 Set up by entry points only. Nothing that names a person belongs in a log; as a second line of
-defence whatever looks like an email address is masked on its way out.
+defence whatever looks like an email address is masked on its way out. structlog, which brings rich along, is
+imported where something is logged: most commands never do.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any, TextIO
-
-import structlog
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pipeline.observe.names import LogEvent
+
+if TYPE_CHECKING:
+    import structlog
 
 _EMAIL = re.compile(r"[^\s@\"'<>=,;:()]+(?:@|%40)[^\s@\"'<>=,;:()&]+\.[^\s@\"'<>=,;:()&]+")
 _LOGGER = "sailpipe"
@@ -24,11 +26,15 @@ CHATTY = ("uvicorn.error", "httpx", "celery.worker.strategy", "celery.app.trace"
 
 def log_event(event: LogEvent, level: int = logging.INFO, **fields: object) -> None:
     """Log one of our events. Field values are ids of ours, names and numbers; never payloads."""
+    import structlog  # noqa: PLC0415 - slow
+
     structlog.stdlib.get_logger(_LOGGER).log(level, event, **fields)
 
 
 def set_up_logging(level: int = logging.INFO, stream: TextIO | None = None) -> None:
     """Send all logging of this process to `stream` (stderr). May be called again."""
+    import structlog  # noqa: PLC0415 - slow
+
     before: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -13,8 +13,8 @@ import redis
 from redis.exceptions import OutOfMemoryError
 
 import pipeline
+from pipeline.accept import _PRODUCERS
 from pipeline.cli.processes import worker_command
-from pipeline.enqueue import _PRODUCERS
 from pipeline.errors import ConfigError, EnqueueError, WrongFormat
 from pipeline.events.models import Lane
 from pipeline.producer import AsyncProducer

@@ -22,7 +22,7 @@ import pytest
 import redis
 import segment.analytics as segment
 
-from pipeline.enqueue import _PRODUCERS
+from pipeline.accept import _PRODUCERS
 from pipeline.errors import ConfigError
 from pipeline.events.models import parse_event
 from pipeline.ingest.server import serve

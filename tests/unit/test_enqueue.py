@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import fakeredis
 import pytest
@@ -20,7 +22,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
 
 import pipeline
-from pipeline.enqueue import (
+from pipeline.accept import (
     _PRODUCERS,
     message_id_for_line,
     prepare,
@@ -373,6 +375,25 @@ raise SystemExit(os.waitpid(child, 0)[1])
     assert (done.returncode, done.stderr) == (0, "")
     with redis.Redis.from_url(redis_url) as client:
         assert client.xlen(keys.RAW) == 16 + 50 + 50
+
+
+def test_the_function_keeps_its_name_whatever_else_is_imported() -> None:
+    """No module has the name, or importing it would put itself in the function's place."""
+    names = [module.name for module in pkgutil.walk_packages(pipeline.__path__, "pipeline.")]
+    assert not {f"pipeline.{name}" for name in pipeline.__all__} & set(names)
+    for name in pipeline.__all__:
+        assert callable(getattr(pipeline, name))
+
+
+def test_a_name_that_the_package_does_not_have_is_an_attribute_error() -> None:
+    """`hasattr` and `from pipeline import` rely on it."""
+    assert not hasattr(pipeline, "enqeue")
+
+
+def test_its_signature_can_be_read_at_run_time() -> None:
+    """A program may build a command or an endpoint around it."""
+    assert get_type_hints(pipeline.enqueue)["return"] is str
+    assert list(inspect.signature(pipeline.enqueue).parameters) == ["event", "account"]
 
 
 def test_importing_pipeline_loads_neither_celery_nor_http_nor_the_web() -> None:
