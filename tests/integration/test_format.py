@@ -228,7 +228,8 @@ def test_a_producer_that_may_only_append_need_not_ask(
     monkeypatch.setenv("SAILPIPE_REDIS_URL", f"redis://shop:pw@127.0.0.1:{port}")
     try:
         pipeline.enqueue(EVENT)
-        assert store.xlen(keys.RAW) == 1
+        pipeline.enqueue_many([EVENT, EVENT])
+        assert store.xlen(keys.RAW) == 3
     finally:
         store.acl_deluser("shop")
 

@@ -19,7 +19,7 @@ import pytest
 import redis
 from redis.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 import pipeline
 from pipeline.accept import (
@@ -65,6 +65,9 @@ def broken(error: Exception) -> redis.Redis:
     class Broken(fakeredis.FakeRedis):
         def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Any:
             return BrokenPipeline(self.connection_pool, {}, transaction, shard_hint)
+
+        def execute_command(self, *args: Any, **options: Any) -> Any:
+            raise error
 
     return Broken()
 
@@ -267,13 +270,17 @@ def test_a_full_raw_stream_refuses_until_it_is_shorter(fake: redis.Redis) -> Non
     ("error", "expected"),
     [
         (OutOfMemoryError("command not allowed"), QueueFull),
+        (ResponseError("Error running script: -OOM command not allowed"), QueueFull),
         (RedisConnectionError("refused; event ann@example.com"), EnqueueError),
     ],
 )
-def test_a_redis_that_fails_is_one_clear_error(error: Exception, expected: type) -> None:
+@pytest.mark.parametrize("events", [1, 2])
+def test_a_redis_that_fails_is_one_clear_error(
+    error: Exception, expected: type, events: int
+) -> None:
     """Out of memory is QueueFull, anything else EnqueueError; neither quotes the event."""
     with pytest.raises(EnqueueError) as refused:
-        Producer(broken(error)).send(b"{}")
+        Producer(broken(error)).send_many([(b"{}", "default")] * events)
     assert type(refused.value) is expected
     assert "ann@" not in str(refused.value)
     assert refused.value.__suppress_context__
