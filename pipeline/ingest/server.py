@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import socket
+import sys
 
 import uvicorn
 from redis.exceptions import RedisError
@@ -17,6 +18,9 @@ from pipeline.settings import Settings
 from pipeline.storage.format import check_format_async
 from pipeline.storage.redis_client import open_async_redis
 
+SWITCH_S = 0.001
+"""A thread that reads a large body hands the interpreter over after so long, not after Python's 5 ms: a light
+request needs it some five times."""
 GRACE_S = 5
 """Seconds that requests under way have to finish when the process is told to stop."""
 
@@ -34,6 +38,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
 
 
 async def _run(settings: Settings, redis_url: str, listener: socket.socket) -> None:
+    sys.setswitchinterval(SWITCH_S)
     redis = open_async_redis(redis_url)
     config = uvicorn.Config(
         create_app(settings, redis),
