@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
-_ANSWER = b'{"success":true}'
+_ANSWERS = (b'{"success":true}', b'{"ok":true}')
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,26 @@ class Load:
     rate: float | None = None
 
 
-async def run_load(port: int, load: Load) -> list[float]:
-    """Send all of it; the seconds from when each request was due until its answer."""
+async def run_load(port: int, load: Load, beside: Load | None = None) -> list[float]:
+    """Send all of it; the seconds from when each request was due until its answer.
+
+    beside: sent over and over meanwhile, over all its connections.
+    """
     sender = _Sender(port, load)
+    others = [
+        asyncio.create_task(_repeat(port, beside))
+        for _ in range(beside.connections if beside else 0)
+    ]
     await sender.run()
+    for other in others:
+        other.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
     return sender.waits
+
+
+async def _repeat(port: int, load: Load | None) -> None:
+    while load is not None:
+        await _Sender(port, replace(load, requests=1, connections=1)).run()
 
 
 class _Sender:
@@ -116,7 +131,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._answer += data
-        if self._answer.endswith(_ANSWER):
+        if self._answer.endswith(_ANSWERS):
             self._answer = b""
             self._sender.answered(self, self._due)
         elif not self._answer.startswith(b"HTTP/1.1 200"):
