@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pipeline.ingest.answers import HttpError, error_response
+
+_LENGTHS = {b"content-length", b"transfer-encoding"}
 
 
 class PathTable:
@@ -19,5 +23,23 @@ class PathTable:
         self._otherwise = otherwise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._apps.get(scope["path"].strip("/")) if scope["type"] == "http" else None
+        app: ASGIApp | None = None
+        if scope["type"] == "http":
+            app = self._apps.get(scope["path"].strip("/"))
+            if _has_two_lengths(scope["headers"]):
+                app = _refuse_two_lengths
         await (app or self._otherwise)(scope, receive, send)
+
+
+def _has_two_lengths(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return len({name for name, _ in headers} & _LENGTHS) > 1
+
+
+async def _refuse_two_lengths(scope: Scope, receive: Receive, send: Send) -> None:
+    """A proxy may believe the other one, and take the body's end for somebody else's request."""
+    error = HttpError(
+        400, "two_lengths", "Content-Length and Transfer-Encoding exclude each other."
+    )
+    response = error_response(error)
+    response.headers["Connection"] = "close"
+    await response(scope, receive, send)

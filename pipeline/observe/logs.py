@@ -8,9 +8,11 @@ imported where something is logged: most commands never do.
 from __future__ import annotations
 
 import logging
+import math
 import re
 import sys
-from collections.abc import MutableMapping
+import time
+from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pipeline.observe.names import LogEvent
@@ -65,6 +67,29 @@ def set_up_logging(level: int = logging.INFO, stream: TextIO | None = None) -> N
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+
+
+class Throttle(logging.Filter):
+    """Lets one record of each kind pass in `every_s` seconds; for libraries that log a line for each bad request.
+
+    A kind is a logger's first line before its arguments, and the error's class.
+    """
+
+    def __init__(
+        self, every_s: float = 60.0, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__()
+        self._every_s = every_s
+        self._monotonic = monotonic
+        self._said: dict[tuple[str, str, object], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[0] if record.exc_info else None
+        kind, now = (record.name, str(record.msg).partition("\n")[0], error), self._monotonic()
+        if now - self._said.get(kind, -math.inf) < self._every_s:
+            return False
+        self._said[kind] = now
+        return True
 
 
 def mask_emails(

@@ -272,6 +272,18 @@ async def test_slashes_around_a_path_do_not_count(
     assert (await http.options(url, headers=asking)).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/v1/track", "/healthz"])
+async def test_a_request_that_tells_its_length_in_two_ways_is_refused(
+    http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis, path: str
+) -> None:
+    """Where a proxy believes the other one, a body could hold somebody else's next request."""
+    both = {**KEY, "Content-Length": "32", "Transfer-Encoding": "chunked"}
+    reply = await http.post(path, content=json.dumps(EVENT).encode(), headers=both)
+    check_refusal(reply, 400, "two_lengths")
+    assert reply.headers["Connection"] == "close"
+    assert await taken(fake) == []
+
+
 async def test_a_browser_may_read_a_refusal(http: httpx.AsyncClient) -> None:
     """Or its console would speak of CORS and hide what is wrong."""
     origin = {"Origin": "https://shop.example.com"}
