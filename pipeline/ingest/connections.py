@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from pipeline.clock import Clock
 from pipeline.observe.logs import log_event
 
-REQUEST_S = 30.0
+REQUEST_S = 60.0
 """Seconds until a request has come whole, counted from the connection or the last answer on it."""
 MOST_CONNECTIONS = 2_000
 """Each may hold a body of half a megabyte that is not whole yet."""
