@@ -1,7 +1,7 @@
-"""How long a request may take to come, and how many connections may be open: whoever sends slowly makes room.
+"""How long a request may take to come, and how many connections may be open; a slow sender makes room.
 
 uvicorn bounds neither. A few hundred connections that send half a request each would use up the process's
-descriptors, and nobody else could connect.
+descriptors, and no other client could connect.
 """
 
 from __future__ import annotations

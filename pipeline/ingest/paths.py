@@ -36,7 +36,7 @@ def _has_two_lengths(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 
 async def _refuse_two_lengths(scope: Scope, receive: Receive, send: Send) -> None:
-    """A proxy may believe the other one, and take the body's end for somebody else's request."""
+    """A proxy may believe the other one, and take the body's end for the next client's request."""
     error = HttpError(
         400, "two_lengths", "Content-Length and Transfer-Encoding exclude each other."
     )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -49,7 +50,11 @@ LIGHT_BYTES = 8 * 1024
 time, in a thread, and their events made in pieces: other requests are answered in between."""
 
 PIECE_S = 0.003
-"""After so long a piece of a batch, everyone else has a turn."""
+"""The length of a piece of a batch; other requests are answered between two."""
+
+MOST_HELD_BYTES = 128 << 20
+"""Of heavy bodies that wait for their turn, and of batches that wait for Redis: a Redis that hangs must not let
+them fill the memory."""
 
 CORS = Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["POST"], allow_headers=["*"])
 
@@ -62,6 +67,7 @@ class SegmentApi:
         self._accounts = accounts
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
+        self._held = 0
 
     def apps(self) -> dict[str, ASGIApp]:
         """By path: what takes its requests."""
@@ -77,13 +83,26 @@ class SegmentApi:
         if kind is not None and len(body) <= LIGHT_BYTES and not is_packed(body):
             data = read_object(body)
             account = self._account(authorization, data)
-            events = [single_event(data, kind, arrival)]
-        else:
+            await self._producer.send_all([single_event(data, kind, arrival)], account)
+            return
+        with self._hold(len(body)):
             async with self._one_at_a_time:
                 data = await asyncio.to_thread(lambda: read_object(unpacked(body)))
                 account = self._account(authorization, data)
                 events = await self._make_events(kind, data, arrival)
-        await self._producer.send_all(events, account)
+            with self._hold(sum(map(len, events))):
+                await self._producer.send_all(events, account)
+
+    @contextmanager
+    def _hold(self, size: int) -> Iterator[None]:
+        """Count so many bytes while the block lasts. Raises EnqueueError when too many are held already."""
+        if self._held + size > MOST_HELD_BYTES:
+            raise EnqueueError("Too many large requests wait already")
+        self._held += size
+        try:
+            yield
+        finally:
+            self._held -= size
 
     async def _make_events(
         self, kind: str | None, data: Mapping[str, Any], arrival: Arrival

@@ -219,7 +219,7 @@ HALF = b"POST /v1/track HTTP/1.1\r\nHost: shop\r\nContent-Length: 500\r\n"
 
 
 @pytest.mark.parametrize("half", [b"", HALF, HALF + b"\r\n{"], ids=["nothing", "head", "body"])
-def test_senders_of_half_a_request_keep_nobody_out(
+def test_senders_of_half_a_request_keep_no_client_out(
     redis_url: str, store: redis.Redis, tmp_path: Path, half: bytes
 ) -> None:
     """More of them than the process has descriptors for: the slowest go, and the log stays short."""

@@ -1,4 +1,4 @@
-"""Commands are known by a line each and loaded when they are meant: what that saves, and that nobody notices."""
+"""Commands are known by a line each and loaded when they are meant: what that saves, and that help stays the same."""
 
 from __future__ import annotations
 

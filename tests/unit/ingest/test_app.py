@@ -276,7 +276,7 @@ async def test_slashes_around_a_path_do_not_count(
 async def test_a_request_that_tells_its_length_in_two_ways_is_refused(
     http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis, path: str
 ) -> None:
-    """Where a proxy believes the other one, a body could hold somebody else's next request."""
+    """Where a proxy believes the other one, a body could hold another client's next request."""
     both = {**KEY, "Content-Length": "32", "Transfer-Encoding": "chunked"}
     reply = await http.post(path, content=json.dumps(EVENT).encode(), headers=both)
     check_refusal(reply, 400, "two_lengths")

@@ -1,4 +1,4 @@
-"""Who has to go when requests do not come whole, or when there are too many connections."""
+"""Which connection is closed when requests do not come whole, or when there are too many connections."""
 
 from __future__ import annotations
 

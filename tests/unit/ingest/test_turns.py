@@ -121,3 +121,24 @@ async def test_a_batch_that_is_refused_lets_the_next_have_its_turn(
         for refused in (b"{", b'{"writeKey": "sandbox", "batch": [1]}', b'{"batch": []}'):
             assert (await http.post("/v1/batch", content=refused)).status_code in {400, 401}
         assert (await http.post("/v1/batch", content=BATCH)).status_code == 200
+
+
+async def test_more_than_the_memory_may_hold_is_asked_to_come_again(
+    fake: fakeredis.FakeAsyncRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bodies that wait for their turn and batches that wait for Redis count; light events are still taken."""
+    monkeypatch.setattr("pipeline.ingest.segment.MOST_HELD_BYTES", 3 * len(BATCH))
+    slow = Slow(read_object)
+    monkeypatch.setattr("pipeline.ingest.segment.read_object", slow)
+    async with open_client(fake, tmp_path) as http:
+        held = [asyncio.create_task(http.post("/v1/batch", content=BATCH)) for _ in range(3)]
+        while not slow.begun:
+            await asyncio.sleep(0.001)
+        refused = await http.post("/v1/batch", content=BATCH)
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        assert int(refused.headers["Retry-After"]) > 0
+        assert (await http.post("/v1/track", content=SINGLE)).status_code == 200
+        slow.go_on.set()
+        await asyncio.gather(*held)
+        monkeypatch.setattr("pipeline.ingest.segment.MOST_HELD_BYTES", 99 * len(BATCH))
+        assert (await http.post("/v1/batch", content=BATCH)).status_code == 200
