@@ -88,8 +88,8 @@ def main() -> None:
         share = one.cpu_s / ours[one.command].cpu_s
         print(f"{one.command:14} {one.wall_s:7.3f} {one.cpu_s:7.3f} {share:11.2f}x  {one.tree}")
     for command, goal in _GOALS_S.items():
-        met = "met" if ours[command].wall_s <= goal else "missed"
-        print(f"goal: {command} within {goal:g} s: {met}")
+        met = "met" if ours[command].cpu_s <= goal else "missed"
+        print(f"goal: {command} within {goal:g} s of CPU: {met}")
 
 
 if __name__ == "__main__":

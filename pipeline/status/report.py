@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import redis.asyncio
 
-from pipeline.deadletters.letter import iso
+from pipeline.clock import iso
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, Gates
 from pipeline.lanes import SPECS
