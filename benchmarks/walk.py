@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pipeline.enqueue import prepare
+from pipeline.accept import prepare
 from tests.support import pipe as tests_pipe
 
 ROOT = f"{Path(__file__).parents[1]}/"

@@ -24,7 +24,7 @@ from typing import Any
 
 from examples.shop_day import mishaps, stories
 from examples.shop_day.visits import DELIVERED, Day, Line
-from pipeline.enqueue import message_id_for_line
+from pipeline.accept import message_id_for_line
 
 SEED = 20261123
 DUPLICATE = "duplicate"

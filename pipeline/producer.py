@@ -21,6 +21,7 @@ from pipeline.settings import DEFAULT_ACCOUNT
 from pipeline.storage import keys
 from pipeline.storage.format import check_format_async
 from pipeline.storage.redis_errors import FULL, explain
+from pipeline.storage.scripts import Batcher, read_script
 
 CHUNK = 500
 """Events per pipelined round trip: large enough to hide the trip, small enough to stay atomic."""
@@ -30,6 +31,8 @@ RAW_BOUND = 1_000_000
 """Entries in the raw stream above which every producer is refused."""
 HOLD_S = 0.2
 """Seconds between two looks at a raw stream that is too long."""
+LOOK_EVERY = 1_000
+"""Events that an asyncio producer appends between two looks at how long the raw stream is."""
 
 
 class Producer:
@@ -50,6 +53,7 @@ class Producer:
         self._bound = bound
         self._hold = hold
         self._sleep = sleep
+        self._script = redis.register_script(_script())
         self._backlog = 0
 
     def send(self, raw: bytes, account: str = DEFAULT_ACCOUNT) -> None:
@@ -90,12 +94,23 @@ class Producer:
         return self._backlog
 
     def _append(self, items: list[tuple[bytes, str]]) -> None:
-        pipe = self._redis.pipeline(transaction=True)
-        _fill(pipe, items)
         try:
-            self._backlog = int(pipe.execute()[-1])
+            self._backlog = self._send_one(items) if len(items) == 1 else self._send_chunk(items)
         except RedisError as error:
             raise enqueue_error(error) from None
+
+    def _send_one(self, items: list[tuple[bytes, str]]) -> int:
+        pipe = self._redis.pipeline(transaction=False)
+        _fill(pipe, items)
+        return int(pipe.execute()[-1])
+
+    def _send_chunk(self, items: list[tuple[bytes, str]]) -> int:
+        try:
+            return int(self._script(keys=[keys.RAW], args=_arguments(items), client=self._redis))
+        except NoPermissionError:  # may append, and may run no script
+            pipe = self._redis.pipeline(transaction=True)
+            _fill(pipe, items)
+            return int(pipe.execute()[-1])
 
     def _refuse_if_full(self) -> None:
         if self._backlog >= self._bound and self.backlog() >= self._bound:
@@ -109,12 +124,18 @@ class Producer:
 
 
 class AsyncProducer:
-    """Appends what one request brought, all of it or nothing: `Producer` for one asyncio loop."""
+    """Appends what one request brought, all of it or nothing: `Producer` for one asyncio loop.
+
+    Single events that come while a round trip is under way go together in the next.
+    """
 
     def __init__(self, redis: AsyncRedis, *, bound: int = RAW_BOUND) -> None:
         self._redis = redis
+        self._batcher = Batcher(redis)
+        self._append = redis.register_script(_script())
         self._bound = bound
         self._backlog = 0
+        self._room = 0
         self._knows_format = False
 
     async def send_all(self, raws: Sequence[bytes], account: str) -> None:
@@ -127,10 +148,11 @@ class AsyncProducer:
         """
         try:
             await self._check_format()
-            await self._refuse_if_full()
-            pipe = self._redis.pipeline(transaction=True)
-            _fill(pipe, [(raw, account) for raw in raws])
-            self._backlog = int((await pipe.execute())[-1])
+            await self._refuse_if_full(len(raws))
+            if len(raws) == 1:
+                await self._batcher.execute("XADD", keys.RAW, "*", *_words(raws[0], account))
+            elif raws:
+                await self._send_many([(raw, account) for raw in raws])
         except RedisError as error:
             raise enqueue_error(error) from None
 
@@ -145,10 +167,18 @@ class AsyncProducer:
             # Redis refuses this as it would the real one (full, read-only, no disk), but makes no stream.
             with contextlib.suppress(NoPermissionError):  # as in `_check_format`
                 await self._redis.xadd(keys.RAW_PROBE, {"event": ""}, nomkstream=True)
-            self._backlog = int(await self._redis.xlen(keys.RAW))
-            await self._refuse_if_full()
+            self._room = 0  # look now
+            await self._refuse_if_full(0)
         except RedisError as error:
             raise enqueue_error(error) from None
+
+    async def _send_many(self, items: list[tuple[bytes, str]]) -> None:
+        try:
+            await self._append(keys=[keys.RAW], args=_arguments(items))
+        except NoPermissionError:  # may append, and may run no script
+            pipe = self._redis.pipeline(transaction=True)
+            _fill(pipe, items)
+            await pipe.execute()
 
     async def _check_format(self) -> None:
         """Once; `serve` asks when it starts, but Redis may be away then."""
@@ -162,11 +192,14 @@ class AsyncProducer:
             raise EnqueueError(str(error)) from None
         self._knows_format = True
 
-    async def _refuse_if_full(self) -> None:
-        if self._backlog >= self._bound:
-            self._backlog = int(await self._redis.xlen(keys.RAW))
-        if self._backlog >= self._bound:
+    async def _refuse_if_full(self, events: int) -> None:
+        """Look how long the raw stream is, once in LOOK_EVERY events or as few as there is room for."""
+        if self._room <= 0:
+            self._backlog = int(await self._batcher.execute("XLEN", keys.RAW))
+            self._room = min(LOOK_EVERY, self._bound - self._backlog)
+        if self._room <= 0:
             raise queue_full(self._backlog)
+        self._room -= events
 
 
 def entry(raw: bytes, account: str) -> dict[Any, Any]:
@@ -189,8 +222,22 @@ def queue_full(backlog: int) -> QueueFull:
     return QueueFull(f"{backlog} events wait in the raw stream already")
 
 
+def _script() -> str:
+    return read_script("pipeline", "append")
+
+
+def _arguments(items: Iterable[tuple[bytes, str]]) -> list[bytes | str]:
+    """What append.lua takes of (raw, account) pairs."""
+    return [word for raw, account in items for word in (account, raw)]
+
+
+def _words(raw: bytes, account: str) -> list[bytes | str]:
+    """What XADD takes after the id."""
+    return [word for field in entry(raw, account).items() for word in field]
+
+
 def _fill(pipe: Any, items: Iterable[tuple[bytes, str]]) -> None:
-    """The commands of one transaction: the entries, and the length, so that no trip is spent on asking."""
+    """The commands of one trip: the entries, and the length, so that no trip is spent on asking."""
     for raw, account in items:
         pipe.xadd(keys.RAW, entry(raw, account))
     pipe.xlen(keys.RAW)

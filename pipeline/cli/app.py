@@ -1,54 +1,55 @@
-"""All commands in one place, and what becomes of their errors."""
+"""The command line as a whole, and what becomes of its errors."""
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
 
-import redis
 import typer
 
-from pipeline.cli import (
-    adopt,
-    dead,
-    doctor,
-    enqueue,
-    gates,
-    limits,
-    map_events,
-    processes,
-    reset,
-    status,
-    up,
-)
+from pipeline.cli.commands import COMMANDS, LazyGroup
 from pipeline.cli.errors import DONE, FAILED, WRONG_USAGE, BadInput
-from pipeline.cli.output import note, speak_utf8
+from pipeline.cli.output import note, result, speak_utf8
 from pipeline.errors import ConfigError, SailpipeError
-from pipeline.storage.redis_errors import describe
 
 app = typer.Typer(
     name="sailpipe",
+    cls=LazyGroup,
     help="Deliver customer events to Sailthru: queues, rate limits, retries, dead letters.",
-    add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("up")(up.up)
-app.command("serve")(processes.serve)
-app.command("worker")(processes.worker)
-app.command("splitter")(processes.splitter)
-app.command("sandbox")(processes.sandbox)
-app.command("enqueue")(enqueue.enqueue)
-app.command("map")(map_events.map_events)
-app.command("status")(status.status)
-app.add_typer(dead.app, name="dead")
-app.command("pause")(gates.pause)
-app.command("resume")(gates.resume)
-app.add_typer(limits.app, name="limits")
-app.command("reset")(reset.reset)
-app.command("adopt")(adopt.adopt)
-app.command("doctor")(doctor.doctor)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - slow, and only here
+
+        result(version("sailpipe"))
+        raise typer.Exit
+
+
+@app.callback()
+def sailpipe(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Every command's parent; it has nothing to do of its own."""
+
+
+def _known_by_name() -> None:
+    """In place of a command that `LazyGroup` has not loaded."""
+
+
+for _name, (_, _summary) in COMMANDS.items():
+    app.command(_name, help=_summary)(_known_by_name)
 
 
 def run(arguments: list[str]) -> int:
@@ -64,10 +65,19 @@ def run(arguments: list[str]) -> int:
     except SailpipeError as error:
         note(f"sailpipe: {error}")
         return FAILED
-    except redis.RedisError as error:
-        note(f"sailpipe: {describe(error)}")
-        return FAILED
     except BrokenPipeError:  # `sailpipe map … | head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except _redis_error() as error:
+        from pipeline.storage.redis_errors import describe  # noqa: PLC0415
+
+        note(f"sailpipe: {describe(error)}")
+        return FAILED
     return DONE
+
+
+def _redis_error() -> type[Exception]:
+    """Asked for only once something went wrong: Redis' client is half of what a command has to load."""
+    from redis import RedisError  # noqa: PLC0415
+
+    return RedisError

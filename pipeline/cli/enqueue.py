@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 from redis import Redis
 
+from pipeline.accept import check_producers_format, message_id_for_line, prepare_line
 from pipeline.addresses import resolve_redis_url
 from pipeline.cli.errors import WRONG_USAGE, BadInput
 from pipeline.cli.event_files import STDIN, can_be_read_twice, digest_of, open_lines
 from pipeline.cli.options import AccountOption, JsonOption, settings_here
 from pipeline.cli.output import json_result, note, result
 from pipeline.cli.progress import Progress, open_progress
-from pipeline.enqueue import check_producers_format, message_id_for_line, prepare_line
 from pipeline.errors import EnqueueError, InvalidEvent, SailpipeError
 from pipeline.producer import Producer
 from pipeline.storage.redis_client import open_redis

@@ -13,7 +13,7 @@ from pipeline.cli.options import AccountOption, JsonOption, settings_here
 from pipeline.cli.output import json_result, note, result
 from pipeline.cli.session import Session, in_session
 from pipeline.cli.tables import show_table
-from pipeline.deadletters.letter import iso
+from pipeline.clock import iso
 from pipeline.lanes import KNOWN_BUCKETS
 from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.slots import Usage, default_limit

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.deadletters.letter import Letter, iso
+from pipeline.clock import iso
+from pipeline.deadletters.letter import Letter
 
 
 @dataclass(slots=True)

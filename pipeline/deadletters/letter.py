@@ -6,11 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+from pipeline.clock import iso
 from pipeline.mailbox.claim import Attempt, read_attempts
 
 _LISTED = (
@@ -145,8 +145,3 @@ def fingerprint(reason: str, endpoint: str | None, error: int | None, detail: st
     message = "".join("#" if char.isdigit() else char for char in detail)
     key = json.dumps([reason, endpoint, error, message])
     return hashlib.blake2b(key.encode(), digest_size=6).hexdigest()
-
-
-def iso(ms: int) -> str:
-    """Unix milliseconds as ISO 8601 in UTC."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")

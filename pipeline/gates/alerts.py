@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from pipeline.deadletters.letter import iso
+from pipeline.clock import iso
 from pipeline.gates.gates import Closure
 from pipeline.observe.logs import log_event
 

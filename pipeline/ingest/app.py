@@ -7,18 +7,20 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
 
 from pipeline.clock import Clock, SystemClock
 from pipeline.errors import EnqueueError
 from pipeline.ingest.answers import HttpError, error_response
-from pipeline.ingest.segment import SegmentApi
+from pipeline.ingest.paths import PathTable
+from pipeline.ingest.segment import CORS, SegmentApi
 from pipeline.ingest.write_keys import write_key_accounts
 from pipeline.producer import AsyncProducer
 from pipeline.settings import Settings
 
 
-def create_app(settings: Settings, redis: Redis, clock: Clock | None = None) -> Starlette:
+def create_app(settings: Settings, redis: Redis, clock: Clock | None = None) -> ASGIApp:
     """An ASGI app that puts what comes in over HTTP into the raw stream of `redis`.
 
     The caller opens and closes `redis`; nothing connects before the first request.
@@ -26,14 +28,15 @@ def create_app(settings: Settings, redis: Redis, clock: Clock | None = None) -> 
     producer = AsyncProducer(redis)
     health = _Health(producer)
     segment = SegmentApi(producer, write_key_accounts(settings), clock or SystemClock())
-    return Starlette(
+    rest = Starlette(
         routes=[
-            segment.routes(),
+            Mount("/v1", routes=[], middleware=[CORS]),
             Route("/healthz", health.alive, name="healthz"),
             Route("/readyz", health.ready, name="readyz"),
         ],
         exception_handlers={HTTPException: _not_served},
     )
+    return PathTable(segment.apps(), rest)
 
 
 class _Health:

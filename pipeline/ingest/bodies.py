@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator
 from typing import Any
+
+from starlette.types import Receive
 
 from pipeline.ingest.answers import HttpError
 from pipeline.json_text import read_json
@@ -17,20 +18,39 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 
-async def read_body(chunks: AsyncIterator[bytes]) -> bytes:
-    """The whole body, unpacked if it is gzip by its first bytes.
+async def read_body(receive: Receive) -> bytes:
+    """The whole body as it came.
+
+    Raises:
+        HttpError: 400 when it is larger than MAX_BODY_BYTES, or the sender went before its end.
+    """
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise HttpError(400, "incomplete", "The request ended early.")
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
+            raise too_large()
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def is_packed(body: bytes) -> bool:
+    """Whether it is gzip by its first bytes.
 
     Proxies unpack bodies and keep the header, or drop the header, so that it says nothing.
+    """
+    return body.startswith(_GZIP_MAGIC)
+
+
+def unpacked(body: bytes) -> bytes:
+    """The body without its gzip, if it has any.
 
     Raises:
         HttpError: 400 when it is larger than MAX_BODY_BYTES or is broken gzip.
     """
-    body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise too_large()
-    return _gunzip(bytes(body)) if body.startswith(_GZIP_MAGIC) else bytes(body)
+    return _gunzip(body) if is_packed(body) else body
 
 
 def read_object(body: bytes) -> dict[str, Any]:

@@ -6,20 +6,22 @@ ignored, browsers may call from any site (a write key is no secret there, and no
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline.clock import Clock
 from pipeline.errors import EnqueueError
 from pipeline.ingest.answers import HttpError, error_response, success_response
-from pipeline.ingest.bodies import read_body, read_object
+from pipeline.ingest.bodies import is_packed, read_body, read_object, unpacked
 from pipeline.ingest.segment_events import Arrival, batch_events, single_event
 from pipeline.ingest.write_keys import choose_account
 from pipeline.producer import AsyncProducer
@@ -43,6 +45,19 @@ SINGLE_PATHS: Mapping[str, str] = {
 BATCH_PATHS = ("batch", "import", "b")
 """Paths under /v1 that take many: documented; Ruby and Java; mobile SDKs and the browser's."""
 
+LIGHT_BYTES = 8 * 1024
+"""A body up to this, with one event, is read at once, in a millisecond at most. All others are read one at a
+time, in a thread, and their events made in pieces: other requests are answered in between."""
+
+PIECE_S = 0.003
+"""The length of a piece of a batch; other requests are answered between two."""
+
+MOST_HELD_BYTES = 128 << 20
+"""Of heavy bodies that wait for their turn, and of batches that wait for Redis: a Redis that hangs must not let
+them fill the memory."""
+
+CORS = Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["POST"], allow_headers=["*"])
+
 
 class SegmentApi:
     """Takes requests for the accounts whose write keys they show."""
@@ -51,40 +66,86 @@ class SegmentApi:
         self._producer = producer
         self._accounts = accounts
         self._clock = clock
+        self._one_at_a_time = asyncio.Lock()
+        self._held = 0
 
-    def routes(self) -> Mount:
-        """Everything under /v1."""
-        paths = [*SINGLE_PATHS, *BATCH_PATHS]
-        routes = [
-            Route(f"/{path}{slash}", self._receive, methods=["POST"], name=path)
-            for path in paths
-            for slash in ("", "/")
-        ]
-        cors = Middleware(
-            CORSMiddleware, allow_origins=["*"], allow_methods=["POST"], allow_headers=["*"]
-        )
-        return Mount("/v1", routes=routes, middleware=[cors])
+    def apps(self) -> dict[str, ASGIApp]:
+        """By path: what takes its requests."""
+        kinds = {**SINGLE_PATHS, **dict.fromkeys(BATCH_PATHS)}
+        return {f"v1/{path}": _with_cors(_Way(self, kind)) for path, kind in kinds.items()}
 
-    async def _receive(self, request: Request) -> Response:
+    async def accept(self, kind: str | None, authorization: str | None, body: bytes) -> None:
+        """Put the event of type `kind`, or all of a batch (None), into the raw stream.
+
+        Raises HttpError or EnqueueError; nothing of the request was taken then.
+        """
+        arrival = Arrival(self._clock.now(), lambda: str(uuid.uuid4()))
+        if kind is not None and len(body) <= LIGHT_BYTES and not is_packed(body):
+            data = read_object(body)
+            account = self._account(authorization, data)
+            await self._producer.send_all([single_event(data, kind, arrival)], account)
+            return
+        with self._hold(len(body)):
+            async with self._one_at_a_time:
+                data = await asyncio.to_thread(lambda: read_object(unpacked(body)))
+                account = self._account(authorization, data)
+                events = await self._make_events(kind, data, arrival)
+            with self._hold(sum(map(len, events))):
+                await self._producer.send_all(events, account)
+
+    @contextmanager
+    def _hold(self, size: int) -> Iterator[None]:
+        """Count so many bytes while the block lasts. Raises EnqueueError when too many are held already."""
+        if self._held + size > MOST_HELD_BYTES:
+            raise EnqueueError("Too many large requests wait already")
+        self._held += size
         try:
-            await self._accept(request)
+            yield
+        finally:
+            self._held -= size
+
+    async def _make_events(
+        self, kind: str | None, data: Mapping[str, Any], arrival: Arrival
+    ) -> list[bytes]:
+        if kind is not None:
+            return [single_event(data, kind, arrival)]
+        events: list[bytes] = []
+        began = self._clock.monotonic()
+        for event in batch_events(data, arrival):
+            events.append(event)
+            if self._clock.monotonic() - began > PIECE_S:
+                await asyncio.sleep(0)
+                began = self._clock.monotonic()
+        return events
+
+    def _account(self, authorization: str | None, data: Mapping[str, Any]) -> str:
+        return choose_account(self._accounts, authorization, data.get("writeKey"))
+
+
+class _Way:
+    """What takes the requests of one path, as an ASGI app. `kind`: its events' type; None for batches."""
+
+    def __init__(self, api: SegmentApi, kind: str | None) -> None:
+        self._api = api
+        self._kind = kind
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "POST":
+            response = await self._answer(scope, receive)
+        else:
+            response = error_response(HttpError(405, "method_not_allowed", "Method Not Allowed"))
+        await response(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+        try:
+            body = await read_body(receive)
+            await self._api.accept(self._kind, Headers(scope=scope).get("authorization"), body)
         except HttpError as error:
             return error_response(error)
         except EnqueueError as error:
             return error_response(HttpError(503, "unavailable", f"{error.what}. Try again."))
-        except ClientDisconnect:
-            return error_response(HttpError(400, "incomplete", "The request ended early."))
         return success_response()
 
-    async def _accept(self, request: Request) -> None:
-        body = read_object(await read_body(request.stream()))
-        header = request.headers.get("authorization")
-        account = choose_account(self._accounts, header, body.get("writeKey"))
-        await self._producer.send_all(self._events(request, body), account)
 
-    def _events(self, request: Request, body: Mapping[str, Any]) -> list[bytes]:
-        arrival = Arrival(self._clock.now(), lambda: str(uuid.uuid4()))
-        path = request.url.path.rstrip("/").rpartition("/")[2]
-        if path in BATCH_PATHS:
-            return batch_events(body, arrival)
-        return [single_event(body, SINGLE_PATHS[path], arrival)]
+def _with_cors(app: ASGIApp) -> ASGIApp:
+    return CORS.cls(app, *CORS.args, **CORS.kwargs)

@@ -6,14 +6,15 @@ with a single event is for the splitter to say: a batch must not fail for one of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import pydantic_core
 
-from pipeline.enqueue import with_message_id
+from pipeline.accept import with_message_id
 from pipeline.events.models import MAX_EVENT_BYTES
 from pipeline.fields import is_nothing
 from pipeline.ingest.answers import HttpError
@@ -34,16 +35,21 @@ MAX_BATCH_BYTES = 8 << 20
 empty events is a body of 60 KB, and would be 300 MB in Redis."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Arrival:
     """What the server knows about a request. `at` is the wall time in seconds."""
 
     at: float
     new_id: Callable[[], str]
 
-    @property
+    @cached_property
     def received_at(self) -> datetime:
         return datetime.fromtimestamp(self.at, UTC)
+
+    @cached_property
+    def text(self) -> str:
+        """`received_at` as all events of the request have it."""
+        return _iso(self.received_at)
 
 
 def single_event(body: Mapping[str, Any], event_type: str, arrival: Arrival) -> bytes:
@@ -55,8 +61,8 @@ def single_event(body: Mapping[str, Any], event_type: str, arrival: Arrival) -> 
     return _finish({**body, "type": event_type}, {}, arrival)
 
 
-def batch_events(body: Mapping[str, Any], arrival: Arrival) -> list[bytes]:
-    """The events of /v1/batch, in order. None at all is a success, as at Segment.
+def batch_events(body: Mapping[str, Any], arrival: Arrival) -> Iterator[bytes]:
+    """The events of /v1/batch, in order, one by one. None at all is a success, as at Segment.
 
     Raises:
         HttpError: 400 when `batch` is no list of objects, or one of them is larger than 32 KB, or
@@ -73,16 +79,15 @@ def batch_events(body: Mapping[str, Any], arrival: Arrival) -> list[bytes]:
             f"The batch has {len(batch)} events, {beyond} beyond the {MAX_BATCH_EVENTS} that one may have:"
             " send it in parts.",
         )
-    events: list[bytes] = []
     left = MAX_BATCH_BYTES
     for number, event in enumerate(batch):
-        events.append(_finish(_item(event, number), body, arrival))
-        left -= len(events[-1])
+        finished = _finish(_item(event, number), body, arrival)
+        left -= len(finished)
         if left < 0:
             raise HttpError(
                 400, "too_large", f"Its events, with its context, exceed {MAX_BATCH_BYTES} bytes."
             )
-    return events
+        yield finished
 
 
 def corrected_timestamp(original: object, sent_at: object, received_at: datetime) -> str | None:
@@ -113,7 +118,10 @@ def _finish(event: Mapping[str, Any], batch: Mapping[str, Any], arrival: Arrival
         raise HttpError(400, "too_large", f"An event is larger than {MAX_EVENT_BYTES} bytes.")
     data = {name: value for name, value in event.items() if name not in NOT_FOR_PRODUCERS}
     data |= _merged(data, batch) | _times(data, batch.get("sentAt"), arrival)
-    return with_message_id(pydantic_core.to_json(data), data, arrival.new_id())
+    raw = pydantic_core.to_json(data)
+    return (
+        with_message_id(raw, data, arrival.new_id()) if is_nothing(data.get("messageId")) else raw
+    )
 
 
 def _merged(event: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +138,7 @@ def _times(event: Mapping[str, Any], batch_sent_at: object, arrival: Arrival) ->
     """Segment's four times; what the producer wrote as `timestamp` is kept beside ours."""
     sent_at = _given(event.get("sentAt"), batch_sent_at)
     original = _given(event.get("originalTimestamp"), event.get("timestamp"))
-    times: dict[str, Any] = {"receivedAt": _iso(arrival.received_at)}
+    times: dict[str, Any] = {"receivedAt": arrival.text}
     corrected = corrected_timestamp(original, sent_at, arrival.received_at)
     if corrected is not None:
         times["timestamp"] = corrected

@@ -5,18 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import socket
+import sys
 
 import uvicorn
 from redis.exceptions import RedisError
+from starlette.types import ASGIApp
 
 from pipeline.addresses import resolve_redis_url
+from pipeline.clock import SystemClock
 from pipeline.errors import ConfigError
 from pipeline.ingest.app import create_app
+from pipeline.ingest.connections import Senders, protocol_for, raise_descriptors
+from pipeline.observe.logs import Throttle
 from pipeline.settings import Settings
 from pipeline.storage.format import check_format_async
 from pipeline.storage.redis_client import open_async_redis
 
+SWITCH_S = 0.001
+"""A thread that reads a large body hands the interpreter over after so long, not after Python's 5 ms: a light
+request needs it some five times."""
+BACKLOG = 128
+"""Connections that are accepted at a time, before any of them is counted."""
 GRACE_S = 5
 """Seconds that requests under way have to finish when the process is told to stop."""
 
@@ -34,23 +45,34 @@ def serve(settings: Settings, host: str, port: int) -> None:
 
 
 async def _run(settings: Settings, redis_url: str, listener: socket.socket) -> None:
+    sys.setswitchinterval(SWITCH_S)
+    for library in ("asyncio", "uvicorn.error"):
+        logging.getLogger(library).addFilter(Throttle())
+    senders = Senders(raise_descriptors(), SystemClock())
     redis = open_async_redis(redis_url)
-    config = uvicorn.Config(
-        create_app(settings, redis),
+    server = uvicorn.Server(_configuration(create_app(settings, redis), senders))
+    watching = asyncio.create_task(senders.watch())
+    try:
+        with contextlib.suppress(RedisError):  # away: the first request asks again
+            await check_format_async(redis, stamp=True)
+        await server.serve(sockets=[listener])
+    finally:
+        watching.cancel()
+        await redis.aclose()
+
+
+def _configuration(app: ASGIApp, senders: Senders) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
         log_config=None,
         access_log=False,  # it would log a line an event, and paths can carry ids
         lifespan="off",
         server_header=False,
-        http="h11",  # httptools drops the body of a request that offers to upgrade to HTTP/2 (Java's client)
+        http=protocol_for(senders),
         ws="none",  # nothing here speaks it, and a half-made handshake would wait for ever
+        backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_S,
     )
-    try:
-        with contextlib.suppress(RedisError):  # away: the first request asks again
-            await check_format_async(redis, stamp=True)
-        await uvicorn.Server(config).serve(sockets=[listener])
-    finally:
-        await redis.aclose()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,20 +1,24 @@
 """Logging: one line an event, `key=value`, on stderr, for our events and for libraries' alike.
 
 Set up by entry points only. Nothing that names a person belongs in a log; as a second line of
-defence whatever looks like an email address is masked on its way out.
+defence whatever looks like an email address is masked on its way out. structlog, which brings rich along, is
+imported where something is logged: most commands never do.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import re
 import sys
-from collections.abc import MutableMapping
-from typing import Any, TextIO
-
-import structlog
+import time
+from collections.abc import Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pipeline.observe.names import LogEvent
+
+if TYPE_CHECKING:
+    import structlog
 
 _EMAIL = re.compile(r"[^\s@\"'<>=,;:()]+(?:@|%40)[^\s@\"'<>=,;:()&]+\.[^\s@\"'<>=,;:()&]+")
 _LOGGER = "sailpipe"
@@ -24,11 +28,15 @@ CHATTY = ("uvicorn.error", "httpx", "celery.worker.strategy", "celery.app.trace"
 
 def log_event(event: LogEvent, level: int = logging.INFO, **fields: object) -> None:
     """Log one of our events. Field values are ids of ours, names and numbers; never payloads."""
+    import structlog  # noqa: PLC0415 - slow
+
     structlog.stdlib.get_logger(_LOGGER).log(level, event, **fields)
 
 
 def set_up_logging(level: int = logging.INFO, stream: TextIO | None = None) -> None:
     """Send all logging of this process to `stream` (stderr). May be called again."""
+    import structlog  # noqa: PLC0415 - slow
+
     before: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -59,6 +67,29 @@ def set_up_logging(level: int = logging.INFO, stream: TextIO | None = None) -> N
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+
+
+class Throttle(logging.Filter):
+    """Lets one record of each kind pass in `every_s` seconds; for libraries that log a line for each bad request.
+
+    A kind is a logger's first line before its arguments, and the error's class.
+    """
+
+    def __init__(
+        self, every_s: float = 60.0, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__()
+        self._every_s = every_s
+        self._monotonic = monotonic
+        self._said: dict[tuple[str, str, object], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[0] if record.exc_info else None
+        kind, now = (record.name, str(record.msg).partition("\n")[0], error), self._monotonic()
+        if now - self._said.get(kind, -math.inf) < self._every_s:
+            return False
+        self._said[kind] = now
+        return True
 
 
 def mask_emails(

@@ -58,6 +58,9 @@ LogEvent: TypeAlias = Literal[
     # There were more than DEAD_MAX dead letters, and some were removed before their time, at ERROR: account,
     # letters, how many of them orders or refunds, DEAD_MAX.
     "dead_letters_trimmed",
+    # The HTTP server closed connections whose requests did not come whole in time, or that were too many. Said once
+    # a minute: connections.
+    "senders_cut_off",
     # The waker, the splitter or another part a worker cannot do without failed, and the worker ends: part, error class, where.
     "part_failed",
     # The splitter process of a worker ended, or cannot be started, and is started again: part, detail.

@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 import redis.asyncio
 
+from pipeline.clock import iso
 from pipeline.counters import BESIDE, PARTS, Count, Counters
-from pipeline.deadletters.letter import iso
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, Gates
 from pipeline.lanes import SPECS

@@ -13,7 +13,7 @@ import redis
 from redis.exceptions import OutOfMemoryError
 
 import pipeline
-from pipeline.enqueue import _PRODUCERS
+from pipeline.accept import _PRODUCERS
 from pipeline.errors import ConfigError, EnqueueError, WrongFormat
 from pipeline.events.models import Lane
 from pipeline.producer import AsyncProducer
@@ -229,7 +229,8 @@ def test_a_producer_that_may_only_append_need_not_ask(
     monkeypatch.setenv("SAILPIPE_REDIS_URL", f"redis://shop:pw@127.0.0.1:{port}")
     try:
         pipeline.enqueue(EVENT)
-        assert store.xlen(keys.RAW) == 1
+        pipeline.enqueue_many([EVENT, EVENT])
+        assert store.xlen(keys.RAW) == 3
     finally:
         store.acl_deluser("shop")
 

@@ -22,7 +22,7 @@ import pytest
 import redis
 import segment.analytics as segment
 
-from pipeline.enqueue import _PRODUCERS
+from pipeline.accept import _PRODUCERS
 from pipeline.errors import ConfigError
 from pipeline.events.models import parse_event
 from pipeline.ingest.server import serve
@@ -65,13 +65,14 @@ def base_url(redis_server: RedisServer) -> Iterator[str]:
 
 
 @contextmanager
-def serving(redis_url: str) -> Iterator[str]:
+def serving(redis_url: str, code: str = SERVE, log: Path | None = None) -> Iterator[str]:
     """A server process for as long as the block lasts; its base URL."""
     port = free_port()
     env = {**os.environ, "SAILPIPE_REDIS_URL": redis_url}
-    process = subprocess.Popen(  # noqa: S603 - our own words
-        [sys.executable, "-c", SERVE, str(port)], env=env
-    )
+    with (log or Path(os.devnull)).open("ab") as said:
+        process = subprocess.Popen(  # noqa: S603 - our own words
+            [sys.executable, "-c", code, str(port)], env=env, stderr=said if log else None
+        )
     url = f"http://127.0.0.1:{port}"
     try:
         wait_until_alive(url, process)
@@ -208,6 +209,55 @@ def test_a_redis_that_is_gone_is_503_and_the_server_recovers(tmp_path: Path) -> 
             assert len(taken(store)) == 2
     finally:
         server.kill()
+
+
+FEW_DESCRIPTORS = (
+    "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300));"
+    " from pipeline.observe.logs import set_up_logging; set_up_logging();" + SERVE
+)
+HALF = b"POST /v1/track HTTP/1.1\r\nHost: shop\r\nContent-Length: 500\r\n"
+
+
+@pytest.mark.parametrize("half", [b"", HALF, HALF + b"\r\n{"], ids=["nothing", "head", "body"])
+def test_senders_of_half_a_request_keep_no_client_out(
+    redis_url: str, store: redis.Redis, tmp_path: Path, half: bytes
+) -> None:
+    """More of them than the process has descriptors for: the slowest go, and the log stays short."""
+    log = tmp_path / "log"
+    with serving(redis_url, FEW_DESCRIPTORS, log) as base_url:
+        port = int(base_url.rpartition(":")[2])
+        senders = []
+        try:
+            for _ in range(600):
+                sender = socket.create_connection(("127.0.0.1", port))
+                senders.append(sender)
+                sender.sendall(half)
+            assert send_one(base_url).status_code == 200
+            assert httpx.get(f"{base_url}/healthz", timeout=30).status_code == 200
+        finally:
+            for sender in senders:
+                sender.close()
+        assert send_one(base_url).status_code == 200
+    assert len(taken(store)) == 2
+    assert log.stat().st_size < 2_000
+    assert "senders_cut_off" in log.read_text()
+
+
+def test_two_lengths_end_the_connection(base_url: str, store: redis.Redis) -> None:
+    """What comes behind such a request is not read as another."""
+    port = int(base_url.rpartition(":")[2])
+    event = b'{"writeKey":"sandbox","userId":"u1","event":"Viewed"}'
+    head = b"POST /v1/track HTTP/1.1\r\nHost: shop\r\nContent-Length: %d\r\n" % len(event)
+    chunk = b"%x\r\n%s\r\n0\r\n\r\n" % (len(event), event)
+    second = head + b"\r\n" + event
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as sender:
+        sender.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk + second)
+        answer = b""
+        while received := sender.recv(65_536):
+            answer += received
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert taken(store) == []
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")

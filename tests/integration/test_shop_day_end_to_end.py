@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.enqueue import message_id_for_line, prepare_line
+from pipeline.accept import message_id_for_line, prepare_line
 from pipeline.settings import load_settings
 from tests.support.commands import Running, running, sailpipe, wait_until
 from tests.support.redis_server import free_port

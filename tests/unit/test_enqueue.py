@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import fakeredis
 import pytest
 import redis
 from redis.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 import pipeline
-from pipeline.enqueue import (
+from pipeline.accept import (
     _PRODUCERS,
     message_id_for_line,
     prepare,
@@ -63,6 +65,9 @@ def broken(error: Exception) -> redis.Redis:
     class Broken(fakeredis.FakeRedis):
         def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Any:
             return BrokenPipeline(self.connection_pool, {}, transaction, shard_hint)
+
+        def execute_command(self, *args: Any, **options: Any) -> Any:
+            raise error
 
     return Broken()
 
@@ -276,13 +281,17 @@ def test_a_full_raw_stream_refuses_until_it_is_shorter(fake: redis.Redis) -> Non
     ("error", "expected"),
     [
         (OutOfMemoryError("command not allowed"), QueueFull),
+        (ResponseError("Error running script: -OOM command not allowed"), QueueFull),
         (RedisConnectionError("refused; event ann@example.com"), EnqueueError),
     ],
 )
-def test_a_redis_that_fails_is_one_clear_error(error: Exception, expected: type) -> None:
+@pytest.mark.parametrize("events", [1, 2])
+def test_a_redis_that_fails_is_one_clear_error(
+    error: Exception, expected: type, events: int
+) -> None:
     """Out of memory is QueueFull, anything else EnqueueError; neither quotes the event."""
     with pytest.raises(EnqueueError) as refused:
-        Producer(broken(error)).send(b"{}")
+        Producer(broken(error)).send_many([(b"{}", "default")] * events)
     assert type(refused.value) is expected
     assert "ann@" not in str(refused.value)
     assert refused.value.__suppress_context__
@@ -384,6 +393,25 @@ raise SystemExit(os.waitpid(child, 0)[1])
     assert (done.returncode, done.stderr) == (0, "")
     with redis.Redis.from_url(redis_url) as client:
         assert client.xlen(keys.RAW) == 16 + 50 + 50
+
+
+def test_the_function_keeps_its_name_whatever_else_is_imported() -> None:
+    """No module has the name, or importing it would put itself in the function's place."""
+    names = [module.name for module in pkgutil.walk_packages(pipeline.__path__, "pipeline.")]
+    assert not {f"pipeline.{name}" for name in pipeline.__all__} & set(names)
+    for name in pipeline.__all__:
+        assert callable(getattr(pipeline, name))
+
+
+def test_a_name_that_the_package_does_not_have_is_an_attribute_error() -> None:
+    """`hasattr` and `from pipeline import` rely on it."""
+    assert not hasattr(pipeline, "enqeue")
+
+
+def test_its_signature_can_be_read_at_run_time() -> None:
+    """A program may build a command or an endpoint around it."""
+    assert get_type_hints(pipeline.enqueue)["return"] is str
+    assert list(inspect.signature(pipeline.enqueue).parameters) == ["event", "account"]
 
 
 def test_importing_pipeline_loads_neither_celery_nor_http_nor_the_web() -> None:

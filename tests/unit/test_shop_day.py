@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from examples.make_shop_day import write_files
-from pipeline.enqueue import message_id_for_line, prepare_line
+from pipeline.accept import message_id_for_line, prepare_line
 from pipeline.settings import AccountSettings, load_settings
 from tests.support.replay import Replay, end_state, replay
 

@@ -259,6 +259,43 @@ async def test_browsers_may_call_from_any_site(http: httpx.AsyncClient) -> None:
     assert posted.headers["Access-Control-Allow-Origin"] == "*"
 
 
+@pytest.mark.parametrize("path", ["/v1/batch", "//v1/batch", "/v1/batch//", "//v1/t/"])
+async def test_slashes_around_a_path_do_not_count(
+    http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis, path: str
+) -> None:
+    """A base URL that ends in one makes two of them; browsers ask such a path, too, whether they may."""
+    url = f"http://ingest{path}"
+    reply = await http.post(url, json={**EVENT, "batch": [EVENT]}, headers=KEY)
+    assert reply.status_code == 200
+    assert len(await taken(fake)) == 1
+    asking = {"Origin": "https://shop.example.com", "Access-Control-Request-Method": "POST"}
+    assert (await http.options(url, headers=asking)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/track", "/healthz"])
+async def test_a_request_that_tells_its_length_in_two_ways_is_refused(
+    http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis, path: str
+) -> None:
+    """Where a proxy believes the other one, a body could hold another client's next request."""
+    both = {**KEY, "Content-Length": "32", "Transfer-Encoding": "chunked"}
+    reply = await http.post(path, content=json.dumps(EVENT).encode(), headers=both)
+    check_refusal(reply, 400, "two_lengths")
+    assert reply.headers["Connection"] == "close"
+    assert await taken(fake) == []
+
+
+async def test_a_browser_may_read_a_refusal(http: httpx.AsyncClient) -> None:
+    """Or its console would speak of CORS and hide what is wrong."""
+    origin = {"Origin": "https://shop.example.com"}
+    for reply in (
+        await http.post("/v1/t", content=b"{", headers={**KEY, **origin}),
+        await http.post("/v1/t", json=EVENT, headers=origin),
+        await http.get("/v1/t", headers=origin),
+    ):
+        assert reply.status_code in {400, 401, 405}
+        assert reply.headers["Access-Control-Allow-Origin"] == "*"
+
+
 async def test_healthz_and_readyz_answer_200(
     http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis
 ) -> None:

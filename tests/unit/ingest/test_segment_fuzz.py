@@ -73,7 +73,7 @@ def test_a_single_event_keeps_all_that_its_producer_wrote(body: dict[str, Any]) 
 @given(BATCHES | BODIES)
 def test_a_batch_is_taken_whole_or_refused(body: dict[str, Any]) -> None:
     """As many events as there were objects, each of them JSON; else a 400."""
-    found = outcome(lambda: batch_events(body, ARRIVAL))
+    found = outcome(lambda: list(batch_events(body, ARRIVAL)))
     if isinstance(found, HttpError):
         assert found.status == 400
     else:
