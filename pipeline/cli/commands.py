@@ -19,7 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "up": (
             "up:up",
-            "Run everything on this machine: Redis, HTTP, workers, and a sandbox without an API key.",
+            "Run everything on this machine: Redis, HTTP, splitter, workers; without an API key a sandbox.",
         ),
         "serve": ("processes:serve", "Take events over HTTP."),
         "worker": ("processes:worker", "Deliver what waits: becomes a Celery worker process."),
@@ -29,7 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "sandbox": (
             "processes:sandbox",
-            "Run a stand-in Sailthru; what it is told lives in memory.",
+            "Run a stand-in for Sailthru that keeps everything in memory.",
         ),
         "enqueue": ("enqueue:enqueue", "Append events to the pipeline."),
         "map": (
