@@ -149,8 +149,13 @@ class Scripts(Batcher):
         return self.execute("EVALSHA", sha1(script), len(keys), *keys, *args, script=script)
 
 
+class OwnFault(redis.exceptions.ResponseError):
+    """A script that works on many things failed over this one, and did the others."""
+
+
 def is_own_fault(error: Exception) -> bool:
     """Whether a script failed over what it was given, and not because Redis refuses to write."""
     if isinstance(error, _REFUSALS):
         return False
-    return "user_script" in str(error) and not _REFUSED.search(str(error))
+    is_of_script = isinstance(error, OwnFault) or "user_script" in str(error)
+    return is_of_script and not _REFUSED.search(str(error))

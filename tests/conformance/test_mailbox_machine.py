@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -153,8 +154,21 @@ class MailboxMachine(LetterRules):
     @rule(lane=LANES, user=USERS, most=st.sampled_from([1, 3, 40]))
     def claim(self, lane: Lane, user: str, most: int) -> None:
         """Also by a wake-up that is late, doubled or made up."""
+        self._claimed(lane, user, most, self.run(self.boxes.store.claim(lane, user, most=most)))
+
+    @rule(lane=LANES, users=st.lists(USERS, min_size=2, max_size=4), most=st.sampled_from([1, 40]))
+    def claim_together(self, lane: Lane, users: list[str], most: int) -> None:
+        """One script call; each as if those before it had been claimed alone."""
+
+        async def claim_all() -> list[Claim | None]:
+            store = self.boxes.store
+            return await asyncio.gather(*(store.claim(lane, one, most=most) for one in users))
+
+        for user, claim in zip(users, self.run(claim_all()), strict=True):
+            self._claimed(lane, user, most, claim)
+
+    def _claimed(self, lane: Lane, user: str, most: int, claim: Claim | None) -> None:
         box = self.model.box(lane, user)
-        claim = self.run(self.boxes.store.claim(lane, user, most=most))
         state = self.model.gate(lane)
         if box.leased is None or box.token is not None:
             assert claim is None
@@ -258,14 +272,43 @@ class MailboxMachine(LetterRules):
         owner, box, still = self._owner(pick)
         count = min(count, len(owner.claim.entries))
         back = back or count == len(owner.claim.entries)
+        settlement = self._delivery(owner, count, back=back)
+        if self._settle(owner, box, settlement, still=still):
+            self._delivered(owner, box, settlement)
+
+    @precondition(lambda self: self.owners)
+    @rule(most=st.integers(2, 4))
+    def settle_together(self, most: int) -> None:
+        """One script call; each as if those before it had been settled alone."""
+        owners = self.owners[-most:]
+        settlements = [self._delivery(one, 1, back=True) for one in owners]
+
+        async def settle_all() -> list[Any]:
+            calls = map(self.boxes.store.settle, settlements)
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+        for owner, settlement, left in zip(
+            owners, settlements, self.run(settle_all()), strict=True
+        ):
+            box = self.model.box(owner.lane, owner.claim.box)
+            if box.token == owner.claim.token:
+                assert left >= 0
+                if settlement.intent is not None:
+                    box.intent = settlement.intent
+                self._delivered(owner, box, settlement)
+            else:
+                assert isinstance(left, StaleClaim)
+                self.owners.remove(owner)
+
+    def _delivery(self, owner: Owner, count: int, *, back: bool) -> Settlement:
         settlement = delivered(owner.claim, count, back=back)
-        if owner.lane is Lane.USER:
-            learn = {"identified": str(self.model.now)}
-            settlement = replace(
-                settlement, learn=learn, wake=(Lane.EVENT, Lane.PURCHASE, Lane.PAGE)
-            )
-        if not self._settle(owner, box, settlement, still=still):
-            return
+        if owner.lane is not Lane.USER:
+            return settlement
+        learn = {"identified": str(self.model.now)}
+        return replace(settlement, learn=learn, wake=(Lane.EVENT, Lane.PURCHASE, Lane.PAGE))
+
+    def _delivered(self, owner: Owner, box: Box, settlement: Settlement) -> None:
+        count = settlement.pop
         self.model.progress(box, count)
         self.model.counts["delivered"] += count
         self._recall(owner)
