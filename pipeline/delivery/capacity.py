@@ -10,8 +10,8 @@ a slow lane holds little that others could have:
 3. *Taken*: a process has `PROCESS_MAILBOXES` in hand, of all accounts and lanes; its Celery threads wait for room
    with what is more.
 4. *Claimed*: of a lane it claims as many as `CLAIMED_AHEAD_S` of the rate and a call can use (`AdaptiveLimiter`), and
-   reads `CLAIM_EVENTS` events of each; a claim ends after `CLAIM_TURNS` calls or `CLAIM_S`. While `GATHER_FROM` of an
-   account are in hand, claims and settlements wait some milliseconds for others, to be one script call
+   reads `CLAIM_EVENTS` events of each; a claim ends after `CLAIM_TURNS` calls or `CLAIM_S`. While
+   `GATHER_FROM` are in hand, claims and settlements wait some milliseconds for others, to be one script call
    (`mailbox/store.py`).
 5. *Sent*: a call waits `SLOT_WAIT_S` for its slot at most, and slots are reserved no further ahead than
    `MAX_AHEAD` (`ratelimit/slots.py`), so that a bucket that is closed is soon quiet.
@@ -38,8 +38,6 @@ PROCESS_MAILBOXES = 400
 CLAIMED_AHEAD_S = 0.3
 CLAIM_EVENTS = 40
 """Events a claim reads: what can fold is seen at once, and a claim stays small."""
-GATHER_FROM = 4
-"""Mailboxes of an account in hand from which it pays that one claim or settlement waits for the next."""
 CLAIM_TURNS = 6
 CLAIM_S = 1.0
 """A claim ends after a handful of calls or a second, so that a busy user keeps no other user waiting."""
@@ -72,11 +70,6 @@ class AdaptiveLimiter:
         self._size = size
         self._inside = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
-
-    @property
-    def inside(self) -> int:
-        """How many have entered and not left."""
-        return self._inside
 
     async def __aenter__(self) -> None:
         if self._inside < self._size() and not self._waiting:

@@ -5,18 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 import httpx
 import redis.asyncio
 
 from pipeline.clock import Clock, Random
-from pipeline.delivery.capacity import (
-    GATHER_FROM,
-    AdaptiveLimiter,
-    claimed_bound,
-    leased_bound,
-)
+from pipeline.delivery.capacity import AdaptiveLimiter, claimed_bound, leased_bound
 from pipeline.delivery.leases import Caller, DryRun, Leases, Sender
 from pipeline.delivery.processor import MailboxProcessor
 from pipeline.delivery.session import DeliveryContext
@@ -153,7 +147,7 @@ class Engine:
             target=target_of(account).name,
             lease_s=account.lease,
             time_ms=self._seams.time_ms,
-            gathers=partial(self._gathers, account.name),
+            in_hand=self.leases.held,
         )
         caller = Caller(
             account.name,
@@ -170,12 +164,6 @@ class Engine:
         )
         capacity = {lane: self._capacity_of(account.name, lane, caller) for lane in Lane}
         return Delivery(gates, context, MailboxProcessor(context), capacity)
-
-    def _gathers(self, account: str) -> bool:
-        """Whether so much is under way that claims and settlements should wait for each other."""
-        home = self.accounts[account]
-        in_hand = sum(lane.inside for lane in home.capacity.values())
-        return in_hand >= GATHER_FROM and not home.context.caller.stopping
 
     def _capacity_of(self, account: str, lane: Lane, caller: Caller) -> AdaptiveLimiter:
         return AdaptiveLimiter(lambda: claimed_bound(*self._pace(account, lane, caller)))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence, Sized
 from itertools import islice
 from typing import Any
 
@@ -25,16 +24,17 @@ from pipeline.mailbox.claim import (
     user_of,
 )
 from pipeline.storage import keys
-from pipeline.storage.gathering import LATER, Bounds, Gathering, Later
-from pipeline.storage.scripts import OwnFault, Scripts
+from pipeline.storage.scripts import Bounds, Gathering, Scripts
 from pipeline.targets import SANDBOX
 
 MAX_BYTES = 1_000_000
 """Entries that one reply of claim.lua holds, and settlements that one request has, in bytes."""
 MAX_WORK = 200
 """Of one call of settle.lua: a settlement is 1, a letter that is written 2, one that is brought back 1."""
-CLAIMS = Bounds(most=50, max_bytes=MAX_BYTES, linger_s=0.005)
-SETTLEMENTS = Bounds(most=50, max_bytes=MAX_BYTES, linger_s=0.010)
+GATHER_FROM = 4
+"""Mailboxes that a process has in hand from which it pays that one claim or settlement waits for the next."""
+CLAIMS = Bounds(50, MAX_BYTES, linger_s=0.005, from_in_hand=GATHER_FROM)
+SETTLEMENTS = Bounds(50, MAX_BYTES, linger_s=0.010, from_in_hand=GATHER_FROM)
 """A script keeps Redis from all others. Fifty claims or settlements take it 5 ms, so much work no more than 20."""
 
 
@@ -45,8 +45,8 @@ class MailboxStore:
     that belongs to another. `time_ms` replaces Redis' clock in tests. Connection errors propagate; a write that was made
     but whose answer was lost may be repeated safely.
 
-    Claims and settlements that are asked for at about the same time are one script call. `gathers` says whether it is
-    worth waiting some milliseconds for more of them.
+    Claims and settlements that are asked for at about the same time are one script call. They wait some milliseconds for
+    each other while enough claims are `in_hand`.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class MailboxStore:
         target: str = SANDBOX,
         lease_s: float = 12.0,
         time_ms: Callable[[], int] | None = None,
-        gathers: Callable[[], bool] = lambda: False,
+        in_hand: Sized = (),
     ) -> None:
         self.account = account
         self.target = target
@@ -67,12 +67,30 @@ class MailboxStore:
         self._queues = {lane: keys.celery_queue(lane) for lane in Lane}
         self._lease_ms = int(lease_s * 1000)
         self._time = time_ms
-        self._claims: dict[Lane, Gathering[tuple[str, int], Claim | None]] = {
-            lane: Gathering(partial(self._claim_all, lane), CLAIMS, gathers) for lane in Lane
+        self._claims = {
+            lane: self._gathering("claim", self._claim_args(lane), CLAIMS, in_hand) for lane in Lane
         }
-        self._settlements: Gathering[tuple[Settlement, str], tuple[bytes, int]] = Gathering(
-            self._settle_all, SETTLEMENTS, gathers
+        self._settlements = self._gathering("settle", [MAX_WORK], SETTLEMENTS, in_hand)
+
+    def _gathering(self, name: str, shared: list[Any], bounds: Bounds, in_hand: Sized) -> Gathering:
+        return Gathering(
+            self._scripts,
+            name,
+            self._prefix,
+            shared,
+            bounds,
+            in_hand=in_hand,
+            time_ms=self._time,
         )
+
+    def _claim_args(self, lane: Lane) -> list[Any]:
+        scopes = SPECS[lane].scopes
+        return [lane, self._lease_ms, MAX_BYTES, self.target, len(scopes), *scopes]
+
+    def hurry(self) -> None:
+        """The process stops: claims and settlements wait for no others any more."""
+        for gathering in (*self._claims.values(), self._settlements):
+            gathering.hurry()
 
     def _now(self) -> str:
         return "" if self._time is None else str(self._time())
@@ -112,36 +130,8 @@ class MailboxStore:
         Raises:
             OwnFault: what lies in the mailbox cannot be claimed, and nothing of it was.
         """
-        return await self._claims[lane].ask((box, most))
-
-    async def _claim_all(
-        self, lane: Lane, asked: Sequence[tuple[str, int]]
-    ) -> list[Claim | Later | Exception | None]:
-        scopes = SPECS[lane].scopes
-        args: list[Any] = [self._now(), lane, self._lease_ms, MAX_BYTES, self.target, len(scopes)]
-        args += scopes
-        for box, most in asked:
-            args += (box, user_of(box), most)
-        clocks, *replies = await self._scripts.run("claim", [self._prefix], args)
-        return [
-            self._read_claim(lane, box, clocks, reply)
-            for (box, _), reply in zip(asked, replies, strict=True)
-        ]
-
-    def _read_claim(
-        self, lane: Lane, box: str, clocks: Sequence[bytes], reply: Sequence[Any]
-    ) -> Claim | Later | Exception | None:
-        match reply[0]:
-            case b"no":
-                return None
-            case b"later":
-                return LATER
-            case b"failed":
-                return OwnFault(reply[1].decode(errors="replace"))
-        try:
-            return read_claim(self.account, lane, box, clocks, reply)
-        except Exception as error:  # noqa: BLE001 - raised where this one is awaited: its entries are at fault
-            return error
+        clocks, reply = await self._claims[lane].ask(box, user_of(box), most)
+        return None if reply[0] == b"no" else read_claim(self.account, lane, box, clocks, reply)
 
     async def renew(self, claims: Sequence[Claim]) -> list[Claim]:
         """Extend these leases; returns the claims that are lost."""
@@ -165,21 +155,13 @@ class MailboxStore:
             StaleClaim: the mailbox is no longer this claim's; nothing was written.
             OwnFault: the settlement cannot be written, and nothing of it was.
         """
-        text = encode_settlement(settlement)
-        answer, left = await self._settlements.ask((settlement, text), len(text))
+        claim, text = settlement.claim, encode_settlement(settlement)
+        gathering = self._settlements
+        _, reply = await gathering.ask(claim.lane, claim.box, claim.token, claim.step, text)
+        answer, left = reply
         if answer == b"stale":
-            raise StaleClaim(settlement.claim.box)
-        return left
-
-    async def _settle_all(
-        self, asked: Sequence[tuple[Settlement, str]]
-    ) -> list[tuple[bytes, int] | Later | Exception]:
-        args: list[Any] = [self._now(), MAX_WORK]
-        for settlement, text in asked:
-            claim = settlement.claim
-            args += (claim.lane, claim.box, claim.token, claim.step, text)
-        replies = await self._scripts.run("settle", [self._prefix], args)
-        return [_read_settled(reply) for reply in replies]
+            raise StaleClaim(claim.box)
+        return int(left)
 
     async def peek(self, user: str) -> UserBacklog:
         """What waits for another user, in ordered and unordered lanes."""
@@ -202,16 +184,6 @@ class MailboxStore:
         found: Any = await self._redis.mget(names)
         owners = [owner.decode() for owner in found if owner is not None]
         return owners[0] if owners and owners[0] != besides else None
-
-
-def _read_settled(reply: Sequence[Any]) -> tuple[bytes, int] | Later | Exception:
-    match reply[0]:
-        case b"later":
-            return LATER
-        case b"failed":
-            return OwnFault(reply[1].decode(errors="replace"))
-        case answer:
-            return answer, int(reply[1])
 
 
 def encode_settlement(settlement: Settlement) -> str:

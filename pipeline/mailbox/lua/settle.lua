@@ -13,7 +13,7 @@
 --   at       what time the owner believes it is (absent = now): it reckons from the time of its claim
 --   waits    what it waits for; expected: what the decision to wait was based on {email, identified, head}
 --   wake     lanes in which mailboxes of this user may wait for what happened
--- Returns for each claim, in order: {'yes' | 'again' | 'stale', events left},
+-- Returns 0, and for each claim, in order: {'yes' | 'again' | 'stale', events left},
 --         {'failed', why} when the settlement or what lies in the mailbox is at fault, or
 --         {'later'} when those before it were work enough for one script; nothing was written of it
 local now, most_work = ms(ARGV[1]), tonumber(ARGV[2])
@@ -144,7 +144,7 @@ local function settle(lane, box, token, step, text)
   return { 'yes', left }
 end
 
-local reply = {}
+local reply = { 0 }
 for i = 3, #ARGV, FIELDS do
   if work >= most_work then
     reply[#reply + 1] = { 'later' }

@@ -84,7 +84,7 @@ async def test_a_slot_that_comes_too_late_for_its_lease_is_given_up_for_another(
     acquire, slots = pipe.limiter.acquire, []
 
     def renew() -> None:
-        for lease in pipe.leases._held:
+        for lease in pipe.leases.held:
             lease.extend(pipe.clock.monotonic() + 12.0)
 
     async def slow(*args: Any, **options: Any) -> None:

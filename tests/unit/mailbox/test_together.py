@@ -154,6 +154,7 @@ async def test_no_script_does_more_work_than_it_may(
 ) -> None:
     """Letters are more work than deliveries; what is left over goes first in the next call."""
     monkeypatch.setattr(store_module, "MAX_WORK", 5)
+    boxes.store = boxes.process_of(boxes.store.target)
     await lease(boxes, *USERS)
     claims = await claim_all(boxes, *USERS)
     spy = Spy(boxes.store, monkeypatch)
