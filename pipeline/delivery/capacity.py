@@ -14,6 +14,8 @@ a slow lane holds little that others could have:
    the process has claims left of `PROCESS_CLAIMS` (`AdaptiveLimiter`). So an account, lane or endpoint that answers slowly
    ends up with half of them at most, two with a third each, and there is always as much left for the next that comes;
    `LEAST_OUT` are its own in any case. A claim reads `CLAIM_EVENTS` events and ends after `CLAIM_TURNS` calls or `CLAIM_S`.
+    While `GATHER_FROM` are in hand, claims and settlements wait some milliseconds for others, to be one script call
+    (`mailbox/store.py`).
 5. *Sent*: a call waits `SLOT_WAIT_S` for its slot at most, and slots are reserved no further ahead than
    `MAX_AHEAD` (`ratelimit/slots.py`), so that a bucket that is closed is soon quiet. A claim makes one call at a time:
    `PROCESS_CLAIMS` are no more than the sockets of a process (`sailthru/transport.py`).

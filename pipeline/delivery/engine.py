@@ -154,6 +154,7 @@ class Engine:
             target=target_of(account).name,
             lease_s=account.lease,
             time_ms=self._seams.time_ms,
+            in_hand=self.leases.held,
         )
         caller = Caller(
             account.name,

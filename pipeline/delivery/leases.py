@@ -62,7 +62,7 @@ class Leases:
     def __init__(self, clock: Clock, *, lease_s: Mapping[str, float]) -> None:
         self._clock = clock
         self._lease_s = lease_s
-        self._held: set[Lease] = set()
+        self.held: set[Lease] = set()
 
     @property
     def min_lease_s(self) -> float:
@@ -73,11 +73,11 @@ class Leases:
     def hold(self, claim: Claim, claimed_at: float) -> Iterator[Lease]:
         """Keep a claim renewed. `claimed_at`: monotonic time before the claim was sent."""
         lease = Lease(claim, claimed_at + self._lease_s[claim.account])
-        self._held.add(lease)
+        self.held.add(lease)
         try:
             yield lease
         finally:
-            self._held.discard(lease)
+            self.held.discard(lease)
 
     def is_fresh(self, lease: Lease, enough: float) -> bool:
         """Whether a call may begin. Raises StaleClaim when the lease is lost."""
@@ -104,7 +104,7 @@ class Leases:
         while True:
             await asyncio.sleep(RENEW_EVERY_S)
             for account, store in stores.items():
-                mine = [lease for lease in self._held if lease.claim.account == account]
+                mine = [lease for lease in self.held if lease.claim.account == account]
                 if mine:
                     await self._renew(store, mine)
 

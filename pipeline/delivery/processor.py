@@ -41,6 +41,7 @@ class MailboxProcessor:
     def stop(self) -> None:
         """Begin no further call; claims go back after the one they are at, or at once."""
         self._context.caller.stop()
+        self._context.store.hurry()
 
     async def process(self, lane: Lane, box: str) -> None:
         """Deliver what waits in one leased mailbox. Returns at once when it is not leased any more."""

@@ -139,6 +139,8 @@ def start_state(entry: Entry) -> EventState:
     return EventState(attempts=past)
 
 
+STATE = "s:"
+"""What the fields of a mailbox's state begin with that hold an event's; its seq follows."""
 NEWEST = "newest:"
 """What the fields begin with that say when the newest delivered event of a kind first came."""
 MERGED_KEPT = 100
@@ -312,9 +314,12 @@ class Settlement:
     wake: Sequence[Lane] = ()
 
 
-def read_claim(account: str, lane: Lane, user: str, reply: list[Any]) -> Claim:
-    """A claim from what claim.lua answers."""
-    token, now, clock, user_clock, head, cart, state, memory, *blobs = reply
+def read_claim(
+    account: str, lane: Lane, user: str, clocks: Sequence[bytes], reply: Sequence[Any]
+) -> Claim:
+    """A claim from what claim.lua answers: the clocks of all that it claimed, and what it says of this mailbox."""
+    now, clock, user_clock = clocks
+    token, head, cart, state, memory, *blobs = reply
     fields = _pairs(state)
     entries = tuple(Entry.decode(blob) for blob in blobs)
     return Claim(
@@ -328,9 +333,9 @@ def read_claim(account: str, lane: Lane, user: str, reply: list[Any]) -> Claim:
         head_of_user=head.decode(),
         entries=entries,
         states={
-            name[2:]: EventState.decode(value)
+            name.removeprefix(STATE): EventState.decode(value)
             for name, value in fields.items()
-            if name.startswith("s:")
+            if name.startswith(STATE)
         },
         memory=Memory.read(_pairs(memory)),
         cart=cart.decode(),

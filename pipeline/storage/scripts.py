@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import re
 from collections import deque
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -147,8 +148,127 @@ class Scripts(Batcher):
         return self.execute("EVALSHA", sha1(script), len(keys), *keys, *args, script=script)
 
 
+class OwnFault(redis.exceptions.ResponseError):
+    """A script that works on many things failed over this one, and did the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What goes into one call of a script that works on many things.
+
+    most: of them, with arguments of `max_bytes` together. linger_s: how long a call waits for more of them to come;
+    it only does while `from_in_hand` things are in hand.
+    """
+
+    most: int
+    max_bytes: int
+    linger_s: float
+    from_in_hand: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    args: tuple[Any, ...]
+    size: int
+    reply: asyncio.Future[tuple[Any, Any]]
+
+
+class Gathering:
+    """A script that works on many things, for tasks that each have one: their arguments go together in few calls.
+
+    The script's arguments are the time (as `ms` in lib.lua reads it), what is the same for all of a call, and the things',
+    one after the other. It returns what it has to say of all of them and a reply for each: `{'later'}` if there
+    was no room for it, which is not said of the first, or `{'failed', why}` if that thing is at fault.
+    One call at a time is under way; what is asked for meanwhile goes into the next, in order.
+    """
+
+    def __init__(
+        self,
+        scripts: Scripts,
+        name: str,
+        key: str,
+        shared: Sequence[Any],
+        bounds: Bounds,
+        *,
+        in_hand: Sized = (),
+        time_ms: Callable[[], int] | None = None,
+    ) -> None:
+        """`in_hand`: what the process works at. `time_ms` replaces Redis' clock in tests."""
+        self._scripts = scripts
+        self._name = name
+        self._key = key
+        self._shared = shared
+        self._bounds = bounds
+        self._in_hand = in_hand
+        self._time_ms = time_ms
+        self._hurries = False
+        self._asked: deque[_Asked] = deque()
+        self._calling: asyncio.Task[None] | None = None
+
+    def ask(self, *args: Any) -> asyncio.Future[tuple[Any, Any]]:
+        """To be awaited: what the script says of all, and its reply about the thing with these arguments.
+
+        Raises, when it is awaited:
+            OwnFault: this thing is at fault.
+            RedisError: anything else that went wrong, as if it had gone alone.
+        """
+        reply: asyncio.Future[tuple[Any, Any]] = asyncio.get_running_loop().create_future()
+        size = sum(len(one) for one in args if isinstance(one, str))
+        self._asked.append(_Asked(args, size, reply))
+        if self._calling is None:
+            self._calling = asyncio.create_task(self._call_all())
+        return reply
+
+    def hurry(self) -> None:
+        """Wait for no company from now on."""
+        self._hurries = True
+
+    async def _call_all(self) -> None:
+        try:
+            while self._asked:
+                is_busy = len(self._in_hand) >= self._bounds.from_in_hand
+                if is_busy and not self._hurries and len(self._asked) < self._bounds.most:
+                    await asyncio.sleep(self._bounds.linger_s)
+                await self._call(self._batch())
+        finally:
+            self._calling = None
+
+    def _batch(self) -> list[_Asked]:
+        batch, size = [self._asked.popleft()], 0
+        while self._asked and len(batch) < self._bounds.most:
+            size += batch[-1].size
+            if size + self._asked[0].size > self._bounds.max_bytes:
+                break
+            batch.append(self._asked.popleft())
+        return batch
+
+    async def _call(self, batch: list[_Asked]) -> None:
+        args = ["" if self._time_ms is None else str(self._time_ms()), *self._shared]
+        for one in batch:
+            args += one.args
+        try:
+            about_all, *replies = await self._scripts.run(self._name, [self._key], args)
+        except Exception as error:  # noqa: BLE001 - raised where each reply is awaited
+            for one in batch:
+                if not one.reply.done():
+                    one.reply.set_exception(error)
+            return
+        late: list[_Asked] = []
+        for one, reply in zip(batch, replies, strict=True):
+            if reply[0] == b"later":
+                late.append(one)
+            elif one.reply.done():
+                continue
+            elif reply[0] == b"failed":
+                one.reply.set_exception(OwnFault(reply[1].decode(errors="replace")))
+            else:
+                one.reply.set_result((about_all, reply))
+        self._asked.extendleft(reversed(late))
+
+
 def is_own_fault(error: Exception) -> bool:
     """Whether a script failed over what it was given, and not because Redis refuses to write."""
     if isinstance(error, _REFUSALS):
         return False
-    return "user_script" in str(error) and not _REFUSED.search(str(error))
+    is_of_script = isinstance(error, OwnFault) or "user_script" in str(error)
+    return is_of_script and not _REFUSED.search(str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -94,14 +95,43 @@ class MailboxMachine(LeaseRules):
         owner, box, still = self._owner(pick)
         count = min(count, len(owner.claim.entries))
         back = back or count == len(owner.claim.entries)
+        settlement = self._delivery(owner, count, back=back)
+        if self._settle(owner, box, settlement, still=still):
+            self._delivered(owner, box, settlement)
+
+    @precondition(lambda self: self.owners)
+    @rule(most=st.integers(2, 4))
+    def settle_together(self, most: int) -> None:
+        """One script call; each as if those before it had been settled alone."""
+        owners = self.owners[-most:]
+        settlements = [self._delivery(one, 1, back=True) for one in owners]
+
+        async def settle_all() -> list[Any]:
+            calls = map(self.boxes.store.settle, settlements)
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+        for owner, settlement, left in zip(
+            owners, settlements, self.run(settle_all()), strict=True
+        ):
+            box = self.model.user(owner.lane, owner.claim.user)
+            if box.token == owner.claim.token:
+                assert left >= 0
+                if settlement.intent is not None:
+                    box.intent = settlement.intent
+                self._delivered(owner, box, settlement)
+            else:
+                assert isinstance(left, StaleClaim)
+                self.owners.remove(owner)
+
+    def _delivery(self, owner: Owner, count: int, *, back: bool) -> Settlement:
         settlement = delivered(owner.claim, count, back=back)
-        if owner.lane is Lane.USER:
-            learn = {"identified": str(self.model.now)}
-            settlement = replace(
-                settlement, learn=learn, wake=(Lane.EVENT, Lane.PURCHASE, Lane.PAGE)
-            )
-        if not self._settle(owner, box, settlement, still=still):
-            return
+        if owner.lane is not Lane.USER:
+            return settlement
+        learn = {"identified": str(self.model.now)}
+        return replace(settlement, learn=learn, wake=(Lane.EVENT, Lane.PURCHASE, Lane.PAGE))
+
+    def _delivered(self, owner: Owner, box: Box, settlement: Settlement) -> None:
+        count = settlement.pop
         self.model.progress(box, count)
         self.model.counts["delivered"] += count
         self._recall(owner)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,8 +139,21 @@ class LeaseRules(LetterRules):
     @rule(lane=LANES, user=USERS, most=st.sampled_from([1, 3, 40]))
     def claim(self, lane: Lane, user: str, most: int) -> None:
         """Also by a wake-up that is late, doubled or made up."""
+        self._claimed(lane, user, most, self.run(self.boxes.store.claim(lane, user, most=most)))
+
+    @rule(lane=LANES, users=st.lists(USERS, min_size=2, max_size=4), most=st.sampled_from([1, 40]))
+    def claim_together(self, lane: Lane, users: list[str], most: int) -> None:
+        """One script call; each as if those before it had been claimed alone."""
+
+        async def claim_all() -> list[Claim | None]:
+            store = self.boxes.store
+            return await asyncio.gather(*(store.claim(lane, one, most=most) for one in users))
+
+        for user, claim in zip(users, self.run(claim_all()), strict=True):
+            self._claimed(lane, user, most, claim)
+
+    def _claimed(self, lane: Lane, user: str, most: int, claim: Claim | None) -> None:
         box = self.model.box(lane, user)
-        claim = self.run(self.boxes.store.claim(lane, user, most=most))
         state = self.model.gate(lane)
         if box.leased is None or box.token is not None:
             assert claim is None

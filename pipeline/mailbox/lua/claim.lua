@@ -1,50 +1,92 @@
--- Become the one owner of a leased mailbox.
--- ARGV    now, lane, box, lease ms, most events, what this process delivers to, scopes of the lane's gates...
--- Returns {'no'} when there is nothing to own (a lost, doubled or late wake-up, or one of another target), else
---         {token, now, lane clock, user-lane clock, header of the user lane's head or '',
---          cart or '', state of the mailbox (flat), user (flat), entry...}
-local now, lane, box, lease, most = ms(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+-- Become the one owner of leased mailboxes of one lane.
+-- ARGV    now, lane, lease ms, most bytes of entries, what this process delivers to, number of scopes of the lane's gates,
+--         scopes..., then for each mailbox: its name, most events
+-- Returns {now, lane clock, user-lane clock}, and for each mailbox, in order:
+--           {'no'} when there is nothing to own (a lost, doubled or late wake-up, or one of another target),
+--           {'later'} when the entries of those before it are as much as one reply may hold,
+--           {'failed', why} when what lies in it is at fault; nothing was written of it, else
+--           {token, header of the user lane's head or '', cart or '', state of the mailbox (flat), user (flat), entry...}
+local now, lane, lease, most_bytes = ms(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local target, first = ARGV[5], 7 + tonumber(ARGV[6])
 local scopes = {}
-for i = 7, #ARGV do scopes[#scopes + 1] = ARGV[i] end
-local state_key, leased = mailbox_state(P, lane, box), P .. 'leased:' .. lane
+for i = 7, first - 1 do scopes[#scopes + 1] = ARGV[i] end
+local leased, due = P .. 'leased:' .. lane, P .. 'due:' .. lane
+local boxes, mosts, carts = {}, {}, {}
+for i = first, #ARGV, 2 do
+  boxes[#boxes + 1], mosts[#mosts + 1] = ARGV[i], tonumber(ARGV[i + 1])
+  carts[#carts + 1] = P .. 'cart:' .. ARGV[i]
+end
 
-if not redis.call('ZSCORE', leased, box) or redis.call('HEXISTS', state_key, 'token') == 1 then
-  return { 'no' }
-end
-if redis.call('LLEN', mail(P, lane, box)) == 0 then
+free_first(P)
+local reply = { { int(now), int(lane_clock(P, lane, now)), int(lane_clock(P, IDENTIFY_LANE, now)) } }
+local is_ours, gates = redis.call('GET', P .. 'target') == target, gate(P, scopes, now)
+local leases, held = redis.call('ZMSCORE', leased, unpack(boxes)), redis.call('MGET', unpack(carts))
+-- The time is part of a token, or a Redis that forgot its last second would give the same one twice.
+local tokens = redis.call('INCRBY', P .. 'token', #boxes) - #boxes
+local bytes, extended = 0, {}
+
+local function give_back(box, at)
   redis.call('ZREM', leased, box)
-  redis.call('DEL', state_key)
-  return { 'no' }
-end
--- The processes of all targets consume the same Celery queues.
-if redis.call('GET', P .. 'target') ~= ARGV[6] then
-  redis.call('ZREM', leased, box)
-  redis.call('ZADD', P .. 'due:' .. lane, int(now + FOREIGN_PAUSE_MS), box)
-  return { 'no' }
-end
-local state = gate(P, scopes, now)
-if state == 'closed' or (state == 'probe' and redis.call('HGET', state_key, 'probe') ~= '1') then
-  redis.call('ZREM', leased, box)
-  redis.call('ZADD', P .. 'due:' .. lane, was_due(state_key, now), box)
+  redis.call('ZADD', due, at, box)
   return { 'no' }
 end
 
-redis.call('HDEL', state_key, 'waits') -- frees first: see lib.lua
--- After SINGLY_AFTER unsettled claims events are leased one at a time, until all that were leased then are through.
-local trouble = redis.call('HMGET', state_key, 'strikes', 'singles')
-if tonumber(trouble[1] or '0') >= SINGLY_AFTER and tonumber(trouble[2] or '0') > 0 then most = 1 end
-local entries = redis.call('LRANGE', mail(P, lane, box), 0, most - 1)
--- The time is part of it, or a Redis that forgot its last second would give the same token twice.
-local token = int(redis.call('INCR', P .. 'token')) .. '-' .. int(now)
-redis.call('HSET', state_key, 'token', token, 'step', 0)
-if tonumber(trouble[2] or '0') == 0 then redis.call('HSET', state_key, 'claimed', #entries) end
-redis.call('ZADD', leased, 'XX', int(now + lease), box)
+-- The first of these entries, no more than a reply holds; nil when another reply has room for more of them.
+local function that_fit(entries)
+  local taken, size = {}, 0
+  for i, entry in ipairs(entries) do
+    if bytes + size + #entry > most_bytes and bytes + size > 0 then
+      if bytes > 0 then return nil end
+      break
+    end
+    taken[i], size = entry, size + #entry
+  end
+  bytes = bytes + size
+  return taken
+end
 
-local head = lane ~= IDENTIFY_LANE and redis.call('LINDEX', mail(P, IDENTIFY_LANE, box), 0)
-local reply = {
-  token, int(now), int(lane_clock(P, lane, now)), int(lane_clock(P, IDENTIFY_LANE, now)),
-  head and header(head) or '', redis.call('GET', P .. 'cart:' .. box) or '',
-  redis.call('HGETALL', state_key), redis.call('HGETALL', P .. 'user:' .. box),
-}
-for _, entry in ipairs(entries) do reply[#reply + 1] = entry end
+local function claim(i, box)
+  local state_key = mailbox_state(P, lane, box)
+  if not leases[i] then return { 'no' } end
+  local flat = redis.call('HGETALL', state_key)
+  local state = {}
+  for n = 1, #flat, 2 do state[flat[n]] = flat[n + 1] end
+  if state.token then return { 'no' } end
+  -- After SINGLY_AFTER unsettled claims events are leased one at a time, until all that were leased then are through.
+  local singles = tonumber(state.singles or '0')
+  local alone = tonumber(state.strikes or '0') >= SINGLY_AFTER and singles > 0
+  local entries = redis.call('LRANGE', mail(P, lane, box), 0, alone and 0 or mosts[i] - 1)
+  if #entries == 0 then
+    redis.call('ZREM', leased, box)
+    redis.call('DEL', state_key)
+    return { 'no' }
+  end
+  -- The processes of all targets consume the same Celery queues.
+  if not is_ours then return give_back(box, int(now + FOREIGN_PAUSE_MS)) end
+  if gates == 'closed' or (gates == 'probe' and state.probe ~= '1') then
+    return give_back(box, due_before(state.due, now))
+  end
+  entries = that_fit(entries)
+  if not entries then return { 'later' } end
+  local head = lane ~= IDENTIFY_LANE and redis.call('LINDEX', mail(P, IDENTIFY_LANE, box), 0)
+  local token = int(tokens + i) .. '-' .. int(now)
+  local found = { token, head and header(head) or '', held[i] or '', flat, redis.call('HGETALL', P .. 'user:' .. box) }
+  for _, entry in ipairs(entries) do found[#found + 1] = entry end
+
+  if state.waits then redis.call('HDEL', state_key, 'waits') end
+  if singles == 0 then
+    redis.call('HSET', state_key, 'token', token, 'step', 0, 'claimed', #entries)
+  else
+    redis.call('HSET', state_key, 'token', token, 'step', 0)
+  end
+  extended[#extended + 1] = int(now + lease)
+  extended[#extended + 1] = box
+  return found
+end
+
+for i, box in ipairs(boxes) do
+  local ok, found = pcall(claim, i, box)
+  reply[#reply + 1] = ok and found or { 'failed', why(found) }
+end
+if #extended > 0 then redis.call('ZADD', leased, 'XX', unpack(extended)) end
 return reply

@@ -1,6 +1,6 @@
--- Write what became of a claim's first events and, if asked to, give the mailbox back.
--- ARGV    now, lane, box, token, step, settlement (JSON):
---   pop      events that are through, from the head
+-- Write what became of the first events of claims and, where it is asked for, give their mailboxes back.
+-- ARGV    now, most work, then for each claim: lane, box, token, step, settlement (JSON):
+--   pop      events that are through, from the head;  gone: the fields of the state that go with them
 --   count    counter -> by how much
 --   dead     [[position among the popped from 1, id, letter header], ...]; the raw bytes are taken from the entry
 --   state    event seq -> its state (JSON), of events that stay
@@ -12,93 +12,141 @@
 --   at       what time the owner believes it is (absent = now): it reckons from the time of its claim
 --   waits    what it waits for; expected: what the decision to wait was based on {email, identified, head}
 --   wake     lanes in which mailboxes of this user may wait for what happened
--- Returns {'yes' | 'again' | 'stale', events left}
-local now, lane, box, token, step = ms(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local settlement = cjson.decode(ARGV[6])
-local state_key, list = mailbox_state(P, lane, box), mail(P, lane, box)
+-- Returns 0, and for each claim, in order: {'yes' | 'again' | 'stale', events left},
+--         {'failed', why} when the settlement or what lies in the mailbox is at fault, or
+--         {'later'} when those before it were work enough for one script; nothing was written of it
+local now, most_work = ms(ARGV[1]), tonumber(ARGV[2])
+local FIELDS = 5
+local counts, work = {}, 0
 
-local mine = owner(P, lane, box, token, step)
-if mine ~= 'yes' then return { mine, redis.call('LLEN', list) } end
+free_first(P)
 
--- All that could fail comes before the first write: a script is not rolled back.
-local popped = settlement.pop > 0 and redis.call('LRANGE', list, 0, settlement.pop - 1) or {}
-local states, letters, heads = {}, {}, {}
-for i, entry in ipairs(popped) do states[i] = 's:' .. cjson.decode(header(entry)).seq end
-for i, letter in ipairs(settlement.dead) do
-  letters[i], heads[i] = letter[3] .. '\n' .. raw(popped[letter[1]]), cjson.decode(letter[3])
-end
+local function add(counter, by) counts[counter] = (counts[counter] or 0) + by end
 
-redis.call('LTRIM', list, settlement.pop, -1) -- frees first: see lib.lua
-if #popped > 0 then
-  tally(P, COUNT_WAITING .. ':' .. lane, -#popped)
-  redis.call('HDEL', state_key, unpack(states))
-end
-for i, letter in ipairs(settlement.dead) do bury(P, letter[2], letters[i], heads[i]) end
-for counter, by in pairs(settlement.count) do tally(P, counter, by) end
-
-if settlement.intent == '' then
-  redis.call('HDEL', state_key, 'intent')
-elseif settlement.intent then
-  redis.call('HSET', state_key, 'intent', settlement.intent)
-end
-if settlement.hold then redis.call('HSET', state_key, 'hold', settlement.hold) end
-for seq, state in pairs(settlement.state) do redis.call('HSET', state_key, 's:' .. seq, state) end
-
-local memory = P .. 'user:' .. box
-for field, value in pairs(settlement.learn) do
-  -- An email that was looked up does not replace what an event showed meanwhile.
-  local looked_up = field == 'email' or field == 'email_at'
-  redis.call(looked_up and 'HSETNX' or 'HSET', memory, field, value)
-end
-if next(settlement.learn) then redis.call('PEXPIRE', memory, int(settlement.keep)) end
-if settlement.cart then
-  redis.call('SET', P .. 'cart:' .. box, settlement.cart, 'PX', int(settlement.cart_keep))
-end
--- An order may have died of an email that was learned since its claim, and learn_email brings a hundred back.
-if awaits_email(lane) and #popped > 0 and redis.call('HEXISTS', memory, 'email') == 1 then
-  recall(P, box, now)
-end
-for _, other in ipairs(settlement.wake) do
-  wake_waiting(P, other, box, now, { user = true, identify = true })
+-- Fields of a hash at once: those in `set` are written, those in `gone` removed.
+local function change(key, set, gone)
+  if #set > 0 then redis.call('HSET', key, unpack(set)) end
+  if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
 end
 
--- Progress resets the strike count. In one-at-a-time mode it resets to SINGLY_AFTER, so that the next event is judged on
--- its own. So it does for an event that is found waiting: it may wait for days, and meet deaths by
--- chance. An event that is retried keeps its strikes: it may kill its worker each time its call is made.
-local trouble = redis.call('HMGET', state_key, 'strikes', 'singles')
-local strikes, singles = tonumber(trouble[1] or '0'), tonumber(trouble[2] or '0') - #popped
-if strikes >= SINGLY_AFTER and singles > 0 then
-  if #popped > 0 or settlement.waits then
-    redis.call('HSET', state_key, 'strikes', SINGLY_AFTER, 'singles', singles)
+local function learn(memory, settlement)
+  local known = {}
+  for field, value in pairs(settlement.learn) do
+    if field == 'email' or field == 'email_at' then
+      -- An email that was looked up does not replace what an event showed meanwhile.
+      redis.call('HSETNX', memory, field, value)
+    else
+      known[#known + 1] = field
+      known[#known + 1] = value
+    end
   end
-elseif #popped > 0 then
-  redis.call('HDEL', state_key, 'strikes', 'singles')
+  change(memory, known, {})
+  if next(settlement.learn) then redis.call('PEXPIRE', memory, int(settlement.keep)) end
 end
 
-local left = redis.call('LLEN', list)
-if not settlement.back then
-  redis.call('HSET', state_key, 'step', tonumber(step) + 1)
-  return { 'yes', left }
-end
-
-redis.call('ZREM', P .. 'leased:' .. lane, box)
-if left == 0 then
-  redis.call('DEL', state_key)
-  return { 'yes', 0 }
-end
-redis.call('HDEL', state_key, 'token', 'step')
-local due = settlement.due or now
-if due == 'old' then due = tonumber(was_due(state_key, now)) end
-local ahead = (settlement.at or now) - now
-if ahead > CLOCK_STEP_MS then due = due - ahead end -- the clock has been set back since the claim
-if settlement.waits then
+-- When a mailbox that waits is due: now, if what it waits for has come since the decision to wait.
+local function due_waiting(state_key, memory, box, settlement, due)
   redis.call('HSET', state_key, 'waits', settlement.waits)
   local head = redis.call('LINDEX', mail(P, IDENTIFY_LANE, box), 0)
   local have = redis.call('HMGET', memory, 'email', 'identified')
-  if (have[1] or '') ~= settlement.expected.email or (have[2] or '') ~= settlement.expected.identified
-      or (head and header(head) or '') ~= settlement.expected.head then
-    due = now
+  local expected = settlement.expected
+  local is_news = (have[1] or '') ~= expected.email or (have[2] or '') ~= expected.identified
+  return (is_news or (head and header(head) or '') ~= expected.head) and now or due
+end
+
+local function settle(lane, box, token, step, text)
+  local state_key, list = mailbox_state(P, lane, box), mail(P, lane, box)
+  local have = redis.call('HMGET', state_key, 'token', 'step', 'strikes', 'singles', 'due')
+  local mine, left = whose(have, token, step), redis.call('LLEN', list)
+  if mine ~= 'yes' then return { mine, left } end
+
+  -- All that could fail comes before the first write: a script is not rolled back.
+  local settlement = cjson.decode(text)
+  local popped = math.min(settlement.pop, left)
+  local memory, cart = P .. 'user:' .. box, P .. 'cart:' .. box
+  local letters, heads = {}, {}
+  local entries = #settlement.dead > 0 and redis.call('LRANGE', list, 0, popped - 1) or {}
+  for i, letter in ipairs(settlement.dead) do
+    letters[i], heads[i] = letter[3] .. '\n' .. raw(entries[letter[1]]), cjson.decode(letter[3])
+  end
+  work = work + 1 + 2 * #letters
+  left = left - popped
+
+  local is_over = settlement.back and left == 0
+  if is_over then
+    redis.call('DEL', list, state_key)
+  elseif popped > 0 then
+    redis.call('LTRIM', list, popped, -1)
+  end
+  if popped > 0 then add(COUNT_WAITING .. ':' .. lane, -popped) end
+  for i, letter in ipairs(settlement.dead) do bury(P, letter[2], letters[i], heads[i]) end
+  for counter, by in pairs(settlement.count) do add(counter, by) end
+
+  local set, gone = {}, settlement.gone
+  local function put(field, value)
+    set[#set + 1] = field
+    set[#set + 1] = value
+  end
+  if settlement.intent == '' then
+    gone[#gone + 1] = 'intent'
+  elseif settlement.intent then
+    put('intent', settlement.intent)
+  end
+  if settlement.hold then put('hold', settlement.hold) end
+  for seq, state in pairs(settlement.state) do put('s:' .. seq, state) end
+
+  learn(memory, settlement)
+  if settlement.cart then redis.call('SET', cart, settlement.cart, 'PX', int(settlement.cart_keep)) end
+  -- An order may have died of an email that was learned since its claim, and learn_email brings a hundred back.
+  if awaits_email(lane) and popped > 0 and redis.call('HEXISTS', memory, 'email') == 1 then
+    local recalled = recall(P, box, now)
+    if recalled > 0 then work, left = work + recalled, redis.call('LLEN', list) end
+  end
+  for _, other in ipairs(settlement.wake) do
+    wake_waiting(P, other, box, now, { user = true, identify = true })
+  end
+
+  if settlement.back then redis.call('ZREM', P .. 'leased:' .. lane, box) end
+  if is_over and left == 0 then return { 'yes', 0 } end
+
+  -- Progress resets the strike count. In one-at-a-time mode it resets to SINGLY_AFTER, so that the next event is
+  -- judged on its own. So it does for an event that is found waiting: it may wait for days, and meet deaths by
+  -- chance. An event that is retried keeps its strikes: it may kill its worker each time its call is made.
+  local strikes, singles = tonumber(have[3] or '0'), tonumber(have[4] or '0') - popped
+  if strikes >= SINGLY_AFTER and singles > 0 then
+    if popped > 0 or settlement.waits then
+      put('strikes', SINGLY_AFTER)
+      put('singles', singles)
+    end
+  elseif popped > 0 and (have[3] or have[4]) then
+    gone[#gone + 1] = 'strikes'
+    gone[#gone + 1] = 'singles'
+  end
+  if not settlement.back then
+    put('step', tonumber(step) + 1)
+    change(state_key, set, gone)
+    return { 'yes', left }
+  end
+  gone[#gone + 1] = 'token'
+  gone[#gone + 1] = 'step'
+  change(state_key, set, gone)
+  local due = settlement.due or now
+  if due == 'old' then due = tonumber(due_before(have[5], now)) end
+  local ahead = (settlement.at or now) - now
+  if ahead > CLOCK_STEP_MS then due = due - ahead end -- the clock has been set back since the claim
+  if settlement.waits then due = due_waiting(state_key, memory, box, settlement, due) end
+  redis.call('ZADD', P .. 'due:' .. lane, int(due), box)
+  return { 'yes', left }
+end
+
+local reply = { 0 }
+for i = 3, #ARGV, FIELDS do
+  if work >= most_work then
+    reply[#reply + 1] = { 'later' }
+  else
+    local ok, done = pcall(settle, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
+    reply[#reply + 1] = ok and done or { 'failed', why(done) }
   end
 end
-redis.call('ZADD', P .. 'due:' .. lane, int(due), box)
-return { 'yes', left }
+for counter, by in pairs(counts) do tally(P, counter, by) end
+return reply

@@ -64,10 +64,13 @@ local function gate(p, scopes, now)
   return state
 end
 
--- When a leased mailbox was due. Never later than now, unless the clock has been set back meanwhile.
-local function was_due(state_key, now)
-  return int(math.min(now, tonumber(redis.call('HGET', state_key, 'due') or now)))
-end
+-- When a leased mailbox was due, by what its state says. Never later than now, unless the clock has been set back
+-- meanwhile.
+local function due_before(due, now) return int(math.min(now, tonumber(due or now))) end
+local function was_due(state_key, now) return due_before(redis.call('HGET', state_key, 'due'), now) end
+
+-- What a pcall caught, as text.
+local function why(caught) return type(caught) == 'table' and caught.err or tostring(caught) end
 
 local function look_now(p, lane, box, now)
   local due = redis.call('ZSCORE', p .. 'due:' .. lane, box)
@@ -185,9 +188,11 @@ local function revive(p, id, now)
   return true
 end
 
--- What died for want of this user's email goes on; no more than a script should do at once.
+-- What died for want of this user's email goes on; no more than a script should do at once. Returns how many.
 local function recall(p, user, now)
-  for _, id in ipairs(redis.call('ZRANGE', p .. 'dead:email:' .. user, 0, RECALLED_LETTERS - 1)) do revive(p, id, now) end
+  local ids = redis.call('ZRANGE', p .. 'dead:email:' .. user, 0, RECALLED_LETTERS - 1)
+  for _, id in ipairs(ids) do revive(p, id, now) end
+  return #ids
 end
 
 -- An email seen for a user: the newest wins, and what waited or died for want of one goes on.
@@ -201,13 +206,17 @@ local function learn_email(p, user, email, at, now, keep)
   recall(p, user, now)
 end
 
--- What the owner of a claim must show. 'again': this very write has already been made.
-local function owner(p, lane, box, token, step)
-  local have = redis.call('HMGET', mailbox_state(p, lane, box), 'token', 'step')
+-- Whether who shows this token and step owns the mailbox; `have` begins with those in its state. 'again': this very
+-- write has already been made.
+local function whose(have, token, step)
   if have[1] ~= token then return 'stale' end
   if have[2] == step then return 'yes' end
   if tonumber(have[2]) == tonumber(step) + 1 then return 'again' end
   return 'stale'
+end
+
+local function owner(p, lane, box, token, step)
+  return whose(redis.call('HMGET', mailbox_state(p, lane, box), 'token', 'step'), token, step)
 end
 
 -- Dedupe: 64-bit hashes in integer sets, a few time slices for the window. A set that fills up is split in two by

@@ -15,7 +15,7 @@ import redis.exceptions
 from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Settlement
-from pipeline.mailbox.store import MailboxStore, encode_settlement
+from pipeline.mailbox.store import MAX_WORK, MailboxStore, encode_settlement
 from pipeline.sailthru.answers import Answer, Failed, Failure
 from pipeline.sailthru.calls import Call
 from pipeline.storage.numbers import POISON_AFTER
@@ -84,7 +84,7 @@ async def test_a_slot_that_comes_too_late_for_its_lease_is_given_up_for_another(
     acquire, slots = pipe.limiter.acquire, []
 
     def renew() -> None:
-        for lease in pipe.leases._held:
+        for lease in pipe.leases.held:
             lease.extend(pipe.clock.monotonic() + 12.0)
 
     async def slow(*args: Any, **options: Any) -> None:
@@ -177,7 +177,7 @@ async def test_a_settle_whose_answer_was_lost_is_not_made_twice(pipe: Pipe) -> N
 
 def _args(store: MailboxStore, settlement: Settlement) -> list[Any]:
     claim, text = settlement.claim, encode_settlement(settlement)
-    return [store._now(), claim.lane, claim.user, claim.token, claim.step, text]
+    return [store._now(), MAX_WORK, claim.lane, claim.user, claim.token, claim.step, text]
 
 
 async def test_a_settle_that_fails_over_its_own_content_is_a_strike_and_its_event_ends_as_poison(

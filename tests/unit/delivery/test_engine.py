@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest.mock import patch
 
 import fakeredis
 import httpx
@@ -93,6 +95,29 @@ async def test_an_event_is_delivered_with_what_the_settings_say() -> None:
     assert str(request.url) == "https://api.sailthru.com/user"
     assert b"api_key=key" in request.content
     assert alerts == []
+
+
+async def test_mailboxes_that_are_delivered_side_by_side_share_script_calls() -> None:
+    """Claims go together, and settlements wait for each other while much is in hand."""
+    users = [f"u{n}" for n in range(12)]
+    answer = httpx.Response(200, json={"ok": True})
+    async with open_engine(lambda _: answer) as (engine, _):
+        await post(engine, *users)
+        store, calls = engine.stores["default"], Counter[str]()
+        run = store._scripts.run
+
+        def noted(name: str, *rest: Any) -> asyncio.Future[Any]:
+            calls[name] += 1
+            return run(name, *rest)
+
+        leased = await store.wake(Lane.USER, bound=12, max_queue_length=10, own_tick=0)
+        with patch.object(store._scripts, "run", noted):
+            deliveries = (engine.deliver("default", Lane.USER, box) for box in leased.boxes)
+            await asyncio.gather(*deliveries)
+        assert await engine.redis.hget(keys.counts("default"), "delivered") == b"12"
+        assert calls["claim"] == 1
+        assert calls["settle"] < 12
+        assert engine.leases.held == set()
 
 
 async def test_an_engine_that_is_opened_with_a_sender_calls_nothing_else() -> None:

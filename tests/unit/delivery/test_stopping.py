@@ -54,6 +54,7 @@ async def test_a_stopping_worker_begins_no_call_and_gives_its_claims_back(pipe: 
     await pipe.post(identify("u1"))
     (box,) = await pipe.lease(Lane.USER)
     pipe.processor.stop()
+    assert pipe.store._settlements._hurries
     await pipe.processor.process(Lane.USER, box)
     assert pipe.sailthru.sent == []
     pipe.start_process()
