@@ -113,7 +113,7 @@ class MailboxMachine(LeaseRules):
         for owner, settlement, left in zip(
             owners, settlements, self.run(settle_all()), strict=True
         ):
-            box = self.model.user(owner.lane, owner.claim.user)
+            box = self.model.box(owner.lane, owner.claim.user)
             if box.token == owner.claim.token:
                 assert left >= 0
                 if settlement.intent is not None:
