@@ -1,0 +1,71 @@
+"""The plots of a run, made from its document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks import plots
+from benchmarks.report import Document
+
+_ROLES = ("worker", "splitter", "redis", "http", "up")
+
+
+def draw(rows: Mapping[str, Document], folder: Path) -> None:
+    """Write every plot that these rows have the figures for."""
+    for name, text in drawings(rows).items():
+        (folder / name).write_text(text)
+
+
+def drawings(rows: Mapping[str, Document]) -> dict[str, str]:
+    """Name and SVG of each plot."""
+    made = {}
+    measured = {name: row for name, row in rows.items() if "sides" in row}
+    goals = [line for row in measured.values() for line in _goals(row)]
+    if goals:
+        made["goals.svg"] = plots.against_goals(
+            "Measured of the goal; right of the line it is met", goals
+        )
+    cpu = {
+        label: parts
+        for name in ("cpu", "mixed")
+        if name in measured
+        for label, parts in _cpu(name, measured[name])
+    }
+    if cpu:
+        made["cpu.svg"] = plots.bars("CPU of one delivered event", "ms", cpu)
+    if "burst" in measured:
+        made["burst.svg"] = _burst(measured["burst"])
+    return made
+
+
+def _goals(row: Document) -> list[tuple[str, float, float, bool]]:
+    found = []
+    for check in row["checks"]:
+        if check["goal"]:
+            relation, bound = check["goal"].split(" ")
+            goal = float(re.sub(",", "", bound))
+            found.append((check["title"], check["median"], goal, relation == "≥"))
+    return found
+
+
+def _cpu(name: str, row: Document) -> list[tuple[str, dict[str, float]]]:
+    bars = []
+    for side, figures in row["sides"].items():
+        parts = {
+            role: figures[f"{role}_ms"]["median"] for role in _ROLES if f"{role}_ms" in figures
+        }
+        bars.append((f"{name}: {side}", parts or {"loop": figures["cpu_ms"]["median"]}))
+    return bars
+
+
+def _burst(row: Mapping[str, Any]) -> str:
+    series = row["series"]["by_second"]
+    return plots.lines(
+        "Calls received in each second while a burst is split and delivered",
+        series,
+        {"300": 300, "40": 40},
+        "s",
+    )
