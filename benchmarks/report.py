@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from benchmarks.figures import Result, Round, Row, Spread, middle, number, results
 
 Document: TypeAlias = dict[str, Any]
 """`{"rows": {NAME: row}}`; a row is what `row_document` or `row_failed` makes."""
+
+RESULTS = Path(__file__).parent / "results" / "results.json"
+"""The run that docs/performance.md shows."""
+
+
+def load(file: Path = RESULTS) -> dict[str, Document]:
+    """The rows of a results file; none without the file."""
+    rows: dict[str, Document] = json.loads(file.read_text())["rows"] if file.exists() else {}
+    return rows
 
 
 def row_document(

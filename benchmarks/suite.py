@@ -19,10 +19,8 @@ from typing import Any
 from benchmarks.drawing import draw
 from benchmarks.figures import Bench, NotThere, Round, Row
 from benchmarks.host import describe
-from benchmarks.report import Document, row_document, row_failed, sides, table
+from benchmarks.report import Document, load, row_document, row_failed, sides, table
 from benchmarks.rows import ROWS
-
-RESULTS = Path(__file__).parent / "results" / "results.json"
 
 
 def run(row: Row, bench: Bench, rounds: int | None = None) -> Document:
@@ -63,17 +61,12 @@ def run_all(rows: Sequence[Row], given: argparse.Namespace) -> dict[str, Documen
     return made
 
 
-def load(file: Path = RESULTS) -> dict[str, Document]:
-    """The rows of a results file, in the suite's order; none without the file."""
-    found = json.loads(file.read_text())["rows"] if file.exists() else {}
-    return {row.name: found[row.name] for row in ROWS if row.name in found}
-
-
 def _merge(file: Path, made: dict[str, Document]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    rows = {**(load(file)), **made}
+    found = {**load(file), **made}
+    rows = {row.name: found[row.name] for row in ROWS if row.name in found}
     file.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
-    draw(load(file), file.parent)
+    draw(rows, file.parent)
 
 
 def _say(text: str) -> None:

@@ -23,14 +23,20 @@ def ours(bench: Bench, events: Sequence[Event]) -> Figures:
     with open_world(LIFTED, keep=["record"]) as world:
         world.start("worker")
         world.warm()
-        before = world.snapshot()
+        before, memory = world.snapshot(), world.used_memory()
         world.add(events)
         world.wait_delivered(len(events), "all events are delivered")
         spent = cost(before, world.snapshot(), len(events))
+        left = (world.used_memory() - memory) / len(events)
         bench.handed_on["calls"] = calls_of(world.stand_in.said())
         per_second = rate(world.stand_in.times())
         calls = len(bench.handed_on["calls"]) / len(events)
-        return {**spent, "calls_per_second": per_second, "per_second": per_second / calls}
+        return {
+            **spent,
+            "calls_per_event": calls,
+            "per_second": per_second / calls,
+            "left_bytes": left,
+        }
 
 
 def bare(bench: Bench) -> Figures:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import suite
+from benchmarks import report, suite
 from benchmarks.figures import Bench, Check, Figures, NotThere, Row, at_most
 from benchmarks.report import table
 
@@ -76,7 +76,7 @@ def test_the_other_rows_are_run_after_one_that_fails_and_the_exit_code_tells(
     monkeypatch.setattr(suite, "ROWS", (_broken(OSError()), _row("whole")))
     file = tmp_path / "results.json"
     assert suite.main(["--json", str(file)]) == 1
-    assert list(suite.load(file)) == ["broken", "whole"]
+    assert list(report.load(file)) == ["broken", "whole"]
     assert "whole" in capsys.readouterr().out
     assert (tmp_path / "goals.svg").read_text().startswith("<svg")
 
@@ -88,7 +88,7 @@ def test_rows_that_are_not_run_keep_what_they_had(
     file = tmp_path / "results.json"
     assert suite.main(["--json", str(file)]) == 0
     assert suite.main(["second", "--rounds", "1", "--json", str(file)]) == 0
-    rows = suite.load(file)
+    rows = report.load(file)
     assert (rows["first"]["rounds"], rows["second"]["rounds"]) == (2, 1)
 
 
