@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -188,10 +188,13 @@ def capacity(day: Day, costs: Costs, place: Hardware) -> Capacity:
 
 
 def _last_that_holds(breaks: Callable[[int], str], most: int) -> int:
-    low = 0
-    while low < most:
-        middle = (low + most + 1) // 2
-        low, most = (low, middle - 1) if breaks(middle) else (middle, most)
+    """Doubled until it breaks, for few accounts are soon played, then halved."""
+    low, high = 0, 1
+    while high < most and not breaks(high):
+        low, high = high, high * 2
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if breaks(middle) else (middle, high)
     return low
 
 
@@ -212,16 +215,22 @@ def costs_of(rows: Mapping[str, Document]) -> Costs:
         of("backlog", "large", "split_redis_ms"),
     )
     redis = of("mixed", "ours", "redis_ms")
-    idle = rows.get("idle", {}).get("sides", {}).get("ours", {}).get("cores_an_account")
+    idle = (of("idle", "ten", "cores") - of("idle", "one", "cores")) / 9
     return Costs(
         worker_ms=of("mixed", "ours", "cpu_ms") - redis - (split - split_redis),
         splitter_ms=split - split_redis,
         redis_split_ms=split_redis,
         redis_deliver_ms=max(redis - split_redis, redis / 10),
-        idle_cores=float(idle["median"]) if idle else 0.0,
+        idle_cores=max(0.0, idle),
         waiting_bytes=of("backlog", "large", "json_bytes") + of("backlog", "large", "bytes_at_3"),
         user_bytes=of("cpu", "ours", "left_bytes"),
     )
+
+
+def by_machines(costs: Costs, events: int, machines: Sequence[int]) -> list[float]:
+    """Accounts of so many events a day that so many machines of 4 cores hold, over one Redis of 32 GB."""
+    places = [Hardware(f"{count} machines", 4 * count, 32) for count in machines]
+    return [capacity(Day(events), costs, place).accounts for place in places]
 
 
 def lines(costs: Costs) -> list[tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""The plots of a run, made from its document."""
+"""The plots of a run, made from its document. `python -m benchmarks.drawing` draws those of results.json anew."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import plots
-from benchmarks.report import Document
+from benchmarks import capacity, plots
+from benchmarks.report import RESULTS, Document, load
 
 _ROLES = ("worker", "splitter", "redis", "http", "up")
 
@@ -38,7 +38,21 @@ def drawings(rows: Mapping[str, Document]) -> dict[str, str]:
         made["cpu.svg"] = plots.bars("CPU of one delivered event", "ms", cpu)
     if "burst" in measured:
         made["burst.svg"] = _burst(measured["burst"])
+    try:
+        made["capacity.svg"] = _capacity(capacity.costs_of(rows))
+    except KeyError:  # not all of the rows it needs were measured
+        return made
     return made
+
+
+def _capacity(costs: capacity.Costs) -> str:
+    machines = range(1, 11)
+    return plots.lines(
+        "Accounts of a million events a day, by machines of 4 cores over one Redis",
+        {"accounts": capacity.by_machines(costs, 1_000_000, machines)},
+        {},
+        "machines",
+    )
 
 
 def _goals(row: Document) -> list[tuple[str, float, float, bool]]:
@@ -69,3 +83,7 @@ def _burst(row: Mapping[str, Any]) -> str:
         {"300": 300, "40": 40},
         "s",
     )
+
+
+if __name__ == "__main__":
+    draw(load(), RESULTS.parent)

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -95,7 +96,7 @@ class World:
         self.folder = folder
         self.redis: redis.Redis
         self.environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if "SAILPIPE" not in name},
             "PYTHONPATH": str(ROOT),
             "SAILPIPE_DATA_DIR": str(folder),
             "SAILPIPE_API_KEY": "bench",
@@ -118,6 +119,17 @@ class World:
     def start(self, *words: str) -> None:
         """Run `sailpipe WORDS…` until the world ends."""
         self.start_python("-m", "pipeline.cli", *words)
+
+    def start_workers(self, count: int = 1) -> None:
+        """Processes that deliver, and what splits."""
+        if has_splitter():
+            self.start("splitter")
+        for _ in range(count):
+            self.start("worker")
+
+    def start_splitter(self) -> None:
+        """A process that splits and delivers nothing of what the suite sends."""
+        self.start(*(("splitter",) if has_splitter() else ("worker", "--lanes", "page")))
 
     def start_python(self, *words: str) -> subprocess.Popen[bytes]:
         """Run this interpreter; its CPU counts, and its output is shown if the world fails."""
@@ -287,6 +299,13 @@ def wait_until(what: Any, why: str, patience_s: float) -> None:
             msg = f"waited {patience_s:g} s in vain: {why}"
             raise TimeoutError(msg)
         time.sleep(_POLL_S)
+
+
+@cache
+def has_splitter() -> bool:
+    """Whether a command of its own splits; in older checkouts every worker does."""
+    command = [sys.executable, "-m", "pipeline.cli", "splitter", "--help"]
+    return subprocess.run(command, capture_output=True, cwd=ROOT, check=False).returncode == 0  # noqa: S603 - our own command
 
 
 def role_of(command: Sequence[str], parent: str) -> str:

@@ -9,13 +9,16 @@ from benchmarks.rows.backlog import BACKLOG
 from benchmarks.rows.burst import BURST
 from benchmarks.rows.delivery import CPU, MIXED
 from benchmarks.rows.folding import CARTS, IDENTIFIES
+from benchmarks.rows.idle import IDLE
 from benchmarks.rows.live import LIVE
-from benchmarks.rows.programs import COMMANDS, SPLITTER
+from benchmarks.rows.profile import PROFILE
+from benchmarks.rows.programs import COMMANDS, DOOR, HTTP_CALLS, PRODUCERS, SPLITTER
 from benchmarks.rows.scaling import SCALING
 
 ROWS: Sequence[Row] = (
     CPU,
     MIXED,
+    PROFILE,
     LIVE,
     BURST,
     SCALING,
@@ -23,5 +26,9 @@ ROWS: Sequence[Row] = (
     CARTS,
     IDENTIFIES,
     BACKLOG,
+    PRODUCERS,
+    DOOR,
+    HTTP_CALLS,
+    IDLE,
     COMMANDS,
 )

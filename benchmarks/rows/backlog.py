@@ -17,7 +17,7 @@ def backlog(bench: Bench, count: int) -> Figures:
     """Split `count` events of three a user, then deliver some out of that backlog."""
     delivered = bench.size("delivered", 4_000)
     with open_world(LIFTED) as world:
-        world.start("worker", "--lanes", "page")
+        world.start_splitter()
         _split(world, 600, 3, "warm")
         before, memory = world.snapshot(), world.used_memory()
         size = _split(world, count, 3, "u")
@@ -67,7 +67,7 @@ def alone(bench: Bench) -> Figures:
     """Redis' bytes beyond the JSON, where every event is another user's."""
     count = bench.size("alone", 30_000)
     with open_world() as world:
-        world.start("worker", "--lanes", "page")
+        world.start_splitter()
         _split(world, 600, 1, "warm")
         memory = world.used_memory()
         size = _split(world, count, 1, "u")

@@ -21,7 +21,7 @@ _WARM_PLAIN = 200
 def ours(bench: Bench, events: Sequence[Event]) -> Figures:
     """One worker with its splitter delivers a backlog of raw events. Leaves the calls it made in `bench`."""
     with open_world(LIFTED, keep=["record"]) as world:
-        world.start("worker")
+        world.start_workers()
         world.warm()
         before, memory = world.snapshot(), world.used_memory()
         world.add(events)

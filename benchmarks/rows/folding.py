@@ -51,7 +51,7 @@ def identifies_ours(bench: Bench) -> Figures:
     """All wait in their mailboxes; then a worker of their lane comes."""
     events = made.identify_burst(bench.size("users", 2_000), _EACH)
     with open_world(keep=["profiles"]) as world:
-        world.start("worker", "--lanes", "page")
+        world.start_splitter()
         world.add(events)
         world.wait_split()
         world.start("worker")

@@ -18,8 +18,7 @@ def deliver(bench: Bench, workers: int) -> Figures:
     """Events/s, and CPU an event, of so many workers over one Redis."""
     events = identifies(bench.size("events", 4_000) * workers)
     with open_world(LIFTED, answer_ms=ANSWER_MS) as world:
-        for _ in range(workers):
-            world.start("worker")
+        world.start_workers(workers)
         world.warm()
         world.add(identifies(len(events) // 4, "early"))
         world.wait_split()
