@@ -9,9 +9,8 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +20,7 @@ import psutil
 import redis
 
 from benchmarks.events import Event, identifies
-from benchmarks.figures import Figures
+from benchmarks.usage import Snapshot
 from pipeline.storage import keys
 from pipeline.storage.redis_client import open_redis
 from tests.support.redis_server import RedisServer, free_port
@@ -44,20 +43,9 @@ LIFTED = {
     )
 }
 """Settings without limits."""
-OURS = ("worker", "splitter", "redis")
-"""What the CPU of a delivered event is made of."""
 _CHUNK = 500
 _POLL_S = 0.1
 _STOP_S = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What has been used up by a moment. `cpu` in seconds by role; `redis` are counters of Redis' own."""
-
-    at: float
-    cpu: Mapping[str, float]
-    redis: Mapping[str, float]
 
 
 class StandIn:
@@ -108,7 +96,7 @@ class World:
             **{f"SAILPIPE_{name}": value for name, value in settings.items()},
         }
         self._stack = stack
-        self._roots: list[psutil.Process] = []
+        self._started: list[subprocess.Popen[bytes]] = []
         self._delivered = 0
         self._added = 0
 
@@ -131,20 +119,19 @@ class World:
         """A process that splits and delivers nothing of what the suite sends."""
         self.start(*(("splitter",) if has_splitter() else ("worker", "--lanes", "page")))
 
-    def start_python(self, *words: str) -> subprocess.Popen[bytes]:
+    def start_python(self, *words: str) -> None:
         """Run this interpreter; its CPU counts, and its output is shown if the world fails."""
         process = _start(
             self._stack, [sys.executable, *words], self.environment, self.folder / "log"
         )
-        self._roots.append(psutil.Process(process.pid))
-        return process
+        self._started.append(process)
 
     def up(self) -> None:
         """`sailpipe up` with a Redis of its own, as a user starts it."""
         self.environment.pop("SAILPIPE_REDIS_URL", None)
         self.start("up", "--port", str(free_port()))
         address = self.folder / "redis.url"
-        wait_until(address.exists, "`up` starts a Redis", 60)
+        self._wait_until(address.exists, "`up` starts a Redis", 60)
         self.connect(address.read_text().strip())
 
     def add(self, events: Iterable[Event]) -> int:
@@ -170,12 +157,26 @@ class World:
     def wait_delivered(self, more: int, why: str, patience_s: float = PATIENCE_S) -> None:
         """Return when `more` events were delivered since the last such wait, and count from there."""
         wanted = self._delivered + more
-        wait_until(lambda: self._count() >= wanted, why, patience_s)
+        self._wait_until(lambda: self._count() >= wanted, why, patience_s)
         self._delivered = wanted
 
     def wait_split(self, at_most: int = 0) -> None:
         """Return when no more than so many events are in the raw stream."""
-        wait_until(lambda: self.redis.xlen(keys.RAW) <= at_most, "events are split", PATIENCE_S)
+        self._wait_until(
+            lambda: self.redis.xlen(keys.RAW) <= at_most, "events are split", PATIENCE_S
+        )
+
+    def _wait_until(self, what: Callable[[], bool], why: str, patience_s: float) -> None:
+        """As `wait_until`; RuntimeError as soon as a process that was started has ended."""
+
+        def is_so() -> bool:
+            ended = [one for one in self._started if one.poll() is not None]
+            if ended:
+                msg = f"{ended[0].args!r} ended: {why}"
+                raise RuntimeError(msg)
+            return what()
+
+        wait_until(is_so, why, patience_s)
 
     def delivered(self) -> int:
         return int(self.redis.hget(keys.counts("default"), "delivered") or 0)
@@ -202,8 +203,8 @@ class World:
 
     def processes(self) -> Iterator[tuple[str, psutil.Process]]:
         """Every process of ours with its role; Redis is asked itself."""
-        for root in self._roots:
-            yield from _with_roles(root, "")
+        for process in self._started:
+            yield from _with_roles(psutil.Process(process.pid), "")
 
     def _cpu(self) -> dict[str, float]:
         used: dict[str, float] = {}
@@ -257,41 +258,7 @@ def open_world(
             raise
 
 
-def cost(before: Snapshot, after: Snapshot, events: int) -> dict[str, float]:
-    """What each of `events` took in between: CPU in ms by role, and Redis' counters."""
-    spent = used_between(before, after)
-    each = {f"{role}_ms": seconds * 1000 / events for role, seconds in spent.items()}
-    each["cpu_ms"] = sum(each.get(f"{role}_ms", 0.0) for role in OURS)
-    for name, value in after.redis.items():
-        each[name] = (value - before.redis[name]) / events
-    return each
-
-
-def cores(before: Snapshot, after: Snapshot) -> dict[str, float]:
-    """Share of a core that each role used, and all of them together."""
-    seconds = after.at - before.at
-    each = {f"{role}_cores": used / seconds for role, used in used_between(before, after).items()}
-    return {**each, "cores": sum(each.values())}
-
-
-def used_between(before: Snapshot, after: Snapshot) -> dict[str, float]:
-    """CPU seconds by role. A process that was started in between counts from its start."""
-    return {role: used - before.cpu.get(role, 0.0) for role, used in after.cpu.items()}
-
-
-def rate(times: Mapping[str, Sequence[int]]) -> float:
-    """Calls a second of everything that arrived, from the first to the last."""
-    merged = sorted(time for one in times.values() for time in one)
-    return (len(merged) - 1) * 1e9 / (merged[-1] - merged[0]) if len(merged) > 1 else 0.0
-
-
-def span_s(times: Mapping[str, Sequence[int]]) -> float:
-    """Seconds from the first to the last arrival."""
-    merged = [time for one in times.values() for time in one]
-    return (max(merged) - min(merged)) / 1e9
-
-
-def wait_until(what: Any, why: str, patience_s: float) -> None:
+def wait_until(what: Callable[[], bool], why: str, patience_s: float) -> None:
     """Return when `what()` is true; TimeoutError that says `why`."""
     deadline = time.monotonic() + patience_s
     while not what():
@@ -370,6 +337,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-__all__ = ["Figures", "Snapshot", "World", "cores", "cost", "open_world", "rate", "span_s"]

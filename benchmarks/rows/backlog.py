@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from benchmarks.events import Event, custom
 from benchmarks.figures import Bench, Check, Figures, Row, at_most
-from benchmarks.world import LIFTED, World, cost, open_world
+from benchmarks.usage import cost
+from benchmarks.world import LIFTED, World, open_world
 
 SMALL = 10_000
 _RAW_AT_MOST = 20_000

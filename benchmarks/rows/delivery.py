@@ -12,7 +12,8 @@ from urllib.parse import parse_qs
 
 from benchmarks.events import Event, identifies, mixed_day
 from benchmarks.figures import Bench, Check, Figures, Row, at_least, at_most
-from benchmarks.world import LIFTED, ROOT, World, cost, open_world, rate, wait_until
+from benchmarks.usage import cost, rate
+from benchmarks.world import LIFTED, ROOT, World, open_world, wait_until
 
 _PLAIN = "benchmarks.others.plain_celery"
 _WARM_PLAIN = 200

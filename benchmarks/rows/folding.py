@@ -13,7 +13,8 @@ from benchmarks import events as made
 from benchmarks.events import Event
 from benchmarks.figures import Bench, Check, Figures, Row, at_least, at_most
 from benchmarks.rows.delivery import run_program
-from benchmarks.world import StandIn, open_world, span_s
+from benchmarks.usage import span_s
+from benchmarks.world import StandIn, open_world
 
 _SEGMENT = "benchmarks.others.segments_way"
 _CHANGES = 20

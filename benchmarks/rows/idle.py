@@ -6,7 +6,8 @@ import time
 
 from benchmarks.events import identifies
 from benchmarks.figures import Bench, Check, Figures, Row, at_most
-from benchmarks.world import World, cores, open_world
+from benchmarks.usage import cores
+from benchmarks.world import World, open_world
 
 _ACCOUNT = """
 [accounts.{name}]

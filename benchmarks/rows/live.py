@@ -9,7 +9,8 @@ from benchmarks import events as made
 from benchmarks.events import Event
 from benchmarks.figures import Bench, Check, Figures, Row, at_most, percentile
 from benchmarks.rows.delivery import calls_of
-from benchmarks.world import World, cores, cost, open_world
+from benchmarks.usage import cores, cost
+from benchmarks.world import World, open_world
 
 LIMITS = "POST /user=304,POST /event=41,POST /v1/track/event/pageview=200"
 """A little more than comes in, so that nothing piles up."""

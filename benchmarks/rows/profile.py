@@ -14,7 +14,8 @@ from pathlib import Path
 
 from benchmarks.events import identifies
 from benchmarks.figures import Bench, Check, Figures, NotThere, Row
-from benchmarks.world import LIFTED, World, cost, open_world
+from benchmarks.usage import cost
+from benchmarks.world import LIFTED, World, open_world
 
 _LEAST = 0.015
 """What takes less of the whole is not told apart."""

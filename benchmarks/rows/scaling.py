@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from benchmarks.events import identifies
 from benchmarks.figures import Bench, Check, Figures, Row, at_least, at_most
-from benchmarks.world import LIFTED, cost, open_world, rate
+from benchmarks.usage import cost, rate
+from benchmarks.world import LIFTED, open_world
 
 ANSWER_MS = 1_000.0
 

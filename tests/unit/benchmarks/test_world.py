@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.world import Snapshot, cores, cost, rate, role_of, span_s
+from benchmarks.usage import Snapshot, cores, cost, rate, span_s
+from benchmarks.world import role_of
 
 SECOND = 10**9
 
