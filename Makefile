@@ -77,7 +77,8 @@ test-faults-ten: setup ## The whole fault suite ten times in a row; stops at the
 	@for run in 1 2 3 4 5 6 7 8 9 10; do echo "run $$run of 10"; $(BIN)/python $(FAULTS) || exit 1; done
 
 bench: setup ## Measure speed beside other ways, under 20 minutes; ROWS="cpu splitter" for some, ARGS="--rounds 5"
-	@$(BIN)/python -m benchmarks.suite $(ROWS) --json benchmarks/results/results.json $(ARGS)
+	@$(BIN)/python -m benchmarks.suite $(ROWS) --json benchmarks/results/results.json $(ARGS); status=$$?; \
+		$(BIN)/python -m benchmarks.page && exit $$status
 
 bench-limits: setup ## 4 processes, 60 s saturated: what the server receives, against the limits
 	@$(BIN)/python -m benchmarks.limits

@@ -38,10 +38,12 @@ def _machine(rows: Rows) -> str:
     commits = ", ".join(dict.fromkeys(str(host["commit"]) for host in hosts))
     loads = [float(host["load_before"]) for host in hosts]
     days = sorted({str(host["at"])[:10] for host in hosts})
+    scales = {float(row.get("scale", 1)) for row in rows.values()} - {1.0}
+    short = f" Some rows ran at {number(min(scales))} of their size." if scales else ""
     return (
         f"{first['processor']}, {first['cores']} cores, {first['memory_gb']} GB; {first['system']}, Python "
         f"{first['python']}, {first['redis']}. Commit {commits}, {' to '.join(dict.fromkeys((days[0], days[-1])))}. "
-        f"Load before the rows: {number(min(loads))} to {number(max(loads))}.\n"
+        f"Load before the rows: {number(min(loads))} to {number(max(loads))}.{short}\n"
     )
 
 

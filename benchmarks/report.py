@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from benchmarks.figures import Result, Round, Row, Spread, middle, number, results
+from benchmarks.figures import Bench, Result, Round, Row, Spread, middle, number, results
 
 Document: TypeAlias = dict[str, Any]
 """`{"rows": {NAME: row}}`; a row is what `row_document` or `row_failed` makes."""
@@ -23,19 +23,21 @@ def load(file: Path = RESULTS) -> dict[str, Document]:
 
 
 def row_document(
-    row: Row, rounds: Sequence[Round], series: Mapping[str, Any], host: Mapping[str, Any]
+    row: Row, rounds: Sequence[Round], bench: Bench, host: Mapping[str, Any]
 ) -> Document:
     """A row that ran."""
     return {
         "title": row.title,
         "rounds": len(rounds),
+        "scale": bench.scale,
+        "sizes": dict(bench.sizes),
         "host": dict(host),
         "checks": [_check(one) for one in results(row.checks, rounds)],
         "sides": {
             side: {name: _spread(one) for name, one in figures.items()}
             for side, figures in middle(rounds).items()
         },
-        "series": dict(series),
+        "series": dict(bench.series),
     }
 
 

@@ -5,7 +5,7 @@ It prints its port, answers every call after the same time, keeps connections, a
 `--record` keeps what the calls said; `--profiles` keeps profiles and carts, as Segment's way has to read them.
 Paths under `/_stand_in/` are for the suite. It ends on SIGTERM.
 
-It answers some 15,000 calls a second of one core, so that none of the programs measured here is bound by it.
+What it uses of its core is printed with the row `cpu`: a stand-in that is busy all the time would be what is measured.
 """
 
 from __future__ import annotations

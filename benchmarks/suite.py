@@ -28,7 +28,7 @@ def run(row: Row, bench: Bench, rounds: int | None = None) -> Document:
     host, count = describe(), rounds or row.rounds
     try:
         measured = [_round(row, bench, f"{number + 1} of {count}") for number in range(count)]
-        return row_document(row, measured, bench.series, host)
+        return row_document(row, measured, bench, host)
     except NotThere as missing:
         return row_failed(row, f"not there: {missing}", host)
     except Exception as error:  # noqa: BLE001 - whatever a row's programs did, the other rows are run and this one fails the run

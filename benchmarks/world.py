@@ -20,7 +20,7 @@ import psutil
 import redis
 
 from benchmarks.events import Event, identifies
-from benchmarks.usage import Snapshot
+from benchmarks.usage import STAND_IN, Snapshot
 from pipeline.storage import keys
 from pipeline.storage.redis_client import open_redis
 from tests.support.redis_server import RedisServer, free_port
@@ -51,8 +51,9 @@ _STOP_S = 20.0
 class StandIn:
     """The control side of a running stand-in."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, pid: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self.process = psutil.Process(pid)
 
     def forget(self) -> None:
         self._ask("forget")
@@ -208,7 +209,7 @@ class World:
 
     def _cpu(self) -> dict[str, float]:
         used: dict[str, float] = {}
-        for role, process in self.processes():
+        for role, process in (*self.processes(), (STAND_IN, self.stand_in.process)):
             times = process.cpu_times()
             used[role] = used.get(role, 0.0) + times.user + times.system
         info = self.redis.info("cpu")
@@ -311,7 +312,7 @@ def _start_stand_in(
     command += [f"--{one}" for one in keep]
     process = _start(stack, command, {**os.environ, "PYTHONPATH": str(ROOT)}, None)
     assert process.stdout is not None  # noqa: S101 - it is a pipe
-    return StandIn(int(process.stdout.readline()))
+    return StandIn(int(process.stdout.readline()), process.pid)
 
 
 def _start(

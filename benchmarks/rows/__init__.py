@@ -10,7 +10,7 @@ from benchmarks.rows.burst import BURST
 from benchmarks.rows.delivery import CPU, MIXED
 from benchmarks.rows.folding import CARTS, IDENTIFIES
 from benchmarks.rows.idle import IDLE
-from benchmarks.rows.live import LIVE
+from benchmarks.rows.live import BESIDE, LIVE
 from benchmarks.rows.profile import PROFILE
 from benchmarks.rows.programs import COMMANDS, DOOR, HTTP_CALLS, PRODUCERS, SPLITTER
 from benchmarks.rows.scaling import SCALING
@@ -21,6 +21,7 @@ ROWS: Sequence[Row] = (
     PROFILE,
     LIVE,
     BURST,
+    BESIDE,
     SCALING,
     SPLITTER,
     CARTS,

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 from benchmarks.events import Event, identifies, mixed_day
 from benchmarks.figures import Bench, Check, Figures, Row, at_least, at_most
-from benchmarks.usage import cost, rate
+from benchmarks.usage import cores, cost, rate
 from benchmarks.world import LIFTED, ROOT, World, open_world, wait_until
 
 _PLAIN = "benchmarks.others.plain_celery"
@@ -27,7 +27,8 @@ def ours(bench: Bench, events: Sequence[Event]) -> Figures:
         before, memory = world.snapshot(), world.used_memory()
         world.add(events)
         world.wait_delivered(len(events), "all events are delivered")
-        spent = cost(before, world.snapshot(), len(events))
+        after = world.snapshot()
+        spent = cost(before, after, len(events))
         left = (world.used_memory() - memory) / len(events)
         bench.handed_on["calls"] = calls_of(world.stand_in.said())
         per_second = rate(world.stand_in.times())
@@ -37,6 +38,7 @@ def ours(bench: Bench, events: Sequence[Event]) -> Figures:
             "calls_per_event": calls,
             "per_second": per_second / calls,
             "left_bytes": left,
+            "stand_in_share": cores(before, after)["stand_in_cores"],
         }
 
 
@@ -137,6 +139,7 @@ CPU = Row(
         Check("events/s / plain Celery", "ours.per_second", "plain.per_second", at_least(4.0)),
         Check("CPU / plain Celery", "ours.cpu_ms", "plain.cpu_ms"),
         Check("events/s, one worker", "ours.per_second", unit="/s"),
+        Check("of a core, used by the stand-in", "ours.stand_in_share", unit=""),
         Check("round trips to Redis an event", "ours.round_trips", unit=""),
         Check("script calls an event", "ours.scripts", unit=""),
         Check("Redis commands an event, in scripts too", "ours.commands", unit=""),

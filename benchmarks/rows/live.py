@@ -10,12 +10,15 @@ from benchmarks.events import Event
 from benchmarks.figures import Bench, Check, Figures, Row, at_most, percentile
 from benchmarks.rows.delivery import calls_of
 from benchmarks.usage import cores, cost
-from benchmarks.world import World, open_world
+from benchmarks.world import World, open_world, wait_until
+from pipeline.sailthru.calls import PAGEVIEW_ENDPOINT
 
 LIMITS = "POST /user=304,POST /event=41,POST /v1/track/event/pageview=200"
 """A little more than comes in, so that nothing piles up."""
 A_SECOND = 340
 PAGES_A_SECOND = 150
+PAGES_BESIDE = 30
+_PATIENCE_S = 120.0
 _EARLY_S = 4.0
 _STEP_S = 0.02
 
@@ -36,7 +39,7 @@ def live(bench: Bench) -> Figures:
         used = cores(before, after)
         each = cost(before, after, count)
         per_second = count / (after.at - before.at)
-        latency = _latency(world, seconds)
+        latency = _latency(world, seconds, PAGES_A_SECOND)
     return {
         **used,
         "cores_at_340": used["cores"] * A_SECOND / per_second,
@@ -65,22 +68,37 @@ def _events(prefix: str) -> Iterator[Event]:
         number += 1
 
 
-def _latency(world: World, seconds: float) -> dict[str, float]:
+def beside(bench: Bench, waiting: int) -> Figures:
+    """Page views at three quarters of their limit, while custom events wait for theirs."""
+    with open_world(keep=["record"], redis_server=False) as world:
+        world.up()
+        world.warm()
+        world.add(made.custom(f"waits{number}") for number in range(waiting))
+        world.wait_split()
+        return _latency(world, bench.size("beside_s", 15), PAGES_BESIDE)
+
+
+def _latency(world: World, seconds: float, a_second: float) -> dict[str, float]:
     """From right before XADD to the packet's arrival, in ms, of page views at a steady pace."""
     world.stand_in.forget()
     sent: dict[str, int] = {}
     began = time.monotonic()
-    for number in range(int(seconds * PAGES_A_SECOND)):
-        time.sleep(max(0.0, began + number / PAGES_A_SECOND - time.monotonic()))
+    for number in range(int(seconds * a_second)):
+        time.sleep(max(0.0, began + number / a_second - time.monotonic()))
         user = f"page{number}"
         sent[user] = time.time_ns()
         world.add([made.page(user)])
-    world.wait_delivered(len(sent), "the page views are delivered")
-    said = world.stand_in.said()
-    users = [params["userIdValue"] for _, _, params in calls_of(said)]
-    arrived = dict(zip(users, (at for *_, at in said), strict=True))
+    wait_until(lambda: len(_pages(world)) >= len(sent), "the page views are delivered", _PATIENCE_S)
+    arrived = _pages(world)
     delays = sorted((arrived[user] - at) / 1e6 for user, at in sent.items())
     return {"p50_ms": percentile(delays, 0.5), "p99_ms": percentile(delays, 0.99)}
+
+
+def _pages(world: World) -> dict[str, int]:
+    """When each user's page view arrived, in ns."""
+    said = [call for call in world.stand_in.said() if call[1] == PAGEVIEW_ENDPOINT]
+    users = (params["userIdValue"] for _, _, params in calls_of(said))
+    return dict(zip(users, (at for *_, at in said), strict=True))
 
 
 LIVE = Row(
@@ -98,4 +116,18 @@ LIVE = Row(
         Check("script calls an event", "ours.scripts", unit=""),
     ),
     rounds=2,
+)
+BESIDE = Row(
+    "beside",
+    "Page views, while 20,000 custom events wait for their limit and without them",
+    {
+        "waiting": lambda bench: beside(bench, bench.size("waiting", 20_000)),
+        "alone": lambda bench: beside(bench, 0),
+    },
+    (
+        Check("p50 while others wait / alone", "waiting.p50_ms", "alone.p50_ms"),
+        Check("p99 while others wait", "waiting.p99_ms", unit="ms"),
+        Check("p99 alone", "alone.p99_ms", unit="ms"),
+    ),
+    rounds=1,
 )
