@@ -53,7 +53,7 @@ def bare(bench: Bench) -> Figures:
 
 def plain(bench: Bench) -> Figures:
     """A Celery task an event: the worker and Redis."""
-    count = bench.size("plain", 2_000)
+    count = bench.size("plain", 3_000)
     events = identifies(count + _WARM_PLAIN, "p")
     with open_world() as world:
         world.environment |= {
@@ -114,7 +114,7 @@ def run_program(world: World, module: str, given: Any) -> Any:
 
 
 def _identifies(bench: Bench) -> Figures:
-    events = identifies(bench.size("events", 6_000))
+    events = identifies(bench.size("events", 10_000))
     bench.handed_on["events"] = len(events)
     return ours(bench, events)
 
