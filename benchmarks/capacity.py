@@ -93,8 +93,9 @@ PLACES = (ONE_MACHINE, TEN_MACHINES, ENOUGH)
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """How one minute ended. `bound` is what kept more from being done, if anything did; `late` are the events that
-    wait for that reason, `waiting` all of them; `lag_s` is how long the late ones take at this minute's pace."""
+    """How one minute ended. `bound` is what kept more from being done, if anything did; `waiting` are all events that
+    wait, `late` those that would not if CPU were without end; `lag_s` is how long the late ones take at this minute's
+    pace."""
 
     bound: str
     late: float
@@ -114,26 +115,42 @@ class Capacity:
 def simulate(accounts: int, day: Day, costs: Costs, place: Hardware) -> Iterator[Minute]:
     """Two days: the second shows whether the first was worked off."""
     raw, lanes = 0.0, dict.fromkeys(MIX, 0.0)
+    ideal = dict(lanes)
     remembered = accounts * day.events * day.people * costs.user_bytes
     for minute in range(2 * MINUTES):
-        raw += accounts * day.minute(minute % MINUTES)
+        arrived = accounts * day.minute(minute % MINUTES)
         budget = Budget(place, accounts * costs.idle_cores)
+        raw += arrived
         split, why = budget.take(
             raw, costs.splitter_ms, costs.redis_split_ms, "the splitter's core"
         )
         raw -= split
-        lanes = {lane: waits + split * MIX[lane] for lane, waits in lanes.items()}
-        allowed = {
-            lane: min(waits, accounts * LIMITS[lane] * STEP_S) for lane, waits in lanes.items()
-        }
+        lanes = _with(lanes, split)
+        allowed = _allowed(lanes, accounts)
         wanted = sum(allowed.values())
         sent, later = budget.take(wanted, costs.worker_ms, costs.redis_deliver_ms, None)
-        share = sent / wanted if wanted else 0.0
-        lanes = {lane: waits - allowed[lane] * share for lane, waits in lanes.items()}
-        late, waiting = raw + wanted - sent, raw + sum(lanes.values())
-        lag = late / sent * STEP_S if sent else math.inf if late else 0.0
-        memory = remembered + waiting * costs.waiting_bytes
-        yield Minute(why or later, late, waiting, lag, memory)
+        lanes = _without(lanes, allowed, sent / wanted if wanted else 0.0)
+        ideal = _with(ideal, arrived)
+        ideal = _without(ideal, _allowed(ideal, accounts), 1.0)
+        waiting = raw + sum(lanes.values())
+        late = max(0.0, waiting - sum(ideal.values()))
+        lag = late / sent * STEP_S if sent else math.inf if late > 1 else 0.0
+        yield Minute(why or later, late, waiting, lag, remembered + waiting * costs.waiting_bytes)
+
+
+def _with(lanes: Mapping[str, float], split: float) -> dict[str, float]:
+    return {lane: waits + split * MIX[lane] for lane, waits in lanes.items()}
+
+
+def _without(
+    lanes: Mapping[str, float], allowed: Mapping[str, float], share: float
+) -> dict[str, float]:
+    return {lane: waits - allowed[lane] * share for lane, waits in lanes.items()}
+
+
+def _allowed(lanes: Mapping[str, float], accounts: int) -> dict[str, float]:
+    """What Sailthru's limits let out of each lane within the minute."""
+    return {lane: min(waits, accounts * LIMITS[lane] * STEP_S) for lane, waits in lanes.items()}
 
 
 class Budget:
@@ -167,12 +184,13 @@ class Budget:
 
 def broken(minutes: Iterable[Minute], place: Hardware) -> str:
     """What broke first in these days; "" when they held."""
-    waiting = []
+    waiting, bound = [], ""
     for minute in minutes:
+        bound = minute.bound or bound  # what is late now was made late by what was scarce then
         if minute.memory > place.redis_gb * 1e9 * MEMORY_HIGH:
             return MEMORY
         if minute.lag_s > MAX_LAG_S:
-            return minute.bound
+            return bound
         waiting.append(minute.waiting)
     return OF_SAILTHRU if waiting[-1] > waiting[MINUTES - 1] + 1 else ""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import capacity, plots
+from benchmarks.figures import number
 from benchmarks.report import RESULTS, Document, load
 
 _ROLES = ("worker", "splitter", "redis", "http", "up")
@@ -23,7 +24,7 @@ def drawings(rows: Mapping[str, Document]) -> dict[str, str]:
     """Name and SVG of each plot."""
     made = {}
     measured = {name: row for name, row in rows.items() if "sides" in row}
-    goals = [line for row in measured.values() for line in _goals(row)]
+    goals = [line for name, row in measured.items() for line in _goals(name, row)]
     if goals:
         made["goals.svg"] = plots.against_goals(
             "Measured of the goal; right of the line it is met", goals
@@ -47,21 +48,22 @@ def drawings(rows: Mapping[str, Document]) -> dict[str, str]:
 
 def _capacity(costs: capacity.Costs) -> str:
     machines = range(1, 11)
+    accounts = capacity.by_machines(costs, 1_000_000, machines)
     return plots.lines(
         "Accounts of a million events a day, by machines of 4 cores over one Redis",
-        {"accounts": capacity.by_machines(costs, 1_000_000, machines)},
-        {},
+        {"accounts": accounts},
+        {number(level): level for level in (accounts[0], accounts[-1])},
         "machines",
     )
 
 
-def _goals(row: Document) -> list[tuple[str, float, float, bool]]:
+def _goals(name: str, row: Document) -> list[tuple[str, float, float, bool]]:
     found = []
     for check in row["checks"]:
         if check["goal"]:
             relation, bound = check["goal"].split(" ")
             goal = float(re.sub(",", "", bound))
-            found.append((check["title"], check["median"], goal, relation == "≥"))
+            found.append((f"{name}: {check['title']}", check["median"], goal, relation == "≥"))
     return found
 
 

@@ -174,12 +174,10 @@ def by_second(times: Sequence[int], start: int) -> list[int]:
     return counts
 
 
-def mean_rate(times: Sequence[int], begin: int, end: int) -> float:
-    """Calls a second between the first and the last of these sorted times within begin and end (ns)."""
-    inside = [time for time in times if begin <= time < end]
-    if len(inside) < 2:
-        return 0.0
-    return (len(inside) - 1) * 1e9 / (inside[-1] - inside[0])
+def mean_rate(times: Iterable[int], begin: int, end: int) -> float:
+    """Calls a second from begin to end (ns), a pause at either edge counted."""
+    inside = sum(1 for time in times if begin <= time < end)
+    return inside * 1e9 / (end - begin) if end > begin else 0.0
 
 
 def number(value: float) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 from benchmarks.figures import number
 
 COLOURS = ("#1f6fb4", "#d2691e", "#3a8f4f", "#8a4fa3", "#777777")
-_WIDTH = 760
-_LEFT, _RIGHT = 250, 700
+_WIDTH = 940
+_LEFT, _RIGHT = 430, 860
 _LINE = 26
+_LABEL = 110
 
 
 def bars(title: str, unit: str, lines: Mapping[str, Mapping[str, float]]) -> str:
@@ -52,11 +53,19 @@ def against_goals(title: str, lines: Sequence[tuple[str, float, float, bool]]) -
         drawn += [
             _text(10, y + 15, label),
             f'<rect x="{_LEFT}" y="{y}" width="{width:.1f}" height="20" fill="{colour}"/>',
-            _text(_LEFT + 6, y + 15, f"{number(value)} of {number(goal)}", colour="white"),
+            _beside(width, y + 15, f"{number(value)} of {number(goal)}"),
         ]
     x, bottom = _LEFT + scale, 34 + len(lines) * _LINE
     drawn.append(f'<line x1="{x}" x2="{x}" y1="28" y2="{bottom}" stroke="#333" stroke-width="2"/>')
     return _svg(bottom + 12, drawn)
+
+
+def _beside(width: float, y: float, text: str) -> str:
+    """Inside a bar that is long enough, else behind it."""
+    inside = width > _LABEL
+    return _text(
+        _LEFT + (6 if inside else width + 6), y, text, colour="white" if inside else "#222"
+    )
 
 
 def reached(value: float, goal: float, *, lower: bool) -> float:
@@ -72,12 +81,12 @@ def lines(
     top, base = 50, 250
     most = max([*marks.values(), *(max(one, default=0) for one in series.values())]) or 1
     longest = max((len(one) for one in series.values()), default=1)
-    x_scale, y_scale = 660 / max(1, longest - 1), (base - top) / most
+    x_scale, y_scale = 840 / max(1, longest - 1), (base - top) / most
     drawn = [_text(10, 20, title, bold=True), *_legend(list(series), 40)]
     for name, level in marks.items():
         y = base - level * y_scale
         drawn += [
-            f'<line x1="60" x2="720" y1="{y:.1f}" y2="{y:.1f}" stroke="#999" stroke-dasharray="4"/>',
+            f'<line x1="60" x2="900" y1="{y:.1f}" y2="{y:.1f}" stroke="#999" stroke-dasharray="4"/>',
             _text(4, y + 4, name),
         ]
     for (_, values), colour in zip(series.items(), COLOURS, strict=False):
@@ -85,8 +94,8 @@ def lines(
             f"{60 + x * x_scale:.1f},{base - y * y_scale:.1f}" for x, y in enumerate(values)
         )
         drawn.append(f'<polyline points="{points}" fill="none" stroke="{colour}"/>')
-    drawn.append(f'<line x1="60" x2="720" y1="{base}" y2="{base}" stroke="#333"/>')
-    drawn.append(_text(640, base + 16, f"{longest} {x_name}"))
+    drawn.append(f'<line x1="60" x2="900" y1="{base}" y2="{base}" stroke="#333"/>')
+    drawn.append(_text(820, base + 16, f"{longest} {x_name}"))
     return _svg(base + 26, drawn)
 
 

@@ -49,5 +49,5 @@ IDLE = Row(
         Check("ten accounts", "ten.percent", goal=at_most(2), unit="% of a core"),
         Check("one account", "one.percent", unit="% of a core"),
     ),
-    rounds=2,
+    rounds=1,
 )

@@ -16,6 +16,8 @@ from benchmarks.capacity import (
     Costs,
     Day,
     Hardware,
+    Minute,
+    broken,
     capacity,
     simulate,
 )
@@ -85,3 +87,17 @@ def test_a_campaign_needs_more_than_its_day_spread_evenly() -> None:
     even = capacity(Day(100_000, campaign=0.0), costs, place)
     peaked = capacity(Day(100_000, campaign=0.3), costs, place)
     assert peaked.accounts < even.accounts
+
+
+def test_what_made_events_late_is_named_even_when_it_is_scarce_no_more() -> None:
+    minutes = [Minute("CPU for workers", 10.0, 10.0, 1.0, 0.0), Minute("", 10.0, 10.0, 1e9, 0.0)]
+    assert broken(minutes, ROOMY) == "CPU for workers"
+
+
+def test_what_waits_for_want_of_cpu_is_late_and_what_waits_for_sailthru_is_not() -> None:
+    busy = Day(3_000_000)
+    free = list(simulate(1, busy, FREE, ROOMY))
+    slow = list(simulate(1, busy, _costs(worker_ms=20.0), Hardware("one core", 1, 1_000)))
+    assert max(minute.waiting for minute in free) > 1_000
+    assert max(minute.late for minute in free) == pytest.approx(0.0, abs=1.0)
+    assert max(minute.late for minute in slow) > 1_000

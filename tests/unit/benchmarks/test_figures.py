@@ -102,10 +102,10 @@ def test_every_arrival_falls_into_one_second(times: list[int], early: int) -> No
     assert max(counts, default=0) <= largest_window(times, SECOND)
 
 
-def test_a_mean_rate_counts_only_what_lies_between_its_ends() -> None:
-    times = [0, *range(SECOND, 3 * SECOND, SECOND // 10)]
-    assert mean_rate(times, SECOND, 3 * SECOND) == pytest.approx(10.0)
-    assert mean_rate([1], 0, 2) == 0.0
+def test_a_mean_rate_counts_a_pause_at_the_edge_and_nothing_beyond_it() -> None:
+    times = [0, *range(SECOND, 2 * SECOND, SECOND // 10), 3 * SECOND]
+    assert mean_rate(times, SECOND, 3 * SECOND) == pytest.approx(5.0)
+    assert mean_rate([1], 2, 2) == 0.0
 
 
 def test_a_percentile_is_a_value_that_was_measured() -> None:
