@@ -1,4 +1,4 @@
-"""The plots of a run, made from its document. `python -m benchmarks.drawing` draws those of results.json anew."""
+"""The table and plots of a run, made from its document. `python -m benchmarks.drawing` draws those of results.json anew."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 
 from benchmarks import capacity, plots
 from benchmarks.figures import number
-from benchmarks.report import RESULTS, Document, load
+from benchmarks.report import RESULTS, Document, load, table
 
 _ROLES = ("worker", "splitter", "redis", "http", "up")
 
 
 def draw(rows: Mapping[str, Document], folder: Path) -> None:
-    """Write every plot that these rows have the figures for."""
+    """Write the table, and every plot that these rows have the figures for."""
+    (folder / "table.txt").write_text(table(rows) + "\n")
     for name, text in drawings(rows).items():
         (folder / name).write_text(text)
 

@@ -1,7 +1,7 @@
 """All measurements of speed, both sides in one run: `make bench`, or `python -m benchmarks.suite [ROW …]`.
 
 `--rounds N` and `--scale F` (or `--size events=2000`) make it longer or shorter; `--list` names the rows. Progress
-on stderr, a table on stdout, figures in `--json FILE`, where rows that were not run keep what they had, and plots
+on stderr, a table on stdout, figures in `--json FILE`, where rows that were not run keep what they had; table and plots
 beside that file. Exit code 1 when a row failed; a goal that is missed is said and is no failure.
 """
 

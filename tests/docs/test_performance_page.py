@@ -6,7 +6,7 @@ import re
 
 from benchmarks.drawing import drawings
 from benchmarks.page import BLOCKS, PAGE, page
-from benchmarks.report import RESULTS, load
+from benchmarks.report import RESULTS, load, table
 from benchmarks.rows import ROWS
 
 
@@ -15,6 +15,10 @@ def test_the_pages_tables_are_those_of_the_results() -> None:
     text = PAGE.read_text()
     assert text == page(text, load())
     assert set(re.findall(r"<!-- measured: (\w+) -->", text)) == set(BLOCKS)
+
+
+def test_the_table_beside_the_results_is_theirs() -> None:
+    assert (RESULTS.parent / "table.txt").read_text() == table(load()) + "\n"
 
 
 def test_the_plots_are_those_of_the_results() -> None:
