@@ -41,12 +41,11 @@ def _processor() -> str:
 
 
 def _first_line(command: list[str]) -> str:
-    done = subprocess.run(  # noqa: S603 - our own commands
-        command,
-        cwd=_ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        check=False,
-    )
+    """What a command says first; "" where there is no such command."""
+    try:
+        done = subprocess.run(  # noqa: S603 - our own commands
+            command, cwd=_ROOT, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ""
     return done.stdout.partition("\n")[0].partition(" sha=")[0]
