@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS :=
+ROWS :=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup same-python run test test-pythons test-random test-histories check fix test-faults \
@@ -75,8 +76,9 @@ test-faults-quick: setup ## The same with a fifth of the events and kills, as CI
 test-faults-ten: setup ## The whole fault suite ten times in a row; stops at the first failure
 	@for run in 1 2 3 4 5 6 7 8 9 10; do echo "run $$run of 10"; $(BIN)/python $(FAULTS) || exit 1; done
 
-bench: setup ## Measure throughput on this machine
-	@$(BIN)/python -m benchmarks.pipeline
+bench: setup ## Measure speed beside other ways, under 20 minutes; ROWS="cpu splitter" for some, ARGS="--rounds 5"
+	@$(BIN)/python -m benchmarks.suite $(ROWS) --json benchmarks/results/results.json $(ARGS); status=$$?; \
+		$(BIN)/python -m benchmarks.page && exit $$status
 
 bench-limits: setup ## 4 processes, 60 s saturated: what the server receives, against the limits
 	@$(BIN)/python -m benchmarks.limits
