@@ -19,8 +19,8 @@ What becomes of an event, why, and what to do about it. This page is made from t
 _ROWS = """## What is decided, and what is settled
 
 *Settled* is what one script writes into the mailbox and what belongs to it. Pauses are given with their jitter in the
-middle, durations with the default settings. An event that *leaves* is in the mailbox no more; *wakes* names the lanes
-whose mailboxes may have waited for it.
+middle, durations with the default settings. An event that *leaves* is in the mailbox no more; *wakes* says whose
+mailboxes may have waited for it.
 """
 
 

@@ -18,8 +18,10 @@ def test_every_lane_has_a_row_with_a_bucket_that_is_known() -> None:
 def test_one_lane_identifies_and_wakes_all_that_wait_for_an_identify() -> None:
     """Or what was delivered there would leave them asleep until their minute is over."""
     (row,) = (row for row in SPECS.values() if row.identifies)
-    assert {one.lane for one in SPECS.values() if one.waits_for_identify} <= set(row.wakes)
+    assert {row.lane, *row.wakes} == set(Lane)
     assert row.lane not in row.wakes
+    assert not row.waits_for_identify
+    assert not any(one.wakes for one in SPECS.values() if one is not row)
 
 
 def test_a_gate_may_stand_before_every_lane_and_every_bucket() -> None:
