@@ -18,12 +18,13 @@ import httpx
 import pytest
 import redis
 
+from pipeline.lanes import Lane
 from pipeline.storage.keys import RAW, SPLITTER, counts
 from tests.support.commands import Running, running, wait_until
 from tests.support.redis_server import free_port, redis_binary
 
 ROOT = Path(__file__).parents[2]
-WORKERS = ("splitter", "worker-user", "worker-event", "worker-purchase", "worker-page")
+WORKERS = ("splitter", *(f"worker-{lane}" for lane in Lane))
 
 
 class Stack:
