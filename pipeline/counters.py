@@ -80,6 +80,10 @@ class Counters:
             return sum(self.by_part(count).values())
         return self.fields.get(count.value, 0)
 
+    def read_out(self, count: Count) -> int | dict[str, int]:
+        """As people and programs are shown it: by part, or as a number."""
+        return self.by_part(count) if count in PARTS else self.total(count)
+
     def by_part(self, count: Count) -> dict[str, int]:
         """By reason or lane, in order of their names; nothing that is zero."""
         prefix = f"{count.value}:"

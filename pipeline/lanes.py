@@ -31,8 +31,8 @@ class LaneSpec:
     host: which of Sailthru's two hosts it depends on.
     identifies: what is delivered here makes profiles and merges them; the one lane others wait for.
     waits_for_identify, waits_for_email: what its events may wait for.
-    wakes: the lanes whose mailboxes may wait for what leaves this lane.
     scopes: the gates that a mailbox must find open before it is leased.
+    wakes: the lanes whose mailboxes may wait for what leaves this lane.
     """
 
     lane: Lane
@@ -42,12 +42,14 @@ class LaneSpec:
     identifies: bool = False
     waits_for_identify: bool = False
     waits_for_email: bool = False
-    wakes: tuple[Lane, ...] = ()
     scopes: tuple[str, ...] = field(init=False)
+    wakes: tuple[Lane, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         scopes = (self.lane.value, "account", self.host, self.bucket)
         object.__setattr__(self, "scopes", scopes)
+        others = tuple(lane for lane in Lane if lane is not self.lane)
+        object.__setattr__(self, "wakes", others if self.identifies else ())
 
 
 _ROWS = (
@@ -56,7 +58,6 @@ _ROWS = (
         "POST /user",
         other_buckets=("GET /user",),
         identifies=True,
-        wakes=(Lane.EVENT, Lane.PURCHASE, Lane.PAGE),
     ),
     LaneSpec(Lane.EVENT, "POST /event", waits_for_identify=True),
     LaneSpec(

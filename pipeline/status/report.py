@@ -25,9 +25,10 @@ from pipeline.storage.scripts import Scripts
 from pipeline.targets import target_of
 
 Json: TypeAlias = dict[str, Any]
-_BY_PART = tuple(
-    count for count in PARTS if count is not Count.WAITING
-)  # that one stands with the lanes
+_APART = tuple(
+    count for count in Count if count in PARTS.keys() | BESIDE and count is not Count.WAITING
+)
+"""Counters that stand by themselves; what waits stands with the lanes."""
 
 
 async def read_status(
@@ -136,7 +137,7 @@ async def _account(
         "gates": [gate_row(closure) for closure in closures],
         "counts": {},
         "lanes": lanes,
-        **{count.value: counters.by_part(count) for count in _BY_PART},
+        **{count.value: counters.read_out(count) for count in _APART},
     }
 
 

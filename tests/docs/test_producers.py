@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -24,6 +25,15 @@ def test_every_path_is_documented_and_no_other() -> None:
     """What an SDK may call."""
     documented = set(re.findall(r"`/v1/(\w+)`", PRODUCERS))
     assert documented == {*SINGLE_PATHS, *BATCH_PATHS}
+
+
+def test_every_path_that_a_way_in_spells_out_is_documented() -> None:
+    """A module of `ingest` that takes requests says where; a reader of the page must find it."""
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "pipeline" / "ingest").glob("*.py")]
+    texts = [one.value for tree in trees for one in ast.walk(tree) if isinstance(one, ast.Constant)]
+    paths = {text for text in texts if isinstance(text, str) and re.fullmatch(r"(/\w+)+", text)}
+    assert {path for path in paths if path not in PRODUCERS} == set()
+    assert "/healthz" in paths
 
 
 def test_every_refusal_is_documented_and_no_other() -> None:

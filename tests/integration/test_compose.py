@@ -18,12 +18,13 @@ import httpx
 import pytest
 import redis
 
+from pipeline.lanes import Lane
 from pipeline.storage.keys import RAW, SPLITTER, counts
 from tests.support.commands import Running, running, wait_until
 from tests.support.redis_server import free_port, redis_binary
 
 ROOT = Path(__file__).parents[2]
-WORKERS = ("splitter", "worker-user", "worker-event", "worker-purchase", "worker-page")
+WORKERS = ("splitter", *(f"worker-{lane}" for lane in Lane))
 
 
 class Stack:
@@ -127,7 +128,7 @@ def test_every_lane_has_a_worker_and_one_service_splits(stack: Stack) -> None:
     """A lane without a worker would wait for ever."""
     commands = [stack.services[name]["command"] for name in WORKERS]
     lanes = {tuple(command[1:]) for command in commands if command[0] == "worker"}
-    assert lanes == {("--lanes", lane) for lane in ("user", "event", "purchase", "page")}
+    assert lanes == {("--lanes", lane) for lane in Lane}
     assert [command for command in commands if command[0] != "worker"] == [["splitter"]]
 
 

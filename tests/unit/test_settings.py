@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+import pipeline
 from pipeline.errors import ConfigError
 from pipeline.settings import AccountSettings, Settings, load_settings, setting_names
 
@@ -15,6 +17,18 @@ LIVE = {"SAILPIPE_API_KEY": "key", "SAILPIPE_API_SECRET": "hunter2"}
 def load(directory: Path | None = None, /, **values: str) -> Settings:
     env = {f"SAILPIPE_{name}": value for name, value in values.items()}
     return load_settings(env, directory=directory or Path("/nonexistent"))
+
+
+def test_every_setting_is_described_and_used() -> None:
+    """One that nothing reads would be set in vain. CONSOLE_PASSWORD waits for the console."""
+    fields = {**Settings.model_fields, **AccountSettings.model_fields}
+    names = setting_names().installation | setting_names().account
+    assert [name for name in names if not fields[name].description] == []
+    root = Path(pipeline.__file__).parents[1]
+    modules = [*root.glob("pipeline/**/*.py"), *root.glob("workers/*.py")]
+    code = "\n".join(path.read_text() for path in modules if path.parent.name != "settings")
+    unused = {name for name in names if not re.search(rf"\.{name}\b", code)}
+    assert unused == {"console_password"}
 
 
 def test_without_any_setting_the_target_is_the_sandbox_with_its_key() -> None:

@@ -68,12 +68,13 @@ def test_a_script_counts_by_the_names_of_python_only(script: str) -> None:
 
 
 def test_every_name_is_told_to_each_script_and_used_somewhere() -> None:
-    """A name that no script uses is shared with none; one of the counters may be counted by Python alone."""
+    """A name that no script uses is shared with none; a counter may be counted by Python alone."""
     assert source("pipeline.mailbox/claim").startswith(lua_prelude())
     used = set[str]().union(*map(constants_of, lua_sources().values()))
-    python = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    readers = {"counters.py", "numbers.py", "report.py", "owners.py"}
+    python = "\n".join(path.read_text() for path in _modules() if path.name not in readers)
     for name in shared_names().keys() - used:
-        assert name.startswith("COUNT_") or len(re.findall(rf"\b{name}\b", python)) > 1, name
+        assert re.search(rf"\b{name.replace('COUNT_', 'Count.')}\b", python), name
 
 
 def test_the_numbers_are_said_in_one_module_of_python() -> None:
@@ -94,4 +95,4 @@ def test_a_counter_with_parts_has_one_field_for_each() -> None:
     assert counter(Count.DEAD, Reason.POISON) == "dead:poison"
     assert {counter(Count.WAITING, lane) for lane in Lane} < all_counters()
     assert "dead" not in all_counters()
-    assert PARTS.keys() >= BESIDE
+    assert set(Count) > BESIDE

@@ -72,7 +72,7 @@ ANSWERS = Table(
             OK,
             "Delivered(3)",
             "3 leave; counted `delivered` 3; learns identified, newest:identify; "
-            "wakes event, purchase, page; claim ends",
+            "wakes the other lanes; claim ends",
             FOLD,
             state_of(identify(), Lane.USER, count=3),
         ),
@@ -81,7 +81,7 @@ ANSWERS = Table(
             OK,
             "Delivered",
             "1 leaves; counted `delivered` 1; learns identified, merged (a2 a1); "
-            "wakes event, purchase, page; claim ends",
+            "wakes the other lanes; claim ends",
             MERGE,
             state_of(
                 identify(),
@@ -330,8 +330,7 @@ ANSWERS = Table(
             "no such user, of a deletion: there is nothing left to delete",
             UNKNOWN,
             "Delivered",
-            "1 leaves; counted `delivered` 1; learns identified; wakes event, purchase, page; "
-            "claim ends",
+            "1 leaves; counted `delivered` 1; learns identified; wakes the other lanes; claim ends",
             DELETION,
             state_of(track("User Deleted"), Lane.USER),
         ),
@@ -339,7 +338,7 @@ ANSWERS = Table(
             "no such user, of another call",
             UNKNOWN,
             "Rejected(rejected)",
-            "1 leaves; letter `rejected` after 1 attempts; wakes event, purchase, page; claim ends",
+            "1 leaves; letter `rejected` after 1 attempts; wakes the other lanes; claim ends",
             MERGE,
             state_of(identify(), Lane.USER, count=1),
         ),

@@ -62,7 +62,7 @@ LOOKUPS = Table(
             "refused, anything else",
             NO,
             "Rejected(rejected)",
-            "1 leaves; letter `rejected` after 1 attempts; wakes event, purchase, page; claim ends",
+            "1 leaves; letter `rejected` after 1 attempts; wakes the other lanes; claim ends",
             FOR_MERGE,
             state_of(identify(), Lane.USER),
         ),

@@ -22,7 +22,7 @@ from tests.unit.delivery.decisions.row import (
     track,
 )
 
-WAKES = "wakes event, purchase, page"
+WAKES = "wakes the other lanes"
 ORDERS = state_of(order(), Lane.PURCHASE)
 REMOVAL = state_of(track("Product Removed"), Lane.PURCHASE, looked_up=True)
 LOOKED_TWICE = EventState(empty_since=ago(3.0))

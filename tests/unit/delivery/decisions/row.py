@@ -184,7 +184,8 @@ def _written(settlement: Settlement, state: TurnState) -> Iterator[str]:
     if settlement.cart is not None:
         yield _cart(settlement.cart, settlement.cart_keep_ms)
     if settlement.wake:
-        yield f"wakes {', '.join(settlement.wake)}"
+        assert {*settlement.wake, settlement.claim.lane} == set(Lane)
+        yield "wakes the other lanes"
     if settlement.waits:
         yield f"woken by {settlement.waits}"
     yield _end(settlement)
