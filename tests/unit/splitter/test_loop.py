@@ -297,7 +297,7 @@ async def test_a_script_that_fails_midway_repeats_nothing(
     def broken(item: Read, account: Account) -> RoutedEntry:
         one = route_entry(item, account)
         if item.key.id == "bad":
-            return replace(one, action=replace(one.action, aliases=BROKEN))
+            return one._replace(action=one.action._replace(aliases=BROKEN))
         return one
 
     monkeypatch.setattr(ROUTE_ENTRY, broken)
