@@ -283,7 +283,9 @@ def email_in(place: object) -> str | None:
 
 def read_email(value: object) -> str | None:
     """A deliverable address as it was written, mended; None when it is nothing or none."""
-    mended = mend_id(value) if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return None
+    mended = value.strip() if value.isprintable() else mend_id(value)
     return mended if is_email(mended) else None
 
 

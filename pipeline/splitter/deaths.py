@@ -23,6 +23,6 @@ def dead_letter(item: Read, problem: InvalidEvent, owning_account: str) -> Route
         key=key.hash,
         order=item.event is not None and item.event.kind in _ORDERS,
     )
-    p = keys.account_prefix(owning_account)
-    action = SplitAction(p, key.id, key.hash, key.window, key.replay, ActionKind.DEAD)
+    own = key._replace(p=keys.account_prefix(owning_account))
+    action = SplitAction(own, ActionKind.DEAD)
     return RoutedEntry(entry.sid, action, header.as_line().encode() + b"\n" + entry.raw)

@@ -1,11 +1,10 @@
 """A raw entry on its way through the splitter, and what crosses into its scripts: frozen values. No I/O.
 
-`pydantic_core.to_json` writes the latter for Lua, field by field.
+`pydantic_core.to_json` writes the latter for Lua: a list of the fields in the order in which they stand here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -24,8 +23,7 @@ class ActionKind(StrEnum):
     IGNORED = "ignored"
 
 
-@dataclass(frozen=True, slots=True)
-class DedupeKey:
+class DedupeKey(NamedTuple):
     """What the scripts tell a duplicate by.
 
     p: the prefix of the account's keys.
@@ -76,8 +74,7 @@ class Read(NamedTuple):
     problem: InvalidEvent | None
 
 
-@dataclass(frozen=True, slots=True)
-class SplitAction(DedupeKey):
+class SplitAction(NamedTuple):
     """What split.lua is to do with one entry, beside the blob that it posts or buries.
 
     lane, box: of what is posted; reason: why it is ignored.
@@ -85,6 +82,7 @@ class SplitAction(DedupeKey):
     aliases: (key below the prefix, user). keep: ms for which all this is known.
     """
 
+    key: DedupeKey
     kind: ActionKind
     lane: str = ""
     box: str = ""
@@ -94,8 +92,7 @@ class SplitAction(DedupeKey):
     keep: int = MEMORY_KEEP_MS
 
 
-@dataclass(frozen=True, slots=True)
-class RoutedEntry:
+class RoutedEntry(NamedTuple):
     """One raw entry's action, and the mailbox entry or dead letter it becomes (nothing when it is ignored)."""
 
     sid: str

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
@@ -18,8 +17,7 @@ from pipeline.storage.scripts import Scripts
 _LANES = tuple(Lane)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """What known.lua is asked about the entries of one account in a batch.
 
     p: the prefix of the account's keys. ids, visitors, emails: the names that could name a mailbox or be
@@ -34,8 +32,7 @@ class Question:
     lanes: tuple[Lane, ...] = _LANES
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What routing a batch needs: each configured account of it, and which entries are duplicates."""
 
     accounts: dict[str, Account]

@@ -63,13 +63,14 @@ class Duplicates:
 
     def record(self, action: SplitAction) -> None:
         """This action comes next. One that dies leaves a letter, whose exported copy may come (again)."""
-        identity = _identity(action)
+        key = action.key
+        identity = _identity(key)
         if identity in self._known:
             return
-        if action.window or action.replay:
+        if key.window or key.replay:
             self._known.add(identity)
         if action.kind is ActionKind.DEAD:
-            self._known.discard((action.p, action.id, action.hash))
+            self._known.discard((key.p, key.id, key.hash))
 
 
 def _identity(key: DedupeKey) -> tuple[str, str, str]:
@@ -150,14 +151,15 @@ def route_entry(item: Read, account: Account) -> RoutedEntry:
         return dead_letter(item, problem or InvalidEvent(), entry.account)
     settings = account.settings
     placement = place(event, facts, entry.sid, entry.at_ms, account.known, settings)
+    emails = _emails(placement, entry.at_ms) if placement.updates.emails else ()
+    told = emails, placement.updates.aliases
     way = facts.way
     if isinstance(way, Ignored):
-        return RoutedEntry(
-            entry.sid, _action(item, placement, ActionKind.IGNORED, reason=way.reason)
-        )
-    action = _action(item, placement, ActionKind.POST, lane=way, box=placement.user)
+        ignored = SplitAction(item.key, ActionKind.IGNORED, "", "", way.reason, *told)
+        return RoutedEntry(entry.sid, ignored)
+    post = SplitAction(item.key, ActionKind.POST, way, placement.user, "", *told)
     return RoutedEntry(
-        entry.sid, action, _entry(item, placement, account.stopped.get(way, 0)).encode()
+        entry.sid, post, _entry(item, placement, account.stopped.get(way, 0)).encode()
     )
 
 
@@ -224,32 +226,10 @@ def _dedupe_key(
     return DedupeKey(account.p, identity, hashed, window, exported)
 
 
-def _action(
-    item: Read,
-    placement: Placement,
-    kind: ActionKind,
-    *,
-    lane: str = "",
-    box: str = "",
-    reason: str = "",
-) -> SplitAction:
-    key, updates, at_ms = item.key, placement.updates, item.entry.at_ms
-    emails = tuple(
+def _emails(placement: Placement, at_ms: int) -> tuple[tuple[str, str, int, str], ...]:
+    return tuple(
         (user, email, at_ms, to_json(seen).decode() if seen else "")
-        for user, email, seen in updates.emails
-    )
-    return SplitAction(
-        key.p,
-        key.id,
-        key.hash,
-        key.window,
-        key.replay,
-        kind,
-        lane,
-        box,
-        reason,
-        emails,
-        updates.aliases,
+        for user, email, seen in placement.updates.emails
     )
 
 

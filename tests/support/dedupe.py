@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import redis.asyncio
+from pydantic_core import to_json
 
+from pipeline.splitter.entries import ActionKind, DedupeKey, SplitAction
 from pipeline.splitter.triage import dedupe_hash
 from pipeline.storage import keys
 from pipeline.storage.scripts import Scripts
@@ -29,18 +30,13 @@ class Dedupe:
         await self.redis.set(keys.SPLITTER, "token")
         found = 0
         for start in range(0, len(ids), 500):
-            args: list[str | int] = [str(self.now), "token", 5000]
+            args: list[str | int | bytes] = [str(self.now), "token", 5000]
             for name in ids[start : start + 500]:
                 args += ["1-1", self._action(name), ""]
             found += await self._scripts.run("split", [keys.RAW, keys.SPLITTER], args)
         return found
 
-    def _action(self, name: str) -> str:
-        action = {"p": "sailpipe:default:", "kind": "ignored", "reason": "x", "id": name}
-        more = {
-            "hash": dedupe_hash(name, "track", "E"),
-            "window": WINDOW_MS,
-            "emails": [],
-            "aliases": [],
-        }
-        return json.dumps(action | more | {"replay": False, "keep": 1})
+    def _action(self, name: str) -> bytes:
+        hashed = dedupe_hash(name, "track", "E")
+        key = DedupeKey("sailpipe:default:", name, hashed, WINDOW_MS, replay=False)
+        return to_json(SplitAction(key, ActionKind.IGNORED, reason="x", keep=1))

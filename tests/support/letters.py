@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 import redis.asyncio
+from pydantic_core import to_json
 
 from pipeline.clock import SystemClock
 from pipeline.deadletters.letter import Header
@@ -17,6 +18,7 @@ from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Claim, EventState, Settlement
 from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import AccountSettings, Settings
+from pipeline.splitter.entries import ActionKind, DedupeKey, SplitAction
 from pipeline.splitter.loop import Splitter
 from pipeline.storage import keys
 from pipeline.storage.scripts import Scripts
@@ -123,9 +125,9 @@ async def bury(
     while chunk := list(islice(rest, 500)):
         args: list[Any] = ["", LEASE, 60_000]
         for identity, header in chunk:
-            action = {"p": prefix, "kind": "dead", "id": identity, "hash": header.key, "window": 0}
-            more = {"replay": False, "emails": [], "aliases": [], "keep": 1}
-            args += ["1-1", json.dumps(action | more), header.as_line() + "\n{}"]
+            key = DedupeKey(prefix, identity, header.key, window=0, replay=False)
+            action = SplitAction(key, ActionKind.DEAD, keep=1)
+            args += ["1-1", to_json(action), header.as_line() + "\n{}"]
         await scripts.run("split", [keys.RAW, keys.SPLITTER], args)
 
 

@@ -26,34 +26,34 @@ local function sightings(p, ids, found)
 end
 
 for i = 2, #ARGV do
-  local asked = cjson.decode(ARGV[i])
-  local p, found = asked.p, { anon = {}, email = {}, follows = {}, visitor = {}, seen = {}, stopped = {} }
-  learned(p, 'anon', asked.visitors, found)
-  learned(p, 'follows', asked.visitors, found)
-  learned(p, 'email', asked.emails, found)
-  learned(p, 'visitor', asked.emails, found)
+  local p, ids, visitors, emails, doubtful, lanes = unpack(cjson.decode(ARGV[i]))
+  local found = { anon = {}, email = {}, follows = {}, visitor = {}, seen = {}, stopped = {} }
+  learned(p, 'anon', visitors, found)
+  learned(p, 'follows', visitors, found)
+  learned(p, 'email', emails, found)
+  learned(p, 'visitor', emails, found)
   -- Which of the ids they lead to are shared ids, and where the visitors lead, must be known as well.
   local was_asked, unread = {}, {}
-  for _, id in ipairs(asked.visitors) do was_asked[id] = true end
+  for _, id in ipairs(visitors) do was_asked[id] = true end
   for _, visitor in pairs(found.visitor) do
     if not was_asked[visitor] then
       was_asked[visitor] = true
       unread[#unread + 1] = visitor
     end
   end
-  sightings(p, asked.ids, found)
+  sightings(p, ids, found)
   for _, kind in ipairs({ 'anon', 'email', 'follows', 'visitor' }) do
-    local ids = {}
-    for _, id in pairs(found[kind]) do ids[#ids + 1] = id end
-    sightings(p, ids, found)
+    local owners = {}
+    for _, id in pairs(found[kind]) do owners[#owners + 1] = id end
+    sightings(p, owners, found)
   end
   learned(p, 'anon', unread, found)
   learned(p, 'follows', unread, found)
-  for _, lane in ipairs(asked.lanes) do
+  for _, lane in ipairs(lanes) do
     found.stopped[lane] = redis.call('HGET', p .. 'lane:' .. lane, 'stopped') or '0'
   end
   local duplicates = {}
-  for n, key in ipairs(asked.doubtful) do duplicates[n] = is_duplicate(key, now) and '1' or '0' end
+  for n, key in ipairs(doubtful) do duplicates[n] = is_duplicate(key, now) and '1' or '0' end
   found.duplicates = table.concat(duplicates)
   answers[#answers + 1] = cjson.encode(found)
 end

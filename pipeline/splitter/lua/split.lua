@@ -2,7 +2,7 @@
 -- entry is never in two places.
 -- KEYS[1] the raw stream, KEYS[2] the splitter's lease
 -- ARGV    now, the splitter's token, its lease in ms, then for each entry: sid, action (JSON), blob
---   action: see `SplitAction` in actions.py
+--   action: see `SplitAction` in entries.py
 --   blob: the mailbox entry or the dead letter ('' when ignored)
 -- Returns 'lost' when the lease is another's, else how many were duplicates
 local now, lease = ms(ARGV[1]), redis.call('GET', KEYS[2])
@@ -59,48 +59,49 @@ local function is_cut(p, sid)
 end
 
 local function apply(action, blob, head)
-  local p = action.p
-  if is_duplicate(action, now) then
+  local key, kind, lane, box, reason, emails, aliases, keep = unpack(action)
+  local p, id, hash, window, replay = unpack(key)
+  if is_duplicate(key, now) then
     tally(p, COUNT_DUPLICATES, 1)
     return 1
   end
-  if action.replay then
-    local id = find_letter(p, action.id, action.hash)
+  if replay then
+    local found = find_letter(p, id, hash)
     local letter, before
-    if id then
-      letter, before = unbury(p, id)
+    if found then
+      letter, before = unbury(p, found)
       tally(p, COUNT_REMOVED, 1)
-      redis.call('ZADD', p .. 'replayed', int(now), replay_of(id, action.hash))
+      redis.call('ZADD', p .. 'replayed', int(now), replay_of(found, hash))
     end
-    redis.call('ZADD', p .. 'replayed', int(now), replay_of(action.id, action.hash))
+    redis.call('ZADD', p .. 'replayed', int(now), replay_of(id, hash))
     -- An intent speaks of what that lane was about to do.
-    if letter and action.kind == 'post' and action.lane == before.lane then
+    if letter and kind == 'post' and lane == before.lane then
       inherit(head, before)
       blob = cjson.encode(head) .. '\n' .. raw(blob)
     end
   end
-  for _, alias in ipairs(action.aliases) do
-    redis.call('SET', p .. alias[1], alias[2], 'PX', int(action.keep))
+  for _, alias in ipairs(aliases) do
+    redis.call('SET', p .. alias[1], alias[2], 'PX', int(keep))
   end
-  for _, seen in ipairs(action.emails) do
+  for _, seen in ipairs(emails) do
     if seen[4] ~= '' then
       redis.call('HSET', p .. 'user:' .. seen[1], 'seen', seen[4])
-      redis.call('PEXPIRE', p .. 'user:' .. seen[1], int(action.keep))
+      redis.call('PEXPIRE', p .. 'user:' .. seen[1], int(keep))
     end
-    if seen[2] ~= '' then learn_email(p, seen[1], seen[2], seen[3], now, action.keep) end
+    if seen[2] ~= '' then learn_email(p, seen[1], seen[2], seen[3], now, keep) end
   end
-  for _, alias in ipairs(action.aliases) do
+  for _, alias in ipairs(aliases) do
     local visitor = string.match(alias[1], '^anon:(.*)$')
-    if visitor then hand_down(p, visitor, alias[2], now, action.keep) end
+    if visitor then hand_down(p, visitor, alias[2], now, keep) end
   end
-  if action.kind == 'post' then
-    post(p, action.lane, action.box, blob, now)
-  elseif action.kind == 'dead' then
-    bury(p, action.id, blob, head)
+  if kind == 'post' then
+    post(p, lane, box, blob, now)
+  elseif kind == 'dead' then
+    bury(p, id, blob, head)
   else
-    tally(p, COUNT_IGNORED .. ':' .. action.reason, 1)
+    tally(p, COUNT_IGNORED .. ':' .. reason, 1)
   end
-  if action.window > 0 then remember(p, action.hash, action.window) end
+  if window > 0 then remember(p, hash, window) end
   return 0
 end
 
@@ -108,14 +109,15 @@ end
 local batch = {}
 for i = 4, #ARGV, 3 do
   local action, blob = cjson.decode(ARGV[i + 1]), ARGV[i + 2]
-  local reads = action.kind == 'dead' or action.kind == 'post' and action.replay
+  local key, kind = action[1], action[2]
+  local reads = kind == 'dead' or kind == 'post' and key[5]
   batch[#batch + 1] = { ARGV[i], action, blob, reads and cjson.decode(header(blob)) }
 end
 free_first(KEYS[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 local duplicates = 0
 for _, entry in ipairs(batch) do
-  if not is_cut(entry[2].p, entry[1]) then
+  if not is_cut(entry[2][1][1], entry[1]) then
     duplicates = duplicates + apply(entry[2], entry[3], entry[4])
   end
   redis.call('XDEL', KEYS[1], entry[1])

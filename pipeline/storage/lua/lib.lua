@@ -264,10 +264,11 @@ local function known(p, hash, window, now)
   return false
 end
 
--- Whether the splitter drops this entry (see split.lua): its key is known, or it is an exported letter that has
--- been replayed already.
-local function is_duplicate(action, now)
-  if not action.replay then return action.window > 0 and known(action.p, action.hash, action.window, now) end
-  if find_letter(action.p, action.id, action.hash) then return false end
-  return redis.call('ZSCORE', action.p .. 'replayed', replay_of(action.id, action.hash)) ~= false
+-- Whether the splitter drops the entry of this key (`DedupeKey` in the splitter's entries.py): its hash is known, or
+-- it is an exported letter that has been replayed already.
+local function is_duplicate(key, now)
+  local p, id, hash, window, replay = unpack(key)
+  if not replay then return window > 0 and known(p, hash, window, now) end
+  if find_letter(p, id, hash) then return false end
+  return redis.call('ZSCORE', p .. 'replayed', replay_of(id, hash)) ~= false
 end

@@ -252,6 +252,27 @@ async def test_a_lost_lease_is_called_so_and_no_event_dies_of_it(
     assert (await boxes.backlog(), await boxes.dead()) == (2, {})
 
 
+async def until_split(boxes: Mailboxes) -> None:
+    async with asyncio.timeout(10):
+        while await boxes.backlog():
+            await asyncio.sleep(0)
+
+
+async def test_a_splitter_lets_events_gather_only_while_they_come(
+    boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is split at once. Those that follow within the pause share the trips of one batch."""
+    monkeypatch.setattr(loop, "LINGER_S", 0.5)
+    stream = TroubledStream(boxes)
+    work = asyncio.create_task(boxes.make_splitter("first", stream).run())
+    for numbers in (range(1), range(1, 4)):
+        await boxes.accept(*(track(f"m{n}", "ann") for n in numbers))
+        await until_split(boxes)
+    work.cancel()
+    await asyncio.wait([work])
+    assert stream.moved == [1, 3]
+
+
 async def test_a_splitter_told_to_stop_does_not_wait_for_a_redis_that_hangs(
     boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,7 +318,7 @@ async def test_a_script_that_fails_midway_repeats_nothing(
     def broken(item: Read, account: Account) -> RoutedEntry:
         one = route_entry(item, account)
         if item.key.id == "bad":
-            return replace(one, action=replace(one.action, aliases=BROKEN))
+            return one._replace(action=one.action._replace(aliases=BROKEN))
         return one
 
     monkeypatch.setattr(ROUTE_ENTRY, broken)
