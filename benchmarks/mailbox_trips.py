@@ -1,8 +1,9 @@
 """What Redis and a worker pay to claim and settle mailboxes, without calls, limits and mapping around it.
 
-`python -m benchmarks.mailbox_trips [MAILBOXES]`. Each mailbox holds one identify, which is claimed, held for 20 ms as if a call
-were made, and settled as delivered; a hundred are in hand at a time. Printed for each delivered event: CPU of Redis and of
-this process (microseconds), scripts, commands, requests that Redis read, and bytes that it read and wrote.
+`python -m benchmarks.mailbox_trips [MAILBOXES] [RATE]`. Each mailbox holds one identify, which is claimed, held for 50 ms as if
+a call were made, and settled as delivered; RATE of them begin in a second, one after the other, or as many as can
+be with a hundred in hand. Printed for each delivered event: CPU of Redis and of this process (microseconds), scripts,
+commands, requests that Redis read, and bytes that it read and wrote.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ import asyncio
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Settlement
+from pipeline.mailbox.store import MailboxStore
 from pipeline.storage.redis_client import open_async_redis
 from tests.support.mailboxes import Mailboxes, identify
 from tests.support.redis_server import RedisServer
 
-MAILBOXES, IN_HAND, CALL_S, BATCH = 6_000, 100, 0.02, 200
+MAILBOXES, IN_HAND, CALL_S, BATCH = 6_000, 100, 0.05, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,40 +65,58 @@ async def _fill(boxes: Mailboxes, count: int) -> None:
         await boxes.split()
 
 
-async def _deliver(boxes: Mailboxes, box: str) -> None:
-    claim = await boxes.claim(Lane.USER, box)
+async def _deliver(store: MailboxStore, held: set[str], box: str) -> None:
+    claim = await store.claim(Lane.USER, box, most=40)
+    if claim is None:
+        raise LookupError(box)
+    held.add(box)
     await asyncio.sleep(CALL_S)
     learn = {"identified": str(claim.now), "newest:identify": str(claim.now)}
     wake = (Lane.EVENT, Lane.PURCHASE, Lane.PAGE)
     count = {"delivered": 1}
     settlement = Settlement(claim, pop=1, count=count, intent="", learn=learn, wake=wake, back=True)
-    await boxes.store.settle(settlement)
+    await store.settle(settlement)
+    held.remove(box)
 
 
-async def measure(count: int = MAILBOXES) -> Trips:
-    """Fill, lease and deliver that many mailboxes, on a Redis of their own."""
+async def _deliver_all(
+    store: MailboxStore, held: set[str], boxes: Sequence[str], rate: int
+) -> None:
+    if rate:
+        async with asyncio.TaskGroup() as group:
+            began = time.monotonic()
+            for n, box in enumerate(boxes):
+                await asyncio.sleep(began + n / rate - time.monotonic())
+                group.create_task(_deliver(store, held, box))
+        return
+    queue = iter(boxes)
+
+    async def work() -> None:
+        for box in queue:
+            await _deliver(store, held, box)
+
+    await asyncio.gather(*(work() for _ in range(IN_HAND)))
+
+
+async def measure(count: int = MAILBOXES, rate: int = 0) -> Trips:
+    """Fill, lease and deliver that many mailboxes, `rate` a second or as fast as it goes, on a Redis of their own."""
     with tempfile.TemporaryDirectory() as folder:
         server = RedisServer(Path(folder))
         server.start()
         try:
-            return await _measure(server.url, count)
+            return await _measure(server.url, count, rate)
         finally:
             server.stop()
 
 
-async def _measure(url: str, count: int) -> Trips:
-    redis = open_async_redis(url)
+async def _measure(url: str, count: int, rate: int) -> Trips:
+    redis, held = open_async_redis(url), set[str]()
     boxes = Mailboxes(redis)
+    store = MailboxStore(redis, "default", time_ms=boxes.now_ms, in_hand=held)
     await _fill(boxes, count)
-    leased = await boxes.wake(Lane.USER, bound=count)
-    queue = iter(leased.boxes)
-
-    async def work() -> None:
-        for box in queue:
-            await _deliver(boxes, box)
-
+    leased = await store.wake(Lane.USER, bound=count, max_queue_length=1, own_tick=0)
     before = await _usage(redis)
-    await asyncio.gather(*(work() for _ in range(IN_HAND)))
+    await _deliver_all(store, held, leased.boxes, rate)
     after = await _usage(redis)
     counts = await boxes.counts()
     await redis.aclose()

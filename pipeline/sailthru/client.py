@@ -127,7 +127,8 @@ class SailthruClient:
             form = self._form(call)
             content = form if call.method == "POST" else None
             url = url if content else url.copy_with(query=form)
-        return httpx.Request(call.method, url, headers=address.headers, content=content)
+        stream = httpx.ByteStream(content or b"")  # given so, httpx derives no headers from it
+        return httpx.Request(call.method, url, headers=address.headers, stream=stream)
 
     def _form(self, call: Call) -> bytes:
         """The parameters of a signed call, encoded. Key and signature are the only short ones that vary."""

@@ -89,7 +89,7 @@ class Transport(httpx.AsyncBaseTransport):
                     headers=[
                         (name.decode(), value.decode()) for name, value in request.headers.raw
                     ],
-                    data=request.content or None,
+                    data=await request.aread() or None,
                     allow_redirects=False,
                     timeout=_TIMEOUT,
                 )
