@@ -102,7 +102,9 @@ end
 
 local function look_now(p, lane, box, now)
   local due = redis.call('ZSCORE', p .. 'due:' .. lane, box)
-  if due and tonumber(due) > now then redis.call('ZADD', p .. 'due:' .. lane, int(now), box) end
+  if not due or tonumber(due) <= now then return end
+  redis.call('ZADD', p .. 'due:' .. lane, int(now), box)
+  redis.pcall('PUBLISH', 'sailpipe:due', p .. 'due:' .. lane) -- see storage/nudges.py; an ACL may forbid it
 end
 
 -- Bring a user's mailboxes forward if they wait for one of these: 'email', 'user', 'identify'.
