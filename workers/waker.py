@@ -113,9 +113,9 @@ class Waker:
         self._schedule.mark(self._lanes.values())
         await self.wake_due()
         keep_s = self._engine.leases.min_lease_s / KEEP_TICKS_A_LEASE
-        for account in tuple(self._kept)[: math.ceil(len(self._kept) * TICK_S / keep_s)]:
-            self._kept.rotate(-1)
-            await asyncio.gather(*(self._wake_if_well(account, lane) for lane in Lane))
+        turn = tuple(self._kept)[: math.ceil(len(self._kept) * TICK_S / keep_s)]
+        self._kept.rotate(-len(turn))
+        await asyncio.gather(*(self._wake_if_well(name, lane) for name in turn for lane in Lane))
 
     async def wake_all(self) -> None:
         """Wake every lane of every account once."""

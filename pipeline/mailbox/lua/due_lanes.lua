@@ -9,8 +9,14 @@ local function any(key)
   local count = redis.pcall('ZCOUNT', key, '-inf', now)
   return type(count) == 'table' or count > 0
 end
+local TOGETHER = 16 -- keys, of which most do not exist
 local found = {}
-for i = 1, #KEYS, 2 do
-  if any(KEYS[i]) or any(KEYS[i + 1]) then found[#found + 1] = (i + 1) / 2 end
+for first = 1, #KEYS, TOGETHER do
+  local last = math.min(first + TOGETHER - 1, #KEYS)
+  if redis.call('EXISTS', unpack(KEYS, first, last)) > 0 then
+    for i = first, last, 2 do
+      if any(KEYS[i]) or any(KEYS[i + 1]) then found[#found + 1] = (i + 1) / 2 end
+    end
+  end
 end
 return found
