@@ -30,8 +30,7 @@ def reset(
         note(_what_goes(standing, await survey(session.redis, account)))
         if await session.redis.exists(keys.SPLITTER):
             note(
-                "sailpipe runs: what its workers have in hand goes, too;"
-                " a call that has left still arrives."
+                "A worker runs: what it has in hand goes, too; a call that has left still arrives."
             )
         if dry_run:
             result(f"Would be removed: {_numbers(standing.waiting, standing.letters)}.")

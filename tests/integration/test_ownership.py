@@ -219,7 +219,7 @@ def test_reset_counts_first_and_asks(command: Command) -> None:
     code, out, err = command("reset", "--dry-run")
     assert (code, out) == (0, "Would be removed: 3 events, 1 dead letters.\n")
     assert "Account default belongs to the sandbox: 3 events, 1 dead letters" in err
-    assert "sailpipe runs" in err, "the test's own splitter has the lease"
+    assert "A worker runs" in err, "the test's own splitter has the lease"
     refused = sailpipe("reset", stdin=b"default\n")
     assert (refused.returncode, refused.stdout) == (1, b"")
     assert waits(command) == 4
