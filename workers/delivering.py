@@ -36,10 +36,10 @@ class DeliveryPart:
         runtime = self._runtime = self._runtimes.here()
         engine = runtime.engine
         waker = Waker(self._app, runtime, self._lanes)
-        engine.on_settled = waker.wake_soon
+        engine.on_settled = waker.settled
         parts = {
             "waker": waker.run(),
-            "nudges": nudges.listen(engine.redis, waker.wake_soon),
+            "nudges": nudges.listen(engine.redis, waker.nudged),
             "watchdog": Watchdog("delivery", engine.leases.min_lease_s, backstop=True).run(),
             "pruner": prune_forever(
                 engine.redis, self._runtimes.settings, engine.alerts.send, SystemClock()

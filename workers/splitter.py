@@ -45,6 +45,7 @@ class LoopThread:
         self._work_of = main
         self._loop = asyncio.new_event_loop()
         self._work: asyncio.Task[None] | None = None
+        self._told = False
         self._thread = threading.Thread(target=self._main, name=f"sailpipe-{name}", daemon=True)
 
     def start(self) -> None:
@@ -56,11 +57,14 @@ class LoopThread:
             self._loop.call_soon_threadsafe(call)
 
     def request_stop(self) -> None:
-        """Cancel what runs. Blocks on nothing, since it runs in a signal handler."""
-        self.call_soon(lambda: self._work and self._work.cancel())
+        """Cancel what runs, once: it may take time to end. Blocks on nothing, since a signal handler runs it."""
+        if not self._told:
+            self._told = True
+            self.call_soon(lambda: self._work and self._work.cancel())
 
-    def join(self, seconds: float) -> None:
-        """Wait for the end, for so long at most."""
+    def stop(self, seconds: float) -> None:
+        """`request_stop`, and wait for the end, for so long at most."""
+        self.request_stop()
         if self._thread.is_alive():
             self._thread.join(seconds)
 
@@ -96,7 +100,7 @@ class OwnSplitter:
 
     def stop(self) -> None:
         """Celery's consumer has stopped by now, so that the nudge is another process's."""
-        self._thread.join(RELEASED_WITHIN_S)
+        self._thread.stop(RELEASED_WITHIN_S)
         if self._splitter is not None and self._splitter.released:
             self._nudge_others()
 
@@ -143,7 +147,7 @@ class ChildSplitter:
         self._thread.request_stop()
 
     def stop(self) -> None:
-        self._thread.join(CHILD_STOPS_WITHIN_S + RELEASED_WITHIN_S)
+        self._thread.stop(CHILD_STOPS_WITHIN_S + RELEASED_WITHIN_S)
 
     async def _supervise(self) -> None:
         supervisor = Supervisor(report=_report)

@@ -1,24 +1,29 @@
-"""Leases due mailboxes and publishes wake-ups for them: four times a second, and soon after `wake_soon`."""
+"""Leases due mailboxes and publishes wake-ups for them: soon after a reason, and four times a second."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING
 
 import redis.exceptions
 from kombu.exceptions import OperationalError
 
 from pipeline.clock import SystemClock
-from pipeline.delivery.capacity import MESSAGE_BOXES, QUEUE_MESSAGES
+from pipeline.delivery.capacity import MESSAGE_BOXES, MIN_PAUSE_S, QUEUE_MESSAGES, wake_pause
 from pipeline.events.models import Lane
+from pipeline.mailbox.due_lanes import DueLanes
 from pipeline.observe.logs import log_event
+from pipeline.storage import keys
 from pipeline.storage.redis_watch import RedisWatch
 from pipeline.storage.scripts import is_own_fault
 from pipeline.targets import Owner, Target, ways_on
 from workers.config import DELIVER
+from workers.schedule import AccountLane, WakeSchedule
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -29,13 +34,21 @@ if TYPE_CHECKING:
 
 TICK_S = 0.25
 """How late a retry may start; also how soon an expired lease is noticed."""
-DEBOUNCE_S = 0.02
-"""Reasons to wake that come closer together than this count as one."""
+SETTLED_PAUSE_S = 0.05
+"""A settled mailbox makes room for another at most, and no nudge says whether one waits: several are waited for."""
+REST_CLOSED_S = 1.0
+"""How often a lane is woken that may deliver nothing now: so late may it notice that it may again."""
+KEEP_TICKS_A_LEASE = 3
+"""Wakings of an idle lane in one lease: its tick tells other processes that somebody serves the account."""
 LOG_INTERVAL_S = 60.0
 
 
 class Waker:
-    """Wakes every lane of every account. All state that matters is in Redis."""
+    """Wakes the lanes of every account. All state that matters is in Redis.
+
+    A lane is woken when something is due in it, which one call asks for all lanes: when a nudge names the lane, when a
+    mailbox of it was settled, and four times a second in any case. How soon after the last time: see `wake_pause`.
+    """
 
     def __init__(self, app: Celery, runtime: Runtime, served: Collection[str]) -> None:
         """`served`: the lanes whose Celery queues this process consumes."""
@@ -44,41 +57,86 @@ class Waker:
         self._served = served
         self._logged_at: dict[tuple[str, ...], float] = {}
         self._engine = runtime.engine
-        self._lines = {lane: list(runtime.engine.stores) for lane in Lane}
-        self._ticks: dict[tuple[str, Lane], int] = {}
+        self._due = DueLanes(runtime.engine.redis)
+        accounts = list(runtime.engine.stores)
+        self._lines = {lane: list(accounts) for lane in Lane}
+        self._lanes = {keys.due(name, lane): (name, lane) for lane in Lane for name in accounts}
+        self._kept = deque(accounts)
+        self._ticks: dict[AccountLane, int] = {}
+        self._schedule = WakeSchedule()
         self._reason = asyncio.Event()
+        self._looks_at = -math.inf
         self._clock = SystemClock()
         self._watch = RedisWatch("waker", self._clock)
 
-    def wake_soon(self, _due: Collection[str] = ()) -> None:
-        """Wake all lanes soon, within DEBOUNCE_S. To be called on the loop."""
-        self._reason.set()
+    def nudged(self, due_sets: Collection[str]) -> None:
+        """Wake these lanes soon (`keys.due`; those of other accounts are not ours). On the loop."""
+        self._look([self._lanes[name] for name in due_sets if name in self._lanes], -math.inf)
+
+    def settled(self, account: str, lane: Lane) -> None:
+        """Look whether a lane has more for the room that there is now, or the mailbox again. On the loop."""
+        self._look([(account, lane)], self._clock.monotonic() + SETTLED_PAUSE_S)
+
+    def _look(self, lanes: Collection[AccountLane], at: float) -> None:
+        if self._schedule.mark(lanes, at) < self._looks_at:
+            self._reason.set()
 
     async def run(self) -> None:
         """Wake until cancelled. Redis going away is waited out."""
+        tick = self._clock.monotonic()
+        wake: Callable[[], Awaitable[None]] = self.wake_all
         while True:
             try:
-                await self.wake_all()
+                await wake()
                 self._watch.back()
             except (redis.exceptions.RedisError, OperationalError, OSError) as error:
                 self._watch.away(error)
                 await asyncio.sleep(TICK_S * 4)
-            await asyncio.sleep(DEBOUNCE_S)
-            try:
-                await asyncio.wait_for(self._reason.wait(), TICK_S)
-            except TimeoutError:
+                wake = self.wake_all
                 continue
-            finally:
-                self._reason.clear()
+            wake = self.wake_due
+            await self._until_next(tick + TICK_S)
+            if self._clock.monotonic() >= tick + TICK_S:
+                tick, wake = self._clock.monotonic(), self._tick
+
+    async def _until_next(self, tick: float) -> None:
+        """Return at the next tick, or when a marked lane has rested."""
+        while (now := self._clock.monotonic()) < (at := min(tick, self._schedule.next_at())):
+            self._looks_at = at
+            self._reason.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._reason.wait(), at - now)
+        self._looks_at = -math.inf
+
+    async def _tick(self) -> None:
+        """Look at all lanes, and wake those of a few accounts in any case: each once in a part of a lease."""
+        self._schedule.mark(self._lanes.values())
+        await self.wake_due()
+        keep_s = self._engine.leases.min_lease_s / KEEP_TICKS_A_LEASE
+        turn = tuple(self._kept)[: math.ceil(len(self._kept) * TICK_S / keep_s)]
+        self._kept.rotate(-len(turn))
+        await asyncio.gather(*(self._wake_if_well(name, lane) for name in turn for lane in Lane))
 
     async def wake_all(self) -> None:
-        """Wake every lane of every account once.
+        """Wake every lane of every account once."""
+        await self._wake(list(self._lanes.values()))
+
+    async def wake_due(self) -> None:
+        """Wake those marked lanes, which have rested, in which something is due."""
+        now = self._clock.monotonic()
+        if ready := self._schedule.take(now):
+            self._schedule.rest(ready, now + MIN_PAUSE_S)
+            await self._wake(await self._due.among(ready))
+
+    async def _wake(self, lanes: Collection[AccountLane]) -> None:
+        """Wake these lanes.
 
         In each lane the account comes first that was leased nothing for the longest: all accounts share
         the lane's Celery queue, and a backlog that fills it would fill it again, pass after pass.
         """
+        wanted = frozenset(lanes)
         for lane, line in self._lines.items():
-            for account in tuple(line):
+            for account in [one for one in line if (one, lane) in wanted]:
                 if await self._wake_if_well(account, lane):
                     line.remove(account)
                     line.append(account)
@@ -107,11 +165,18 @@ class Waker:
         )
         self._ticks[account, lane] = leased.now
         self._engine.observe_gate(account, lane, leased.gate)
+        rested = self._clock.monotonic() + self._pause(account, lane, leased)
+        self._schedule.rest([(account, lane)], rested)
         if leased.owner:
             self._log_foreign(account, Owner.read(leased.owner))
         if leased.boxes:
             await asyncio.to_thread(self.dispatch, account, lane, leased)
         return bool(leased.boxes)
+
+    def _pause(self, account: str, lane: Lane, leased: WakeResult) -> float:
+        if leased.gate in {"closed", "foreign"}:
+            return REST_CLOSED_S
+        return wake_pause(leased.leased, self._engine.rate(account, lane))
 
     def _log_foreign(self, account: str, owner: Owner) -> None:
         own = Target(self._engine.stores[account].target)

@@ -22,6 +22,7 @@ from pipeline.cli.output import note, result
 from pipeline.clock import Clock, SystemClock
 from pipeline.embedded.redis_server import EmbeddedRedis, free_port
 from pipeline.errors import SailpipeError
+from pipeline.events.models import Lane
 from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings, Settings
 from pipeline.status.owners import read_standings
 from pipeline.storage import keys
@@ -130,18 +131,14 @@ class Launcher:
         return splits
 
     async def _waking(self, client: redis.asyncio.Redis) -> Callable[[], Awaitable[bool]]:
-        """Whether the wakers of all our workers listen for nudges, besides those of other workers."""
+        """Whether a worker looks for what is due: a lane has been ticked since."""
+        lane = keys.lane(next(iter(self._settings.accounts)), Lane.USER)
+        before = await client.hget(lane, "tick")
 
-        async def listeners() -> int:
-            [(_, listening)] = await client.pubsub_numsub(keys.DUE_NUDGES)
-            return listening
+        async def wakes() -> bool:
+            return bool(await client.hget(lane, "tick") != before)
 
-        before = await listeners()
-
-        async def wake() -> bool:
-            return await listeners() >= before + self._workers
-
-        return wake
+        return wakes
 
     async def _start_redis(self) -> None:
         if self._settings.redis_url:

@@ -5,6 +5,8 @@ a slow lane holds little that others could have:
 
 1. *Leased*: `leased_bound` mailboxes of a lane of an account are out at a time, what `LEASED_AHEAD_S` of its
    rate and a call can use; after a closed gate fewer (`slow_start.py`).
+   After each wake-up the lane rests (`wake_pause`) for half as long as what is out keeps it busy: a lane that has
+   little is woken at once, and one that has much seldom, for many mailboxes together.
 2. *Published*: `MESSAGE_BOXES` of them in one Celery message; nothing is leased while the lane's queue, which all
    accounts share, holds `QUEUE_MESSAGES`.
 3. *Taken*: a process takes every message it gets at once (`workers/runtime.py`). What it has no room for waits in the
@@ -33,6 +35,11 @@ MAX_LEASED = 2_000
 LEAST_OUT = 4
 """Mailboxes of a lane that are leased at a time at least, however slow it is: one may wait for long."""
 LEASED_AHEAD_S = 2.0
+MIN_PAUSE_S = 0.01
+"""Reasons to wake a lane that come closer together than this count as one."""
+MAX_PAUSE_S = 0.1
+MAX_RATE = 1_000.0
+"""Calls/s of one lane that a process makes at most, wherever its limit is."""
 MESSAGE_BOXES = 50
 """Mailboxes in one Celery message: few messages, yet enough of them to share among processes."""
 QUEUE_MESSAGES = 10
@@ -57,6 +64,12 @@ def leased_bound(rate: float, latency_s: float) -> int:
 def claimed_bound(rate: float, latency_s: float) -> int:
     """How many of them one process claims at a time."""
     return _usable(rate, latency_s + CLAIMED_AHEAD_S)
+
+
+def wake_pause(leased: int, rate: float) -> float:
+    """Seconds until a lane is woken again, of which so many mailboxes are out, at `rate` calls/s."""
+    busy_s = leased / min(rate, MAX_RATE)
+    return min(MAX_PAUSE_S, max(MIN_PAUSE_S, busy_s / 2))
 
 
 def _usable(rate: float, seconds: float) -> int:

@@ -83,7 +83,7 @@ class Engine:
         self._claims = ClaimPool()
         self.accounts = {name: self._open(one) for name, one in settings.accounts.items()}
         self.renewing: asyncio.Task[None] | None = None
-        self.on_settled: Callable[[], None] = _nothing
+        self.on_settled: Callable[[str, Lane], None] = _nothing
 
     @classmethod
     async def open(
@@ -116,13 +116,17 @@ class Engine:
                 waiting.discard(box)
                 await home.processor.process(lane, box)
         finally:
-            self.on_settled()
+            self.on_settled(account, lane)
 
     def bound(self, account: str, lane: Lane) -> int:
         """How many mailboxes of a lane may be leased at once."""
         home = self.accounts[account]
         full = leased_bound(*self._pace(account, lane, home.context.caller))
         return home.slow_starts[lane].bound(full, self._clock.monotonic())
+
+    def rate(self, account: str, lane: Lane) -> float:
+        """Calls/s that a lane may make."""
+        return self.limiter.rate(account, BUCKETS[lane])
 
     def observe_gate(self, account: str, lane: Lane, state: str) -> None:
         """A wake-up found a lane's gate `open`, `closed` or to be tried with a `probe`."""
@@ -145,7 +149,7 @@ class Engine:
 
     def _pace(self, account: str, lane: Lane, caller: Caller) -> tuple[float, float]:
         """Calls/s of a lane, and how long one takes (s)."""
-        return self.limiter.rate(account, BUCKETS[lane]), caller.latency_s
+        return self.rate(account, lane), caller.latency_s
 
     def _open(self, account: AccountSettings) -> Delivery:
         store = MailboxStore(
@@ -184,5 +188,5 @@ class Engine:
         return SailthruClient(credentials, self._http, timeout_s=account.http_timeout)
 
 
-def _nothing() -> None:
+def _nothing(_account: str, _lane: Lane) -> None:
     """The default of `on_settled`: there is no waker to notify of a settled mailbox."""

@@ -201,13 +201,14 @@ class Memory:
 class WakeResult:
     """What a wake-up leases: publish these mailboxes, or deliver them here when Redis is too full for
     messages. `now` is Redis' time (ms). `gate` is `foreign` when the account belongs to another target:
-    `owner`, as Redis keeps it."""
+    `owner`, as Redis keeps it. `leased`: how many mailboxes of the lane are out by now, these included."""
 
     now: int
     gate: str
     full: bool
     boxes: tuple[str, ...]
     owner: str = ""
+    leased: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,11 +115,11 @@ class MailboxStore:
         ]
         args += SPECS[lane].scopes
         reply = await self._scripts.run("wake", [self._prefix, self._queues[lane]], args)
-        now, gate, full, *rest = reply
+        now, gate, full, out, *rest = reply
         names = tuple(name.decode() for name in rest)
         if gate == b"foreign":
             return WakeResult(int(now), "foreign", bool(full), (), owner=names[0])
-        return WakeResult(int(now), gate.decode(), bool(full), names)
+        return WakeResult(int(now), gate.decode(), bool(full), names, leased=int(out))
 
     async def claim(self, lane: Lane, box: str, *, most: int) -> Claim | None:
         """Become the owner of a leased mailbox; None when there is nothing to own.

@@ -79,6 +79,12 @@ def test_two_targets_over_one_redis_work_each_by_itself(
 
         with (
             running(
+                "splitter",
+                directory=tmp_path,
+                SAILPIPE_REDIS_URL=redis_url,
+                SAILPIPE_CONFIG=str(trial_file),
+            ),
+            running(
                 "worker",
                 directory=tmp_path,
                 SAILPIPE_REDIS_URL=redis_url,

@@ -36,6 +36,7 @@ def runtime() -> Any:
     """What a waker hands mailboxes to that it delivers itself."""
     runtime = Mock(spec_set=["engine", "loop", "submit"])
     runtime.engine.stores = {}
+    runtime.engine.rate.return_value = 300.0
     return runtime
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from unittest.mock import Mock
@@ -12,14 +13,19 @@ from structlog.testing import capture_logs
 
 from pipeline.delivery.capacity import MESSAGE_BOXES, QUEUE_MESSAGES
 from pipeline.events.models import Lane
+from pipeline.gates.gates import Closure, Gates
 from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import load_settings
 from pipeline.storage import keys
+from pipeline.storage.nudges import Nudges, listen
+from tests.support.commands import DEADLINE_S
+from workers import waker as waker_module
 from workers.app import create_app
 from workers.process import WorkerProcess
 from workers.waker import Waker
 
 SHOES, HATS = "shoes", "hats"
+LEASE_S = 12.0
 FULL = QUEUE_MESSAGES * MESSAGE_BOXES
 """Mailboxes with which a lane's Celery queue takes no more."""
 
@@ -36,6 +42,9 @@ async def waker(redis_url: str, store: redis.asyncio.Redis) -> AsyncIterator[Wak
     runtime = Mock(spec_set=["engine", "loop", "submit"])
     runtime.engine.stores = {name: MailboxStore(store, name) for name in (SHOES, HATS)}
     runtime.engine.bound.return_value = FULL
+    runtime.engine.rate.return_value = 300.0
+    runtime.engine.redis = store
+    runtime.engine.leases.min_lease_s = LEASE_S
     with create_app(
         WorkerProcess(load_settings({"SAILPIPE_REDIS_URL": redis_url}), redis_url)
     ) as app:
@@ -105,3 +114,60 @@ async def test_a_redis_that_refuses_writes_is_no_fault_of_a_lane(
             await waker.wake_all()
     finally:
         await store.config_set("min-replicas-to-write", 0)
+
+
+async def test_a_nudge_has_its_lane_woken_long_before_the_next_look(
+    waker: Waker, store: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sent by the splitter's process, heard by this one."""
+    monkeypatch.setattr(waker_module, "TICK_S", 3600.0)
+    listening = asyncio.create_task(listen(store, waker.nudged))
+    waking = asyncio.create_task(waker.run())
+    try:
+        async with asyncio.timeout(DEADLINE_S), Nudges(store) as nudges:
+            while not await store.hget(keys.lane(HATS, Lane.PAGE), "tick"):
+                await asyncio.sleep(0.01)
+            while not (await store.pubsub_numsub(keys.DUE_NUDGES))[0][1]:
+                await asyncio.sleep(0.01)
+            await fill(store, HATS, Lane.EVENT, 1)
+            nudges.send([keys.due(HATS, Lane.EVENT), keys.due("strangers", Lane.USER)])
+            while not await store.zcard(keys.leased(HATS, Lane.EVENT)):
+                await asyncio.sleep(0.01)
+    finally:
+        for task in (listening, waking):
+            task.cancel()
+        await asyncio.wait({listening, waking})
+
+
+async def test_idle_lanes_are_looked_at_in_one_call_and_ticked_a_few_times_a_lease(
+    waker: Waker, store: redis.asyncio.Redis
+) -> None:
+    """A hundred accounts that have nothing to do must cost no more than a few."""
+    await waker.wake_all()
+    before = await scripts_run(store)
+    ticks = round(LEASE_S / waker_module.KEEP_TICKS_A_LEASE / waker_module.TICK_S)
+    for _ in range(ticks):
+        await waker._tick()
+    assert await scripts_run(store) - before <= ticks * (1 + len(Lane))
+    lanes = [keys.lane(account, lane) for account in (SHOES, HATS) for lane in Lane]
+    assert all([await store.hget(name, "tick") for name in lanes])
+
+
+async def test_a_lane_behind_a_closed_gate_is_left_alone_for_a_while(
+    waker: Waker, store: redis.asyncio.Redis
+) -> None:
+    """However much waits there, and however often its mailboxes are nudged for."""
+    await Gates(store, SHOES).close(Closure("event", "paused", until=0, since=0))
+    await fill(store, SHOES, Lane.EVENT, 3)
+    await waker.wake_all()
+    before = await scripts_run(store)
+    for _ in range(10):
+        waker.nudged([keys.due(SHOES, Lane.EVENT)])
+        await waker.wake_due()
+    assert await scripts_run(store) == before
+
+
+async def scripts_run(store: redis.asyncio.Redis) -> int:
+    """Scripts that Redis has run since it started."""
+    stats: Any = await store.info("commandstats")
+    return int(stats.get("cmdstat_evalsha", {"calls": 0})["calls"])

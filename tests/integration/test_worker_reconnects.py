@@ -1,4 +1,4 @@
-"""A worker whose connections to Redis break: Celery starts its consumer anew in the same process."""
+"""Processes whose connections to Redis break: Celery starts its consumer anew in the same process."""
 
 from __future__ import annotations
 
@@ -24,9 +24,14 @@ def test_a_worker_that_lost_its_connections_delivers_on(redis_url: str, tmp_path
             counts = keys.counts("default")
             wait_until(lambda: client.hget(counts, "delivered") == b"%d" % so_far, user)
 
-        with running("worker", directory=tmp_path, **environment) as worker:
+        with (
+            running("splitter", directory=tmp_path, **environment) as splitter,
+            running("worker", directory=tmp_path, **environment) as worker,
+        ):
             deliver("ann", 1)
-            client.client_kill_filter(_type="normal", skipme=True)
-            worker.wait_for("Connection to broker lost")
+            for kind in ("normal", "pubsub"):
+                client.client_kill_filter(_type=kind, skipme=True)
+            for process in (splitter, worker):
+                process.wait_for("Connection to broker lost")
             deliver("bob", 2)
-            assert worker.process.poll() is None
+            assert (splitter.process.poll(), worker.process.poll()) == (None, None)

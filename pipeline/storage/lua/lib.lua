@@ -74,7 +74,9 @@ local function why(caught) return type(caught) == 'table' and caught.err or tost
 
 local function look_now(p, lane, box, now)
   local due = redis.call('ZSCORE', p .. 'due:' .. lane, box)
-  if due and tonumber(due) > now then redis.call('ZADD', p .. 'due:' .. lane, int(now), box) end
+  if not due or tonumber(due) <= now then return end
+  redis.call('ZADD', p .. 'due:' .. lane, int(now), box)
+  redis.pcall('PUBLISH', 'sailpipe:due', p .. 'due:' .. lane) -- see storage/nudges.py; an ACL may forbid it
 end
 
 -- Bring a user's mailbox forward if it waits for one of these: 'email', 'user', 'identify'.
