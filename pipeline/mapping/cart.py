@@ -13,10 +13,11 @@ from pipeline.events.kinds import Kind, kind_of
 from pipeline.events.models import Event, Track
 from pipeline.fields import Note, Notes
 from pipeline.mapping.identity import ask_for_email, find_email, look_up, user_id
-from pipeline.mapping.items import item_id, item_quantity, purchase_item
-from pipeline.mapping.options import find_option, page_url, sailthru_bid
+from pipeline.mapping.items import item_id, item_quantity, purchase_item, reading_of
+from pipeline.mapping.numbers import number
+from pipeline.mapping.options import find_option, sailthru_bid
 from pipeline.mapping.plan import Cart, CartIntent, Item, Need, Plan, PlanContext, Send
-from pipeline.mapping.values import number, reject, text
+from pipeline.mapping.values import reject, text
 from pipeline.reminders import parse_reminder_time
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
@@ -172,10 +173,8 @@ def _add(
     """By the event's quantity, where Segment says "by one" and means it."""
     if any(item["id"] == change.item_id for item in items):
         return _with_quantity(change.item_id, change.quantity, items)
-    event = change.event
-    page = page_url(event, notes)
-    new = purchase_item(event.properties, page, settings, _WHERE, notes, _NOT_VARS)
-    return (*items, new)
+    reading = reading_of(change.event, settings, notes)
+    return (*items, purchase_item(change.event.properties, _WHERE, reading, _NOT_VARS))
 
 
 def _remove(change: _Change, items: tuple[Item, ...]) -> tuple[Item, ...]:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
+from pipeline.events.models import Event
 from pipeline.fields import Notes, is_nothing
 from pipeline.mapping.flatten import flat_vars
+from pipeline.mapping.numbers import not_negative, quantity, signed_cents
+from pipeline.mapping.options import page_url
 from pipeline.mapping.values import (
-    cents,
     empty_keys,
     field,
     identifier,
-    quantity,
     reject,
     text,
     texts,
+    unpacked,
 )
 from pipeline.settings import AccountSettings
 
@@ -26,6 +29,23 @@ _TITLE = ("name", "title")
 _IMAGES = {"full": ("image_url",), "thumb": ("image_url_thumb",)}
 _FIELDS = (_ID, _TITLE, ("quantity",), ("price",), *_IMAGES.values())
 _NAMES = tuple(chain.from_iterable(_FIELDS))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the products of one event are read with.
+
+    page: context.page.url, as it was written.
+    """
+
+    settings: AccountSettings
+    notes: Notes
+    page: str | None
+
+
+def reading_of(event: Event, settings: AccountSettings, notes: Notes) -> Reading:
+    """How the products of this event are read; what they go out without is added to `notes`."""
+    return Reading(settings, notes, page_url(event, notes))
 
 
 def item_id(product: Mapping[str, Any], where: str) -> str:
@@ -48,10 +68,8 @@ def item_quantity(product: Mapping[str, Any], where: str) -> int:
 
 def purchase_item(
     product: Mapping[str, Any],
-    page_url: str | None,
-    settings: AccountSettings,
     where: str,
-    notes: Notes,
+    reading: Reading,
     not_vars: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
     """One item for POST /purchase; what no item field takes becomes its vars.
@@ -60,7 +78,7 @@ def purchase_item(
     not_vars: further keys of `product` that are no product fields.
 
     Raises:
-        Rejected: unmappable, when one of id, title, qty, price, url is missing or absurd.
+        Unreadable: when one of id, title, qty, price, url is missing or absurd.
     """
     title_key, title = field(product, _TITLE)
     item: dict[str, Any] = {
@@ -68,14 +86,27 @@ def purchase_item(
         "title": text(title, f"{where}.{title_key}") or reject(f"{where}.name", "is missing"),
         "qty": item_quantity(product, where),
         "price": item_price(product, where),
-        "url": item_url(product, page_url, settings, where, notes),
+        "url": item_url(product, where, reading),
     }
+    return item | _extras(product, where, reading, not_vars)
+
+
+def item_title(product: Mapping[str, Any], where: str, notes: Notes) -> str | None:
+    """The product's name, for where Sailthru needs none."""
+    key, value = field(product, _TITLE)
+    return notes.optional(text, value, f"{where}.{key}")
+
+
+def _extras(
+    product: Mapping[str, Any], where: str, reading: Reading, not_vars: frozenset[str]
+) -> dict[str, Any]:
+    notes, keys = reading.notes, not_vars | _item_keys(product)
     extras = {
         "tags": read_tags(product.get("tags"), f"{where}.tags", notes),
         "images": _images(product, where, notes),
-        "vars": flat_vars(product, settings, where, notes, not_vars | _item_keys(product)),
+        "vars": flat_vars(product, reading.settings, where, notes, keys),
     }
-    return item | {name: value for name, value in extras.items() if value}
+    return {name: value for name, value in extras.items() if value}
 
 
 def _item_keys(product: Mapping[str, Any]) -> frozenset[str]:
@@ -86,33 +117,32 @@ def _item_keys(product: Mapping[str, Any]) -> frozenset[str]:
 
 def item_price(product: Mapping[str, Any], where: str) -> int:
     """The unit price in cents."""
+    return not_negative(signed_price(product, where), f"{where}.price")
+
+
+def signed_price(product: Mapping[str, Any], where: str) -> int:
+    """The unit price in cents, which is negative for a line that takes off a discount."""
     _, price = field(product, ("price",))
     if price is None:
         reject(f"{where}.price", "is missing")
-    return cents(price, f"{where}.price")
+    return signed_cents(price, f"{where}.price")
 
 
-def item_url(
-    product: Mapping[str, Any],
-    page_url: str | None,
-    settings: AccountSettings,
-    where: str,
-    notes: Notes,
-) -> str:
+def item_url(product: Mapping[str, Any], where: str, reading: Reading) -> str:
     """The product's own url (made absolute), else PRODUCT_BASE_URL and its id, else the page's.
 
     The documents know only the last fallback (reference: document 001); but the page of an order
     is the checkout, so a base url that an operator configured is better. Classic prefers the page's,
     as document 002 has it.
     """
-    base = settings.product_base_url
-    given = notes.optional(identifier, product.get("url"), f"{where}.url")
-    own = absolute_url(given, f"{base}/" if base else page_url)
-    page = absolute_url(page_url, None)
-    if settings.mapping == "classic" and page:
+    base = reading.settings.product_base_url
+    given = reading.notes.optional(identifier, product.get("url"), f"{where}.url")
+    own = absolute_url(given, f"{base}/" if base else reading.page)
+    page = absolute_url(reading.page, None)
+    if reading.settings.mapping == "classic" and page:
         return page
     if given and own is None:
-        notes.add(f"{where}.url", "must be an absolute address")
+        reading.notes.add(f"{where}.url", "must be an absolute address")
     if own is None and base:
         return f"{base}/{quote(item_id(product, where), safe='')}"
     is_missing = is_nothing(product.get("url"))
@@ -152,6 +182,7 @@ def absolute_url(url: str | None, base: str | None) -> str | None:
 
 def read_tags(tags: object, where: str, notes: Notes) -> list[str] | str | None:
     """As a list, or as they are when they are one text."""
+    tags = unpacked(tags)
     if isinstance(tags, list | Mapping):
         return texts(tags, where, notes)
     return notes.optional(text, tags, where)

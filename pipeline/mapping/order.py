@@ -13,23 +13,25 @@ from pipeline.fields import Notes, is_nothing
 from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import ask_for_email, find_email
 from pipeline.mapping.items import (
+    Reading,
     is_web_url,
     item_price,
     item_quantity,
+    item_title,
     item_url,
     optional_item_id,
     purchase_item,
+    reading_of,
+    signed_price,
 )
-from pipeline.mapping.options import page_url, sailthru_bid, text_option
+from pipeline.mapping.numbers import cents, not_negative, number, signed_cents
+from pipeline.mapping.options import sailthru_bid, text_option
 from pipeline.mapping.plan import Cart, OrderIntent, Plan, PlanContext, Send
 from pipeline.mapping.values import (
-    cents,
-    cents_of,
     elements,
     empty_keys,
     field,
     identifier,
-    number,
     objects,
     reject,
     scalar,
@@ -85,13 +87,12 @@ def _order_params(
     products = objects(given.get("products"), "properties.products", notes)
     if not products:
         reject("properties.products", "is missing or empty")
-    page = page_url(event, notes)
-    items = [purchase_item(one, page, settings, where, notes) for where, one in products]
+    items, taken_off = _lines(products, reading_of(event, settings, notes))
     keys = {"extid": _order_id(event, notes)}
     adjustments, used = _adjustments(given, notes)
     not_vars = _NOT_VARS | used | empty_keys(given, ("checkout_id",))
     extras = {
-        "adjustments": adjustments,
+        "adjustments": adjustments + taken_off,
         "date": _date(event, context),
         "message_id": sailthru_bid(event, notes),
         "send_template": text_option(event, "send_template", notes, or_property=True),
@@ -99,6 +100,24 @@ def _order_params(
     }
     params: dict[str, Any] = {"items": items, "incomplete": 0, "purchase_keys": keys}
     return params | {name: value for name, value in extras.items() if value}
+
+
+def _lines(
+    products: list[tuple[str, Mapping[str, Any]]], reading: Reading
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The items, and the adjustments that lines with a negative price are: Sailthru has no such items."""
+    items, adjustments = [], []
+    for where, one in products:
+        price = signed_price(one, where)
+        if price >= 0:
+            items.append(purchase_item(one, where, reading))
+            continue
+        reading.notes.add(f"{where}.price", "is negative: the line is sent as an adjustment")
+        title = item_title(one, where, reading.notes) or "discount"
+        adjustments.append({"title": title, "price": price * item_quantity(one, where)})
+    if not items:
+        reject("properties.products", "has no line whose price is zero or more")
+    return items, adjustments
 
 
 def _order_id(event: Track, notes: Notes) -> str:
@@ -137,9 +156,9 @@ def _adjustments(
 def _adjustment(sign: int, value: object, where: str) -> int:
     if is_nothing(value):
         return 0
-    amount = number(value, where)
+    amount = signed_cents(value, where)
     # People write a discount of five as 5 and as -5.
-    return sign * cents_of(amount.copy_abs() if sign < 0 else amount, where)
+    return -abs(amount) if sign < 0 else not_negative(amount, where)
 
 
 def _as_given(adjustment: object, where: str) -> dict[str, Any]:
@@ -166,10 +185,10 @@ def _date(event: Track, context: PlanContext) -> str | None:
 def _returned_items(event: Track, settings: AccountSettings, notes: Notes) -> list[dict[str, Any]]:
     order_id = _optional_id(event.properties, "order_id", notes)
     of_order = {"order_id": order_id} if order_id else {}
-    page = page_url(event, notes)
+    reading = reading_of(event, settings, notes)
     products = objects(event.properties.get("products"), "properties.products", notes)
     if not products:
-        return [_whole_order(event, page, settings) | of_order]
+        return [_whole_order(event, reading.page, settings) | of_order]
     items = []
     for where, one in products:
         product_id = optional_item_id(one, where, notes)
@@ -177,7 +196,7 @@ def _returned_items(event: Track, settings: AccountSettings, notes: Notes) -> li
         item |= {
             "qty": item_quantity(one, where),
             "price": item_price(one, where),
-            "url": item_url(one, page, settings, where, notes),
+            "url": item_url(one, where, reading),
         }
         items.append(item | of_order)
     return items

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pipeline.errors import Reason
@@ -139,6 +140,15 @@ ORDERS = Table(
                 "properties.discount": "must be a number",
             },
         ),
+        Row(
+            "nor is what may be thousands or a fraction",
+            order(shipping="1,299"),
+            (bought(),),
+            notes={
+                "properties.shipping": "may be thousands or a fraction: write a JSON number, or two"
+                " decimals"
+            },
+        ),
         Row("false is no amount", order(shipping=False, tax=False, adjustments=[]), (bought(),)),
         Row(
             "an adjustment that cannot be read is left out whole",
@@ -211,6 +221,35 @@ ORDERS = Table(
             "products may be an object whose names are numbers, as PHP writes it",
             order(products={"10": GAME | {"product_id": "b"}, "2": GAME}),
             (bought(GAME_ITEM, GAME_ITEM | {"id": "b"}),),
+        ),
+        Row(
+            "or whose names are the products' own",
+            order(products={"b": GAME | {"product_id": "b"}, "a": GAME}),
+            (bought(GAME_ITEM | {"id": "b"}, GAME_ITEM),),
+        ),
+        Row(
+            "or JSON as text, as a template writes it",
+            order(products=json.dumps([GAME])),
+            (bought(),),
+        ),
+        Row("or one product, which is no list", order(products=GAME), (bought(),)),
+        Row(
+            "a line with a negative price takes something off: it is an adjustment",
+            order(discount=1, products=[GAME, {"name": "Loyalty", "price": -2.005, "quantity": 2}]),
+            (
+                bought(
+                    adjustments=[
+                        {"title": "discount", "price": -100},
+                        {"title": "Loyalty", "price": -402},
+                    ]
+                ),
+            ),
+            notes={"properties.products.1.price": "is negative: the line is sent as an adjustment"},
+        ),
+        Row(
+            "an order of nothing else is refused",
+            order(products=[GAME | {"price": -2}]),
+            refused=(Reason.UNMAPPABLE, "properties.products"),
         ),
         Row(
             "products must be objects",

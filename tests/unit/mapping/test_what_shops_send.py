@@ -1,0 +1,89 @@
+"""Events after what real shops were seen to send, one test a kind of fault, and what is right of each."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pipeline.mapping import dry_run
+from pipeline.settings import AccountSettings
+from tests.unit.mapping.tables.row import JSON, track, with_email
+
+EMAIL = "buyer@example.com"
+SHOP = "https://shop.example"
+LAMP = {"product_id": "l1", "name": "Lamp", "price": 12, "url": f"{SHOP}/lamp"}
+RUG = {"product_id": "r1", "name": "Rug", "price": "7.50", "url": f"{SHOP}/rug"}
+
+
+def mapped(event: JSON, profile: JSON | None = None, **settings: Any) -> JSON:
+    account = AccountSettings.model_validate({"customer_id": "c1", **settings})
+    return dry_run(json.dumps(event).encode(), account, profile)
+
+
+def order(products: object, **properties: object) -> JSON:
+    given = {"order_id": "o1", "products": products, **properties}
+    return track("Order Completed", given, context=with_email(EMAIL))
+
+
+def sent(event: JSON, **settings: Any) -> JSON:
+    """The params of the last call, of an event that is delivered."""
+    line = mapped(event, **settings)
+    assert (line["error"], line["ignored"]) == (None, None)
+    params: JSON = line["calls"][-1]["params"]
+    return params
+
+
+def ids(params: JSON) -> list[str]:
+    return [item["id"] for item in params["items"]]
+
+
+SHAPES: dict[str, object] = {
+    "list": [LAMP, RUG],
+    "map with number keys": {"0": LAMP, "3": RUG},
+    "map with names": {"lamp": LAMP, "rug": RUG},
+    "JSON text": json.dumps([LAMP, RUG]),
+    "JSON text of a map": json.dumps({"1": LAMP, "2": RUG}),
+    "list of JSON texts": [json.dumps(LAMP), json.dumps(RUG)],
+    "list with holes": [None, LAMP, {}, RUG, False],
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_products_in_every_shape_of_a_list_are_the_same_order(shape: str) -> None:
+    """A map with number keys, JSON as text, holes of null."""
+    params = sent(order(SHAPES[shape]))
+
+    assert ids(params) == ["l1", "r1"]
+    assert [item["price"] for item in params["items"]] == [1200, 750]
+
+
+@pytest.mark.parametrize(
+    "products", ["", "[]", "Lamp", 7, [1], ["Lamp"], ["[]"], "[{]", {}, [None]], ids=repr
+)
+def test_what_is_no_list_of_products_is_no_order(products: object) -> None:
+    """It dies with the path of what is wrong."""
+    line = mapped(order(products))
+
+    assert line["error"]["reason"] == "unmappable"
+    assert "properties.products" in line["error"]["detail"]
+
+
+def test_shipping_in_words_costs_no_order() -> None:
+    """Nor a discount in percent: both are left out, with a note each."""
+    line = mapped(order([LAMP], shipping="Free", discount="15 %", tax=False))
+
+    assert "adjustments" not in line["calls"][0]["params"]
+    paths = [note["path"] for note in line["notes"]]
+    assert paths == ["properties.shipping", "properties.discount"]
+
+
+def test_the_total_of_an_order_with_a_voucher_line_is_what_was_paid() -> None:
+    """Sailthru has no item with a negative price."""
+    voucher = {"product_id": "v", "name": "Voucher", "price": "-2,50", "quantity": 2}
+
+    params = sent(order([LAMP, voucher]))
+
+    assert ids(params) == ["l1"]
+    assert params["adjustments"] == [{"title": "Voucher", "price": -500}]
