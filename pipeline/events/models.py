@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -31,6 +31,7 @@ from pipeline.errors import InvalidEvent, Reason
 from pipeline.fields import Note, Notes, as_whole, is_nothing
 from pipeline.json_text import read_json
 from pipeline.text import mend_id, mend_line
+from pipeline.times import read_time
 
 MAX_EVENT_BYTES = 32 * 1024
 """Segment's limit for one event (reference: HTTP Tracking API, 32 KB)."""
@@ -38,9 +39,6 @@ INGEST_BYTES = 256
 """What the HTTP server may add to an event that was within the limit: receivedAt, a messageId."""
 MAX_ID_CHARS = 512
 """Longer ids are refused: no real one is, and they would become Redis keys."""
-
-FIRST_YEAR, LAST_YEAR = 1971, 2199
-"""Times outside of these are a client's mistake."""
 
 _EMAIL_CHAR = r"@\s\x00-\x1f\x7f\ud800-\udfff\ufffd"
 _LABEL = f"[^.{_EMAIL_CHAR}]+"
@@ -191,17 +189,8 @@ class _Common(BaseModel):
 
     @property
     def occurred_at(self) -> datetime | None:
-        """`timestamp` with its own offset (none means UTC); None when it isn't ISO 8601 or when
-        its year is no year of an event. SDKs send 0 to 9 digits of a second."""
-        if not isinstance(self.timestamp, str):
-            return None
-        try:
-            at = datetime.fromisoformat(self.timestamp.strip())
-        except ValueError:
-            return None
-        if not FIRST_YEAR <= at.year <= LAST_YEAR:
-            return None
-        return at if at.tzinfo else at.replace(tzinfo=UTC)
+        """`timestamp` with its own offset (none means UTC); None when it is none (`pipeline.times`)."""
+        return read_time(self.timestamp)
 
 
 class Identify(_Common):

@@ -38,6 +38,7 @@ from pipeline.mapping.values import (
 )
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
+from pipeline.times import READABLE
 
 _ADJUSTED = {"shipping": 1, "tax": 1, "discount": -1}
 """What becomes an adjustment when none are given, and its sign."""
@@ -175,8 +176,13 @@ def _as_given(adjustment: object, where: str) -> dict[str, Any]:
 
 
 def _date(event: Track, context: PlanContext) -> str | None:
-    """RFC 2822 with an offset, which is what Sailthru recommends (reference: sailthru-api 5)."""
+    """RFC 2822 with an offset, which is what Sailthru recommends (reference: sailthru-api 5).
+
+    Required where it is given: a purchase cannot be edited, and one of years ago would be today's.
+    """
     at = event.occurred_at
+    if at is None and not is_nothing(event.timestamp):
+        reject("timestamp", READABLE)
     if at is None and context.first_accepted_at is not None:
         at = datetime.fromtimestamp(context.first_accepted_at, UTC)
     return None if at is None else format_datetime(at)

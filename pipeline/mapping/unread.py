@@ -8,6 +8,7 @@ from pipeline.events.emails import OWN_PROPERTIES, OWN_TRAITS
 from pipeline.events.kinds import Kind
 from pipeline.events.models import Event, read_email
 from pipeline.fields import Note, is_nothing
+from pipeline.times import READABLE
 
 
 def unread(event: Event, kind: Kind) -> tuple[Note, ...]:
@@ -17,7 +18,7 @@ def unread(event: Event, kind: Kind) -> tuple[Note, ...]:
 
 def _time(event: Event) -> Iterator[Note]:
     if not is_nothing(event.timestamp) and event.occurred_at is None:
-        yield Note("timestamp", "must be ISO 8601")
+        yield Note("timestamp", READABLE)
 
 
 def _emails(event: Event, kind: Kind) -> Iterator[Note]:

@@ -105,6 +105,8 @@ def _bought(name: str) -> JSON:
 
 _PAID_BACK = track("Order Refunded", {"total": 5}, context={"page": {"url": GAME["url"]}})
 _COMMON = (*PAGE, *ENVELOPE, *TRAITS)
+_UNDATED = tuple(path for path in _COMMON if path != ("timestamp",))
+"""The time of an order is required where it is given."""
 _SEEN = {"type": "page", "userId": "u1", "properties": {"url": GAME["url"]}}
 _DATA = properties("brand", "variant", "coupon", "total", "email_sent", "\ud83d")
 SAMPLES = {
@@ -121,7 +123,7 @@ SAMPLES = {
     ),
     "order": Sample(
         _bought("Order Completed"),
-        (*_COMMON, *ORDER, *REMINDED, *products(*PRODUCT), *properties("email", "send_template")),
+        (*_UNDATED, *ORDER, *REMINDED, *products(*PRODUCT), *properties("email", "send_template")),
         (*_DATA, *products("brand", "images")),
     ),
     "refund": Sample(

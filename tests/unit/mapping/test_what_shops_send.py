@@ -87,3 +87,31 @@ def test_the_total_of_an_order_with_a_voucher_line_is_what_was_paid() -> None:
 
     assert ids(params) == ["l1"]
     assert params["adjustments"] == [{"title": "Voucher", "price": -500}]
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        *(1550738026123, 1550738026, "1550738026", "1550738026.5", "Thu, 21 Feb 2019 08:33:46 GMT"),
+        *("2019-02-21 08:33:46 UTC", "2019-02-21T08:33:46.123+0000", "20190221T083346Z"),
+        *("2019-02-21 08:33:46 +0000 UTC", "2019-02-21T08:33:46.123456789Z"),
+        {"$date": "2019-02-21T08:33:46Z"},
+    ],
+    ids=repr,
+)
+def test_an_order_of_years_ago_keeps_its_date(timestamp: object) -> None:
+    """In whatever form the shop writes it."""
+    params = sent(order([LAMP]) | {"timestamp": timestamp})
+
+    assert params["date"] == "Thu, 21 Feb 2019 08:33:46 +0000"
+
+
+@pytest.mark.parametrize("timestamp", ["yesterday", "21.02.2019", True, [1550738026], 20190221])
+def test_an_order_whose_time_cannot_be_read_is_refused(timestamp: object) -> None:
+    """It would be dated today, and a purchase cannot be edited. Other events go out with a note."""
+    refused = mapped(order([LAMP]) | {"timestamp": timestamp})
+    seen = mapped(track("Seen") | {"timestamp": timestamp})
+
+    assert refused["error"]["reason"] == "unmappable"
+    assert refused["error"]["detail"].startswith("timestamp must be")
+    assert [note["path"] for note in seen["notes"]] == ["timestamp"]
