@@ -61,9 +61,10 @@ def not_negative(amount: int, where: str) -> int:
     return amount if amount >= 0 else reject(where, "must not be negative")
 
 
-def quantity(value: object, where: str) -> int:
-    """A count of items, 1 when it is nothing."""
+def quantity(value: object, where: str, *, either_sign: bool = False) -> int:
+    """A count of items, 1 when it is nothing; with `either_sign` -2 is 2."""
     count = Decimal(1) if is_nothing(value) else number(value, where)
+    count = count.copy_abs() if either_sign else count
     if not 1 <= count <= MAX_QUANTITY or count != count.to_integral_value():
         reject(where, f"must be a whole number from 1 to {MAX_QUANTITY}")
     return int(count)

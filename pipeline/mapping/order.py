@@ -1,4 +1,4 @@
-"""Orders and refunds -> POST /purchase, POST /return."""
+"""Orders -> POST /purchase."""
 
 from __future__ import annotations
 
@@ -14,17 +14,13 @@ from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import ask_for_email, find_email
 from pipeline.mapping.items import (
     Reading,
-    is_web_url,
-    item_price,
     item_quantity,
     item_title,
-    item_url,
-    optional_item_id,
     purchase_item,
     reading_of,
     signed_price,
 )
-from pipeline.mapping.numbers import cents, not_negative, number, signed_cents
+from pipeline.mapping.numbers import not_negative, number, signed_cents
 from pipeline.mapping.options import sailthru_bid, text_option
 from pipeline.mapping.plan import Cart, OrderIntent, Plan, PlanContext, Send
 from pipeline.mapping.values import (
@@ -65,20 +61,6 @@ def plan_order(event: Track, context: PlanContext, settings: AccountSettings) ->
         cart_after=Cart(at=context.now),
         notes=notes.found,
     )
-
-
-def plan_refund(event: Track, context: PlanContext, settings: AccountSettings) -> Plan:
-    """POST /return. A full refund names no products: it is one item priced at the total.
-
-    Raises:
-        Rejected: unmappable.
-    """
-    notes = Notes()
-    items = _returned_items(event, settings, notes)
-    email = find_email(event, context, settings)
-    if email is None:
-        return ask_for_email(event, context, settings)
-    return Send(Call("POST", "/return", {"email": email, "items": items}), notes=notes.found)
 
 
 def _order_params(
@@ -124,13 +106,14 @@ def _lines(
 def _order_id(event: Track, notes: Notes) -> str:
     """order_id, else checkout_id, else messageId (reference: segment 2.1)."""
     for name in ("order_id", "checkout_id"):
-        found = _optional_id(event.properties, name, notes)
+        found = optional_id(event.properties, name, notes)
         if found:
             return found
     return event.message_id or reject("properties.order_id", "is missing, and messageId too")
 
 
-def _optional_id(given: Mapping[str, Any], name: str, notes: Notes) -> str | None:
+def optional_id(given: Mapping[str, Any], name: str, notes: Notes) -> str | None:
+    """The order's id that the property `name` holds, if it can be read."""
     return notes.optional(identifier, field(given, (name,))[1], f"properties.{name}")
 
 
@@ -186,33 +169,3 @@ def _date(event: Track, context: PlanContext) -> str | None:
     if at is None and context.first_accepted_at is not None:
         at = datetime.fromtimestamp(context.first_accepted_at, UTC)
     return None if at is None else format_datetime(at)
-
-
-def _returned_items(event: Track, settings: AccountSettings, notes: Notes) -> list[dict[str, Any]]:
-    order_id = _optional_id(event.properties, "order_id", notes)
-    of_order = {"order_id": order_id} if order_id else {}
-    reading = reading_of(event, settings, notes)
-    products = objects(event.properties.get("products"), "properties.products", notes)
-    if not products:
-        return [_whole_order(event, reading.page, settings) | of_order]
-    items = []
-    for where, one in products:
-        product_id = optional_item_id(one, where, notes)
-        item: dict[str, Any] = {"id": product_id} if product_id else {}
-        item |= {
-            "qty": item_quantity(one, where),
-            "price": item_price(one, where),
-            "url": item_url(one, where, reading),
-        }
-        items.append(item | of_order)
-    return items
-
-
-def _whole_order(event: Track, page: str | None, settings: AccountSettings) -> dict[str, Any]:
-    key, total = field(event.properties, ("total", "revenue", "value"))
-    if total is None:
-        reject("properties.products", "is missing, and properties.total too")
-    url = page if page and is_web_url(page) else settings.product_base_url
-    if url is None:
-        reject("context.page.url", "is missing, and PRODUCT_BASE_URL is not set")
-    return {"qty": 1, "price": cents(total, f"properties.{key}"), "url": url}

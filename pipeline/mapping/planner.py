@@ -10,9 +10,10 @@ from pipeline.errors import MappingRejected, Reason
 from pipeline.events.kinds import LANES, Ignored, IgnoreReason, Kind, kind_of
 from pipeline.events.models import Alias, Event, Group, Identify, Page, Screen, Track
 from pipeline.mapping.cart import plan_cart
-from pipeline.mapping.order import plan_order, plan_refund
+from pipeline.mapping.order import plan_order
 from pipeline.mapping.pageview import plan_pageview
 from pipeline.mapping.plan import Plan, PlanContext, Send
+from pipeline.mapping.refund import plan_refund
 from pipeline.mapping.track import plan_custom
 from pipeline.mapping.unread import unread
 from pipeline.mapping.user import plan_alias, plan_deletion, plan_identify, plan_subscribed

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.mapping import dry_run
 from pipeline.settings import AccountSettings
@@ -115,3 +117,38 @@ def test_an_order_whose_time_cannot_be_read_is_refused(timestamp: object) -> Non
     assert refused["error"]["reason"] == "unmappable"
     assert refused["error"]["detail"].startswith("timestamp must be")
     assert [note["path"] for note in seen["notes"]] == ["timestamp"]
+
+
+def refund(**properties: object) -> JSON:
+    context = {**with_email(EMAIL), "page": {"url": f"{SHOP}/orders/o1"}}
+    return track("Order Refunded", {"order_id": "o1", **properties}, context=context)
+
+
+@given(
+    price=st.integers(0, 10**9),
+    count=st.integers(1, 1000),
+    signs=st.tuples(st.sampled_from((1, -1)), st.sampled_from((1, -1))),
+    as_total=st.booleans(),
+)
+def test_a_refund_pays_back_the_same_whatever_its_signs(
+    price: int, count: int, signs: tuple[int, int], *, as_total: bool
+) -> None:
+    """Of each line, and with a price or a total: no cent is lost, and nothing is charged."""
+    amount = signs[0] * price / 100
+    line = {**LAMP, "price": amount, "quantity": signs[1] * count}
+    if as_total:
+        line |= {"price": None, "total": amount}
+
+    items = sent(refund(products=[line]))["items"]
+
+    assert sum(item["qty"] for item in items) == count
+    paid_back = sum(item["qty"] * item["price"] for item in items)
+    assert paid_back == (price if as_total else price * count)
+
+
+@pytest.mark.parametrize("total", [-24.0, "24.00", "-24,00", 24])
+def test_a_full_refund_is_positive(total: object) -> None:
+    """Books write what goes out with a minus."""
+    assert sent(refund(total=total))["items"] == [
+        {"qty": 1, "price": 2400, "url": f"{SHOP}/orders/o1", "order_id": "o1"}
+    ]
