@@ -13,7 +13,14 @@ from pipeline.events.kinds import Kind, kind_of
 from pipeline.events.models import Event, Track
 from pipeline.fields import Note, Notes
 from pipeline.mapping.identity import ask_for_email, find_email, look_up, user_id
-from pipeline.mapping.items import item_id, item_quantity, purchase_item, reading_of
+from pipeline.mapping.items import (
+    IDS,
+    item_id,
+    item_quantity,
+    newest_fields,
+    purchase_item,
+    reading_of,
+)
 from pipeline.mapping.numbers import number
 from pipeline.mapping.options import find_option, sailthru_bid
 from pipeline.mapping.plan import Cart, CartIntent, Item, Need, Plan, PlanContext, Send
@@ -115,7 +122,7 @@ def _change(event: Event, context: PlanContext, settings: AccountSettings) -> _C
         event=event,
         adds=kind is Kind.CART_ADD,
         user_id=user,
-        item_id=item_id(event.properties, _WHERE),
+        item_id=item_id(event.properties, _WHERE, IDS[settings.cart_item_id]),
         quantity=item_quantity(event.properties, _WHERE),
         envelope=_envelope(event, settings, notes),
         clear_after_s=_clear_after_s(event, settings, notes),
@@ -170,11 +177,16 @@ def _apply(
 def _add(
     change: _Change, items: tuple[Item, ...], settings: AccountSettings, notes: Notes
 ) -> tuple[Item, ...]:
-    """By the event's quantity, where Segment says "by one" and means it."""
-    if any(item["id"] == change.item_id for item in items):
-        return _with_quantity(change.item_id, change.quantity, items)
-    reading = reading_of(change.event, settings, notes)
-    return (*items, purchase_item(change.event.properties, _WHERE, reading, _NOT_VARS))
+    """By the event's quantity, where Segment says "by one" and means it. An item that is there takes what
+    the event says of it: a price may have changed, and with CART_ITEM_ID=product_id so may the variant.
+    """
+    given = change.event.properties
+    reading = reading_of(change.event, settings, notes, IDS[settings.cart_item_id])
+    if not any(item["id"] == change.item_id for item in items):
+        return (*items, purchase_item(given, _WHERE, reading, _NOT_VARS))
+    newest = newest_fields(given, _WHERE, reading, _NOT_VARS)
+    more = _with_quantity(change.item_id, change.quantity, items)
+    return tuple({**one, **newest} if one["id"] == change.item_id else one for one in more)
 
 
 def _remove(change: _Change, items: tuple[Item, ...]) -> tuple[Item, ...]:

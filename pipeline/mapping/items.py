@@ -11,7 +11,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from pipeline.events.models import Event
 from pipeline.fields import Notes, is_nothing
 from pipeline.mapping.flatten import flat_vars
-from pipeline.mapping.numbers import not_negative, quantity, signed_cents
+from pipeline.mapping.numbers import cents, not_negative, quantity, signed_cents
 from pipeline.mapping.options import page_url
 from pipeline.mapping.values import (
     empty_keys,
@@ -24,11 +24,17 @@ from pipeline.mapping.values import (
 )
 from pipeline.settings import AccountSettings
 
-_ID = ("product_id", "id", "sku")
+IDS = {
+    "product_id": ("product_id", "id", "sku"),
+    "sku": ("sku", "product_id", "id"),
+    "variant_id": ("variant_id", "sku", "product_id", "id"),
+}
+"""Where an item's id stands, by what it is to be (CART_ITEM_ID); the first that a product has."""
+_ID = IDS["product_id"]
 _TITLE = ("name", "title")
 _IMAGES = {"full": ("image_url",), "thumb": ("image_url_thumb",)}
-_FIELDS = (_ID, _TITLE, ("quantity",), ("price",), *_IMAGES.values())
-_NAMES = tuple(chain.from_iterable(_FIELDS))
+_FIELDS = (_TITLE, ("quantity",), ("price",), *_IMAGES.values())
+_NAMES = (*IDS["variant_id"], *chain.from_iterable(_FIELDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +42,25 @@ class Reading:
     """What the products of one event are read with.
 
     page: context.page.url, as it was written.
+    ids: where the id of an item stands, the first that counts first.
     """
 
     settings: AccountSettings
     notes: Notes
     page: str | None
+    ids: tuple[str, ...] = _ID
 
 
-def reading_of(event: Event, settings: AccountSettings, notes: Notes) -> Reading:
+def reading_of(
+    event: Event, settings: AccountSettings, notes: Notes, ids: tuple[str, ...] = _ID
+) -> Reading:
     """How the products of this event are read; what they go out without is added to `notes`."""
-    return Reading(settings, notes, page_url(event, notes))
+    return Reading(settings, notes, page_url(event, notes), ids)
 
 
-def item_id(product: Mapping[str, Any], where: str) -> str:
-    """product_id, else V1's id, else the SKU."""
-    key, value = field(product, _ID)
+def item_id(product: Mapping[str, Any], where: str, ids: tuple[str, ...] = _ID) -> str:
+    """product_id, else V1's id, else the SKU; or as `ids` says."""
+    key, value = field(product, ids)
     found = identifier(value, f"{where}.{key}")
     return found or reject(f"{where}.product_id", "is missing")
 
@@ -82,13 +92,34 @@ def purchase_item(
     """
     title_key, title = field(product, _TITLE)
     item: dict[str, Any] = {
-        "id": item_id(product, where),
+        "id": item_id(product, where, reading.ids),
         "title": text(title, f"{where}.{title_key}") or reject(f"{where}.name", "is missing"),
         "qty": item_quantity(product, where),
         "price": item_price(product, where),
         "url": item_url(product, where, reading),
     }
     return item | _extras(product, where, reading, not_vars)
+
+
+def newest_fields(
+    product: Mapping[str, Any],
+    where: str,
+    reading: Reading,
+    not_vars: frozenset[str] = frozenset(),
+) -> dict[str, Any]:
+    """What an item that is in the cart already takes from the product that is added to it.
+
+    All that the event says of it; the page's url is none of it.
+    """
+    _, price = field(product, ("price",))
+    has_price = price is not None
+    found = {
+        "title": item_title(product, where, reading.notes),
+        "price": reading.notes.optional(cents, price, f"{where}.price") if has_price else None,
+        "url": _own_url(product, where, reading),
+    }
+    given = {name: value for name, value in found.items() if value is not None}
+    return given | _extras(product, where, reading, not_vars)
 
 
 def item_title(product: Mapping[str, Any], where: str, notes: Notes) -> str | None:
@@ -100,7 +131,7 @@ def item_title(product: Mapping[str, Any], where: str, notes: Notes) -> str | No
 def _extras(
     product: Mapping[str, Any], where: str, reading: Reading, not_vars: frozenset[str]
 ) -> dict[str, Any]:
-    notes, keys = reading.notes, not_vars | _item_keys(product)
+    notes, keys = reading.notes, not_vars | _item_keys(product, reading.ids)
     extras = {
         "tags": read_tags(product.get("tags"), f"{where}.tags", notes),
         "images": _images(product, where, notes),
@@ -109,9 +140,9 @@ def _extras(
     return {name: value for name, value in extras.items() if value}
 
 
-def _item_keys(product: Mapping[str, Any]) -> frozenset[str]:
+def _item_keys(product: Mapping[str, Any], ids: tuple[str, ...]) -> frozenset[str]:
     """The keys that are no vars: what was read as a field of the item, and what holds nothing."""
-    taken = {field(product, names)[0] for names in _FIELDS} | {"url", "tags", "images"}
+    taken = {field(product, names)[0] for names in (ids, *_FIELDS)} | {"url", "tags", "images"}
     return empty_keys(product, _NAMES) | taken
 
 
@@ -135,19 +166,24 @@ def item_url(product: Mapping[str, Any], where: str, reading: Reading) -> str:
     is the checkout, so a base url that an operator configured is better. Classic prefers the page's,
     as document 002 has it.
     """
-    base = reading.settings.product_base_url
-    given = reading.notes.optional(identifier, product.get("url"), f"{where}.url")
-    own = absolute_url(given, f"{base}/" if base else reading.page)
-    page = absolute_url(reading.page, None)
+    base, page = reading.settings.product_base_url, absolute_url(reading.page, None)
     if reading.settings.mapping == "classic" and page:
         return page
-    if given and own is None:
-        reading.notes.add(f"{where}.url", "must be an absolute address")
+    own = _own_url(product, where, reading)
     if own is None and base:
         return f"{base}/{quote(item_id(product, where), safe='')}"
     is_missing = is_nothing(product.get("url"))
     problem = "is missing" if is_missing else "must be an absolute address"
     return own or page or reject(f"{where}.url", f"{problem}, and context.page.url is none")
+
+
+def _own_url(product: Mapping[str, Any], where: str, reading: Reading) -> str | None:
+    base = reading.settings.product_base_url
+    given = reading.notes.optional(identifier, product.get("url"), f"{where}.url")
+    own = absolute_url(given, f"{base}/" if base else reading.page)
+    if given and own is None:
+        reading.notes.add(f"{where}.url", "must be an absolute address")
+    return own
 
 
 def normal_images(images: object) -> dict[str, Any]:

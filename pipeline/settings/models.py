@@ -144,6 +144,11 @@ class AccountSettings(_Settings):
     allow_delete: bool = Field(
         default=False, description="Let `User Deleted` events delete profiles at Sailthru."
     )
+    cart_item_id: Literal["product_id", "sku", "variant_id"] = Field(
+        "product_id",
+        description="What tells the items of a cart apart. With `sku` or `variant_id` each variant is"
+        " an item of its own; a product without one goes by its `product_id`.",
+    )
     clear_cart_after_hours: WholeHours | None = Field(
         None, description="A cart untouched for so many hours is emptied by the next change."
     )

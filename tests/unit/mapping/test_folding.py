@@ -36,10 +36,14 @@ def _identify(
 
 
 def _change(
-    what: tuple[str, str], count: object, email: str | None, option: dict[str, str]
+    what: tuple[str, str],
+    count: object,
+    email: str | None,
+    option: dict[str, str],
+    price: object = 1,
 ) -> dict[str, Any]:
     name, product = what
-    properties = {"product_id": product, "name": product, "price": 1, "quantity": count}
+    properties = {"product_id": product, "name": product, "price": price, "quantity": count}
     properties["url"] = "https://shop.example/p"
     context = {"traits": {"email": email}}
     integrations = {"Sailthru": option}
@@ -76,6 +80,7 @@ changes = st.builds(
     count=st.sampled_from((1, 1, 2, "3", 0, 0.5)),
     email=emails,
     option=st.sampled_from(({}, {}, {}, {}, REMINDER)),
+    price=st.sampled_from((1, 1, 2, "1,299")),
 )
 orders = st.just(
     _body(

@@ -105,6 +105,45 @@ _CHANGES = (
         profile=cart_of(GAME_ITEM | {"qty": 3}),
     ),
     Row(
+        "it takes the newest price, title, url and vars",
+        track("Product Added", {**GAME, "name": "Monopoly", "price": 17, "variant": "blue"}),
+        posted(
+            GAME_ITEM | {"qty": 4, "title": "Monopoly", "price": 1700, "vars": {"variant": "blue"}}
+        ),
+        profile=cart_of(GAME_ITEM | {"qty": 3, "vars": {"variant": "red", "brand": "Hasbro"}}),
+    ),
+    Row(
+        "and keeps what the event does not say, or says so that it cannot be read",
+        track("Product Added", {"product_id": "507f1f77", "price": "17 EUR", "url": False}),
+        posted(GAME_ITEM | {"qty": 4, "vars": {"variant": "red"}}),
+        notes={"properties.price": "must be a number"},
+        profile=cart_of(GAME_ITEM | {"qty": 3, "vars": {"variant": "red"}}),
+    ),
+    Row(
+        "variants of a product are items of their own with CART_ITEM_ID",
+        track("Product Added", {**GAME, "sku": "M-BLUE"}),
+        posted(
+            GAME_ITEM | {"id": "M-RED", "vars": {"product_id": "507f1f77"}},
+            GAME_ITEM | {"id": "M-BLUE", "vars": {"product_id": "507f1f77"}},
+        ),
+        profile=cart_of(GAME_ITEM | {"id": "M-RED", "vars": {"product_id": "507f1f77"}}),
+        settings={"cart_item_id": "sku"},
+    ),
+    Row(
+        "by the variant's id, too",
+        track("Product Removed", {**GAME, "variantId": 4402}),
+        posted(CARD),
+        profile=cart_of(CARD, GAME_ITEM | {"id": "4402"}),
+        settings={"cart_item_id": "variant_id"},
+    ),
+    Row(
+        "a product that has neither goes by its product_id",
+        track("Product Removed", {**GAME, "sku": False}),
+        posted(CARD),
+        profile=cart_of(CARD, GAME_ITEM),
+        settings={"cart_item_id": "sku"},
+    ),
+    Row(
         "without a quantity by one, and with nothing but the id",
         track("Product Added", {"product_id": "507f1f77"}),
         posted(GAME_ITEM | {"qty": 4}),
