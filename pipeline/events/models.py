@@ -45,6 +45,10 @@ _LABEL = f"[^.{_EMAIL_CHAR}]+"
 _EMAIL = re.compile(f"[^{_EMAIL_CHAR}]{{1,64}}@(?=.{{1,255}}$){_LABEL}(?:\\.{_LABEL})+")
 
 
+NAMES = frozenset({"sailthru", "sailthru v2"})
+"""The destination of 2021 and its successor: a source that was set up for either is meant."""
+
+
 class Lane(StrEnum):
     """Where an event waits. Each lane has its own Celery queue and rate limits."""
 
@@ -286,16 +290,33 @@ def validate_event(data: dict[str, Any]) -> Event:
     except ValidationError as error:
         raise InvalidEvent(Reason.INVALID_EVENT, _explain(error)) from None
     event._notes = notes.found  # noqa: SLF001 - a frozen model's own, set once where it is made
-    if not (event.user_id or event.anonymous_id or event.any_email):
+    if not (event.user_id or event.anonymous_id or event.any_email or _has_target(event)):
         raise _of_nobody(event)
     return event
+
+
+def _has_target(event: Event) -> bool:
+    """Whether a track without any id is addressed by its options (`id` and `key`)."""
+    if not isinstance(event, Track):
+        return False
+    destinations = (
+        given for name, given in event.integrations.items() if name.strip().casefold() in NAMES
+    )
+    return any(
+        key.casefold() == "id" and not is_nothing(value)
+        for given in destinations
+        if isinstance(given, Mapping)
+        for key, value in given.items()
+    )
 
 
 def _of_nobody(event: Event) -> InvalidEvent:
     for note in event.notes:
         if note.path == "anonymousId":
             return InvalidEvent(Reason.INVALID_EVENT, f"{note.path}: {note.problem}")
-    return InvalidEvent(Reason.MISSING_USER_ID, "no userId, anonymousId or email")
+    return InvalidEvent(
+        Reason.MISSING_USER_ID, "no userId, anonymousId or email, and no id among its options"
+    )
 
 
 _RULES = {

@@ -1,16 +1,38 @@
-"""Per-event options as text (reference: segment 2.4), and the page an event names."""
+"""Per-event options (reference: segment 2.4) and what may stand among the properties instead, and the
+page an event names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import TypeVar
 
-from pipeline.events.integrations import options
+from pydantic.alias_generators import to_camel
+
+from pipeline.events.integrations import all_options, options, plain_name
 from pipeline.events.models import Event
-from pipeline.fields import Notes, is_nothing
-from pipeline.mapping.values import identifier, text
+from pipeline.fields import Note, Notes, is_nothing
+from pipeline.mapping.values import identifier, switch, text
 
 T = TypeVar("T")
+
+OPTIONS = (
+    *("id", "key", "schedule_time", "default_list_name", "lists", "login", "optout_value"),
+    *(
+        "send_template",
+        "tenders",
+        "channel",
+        "app_id",
+        "device_id",
+        "user_agent",
+        "cookies",
+        "date",
+    ),
+    *("reminder_template", "reminder_time", "clear_incomplete_cart_after_n_hours"),
+    *("message_id", "sailthru_bid", "use_stored_tags", "exclude_content", "visitor_id"),
+)
+"""Every option there is, whatever event it is of."""
+_BY_PLAIN_NAME = {plain_name(name): name for name in OPTIONS}
 
 
 def find_option(
@@ -27,6 +49,8 @@ def find_option(
     Where it cannot be read it is left out with a note, and the next place counts.
     """
     for path, value in options(event, name, or_property=or_property):
+        if is_nothing(value):
+            continue
         found = notes.optional(read, value, path)
         if found is not None:
             return path, found
@@ -38,15 +62,43 @@ def text_option(event: Event, name: str, notes: Notes, *, or_property: bool = Fa
     return find_option(event, name, text, notes, or_property=or_property)[1]
 
 
+def switch_option(event: Event, name: str, notes: Notes) -> bool | None:
+    """An option or property that is true or false; None without. Here false says something."""
+    for path, value in options(event, name, or_property=True):
+        if value is False or not is_nothing(value):
+            return notes.optional(switch, value, path)
+    return None
+
+
 def strict_option(event: Event, name: str) -> tuple[str, str | None]:
     """An option that an event cannot do without where it is given: (path, text); ("", None) without.
 
     Raises:
-        Rejected: unmappable, when it isn't text.
+        Unreadable: when it isn't text.
     """
     for path, value in options(event, name):
-        return path, text(value, path)
+        if not is_nothing(value):
+            return path, text(value, path)
     return "", None
+
+
+def is_emptied(event: Event, name: str) -> bool:
+    """Whether the option is given as blank text, to say that what the settings have is not meant.
+
+    Null and false do not say so: SDKs and templates write them for what is not given.
+    """
+    return any(isinstance(value, str) and is_nothing(value) for _, value in options(event, name))
+
+
+def unknown_options(event: Event) -> Iterator[Note]:
+    """A note for each option that is none, with the name that may be meant."""
+    for path, key, value in all_options(event):
+        if is_nothing(value) or plain_name(key) in _BY_PLAIN_NAME:
+            continue
+        near = get_close_matches(plain_name(key), _BY_PLAIN_NAME, n=1)
+        name = _BY_PLAIN_NAME[near[0]] if near else ""
+        meant = f": did you mean {name if '_' in key else to_camel(name)}?" if near else ""
+        yield Note(path, f"is no option{meant}")
 
 
 def sailthru_bid(event: Event, notes: Notes) -> str | None:

@@ -20,17 +20,18 @@ from pipeline.mapping.items import (
     reading_of,
     signed_price,
 )
-from pipeline.mapping.numbers import not_negative, number, signed_cents
+from pipeline.mapping.numbers import not_negative, signed_cents
 from pipeline.mapping.options import sailthru_bid, text_option
+from pipeline.mapping.passed import OF_ORDER, passed_on, priced
 from pipeline.mapping.plan import Cart, OrderIntent, Plan, PlanContext, Send
 from pipeline.mapping.values import (
     elements,
     empty_keys,
     field,
     identifier,
+    keys_named,
     objects,
     reject,
-    scalar,
 )
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
@@ -38,10 +39,9 @@ from pipeline.times import READABLE
 
 _ADJUSTED = {"shipping": 1, "tax": 1, "discount": -1}
 """What becomes an adjustment when none are given, and its sign."""
-_NOT_VARS = frozenset(
-    {"products", "adjustments", "order_id", "orderId", "email", "sailthru_bid", "send_template"}
-    | {"reminder_template", "reminder_time", "reminderTemplate", "reminderTime"}
-)
+_NOT_VARS = frozenset({"products", "adjustments", "email"})
+_OPTIONS = frozenset({"orderid", "sailthrubid", "sendtemplate", "remindertemplate", "remindertime"})
+"""In any spelling; of an order that was bought nobody is reminded."""
 
 
 def plan_order(event: Track, context: PlanContext, settings: AccountSettings) -> Plan:
@@ -73,7 +73,9 @@ def _order_params(
     items, taken_off = _lines(products, reading_of(event, settings, notes))
     keys = {"extid": _order_id(event, notes)}
     adjustments, used = _adjustments(given, notes)
-    not_vars = _NOT_VARS | used | empty_keys(given, ("checkout_id",))
+    passed, passed_keys = passed_on(event, OF_ORDER, notes)
+    not_vars = _NOT_VARS | used | passed_keys | keys_named(given, _OPTIONS)
+    not_vars |= empty_keys(given, ("checkout_id",))
     extras = {
         "adjustments": adjustments + taken_off,
         "date": _date(event, context),
@@ -81,7 +83,7 @@ def _order_params(
         "send_template": text_option(event, "send_template", notes, or_property=True),
         "vars": flat_vars(given, settings, "properties", notes, not_vars),
     }
-    params: dict[str, Any] = {"items": items, "incomplete": 0, "purchase_keys": keys}
+    params: dict[str, Any] = {"items": items, "incomplete": 0, "purchase_keys": keys} | passed
     return params | {name: value for name, value in extras.items() if value}
 
 
@@ -125,7 +127,7 @@ def _adjustments(
     Given ones are passed on as they are (reference: document 001): their prices are cents already.
     """
     listed = notes.optional(elements, given.get("adjustments"), "properties.adjustments")
-    ready = [notes.optional(_as_given, one, where) for where, one in listed or []]
+    ready = [notes.optional(priced, one, where) for where, one in listed or []]
     if any(ready):
         return [one for one in ready if one], frozenset()
     built = []
@@ -143,19 +145,6 @@ def _adjustment(sign: int, value: object, where: str) -> int:
     amount = signed_cents(value, where)
     # People write a discount of five as 5 and as -5.
     return -abs(amount) if sign < 0 else not_negative(amount, where)
-
-
-def _as_given(adjustment: object, where: str) -> dict[str, Any]:
-    """Whole or not at all: half an adjustment would change what the order came to."""
-    if not isinstance(adjustment, Mapping):
-        reject(where, "must be an object")
-    if not is_nothing(adjustment.get("price")):
-        number(adjustment["price"], f"{where}.price")
-    return {
-        name: scalar(one, f"{where}.{name}")
-        for name, one in adjustment.items()
-        if not is_nothing(one)
-    }
 
 
 def _date(event: Track, context: PlanContext) -> str | None:

@@ -8,12 +8,13 @@ from pipeline.events.emails import OWN_PROPERTIES, OWN_TRAITS
 from pipeline.events.kinds import Kind
 from pipeline.events.models import Event, read_email
 from pipeline.fields import Note, is_nothing
+from pipeline.mapping.options import unknown_options
 from pipeline.times import READABLE
 
 
 def unread(event: Event, kind: Kind) -> tuple[Note, ...]:
-    """Notes about its ids, its envelope, its time and the places where its email may stand."""
-    return (*event.notes, *_time(event), *_emails(event, kind))
+    """Notes about its ids, its envelope, its time, its options and the places where its email may stand."""
+    return (*event.notes, *_time(event), *_emails(event, kind), *unknown_options(event))
 
 
 def _time(event: Event) -> Iterator[Note]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,9 +13,9 @@ from pipeline.events.models import Alias, Event, Identify, is_email
 from pipeline.fields import Note, Notes
 from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import anonymous_id, look_up, user_id, user_key
-from pipeline.mapping.options import strict_option, text_option
+from pipeline.mapping.options import find_option, is_emptied, strict_option, text_option
 from pipeline.mapping.plan import Ignored, LastIdentify, Need, Owner, Plan, PlanContext, Send
-from pipeline.mapping.values import reject, text
+from pipeline.mapping.values import elements, reject, switch, text, unpacked, whole_object
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 
@@ -35,6 +35,7 @@ class _Update:
     email: str | None
     lists: dict[str, int]
     optout: str | None
+    login: dict[str, Any]
     values: dict[str, Any]
     notes: tuple[Note, ...]
     ask_owner: str | None = None
@@ -52,6 +53,7 @@ class _Update:
             and later.email in (None, self.email)
             and later.lists in ({}, self.lists)
             and later.optout in (None, self.optout)
+            and later.login in ({}, self.login)
         )
 
     def params(self, settings: AccountSettings) -> dict[str, Any]:
@@ -62,6 +64,7 @@ class _Update:
             "keysconflict": settings.keysconflict if self.email else None,
             "lists": self.lists,
             "optout_email": self.optout,
+            "login": self.login,
             "vars": self.values,
         }
         return self.key | {name: value for name, value in parts.items() if value}
@@ -158,15 +161,16 @@ def _update(
     traits = event.traits if with_vars else {}
     user = user_id(event, context, settings)
     anonymous = anonymous_id(event, settings)
-    list_name = text_option(event, "default_list_name", notes)
-    name = list_name or settings.default_list
+    _, lists = find_option(event, "lists", _memberships, notes, or_property=True)
+    _, login = find_option(event, "login", whole_object, notes, or_property=True)
     email = shown_email(event, kind_of(event, settings))
     update = _Update(
         key=user_key(event, context, settings),
         # Only an event that names both ids says that they are one person's profiles.
         anonymous_id=anonymous if user and user == event.user_id != anonymous else None,
         email=email,
-        lists={name: 1} if name else {},
+        lists=_default_list(event, settings, notes) | (lists or {}),
+        login=login or {},
         optout=_optout(event, settings.optout),
         values=flat_vars(traits, settings, "traits", notes, skip=frozenset({"email"})),
         notes=notes.found,
@@ -214,6 +218,24 @@ def _last_elsewhere(owner: Owner, settings: AccountSettings) -> LastIdentify:
     if extid is None or extid.casefold() in settings.shared_ids:
         return LastIdentify(owner.email, "email", owner.email)
     return LastIdentify(owner.email, "extid", extid)
+
+
+def _default_list(event: Event, settings: AccountSettings, notes: Notes) -> dict[str, int]:
+    """The list to join: the event's, else DEFAULT_LIST, unless the event says that it is none."""
+    name = text_option(event, "default_list_name", notes)
+    if name is None and not is_emptied(event, "default_list_name"):
+        name = settings.default_list
+    return {name: 1} if name else {}
+
+
+def _memberships(value: object, where: str) -> dict[str, int]:
+    """Lists to join (1) and to leave (0), as an object, or only names to join."""
+    value = unpacked(value)
+    if isinstance(value, Mapping):
+        given = ((text(name, where), switch(on, f"{where}.{name}")) for name, on in value.items())
+        return {name: int(on) for name, on in given if name}
+    names = [text(one, place) for place, one in elements(value, where)]
+    return {name: 1 for name in names if name}
 
 
 def _optout(event: Event, otherwise: str | None) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NoReturn
 
 from pipeline.errors import Unreadable
-from pipeline.events.integrations import same_name
+from pipeline.events.integrations import plain_name, same_name
 from pipeline.fields import Notes, as_whole, is_nothing
 from pipeline.json_text import read_json
 from pipeline.text import mend_id, mend_line, mend_prose
@@ -19,6 +19,8 @@ from pipeline.text import mend_id, mend_line, mend_prose
 MAX_INT_BITS = 64
 
 _MAX_POSITION_CHARS = 9
+_ON = (True, "1", "true", "yes", "on")
+_OFF = (False, "0", "false", "no", "off")
 
 
 def reject(where: str, what: str) -> NoReturn:
@@ -75,6 +77,22 @@ def unpacked(value: object) -> object:
         return read_json(value.encode())
     except ValueError:
         return value
+
+
+def switch(value: object, where: str) -> bool:
+    """A truth value, also as 0 or 1 and as text."""
+    given = value.strip().casefold() if isinstance(value, str) else value
+    if given in _ON:
+        return True
+    return False if given in _OFF else reject(where, "must be true or false")
+
+
+def whole_object(value: object, where: str) -> dict[str, Any]:
+    """An object of values that Sailthru can hold, all of them or none; what is nothing is left out."""
+    if not isinstance(value, Mapping):
+        reject(where, "must be an object")
+    given = {name: one for name, one in value.items() if not is_nothing(one)}
+    return {name: scalar(one, f"{where}.{name}") for name, one in given.items()}
 
 
 def elements(value: object, where: str) -> list[tuple[str, Any]]:
@@ -139,6 +157,11 @@ def field(source: Mapping[str, Any], names: Iterable[str]) -> tuple[str, object]
             if same_name(key, name) and not is_nothing(value):
                 return key, value
     return "", None
+
+
+def keys_named(source: Mapping[str, Any], plain_names: Collection[str]) -> frozenset[str]:
+    """The keys of `source` that are, in any case style, one of `plain_names` (see `plain_name`)."""
+    return frozenset(key for key in source if plain_name(key) in plain_names)
 
 
 def empty_keys(source: Mapping[str, Any], names: Collection[str]) -> frozenset[str]:

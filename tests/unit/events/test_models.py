@@ -299,6 +299,25 @@ def test_a_timestamp_is_a_time_or_none(text: Any, at: datetime | None) -> None:
 
 
 @pytest.mark.parametrize(
+    "integrations",
+    [
+        {},
+        {"Sailthru": True},
+        {"Sailthru": {"id": ""}},
+        {"Mixpanel": {"id": "1"}},
+        {"Sailthru": {"key": "sid"}},
+    ],
+)
+def test_options_that_name_nobody_do_not_make_an_event_of_somebody(
+    integrations: dict[str, Any],
+) -> None:
+    """Another destination's id is not Sailthru's."""
+    with pytest.raises(InvalidEvent) as caught:
+        validate_event({"type": "track", "event": "Seen", "integrations": integrations})
+    assert caught.value.reason is Reason.MISSING_USER_ID
+
+
+@pytest.mark.parametrize(
     "context", [{}, {"page": None}, {"page": {"url": 1}}, {"page": {"url": " "}}]
 )
 def test_without_a_page_there_is_no_page_url(context: dict[str, Any]) -> None:

@@ -135,6 +135,16 @@ def test_events_that_name_nobody_at_all_share_no_mailbox() -> None:
     assert all(name.startswith("~") for name in mailboxes)
 
 
+def test_an_event_that_only_its_options_address_has_a_mailbox_of_its_own() -> None:
+    """Its options say whom it goes to; they link no ids."""
+    options = {"integrations": {"Sailthru": {"id": "1234567890", "key": "sid"}}}
+    placement = Arrivals().place(**options)
+
+    assert placement.user.startswith("~")
+    assert not placement.updates.emails
+    assert not placement.updates.aliases
+
+
 def test_an_id_with_more_than_three_emails_a_day_is_shared() -> None:
     """A till's or a kiosk's id: from the fourth person on it is nobody's."""
     arrivals = Arrivals()

@@ -28,7 +28,7 @@ def _body(kind: str, **fields: Any) -> dict[str, Any]:
 
 
 def _identify(
-    traits: dict[str, int], email: str | None, anonymous: str | None, option: dict[str, str]
+    traits: dict[str, int], email: str | None, anonymous: str | None, option: dict[str, Any]
 ) -> dict[str, Any]:
     shown = traits | {"email": email}
     integrations = {"Sailthru": option}
@@ -57,7 +57,17 @@ identifies = st.builds(
     email=emails,
     anonymous=st.sampled_from((None, None, None, "a1", "a2")),
     option=st.sampled_from(
-        ({}, {}, {}, {"defaultListName": "L"}, {"optoutValue": "all"}, {"optoutValue": "none"})
+        (
+            *(
+                {},
+                {},
+                {},
+                {"defaultListName": "L"},
+                {"optoutValue": "all"},
+                {"optoutValue": "none"},
+            ),
+            *({"lists": {"L": 0}}, {"lists": {"L": 1, "M": 0}}),
+        )
     ),
 )
 user_barriers = st.sampled_from(

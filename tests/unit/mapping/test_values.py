@@ -232,7 +232,19 @@ def test_reminder_times_are_written_out(given: str, sent: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["", "soon", "60", "minutes", "-1 day", "1.5 hours", "2 fortnights", "1 day 2 hours"]
+    "given",
+    [
+        "",
+        "soon",
+        "0 minutes",
+        "+00 days",
+        "60",
+        "minutes",
+        "-1 day",
+        "1.5 hours",
+        "2 fortnights",
+        "1 day 2 hours",
+    ],
 )
 def test_other_times_are_none(given: str) -> None:
     """Sailthru would answer error 18 to each cart."""

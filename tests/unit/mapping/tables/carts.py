@@ -228,6 +228,25 @@ _REMINDERS = (
         profile=NO_CART,
     ),
     Row(
+        "or properties in camel case, which are no vars",
+        track("Product Added", GAME | {"reminderTemplate": "cart", "reminderTime": "1 day"}),
+        posted(GAME_ITEM, reminder_template="cart", reminder_time="+1 day"),
+        profile=NO_CART,
+    ),
+    Row(
+        "what else Sailthru takes is passed on",
+        track("Product Added", GAME | {"channel": "app", "date": "2019-02-21T08:33:46Z"})
+        | {"integrations": options(app_id="a1", sailthruBid="bid1")},
+        posted(
+            GAME_ITEM,
+            channel="app",
+            date="Thu, 21 Feb 2019 08:33:46 +0000",
+            app_id="a1",
+            message_id="bid1",
+        ),
+        profile=NO_CART,
+    ),
+    Row(
         "or properties",
         track("Product Added", GAME | {"reminder_template": "cart", "reminder_time": "1 day"}),
         posted(GAME_ITEM, reminder_template="cart", reminder_time="+1 day"),
@@ -272,6 +291,15 @@ _REMINDERS = (
         },
         reminder_template="cart",
         reminder_time="tomorrow",
+    ),
+    _unreadable(
+        "and no time at all is none",
+        {
+            "reminder_time": "must be like 60 minutes, 24 hours or 2 weeks",
+            "reminder_template": "needs a reminder_time, too",
+        },
+        reminder_template="cart",
+        reminder_time="0 minutes",
     ),
     _unreadable(
         "so are hours that are none",

@@ -187,6 +187,45 @@ ORDERS = Table(
             (bought(send_template="Thanks"),),
         ),
         Row(
+            "an option among the properties is no var, however it is spelled",
+            order(sendTemplate="Thanks", sailthruBid="bid1", ReminderTime="1 day", coupon="MAY"),
+            (bought(send_template="Thanks", message_id="bid1", vars={"coupon": "MAY"}),),
+        ),
+        Row(
+            "what else Sailthru takes is passed on, from options and properties",
+            order(
+                tenders=[{"title": "Gift card", "price": 1000}, {"title": "Card", "price": 899}],
+                channel="App",
+                deviceId=77.0,
+                userAgent="Shop/1.0",
+            )
+            | {"integrations": options(appId="a1", cookies={"sailthru_pc": "pc1", "x": False})},
+            (
+                bought(
+                    tenders=[
+                        {"title": "Gift card", "price": 1000},
+                        {"title": "Card", "price": 899},
+                    ],
+                    channel="app",
+                    app_id="a1",
+                    device_id="77",
+                    user_agent="Shop/1.0",
+                    cookies={"sailthru_pc": "pc1"},
+                ),
+            ),
+        ),
+        Row(
+            "a property that cannot be read as one is the shop's own",
+            order(channel="newsletter", tenders="cash")
+            | {"integrations": options(channel="newsletter")},
+            (bought(vars={"channel": "newsletter", "tenders": "cash"}),),
+            notes={
+                "integrations.Sailthru.channel": "must be online or app or offline",
+                "properties.channel": "must be online or app or offline",
+                "properties.tenders": "must be a list",
+            },
+        ),
+        Row(
             "a template that is no text is left out",
             order(send_template=True, sailthru_bid=False),
             (bought(),),

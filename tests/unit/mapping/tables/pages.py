@@ -52,6 +52,13 @@ PAGES = Table(
             settings=ON,
         ),
         Row(
+            "the tag's other fields are passed on; here false is a value",
+            page({"url": URL, "useStoredTags": False, "visitorId": "v1"})
+            | {"integrations": options(exclude_content="1")},
+            (pageview(**BY_U1, visitorId="v1", useStoredTags=False, excludeContent=True),),
+            settings=ON,
+        ),
+        Row(
             "a screen with a url is a pageview",
             {"type": "screen", "userId": "u1", "properties": {"url": URL}},
             (pageview(**BY_U1),),
