@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from pipeline.events.integrations import options
 from pipeline.events.models import Alias, Event, Group, Identify, Lane, Page, Screen, Track
+from pipeline.fields import is_nothing
 from pipeline.settings import AccountSettings
 
 
@@ -35,6 +37,8 @@ class IgnoreReason(StrEnum):
     UNSUPPORTED_TYPE = "unsupported_type"
     USER_DELETE_OFF = "user_delete_off"
     NO_PAGE_IN_CLASSIC = "no_page_in_classic"
+    PAGES_OFF = "pages_off"
+    SCREENS_OFF = "screens_off"
     NO_CUSTOMER_ID = "no_customer_id"
     SCREEN_WITHOUT_URL = "screen_without_url"
     ALREADY_MERGED = "already_merged"
@@ -104,4 +108,16 @@ def kind_of(event: Event, settings: AccountSettings) -> Kind:
     if not isinstance(event, Track):
         return _BY_TYPE[type(event)]
     kind = _TRACKED.get(event.event.replace(" ", "").replace("_", "").casefold(), Kind.CUSTOM)
-    return Kind.CUSTOM if settings.mapping == "classic" and kind is not Kind.ORDER else kind
+    is_other = (settings.mapping == "classic" and kind is not Kind.ORDER) or (
+        kind is Kind.SUBSCRIBED and not _names_a_list(event)
+    )
+    return Kind.CUSTOM if is_other else kind
+
+
+def _names_a_list(event: Event) -> bool:
+    """Whether a Subscribed says to what. A shop may call something else so: no opt-out may be lifted then."""
+    asked = (
+        event.properties.get("list"),
+        *(value for _, value in options(event, "default_list_name")),
+    )
+    return not all(is_nothing(value) for value in asked)

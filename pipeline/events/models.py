@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -178,11 +179,13 @@ class _Common(BaseModel):
     def any_email(self) -> str | None:
         """The first well-formed email anywhere: it may be anybody's (see `pipeline.events.emails`).
 
-        In this order: traits, context.traits, properties, properties.traits, context.
+        In this order: traits, context.traits, properties, properties.traits, context, properties.userId.
         """
         nested = self.properties.get("traits")
         places = (self.traits, self.context.get("traits"), self.properties, nested, self.context)
-        return next((found for place in places if (found := email_in(place))), None)
+        named = (self.properties.get(name) for name in ("userId", "user_id"))
+        found = chain(map(email_in, places), map(read_email, named))
+        return next((email for email in found if email), None)
 
     @property
     def page_url(self) -> str | None:

@@ -14,7 +14,7 @@ def route(event: Event, settings: AccountSettings) -> Lane | Ignored:
 
     Ignored, in this order: `integrations_off`, `unsupported_type` (group, as in Sailthru's newer
     destination), `user_delete_off` (ALLOW_DELETE), and for pages and screens `no_page_in_classic`,
-    `no_customer_id` and `screen_without_url`.
+    `screen_without_url`, `screens_off` and `pages_off` (TRACK_SCREENS, TRACK_PAGES) and `no_customer_id`.
     """
     kind = kind_of(event, settings)
     reason = _why_not(event, kind, settings)
@@ -36,9 +36,11 @@ def _why_not(event: Event, kind: Kind, settings: AccountSettings) -> IgnoreReaso
 def _why_no_pageview(event: Event, kind: Kind, settings: AccountSettings) -> IgnoreReason | None:
     if settings.mapping == "classic":
         return IgnoreReason.NO_PAGE_IN_CLASSIC
-    if settings.customer_id is None:
-        return IgnoreReason.NO_CUSTOMER_ID
     # Apps name most screens and give few a url: a dead letter for each would bury the real ones.
     if kind is Kind.SCREEN and is_nothing(event.properties.get("url")) and not event.page_url:
         return IgnoreReason.SCREEN_WITHOUT_URL
-    return None
+    if kind is Kind.SCREEN and not settings.track_screens:
+        return IgnoreReason.SCREENS_OFF
+    if kind is Kind.PAGE and settings.track_pages is False:
+        return IgnoreReason.PAGES_OFF
+    return IgnoreReason.NO_CUSTOMER_ID if settings.customer_id is None else None

@@ -68,6 +68,12 @@ class AccountSettings(_Settings):
     customer_id: str | None = Field(
         None, description="Sailthru customer id; page events are ignored without it."
     )
+    track_pages: bool | None = Field(
+        None, description="Send `page` events; on by default when CUSTOMER_ID is set."
+    )
+    track_screens: bool = Field(
+        default=False, description="Send `screen` events that have a url as pageviews, too."
+    )
     api_url: HttpUrl = Field("https://api.sailthru.com", description="Where API calls go.")
     pageview_url: HttpUrl = Field("https://api.sail-track.com", description="Where pageviews go.")
     write_keys: tuple[str, ...] = Field(
@@ -164,6 +170,14 @@ class AccountSettings(_Settings):
         if (self.api_key is None) != (self.api_secret is None):
             have, lack = ("API_KEY", "API_SECRET") if self.api_key else ("API_SECRET", "API_KEY")
             msg = f"{have} is set but {lack} is not: set both, or neither to use the sandbox"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _check_pageviews(self) -> AccountSettings:
+        asked = "TRACK_PAGES" if self.track_pages else "TRACK_SCREENS"
+        if self.api_key and self.customer_id is None and (self.track_pages or self.track_screens):
+            msg = f"{asked} is on but CUSTOMER_ID is not set: pageviews need it"
             raise ValueError(msg)
         return self
 

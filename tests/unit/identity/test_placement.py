@@ -203,7 +203,8 @@ def test_of_what_a_visitor_does_only_what_carries_an_email_key_leads_to_the_owne
     """A guest may order to a customer's address; that makes them neither the customer nor a follower."""
     arrivals = Arrivals()
     arrivals.place(type="identify", userId="u", traits={"email": "e@x.com"})
-    found = {arrivals.place(event=event, anonymousId="a", **shown("e@x.com")).user}
+    asked = {"anonymousId": "a", "properties": {"list": "News"}}
+    found = {arrivals.place(event=event, **asked, **shown("e@x.com")).user}
     found.add(arrivals.place(anonymousId="a").user)
     assert found == {"u" if event == "Subscribed" else "a"}
 

@@ -21,7 +21,9 @@ from tests.unit.mapping.tables.orders import EMAIL, GAME, GAME_ITEM
 from tests.unit.mapping.tables.row import JSON, identify, track
 
 EXAMPLES = 2_500 if settings.get_current_profile_name() == "deep" else 200
-SETTINGS = AccountSettings(customer_id="c1", allow_delete=True, default_list="Everyone")
+SETTINGS = AccountSettings(
+    customer_id="c1", allow_delete=True, default_list="Everyone", track_screens=True
+)
 SECRET = "4111 1111 1111 1111"
 Path = tuple[Any, ...]
 

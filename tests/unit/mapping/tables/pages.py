@@ -59,10 +59,10 @@ PAGES = Table(
             settings=ON,
         ),
         Row(
-            "a screen with a url is a pageview",
+            "a screen with a url is a pageview, with TRACK_SCREENS",
             {"type": "screen", "userId": "u1", "properties": {"url": URL}},
             (pageview(**BY_U1),),
-            settings=ON,
+            settings={**ON, "track_screens": True},
         ),
         Row(
             "a page without a url is refused",
