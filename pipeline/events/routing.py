@@ -13,8 +13,9 @@ def route(event: Event, settings: AccountSettings) -> Lane | Ignored:
     """The lane of a valid event.
 
     Ignored, in this order: `integrations_off`, `unsupported_type` (group, as in Sailthru's newer
-    destination), `user_delete_off` (ALLOW_DELETE), and for pages and screens `no_page_in_classic`,
-    `screen_without_url`, `screens_off` and `pages_off` (TRACK_SCREENS, TRACK_PAGES) and `no_customer_id`.
+    destination; alias with MAPPING=classic), `user_delete_off` (ALLOW_DELETE), and for pages and screens
+    `no_page_in_classic`, `screen_without_url`, `screens_off` and `pages_off` (TRACK_SCREENS, TRACK_PAGES)
+    and `no_customer_id`.
     """
     kind = kind_of(event, settings)
     reason = _why_not(event, kind, settings)
@@ -24,7 +25,7 @@ def route(event: Event, settings: AccountSettings) -> Lane | Ignored:
 def _why_not(event: Event, kind: Kind, settings: AccountSettings) -> IgnoreReason | None:
     if not is_for_sailthru(event):
         return IgnoreReason.INTEGRATIONS_OFF
-    if kind is Kind.GROUP:
+    if kind is Kind.GROUP or (kind is Kind.ALIAS and settings.mapping == "classic"):
         return IgnoreReason.UNSUPPORTED_TYPE
     if kind is Kind.USER_DELETED and not settings.allow_delete:
         return IgnoreReason.USER_DELETE_OFF

@@ -11,7 +11,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from pipeline.events.models import Event
 from pipeline.fields import Notes, is_nothing
 from pipeline.mapping.flatten import flat_vars
-from pipeline.mapping.numbers import cents, not_negative, quantity, signed_cents
+from pipeline.mapping.numbers import cents, decimals, not_negative, quantity, signed_cents
 from pipeline.mapping.options import page_url
 from pipeline.mapping.values import (
     empty_keys,
@@ -33,8 +33,8 @@ IDS = {
 _ID = IDS["product_id"]
 _TITLE = ("name", "title")
 _IMAGES = {"full": ("image_url",), "thumb": ("image_url_thumb",)}
-_FIELDS = (_TITLE, ("quantity",), ("price",), *_IMAGES.values())
-_NAMES = (*IDS["variant_id"], *chain.from_iterable(_FIELDS))
+_FIELDS = (_TITLE, ("quantity",), ("price",))
+_NAMES = (*IDS["variant_id"], *chain.from_iterable((*_FIELDS, *_IMAGES.values())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +42,37 @@ class Reading:
     """What the products of one event are read with.
 
     page: context.page.url, as it was written.
+    decimals: how many of each amount are sent.
     ids: where the id of an item stands, the first that counts first.
     """
 
     settings: AccountSettings
     notes: Notes
     page: str | None
+    decimals: int
     ids: tuple[str, ...] = _ID
+
+    @property
+    def is_classic(self) -> bool:
+        """Whether an item has no tags and images, as in Segment's first destination: they are vars."""
+        return self.settings.mapping == "classic"
+
+    def signed(self, amount: object, where: str) -> int:
+        """An amount in cents, or in what the event's currency has instead."""
+        return signed_cents(amount, where, self.decimals)
+
+    def positive(self, amount: object, where: str) -> int:
+        """As `signed`. Raises Unreadable for an amount below zero."""
+        return cents(amount, where, self.decimals)
 
 
 def reading_of(
     event: Event, settings: AccountSettings, notes: Notes, ids: tuple[str, ...] = _ID
 ) -> Reading:
     """How the products of this event are read; what they go out without is added to `notes`."""
-    return Reading(settings, notes, page_url(event, notes), ids)
+    _, currency = field(event.properties, ("currency",))
+    sent = decimals(currency, settings.zero_decimal_prices)
+    return Reading(settings, notes, page_url(event, notes), sent, ids)
 
 
 def item_id(product: Mapping[str, Any], where: str, ids: tuple[str, ...] = _ID) -> str:
@@ -95,7 +112,7 @@ def purchase_item(
         "id": item_id(product, where, reading.ids),
         "title": text(title, f"{where}.{title_key}") or reject(f"{where}.name", "is missing"),
         "qty": item_quantity(product, where),
-        "price": item_price(product, where),
+        "price": not_negative(signed_price(product, where, reading), f"{where}.price"),
         "url": item_url(product, where, reading),
     }
     return item | _extras(product, where, reading, not_vars)
@@ -115,7 +132,9 @@ def newest_fields(
     has_price = price is not None
     found = {
         "title": item_title(product, where, reading.notes),
-        "price": reading.notes.optional(cents, price, f"{where}.price") if has_price else None,
+        "price": reading.notes.optional(reading.positive, price, f"{where}.price")
+        if has_price
+        else None,
         "url": _own_url(product, where, reading),
     }
     given = {name: value for name, value in found.items() if value is not None}
@@ -131,32 +150,30 @@ def item_title(product: Mapping[str, Any], where: str, notes: Notes) -> str | No
 def _extras(
     product: Mapping[str, Any], where: str, reading: Reading, not_vars: frozenset[str]
 ) -> dict[str, Any]:
-    notes, keys = reading.notes, not_vars | _item_keys(product, reading.ids)
-    extras = {
-        "tags": read_tags(product.get("tags"), f"{where}.tags", notes),
-        "images": _images(product, where, notes),
-        "vars": flat_vars(product, reading.settings, where, notes, keys),
-    }
+    notes, keys = reading.notes, not_vars | _item_keys(product, reading)
+    extras: dict[str, Any] = {"vars": flat_vars(product, reading.settings, where, notes, keys)}
+    if not reading.is_classic:
+        extras["tags"] = read_tags(product.get("tags"), f"{where}.tags", notes)
+        extras["images"] = _images(product, where, notes)
     return {name: value for name, value in extras.items() if value}
 
 
-def _item_keys(product: Mapping[str, Any], ids: tuple[str, ...]) -> frozenset[str]:
+def _item_keys(product: Mapping[str, Any], reading: Reading) -> frozenset[str]:
     """The keys that are no vars: what was read as a field of the item, and what holds nothing."""
-    taken = {field(product, names)[0] for names in (ids, *_FIELDS)} | {"url", "tags", "images"}
+    fields: tuple[tuple[str, ...], ...] = (reading.ids, *_FIELDS)
+    taken = {"url"}
+    if not reading.is_classic:
+        fields, taken = (*fields, *_IMAGES.values()), {"url", "tags", "images"}
+    taken |= {field(product, names)[0] for names in fields}
     return empty_keys(product, _NAMES) | taken
 
 
-def item_price(product: Mapping[str, Any], where: str) -> int:
-    """The unit price in cents."""
-    return not_negative(signed_price(product, where), f"{where}.price")
-
-
-def signed_price(product: Mapping[str, Any], where: str) -> int:
+def signed_price(product: Mapping[str, Any], where: str, reading: Reading) -> int:
     """The unit price in cents, which is negative for a line that takes off a discount."""
     _, price = field(product, ("price",))
     if price is None:
         reject(f"{where}.price", "is missing")
-    return signed_cents(price, f"{where}.price")
+    return reading.signed(price, f"{where}.price")
 
 
 def item_url(product: Mapping[str, Any], where: str, reading: Reading) -> str:
@@ -167,7 +184,7 @@ def item_url(product: Mapping[str, Any], where: str, reading: Reading) -> str:
     as document 002 has it.
     """
     base, page = reading.settings.product_base_url, absolute_url(reading.page, None)
-    if reading.settings.mapping == "classic" and page:
+    if reading.is_classic and page:
         return page
     own = _own_url(product, where, reading)
     if own is None and base:

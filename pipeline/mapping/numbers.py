@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Literal
 
 from pipeline.fields import is_nothing
 from pipeline.mapping.values import MAX_INT_BITS, reject
@@ -15,7 +16,12 @@ MAX_QUANTITY = 1_000_000
 MAX_CENTS = 10**15
 """Ten million million in any currency: beyond it is a mistake, and a double still holds it."""
 
-_CENT = Decimal("0.01")
+ZERO_DECIMAL = frozenset(
+    {"BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW"}
+    | {"PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"}
+)
+"""Currencies without a smaller unit (ISO 4217)."""
+
 _PLAIN = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _EITHER = re.compile(r"[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}")
 """Thousands, or a fraction with three digits."""
@@ -43,17 +49,25 @@ def number(value: object, where: str) -> Decimal:
     return Decimal(literal)
 
 
-def cents(value: object, where: str) -> int:
+def decimals(currency: object, zero_decimal: Literal["hundredths", "whole"]) -> int:
+    """How many decimals of a price are sent: two, and none of one in a currency that has none, if they are
+    to be sent `whole`."""
+    named = isinstance(currency, str) and currency.strip().upper() in ZERO_DECIMAL
+    return 0 if named and zero_decimal == "whole" else 2
+
+
+def cents(value: object, where: str, decimals: int = 2) -> int:
     """A price in integer cents, rounded half up: 18.99 is 1899 and 1.005 is 101."""
-    return not_negative(signed_cents(value, where), where)
+    return not_negative(signed_cents(value, where, decimals), where)
 
 
-def signed_cents(value: object, where: str) -> int:
+def signed_cents(value: object, where: str, decimals: int = 2) -> int:
     """As `cents`, of an amount that may be negative."""
     amount = number(value, where)
     if abs(amount) * 100 > MAX_CENTS:
         reject(where, "is too large a price")
-    return int(amount.quantize(_CENT, rounding=ROUND_HALF_UP).scaleb(2))
+    smallest = Decimal(1).scaleb(-decimals)
+    return int(amount.quantize(smallest, rounding=ROUND_HALF_UP).scaleb(decimals))
 
 
 def not_negative(amount: int, where: str) -> int:

@@ -20,7 +20,7 @@ from pipeline.mapping.items import (
     reading_of,
     signed_price,
 )
-from pipeline.mapping.numbers import not_negative, signed_cents
+from pipeline.mapping.numbers import not_negative
 from pipeline.mapping.options import sailthru_bid, text_option
 from pipeline.mapping.passed import OF_ORDER, passed_on, priced
 from pipeline.mapping.plan import Cart, OrderIntent, Plan, PlanContext, Send
@@ -39,7 +39,7 @@ from pipeline.times import READABLE
 
 _ADJUSTED = {"shipping": 1, "tax": 1, "discount": -1}
 """What becomes an adjustment when none are given, and its sign."""
-_NOT_VARS = frozenset({"products", "adjustments", "email"})
+_NOT_VARS = frozenset({"products", "email"})
 _OPTIONS = frozenset({"orderid", "sailthrubid", "sendtemplate", "remindertemplate", "remindertime"})
 """In any spelling; of an order that was bought nobody is reminded."""
 
@@ -70,9 +70,10 @@ def _order_params(
     products = objects(given.get("products"), "properties.products", notes)
     if not products:
         reject("properties.products", "is missing or empty")
-    items, taken_off = _lines(products, reading_of(event, settings, notes))
+    reading = reading_of(event, settings, notes)
+    items, taken_off = _lines(products, reading)
     keys = {"extid": _order_id(event, notes)}
-    adjustments, used = _adjustments(given, notes)
+    adjustments, used = _adjustments(given, reading)
     passed, passed_keys = passed_on(event, OF_ORDER, notes)
     not_vars = _NOT_VARS | used | passed_keys | keys_named(given, _OPTIONS)
     not_vars |= empty_keys(given, ("checkout_id",))
@@ -93,7 +94,7 @@ def _lines(
     """The items, and the adjustments that lines with a negative price are: Sailthru has no such items."""
     items, adjustments = [], []
     for where, one in products:
-        price = signed_price(one, where)
+        price = signed_price(one, where, reading)
         if price >= 0:
             items.append(purchase_item(one, where, reading))
             continue
@@ -120,29 +121,32 @@ def optional_id(given: Mapping[str, Any], name: str, notes: Notes) -> str | None
 
 
 def _adjustments(
-    given: Mapping[str, Any], notes: Notes
+    given: Mapping[str, Any], reading: Reading
 ) -> tuple[list[dict[str, Any]], frozenset[str]]:
-    """The order's adjustments, and the properties they were made from.
+    """The order's adjustments, and the properties they were made from. The classic destination had none.
 
     Given ones are passed on as they are (reference: document 001): their prices are cents already.
     """
+    if reading.is_classic:
+        return [], frozenset()
+    notes, made_of = reading.notes, frozenset({"adjustments"})
     listed = notes.optional(elements, given.get("adjustments"), "properties.adjustments")
     ready = [notes.optional(priced, one, where) for where, one in listed or []]
     if any(ready):
-        return [one for one in ready if one], frozenset()
+        return [one for one in ready if one], made_of
     built = []
     for name, sign in _ADJUSTED.items():
-        read = partial(_adjustment, sign)
+        read = partial(_adjustment, sign, reading)
         price = notes.optional(read, given.get(name), f"properties.{name}")
         if price:
             built.append({"title": name, "price": price})
-    return built, frozenset(_ADJUSTED)
+    return built, made_of | frozenset(_ADJUSTED)
 
 
-def _adjustment(sign: int, value: object, where: str) -> int:
+def _adjustment(sign: int, reading: Reading, value: object, where: str) -> int:
     if is_nothing(value):
         return 0
-    amount = signed_cents(value, where)
+    amount = reading.signed(value, where)
     # People write a discount of five as 5 and as -5.
     return -abs(amount) if sign < 0 else not_negative(amount, where)
 

@@ -9,7 +9,7 @@ from pipeline.events.models import Track
 from pipeline.fields import Notes
 from pipeline.mapping.identity import ask_for_email, find_email
 from pipeline.mapping.items import Reading, is_web_url, item_url, optional_item_id, reading_of
-from pipeline.mapping.numbers import quantity, signed_cents
+from pipeline.mapping.numbers import quantity
 from pipeline.mapping.order import optional_id
 from pipeline.mapping.plan import Plan, PlanContext, Send
 from pipeline.mapping.values import field, objects, reject
@@ -52,19 +52,22 @@ def _line(product: Mapping[str, Any], where: str, reading: Reading) -> list[dict
     url = item_url(product, where, reading)
     count = quantity(field(product, ("quantity",))[1], f"{where}.quantity", either_sign=True)
     return [
-        named | {"qty": n, "price": price, "url": url} for n, price in _parts(product, where, count)
+        named | {"qty": n, "price": price, "url": url}
+        for n, price in _parts(product, where, count, reading)
     ]
 
 
-def _parts(product: Mapping[str, Any], where: str, count: int) -> list[tuple[int, int]]:
+def _parts(
+    product: Mapping[str, Any], where: str, count: int, reading: Reading
+) -> list[tuple[int, int]]:
     """(quantity, unit price in cents): one part, or two when the line's total is no multiple of its quantity."""
     _, price = field(product, ("price",))
     if price is not None:
-        return [(count, abs(signed_cents(price, f"{where}.price")))]
+        return [(count, abs(reading.signed(price, f"{where}.price")))]
     key, total = field(product, _LINE_TOTAL)
     if total is None:
         reject(f"{where}.price", "is missing, and total too")
-    each, dearer = divmod(abs(signed_cents(total, f"{where}.{key}")), count)
+    each, dearer = divmod(abs(reading.signed(total, f"{where}.{key}")), count)
     parts = ((count - dearer, each), (dearer, each + 1))
     return [part for part in parts if part[0]]
 
@@ -77,4 +80,4 @@ def _whole_order(given: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
     url = page if page and is_web_url(page) else base
     if url is None:
         reject("context.page.url", "is missing, and PRODUCT_BASE_URL is not set")
-    return {"qty": 1, "price": abs(signed_cents(total, f"properties.{key}")), "url": url}
+    return {"qty": 1, "price": abs(reading.signed(total, f"properties.{key}")), "url": url}

@@ -162,13 +162,15 @@ def _update(
     traits = event.traits if with_vars else {}
     user = user_id(event, context, settings)
     anonymous = anonymous_id(event, settings)
-    kind = kind_of(event, settings)
+    kind, is_merged = kind_of(event, settings), settings.mapping != "classic"
     _, login = find_option(event, "login", whole_object, notes, or_property=True)
     email = shown_email(event, kind)
     update = _Update(
         key=user_key(event, context, settings),
         # Only an event that names both ids says that they are one person's profiles.
-        anonymous_id=anonymous if user and user == event.user_id != anonymous else None,
+        anonymous_id=anonymous
+        if is_merged and user and user == event.user_id != anonymous
+        else None,
         email=email,
         lists=_lists(event, kind, settings, notes),
         login=login or {},

@@ -141,6 +141,11 @@ class AccountSettings(_Settings):
     var_names: Literal["clean", "as_is"] = Field(
         "clean", description="`as_is` sends var names that Sailthru may cut or refuse."
     )
+    zero_decimal_prices: Literal["hundredths", "whole"] = Field(
+        "hundredths",
+        description="What is sent for 1500 yen, or another currency without decimals: `hundredths`"
+        " 150000, `whole` 1500.",
+    )
     product_base_url: HttpUrl | None = Field(
         None, description="Products without a url get this address and their id."
     )

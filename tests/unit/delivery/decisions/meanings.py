@@ -140,7 +140,9 @@ DEAD: Mapping[Reason, Meaning] = {
 
 IGNORED: Mapping[IgnoreReason, Meaning] = {
     IgnoreReason.INTEGRATIONS_OFF: Meaning("Its `integrations` say that it is not for Sailthru."),
-    IgnoreReason.UNSUPPORTED_TYPE: Meaning("It is a `group` call: Sailthru has no such thing."),
+    IgnoreReason.UNSUPPORTED_TYPE: Meaning(
+        "It is a `group` call, which Sailthru has no such thing for, or an `alias` with MAPPING=classic."
+    ),
     IgnoreReason.USER_DELETE_OFF: Meaning(
         "It is a `User Deleted`.", "set ALLOW_DELETE if it should delete the profile"
     ),

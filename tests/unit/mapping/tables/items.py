@@ -38,6 +38,35 @@ ITEMS = Table(
         item_row("a numeric string is a number", {"price": "18.99"}, {"price": 1899}),
         item_row("so is one with thousands", {"price": "1,299.50"}, {"price": 129950}),
         item_row("in any country's way", {"price": "1.299,50"}, {"price": 129950}),
+        Row(
+            "a price in a currency without decimals is sent in hundredths like any other",
+            order(currency="JPY", products=[GAME | {"price": 1500}], shipping=500),
+            (
+                bought(
+                    GAME_ITEM | {"price": 150000},
+                    adjustments=[{"title": "shipping", "price": 50000}],
+                    vars={"currency": "JPY"},
+                ),
+            ),
+        ),
+        Row(
+            "or as it is, with ZERO_DECIMAL_PRICES",
+            order(currency="jpy", products=[GAME | {"price": "1,500.4"}], shipping=500),
+            (
+                bought(
+                    GAME_ITEM | {"price": 1500},
+                    adjustments=[{"title": "shipping", "price": 500}],
+                    vars={"currency": "jpy"},
+                ),
+            ),
+            settings={"zero_decimal_prices": "whole"},
+        ),
+        Row(
+            "which does nothing to other currencies",
+            order(currency="USD", products=[GAME]),
+            (bought(vars={"currency": "USD"}),),
+            settings={"zero_decimal_prices": "whole"},
+        ),
         item_row("free is a price", {"price": 0}, {"price": 0}),
         item_row("no quantity means one", {"quantity": None}, {"qty": 1}),
         item_row("so does false", {"quantity": False}, {"qty": 1}),
