@@ -57,6 +57,11 @@ class Reading:
         """Whether an item has no tags and images, as in Segment's first destination: they are vars."""
         return self.settings.mapping == "classic"
 
+    def absolute(self, url: str | None) -> str | None:
+        """A product's or picture's address, whole: PRODUCT_BASE_URL's, else the page's, if it is relative."""
+        base = self.settings.product_base_url
+        return absolute_url(url, f"{base}/" if base else self.page)
+
     def signed(self, amount: object, where: str) -> int:
         """An amount in cents, or in what the event's currency has instead."""
         return signed_cents(amount, where, self.decimals)
@@ -154,7 +159,7 @@ def _extras(
     extras: dict[str, Any] = {"vars": flat_vars(product, reading.settings, where, notes, keys)}
     if not reading.is_classic:
         extras["tags"] = read_tags(product.get("tags"), f"{where}.tags", notes)
-        extras["images"] = _images(product, where, notes)
+        extras["images"] = _images(product, where, reading)
     return {name: value for name, value in extras.items() if value}
 
 
@@ -195,9 +200,8 @@ def item_url(product: Mapping[str, Any], where: str, reading: Reading) -> str:
 
 
 def _own_url(product: Mapping[str, Any], where: str, reading: Reading) -> str | None:
-    base = reading.settings.product_base_url
     given = reading.notes.optional(identifier, product.get("url"), f"{where}.url")
-    own = absolute_url(given, f"{base}/" if base else reading.page)
+    own = reading.absolute(given)
     if given and own is None:
         reading.notes.add(f"{where}.url", "must be an absolute address")
     return own
@@ -223,7 +227,12 @@ def is_web_url(url: str) -> bool:
 
 
 def absolute_url(url: str | None, base: str | None) -> str | None:
-    """`url` as a web address, reckoned from `base` if it is relative; None when it is none."""
+    """`url` as a web address, reckoned from `base` if it is relative; None when it is none.
+
+    `//cdn.example/a.jpg` leaves the scheme to the page it stands in; in a mail there is none.
+    """
+    if url and url.startswith("//"):
+        url = f"https:{url}"
     if url is None or base is None:
         return url if url and is_web_url(url) else None
     try:
@@ -241,13 +250,16 @@ def read_tags(tags: object, where: str, notes: Notes) -> list[str] | str | None:
     return notes.optional(text, tags, where)
 
 
-def _images(product: Mapping[str, Any], where: str, notes: Notes) -> dict[str, Any]:
+def _images(product: Mapping[str, Any], where: str, reading: Reading) -> dict[str, Any]:
     images: dict[str, Any] = {}
     for size, names in _IMAGES.items():
         key, value = field(product, names)
-        url = _image_url(value, f"{where}.{key}", notes)
+        given = _image_url(value, f"{where}.{key}", reading.notes)
+        url = reading.absolute(given)
         if url:
             images[size] = {"url": url}
+        elif given:
+            reading.notes.add(f"{where}.{key}", "must be an absolute address")
     return images
 
 

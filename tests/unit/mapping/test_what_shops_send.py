@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.mapping import dry_run
 from pipeline.settings import AccountSettings
-from tests.unit.mapping.tables.row import JSON, options, track, with_email
+from tests.unit.mapping.tables.row import JSON, options, page, track, with_email
 
 EMAIL = "buyer@example.com"
 SHOP = "https://shop.example"
@@ -198,3 +198,100 @@ def test_a_float_that_may_be_several_ids_is_none(place: str, number: float) -> N
     line = mapped(with_id(place, number))
 
     assert (line["calls"], line["error"]["reason"] in {"invalid_event", "unmappable"}) == ([], True)
+
+
+@pytest.mark.parametrize("nothing", [False, None, "", " ", [], {}], ids=repr)
+def test_a_shop_without_pictures_sells_all_the_same(nothing: object) -> None:
+    """However its template writes that there is none: no note for each order of the day."""
+    fields = ("image_url", "image_url_thumb", "tags", "sku", "coupon")
+
+    line = mapped(order([LAMP | dict.fromkeys(fields, nothing)], tax=nothing, discount=nothing))
+
+    assert (line["error"], line["notes"]) == (None, [])
+    assert "images" not in line["calls"][0]["params"]["items"][0]
+
+
+def test_nothing_where_an_id_email_or_template_would_stand_is_no_reason_to_die() -> None:
+    """`false` is what PHP and templates write."""
+    visitor = {"type": "track", "event": "Seen", "userId": False, "anonymousId": "a1"}
+    nameless = {"type": "identify", "userId": "u1", "traits": {"email": False, "plan": "x"}}
+    reader = page({"url": f"{SHOP}/news", "keywords": False, "tags": False})
+    cart = track(
+        "Product Added",
+        {**LAMP, "image_url": False, "reminder_template": False, "sailthru_bid": False},
+        context=with_email(EMAIL),
+    )
+
+    assert sent(visitor) == {"id": "a1", "key": "extid", "event": "Seen"}
+    assert sent(nameless) == {"id": "u1", "key": "extid", "vars": {"plan": "x"}}
+    assert "tags" not in sent(reader)
+    assert not sent(cart).keys() & {"reminder_template", "reminder_time", "message_id"}
+
+
+def test_a_shop_whose_addresses_are_relative_sends_whole_ones() -> None:
+    """The product's page on the shop's own host, the picture on its CDN."""
+    cart = track(
+        "Product Added",
+        {**LAMP, "url": "/products/lamp", "image_url": "//cdn.example/lamp.jpg"},
+        context=with_email(EMAIL),
+    )
+
+    [item] = sent(cart, product_base_url="https://tea.example/p")["items"]
+
+    assert item["url"] == "https://tea.example/products/lamp"
+    assert item["images"] == {"full": {"url": "https://cdn.example/lamp.jpg"}}
+
+
+def test_a_guest_whose_user_id_is_the_email_needs_no_look_up() -> None:
+    """Small shops and guest checkouts have no other id."""
+    bought = order([LAMP]) | {"userId": EMAIL, "context": {}}
+
+    line = mapped(bought)
+
+    assert [call["method"] for call in line["calls"]] == ["POST"]
+    assert line["calls"][0]["params"]["email"] == EMAIL
+    assert sent({"type": "identify", "userId": EMAIL})["keys"] == {"email": EMAIL}
+
+
+@pytest.mark.parametrize("typed", ["buyer@examplecom", "buyer@e", "buyer@example", "buyer@"])
+def test_an_email_that_nothing_reaches_is_no_key_of_a_profile(typed: str) -> None:
+    """Mistyped or half typed: the identify goes out without it."""
+    line = mapped({"type": "identify", "userId": "u1", "traits": {"email": typed, "plan": "x"}})
+
+    assert line["calls"][0]["params"] == {"id": "u1", "key": "extid", "vars": {"plan": "x"}}
+    assert [note["path"] for note in line["notes"]] == ["traits.email"]
+
+
+def test_an_invited_friend_is_a_var_and_nothing_else() -> None:
+    """The invitation is the inviter's event."""
+    assert sent(track("Invite Sent", {"email": "friend@example.net"})) == {
+        "id": "u1",
+        "key": "extid",
+        "event": "Invite Sent",
+        "vars": {"email": "friend@example.net"},
+    }
+
+
+def test_a_title_cut_in_an_emoji_is_mended() -> None:
+    """It costs neither the event nor the batch around it."""
+    params = sent(track("Article Read", {"title": "Ten things \ud83d"}))
+
+    assert params["vars"] == {"title": "Ten things \ufffd"}
+
+
+def test_a_price_in_yen_is_as_the_docs_say() -> None:
+    """In hundredths like any other, or whole."""
+    yen = order([LAMP | {"price": 1500}], currency="JPY")
+
+    assert sent(yen)["items"][0]["price"] == 150_000
+    assert sent(yen, zero_decimal_prices="whole")["items"][0]["price"] == 1500
+    whole = sent(refund(total=-1500, currency="JPY"), zero_decimal_prices="whole")
+    assert whole["items"][0]["price"] == 1500
+
+
+@pytest.mark.parametrize("count", ["2 pcs", "two", 0, 1.5, -1, True])
+def test_how_many_were_bought_is_never_guessed(count: object) -> None:
+    """A quantity is required to be a number where it is given."""
+    line = mapped(order([LAMP | {"quantity": count}]))
+
+    assert line["error"]["detail"].startswith("properties.products.0.quantity must be")

@@ -117,6 +117,23 @@ ITEMS = Table(
             },
         ),
         item_row(
+            "an address without a scheme gets https: in a mail there is no page to take it from",
+            {"url": "//shop.example/monopoly", "image_url": "//cdn.example/1.jpg"},
+            {"images": {"full": {"url": "https://cdn.example/1.jpg"}}},
+        ),
+        item_row(
+            "a relative picture starts at PRODUCT_BASE_URL",
+            {"image_url": "/img/1.jpg"},
+            {"images": {"full": {"url": "https://shop.example/img/1.jpg"}}},
+            settings={"product_base_url": "https://shop.example/p"},
+        ),
+        item_row(
+            "without one, and without a page, it leads nowhere and is left out",
+            {"image_url": "img/1.jpg"},
+            {},
+            notes={f"{_FIRST}.image_url": "must be an absolute address"},
+        ),
+        item_row(
             "a picture that is no address is left out",
             {"image_url": {"src": "https://i.example/1.jpg"}},
             {},

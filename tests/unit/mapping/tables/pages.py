@@ -83,6 +83,12 @@ PAGES = Table(
             settings=ON,
         ),
         Row(
+            "one without a scheme gets https",
+            page({"url": "//news.example/a"}),
+            (pageview(**BY_U1),),
+            settings=ON,
+        ),
+        Row(
             "a url that is no address is left out if the page has one",
             page({"url": ["https://news.example/b"]}, context={"page": {"url": URL}}),
             (pageview(**BY_U1),),
