@@ -7,9 +7,11 @@ them in every case, so ours are read without regard to case.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from pipeline.events.models import NAMES, Event
 
+_MAX_REMEMBERED = 64
 _OFF_WORDS = frozenset({"", "0", "false", "no", "off"})
 
 
@@ -33,20 +35,20 @@ def options(event: Event, name: str, *, or_property: bool = False) -> Iterator[t
     or_property: people also put some of them into the properties, `reminder_time` say; look there
     next.
     """
-    for path, key, value in all_options(event):
+    for destination, key, value in all_options(event):
         if value is not None and same_name(key, name):
-            yield path, value
+            yield f"integrations.{destination}.{key}", value
     for key, value in event.properties.items() if or_property else ():
         if value is not None and same_name(key, name):
             yield f"properties.{key}", value
 
 
 def all_options(event: Event) -> Iterator[tuple[str, str, object]]:
-    """Everything that is given as an option: (path, name, value)."""
+    """Everything that is given as an option: (destination, name, value)."""
     for destination, given in _named(event):
         if isinstance(given, Mapping):
             for key, value in given.items():
-                yield f"integrations.{destination}.{key}", key, value
+                yield destination, key, value
 
 
 def same_name(key: str, name: str) -> bool:
@@ -56,6 +58,12 @@ def same_name(key: str, name: str) -> bool:
 
 def plain_name(name: str) -> str:
     """What all spellings of a name have in common."""
+    return _plain(name) if len(name) <= _MAX_REMEMBERED else _plain.__wrapped__(name)
+
+
+@lru_cache(maxsize=4096)
+def _plain(name: str) -> str:
+    # Every event is asked for dozens of names, and the names in events are few.
     return name.replace("_", "").casefold()
 
 

@@ -75,8 +75,7 @@ def reading_of(
     event: Event, settings: AccountSettings, notes: Notes, ids: tuple[str, ...] = _ID
 ) -> Reading:
     """How the products of this event are read; what they go out without is added to `notes`."""
-    _, currency = field(event.properties, ("currency",))
-    sent = decimals(currency, settings.zero_decimal_prices)
+    sent = decimals(event.properties, settings.zero_decimal_prices)
     return Reading(settings, notes, page_url(event, notes), sent, ids)
 
 

@@ -6,11 +6,12 @@ As in `pipeline.mapping.values`, a reader returns what Sailthru takes, or raises
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from pipeline.fields import is_nothing
-from pipeline.mapping.values import MAX_INT_BITS, reject
+from pipeline.mapping.values import MAX_INT_BITS, field, reject
 
 MAX_QUANTITY = 1_000_000
 MAX_CENTS = 10**15
@@ -49,11 +50,13 @@ def number(value: object, where: str) -> Decimal:
     return Decimal(literal)
 
 
-def decimals(currency: object, zero_decimal: Literal["hundredths", "whole"]) -> int:
-    """How many decimals of a price are sent: two, and none of one in a currency that has none, if they are
-    to be sent `whole`."""
-    named = isinstance(currency, str) and currency.strip().upper() in ZERO_DECIMAL
-    return 0 if named and zero_decimal == "whole" else 2
+def decimals(properties: Mapping[str, Any], zero_decimal: Literal["hundredths", "whole"]) -> int:
+    """How many decimals of a price are sent: two, and none where the event's currency has none, if such
+    prices are to be sent `whole`."""
+    if zero_decimal == "hundredths":
+        return 2
+    _, currency = field(properties, ("currency",))
+    return 0 if isinstance(currency, str) and currency.strip().upper() in ZERO_DECIMAL else 2
 
 
 def cents(value: object, where: str, decimals: int = 2) -> int:

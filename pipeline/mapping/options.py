@@ -3,8 +3,9 @@ page an event names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from difflib import get_close_matches
+from itertools import chain
 from typing import TypeVar
 
 from pydantic.alias_generators import to_camel
@@ -82,6 +83,12 @@ def strict_option(event: Event, name: str) -> tuple[str, str | None]:
     return "", None
 
 
+def may_give(event: Event, plain_names: Collection[str]) -> bool:
+    """Whether any of these is among the event's options or properties: most events have none of them."""
+    keys = chain(event.properties, (key for _, key, _ in all_options(event)))
+    return any(plain_name(key) in plain_names for key in keys)
+
+
 def is_emptied(event: Event, name: str) -> bool:
     """Whether the option is given as blank text, to say that what the settings have is not meant.
 
@@ -92,13 +99,13 @@ def is_emptied(event: Event, name: str) -> bool:
 
 def unknown_options(event: Event) -> Iterator[Note]:
     """A note for each option that is none, with the name that may be meant."""
-    for path, key, value in all_options(event):
+    for destination, key, value in all_options(event):
         if is_nothing(value) or plain_name(key) in _BY_PLAIN_NAME:
             continue
         near = get_close_matches(plain_name(key), _BY_PLAIN_NAME, n=1)
         name = _BY_PLAIN_NAME[near[0]] if near else ""
         meant = f": did you mean {name if '_' in key else to_camel(name)}?" if near else ""
-        yield Note(path, f"is no option{meant}")
+        yield Note(f"integrations.{destination}.{key}", f"is no option{meant}")
 
 
 def sailthru_bid(event: Event, notes: Notes) -> str | None:

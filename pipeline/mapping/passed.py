@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from email.utils import format_datetime
 from typing import Any
 
+from pipeline.events.integrations import plain_name
 from pipeline.events.models import Track
 from pipeline.fields import Notes
 from pipeline.mapping.numbers import number
-from pipeline.mapping.options import find_option
+from pipeline.mapping.options import find_option, may_give
 from pipeline.mapping.values import elements, empty_keys, identifier, reject, text, whole_object
 from pipeline.times import READABLE, read_time
 
@@ -25,6 +26,8 @@ def passed_on(
     event: Track, names: tuple[str, ...], notes: Notes
 ) -> tuple[dict[str, Any], frozenset[str]]:
     """The params called `names` that the event gives, and the properties that are no vars therefore."""
+    if not may_give(event, _PLAIN_NAMES):
+        return {}, frozenset()
     params: dict[str, Any] = {}
     used = set(empty_keys(event.properties, names))
     for name in names:
@@ -70,6 +73,7 @@ _READERS: Mapping[str, Callable[[object, str], Any]] = {
     "cookies": whole_object,
     "date": _date,
 }
+_PLAIN_NAMES = frozenset(map(plain_name, _READERS))
 OF_CART = ("channel", "app_id", "device_id", "user_agent", "cookies", "date")
 OF_ORDER = ("tenders", "channel", "app_id", "device_id", "user_agent", "cookies")
 """The date of an order is its timestamp."""

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NoReturn
 
 from pipeline.errors import Unreadable
-from pipeline.events.integrations import plain_name, same_name
+from pipeline.events.integrations import plain_name
 from pipeline.fields import Notes, as_whole, is_nothing
 from pipeline.json_text import read_json
 from pipeline.text import mend_id, mend_line, mend_prose
@@ -148,13 +148,16 @@ def texts(value: object, where: str, notes: Notes) -> list[str]:
 
 
 def field(source: Mapping[str, Any], names: Iterable[str]) -> tuple[str, object]:
-    """The first of `names` that is not nothing in `source`, whatever its case style: (key, value).
+    """The first of `names` that is not nothing in `source`: (key, value); ("", None) when there is none.
 
-    ("", None) when there is none.
+    In whatever case style; a name that is written just so comes before its other spellings.
     """
     for name in names:
+        if not is_nothing(given := source.get(name)):
+            return name, given
+        plain = plain_name(name)
         for key, value in source.items():
-            if same_name(key, name) and not is_nothing(value):
+            if plain_name(key) == plain and not is_nothing(value):
                 return key, value
     return "", None
 
@@ -166,8 +169,6 @@ def keys_named(source: Mapping[str, Any], plain_names: Collection[str]) -> froze
 
 def empty_keys(source: Mapping[str, Any], names: Collection[str]) -> frozenset[str]:
     """The keys of `source` that are one of `names`, in any case style, and hold nothing."""
-    return frozenset(
-        key
-        for key, value in source.items()
-        if is_nothing(value) and any(same_name(key, name) for name in names)
-    )
+    empty = [key for key, value in source.items() if is_nothing(value)]
+    plain_names = frozenset(map(plain_name, names)) if empty else ()
+    return frozenset(key for key in empty if plain_name(key) in plain_names)
