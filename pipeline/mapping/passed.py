@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.events.integrations import plain_name
 from pipeline.events.models import Track
 from pipeline.fields import Notes
-from pipeline.mapping.numbers import number
+from pipeline.mapping.numbers import MAX_CENTS, number
 from pipeline.mapping.options import find_option, may_give
 from pipeline.mapping.values import elements, empty_keys, identifier, reject, text, whole_object
 from pipeline.times import READABLE, read_time
@@ -40,13 +40,16 @@ def passed_on(
 
 
 def priced(given: object, where: str) -> dict[str, Any]:
-    """An adjustment or tender as it is, its price in cents already.
+    """An adjustment or tender as it is, its price in cents already, as a number.
 
     Whole or not at all: half of one would change what the order came to.
     """
     found = whole_object(given, where)
     if "price" in found:
-        number(found["price"], f"{where}.price")
+        price = number(found["price"], f"{where}.price")
+        if abs(price) > MAX_CENTS:
+            reject(f"{where}.price", "is too large a price")
+        found["price"] = int(price) if price == price.to_integral_value() else float(price)
     return found
 
 

@@ -119,6 +119,15 @@ def test_an_order_whose_time_cannot_be_read_is_refused(timestamp: object) -> Non
     assert [note["path"] for note in seen["notes"]] == ["timestamp"]
 
 
+@pytest.mark.parametrize("price", ["1e999", 1e300, 10**18, "-9999999999999999"], ids=repr)
+def test_an_absurd_price_of_an_adjustment_is_left_out(price: object) -> None:
+    """With its adjustment, of which half would change the total."""
+    line = mapped(order([LAMP], adjustments=[{"title": "Voucher", "price": price}]))
+
+    assert "adjustments" not in line["calls"][0]["params"]
+    assert [note["path"] for note in line["notes"]] == ["properties.adjustments.0.price"]
+
+
 def refund(**properties: object) -> JSON:
     context = {**with_email(EMAIL), "page": {"url": f"{SHOP}/orders/o1"}}
     return track("Order Refunded", {"order_id": "o1", **properties}, context=context)

@@ -113,6 +113,11 @@ ORDERS = Table(
             (bought(adjustments=[{"title": "Voucher", "price": -500}], vars={"tax": 1}),),
         ),
         Row(
+            "a price among them that is text is a number",
+            order(adjustments=[{"title": "Voucher", "price": "-1,299.00"}]),
+            (bought(adjustments=[{"title": "Voucher", "price": -1299}]),),
+        ),
+        Row(
             "without them shipping, tax and discount become adjustments",
             order(shipping=3, tax=1.005, discount=2.5),
             (
