@@ -41,7 +41,7 @@ _ADJUSTED = {"shipping": 1, "tax": 1, "discount": -1}
 """What becomes an adjustment when none are given, and its sign."""
 _NOT_VARS = frozenset({"products", "email"})
 _OPTIONS = frozenset({"orderid", "sailthrubid", "sendtemplate", "remindertemplate", "remindertime"})
-"""In any spelling; of an order that was bought nobody is reminded."""
+"""In any spelling. No reminder goes out for what has been bought, so an order only loses these."""
 
 
 def plan_order(event: Track, context: PlanContext, settings: AccountSettings) -> Plan:

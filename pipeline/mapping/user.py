@@ -162,15 +162,12 @@ def _update(
     traits = event.traits if with_vars else {}
     user = user_id(event, context, settings)
     anonymous = anonymous_id(event, settings)
-    kind, is_merged = kind_of(event, settings), settings.mapping != "classic"
+    kind = kind_of(event, settings)
     _, login = find_option(event, "login", whole_object, notes, or_property=True)
     email = shown_email(event, kind)
     update = _Update(
         key=user_key(event, context, settings),
-        # Only an event that names both ids says that they are one person's profiles.
-        anonymous_id=anonymous
-        if is_merged and user and user == event.user_id != anonymous
-        else None,
+        anonymous_id=anonymous if _is_merged(event, user, anonymous, settings) else None,
         email=email,
         lists=_lists(event, kind, settings, notes),
         login=login or {},
@@ -183,6 +180,14 @@ def _update(
     if anonymous is not None and email is not None:
         return _of_visitor(update, anonymous, email, context, settings)
     return update
+
+
+def _is_merged(
+    event: Event, user: str | None, anonymous: str | None, settings: AccountSettings
+) -> bool:
+    """Whether the visitor's profile belongs into the user's. Only an event that names both ids says that
+    they are one person's; the classic destination merged none."""
+    return settings.mapping != "classic" and user is not None and user == event.user_id != anonymous
 
 
 def _email_of_user(event: Event, shown: str | None, user: str, context: PlanContext) -> str | None:
