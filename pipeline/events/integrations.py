@@ -11,7 +11,6 @@ from functools import lru_cache
 
 from pipeline.events.models import NAMES, Event
 
-_MAX_REMEMBERED = 64
 _OFF_WORDS = frozenset({"", "0", "false", "no", "off"})
 
 
@@ -53,17 +52,12 @@ def all_options(event: Event) -> Iterator[tuple[str, str, object]]:
 
 def same_name(key: str, name: str) -> bool:
     """Whether `key` is `name` in any of snake_case, camelCase and plain carelessness."""
-    return plain_name(key) == plain_name(name)
-
-
-def plain_name(name: str) -> str:
-    """What all spellings of a name have in common."""
-    return _plain(name) if len(name) <= _MAX_REMEMBERED else _plain.__wrapped__(name)
+    return folded(key) == folded(name)
 
 
 @lru_cache(maxsize=4096)
-def _plain(name: str) -> str:
-    # Every event is asked for dozens of names, and the names in events are few.
+def folded(name: str) -> str:
+    """What all ways to write a name have in common."""
     return name.replace("_", "").casefold()
 
 

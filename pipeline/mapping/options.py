@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from pydantic.alias_generators import to_camel
 
-from pipeline.events.integrations import all_options, options, plain_name
+from pipeline.events.integrations import all_options, folded, options
 from pipeline.events.models import Event
 from pipeline.fields import Note, Notes, is_nothing
 from pipeline.mapping.values import identifier, switch, text
@@ -33,7 +33,7 @@ OPTIONS = (
     *("message_id", "sailthru_bid", "use_stored_tags", "exclude_content", "visitor_id"),
 )
 """Every option there is, whatever event it is of."""
-_BY_PLAIN_NAME = {plain_name(name): name for name in OPTIONS}
+_BY_PLAIN_NAME = {folded(name): name for name in OPTIONS}
 
 
 def find_option(
@@ -86,7 +86,7 @@ def strict_option(event: Event, name: str) -> tuple[str, str | None]:
 def may_give(event: Event, plain_names: Collection[str]) -> bool:
     """Whether any of these is among the event's options or properties: most events have none of them."""
     keys = chain(event.properties, (key for _, key, _ in all_options(event)))
-    return any(plain_name(key) in plain_names for key in keys)
+    return any(folded(key) in plain_names for key in keys)
 
 
 def is_emptied(event: Event, name: str) -> bool:
@@ -100,9 +100,9 @@ def is_emptied(event: Event, name: str) -> bool:
 def unknown_options(event: Event) -> Iterator[Note]:
     """A note for each option that is none, with the name that may be meant."""
     for destination, key, value in all_options(event):
-        if is_nothing(value) or plain_name(key) in _BY_PLAIN_NAME:
+        if is_nothing(value) or folded(key) in _BY_PLAIN_NAME:
             continue
-        near = get_close_matches(plain_name(key), _BY_PLAIN_NAME, n=1)
+        near = get_close_matches(folded(key), _BY_PLAIN_NAME, n=1)
         name = _BY_PLAIN_NAME[near[0]] if near else ""
         meant = f": did you mean {name if '_' in key else to_camel(name)}?" if near else ""
         yield Note(f"integrations.{destination}.{key}", f"is no option{meant}")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from email.utils import format_datetime
 from typing import Any
 
-from pipeline.events.integrations import plain_name
+from pipeline.events.integrations import folded
 from pipeline.events.models import Track
 from pipeline.fields import Notes
 from pipeline.mapping.numbers import MAX_CENTS, number
@@ -76,7 +76,7 @@ _READERS: Mapping[str, Callable[[object, str], Any]] = {
     "cookies": whole_object,
     "date": _date,
 }
-_PLAIN_NAMES = frozenset(map(plain_name, _READERS))
+_PLAIN_NAMES = frozenset(map(folded, _READERS))
 OF_CART = ("channel", "app_id", "device_id", "user_agent", "cookies", "date")
 OF_ORDER = ("tenders", "channel", "app_id", "device_id", "user_agent", "cookies")
 """The date of an order is its timestamp."""

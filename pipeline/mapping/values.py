@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NoReturn
 
 from pipeline.errors import Unreadable
-from pipeline.events.integrations import plain_name
+from pipeline.events.integrations import folded
 from pipeline.fields import Notes, as_whole, is_nothing
 from pipeline.json_text import read_json
 from pipeline.text import mend_id, mend_line, mend_prose
@@ -155,20 +155,20 @@ def field(source: Mapping[str, Any], names: Iterable[str]) -> tuple[str, object]
     for name in names:
         if not is_nothing(given := source.get(name)):
             return name, given
-        plain = plain_name(name)
+        plain = folded(name)
         for key, value in source.items():
-            if plain_name(key) == plain and not is_nothing(value):
+            if folded(key) == plain and not is_nothing(value):
                 return key, value
     return "", None
 
 
 def keys_named(source: Mapping[str, Any], plain_names: Collection[str]) -> frozenset[str]:
-    """The keys of `source` that are, in any case style, one of `plain_names` (see `plain_name`)."""
-    return frozenset(key for key in source if plain_name(key) in plain_names)
+    """The keys of `source` that are, in any case style, one of `plain_names` (see `folded`)."""
+    return frozenset(key for key in source if folded(key) in plain_names)
 
 
 def empty_keys(source: Mapping[str, Any], names: Collection[str]) -> frozenset[str]:
     """The keys of `source` that are one of `names`, in any case style, and hold nothing."""
     empty = [key for key, value in source.items() if is_nothing(value)]
-    plain_names = frozenset(map(plain_name, names)) if empty else ()
-    return frozenset(key for key in empty if plain_name(key) in plain_names)
+    plain_names = frozenset(map(folded, names)) if empty else ()
+    return frozenset(key for key in empty if folded(key) in plain_names)
