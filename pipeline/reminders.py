@@ -20,7 +20,7 @@ def parse_reminder_time(text: str) -> str:
         ValueError: for anything else; the message does not quote the text.
     """
     found = _TIME.fullmatch(text.strip())
-    if found is None:
+    if found is None or int(found["count"]) == 0:
         msg = "this is not a reminder time; write 60 minutes, 24 hours, 3 days or 2 weeks"
         raise ValueError(msg)
     count, unit = int(found["count"]), found["unit"].lower()

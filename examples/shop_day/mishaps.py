@@ -93,7 +93,7 @@ def not_for_sailthru(day: Day) -> None:
         visit.send({**VIEW, "integrations": {"All": False}}, "ignored:integrations_off")
         visit.send({**VIEW, "integrations": {"All": False, "Sailthru": True}})
         page = {"type": "screen", "name": "Offers", "properties": {"url": f"{SHOP}/offers"}}
-        visit.send(page)
+        visit.send(page, "ignored:screens_off")
     known(day).track("User Deleted", "ignored:user_delete_off")
 
 

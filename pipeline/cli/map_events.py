@@ -13,7 +13,25 @@ import typer
 from pipeline.cli.errors import BadInput
 from pipeline.cli.event_files import open_lines
 from pipeline.cli.options import AccountOption, JsonOption, settings_here
-from pipeline.cli.output import json_result
+from pipeline.cli.output import json_result, note
+from pipeline.clock import SystemClock
+from pipeline.settings import AccountSettings
+from pipeline.times import read_time
+
+DECISIVE = (
+    *(
+        "customer_id",
+        "track_pages",
+        "track_screens",
+        "mapping",
+        "default_list",
+        "optout",
+        "max_age",
+    ),
+    *("reminder_template", "reminder_time", "clear_cart_after_hours", "cart_item_id"),
+    *("product_base_url", "zero_decimal_prices", "keysconflict", "var_names", "pii_properties"),
+    "allow_delete",
+)
 
 
 def map_events(
@@ -22,6 +40,12 @@ def map_events(
         Path | None, typer.Option(help="JSON file: what GET /user would answer.")
     ] = None,
     account: AccountOption = "default",
+    now: Annotated[
+        str | None,
+        typer.Option(
+            help="As if it were this time, such as 2026-11-27T09:00Z; MAX_AGE counts to it."
+        ),
+    ] = None,
     _always: JsonOption = True,
 ) -> None:
     """Show the calls each event would become, one line per input, and send nothing."""
@@ -29,9 +53,34 @@ def map_events(
 
     settings = settings_here(account).account(account)
     known = _read_profile(profile) if profile else None
+    at = SystemClock().now() if now is None else _read_now(now)
+    if settings.target == "sandbox":
+        note(f"No API key is set. Assumed: {_assumed(settings)}.")
     for line in open_lines(file):
-        json_result(dry_run(line.raw, settings, known))
+        json_result(dry_run(line.raw, settings, known, at))
         sys.stdout.flush()
+
+
+def _assumed(settings: AccountSettings) -> str:
+    """The settings that decide which calls an event becomes; those that are not set only by name."""
+    given = settings.model_dump(include=set(DECISIVE), mode="json")
+    shown = [f"{name.upper()}={_shown(given[name])}" for name in DECISIVE if given[name]]
+    unset = [name.upper() for name in DECISIVE if given[name] in (None, [])]
+    off = [name.upper() for name in DECISIVE if given[name] is False]
+    return f"{', '.join(shown)}; off: {', '.join(off)}; not set: {', '.join(unset)}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ",".join(f"{name}={seconds:g}s" for name, seconds in value.items())
+    return ",".join(sorted(value)) if isinstance(value, list) else str(value).lower()
+
+
+def _read_now(text: str) -> float:
+    at = read_time(text)
+    if at is None:
+        raise BadInput("--now is not a time: write 2026-11-27T09:00:00Z, say.")
+    return at.timestamp()
 
 
 def _read_profile(path: Path) -> Mapping[str, Any]:

@@ -9,11 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
-from pipeline.events.models import Event
-from pipeline.fields import is_nothing
-
-NAMES = frozenset({"sailthru", "sailthru v2"})
-"""The destination of 2021 and its successor: a source that was set up for either is meant."""
+from pipeline.events.models import NAMES, Event
 
 _OFF_WORDS = frozenset({"", "0", "false", "no", "off"})
 
@@ -33,24 +29,25 @@ def is_for_sailthru(event: Event) -> bool:
 def options(event: Event, name: str, *, or_property: bool = False) -> Iterator[tuple[str, object]]:
     """The per-event option called `name` (snake_case), in snake or camel case: (path, value).
 
-    Wherever it is given, the one that counts first; what is nothing is left out.
+    Wherever it is given, the one that counts first; null is left out, other nothings are not.
 
     or_property: people also put some of them into the properties, `reminder_time` say; look there
     next.
     """
-    for destination, given in _named(event):
-        if isinstance(given, Mapping):
-            for key, value in _called(name, given):
-                yield f"integrations.{destination}.{key}", value
-    if or_property:
-        for key, value in _called(name, event.properties):
+    for destination, key, value in all_options(event):
+        if value is not None and same_name(key, name):
+            yield f"integrations.{destination}.{key}", value
+    for key, value in event.properties.items() if or_property else ():
+        if value is not None and same_name(key, name):
             yield f"properties.{key}", value
 
 
-def _called(name: str, source: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    for key, value in source.items():
-        if same_name(key, name) and not is_nothing(value):
-            yield key, value
+def all_options(event: Event) -> Iterator[tuple[str, str, object]]:
+    """Everything that is given as an option: (destination, name, value)."""
+    for destination, given in _named(event):
+        if isinstance(given, Mapping):
+            for key, value in given.items():
+                yield destination, key, value
 
 
 def same_name(key: str, name: str) -> bool:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from pipeline.events.integrations import options
 from pipeline.events.models import Event, Lane, Track
 from pipeline.events.names import Kind
+from pipeline.fields import is_nothing
 from pipeline.settings import AccountSettings
 
 __all__ = ["LANES", "ORDERS", "IgnoreReason", "Ignored", "Kind", "kind_of"]
@@ -21,6 +23,8 @@ class IgnoreReason(StrEnum):
     UNSUPPORTED_TYPE = "unsupported_type"
     USER_DELETE_OFF = "user_delete_off"
     NO_PAGE_IN_CLASSIC = "no_page_in_classic"
+    PAGES_OFF = "pages_off"
+    SCREENS_OFF = "screens_off"
     NO_CUSTOMER_ID = "no_customer_id"
     SCREEN_WITHOUT_URL = "screen_without_url"
     ALREADY_MERGED = "already_merged"
@@ -65,4 +69,13 @@ def kind_of(event: Event, settings: AccountSettings) -> Kind:
     kind = event.kind
     if settings.mapping == "classic" and isinstance(event, Track) and kind is not Kind.ORDER:
         return Kind.CUSTOM
-    return kind
+    return Kind.CUSTOM if kind is Kind.SUBSCRIBED and not _names_a_list(event) else kind
+
+
+def _names_a_list(event: Event) -> bool:
+    """Whether a Subscribed says to what. A shop may call something else so: no opt-out may be lifted then."""
+    asked = (
+        event.properties.get("list"),
+        *(value for _, value in options(event, "default_list_name")),
+    )
+    return not all(is_nothing(value) for value in asked)

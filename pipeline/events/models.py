@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
+from itertools import chain
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -33,6 +34,7 @@ from pipeline.events.names import TRACKED, Kind
 from pipeline.fields import Note, as_whole, is_nothing
 from pipeline.json_text import read_mended
 from pipeline.text import mend_id, mend_line
+from pipeline.times import read_time
 
 Lane = lanes.Lane
 """Where an event waits. A lane is a row of pipeline/lanes.py."""
@@ -43,15 +45,16 @@ INGEST_BYTES = 256
 MAX_ID_CHARS = 512
 """Longer ids are refused: no real one is, and they would become Redis keys."""
 
-FIRST_YEAR, LAST_YEAR = 1971, 2199
-"""Times outside of these are a client's mistake."""
-
 _MISSING = "is missing"
 _TOO_LONG = f"is longer than {MAX_ID_CHARS} characters"
 
 _EMAIL_CHAR = r"@\s\x00-\x1f\x7f\ud800-\udfff\ufffd"
 _LABEL = f"[^.{_EMAIL_CHAR}]+"
 _EMAIL = re.compile(f"[^{_EMAIL_CHAR}]{{1,64}}@(?=.{{1,255}}$){_LABEL}(?:\\.{_LABEL})+")
+
+
+NAMES = frozenset({"sailthru", "sailthru v2"})
+"""The destination of 2021 and its successor: a source that was set up for either is meant."""
 
 
 def read_id(value: object) -> str | None:
@@ -185,11 +188,13 @@ class _Common(BaseModel):
     def any_email(self) -> str | None:
         """The first well-formed email anywhere: it may be anybody's (see `pipeline.events.emails`).
 
-        In this order: traits, context.traits, properties, properties.traits, context.
+        In this order: traits, context.traits, properties, properties.traits, context, properties.userId.
         """
         nested = self.properties.get("traits")
         places = (self.traits, self.context.get("traits"), self.properties, nested, self.context)
-        return next((found for place in places if (found := email_in(place))), None)
+        named = (self.properties.get(name) for name in ("userId", "user_id"))
+        found = chain(map(email_in, places), map(read_email, named))
+        return next((email for email in found if email), None)
 
     @property
     def page_url(self) -> str | None:
@@ -200,17 +205,8 @@ class _Common(BaseModel):
 
     @property
     def occurred_at(self) -> datetime | None:
-        """`timestamp` with its own offset (none means UTC); None when it isn't ISO 8601 or when
-        its year is no year of an event. SDKs send 0 to 9 digits of a second."""
-        if not isinstance(self.timestamp, str):
-            return None
-        try:
-            at = datetime.fromisoformat(self.timestamp.strip())
-        except ValueError:
-            return None
-        if not FIRST_YEAR <= at.year <= LAST_YEAR:
-            return None
-        return at if at.tzinfo else at.replace(tzinfo=UTC)
+        """`timestamp` with its own offset (none means UTC); None when it is none (`pipeline.times`)."""
+        return read_time(self.timestamp)
 
 
 class Identify(_Common):
@@ -330,16 +326,33 @@ def validate_event(data: dict[str, Any]) -> Event:
         event.__dict__["notes"] = tuple(
             notes
         )  # beside its fields, where cached_property writes, too
-    if not (event.user_id or event.anonymous_id or event.any_email):
+    if not (event.user_id or event.anonymous_id or event.any_email or _has_target(event)):
         raise _of_nobody(event)
     return event
+
+
+def _has_target(event: Event) -> bool:
+    """Whether a track without any id is addressed by its options (`id` and `key`)."""
+    if not isinstance(event, Track):
+        return False
+    destinations = (
+        given for name, given in event.integrations.items() if name.strip().casefold() in NAMES
+    )
+    return any(
+        key.casefold() == "id" and not is_nothing(value)
+        for given in destinations
+        if isinstance(given, Mapping)
+        for key, value in given.items()
+    )
 
 
 def _of_nobody(event: Event) -> InvalidEvent:
     for note in event.notes:
         if note.path == "anonymousId":
             return InvalidEvent(Reason.INVALID_EVENT, f"{note.path}: {note.problem}")
-    return InvalidEvent(Reason.MISSING_USER_ID, "no userId, anonymousId or email")
+    return InvalidEvent(
+        Reason.MISSING_USER_ID, "no userId, anonymousId or email, and no id among its options"
+    )
 
 
 _RULES = {

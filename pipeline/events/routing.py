@@ -33,7 +33,9 @@ class Facts(NamedTuple):
 
 def read_facts(event: Event, settings: AccountSettings) -> Facts:
     """Read the facts of a valid event. Cannot fail."""
-    kind = event.kind if settings.mapping == "default" else kind_of(event, settings)
+    kind = event.kind
+    if kind is Kind.SUBSCRIBED or settings.mapping != "default":
+        kind = kind_of(event, settings)
     user, visitor = event.user_id, event.anonymous_id
     visitors = (visitor,) if visitor else ()
     if kind is Kind.ALIAS and isinstance(event, Alias) and event.previous_id:
@@ -58,8 +60,9 @@ def route(event: Event, settings: AccountSettings) -> Lane | Ignored:
     """The lane of a valid event.
 
     Ignored, in this order: `integrations_off`, `unsupported_type` (group, as in Sailthru's newer
-    destination), `user_delete_off` (ALLOW_DELETE), and for pages and screens `no_page_in_classic`,
-    `no_customer_id` and `screen_without_url`.
+    destination; alias with MAPPING=classic), `user_delete_off` (ALLOW_DELETE), and for pages and screens
+    `no_page_in_classic`, `screen_without_url`, `screens_off` and `pages_off` (TRACK_SCREENS, TRACK_PAGES)
+    and `no_customer_id`.
     """
     return _way(event, kind_of(event, settings), settings)
 
@@ -72,7 +75,7 @@ def _way(event: Event, kind: Kind, settings: AccountSettings) -> Lane | Ignored:
 def _why_not(event: Event, kind: Kind, settings: AccountSettings) -> IgnoreReason | None:
     if event.integrations and not is_for_sailthru(event):
         return IgnoreReason.INTEGRATIONS_OFF
-    if kind is Kind.GROUP:
+    if kind is Kind.GROUP or (kind is Kind.ALIAS and settings.mapping == "classic"):
         return IgnoreReason.UNSUPPORTED_TYPE
     if kind is Kind.USER_DELETED and not settings.allow_delete:
         return IgnoreReason.USER_DELETE_OFF
@@ -84,9 +87,11 @@ def _why_not(event: Event, kind: Kind, settings: AccountSettings) -> IgnoreReaso
 def _why_no_pageview(event: Event, kind: Kind, settings: AccountSettings) -> IgnoreReason | None:
     if settings.mapping == "classic":
         return IgnoreReason.NO_PAGE_IN_CLASSIC
-    if settings.customer_id is None:
-        return IgnoreReason.NO_CUSTOMER_ID
     # Apps name most screens and give few a url: a dead letter for each would bury the real ones.
     if kind is Kind.SCREEN and is_nothing(event.properties.get("url")) and not event.page_url:
         return IgnoreReason.SCREEN_WITHOUT_URL
-    return None
+    if kind is Kind.SCREEN and not settings.track_screens:
+        return IgnoreReason.SCREENS_OFF
+    if kind is Kind.PAGE and settings.track_pages is False:
+        return IgnoreReason.PAGES_OFF
+    return IgnoreReason.NO_CUSTOMER_ID if settings.customer_id is None else None

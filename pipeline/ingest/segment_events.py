@@ -18,6 +18,7 @@ from pipeline.accept import with_message_id
 from pipeline.events.models import MAX_EVENT_BYTES
 from pipeline.fields import is_nothing
 from pipeline.ingest.answers import HttpError
+from pipeline.times import read_time
 
 MERGED = ("context", "integrations")
 """What a batch may say once for all of its events; the event's own words win."""
@@ -98,7 +99,7 @@ def corrected_timestamp(original: object, sent_at: object, received_at: datetime
     """
     if original is None:
         return _iso(received_at)
-    happened, sent = _read_time(original), _read_time(sent_at)
+    happened, sent = read_time(original), read_time(sent_at)
     if happened is None or sent is None:
         return None
     try:
@@ -152,17 +153,6 @@ def _times(event: Mapping[str, Any], batch_sent_at: object, arrival: Arrival) ->
 def _given(*values: object) -> object:
     """The first that is not nothing; None without one."""
     return next((value for value in values if not is_nothing(value)), None)
-
-
-def _read_time(value: object) -> datetime | None:
-    """ISO 8601 with 0 to 9 digits of fraction, `Z` or an offset; without one it is UTC."""
-    if not isinstance(value, str):
-        return None
-    try:
-        time = datetime.fromisoformat(value.strip())
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _iso(time: datetime) -> str:

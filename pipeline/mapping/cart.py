@@ -7,16 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.errors import MappingRejected, Reason
 from pipeline.events.kinds import Kind, kind_of
 from pipeline.events.models import Event, Track
 from pipeline.fields import Note, Notes
 from pipeline.mapping.identity import ask_for_email, find_email, look_up, user_id
-from pipeline.mapping.items import item_id, item_quantity, purchase_item
-from pipeline.mapping.options import find_option, page_url, sailthru_bid
+from pipeline.mapping.items import (
+    IDS,
+    item_id,
+    item_quantity,
+    newest_fields,
+    purchase_item,
+    reading_of,
+)
+from pipeline.mapping.numbers import number
+from pipeline.mapping.options import find_option, sailthru_bid
+from pipeline.mapping.passed import OF_CART, passed_on
 from pipeline.mapping.plan import Cart, CartIntent, Item, Need, Plan, PlanContext, Send
-from pipeline.mapping.values import number, reject, text
+from pipeline.mapping.values import keys_named, reject, text
 from pipeline.reminders import parse_reminder_time
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
@@ -28,9 +38,10 @@ _HOUR_S = 3600.0
 _MAX_HOURS = 100_000
 _WHERE = "properties"
 _NOT_VARS = frozenset(
-    {"cart_id", "cartId", "email", "sailthru_bid"}
-    | {"reminder_template", "reminder_time", "reminderTemplate", "reminderTime"}
+    {"cartid", "email", "sailthrubid", "remindertemplate", "remindertime"}
+    | {"clearincompletecartafternhours"}
 )
+"""In any spelling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +53,8 @@ class _Change:
     user_id: str
     item_id: str
     quantity: int
-    envelope: dict[str, str]
+    envelope: dict[str, Any]
+    not_vars: frozenset[str]
     clear_after_s: float | None
     notes: tuple[Note, ...]
 
@@ -110,13 +122,15 @@ def _change(event: Event, context: PlanContext, settings: AccountSettings) -> _C
     if user is None:
         raise MappingRejected(Reason.MISSING_USER_ID, "a cart change needs a userId")
     notes = Notes()
+    passed, used = passed_on(event, OF_CART, notes)
     return _Change(
         event=event,
         adds=kind is Kind.CART_ADD,
         user_id=user,
-        item_id=item_id(event.properties, _WHERE),
+        item_id=item_id(event.properties, _WHERE, IDS[settings.cart_item_id]),
         quantity=item_quantity(event.properties, _WHERE),
-        envelope=_envelope(event, settings, notes),
+        envelope=_envelope(event, settings, notes) | passed,
+        not_vars=used | keys_named(event.properties, _NOT_VARS),
         clear_after_s=_clear_after_s(event, settings, notes),
         notes=notes.found,
     )
@@ -169,13 +183,16 @@ def _apply(
 def _add(
     change: _Change, items: tuple[Item, ...], settings: AccountSettings, notes: Notes
 ) -> tuple[Item, ...]:
-    """By the event's quantity, where Segment says "by one" and means it."""
-    if any(item["id"] == change.item_id for item in items):
-        return _with_quantity(change.item_id, change.quantity, items)
-    event = change.event
-    page = page_url(event, notes)
-    new = purchase_item(event.properties, page, settings, _WHERE, notes, _NOT_VARS)
-    return (*items, new)
+    """By the event's quantity, where Segment says "by one" and means it. An item that is there takes what
+    the event says of it: a price may have changed, and with CART_ITEM_ID=product_id so may the variant.
+    """
+    given = change.event.properties
+    reading = reading_of(change.event, settings, notes, IDS[settings.cart_item_id])
+    if not any(item["id"] == change.item_id for item in items):
+        return (*items, purchase_item(given, _WHERE, reading, change.not_vars))
+    newest = newest_fields(given, _WHERE, reading, change.not_vars)
+    more = _with_quantity(change.item_id, change.quantity, items)
+    return tuple({**one, **newest} if one["id"] == change.item_id else one for one in more)
 
 
 def _remove(change: _Change, items: tuple[Item, ...]) -> tuple[Item, ...]:
@@ -218,8 +235,9 @@ def _reminder_time(value: object, where: str) -> str | None:
 
 
 def _clear_after_s(event: Track, settings: AccountSettings, notes: Notes) -> float | None:
-    """Hours of the option, a fraction cut off (reference: segment 2.1), else the setting."""
-    _, given = find_option(event, "clear_incomplete_cart_after_n_hours", _hours, notes)
+    """Hours of the option or property, a fraction cut off (reference: segment 2.1), else the setting."""
+    name = "clear_incomplete_cart_after_n_hours"
+    _, given = find_option(event, name, _hours, notes, or_property=True)
     hours = settings.clear_cart_after_hours if given is None else given
     return None if hours is None else hours * _HOUR_S
 

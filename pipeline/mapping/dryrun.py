@@ -26,7 +26,7 @@ def dry_run(
     """One event on its own, unfolded; look-ups are shown as GET calls: a line of `sailpipe map`.
 
     profile: what every GET /user would answer; None for a user Sailthru does not know.
-    now: seconds since the epoch; 0 for a time before every MAX_AGE and cart age.
+    now: seconds since the epoch, which MAX_AGE and the age of a cart count to; 0 for no such time.
     """
     line: dict[str, Any] = {
         "messageId": None,

@@ -9,7 +9,7 @@ from pipeline.fields import Notes
 from pipeline.lanes import PAGEVIEW_ENDPOINT
 from pipeline.mapping.identity import user_key
 from pipeline.mapping.items import absolute_url, read_tags
-from pipeline.mapping.options import page_url, sailthru_bid
+from pipeline.mapping.options import page_url, sailthru_bid, switch_option, text_option
 from pipeline.mapping.plan import Plan, PlanContext, Send
 from pipeline.mapping.values import field, identifier, reject
 from pipeline.sailthru.calls import Call
@@ -26,8 +26,14 @@ def plan_pageview(event: Event, context: PlanContext, settings: AccountSettings)
     url = _url(event, notes)
     user = user_key(event, context, settings)
     params: dict[str, Any] = {"url": url, "userIdKey": user["key"], "userIdValue": user["id"]}
-    extras = {"tags": _tags(event, notes), "messageId": sailthru_bid(event, notes)}
-    params |= {name: value for name, value in extras.items() if value}
+    extras = {
+        "tags": _tags(event, notes) or None,
+        "messageId": sailthru_bid(event, notes),
+        "visitorId": text_option(event, "visitor_id", notes, or_property=True),
+        "useStoredTags": switch_option(event, "use_stored_tags", notes),
+        "excludeContent": switch_option(event, "exclude_content", notes),
+    }
+    params |= {name: value for name, value in extras.items() if value is not None}
     return Send(Call("POST", PAGEVIEW_ENDPOINT, params), notes=notes.found)
 
 

@@ -22,12 +22,15 @@ from pipeline.events.models import (
 )
 from pipeline.fields import Note, is_nothing
 from pipeline.mapping.cart import plan_cart
-from pipeline.mapping.order import plan_order, plan_refund
+from pipeline.mapping.options import unknown_options
+from pipeline.mapping.order import plan_order
 from pipeline.mapping.pageview import plan_pageview
 from pipeline.mapping.plan import Plan, PlanContext, Send
+from pipeline.mapping.refund import plan_refund
 from pipeline.mapping.track import plan_custom
 from pipeline.mapping.user import plan_alias, plan_deletion, plan_identify, plan_subscribed
 from pipeline.settings import AccountSettings
+from pipeline.times import READABLE
 
 
 def plan(events: Sequence[Event], context: PlanContext, settings: AccountSettings) -> Plan:
@@ -113,16 +116,17 @@ def _is_too_old(event: Event, kind: Kind, context: PlanContext, settings: Accoun
 
 
 def _unread(event: Event, kind: Kind) -> tuple[Note, ...]:
-    """What of an event itself cannot be read, whatever call it becomes: its ids, its envelope, its time and
-    the places where its email may stand."""
-    return (*event.notes, *_unread_time(event), *_unread_emails(event, kind))
+    """What of an event itself cannot be read, whatever call it becomes: its ids, its envelope, its time,
+    its options and the places where its email may stand."""
+    options = unknown_options(event) if event.integrations else ()
+    return (*event.notes, *_unread_time(event), *_unread_emails(event, kind), *options)
 
 
 def _unread_time(event: Event) -> Iterator[Note]:
     if event.timestamp is None or event.occurred_at is not None:
         return
     if not is_nothing(event.timestamp):
-        yield Note("timestamp", "must be ISO 8601")
+        yield Note("timestamp", READABLE)
 
 
 def _unread_emails(event: Event, kind: Kind) -> Iterator[Note]:

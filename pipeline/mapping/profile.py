@@ -10,8 +10,9 @@ from typing import Any
 from pipeline.errors import MappingRejected
 from pipeline.events.models import is_email
 from pipeline.mapping.items import normal_images
+from pipeline.mapping.numbers import quantity
 from pipeline.mapping.plan import Cart, Item, Profile
-from pipeline.mapping.values import quantity, text
+from pipeline.mapping.values import text
 
 
 def read_profile(status_ok: bool, body: Mapping[str, Any]) -> Profile:

@@ -11,13 +11,14 @@ from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import extid, find_email, user_key
 from pipeline.mapping.options import strict_option, text_option
 from pipeline.mapping.plan import Plan, PlanContext, Send
-from pipeline.mapping.values import reject
+from pipeline.mapping.values import keys_named, reject
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 
 RESERVED_EVENTS = frozenset({"send", "cancel", "open", "click", "purchase", "daily"})
 """Sailthru's own event names (reference: sailthru-api 2.2). How it compares case is not known."""
 USER_KEYS = frozenset({"sid", "email", "extid", "cookie", "sms", "fb", "twitter"})
+_NOT_VARS = frozenset({"scheduletime"})
 
 
 def plan_custom(event: Track, context: PlanContext, settings: AccountSettings) -> Plan:
@@ -31,10 +32,11 @@ def plan_custom(event: Track, context: PlanContext, settings: AccountSettings) -
     notes = Notes()
     params: dict[str, Any] = _addressee(event, context, settings)
     params["event"] = event.event
-    values = flat_vars(event.properties, settings, "properties", notes)
+    not_vars = keys_named(event.properties, _NOT_VARS)
+    values = flat_vars(event.properties, settings, "properties", notes, not_vars)
     if values:
         params["vars"] = values
-    schedule = text_option(event, "schedule_time", notes) if event.integrations else None
+    schedule = text_option(event, "schedule_time", notes, or_property=True)
     if schedule:
         params["schedule_time"] = schedule
     return Send(Call("POST", "/event", params), notes=notes.found)

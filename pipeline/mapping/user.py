@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.errors import MappingRejected, Reason
 from pipeline.events.emails import address, email_in_user_id, shown_email
-from pipeline.events.kinds import IgnoreReason, kind_of
-from pipeline.events.models import Alias, Event, Identify, is_email
+from pipeline.events.kinds import IgnoreReason, Kind, kind_of
+from pipeline.events.models import Alias, Event, Identify, read_email
 from pipeline.fields import Note, Notes
 from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import anonymous_id, look_up, user_id, user_key
-from pipeline.mapping.options import strict_option, text_option
+from pipeline.mapping.options import find_option, is_emptied, strict_option, text_option
 from pipeline.mapping.plan import Ignored, LastIdentify, Need, Owner, Plan, PlanContext, Send
-from pipeline.mapping.values import reject, text
+from pipeline.mapping.values import elements, field, reject, switch, text, unpacked, whole_object
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 
@@ -35,6 +35,7 @@ class _Update:
     email: str | None
     lists: dict[str, int]
     optout: str | None
+    login: dict[str, Any]
     values: dict[str, Any]
     notes: tuple[Note, ...]
     ask_owner: str | None = None
@@ -52,6 +53,7 @@ class _Update:
             and later.email in (None, self.email)
             and later.lists in ({}, self.lists)
             and later.optout in (None, self.optout)
+            and later.login in ({}, self.login)
         )
 
     def params(self, settings: AccountSettings) -> dict[str, Any]:
@@ -62,6 +64,7 @@ class _Update:
             "keysconflict": settings.keysconflict if self.email else None,
             "lists": self.lists,
             "optout_email": self.optout,
+            "login": self.login,
             "vars": self.values,
         }
         return self.key | {name: value for name, value in parts.items() if value}
@@ -106,16 +109,15 @@ def plan_alias(event: Alias, context: PlanContext, settings: AccountSettings) ->
 
 
 def plan_subscribed(event: Event, context: PlanContext, settings: AccountSettings) -> Plan:
-    """POST /user that adds to `properties.list` and lifts the opt-out: the person asked for mail.
+    """POST /user that adds to `properties.list`, else to the option defaultListName, and lifts the opt-out:
+    the person asked for mail.
 
     As Sailthru's newer destination does (reference: segment 2.1).
     """
     update = _update(event, context, settings, with_vars=False)
-    name = text(event.properties.get("list"), "properties.list")
-    lists = {name: 1} if name else update.lists
-    if not lists:
-        reject("properties.list", "is required, or DEFAULT_LIST")
-    asked = replace(update, lists=lists, optout=_optout(event, "none"))
+    if 1 not in update.lists.values():
+        reject("properties.list", "is missing, and the option defaultListName cannot be read")
+    asked = replace(update, optout=_optout(event, "none"))
     if asked.ask_owner:
         return Need("owner", look_up(asked.ask_owner, "keys", key="email"))
     call = Call("POST", "/user", asked.params(settings))
@@ -123,8 +125,10 @@ def plan_subscribed(event: Event, context: PlanContext, settings: AccountSetting
 
 
 def plan_deletion(event: Event, context: PlanContext, settings: AccountSettings) -> Plan:
-    """DELETE /user, by the only documented key: the email, which may stand in `userId`."""
-    in_user_id = event.user_id if event.user_id and is_email(event.user_id) else None
+    """DELETE /user, by the only documented key: the email, which may stand in `userId` or
+    `properties.userId`."""
+    _, named = field(event.properties, ("user_id",))
+    in_user_id = email_in_user_id(event.user_id) or read_email(named)
     email = in_user_id or address(event, kind_of(event, settings)) or context.email
     if email is None:
         raise MappingRejected(
@@ -158,15 +162,15 @@ def _update(
     traits = event.traits if with_vars else {}
     user = user_id(event, context, settings)
     anonymous = anonymous_id(event, settings)
-    list_name = text_option(event, "default_list_name", notes)
-    name = list_name or settings.default_list
-    email = shown_email(event, kind_of(event, settings))
+    kind = kind_of(event, settings)
+    _, login = find_option(event, "login", whole_object, notes, or_property=True)
+    email = shown_email(event, kind)
     update = _Update(
         key=user_key(event, context, settings),
-        # Only an event that names both ids says that they are one person's profiles.
-        anonymous_id=anonymous if user and user == event.user_id != anonymous else None,
+        anonymous_id=anonymous if _is_merged(event, user, anonymous, settings) else None,
         email=email,
-        lists={name: 1} if name else {},
+        lists=_lists(event, kind, settings, notes),
+        login=login or {},
         optout=_optout(event, settings.optout),
         values=flat_vars(traits, settings, "traits", notes, skip=frozenset({"email"})),
         notes=notes.found,
@@ -176,6 +180,14 @@ def _update(
     if anonymous is not None and email is not None:
         return _of_visitor(update, anonymous, email, context, settings)
     return update
+
+
+def _is_merged(
+    event: Event, user: str | None, anonymous: str | None, settings: AccountSettings
+) -> bool:
+    """Whether the visitor's profile belongs into the user's. Only an event that names both ids says that
+    they are one person's; the classic destination merged none."""
+    return settings.mapping != "classic" and user is not None and user == event.user_id != anonymous
 
 
 def _email_of_user(event: Event, shown: str | None, user: str, context: PlanContext) -> str | None:
@@ -214,6 +226,29 @@ def _last_elsewhere(owner: Owner, settings: AccountSettings) -> LastIdentify:
     if extid is None or extid.casefold() in settings.shared_ids:
         return LastIdentify(owner.email, "email", owner.email)
     return LastIdentify(owner.email, "extid", extid)
+
+
+def _lists(event: Event, kind: Kind, settings: AccountSettings, notes: Notes) -> dict[str, int]:
+    """Lists to join (1) and to leave (0). One is the event's own, else DEFAULT_LIST, unless the event says
+    that it is none; a subscription is to its own alone."""
+    _, others = find_option(event, "lists", _memberships, notes, or_property=True)
+    name = text_option(event, "default_list_name", notes)
+    if kind is Kind.SUBSCRIBED:
+        name = text(event.properties.get("list"), "properties.list") or name
+        return (others or {}) | ({name: 1} if name else {})
+    if name is None and not is_emptied(event, "default_list_name"):
+        name = settings.default_list
+    return ({name: 1} if name else {}) | (others or {})
+
+
+def _memberships(value: object, where: str) -> dict[str, int]:
+    """Lists to join (1) and to leave (0), as an object, or only names to join."""
+    value = unpacked(value)
+    if isinstance(value, Mapping):
+        given = ((text(name, where), switch(on, f"{where}.{name}")) for name, on in value.items())
+        return {name: int(on) for name, on in given if name}
+    names = [text(one, place) for place, one in elements(value, where)]
+    return {name: 1 for name in names if name}
 
 
 def _optout(event: Event, otherwise: str | None) -> str | None:

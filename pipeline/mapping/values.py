@@ -7,25 +7,20 @@ event with the path, `notes.optional(cents, value, path)` leaves the field out w
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Iterable, Mapping
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, NoReturn
 
 from pipeline.errors import Unreadable
 from pipeline.events.integrations import folded
 from pipeline.fields import Notes, as_whole, is_nothing
+from pipeline.json_text import read_json
 from pipeline.text import mend_id, mend_line, mend_prose
 
-MAX_QUANTITY = 1_000_000
-MAX_CENTS = 10**15
-"""Ten million million in any currency: beyond it is a mistake, and a double still holds it."""
 MAX_INT_BITS = 64
 
-_CENT = Decimal("0.01")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
-_MAX_NUMBER_CHARS = 64
 _MAX_POSITION_CHARS = 9
+_ON = (True, "1", "true", "yes", "on")
+_OFF = (False, "0", "false", "no", "off")
 
 
 def reject(where: str, what: str) -> NoReturn:
@@ -74,46 +69,39 @@ def scalar(value: object, where: str) -> str | bool | int | float:
     reject(where, "must be a string, a number or a boolean")
 
 
-def number(value: object, where: str) -> Decimal:
-    """A JSON number or numeric string, exactly as it was written."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        reject(where, "must be a number")
-    if isinstance(value, int) and value.bit_length() > MAX_INT_BITS:
-        reject(where, "is too large a number")
-    # repr: the shortest text of a float is what stood in the JSON, its exact value is not.
-    literal = value.strip() if isinstance(value, str) else repr(value)
-    if len(literal) > _MAX_NUMBER_CHARS or not _NUMBER.fullmatch(literal):
-        reject(where, "must be a number")
-    return Decimal(literal)
+def unpacked(value: object) -> object:
+    """What the JSON text of a list or object says; anything else as it is."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in {"[", "{"}:
+        return value
+    try:
+        return read_json(value.encode())
+    except ValueError:
+        return value
 
 
-def cents(value: object, where: str) -> int:
-    """A price in integer cents, rounded half up: 18.99 is 1899 and 1.005 is 101."""
-    return cents_of(number(value, where), where)
+def switch(value: object, where: str) -> bool:
+    """A truth value, also as 0 or 1 and as text."""
+    given = value.strip().casefold() if isinstance(value, str) else value
+    if given in _ON:
+        return True
+    return False if given in _OFF else reject(where, "must be true or false")
 
 
-def cents_of(amount: Decimal, where: str) -> int:
-    """An amount of money in integer cents."""
-    if amount < 0:
-        reject(where, "must not be negative")
-    if amount * 100 > MAX_CENTS:
-        reject(where, "is too large a price")
-    return int(amount.quantize(_CENT, rounding=ROUND_HALF_UP).scaleb(2))
-
-
-def quantity(value: object, where: str) -> int:
-    """A count of items, 1 when it is nothing."""
-    count = Decimal(1) if is_nothing(value) else number(value, where)
-    if not 1 <= count <= MAX_QUANTITY or count != count.to_integral_value():
-        reject(where, f"must be a whole number from 1 to {MAX_QUANTITY}")
-    return int(count)
+def whole_object(value: object, where: str) -> dict[str, Any]:
+    """An object of values that Sailthru can hold, all of them or none; what is nothing is left out."""
+    if not isinstance(value, Mapping):
+        reject(where, "must be an object")
+    given = {name: one for name, one in value.items() if not is_nothing(one)}
+    return {name: scalar(one, f"{where}.{name}") for name, one in given.items()}
 
 
 def elements(value: object, where: str) -> list[tuple[str, Any]]:
     """The elements of a list, each with its place; none when it is nothing.
 
-    PHP writes a list with a hole in it as an object whose names are numbers.
+    PHP writes a list with a hole in it as an object whose names are numbers, and templates write a list
+    as its JSON text.
     """
+    value = unpacked(value)
     if is_nothing(value):
         return []
     if isinstance(value, Mapping) and all(_is_position(name) for name in value):
@@ -123,21 +111,33 @@ def elements(value: object, where: str) -> list[tuple[str, Any]]:
     return [(f"{where}.{n}", one) for n, one in enumerate(value)]
 
 
-def _is_position(name: str) -> bool:
-    return name.isascii() and name.isdigit() and len(name) <= _MAX_POSITION_CHARS
-
-
 def objects(value: object, where: str, notes: Notes) -> list[tuple[str, Mapping[str, Any]]]:
-    """A list of objects, each with its place. One that is nothing is left out with a note."""
+    """A list of objects, each with its place. One that is nothing is left out with a note.
+
+    An object whose values are objects is a list that its names number; any other is the only element.
+    """
     found = []
-    for place, one in elements(value, where):
-        if is_nothing(one):
+    for place, one in _object_elements(unpacked(value), where):
+        read = unpacked(one)
+        if is_nothing(read):
             notes.add(place, "must be an object")
-        elif isinstance(one, Mapping):
-            found.append((place, one))
+        elif isinstance(read, Mapping):
+            found.append((place, read))
         else:
             reject(place, "must be an object")
     return found
+
+
+def _object_elements(value: object, where: str) -> list[tuple[str, Any]]:
+    if not isinstance(value, Mapping) or all(_is_position(name) for name in value):
+        return elements(value, where)
+    if all(isinstance(one, Mapping) or is_nothing(one) for one in value.values()):
+        return [(f"{where}.{name}", one) for name, one in value.items()]
+    return [(where, value)]
+
+
+def _is_position(name: str) -> bool:
+    return name.isascii() and name.isdigit() and len(name) <= _MAX_POSITION_CHARS
 
 
 def texts(value: object, where: str, notes: Notes) -> list[str]:
@@ -148,21 +148,27 @@ def texts(value: object, where: str, notes: Notes) -> list[str]:
 
 
 def field(source: Mapping[str, Any], names: Iterable[str]) -> tuple[str, object]:
-    """The first of `names` that is not nothing in `source`, whatever its case style: (key, value).
+    """The first of `names` that is not nothing in `source`: (key, value); ("", None) when there is none.
 
-    ("", None) when there is none.
+    In whatever case style; a name that is written just so comes before its other spellings.
     """
     for name in names:
-        wanted = folded(name)
+        if not is_nothing(given := source.get(name)):
+            return name, given
+        plain = folded(name)
         for key, value in source.items():
-            if folded(key) == wanted and not is_nothing(value):
+            if folded(key) == plain and not is_nothing(value):
                 return key, value
     return "", None
 
 
+def keys_named(source: Mapping[str, Any], plain_names: Collection[str]) -> frozenset[str]:
+    """The keys of `source` that are, in any case style, one of `plain_names` (see `folded`)."""
+    return frozenset(key for key in source if folded(key) in plain_names)
+
+
 def empty_keys(source: Mapping[str, Any], names: Collection[str]) -> frozenset[str]:
     """The keys of `source` that are one of `names`, in any case style, and hold nothing."""
-    wanted = {folded(name) for name in names}
-    return frozenset(
-        key for key, value in source.items() if folded(key) in wanted and is_nothing(value)
-    )
+    empty = [key for key, value in source.items() if is_nothing(value)]
+    plain_names = frozenset(map(folded, names)) if empty else ()
+    return frozenset(key for key in empty if folded(key) in plain_names)

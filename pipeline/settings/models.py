@@ -66,6 +66,12 @@ class AccountSettings(_Settings):
     customer_id: str | None = Field(
         None, description="Sailthru customer id; page events are ignored without it."
     )
+    track_pages: bool | None = Field(
+        None, description="Send `page` events; on by default when CUSTOMER_ID is set."
+    )
+    track_screens: bool = Field(
+        default=False, description="Send `screen` events that have a url as pageviews, too."
+    )
     api_url: HttpUrl = Field("https://api.sailthru.com", description="Address of Sailthru's API.")
     pageview_url: HttpUrl = Field(
         "https://api.sail-track.com", description="Address of Sailthru's pageview service."
@@ -136,6 +142,11 @@ class AccountSettings(_Settings):
     var_names: Literal["clean", "as_is"] = Field(
         "clean", description="`as_is` sends var names that Sailthru may cut or refuse."
     )
+    zero_decimal_prices: Literal["hundredths", "whole"] = Field(
+        "hundredths",
+        description="What is sent for 1500 yen, or another currency without decimals: `hundredths`"
+        " 150000, `whole` 1500.",
+    )
     product_base_url: HttpUrl | None = Field(
         None, description="A product without a url gets this address and its id."
     )
@@ -144,6 +155,11 @@ class AccountSettings(_Settings):
     )
     allow_delete: bool = Field(
         default=False, description="Let `User Deleted` events delete profiles at Sailthru."
+    )
+    cart_item_id: Literal["product_id", "sku", "variant_id"] = Field(
+        "product_id",
+        description="What tells the items of a cart apart. With `sku` or `variant_id` each variant is"
+        " an item of its own; a product without one goes by its `product_id`.",
     )
     clear_cart_after_hours: WholeHours | None = Field(
         None,
@@ -161,6 +177,14 @@ class AccountSettings(_Settings):
         if (self.api_key is None) != (self.api_secret is None):
             have, lack = ("API_KEY", "API_SECRET") if self.api_key else ("API_SECRET", "API_KEY")
             msg = f"{have} is set but {lack} is not: set both, or neither to use the sandbox"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _check_pageviews(self) -> AccountSettings:
+        asked = "TRACK_PAGES" if self.track_pages else "TRACK_SCREENS"
+        if self.api_key and self.customer_id is None and (self.track_pages or self.track_screens):
+            msg = f"{asked} is on but CUSTOMER_ID is not set: pageviews need it"
             raise ValueError(msg)
         return self
 

@@ -186,3 +186,13 @@ def test_every_setting_says_what_it_is_for() -> None:
     fields = {**AccountSettings.model_fields, **Settings.model_fields}
     names = setting_names()
     assert [n for n in names.account | names.installation if not fields[n].description] == []
+
+
+@pytest.mark.parametrize("name", ["TRACK_PAGES", "TRACK_SCREENS"])
+def test_pageviews_that_are_asked_for_need_a_customer_id(name: str) -> None:
+    """Against the real Sailthru; the sandbox has one."""
+    live = {key.removeprefix("SAILPIPE_"): value for key, value in LIVE.items()}
+    with pytest.raises(ConfigError, match=f"{name} is on but CUSTOMER_ID is not set"):
+        load(**live, **{name: "true"})
+    assert load(**live, **{name: "true"}, CUSTOMER_ID="c1")
+    assert load(**{name: "true"})

@@ -50,6 +50,69 @@ def test_what_a_call_leaves_out_is_a_note(capfd: pytest.CaptureFixture[str]) -> 
     ]
 
 
+ADDED = {
+    "type": "track",
+    "event": "Product Added",
+    "userId": "u1",
+    "timestamp": "2026-11-20T09:00:00Z",
+    "context": {"traits": {"email": "ann@example.com"}},
+    "properties": {"product_id": "p", "name": "P", "price": 1, "url": "https://shop.example/p"},
+}
+
+
+def test_a_cart_change_is_as_old_as_the_clock_says(capfd: pytest.CaptureFixture[str]) -> None:
+    """MAX_AGE shows, by the machine's clock or by --now."""
+    Path("in.json").write_text(json.dumps([ADDED]))
+    [today] = mapped(capfd, "in.json")
+    [then] = mapped(capfd, "in.json", "--now", "2026-11-21T08:59:00Z")
+    [a_day_later] = mapped(capfd, "in.json", "--now", "Sat, 21 Nov 2026 09:01:00 GMT")
+    assert today["error"]["reason"] == a_day_later["error"]["reason"] == "too_old"
+    assert then["error"] is None
+
+
+def test_a_cart_in_a_profile_has_an_age_too(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CLEAR_CART_AFTER_HOURS counts from its last change to --now."""
+    monkeypatch.setenv("SAILPIPE_CLEAR_CART_AFTER_HOURS", "1")
+    item = {"id": "old", "title": "Old", "qty": 1, "price": 100, "url": "https://shop.example/old"}
+    cart = {"time": "Fri, 20 Nov 2026 08:30:00 +0000", "items": [item]}
+    Path("profile.json").write_text(json.dumps({"purchase_incomplete": cart}))
+    Path("in.json").write_text(json.dumps([ADDED]))
+    found = [
+        mapped(capfd, "in.json", "--profile", "profile.json", "--now", f"2026-11-20T{clock}Z")
+        for clock in ("09:29", "09:31")
+    ]
+    counts = [len(line["calls"][-1]["params"]["items"]) for [line] in found]
+    assert counts == [2, 1]
+
+
+def test_a_time_that_is_none_is_wrong_usage(capfd: pytest.CaptureFixture[str]) -> None:
+    """One sentence with what to write."""
+    Path("in.json").write_text("[]")
+    assert run(["map", "in.json", "--now", "soon"]) == 2
+    assert "--now is not a time" in capfd.readouterr().err
+
+
+def test_without_an_api_key_it_says_what_it_assumes(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On stderr: which settings decide, as they are. With a key they are the reader's own."""
+    Path("in.json").write_text("[]")
+    monkeypatch.setenv("SAILPIPE_CART_ITEM_ID", "sku")
+    assert run(["map", "in.json"]) == 0
+    said = capfd.readouterr().err
+    for part in ("No API key is set", "CUSTOMER_ID=sandbox", "CART_ITEM_ID=sku", "MAPPING=default"):
+        assert part in said
+    assert "off: TRACK_SCREENS, ALLOW_DELETE" in said
+    assert "not set: TRACK_PAGES, DEFAULT_LIST" in said
+
+    monkeypatch.setenv("SAILPIPE_API_KEY", "key")
+    monkeypatch.setenv("SAILPIPE_API_SECRET", "secret")
+    assert run(["map", "in.json"]) == 0
+    assert capfd.readouterr().err == ""
+
+
 def test_a_profile_is_what_a_look_up_would_answer(capfd: pytest.CaptureFixture[str]) -> None:
     """An order without email asks Sailthru; with --profile the rest of its way can be seen."""
     product = {"id": "p", "name": "P", "price": 1, "url": "https://shop.example.com/p"}

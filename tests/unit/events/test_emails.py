@@ -26,7 +26,11 @@ EVENTS: dict[Kind, dict[str, Any]] = {
     Kind.PAGE: {"type": "page"},
     Kind.SCREEN: {"type": "screen"},
     Kind.CUSTOM: {"type": "track", "event": "Invite Sent"},
-    Kind.SUBSCRIBED: {"type": "track", "event": "Subscribed"},
+    Kind.SUBSCRIBED: {
+        "type": "track",
+        "event": "Subscribed",
+        "integrations": {"Sailthru": {"defaultListName": "News"}},
+    },
     Kind.USER_DELETED: {"type": "track", "event": "User Deleted"},
     Kind.ORDER: {"type": "track", "event": "Order Completed"},
     Kind.REFUND: {"type": "track", "event": "Order Refunded"},

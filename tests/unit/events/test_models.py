@@ -285,18 +285,36 @@ def test_a_deliverable_address_has_a_dot_in_its_domain(text: str, is_one: bool) 
             "2019-02-21T08:33:46.1-05:00",
             datetime(2019, 2, 21, 8, 33, 46, 100000, tzinfo=timezone(timedelta(hours=-5))),
         ),
-        ("2017", None),
+        (1550738026, datetime(2019, 2, 21, 8, 33, 46, tzinfo=UTC)),
         ("yesterday", None),
         ("0001-01-01T00:00:00Z", None),
         ("9999-12-31T23:59:59Z", None),
-        (1550738026, None),
         (None, None),
         ({}, None),
     ],
 )
-def test_timestamps_are_iso_8601_with_any_fraction(text: Any, at: datetime | None) -> None:
-    """0 to 9 digits, Z or an offset; what is none is no reason to refuse an event."""
+def test_a_timestamp_is_a_time_or_none(text: Any, at: datetime | None) -> None:
+    """What is none is no reason to refuse an event; `tests/unit/test_times.py` has all forms."""
     assert validate_event(track(timestamp=text)).occurred_at == at
+
+
+@pytest.mark.parametrize(
+    "integrations",
+    [
+        {},
+        {"Sailthru": True},
+        {"Sailthru": {"id": ""}},
+        {"Mixpanel": {"id": "1"}},
+        {"Sailthru": {"key": "sid"}},
+    ],
+)
+def test_options_that_name_nobody_do_not_make_an_event_of_somebody(
+    integrations: dict[str, Any],
+) -> None:
+    """Another destination's id is not Sailthru's."""
+    with pytest.raises(InvalidEvent) as caught:
+        validate_event({"type": "track", "event": "Seen", "integrations": integrations})
+    assert caught.value.reason is Reason.MISSING_USER_ID
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pipeline.settings import AccountSettings
 from tests.unit.mapping import strategies
 from tests.unit.mapping.test_any_event import _valid
 
-SETTINGS = AccountSettings(customer_id="c1", allow_delete=True)
+SETTINGS = AccountSettings(customer_id="c1", allow_delete=True, track_screens=True)
 CLASSIC = AccountSettings(customer_id="c1", mapping="classic")
 
 
@@ -27,7 +27,8 @@ def _lane(settings: AccountSettings = SETTINGS, **fields: Any) -> Lane | Ignored
     [
         ({"type": "identify"}, Lane.USER),
         ({"type": "alias", "previousId": "a1"}, Lane.USER),
-        ({"type": "track", "event": "Subscribed"}, Lane.USER),
+        ({"type": "track", "event": "Subscribed", "properties": {"list": "News"}}, Lane.USER),
+        ({"type": "track", "event": "Subscribed"}, Lane.EVENT),
         ({"type": "track", "event": "User Deleted"}, Lane.USER),
         ({"type": "track", "event": "Registered"}, Lane.EVENT),
         ({"type": "track", "event": "Order Cancelled"}, Lane.EVENT),

@@ -138,6 +138,16 @@ def test_events_without_any_id_share_no_mailbox() -> None:
     assert all(name.startswith("~") for name in mailboxes)
 
 
+def test_an_event_that_only_its_options_address_has_a_mailbox_of_its_own() -> None:
+    """Its options say whom it goes to; they link no ids."""
+    options = {"integrations": {"Sailthru": {"id": "1234567890", "key": "sid"}}}
+    placement = Arrivals().place(**options)
+
+    assert placement.user.startswith("~")
+    assert not placement.updates.emails
+    assert not placement.updates.aliases
+
+
 def test_an_id_with_more_than_three_emails_a_day_is_shared() -> None:
     """A till's or a kiosk's id: from the fourth person on it counts as shared."""
     arrivals = Arrivals()
@@ -196,7 +206,8 @@ def test_only_a_visitors_call_with_an_email_key_leads_to_the_owner(
     """A guest may order to a customer's address; that makes them neither the customer nor a follower."""
     arrivals = Arrivals()
     arrivals.place(type="identify", userId="u", traits={"email": "e@x.com"})
-    found = {arrivals.place(event=event, anonymousId="a", **shown("e@x.com")).user}
+    asked = {"anonymousId": "a", "properties": {"list": "News"}}
+    found = {arrivals.place(event=event, **asked, **shown("e@x.com")).user}
     found.add(arrivals.place(anonymousId="a").user)
     assert found == {"u" if event == "Subscribed" else "a"}
 

@@ -23,7 +23,7 @@ from tests.unit.mapping import strategies
 
 EXAMPLES = 2_500 if settings.get_current_profile_name() == "deep" else 100
 ACCOUNTS = [
-    AccountSettings(customer_id="c1", allow_delete=True),
+    AccountSettings(customer_id="c1", allow_delete=True, track_screens=True),
     AccountSettings(mapping="classic", var_names="as_is", product_base_url="https://shop.example"),
 ]
 

@@ -28,7 +28,7 @@ def _body(kind: str, **fields: Any) -> dict[str, Any]:
 
 
 def _identify(
-    traits: dict[str, int], email: str | None, anonymous: str | None, option: dict[str, str]
+    traits: dict[str, int], email: str | None, anonymous: str | None, option: dict[str, Any]
 ) -> dict[str, Any]:
     shown = traits | {"email": email}
     integrations = {"Sailthru": option}
@@ -36,10 +36,14 @@ def _identify(
 
 
 def _change(
-    what: tuple[str, str], count: object, email: str | None, option: dict[str, str]
+    what: tuple[str, str],
+    count: object,
+    email: str | None,
+    option: dict[str, str],
+    price: object = 1,
 ) -> dict[str, Any]:
     name, product = what
-    properties = {"product_id": product, "name": product, "price": 1, "quantity": count}
+    properties = {"product_id": product, "name": product, "price": price, "quantity": count}
     properties["url"] = "https://shop.example/p"
     context = {"traits": {"email": email}}
     integrations = {"Sailthru": option}
@@ -53,7 +57,17 @@ identifies = st.builds(
     email=emails,
     anonymous=st.sampled_from((None, None, None, "a1", "a2")),
     option=st.sampled_from(
-        ({}, {}, {}, {"defaultListName": "L"}, {"optoutValue": "all"}, {"optoutValue": "none"})
+        (
+            *(
+                {},
+                {},
+                {},
+                {"defaultListName": "L"},
+                {"optoutValue": "all"},
+                {"optoutValue": "none"},
+            ),
+            *({"lists": {"L": 0}}, {"lists": {"L": 1, "M": 0}}),
+        )
     ),
 )
 user_barriers = st.sampled_from(
@@ -76,6 +90,7 @@ changes = st.builds(
     count=st.sampled_from((1, 1, 2, "3", 0, 0.5)),
     email=emails,
     option=st.sampled_from(({}, {}, {}, {}, REMINDER)),
+    price=st.sampled_from((1, 1, 2, "1,299")),
 )
 orders = st.just(
     _body(

@@ -21,7 +21,9 @@ from tests.unit.mapping.tables.orders import EMAIL, GAME, GAME_ITEM
 from tests.unit.mapping.tables.row import JSON, identify, track
 
 EXAMPLES = 2_500 if settings.get_current_profile_name() == "deep" else 200
-SETTINGS = AccountSettings(customer_id="c1", allow_delete=True, default_list="Everyone")
+SETTINGS = AccountSettings(
+    customer_id="c1", allow_delete=True, default_list="Everyone", track_screens=True
+)
 SECRET = "4111 1111 1111 1111"
 Path = tuple[Any, ...]
 
@@ -61,7 +63,9 @@ ENVELOPE: tuple[Path, ...] = (
         ("integrations", "Sailthru", name)
         for name in (
             *("reminder_template", "reminderTime", "sendTemplate", "message_id", "sailthru_bid"),
-            *("schedule_time", "clearIncompleteCartAfterNHours", "defaultListName"),
+            *("schedule_time", "clearIncompleteCartAfterNHours", "defaultListName", "login"),
+            *("tenders", "channel", "appId", "device_id", "userAgent", "cookies", "date"),
+            *("visitorId", "no_such_option"),
         )
     ),
 )
@@ -77,6 +81,12 @@ def products(*names: str) -> tuple[Path, ...]:
 
 ORDER = properties("order_id", "checkout_id", "shipping", "tax", "discount", "adjustments")
 REMINDED = properties("reminder_template", "reminderTime", "sailthru_bid")
+SWITCHES: tuple[Path, ...] = (
+    *properties("use_stored_tags"),
+    ("integrations", "Sailthru", "excludeContent"),
+)
+"""Of which false is a value, as of data."""
+PASSED = properties("tenders", "channel", "appId", "device_id", "userAgent", "cookies", "date")
 PRODUCT = ("image_url", "image_url_thumb", "imageUrl", "tags", "id", "sku", "title")
 """And the names that stand aside while product_id and name are given."""
 TRAITS: tuple[Path, ...] = (("traits",), ("traits", "email"))
@@ -105,14 +115,22 @@ def _bought(name: str) -> JSON:
 
 _PAID_BACK = track("Order Refunded", {"total": 5}, context={"page": {"url": GAME["url"]}})
 _COMMON = (*PAGE, *ENVELOPE, *TRAITS)
+_LISTED = tuple(path for path in _COMMON if path[-1] != "defaultListName")
+"""Blank text for the list of an identify says that it is none, whatever the settings have."""
+_UNDATED = tuple(path for path in _COMMON if path != ("timestamp",))
+"""The time of an order is required where it is given."""
 _SEEN = {"type": "page", "userId": "u1", "properties": {"url": GAME["url"]}}
 _DATA = properties("brand", "variant", "coupon", "total", "email_sent", "\ud83d")
 SAMPLES = {
-    "identify": Sample(identify(), (*_COMMON, ("properties",)), (("traits", "address"),)),
+    "identify": Sample(identify(), (*_LISTED, ("properties",)), (("traits", "address"),)),
     "alias": Sample(
         {"type": "alias", "userId": "u1", "previousId": "a1"}, (*_COMMON, ("properties",))
     ),
-    "custom": Sample(track("Seen"), (*_COMMON, ("properties",)), (*_DATA, ("properties", "email"))),
+    "custom": Sample(
+        track("Seen"),
+        (*_COMMON, ("properties",), *properties("scheduleTime")),
+        (*_DATA, ("properties", "email")),
+    ),
     "subscribed": Sample(
         track("Subscribed", {"list": "News"}), (*_COMMON, ("properties", "email"))
     ),
@@ -121,7 +139,14 @@ SAMPLES = {
     ),
     "order": Sample(
         _bought("Order Completed"),
-        (*_COMMON, *ORDER, *REMINDED, *products(*PRODUCT), *properties("email", "send_template")),
+        (
+            *_UNDATED,
+            *ORDER,
+            *REMINDED,
+            *PASSED[:-1],
+            *products(*PRODUCT),
+            *properties("email", "send_template"),
+        ),
         (*_DATA, *products("brand", "images")),
     ),
     "refund": Sample(
@@ -130,16 +155,23 @@ SAMPLES = {
     "full refund": Sample(_PAID_BACK, (*ENVELOPE, *TRAITS, *ORDER[:1], ("properties", "email"))),
     "added": Sample(
         track("Product Added", GAME),
-        (*_COMMON, *REMINDED, *properties(*PRODUCT, "email")),
+        (*_COMMON, *REMINDED, *PASSED[1:], *properties(*PRODUCT, "email")),
         _DATA,
     ),
     "removed": Sample(
         track("Product Removed", GAME), (*_COMMON, *REMINDED, *properties(*PRODUCT, "email"))
     ),
     "page": Sample(
-        _SEEN, (*_COMMON, *properties("tags", "keywords"), ("name",), ("category",)), _DATA
+        _SEEN,
+        (
+            *_COMMON,
+            *properties("tags", "keywords", "visitor_id"),
+            ("name",),
+            ("category",),
+        ),
+        (*_DATA, *SWITCHES),
     ),
-    "screen": Sample({**_SEEN, "type": "screen"}, (*_COMMON, ("name",), ("category",))),
+    "screen": Sample({**_SEEN, "type": "screen"}, (*_COMMON, ("name",), ("category",)), SWITCHES),
 }
 PROFILE: JSON = {
     "keys": {"email": EMAIL, "extid": "u1"},

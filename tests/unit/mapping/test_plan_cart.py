@@ -109,7 +109,7 @@ def test_our_own_write_read_back_in_whole_seconds_is_not_ignored() -> None:
 
 
 def test_an_untouched_cart_is_emptied_by_the_next_change_when_asked() -> None:
-    """CLEAR_CART_AFTER_HOURS, or the option of Sailthru's newer destination; fractions are cut."""
+    """CLEAR_CART_AFTER_HOURS, or the option or property of Sailthru's newer destination; fractions are cut."""
     two_hours_old = Cart((CARD,), NOW - 7200)
     option = change(integrations={"Sailthru": {"clearIncompleteCartAfterNHours": "1.9"}})
 
@@ -120,6 +120,8 @@ def test_an_untouched_cart_is_emptied_by_the_next_change_when_asked() -> None:
     ]
     assert items_of([change()], context(two_hours_old), clear_cart_after_hours=1) == [GAME_ITEM]
     assert items_of([option], context(two_hours_old)) == [GAME_ITEM]
+    as_property = change(properties=GAME | {"clearIncompleteCartAfterNHours": 1})
+    assert items_of([as_property], context(two_hours_old)) == [GAME_ITEM]
 
 
 @pytest.mark.parametrize(

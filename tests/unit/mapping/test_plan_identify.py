@@ -83,7 +83,9 @@ def test_an_identify_that_repeats_or_omits_email_list_and_opt_out_folds(
         identify(integrations={"Sailthru": {"optoutValue": "all"}}),
         identify(integrations={"Sailthru": {"optoutValue": "maybe"}}),
         validate_event({"type": "alias", "userId": "u1", "previousId": "a1"}),
-        validate_event({"type": "track", "event": "Subscribed", "userId": "u1"}),
+        validate_event(
+            {"type": "track", "event": "Subscribed", "userId": "u1", "properties": {"list": "L"}}
+        ),
     ],
     ids=["user", "anonymousId", "email", "list", "opt-out", "refused", "alias", "Subscribed"],
 )

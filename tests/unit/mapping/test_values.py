@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import MappingRejected, Reason, Unreadable
-from pipeline.mapping.values import MAX_CENTS, cents, elements, identifier, quantity, text
+from pipeline.mapping.numbers import MAX_CENTS, cents, number, quantity
+from pipeline.mapping.values import elements, identifier, text
 from pipeline.reminders import parse_reminder_time
 from pipeline.settings import AccountSettings
 from pipeline.text import clean_text
@@ -31,6 +32,7 @@ SECRET = "4111 1111 1111 1111"
         ("1e2", 10_000),
         (".5", 50),
         ("5.", 500),
+        ("1,50", 150),
         (MAX_CENTS // 100, MAX_CENTS),
     ],
 )
@@ -52,7 +54,7 @@ def test_a_price_with_two_decimals_is_exact(amount: int) -> None:
 @pytest.mark.parametrize(
     "price",
     [
-        *("", "free", "$1", "1,50", "1_0", "\uff11", "0x10", "NaN", "-Infinity", "--1", "1e9999"),
+        *("", "free", "$1", "1_0", "\uff11", "0x10", "NaN", "-Infinity", "--1", "1e9999"),
         *("9" * 65, True, None, [], {}, float("nan"), float("inf"), -0.01, 10**400, 1e30),
     ],
 )
@@ -63,6 +65,54 @@ def test_what_is_no_price_is_unmappable(price: object) -> None:
 
     assert caught.value.reason is Reason.UNMAPPABLE
     assert "properties.price" in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        *(("1,299.50", "1299.50"), ("1.299,50", "1299.50"), ("1,299.500", "1299.5")),
+        *(("1 299,50", "1299.50"), ("1\u00a0299", "1299"), ("1\u202f299\u202f000,5", "1299000.5")),
+        *(("1'299.50", "1299.50"), ("1\u2019299", "1299"), ("-1,299.50", "-1299.50")),
+        *(("1,299,000", "1299000"), ("1.299.000", "1299000"), ("12,99,000.5", "1299000.5")),
+        *(("12,50", "12.5"), (",5", "0.5"), ("12.9900", "12.99"), ("\u22122.5", "-2.5")),
+        *(("0,299", "0.299"), ("1299,500", "1299.5"), ("1299.500", "1299.5"), (".299", "0.299")),
+    ],
+)
+def test_a_number_as_text_may_separate_its_thousands(written: str, expected: str) -> None:
+    """The last of two kinds of separators is the decimal one; one that repeats is none."""
+    assert number(written, "price") == Decimal(expected)
+
+
+@pytest.mark.parametrize("written", ["1,299", "1.299", "12,999", "-999.000", "+1,299"])
+def test_text_that_may_be_thousands_or_a_fraction_is_no_number(written: str) -> None:
+    """A thousand times the price, or a thousandth of it: neither is guessed."""
+    with pytest.raises(Unreadable, match="thousands or a fraction"):
+        number(written, "price")
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["1,2,3", "1,,5", "12,9900,50", "1.2.3,5", "1,299.500,5", ",", "1 2", "1, 299.50", "'"],
+)
+def test_thousands_come_in_groups_of_three(written: str) -> None:
+    """Other text with separators in it is a list, a date, or a mistake."""
+    with pytest.raises(Unreadable):
+        number(written, "price")
+
+
+@given(
+    cents_of_it=st.integers(100_000, 10**12),
+    marks=st.sampled_from([(",", "."), (".", ","), (" ", ","), ("'", "."), ("\u202f", ",")]),
+)
+def test_every_way_to_write_an_amount_is_that_amount(
+    cents_of_it: int, marks: tuple[str, str]
+) -> None:
+    """From a thousand on, with two decimals, in the ways of many countries."""
+    thousands, point = marks
+    whole, fraction = divmod(cents_of_it, 100)
+    written = f"{whole:,}".replace(",", thousands) + f"{point}{fraction:02}"
+
+    assert cents(written, "price") == cents_of_it
 
 
 @pytest.mark.parametrize(
@@ -119,6 +169,7 @@ def test_an_id_or_address_loses_a_line_break_where_a_name_gets_a_space() -> None
         ({}, []),
         (["a", None], [("tags.0", "a"), ("tags.1", None)]),
         ({"10": "b", "2": "a"}, [("tags.2", "a"), ("tags.10", "b")]),
+        ('["a"]', [("tags.0", "a")]),
     ],
 )
 def test_a_list_may_be_an_object_with_numbers_for_names(
@@ -128,7 +179,7 @@ def test_a_list_may_be_an_object_with_numbers_for_names(
     assert elements(given, "tags") == expected
 
 
-@pytest.mark.parametrize("given", ["a", 1, True, {"a": 1}, {"0": 1, "": 2}, {"9" * 5000: 1}])
+@pytest.mark.parametrize("given", ["a", "[a", 1, True, {"a": 1}, {"0": 1, "": 2}, {"9" * 5000: 1}])
 def test_other_values_are_no_list(given: object) -> None:
     """One product is not a list of products."""
     with pytest.raises(Unreadable) as caught:
@@ -181,7 +232,19 @@ def test_reminder_times_are_written_out(given: str, sent: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["", "soon", "60", "minutes", "-1 day", "1.5 hours", "2 fortnights", "1 day 2 hours"]
+    "given",
+    [
+        "",
+        "soon",
+        "0 minutes",
+        "+00 days",
+        "60",
+        "minutes",
+        "-1 day",
+        "1.5 hours",
+        "2 fortnights",
+        "1 day 2 hours",
+    ],
 )
 def test_other_times_are_none(given: str) -> None:
     """Sailthru would answer error 18 to each cart."""

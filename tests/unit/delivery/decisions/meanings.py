@@ -149,11 +149,17 @@ DEAD: Mapping[Reason, Meaning] = {
 
 IGNORED: Mapping[IgnoreReason, Meaning] = {
     IgnoreReason.INTEGRATIONS_OFF: Meaning("Its `integrations` say that it is not for Sailthru."),
-    IgnoreReason.UNSUPPORTED_TYPE: Meaning("It is a `group` call: Sailthru has no such thing."),
+    IgnoreReason.UNSUPPORTED_TYPE: Meaning(
+        "It is a `group` call, which Sailthru has no such thing for, or an `alias` with MAPPING=classic."
+    ),
     IgnoreReason.USER_DELETE_OFF: Meaning(
         "It is a `User Deleted`.", "set ALLOW_DELETE if it should delete the profile"
     ),
     IgnoreReason.NO_PAGE_IN_CLASSIC: Meaning("MAPPING=classic tracks no pages and screens."),
+    IgnoreReason.PAGES_OFF: Meaning("It is a page, and TRACK_PAGES is off.", "set TRACK_PAGES"),
+    IgnoreReason.SCREENS_OFF: Meaning(
+        "It is a screen with a url, and TRACK_SCREENS is off.", "set TRACK_SCREENS"
+    ),
     IgnoreReason.NO_CUSTOMER_ID: Meaning(
         "It is a page or screen, and pageviews need a customer id.", "set CUSTOMER_ID"
     ),

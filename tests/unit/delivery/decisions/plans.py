@@ -148,6 +148,8 @@ PLANS = Table(
         _ignored(IgnoreReason.UNSUPPORTED_TYPE, "it is a group call"),
         _ignored(IgnoreReason.USER_DELETE_OFF, "it is a User Deleted, and ALLOW_DELETE is off"),
         _ignored(IgnoreReason.NO_PAGE_IN_CLASSIC, "it is a page or screen, with MAPPING=classic"),
+        _ignored(IgnoreReason.PAGES_OFF, "it is a page, and TRACK_PAGES is off"),
+        _ignored(IgnoreReason.SCREENS_OFF, "it is a screen, and TRACK_SCREENS is off"),
         _ignored(IgnoreReason.NO_CUSTOMER_ID, "it is a page or screen, and no CUSTOMER_ID is set"),
         _ignored(IgnoreReason.SCREEN_WITHOUT_URL, "it is a screen without a url"),
         _ignored(IgnoreReason.ALREADY_MERGED, "it is an alias whose ids are one", Lane.USER),

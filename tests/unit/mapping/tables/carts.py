@@ -105,6 +105,45 @@ _CHANGES = (
         profile=cart_of(GAME_ITEM | {"qty": 3}),
     ),
     Row(
+        "it takes the newest price, title, url and vars",
+        track("Product Added", {**GAME, "name": "Monopoly", "price": 17, "variant": "blue"}),
+        posted(
+            GAME_ITEM | {"qty": 4, "title": "Monopoly", "price": 1700, "vars": {"variant": "blue"}}
+        ),
+        profile=cart_of(GAME_ITEM | {"qty": 3, "vars": {"variant": "red", "brand": "Hasbro"}}),
+    ),
+    Row(
+        "and keeps what the event does not say, or says so that it cannot be read",
+        track("Product Added", {"product_id": "507f1f77", "price": "17 EUR", "url": False}),
+        posted(GAME_ITEM | {"qty": 4, "vars": {"variant": "red"}}),
+        notes={"properties.price": "must be a number"},
+        profile=cart_of(GAME_ITEM | {"qty": 3, "vars": {"variant": "red"}}),
+    ),
+    Row(
+        "variants of a product are items of their own with CART_ITEM_ID",
+        track("Product Added", {**GAME, "sku": "M-BLUE"}),
+        posted(
+            GAME_ITEM | {"id": "M-RED", "vars": {"product_id": "507f1f77"}},
+            GAME_ITEM | {"id": "M-BLUE", "vars": {"product_id": "507f1f77"}},
+        ),
+        profile=cart_of(GAME_ITEM | {"id": "M-RED", "vars": {"product_id": "507f1f77"}}),
+        settings={"cart_item_id": "sku"},
+    ),
+    Row(
+        "by the variant's id, too",
+        track("Product Removed", {**GAME, "variantId": 4402}),
+        posted(CARD),
+        profile=cart_of(CARD, GAME_ITEM | {"id": "4402"}),
+        settings={"cart_item_id": "variant_id"},
+    ),
+    Row(
+        "a product that has neither goes by its product_id",
+        track("Product Removed", {**GAME, "sku": False}),
+        posted(CARD),
+        profile=cart_of(CARD, GAME_ITEM),
+        settings={"cart_item_id": "sku"},
+    ),
+    Row(
         "without a quantity a product in the cart is counted up by one; its id is enough",
         track("Product Added", {"product_id": "507f1f77"}),
         posted(GAME_ITEM | {"qty": 4}),
@@ -189,6 +228,25 @@ _REMINDERS = (
         profile=NO_CART,
     ),
     Row(
+        "or properties in camel case, which are no vars",
+        track("Product Added", GAME | {"reminderTemplate": "cart", "reminderTime": "1 day"}),
+        posted(GAME_ITEM, reminder_template="cart", reminder_time="+1 day"),
+        profile=NO_CART,
+    ),
+    Row(
+        "what else Sailthru takes is passed on",
+        track("Product Added", GAME | {"channel": "app", "date": "2019-02-21T08:33:46Z"})
+        | {"integrations": options(app_id="a1", sailthruBid="bid1")},
+        posted(
+            GAME_ITEM,
+            channel="app",
+            date="Thu, 21 Feb 2019 08:33:46 +0000",
+            app_id="a1",
+            message_id="bid1",
+        ),
+        profile=NO_CART,
+    ),
+    Row(
         "the reminder options may be properties",
         track("Product Added", GAME | {"reminder_template": "cart", "reminder_time": "1 day"}),
         posted(GAME_ITEM, reminder_template="cart", reminder_time="+1 day"),
@@ -233,6 +291,15 @@ _REMINDERS = (
         },
         reminder_template="cart",
         reminder_time="tomorrow",
+    ),
+    _unreadable(
+        "and no time at all is none",
+        {
+            "reminder_time": "must be like 60 minutes, 24 hours or 2 weeks",
+            "reminder_template": "needs a reminder_time, too",
+        },
+        reminder_template="cart",
+        reminder_time="0 minutes",
     ),
     _unreadable(
         "hours of clearIncompleteCartAfterNHours that are no number are left out",

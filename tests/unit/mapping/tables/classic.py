@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from tests.unit.mapping.tables.orders import CHECKOUT, GAME, GAME_ITEM, bought
-from tests.unit.mapping.tables.row import Row, Table, page, post_event, track, with_email
+from tests.unit.mapping.tables.orders import CHECKOUT, GAME, GAME_ITEM, bought, order
+from tests.unit.mapping.tables.row import (
+    Row,
+    Table,
+    identify,
+    page,
+    post_event,
+    post_user,
+    track,
+    with_email,
+)
 
 CLASSIC_ON = {"mapping": "classic", "customer_id": "c1"}
 U1 = {"id": "u1", "key": "extid"}
@@ -39,6 +48,38 @@ CLASSIC = Table(
                 context={**with_email(), "page": {"url": CHECKOUT}},
             ),
             (bought(GAME_ITEM | {"url": CHECKOUT}),),
+            settings=CLASSIC_ON,
+        ),
+        Row(
+            "tags, pictures and adjustments are vars like all that has no field",
+            order(
+                tax=1,
+                adjustments=[{"title": "Voucher", "price": -500}],
+                products=[GAME | {"tags": ["fun"], "image_url": "https://i.example/1.jpg"}],
+            ),
+            (
+                bought(
+                    GAME_ITEM | {"vars": {"tags_0": "fun", "image_url": "https://i.example/1.jpg"}},
+                    vars={
+                        "tax": 1,
+                        "adjustments_0_title": "Voucher",
+                        "adjustments_0_price": -500,
+                    },
+                ),
+            ),
+            settings=CLASSIC_ON,
+        ),
+        Row(
+            "both ids of an identify are no reason to merge",
+            identify(anonymousId="anon-1", traits={"plan": "gold"}),
+            (post_user(**U1, vars={"plan": "gold"}),),
+            profile={"keys": {"extid": "anon-1"}},
+            settings=CLASSIC_ON,
+        ),
+        Row(
+            "an alias is ignored",
+            {"type": "alias", "userId": "u1", "previousId": "anon-1"},
+            ignored="unsupported_type",
             settings=CLASSIC_ON,
         ),
         Row(

@@ -83,6 +83,28 @@ EVENTS = Table(
             (post_event(id="1234567890", key="sid", event="Seen"),),
         ),
         Row(
+            "the time may be a property, in any spelling, which is no var",
+            track("Seen", {"scheduleTime": "+2 hours", "colour": "red"}),
+            (post_event(**U1, event="Seen", vars={"colour": "red"}, schedule_time="+2 hours"),),
+        ),
+        Row(
+            "the options alone may say whom an event is about",
+            {"type": "track", "event": "Seen", "integrations": options(id="1234567890", key="sid")},
+            (post_event(id="1234567890", key="sid", event="Seen"),),
+        ),
+        Row(
+            "an option that is none does nothing, and the note asks which was meant",
+            track(
+                "Seen", integrations=options(shedule_time="+2 hours", ScheduledTime="x", colour=1)
+            ),
+            (post_event(**U1, event="Seen"),),
+            notes={
+                "integrations.Sailthru.shedule_time": "is no option: did you mean schedule_time?",
+                "integrations.Sailthru.ScheduledTime": "is no option: did you mean scheduleTime?",
+                "integrations.Sailthru.colour": "is no option",
+            },
+        ),
+        Row(
             "an email as id needs no key",
             track("Seen", integrations=options(id="b@example.com")),
             (post_event(id="b@example.com", key="email", event="Seen"),),

@@ -36,6 +36,37 @@ ITEMS = Table(
         item_row("1.005 is 101 cents: half up, as written", {"price": 1.005}, {"price": 101}),
         item_row("0.29 is 29 cents", {"price": 0.29}, {"price": 29}),
         item_row("a numeric string is a number", {"price": "18.99"}, {"price": 1899}),
+        item_row("so is one with thousands", {"price": "1,299.50"}, {"price": 129950}),
+        item_row("in any country's way", {"price": "1.299,50"}, {"price": 129950}),
+        Row(
+            "a price in a currency without decimals is sent in hundredths like any other",
+            order(currency="JPY", products=[GAME | {"price": 1500}], shipping=500),
+            (
+                bought(
+                    GAME_ITEM | {"price": 150000},
+                    adjustments=[{"title": "shipping", "price": 50000}],
+                    vars={"currency": "JPY"},
+                ),
+            ),
+        ),
+        Row(
+            "or as it is, with ZERO_DECIMAL_PRICES",
+            order(currency="jpy", products=[GAME | {"price": "1,500.4"}], shipping=500),
+            (
+                bought(
+                    GAME_ITEM | {"price": 1500},
+                    adjustments=[{"title": "shipping", "price": 500}],
+                    vars={"currency": "jpy"},
+                ),
+            ),
+            settings={"zero_decimal_prices": "whole"},
+        ),
+        Row(
+            "which does nothing to other currencies",
+            order(currency="USD", products=[GAME]),
+            (bought(vars={"currency": "USD"}),),
+            settings={"zero_decimal_prices": "whole"},
+        ),
         item_row("a price of 0 is a price", {"price": 0}, {"price": 0}),
         item_row("no quantity means one", {"quantity": None}, {"qty": 1}),
         item_row("a quantity of false means one", {"quantity": False}, {"qty": 1}),
@@ -88,6 +119,23 @@ ITEMS = Table(
             notes={
                 f"{_FIRST}.image_url": "must be one address: only the first of the list is taken"
             },
+        ),
+        item_row(
+            "an address without a scheme gets https: in a mail there is no page to take it from",
+            {"url": "//shop.example/monopoly", "image_url": "//cdn.example/1.jpg"},
+            {"images": {"full": {"url": "https://cdn.example/1.jpg"}}},
+        ),
+        item_row(
+            "a relative picture starts at PRODUCT_BASE_URL",
+            {"image_url": "/img/1.jpg"},
+            {"images": {"full": {"url": "https://shop.example/img/1.jpg"}}},
+            settings={"product_base_url": "https://shop.example/p"},
+        ),
+        item_row(
+            "without one, and without a page, it leads nowhere and is left out",
+            {"image_url": "img/1.jpg"},
+            {},
+            notes={f"{_FIRST}.image_url": "must be an absolute address"},
         ),
         item_row(
             "a picture that is no address is left out",
@@ -157,9 +205,13 @@ ITEMS = Table(
         ),
         bad_item("an item without a name is refused", {"name": None}, "name is missing"),
         bad_item("an item without an id is refused", {"product_id": None}, "product_id is missing"),
-        bad_item("a negative price is refused", {"price": -1}, "price must not be negative"),
         bad_item(
             "a price with a currency sign is refused", {"price": "$18.99"}, "price must be a number"
+        ),
+        bad_item(
+            "a price that may be thousands or a fraction is refused",
+            {"price": "1,299"},
+            "price may be thousands",
         ),
         bad_item("an absurd price is refused", {"price": "1e400"}, "price is too large"),
         bad_item(

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from pipeline.errors import Reason
-from tests.unit.mapping.tables.row import Row, Table, call, lookup, post_user, track, with_email
+from tests.unit.mapping.tables.row import (
+    Row,
+    Table,
+    call,
+    lookup,
+    options,
+    post_event,
+    post_user,
+    track,
+    with_email,
+)
 from tests.unit.mapping.tables.users import BY_EMAIL, EMAIL, KNOWN, U1
 
 ALIASES = Table(
@@ -55,15 +65,26 @@ SUBSCRIPTIONS = Table(
             (post_user(**U1, **BY_EMAIL, lists={"News": 1}, optout_email="none"),),
         ),
         Row(
-            "Subscribed without a list joins DEFAULT_LIST",
-            track("Subscribed"),
-            (post_user(**U1, lists={"Everyone": 1}, optout_email="none"),),
+            "the list may be the option defaultListName",
+            track("Subscribed", integrations=options(defaultListName="Tea Letter")),
+            (post_user(**U1, lists={"Tea Letter": 1}, optout_email="none"),),
             settings={"default_list": "Everyone"},
         ),
         Row(
-            "Subscribed without a list and without DEFAULT_LIST is refused",
-            track("Subscribed"),
-            refused=(Reason.UNMAPPABLE, "properties.list"),
+            "a track of that name without a list is a custom event, and lifts no opt-out",
+            track("Subscribed", {"plan": "gold", "list": False}),
+            (post_event(**U1, event="Subscribed", vars={"plan": "gold", "list": False}),),
+            settings={"default_list": "Everyone"},
+        ),
+        Row(
+            "a list that cannot be read is refused: the person asked for one",
+            track("Subscribed", {"list": {"name": "News"}}),
+            refused=(Reason.UNMAPPABLE, "properties.list must be a string"),
+        ),
+        Row(
+            "other lists are joined and left as of an identify",
+            track("Subscribed", {"list": "News"}, integrations=options(lists={"Trial": 0})),
+            (post_user(**U1, lists={"Trial": 0, "News": 1}, optout_email="none"),),
         ),
         Row(
             "User Deleted erases by the email in context.traits",
@@ -74,6 +95,18 @@ SUBSCRIPTIONS = Table(
         Row(
             "or in userId",
             {"type": "track", "event": "User Deleted", "userId": EMAIL},
+            (call("DELETE", "/user", {"id": EMAIL, "key": "email"}),),
+            settings={"allow_delete": True},
+        ),
+        Row(
+            "or in properties.userId",
+            track("User Deleted", {"userId": EMAIL}),
+            (call("DELETE", "/user", {"id": EMAIL, "key": "email"}),),
+            settings={"allow_delete": True},
+        ),
+        Row(
+            "which may be all that it says of the person",
+            {"type": "track", "event": "User Deleted", "properties": {"userId": EMAIL}},
             (call("DELETE", "/user", {"id": EMAIL, "key": "email"}),),
             settings={"allow_delete": True},
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pipeline.errors import Reason
@@ -112,6 +113,11 @@ ORDERS = Table(
             (bought(adjustments=[{"title": "Voucher", "price": -500}], vars={"tax": 1}),),
         ),
         Row(
+            "a price among them that is text is a number",
+            order(adjustments=[{"title": "Voucher", "price": "-1,299.00"}]),
+            (bought(adjustments=[{"title": "Voucher", "price": -1299}]),),
+        ),
+        Row(
             "without adjustments, shipping, tax and discount become adjustments",
             order(shipping=3, tax=1.005, discount=2.5),
             (
@@ -137,6 +143,15 @@ ORDERS = Table(
                 "properties.shipping": "must be a number",
                 "properties.tax": "must be a number",
                 "properties.discount": "must be a number",
+            },
+        ),
+        Row(
+            "nor is what may be thousands or a fraction",
+            order(shipping="1,299"),
+            (bought(),),
+            notes={
+                "properties.shipping": "may be thousands or a fraction: write a JSON number, or two"
+                " decimals"
             },
         ),
         Row("false is no amount", order(shipping=False, tax=False, adjustments=[]), (bought(),)),
@@ -177,6 +192,45 @@ ORDERS = Table(
             (bought(send_template="Thanks"),),
         ),
         Row(
+            "an option among the properties is no var, however it is spelled",
+            order(sendTemplate="Thanks", sailthruBid="bid1", ReminderTime="1 day", coupon="MAY"),
+            (bought(send_template="Thanks", message_id="bid1", vars={"coupon": "MAY"}),),
+        ),
+        Row(
+            "what else Sailthru takes is passed on, from options and properties",
+            order(
+                tenders=[{"title": "Gift card", "price": 1000}, {"title": "Card", "price": 899}],
+                channel="App",
+                deviceId=77.0,
+                userAgent="Shop/1.0",
+            )
+            | {"integrations": options(appId="a1", cookies={"sailthru_pc": "pc1", "x": False})},
+            (
+                bought(
+                    tenders=[
+                        {"title": "Gift card", "price": 1000},
+                        {"title": "Card", "price": 899},
+                    ],
+                    channel="app",
+                    app_id="a1",
+                    device_id="77",
+                    user_agent="Shop/1.0",
+                    cookies={"sailthru_pc": "pc1"},
+                ),
+            ),
+        ),
+        Row(
+            "a property that cannot be read as one is the shop's own",
+            order(channel="newsletter", tenders="cash")
+            | {"integrations": options(channel="newsletter")},
+            (bought(vars={"channel": "newsletter", "tenders": "cash"}),),
+            notes={
+                "integrations.Sailthru.channel": "must be online or app or offline",
+                "properties.channel": "must be online or app or offline",
+                "properties.tenders": "must be a list",
+            },
+        ),
+        Row(
             "a template that is no text is left out",
             order(send_template=True, sailthru_bid=False),
             (bought(),),
@@ -211,6 +265,35 @@ ORDERS = Table(
             "products may be an object whose names are numbers, as PHP writes it",
             order(products={"10": GAME | {"product_id": "b"}, "2": GAME}),
             (bought(GAME_ITEM, GAME_ITEM | {"id": "b"}),),
+        ),
+        Row(
+            "or whose names are the products' own",
+            order(products={"b": GAME | {"product_id": "b"}, "a": GAME}),
+            (bought(GAME_ITEM | {"id": "b"}, GAME_ITEM),),
+        ),
+        Row(
+            "or JSON as text, as a template writes it",
+            order(products=json.dumps([GAME])),
+            (bought(),),
+        ),
+        Row("or one product, which is no list", order(products=GAME), (bought(),)),
+        Row(
+            "a line with a negative price takes something off: it is an adjustment",
+            order(discount=1, products=[GAME, {"name": "Loyalty", "price": -2.005, "quantity": 2}]),
+            (
+                bought(
+                    adjustments=[
+                        {"title": "discount", "price": -100},
+                        {"title": "Loyalty", "price": -402},
+                    ]
+                ),
+            ),
+            notes={"properties.products.1.price": "is negative: the line is sent as an adjustment"},
+        ),
+        Row(
+            "an order of nothing else is refused",
+            order(products=[GAME | {"price": -2}]),
+            refused=(Reason.UNMAPPABLE, "properties.products"),
         ),
         Row(
             "products must be objects",

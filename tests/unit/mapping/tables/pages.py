@@ -52,10 +52,17 @@ PAGES = Table(
             settings=ON,
         ),
         Row(
-            "a screen with a url is a pageview",
+            "the tag's other fields are passed on; here false is a value",
+            page({"url": URL, "useStoredTags": False, "visitorId": "v1"})
+            | {"integrations": options(exclude_content="1")},
+            (pageview(**BY_U1, visitorId="v1", useStoredTags=False, excludeContent=True),),
+            settings=ON,
+        ),
+        Row(
+            "a screen with a url is a pageview, with TRACK_SCREENS",
             {"type": "screen", "userId": "u1", "properties": {"url": URL}},
             (pageview(**BY_U1),),
-            settings=ON,
+            settings={**ON, "track_screens": True},
         ),
         Row(
             "a page without a url is refused",
@@ -72,6 +79,12 @@ PAGES = Table(
         Row(
             "a relative url starts at the page's",
             page({"url": "/a"}, context={"page": {"url": "https://news.example/b"}}),
+            (pageview(**BY_U1),),
+            settings=ON,
+        ),
+        Row(
+            "one without a scheme gets https",
+            page({"url": "//news.example/a"}),
             (pageview(**BY_U1),),
             settings=ON,
         ),

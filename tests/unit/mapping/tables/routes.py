@@ -54,6 +54,18 @@ ROUTES = Table(
             settings={"customer_id": "c1"},
         ),
         Row(
+            "one with a url needs TRACK_SCREENS",
+            {"type": "screen", "userId": "u1", "properties": {"url": "https://shop.example/a"}},
+            ignored="screens_off",
+            settings={"customer_id": "c1"},
+        ),
+        Row(
+            "pages may be left out with TRACK_PAGES",
+            page({"url": "https://shop.example/a"}),
+            ignored="pages_off",
+            settings={"customer_id": "c1", "track_pages": False},
+        ),
+        Row(
             "deleting people is off unless ALLOW_DELETE is on: anyone with a write key could",
             track("User Deleted", context={"traits": {"email": "a@example.com"}}),
             ignored="user_delete_off",

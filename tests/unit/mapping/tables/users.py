@@ -103,6 +103,34 @@ IDENTIFIES = Table(
             settings={"default_list": "Everyone"},
         ),
         Row(
+            "a blank one says that the person joins none",
+            identify(integrations=options(defaultListName="")),
+            (post_user(**U1),),
+            settings={"default_list": "Everyone"},
+        ),
+        Row(
+            "more lists may be joined and left",
+            identify(integrations=options(lists={"News": 1, "Offers": 0, "Old": False})),
+            (post_user(**U1, lists={"Everyone": 1, "News": 1, "Offers": 0, "Old": 0}),),
+            settings={"default_list": "Everyone"},
+        ),
+        Row(
+            "or named, which joins them",
+            identify(properties={"lists": ["News", 7]}),
+            (post_user(**U1, lists={"News": 1, "7": 1}),),
+        ),
+        Row(
+            "lists that cannot be read are left out",
+            identify(integrations=options(lists={"News": "sometimes"})),
+            (post_user(**U1),),
+            notes={"integrations.Sailthru.lists.News": "must be true or false"},
+        ),
+        Row(
+            "what a login says is passed on",
+            identify(integrations=options(login={"site": "shop", "ip": "192.0.2.1", "x": None})),
+            (post_user(**U1, login={"site": "shop", "ip": "192.0.2.1"}),),
+        ),
+        Row(
             "without a defaultListName the list is DEFAULT_LIST",
             identify(),
             (post_user(**U1, lists={"Everyone": 1}),),
