@@ -118,7 +118,7 @@ def _change(event: Event, context: PlanContext, settings: AccountSettings) -> _C
         quantity=item_quantity(event.properties, _WHERE),
         envelope=_envelope(event, settings, notes),
         clear_after_s=_clear_after_s(event, settings, notes),
-        notes=notes.found,
+        notes=tuple(notes),
     )
 
 
@@ -162,7 +162,7 @@ def _apply(
             if done == 0:
                 raise
             return items, done, noted
-        noted = (*noted, *change.notes, *notes.found)
+        noted = (*noted, *change.notes, *notes)
     return items, len(changes), noted
 
 

@@ -60,7 +60,7 @@ def plan_order(event: Track, context: PlanContext, settings: AccountSettings) ->
         Call("POST", "/purchase", {"email": email, **params}),
         intent=OrderIntent(params["purchase_keys"]["extid"]),
         cart_after=Cart(at=context.now),
-        notes=notes.found,
+        notes=tuple(notes),
     )
 
 
@@ -75,7 +75,7 @@ def plan_refund(event: Track, context: PlanContext, settings: AccountSettings) -
     email = find_email(event, context, settings)
     if email is None:
         return ask_for_email(event, context, settings)
-    return Send(Call("POST", "/return", {"email": email, "items": items}), notes=notes.found)
+    return Send(Call("POST", "/return", {"email": email, "items": items}), notes=tuple(notes))
 
 
 def _order_params(

@@ -28,7 +28,7 @@ def plan_pageview(event: Event, context: PlanContext, settings: AccountSettings)
     params: dict[str, Any] = {"url": url, "userIdKey": user["key"], "userIdValue": user["id"]}
     extras = {"tags": _tags(event, notes), "messageId": sailthru_bid(event, notes)}
     params |= {name: value for name, value in extras.items() if value}
-    return Send(Call("POST", PAGEVIEW_ENDPOINT, params), notes=notes.found)
+    return Send(Call("POST", PAGEVIEW_ENDPOINT, params), notes=tuple(notes))
 
 
 def _url(event: Event, notes: Notes) -> str:

@@ -37,7 +37,7 @@ def plan_custom(event: Track, context: PlanContext, settings: AccountSettings) -
     schedule = text_option(event, "schedule_time", notes) if event.integrations else None
     if schedule:
         params["schedule_time"] = schedule
-    return Send(Call("POST", "/event", params), notes=notes.found)
+    return Send(Call("POST", "/event", params), notes=tuple(notes))
 
 
 def _addressee(event: Track, context: PlanContext, settings: AccountSettings) -> dict[str, Any]:

@@ -169,7 +169,7 @@ def _update(
         lists={name: 1} if name else {},
         optout=_optout(event, settings.optout),
         values=flat_vars(traits, settings, "traits", notes, skip=frozenset({"email"})),
-        notes=notes.found,
+        notes=tuple(notes),
     )
     if user is not None:
         return replace(update, email=_email_of_user(event, email, user, context))
