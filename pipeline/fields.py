@@ -45,15 +45,15 @@ class Note:
     problem: str
 
 
-class Notes:
-    """Collects the notes of one plan. It is made by the planner and handed to every reader."""
+class Notes(dict[Note, None]):
+    """Collects the notes of one plan, each once, in the order in which they were found: `tuple(notes)`.
 
-    def __init__(self) -> None:
-        self._found: dict[Note, None] = {}
+    It is made by the planner and handed to every reader.
+    """
 
     def add(self, path: str, problem: str) -> None:
         """Note it, once."""
-        self._found[Note(path, problem)] = None
+        self[Note(path, problem)] = None
 
     def optional(self, read: Callable[[object, str], T], value: object, path: str) -> T | None:
         """What `read(value, path)` returns; a note and None where it raises Unreadable."""
@@ -62,8 +62,3 @@ class Notes:
         except Unreadable as error:
             self.add(error.path, error.problem)
             return None
-
-    @property
-    def found(self) -> tuple[Note, ...]:
-        """All of them, in the order in which they were found."""
-        return tuple(self._found)

@@ -53,6 +53,7 @@ _FOLLOWS: Mapping[Kind, str] = MappingProxyType(
 _WRITES: Mapping[Kind, str] = MappingProxyType({**_FOLLOWS, Kind.ORDER: "cart"})
 """What makes it so; an order empties the cart."""
 _WRITING_LANES = frozenset(LANES[kind] for kind in _WRITES)
+_DELIVERED = counter(Count.DELIVERED)
 TIMELINE = 50
 """Attempts kept for each event; the count goes on."""
 _Waiting: TypeAlias = (
@@ -176,7 +177,7 @@ def _delivered(outcome: Delivered, state: TurnState, settling: Settling) -> Sett
     if outcome.last_identify is not None:
         last = outcome.last_identify
         learn["last_identify"] = json.dumps([last.email, last.key, last.id])
-    settlement = replace(_through(state, outcome.covers, counter(Count.DELIVERED)), learn=learn)
+    settlement = replace(_through(state, outcome.covers, _DELIVERED), learn=learn)
     if outcome.cart_after is None:
         return settlement
     return _with_cart(settlement, outcome.cart_after, settling.now_ms)

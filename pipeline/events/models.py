@@ -206,7 +206,7 @@ class _Common(BaseModel):
     @property
     def occurred_at(self) -> datetime | None:
         """`timestamp` with its own offset (none means UTC); None when it is none (`pipeline.times`)."""
-        return read_time(self.timestamp)
+        return None if self.timestamp is None else read_time(self.timestamp)
 
 
 class Identify(_Common):

@@ -13,6 +13,7 @@ from pipeline.errors import MappingRejected, Reason
 from pipeline.events.kinds import Kind, kind_of
 from pipeline.events.models import Event, Track
 from pipeline.fields import Note, Notes
+from pipeline.mapping.flatten import keys_named
 from pipeline.mapping.identity import ask_for_email, find_email, look_up, user_id
 from pipeline.mapping.items import (
     IDS,
@@ -26,7 +27,7 @@ from pipeline.mapping.numbers import number
 from pipeline.mapping.options import find_option, sailthru_bid
 from pipeline.mapping.passed import OF_CART, passed_on
 from pipeline.mapping.plan import Cart, CartIntent, Item, Need, Plan, PlanContext, Send
-from pipeline.mapping.values import keys_named, reject, text
+from pipeline.mapping.values import reject, text
 from pipeline.reminders import parse_reminder_time
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
@@ -132,7 +133,7 @@ def _change(event: Event, context: PlanContext, settings: AccountSettings) -> _C
         envelope=_envelope(event, settings, notes) | passed,
         not_vars=used | keys_named(event.properties, _NOT_VARS),
         clear_after_s=_clear_after_s(event, settings, notes),
-        notes=notes.found,
+        notes=tuple(notes),
     )
 
 
@@ -176,7 +177,7 @@ def _apply(
             if done == 0:
                 raise
             return items, done, noted
-        noted = (*noted, *change.notes, *notes.found)
+        noted = (*noted, *change.notes, *notes)
     return items, len(changes), noted
 
 

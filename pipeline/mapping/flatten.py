@@ -10,10 +10,11 @@ places of one event still come to one name, the less nested one keeps it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from hashlib import blake2s
 from typing import Any
 
+from pipeline.events.integrations import folded
 from pipeline.fields import Notes
 from pipeline.mapping.values import scalar
 from pipeline.settings import AccountSettings
@@ -38,14 +39,23 @@ def flat_vars(
 
     A value that JSON or Sailthru cannot hold is left out with a note; `where` is the path of `source`.
     """
+    private = settings.pii_properties
     read = (
-        (path, notes.optional(scalar, value, ".".join((where, *path))))
+        (
+            path,
+            value if _is_ready(value) else notes.optional(scalar, value, ".".join((where, *path))),
+        )
         for path, value in _leaves(source)
-        if path[0] not in skip and not _is_private(path, settings.pii_properties)
+        if path[0] not in skip and not (private and _is_private(path, private))
     )
     leaves = {path: value for path, value in read if value is not None}
     names = _names(leaves, clean=settings.var_names == "clean")
     return {names[path]: value for path, value in leaves.items()}
+
+
+def keys_named(source: Mapping[str, Any], plain_names: Collection[str]) -> frozenset[str]:
+    """The keys of `source` that are, in any case style, one of `plain_names` (see `folded`)."""
+    return frozenset(key for key in source if folded(key) in plain_names)
 
 
 def clean_name(name: str) -> str:
@@ -69,12 +79,21 @@ def _leaves(source: Mapping[str, Any]) -> Iterator[tuple[Path, object]]:
     while stack:
         path, value = stack.pop()
         if isinstance(value, Mapping):
-            children = [((*path, clean_text(str(key))), child) for key, child in value.items()]
+            children = [((*path, _clean_key(key)), child) for key, child in value.items()]
             stack.extend(reversed(children))
         elif isinstance(value, list | tuple):
             stack.extend(reversed([((*path, str(i)), child) for i, child in enumerate(value)]))
         elif value is not None:
             yield path, value
+
+
+def _is_ready(value: object) -> bool:
+    """Whether `scalar` would return it as it is: most values, and asking it costs more than looking."""
+    return value.isprintable() if isinstance(value, str) else isinstance(value, bool)
+
+
+def _clean_key(key: object) -> str:
+    return key if isinstance(key, str) and key.isascii() else clean_text(str(key))
 
 
 def _names(paths: Mapping[Path, object], *, clean: bool) -> dict[Path, str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.events.models import Track
 from pipeline.fields import Notes, is_nothing
-from pipeline.mapping.flatten import flat_vars
+from pipeline.mapping.flatten import flat_vars, keys_named
 from pipeline.mapping.identity import ask_for_email, find_email
 from pipeline.mapping.items import (
     Reading,
@@ -29,7 +29,6 @@ from pipeline.mapping.values import (
     empty_keys,
     field,
     identifier,
-    keys_named,
     objects,
     reject,
 )
@@ -59,7 +58,7 @@ def plan_order(event: Track, context: PlanContext, settings: AccountSettings) ->
         Call("POST", "/purchase", {"email": email, **params}),
         intent=OrderIntent(params["purchase_keys"]["extid"]),
         cart_after=Cart(at=context.now),
-        notes=notes.found,
+        notes=tuple(notes),
     )
 
 

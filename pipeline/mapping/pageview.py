@@ -34,7 +34,7 @@ def plan_pageview(event: Event, context: PlanContext, settings: AccountSettings)
         "excludeContent": switch_option(event, "exclude_content", notes),
     }
     params |= {name: value for name, value in extras.items() if value is not None}
-    return Send(Call("POST", PAGEVIEW_ENDPOINT, params), notes=notes.found)
+    return Send(Call("POST", PAGEVIEW_ENDPOINT, params), notes=tuple(notes))
 
 
 def _url(event: Event, notes: Notes) -> str:

@@ -33,7 +33,7 @@ def plan_refund(event: Track, context: PlanContext, settings: AccountSettings) -
     email = find_email(event, context, settings)
     if email is None:
         return ask_for_email(event, context, settings)
-    return Send(Call("POST", "/return", {"email": email, "items": items}), notes=notes.found)
+    return Send(Call("POST", "/return", {"email": email, "items": items}), notes=tuple(notes))
 
 
 def _returned_items(event: Track, reading: Reading) -> list[dict[str, Any]]:

@@ -7,11 +7,11 @@ from typing import Any
 from pipeline.errors import MappingRejected, Reason
 from pipeline.events.models import Track, is_email
 from pipeline.fields import Notes
-from pipeline.mapping.flatten import flat_vars
+from pipeline.mapping.flatten import flat_vars, keys_named
 from pipeline.mapping.identity import extid, find_email, user_key
 from pipeline.mapping.options import strict_option, text_option
 from pipeline.mapping.plan import Plan, PlanContext, Send
-from pipeline.mapping.values import keys_named, reject
+from pipeline.mapping.values import reject
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 
@@ -36,10 +36,11 @@ def plan_custom(event: Track, context: PlanContext, settings: AccountSettings) -
     values = flat_vars(event.properties, settings, "properties", notes, not_vars)
     if values:
         params["vars"] = values
-    schedule = text_option(event, "schedule_time", notes, or_property=True)
-    if schedule:
-        params["schedule_time"] = schedule
-    return Send(Call("POST", "/event", params), notes=notes.found)
+    if event.integrations or not_vars:
+        schedule = text_option(event, "schedule_time", notes, or_property=True)
+        if schedule:
+            params["schedule_time"] = schedule
+    return Send(Call("POST", "/event", params), notes=tuple(notes))
 
 
 def _addressee(event: Track, context: PlanContext, settings: AccountSettings) -> dict[str, Any]:

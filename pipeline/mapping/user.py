@@ -173,7 +173,7 @@ def _update(
         login=login or {},
         optout=_optout(event, settings.optout),
         values=flat_vars(traits, settings, "traits", notes, skip=frozenset({"email"})),
-        notes=notes.found,
+        notes=tuple(notes),
     )
     if user is not None:
         return replace(update, email=_email_of_user(event, email, user, context))

@@ -162,11 +162,6 @@ def field(source: Mapping[str, Any], names: Iterable[str]) -> tuple[str, object]
     return "", None
 
 
-def keys_named(source: Mapping[str, Any], plain_names: Collection[str]) -> frozenset[str]:
-    """The keys of `source` that are, in any case style, one of `plain_names` (see `folded`)."""
-    return frozenset(key for key in source if folded(key) in plain_names)
-
-
 def empty_keys(source: Mapping[str, Any], names: Collection[str]) -> frozenset[str]:
     """The keys of `source` that are one of `names`, in any case style, and hold nothing."""
     empty = [key for key, value in source.items() if is_nothing(value)]

@@ -75,7 +75,7 @@ def test_what_sailthru_cannot_hold_is_left_out_and_noted_by_its_place(value: obj
     notes = Notes()
 
     assert flat_vars({"a": [{"b": value}, 1]}, CLEAN, "properties", notes) == {"a_1": 1}
-    (note,) = notes.found
+    (note,) = tuple(notes)
     assert isinstance(note, Note)
     assert note.path == "properties.a.0.b"
 
