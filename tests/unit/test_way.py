@@ -20,3 +20,9 @@ async def test_an_email_adds_little_to_the_way() -> None:
     for event in (order("u1", "o1"), added("u1"), identify("u1")):
         files, changed = changes((await walk(event))["split"])
         assert (files <= 10, changed <= 28) == (True, True)
+
+
+async def test_delivering_a_custom_event_touches_few_files() -> None:
+    """From the wake-up to the settlement, with rate limits, order and mapping."""
+    files, changed = changes((await walk(track("u1")))["deliver"])
+    assert (files <= 25, changed <= 110) == (True, True)
