@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import redis.asyncio
 import structlog
 
 from pipeline.cli.app import run
+from pipeline.sailthru.transport import open_http
 from pipeline.storage.redis_client import open_async_redis
 from tests.support.commands import Command, Setup
 from tests.support.letters import Pipeline
@@ -61,3 +64,10 @@ def command(setup: Setup, capfd: pytest.CaptureFixture[str], logging_as_before: 
         return code, *capfd.readouterr()
 
     return do
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncBaseTransport]:
+    # Nothing here speaks TLS; an empty context is quick to make.
+    async with open_http(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as found:
+        yield found

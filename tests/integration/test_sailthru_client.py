@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -17,7 +16,6 @@ from pipeline.lanes import PAGEVIEW_ENDPOINT
 from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure
 from pipeline.sailthru.calls import Call, Method
 from pipeline.sailthru.client import Credentials, SailthruClient
-from pipeline.sailthru.transport import open_http
 from pipeline.sandbox.app import create_app
 from pipeline.sandbox.faults import Fault, FaultKind
 from pipeline.sandbox.options import SandboxOptions
@@ -41,13 +39,6 @@ def sandbox(running: RunningSandbox) -> RunningSandbox:
     running.app.reset()
     running.app.sandbox.options = OPTIONS
     return running
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncBaseTransport]:
-    # Nothing here speaks TLS; an empty context is quick to make.
-    async with open_http(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as found:
-        yield found
 
 
 def credentials(url: str, **changes: Any) -> Credentials:
@@ -286,45 +277,6 @@ def _open_sockets(client: SailthruClient) -> int:
     return sum(len(kept) for kept in transport._session.connector._conns.values())
 
 
-async def _scripted(reply: bytes, heads: list[bytes]) -> asyncio.Server:
-    """A server that reads one request head, kept in `heads`, and answers with these bytes."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        heads.append(head)
-        writer.write(reply)
-        await writer.drain()
-        writer.close()
-
-    return await asyncio.start_server(answer, "127.0.0.1", 0)
-
-
-async def test_a_cookie_is_not_sent_back(http: httpx.AsyncBaseTransport) -> None:
-    """One HTTP client serves every account of a process."""
-    heads: list[bytes] = []
-    reply = b"HTTP/1.1 200 OK\r\nSet-Cookie: sid=1; Path=/\r\nConnection: close\r\n\r\n{}"
-    server = await _scripted(reply, heads)
-    async with server:
-        url = f"http://localhost:{server.sockets[0].getsockname()[1]}"
-        client = SailthruClient(credentials(url), http, timeout_s=5)
-        for _ in range(2):
-            assert isinstance(await client.send(GET_USER), Accepted)
-    assert len(heads) == 2
-    assert b"sid=1" not in heads[1]
-
-
-async def test_a_redirect_is_an_answer_and_followed_nowhere(http: httpx.AsyncBaseTransport) -> None:
-    """A signed call belongs to the address it was made for."""
-    heads: list[bytes] = []
-    reply = b"HTTP/1.1 307 T\r\nLocation: /elsewhere\r\nConnection: close\r\n\r\n"
-    async with await _scripted(reply, heads) as server:
-        url = f"http://localhost:{server.sockets[0].getsockname()[1]}"
-        for call in (GET_USER, POST_USER):
-            answer = refused(await SailthruClient(credentials(url), http, timeout_s=5).send(call))
-            assert (answer.failure, answer.status) == (Failure.UNAVAILABLE, 307)
-    assert len(heads) == 2
-
-
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
 async def test_no_proxy_of_the_environment_is_used(
     client: SailthruClient, monkeypatch: pytest.MonkeyPatch, name: str
@@ -334,38 +286,6 @@ async def test_no_proxy_of_the_environment_is_used(
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
     assert isinstance(await client.send(POST_USER), Accepted)
-
-
-@pytest.mark.parametrize("call", [POST_USER, GET_USER, PAGEVIEW], ids=["post", "get", "pageview"])
-async def test_a_call_has_the_headers_of_its_kind_and_each_of_them_once(
-    http: httpx.AsyncBaseTransport, call: Call
-) -> None:
-    """They are made once for an endpoint: nothing of one call may stay in the next."""
-    heads: list[bytes] = []
-    reply = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}"
-    async with await _scripted(reply, heads) as server:
-        port = server.sockets[0].getsockname()[1]
-        client = SailthruClient(credentials(f"http://localhost:{port}"), http, timeout_s=5)
-        for _ in range(2):
-            assert isinstance(await client.send(call), Accepted)
-    kind = "json" if call is PAGEVIEW else "x-www-form-urlencoded"
-    expected = {
-        "host": f"localhost:{port}",
-        "accept": "application/json" if call is PAGEVIEW else "*/*",
-        "accept-encoding": "gzip",
-        "connection": "keep-alive",
-        "user-agent": "sailpipe",
-        **({"content-type": f"application/{kind}"} if call.method == "POST" else {}),
-        **({"authorization": f"Bearer {CUSTOMER}"} if call is PAGEVIEW else {}),
-    }
-    for head in heads:
-        _, *lines, _, _ = head.decode().split("\r\n")
-        fields = [line.lower().split(": ")[0] for line in lines]
-        assert len(set(fields)) == len(fields)
-        table = dict(line.split(": ", 1) for line in lines)
-        size = table.pop("Content-Length", None)
-        assert (size is not None) == (call.method == "POST")
-        assert {name.lower(): value for name, value in table.items()} == expected
 
 
 async def test_a_cancelled_call_raises_cancelled(
