@@ -71,7 +71,7 @@ class MailboxProcessor:
             settling = Settling(context.settings, now_ms, context.random, give_back)
             settlement = settlement_for(outcome, session.state, settling)
             await self._persist(settlement)
-            await context.brake.record(outcome, claim.lane, claim.entries[0], now_ms)
+            await context.brake.record(outcome, claim, now_ms)
             _report(claim, outcome)
             if settlement.back:
                 return

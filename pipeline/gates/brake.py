@@ -18,7 +18,7 @@ from pipeline.deadletters.letter import fingerprint
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, Gates
-from pipeline.mailbox.claim import Entry
+from pipeline.mailbox.claim import Claim
 from pipeline.observe.logs import log_event
 from pipeline.outcomes import Delivered, Outcome, Rejected
 from pipeline.storage import keys
@@ -71,13 +71,15 @@ class Brake:
         self._gates = gates
         self._delivered: dict[Lane, dict[int, int]] = {}
 
-    async def record(self, outcome: Outcome, lane: Lane, entry: Entry, now_ms: int) -> None:
-        """Take in what became of `entry`; closes the lane's gate if that was one too many."""
+    async def record(self, outcome: Outcome, claim: Claim, now_ms: int) -> None:
+        """Take in what became of the head of this claim; closes the lane's gate if that was one too many."""
         if isinstance(outcome, Delivered):
-            self._count(lane, outcome.covers, now_ms)
-        elif isinstance(outcome, Rejected) and outcome.reason in OURS and not entry.replay:
+            self._count(claim.lane, outcome.covers, now_ms)
+        elif isinstance(outcome, Rejected) and outcome.reason in OURS:
+            if claim.head.replay:
+                return
             try:
-                await self._record_death(outcome, lane, entry, now_ms)
+                await self._record_death(outcome, claim, now_ms)
             except redis.exceptions.RedisError as error:
                 fields = {"account": self._gates.account, "error": type(error).__name__}
                 log_event("gate_unwritten", logging.WARNING, **fields)
@@ -88,12 +90,13 @@ class Brake:
             minutes = self._delivered[lane] = lately(minutes, now_ms)
         minutes[minute] = minutes.get(minute, 0) + delivered
 
-    async def _record_death(self, no: Rejected, lane: Lane, entry: Entry, now_ms: int) -> None:
+    async def _record_death(self, no: Rejected, claim: Claim, now_ms: int) -> None:
+        lane = claim.lane
         endpoint = no.call.bucket if no.call else None
         cause = fingerprint(no.reason, endpoint, no.code, no.detail)
         delivered = lately(self._delivered.pop(lane, {}), now_ms)
         # `seq` tells two deaths apart that are alike in all else.
-        row = [cause, entry.user, list(delivered.items()), entry.seq]
+        row = [cause, claim.user, list(delivered.items()), claim.head.seq]
         if is_mass_dying(cause, await self._deaths(lane, row, now_ms)):
             detail = (
                 f"{no.reason} kills most of this lane ({no.detail}); group {cause} is what died"

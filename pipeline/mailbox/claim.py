@@ -27,9 +27,8 @@ class Entry:
 
     id: the event's messageId, else its stream entry id; of a replayed dead letter, the letter's id.
     seq: `ms-n`, where it stands in the order of arrival over all lanes.
-    at: Redis' wall time of acceptance (ms).
+    at: Redis' wall time of acceptance (ms), which `seq` begins with.
     clock: the lane's clock then (ms; it stands still behind closed gates), for deadlines.
-    user: key of the user's memory, and the name of the mailbox.
     key: what a repeat of the event shares with it (see the splitter's `dedupe_hash`).
     shared_ids: id fields that hold a shared id, comma-separated, and are left out of the mapping.
     first, past, pending_intent: of a replayed dead letter: when it was first seen (ms), its attempts (JSON)
@@ -40,7 +39,6 @@ class Entry:
     seq: str
     at: int
     clock: int
-    user: str
     raw: bytes
     key: str = ""
     shared_ids: str = ""
@@ -50,12 +48,15 @@ class Entry:
     replay: bool = False
 
     def encode(self) -> bytes:
-        """`HEADER JSON\\nRAW`, what the mailbox list holds."""
+        """`HEADER JSON\\nRAW`, what the mailbox list holds: no field that another one says, a million may wait."""
         header = {
             name: value
             for name in self.__slots__
-            if name != "raw" and (value := getattr(self, name)) not in (None, "", False)
+            if name not in _NOT_IN_HEADER
+            and (value := getattr(self, name)) not in (None, "", False)
         }
+        if self.clock != self.at:
+            header["clock"] = self.clock
         return to_json(header) + b"\n" + self.raw
 
     @classmethod
@@ -63,15 +64,19 @@ class Entry:
         """Read what `encode` or the revive function of lib.lua wrote."""
         header, _, raw = blob.partition(b"\n")
         found = _known(cls, json.loads(header))
-        for name in ("at", "clock", "first"):
+        at = seq_order(found["seq"])[0]
+        for name in ("clock", "first"):
             if name in found:
                 found[name] = int(found[name])
-        return cls(raw=raw, **found)
+        return cls(raw=raw, **{"at": at, "clock": at, **found})
 
     @property
     def order(self) -> tuple[int, int]:
         """Sorts by arrival."""
         return seq_order(self.seq)
+
+
+_NOT_IN_HEADER = frozenset({"raw", "at", "clock"})
 
 
 def seq_order(seq: str) -> tuple[int, int]:

@@ -240,7 +240,6 @@ def _entry(item: Read, placement: Placement, stopped_ms: int) -> Entry:
         seq=entry.sid,
         at=entry.at_ms,
         clock=entry.at_ms - stopped_ms,
-        user=placement.user,
         raw=entry.raw,
         key=item.key.hash,
         shared_ids=",".join(placement.shared_ids),

@@ -132,7 +132,7 @@ async def test_the_oldest_event_is_found_wherever_its_mailbox_is(
     seconds, _ = await pipeline.redis.time()
     mail = keys.mail("default", Lane.EVENT, "u1")
     blob: Any = await pipeline.redis.lpop(mail)
-    old = replace(Entry.decode(blob), at=(seconds - 3600) * 1000)
+    old = replace(Entry.decode(blob), seq=f"{(seconds - 3600) * 1000}-0")
     await pipeline.redis.lpush(mail, old.encode())
     assert (await account(pipeline))["lanes"]["event"]["oldest_s"] == pytest.approx(3600, abs=60)
 

@@ -8,7 +8,7 @@ for i = 1, #KEYS, 2 do
   if head then
     local entry = cjson.decode(string.sub(head, 1, string.find(head, '\n', 1, true) - 1))
     local fields = redis.call('HMGET', KEYS[i + 1], 'waits', 's:' .. entry.seq)
-    oldest = math.min(oldest, tonumber(entry.at))
+    oldest = math.min(oldest, tonumber(string.match(entry.seq, '^%d+')))
     if fields[1] == 'email' then
       waiting_email = waiting_email + 1
     elseif fields[2] and tonumber(cjson.decode(fields[2]).tried) > 0 then

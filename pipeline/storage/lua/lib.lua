@@ -182,8 +182,8 @@ local function revive(p, id, now)
     return true
   end
   local entry = {
-    id = id, key = key, seq = int(now) .. '-' .. int(redis.call('INCR', p .. 'token')), at = now, clock = lane_clock(p, head.lane, now),
-    user = head.user, shared_ids = head.shared_ids,
+    id = id, key = key, seq = int(now) .. '-' .. int(redis.call('INCR', p .. 'token')), clock = lane_clock(p, head.lane, now),
+    shared_ids = head.shared_ids,
   }
   inherit(entry, head)
   post(p, head.lane, head.user, cjson.encode(entry) .. '\n' .. raw(letter), now)

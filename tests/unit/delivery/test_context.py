@@ -28,7 +28,7 @@ MORE: Event = validate_event(
 
 def claim_with(cart: str, now: float, user: str = "u1") -> Claim:
     ms = int(now * 1000)
-    entry = Entry("m1", f"{ms}-0", ms, ms, user, b"{}")
+    entry = Entry("m1", f"{ms}-0", ms, ms, b"{}")
     return Claim(
         account="default",
         lane=Lane.PURCHASE,

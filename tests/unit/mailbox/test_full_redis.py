@@ -96,7 +96,7 @@ async def test_mass_dying_brakes_its_lane_without_memory(boxes: Mailboxes) -> No
         for user in (await boxes.wake(Lane.EVENT)).boxes:
             claim = await boxes.claim(Lane.EVENT, user)
             died = Rejected(Reason.CRASHED, "a bug")
-            await brake.record(died, Lane.EVENT, claim.head, boxes.now_ms())
+            await brake.record(died, claim, boxes.now_ms())
     [closure] = await boxes.gates.closures(["event"], boxes.now_ms())
     assert closure.reason == "brake"
 

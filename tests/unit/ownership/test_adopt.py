@@ -229,7 +229,6 @@ async def test_mailboxes_of_any_size_keep_every_event_and_lose_every_intent(
                 f"{n + 1}-0",
                 n + 1,
                 n + 1,
-                user,
                 b"raw\n%d" % n,
                 first=1,
                 pending_intent="m" * marked,

@@ -124,7 +124,7 @@ def state_of(
 ) -> TurnState:
     """`count` events at the head of a claim, accepted `age_s` ago; what happened to the first so far."""
     at = ago(age_s)
-    entries = tuple(Entry(f"m{n}", f"{at}-{n}", at, at, "u1", b"{}") for n in range(count))
+    entries = tuple(Entry(f"m{n}", f"{at}-{n}", at, at, b"{}") for n in range(count))
     history = history or EventState()
     claim = Claim(
         account="default",
