@@ -109,7 +109,9 @@ class Splitter:
             self._stream.one_by_one(len(entries))
             raise
         posted = (one.action for one in done if one.action.kind is ActionKind.POST)
-        if due := {f"{action.key.p}due:{action.lane}" for action in posted}:  # as keys.due names them
+        if due := {
+            f"{action.key.p}due:{action.lane}" for action in posted
+        }:  # as keys.due names them
             self._wake(due)
         return len(entries)
 
