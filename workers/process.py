@@ -29,7 +29,7 @@ EXIT_WITHIN_S = 9.0
 
 GC_THRESHOLD = 2_000
 """Allocations, less deallocations, after which the youngest objects are looked through. Looking through 50,000 takes
-tens of milliseconds on a busy machine: every call that was due meanwhile misses its slot (benchmarks/burst.py)."""
+tens of milliseconds on a busy machine: every call that was due meanwhile misses its slot (the row `burst` of `make bench`)."""
 
 
 class Part(Protocol):

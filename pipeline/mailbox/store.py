@@ -30,7 +30,7 @@ MAX_WORK = 200
 """Of one call of settle.lua: a settlement is 1, a letter that is written 2, one that is brought back 1."""
 GATHER_FROM = 4
 """Mailboxes that a process has in hand from which it pays that one claim or settlement waits for the next."""
-CLAIMS = Bounds(50, MAX_BYTES, linger_s=0.005, from_in_hand=GATHER_FROM)
+CLAIMS = Bounds(50, MAX_BYTES, linger_s=0.001, from_in_hand=GATHER_FROM)
 SETTLEMENTS = Bounds(50, MAX_BYTES, linger_s=0.010, from_in_hand=GATHER_FROM)
 """A script keeps Redis from all others. Fifty claims or settlements take it 5 ms, so much work no more than 20."""
 

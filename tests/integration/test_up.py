@@ -66,6 +66,12 @@ def redis_of(folder: Path) -> redis.Redis:
     return open_redis((folder / ".sailpipe" / "redis.url").read_text().strip())
 
 
+def keep(client: redis.Redis) -> None:
+    """Set a key; returns when it has been written to the file, so that a killed server finds it."""
+    client.set("kept", "1")
+    wait_until(lambda: client.info("persistence")["aof_buffer_length"] == 0, "it is written")
+
+
 def track(port: int, key: str) -> int:
     """The status an event is answered with; 0 when nothing answers."""
     url = f"http://127.0.0.1:{port}/v1/track"
@@ -112,8 +118,7 @@ def test_a_second_up_says_what_is_in_its_way(
 def test_a_process_of_up_that_is_killed_is_started_again(launcher: Launcher) -> None:
     """The HTTP server by itself, Redis with what it kept."""
     with redis_of(launcher.folder) as client:
-        client.config_set("appendfsync", "always")
-        client.set("kept", "1")
+        keep(client)
     child(launcher.up, "serve").kill()
     launcher.up.wait_for("http     | exited (SIGKILL)")
     wait_until(lambda: track(launcher.port, "sandbox") == 200, "the server is up again")
@@ -133,8 +138,7 @@ def test_what_was_queued_survives_a_killed_up_and_ctrl_c(
     monkeypatch.chdir(tmp_path)
     with launcher_in(tmp_path) as first:
         with redis_of(tmp_path) as client:
-            client.config_set("appendfsync", "always")
-            client.set("kept", "1")
+            keep(client)
         first.up.stop(signal.SIGKILL)
     with launcher_in(tmp_path) as second:
         with redis_of(tmp_path) as client:
