@@ -77,6 +77,12 @@ def test_a_client_cannot_write_files_through_it(tmp_path: Path) -> None:
                 client.execute_command(*command.split())
 
 
+def newest(folder: Path) -> Path:
+    """What it appends to: Redis 7 has a folder of that name, and a base."""
+    files = [file for file in folder.rglob("appendonly.aof*") if file.is_file()]
+    return max(files, key=lambda file: file.stat().st_size)
+
+
 def test_a_file_that_a_crash_cut_short_is_repaired(tmp_path: Path) -> None:
     """Power cuts end in the middle of a write; only that last write may be lost."""
     embedded = EmbeddedRedis(tmp_path)
@@ -84,8 +90,8 @@ def test_a_file_that_a_crash_cut_short_is_repaired(tmp_path: Path) -> None:
         client.set("kept", "1")
         client.set("cut", "short")
         client.set("last", "2")
-    files = tmp_path.rglob("appendonly.aof*")  # Redis 7 has a folder of that name, and a base
-    file = max((f for f in files if f.is_file()), key=lambda f: f.stat().st_size)
+        wait_until(lambda: b"last" in newest(tmp_path).read_bytes(), "it is in the file")
+    file = newest(tmp_path)
     file.write_bytes(file.read_bytes()[:-7])
     again = EmbeddedRedis(tmp_path)
     with started(again), redis.Redis.from_url(again.url) as client:

@@ -248,7 +248,7 @@ def test_a_full_redis_can_be_read_and_emptied_and_says_what_it_cannot_take(
         assert command("dead", "replay", "m2", "--yes")[:2] == (0, "Replayed: 1.\n")
         assert command("pause")[0] == 0
         code, _, err = command("limits", "set", "POST /event", "80")
-        assert (code, "Redis is full" in err) == (1, True)
+        assert (code, "is full and takes nothing that needs memory" in err) == (1, True)
     finally:
         setup(lambda pipeline: limit_memory(pipeline, 0.0))
 

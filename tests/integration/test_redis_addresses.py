@@ -38,9 +38,12 @@ def deliver(client: redis.Redis, user: str) -> None:
 
 @contextmanager
 def worker(url: str, directory: Path, **environment: str) -> Iterator[Running]:
-    with running(
-        "worker", directory=directory, **DRY, SAILPIPE_REDIS_URL=url, **environment
-    ) as process:
+    """A worker, and a splitter beside it, on this Redis."""
+    known = {**DRY, "SAILPIPE_REDIS_URL": url, **environment}
+    with (
+        running("splitter", directory=directory, **known),
+        running("worker", directory=directory, **known) as process,
+    ):
         yield process
 
 
