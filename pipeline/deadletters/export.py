@@ -21,7 +21,7 @@ def export_line(letter: Letter) -> bytes | None:
     else changes. None when no line can bring the event back: it is not a JSON object or was meant for
     another account, or the flag makes it longer than an event may be.
     """
-    if letter.header.get("account") != letter.account:
+    if letter.header.account != letter.account:
         return None
     try:
         body = read_json(letter.raw)
@@ -29,7 +29,7 @@ def export_line(letter: Letter) -> bytes | None:
         return None
     if not isinstance(body, dict):
         return None
-    flag = {"replay": True, "letter": letter.id, "key": letter.header.get("key", "")}
+    flag = {"replay": True, "letter": letter.id, "key": letter.header.key}
     extra: dict[str, Any] = {"sailpipe": flag}
     if not _message_id(letter.raw, body):
         extra["messageId"] = letter.id

@@ -33,9 +33,11 @@ class Filter:
             "user": self.user,
             "fingerprint": self.group,
         }
-        is_late = self.since_ms is None or letter.died_at_ms >= self.since_ms
+        is_late = self.since_ms is None or letter.header.died_at >= self.since_ms
         return is_late and all(
-            letter.header.get(name) == value for name, value in asked.items() if value is not None
+            getattr(letter.header, name) == value
+            for name, value in asked.items()
+            if value is not None
         )
 
 

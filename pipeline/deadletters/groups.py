@@ -24,17 +24,17 @@ class Group:
 
     def add(self, letter: Letter) -> None:
         """Count one more letter of this group."""
-        died_ms = letter.died_at_ms
+        died_ms = letter.header.died_at
         self.first_ms = min(self.first_ms or died_ms, died_ms)
         self.last_ms = max(self.last_ms, died_ms)
         self.letters += 1
-        self.users.update(filter(None, [letter.header.get("user")]))
-        self.lanes.update(filter(None, [letter.lane]))
+        self.users.update(filter(None, [letter.header.user]))
+        self.lanes.update(filter(None, [letter.header.lane]))
 
     def as_json(self) -> dict[str, Any]:
         """One line of `dead stats --json`; times are ISO 8601 in UTC."""
         header = self.example.header
-        shared = {name: header.get(name) for name in ("reason", "endpoint", "error", "detail")}
+        shared = {name: getattr(header, name) for name in ("reason", "endpoint", "error", "detail")}
         return {
             "fingerprint": self.fingerprint,
             "account": self.example.account,
@@ -55,7 +55,7 @@ class Groups:
 
     def add(self, letter: Letter) -> None:
         """Count one letter."""
-        name = str(letter.header["fingerprint"])
+        name = letter.header.fingerprint
         if name not in self._groups:
             self._groups[name] = Group(name, letter)
         self._groups[name].add(letter)

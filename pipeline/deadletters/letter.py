@@ -19,60 +19,6 @@ _LISTED = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """One dead letter. `header` is what the scripts read; see `Header` for its fields."""
-
-    id: str
-    account: str
-    header: dict[str, Any]
-    raw: bytes
-
-    @classmethod
-    def read(cls, account: str, identity: str, blob: bytes) -> Letter:
-        header, _, raw = blob.partition(b"\n")
-        return cls(identity, account, json.loads(header), raw)
-
-    @property
-    def lane(self) -> str:
-        return str(self.header["lane"])
-
-    @property
-    def died_at_ms(self) -> int:
-        return int(self.header["died_at"])
-
-    @property
-    def target(self) -> str:
-        """What was delivered to when it died (`Target.name`); '' when its header does not say."""
-        return str(self.header.get("target", ""))
-
-    @property
-    def timeline(self) -> tuple[Attempt, ...]:
-        past = self.header.get("past")
-        return read_attempts(json.loads(past)) if past else ()
-
-    def as_row(self) -> dict[str, Any]:
-        """The shape of `dead list --json`; times are ISO 8601 in UTC."""
-        row = {name: self.header.get(name) for name in _LISTED}
-        row |= {"id": self.id, "account": self.account, "lane": self.lane or None}
-        row["first_seen"] = iso(int(self.header["first_seen_ms"]))
-        row["died_at"] = iso(self.died_at_ms)
-        return row
-
-    def as_json(self) -> dict[str, Any]:
-        """The shape of `dead show --json`: the row, the raw event, calls and timeline.
-
-        Bytes of `raw` that are no UTF-8 are written as \\xNN: JSON cannot hold them.
-        """
-        return self.as_row() | {
-            "raw": self.raw.decode("utf-8", "backslashreplace"),
-            "calls": self.header.get("calls", []),
-            "timeline": [asdict(attempt) for attempt in self.timeline],
-            "version": self.header.get("version"),
-            "target": self.target or None,
-        }
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """What is written down of a death: what the scripts read, and what people are shown.
@@ -84,7 +30,8 @@ class Header:
     order: it is an order or a refund, or may be one; such letters are trimmed last.
     awaits_email: it is replayed by itself when an event shows its user's email.
     follows: what a later event of the same user overtakes it in: `identify`, `cart`.
-    target: what was delivered to when it died; '' when that made no difference.
+    target: what was delivered to when it died (`Target.name`); '' when that made no difference.
+    fingerprint: what letters of one cause share; version: sailpipe's. Both are '' until they are written down.
     """
 
     account: str
@@ -93,7 +40,7 @@ class Header:
     type: str | None = None
     event: str | None = None
     reason: str
-    detail: str
+    detail: str = ""
     endpoint: str | None = None
     status: int | None = None
     error: int | None = None
@@ -109,9 +56,19 @@ class Header:
     awaits_email: bool = False
     follows: str = ""
     target: str = ""
+    fingerprint: str = ""
+    version: str = ""
+
+    @classmethod
+    def read(cls, line: bytes) -> Header:
+        """What `as_line` wrote. Fields of another version are left out."""
+        fields = json.loads(line)
+        past = fields.get("past")
+        known = {name: value for name, value in fields.items() if name in cls.__slots__}
+        return cls(timeline=read_attempts(json.loads(past)) if past else (), **known)
 
     def as_line(self) -> str:
-        """As JSON on one line; `Letter.header` reads it."""
+        """As JSON on one line, which the scripts and `read` read."""
         fields = {name: getattr(self, name) for name in self.__slots__ if name != "timeline"}
         for name in (
             "key",
@@ -123,10 +80,47 @@ class Header:
             "target",
         ):
             fields[name] = fields[name] or None
-        fields["fingerprint"] = fingerprint(self.reason, self.endpoint, self.error, self.detail)
+        cause = (self.reason, self.endpoint, self.error, self.detail)
+        fields["fingerprint"] = self.fingerprint or fingerprint(*cause)
         fields["past"] = _past(self.timeline)
-        fields["version"] = _version()
+        fields["version"] = self.version or _version()
         return json.dumps({name: value for name, value in fields.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One dead letter: the header that the scripts read, and the event as its producer sent it."""
+
+    id: str
+    account: str
+    header: Header
+    raw: bytes
+
+    @classmethod
+    def read(cls, account: str, identity: str, blob: bytes) -> Letter:
+        header, _, raw = blob.partition(b"\n")
+        return cls(identity, account, Header.read(header), raw)
+
+    def as_row(self) -> dict[str, Any]:
+        """The shape of `dead list --json`; times are ISO 8601 in UTC."""
+        row = {name: getattr(self.header, name, None) for name in _LISTED}
+        row |= {"id": self.id, "account": self.account, "lane": self.header.lane or None}
+        row["first_seen"] = iso(self.header.first_seen_ms)
+        row["died_at"] = iso(self.header.died_at)
+        return row
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape of `dead show --json`: the row, the raw event, calls and timeline.
+
+        Bytes of `raw` that are no UTF-8 are written as \\xNN: JSON cannot hold them.
+        """
+        return self.as_row() | {
+            "raw": self.raw.decode("utf-8", "backslashreplace"),
+            "calls": list(self.header.calls),
+            "timeline": [asdict(attempt) for attempt in self.header.timeline],
+            "version": self.header.version or None,
+            "target": self.header.target or None,
+        }
 
 
 def _past(timeline: Sequence[Attempt]) -> str | None:

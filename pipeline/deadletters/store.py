@@ -246,14 +246,15 @@ def _by_text(cuts: Mapping[TrimGroup, int]) -> dict[str, int]:
 
 
 def _line(letter: Letter) -> _Line:
+    header = letter.header
     return _Line(
-        int(letter.header["first_seen_ms"]),
-        letter.died_at_ms,
+        header.first_seen_ms,
+        header.died_at,
         letter.id,
-        str(letter.header["reason"]),
-        str(letter.header["user"]),
-        str(letter.header.get("follows", "")),
-        letter.target,
+        header.reason,
+        header.user,
+        header.follows,
+        header.target,
     )
 
 

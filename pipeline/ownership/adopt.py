@@ -7,14 +7,14 @@ sent to a trial has not been sent to the new target.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import redis.asyncio
 
 from pipeline.deadletters.filters import Filter
-from pipeline.deadletters.letter import Letter
+from pipeline.deadletters.letter import Header, Letter
 from pipeline.deadletters.store import CHUNK, DeadLetters
 from pipeline.events.models import Lane
 from pipeline.ownership.change import Change
@@ -89,7 +89,7 @@ class _Adoption:
         for letter in letters:
             header = adopted_header(letter.header, self._target)
             if header != letter.header:
-                args += [letter.id, letter.died_at_ms, json.dumps(header)]
+                args += [letter.id, letter.header.died_at, header.as_line()]
         if args:
             await self._change.scripts.run("relabel", [self._change.prefix], args)
         self._on_done(len(letters))
@@ -118,10 +118,9 @@ class _Adoption:
         return self._change.prefix.encode() + name
 
 
-def adopted_header(header: dict[str, Any], target: Target) -> dict[str, Any]:
+def adopted_header(header: Header, target: Target) -> Header:
     """A letter's header once it is `target`'s: without the intent of a call to another. No I/O.
 
     A header that does not say where it died goes with its account.
     """
-    header = {name: value for name, value in header.items() if name != "pending_intent"}
-    return header | {"target": target.name} if "target" in header else header
+    return replace(header, pending_intent="", target=target.name if header.target else "")

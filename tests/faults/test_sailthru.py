@@ -235,7 +235,7 @@ def test_a_cart_look_up_that_fails_dies_with_its_timeline_and_frees_its_user(
         world.wait_settled()
         assert world.dead() == {"cart": "cart_lookup_failed"}
         letter = world.letter("cart")
-        assert letter.header["attempts"] >= 3
-        assert len(letter.timeline) == letter.header["attempts"]
+        assert letter.header.attempts >= 3
+        assert len(letter.header.timeline) == letter.header.attempts
         assert [order.extid for order in world.app.sandbox.state.purchases] == ["o-c1-2"]
         world.record("cart look-up fails for good", world.sent)

@@ -71,7 +71,7 @@ async def test_letters_are_found_newest_first_by_what_is_asked(
     assert await ids(letters, Filter(since_ms=2_000, lane=Lane.EVENT)) == ["m2"]
     assert await ids(letters, Filter(user="u1", lane=Lane.PURCHASE)) == []
     one = await letters.get("m1")
-    assert await ids(letters, Filter(group=one.header["fingerprint"])) == ["m1"]
+    assert await ids(letters, Filter(group=one.header.fingerprint)) == ["m1"]
     assert json.loads(one.raw) == track(1)
 
 

@@ -9,6 +9,7 @@ import redis.asyncio
 
 from pipeline.clock import ManualClock
 from pipeline.counters import all_counters
+from pipeline.deadletters.letter import Header
 from pipeline.deadletters.moves import LetterMoves
 from pipeline.deadletters.trimming import TrimGroup
 from pipeline.events.models import Lane
@@ -171,20 +172,20 @@ def letter(
 ) -> Settlement:
     """The settlement by which the first event dies and `pop` events leave."""
     head = claim.head
-    header = {
-        "account": claim.account,
-        "lane": claim.lane,
-        "user": claim.user,
-        "reason": reason,
-        "died_at": claim.now,
-        "first_seen_ms": head.first or head.at,
-        "key": head.key,
-        **({"pending_intent": pending_intent} if pending_intent else {}),
-        **({"order": True} if claim.lane is Lane.PURCHASE else {}),
-        **({"awaits_email": True} if reason == "missing_email" else {}),
-    }
+    header = Header(
+        account=claim.account,
+        lane=claim.lane,
+        user=claim.user,
+        reason=reason,
+        died_at=claim.now,
+        first_seen_ms=head.first or head.at,
+        key=head.key,
+        pending_intent=pending_intent,
+        order=claim.lane is Lane.PURCHASE,
+        awaits_email=reason == "missing_email",
+    )
     counts = {"delivered": pop - 1} if pop > 1 else {}
-    dead = [(1, head.id, json.dumps(header))]
+    dead = [(1, head.id, header.as_line())]
     return Settlement(claim, pop=pop, dead=dead, count=counts, intent="")
 
 

@@ -132,7 +132,7 @@ class Pipe:
 
     async def reasons(self) -> list[str]:
         """What the dead letters died of, oldest first."""
-        return [letter.header["reason"] for letter in await self.letters()]
+        return [letter.header.reason for letter in await self.letters()]
 
     async def counts(self) -> dict[str, int]:
         """The account's counters that are not zero."""

@@ -110,7 +110,7 @@ class Account:
     def dead(self) -> dict[str, str]:
         """Dead letters: id -> reason."""
         names = [name.decode() for name in self.client.hkeys(keys.dead(ACCOUNT))]
-        return {name: self.letter(name).header["reason"] for name in names}
+        return {name: self.letter(name).header.reason for name in names}
 
     def letter(self, name: str) -> Letter:
         """The dead letter of this id."""

@@ -7,14 +7,17 @@ import json
 import pytest
 
 from pipeline.deadletters.export import export_line
-from pipeline.deadletters.letter import Letter
+from pipeline.deadletters.letter import Header, Letter
 from pipeline.events.models import MAX_EVENT_BYTES
 
 FLAG = b'"sailpipe":{"replay":true,"letter":"m1","key":"42"}'
 
 
 def letter(raw: bytes, identity: str = "m1", account: str = "default") -> Letter:
-    return Letter(identity, "default", {"account": account, "key": "42"}, raw)
+    header = Header(
+        account=account, reason="crashed", detail="", first_seen_ms=1, died_at=2, key="42"
+    )
+    return Letter(identity, "default", header, raw)
 
 
 @pytest.mark.parametrize(

@@ -104,8 +104,8 @@ async def test_the_intent_travels_into_the_dead_letter_and_back() -> None:
         await pipe.post(order("u1", "o1"))
         await pipe.run(60)
         (letter,) = await pipe.letters()
-        assert letter.header["reason"] == "exhausted"
-        assert json.loads(letter.header["pending_intent"])["extid"] == "o1"
+        assert letter.header.reason == "exhausted"
+        assert json.loads(letter.header.pending_intent)["extid"] == "o1"
         await pipe.run(86_400)
         await pipe.moves.replay([letter.id])
         await pipe.run(60)

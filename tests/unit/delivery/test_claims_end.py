@@ -199,9 +199,7 @@ async def test_a_settle_that_fails_over_its_own_content_is_a_strike_and_its_even
         with patch.object(MailboxStore, "settle", note):
             await pipe.run(300)
         assert len(refused) == len(set(refused)) == pipe.unsettled == POISON_AFTER
-        assert [(one.id, one.header["reason"]) for one in await pipe.letters()] == [
-            ("m1", "poison")
-        ]
+        assert [(one.id, one.header.reason) for one in await pipe.letters()] == [("m1", "poison")]
         assert await pipe.counts() == {"delivered": 1, "dead:poison": 1}
 
 
@@ -250,7 +248,7 @@ async def test_an_event_whose_deliveries_kill_their_worker_is_poison_and_takes_n
     await pipe.post(track("u1", "Before"), track("u1", "deadly"), track("u1", "After"))
     await pipe.run(600)
     (letter,) = await pipe.letters()
-    assert (letter.id, letter.header["reason"]) == ("m3", "poison")
+    assert (letter.id, letter.header.reason) == ("m3", "poison")
     assert pipe.kills == 5
     assert [one["event"] for one in pipe.sailthru.sandbox.state.events] == ["Before", "After"]
 

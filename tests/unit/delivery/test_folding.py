@@ -160,7 +160,7 @@ def _die_at(pipe: Pipe, numbers: set[int], *, processed: bool) -> None:
 
 
 async def _end(pipe: Pipe) -> End:
-    letters = [(letter.id, letter.header["reason"]) for letter in await pipe.letters()]
+    letters = [(letter.id, letter.header.reason) for letter in await pipe.letters()]
     state = pipe.sailthru.sandbox.state.as_json()
     counts = await pipe.counts()
     through = sum(counts[name] for name in counts if name.startswith(("delivered", "ignored:")))

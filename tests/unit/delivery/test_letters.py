@@ -32,7 +32,7 @@ async def test_a_letter_says_whether_it_holds_an_order(
     await pipe.post(event)
     await pipe.run(60)
     [letter] = await pipe.letters()
-    assert letter.header.get("order", False) is is_order
+    assert letter.header.order is is_order
 
 
 @pytest.mark.parametrize(("event", "may_be"), [(added("u1"), True), (track("u1"), False)])
@@ -44,8 +44,8 @@ async def test_a_letter_of_an_event_that_was_never_read_may_be_an_order_by_its_l
     await pipe.post(event)
     await pipe.run(600)
     [letter] = await pipe.letters()
-    assert letter.header["reason"] == "poison"
-    assert letter.header.get("order", False) is may_be
+    assert letter.header.reason == "poison"
+    assert letter.header.order is may_be
 
 
 async def test_a_letter_and_its_replay_keep_the_key_of_the_event(pipe: Pipe) -> None:
@@ -57,4 +57,4 @@ async def test_a_letter_and_its_replay_keep_the_key_of_the_event(pipe: Pipe) -> 
     await pipe.pause("purchase")
     await pipe.moves.replay([letter.id])
     [blob] = await pipe.redis.lrange("sailpipe:default:mail:purchase:u1", 0, -1)
-    assert Entry.decode(blob).key == letter.header["key"] != ""
+    assert Entry.decode(blob).key == letter.header.key != ""

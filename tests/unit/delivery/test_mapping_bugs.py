@@ -84,5 +84,5 @@ async def test_the_dead_letter_names_the_bug_by_its_class_alone(pipe: Pipe) -> N
         await pipe.post(track("u1"), track("u1"), track("u1"))
         await pipe.run(5)
     (letter,) = await pipe.letters()
-    assert letter.header["detail"] == "the mapping failed: KeyError"
+    assert letter.header.detail == "the mapping failed: KeyError"
     assert (await pipe.counts())["delivered"] == 3

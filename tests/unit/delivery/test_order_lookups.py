@@ -61,8 +61,8 @@ async def test_an_order_is_not_posted_again_on_an_unclear_look_up(
         assert len(pipe.sailthru.calls("POST /purchase")) == 1
         assert len(pipe.sailthru.calls("GET /purchase")) > MISSES_TO_POST_AGAIN
         (letter,) = await pipe.letters()
-        assert letter.header["reason"] == "exhausted"
-        assert json.loads(letter.header["pending_intent"])["misses"] == 0
+        assert letter.header.reason == "exhausted"
+        assert json.loads(letter.header.pending_intent)["misses"] == 0
 
 
 @pytest.mark.parametrize("answer", UNCLEAR.values(), ids=UNCLEAR)

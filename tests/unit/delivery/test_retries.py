@@ -60,7 +60,7 @@ async def test_the_letter_of_an_exhausted_event_lists_every_attempt() -> None:
         await pipe.post(track("u1"))
         await pipe.run(60)
         (letter,) = await pipe.letters()
-        timeline = letter.timeline
+        timeline = letter.header.timeline
         assert [attempt.n for attempt in timeline] == [1, 2, 3, 4]
         assert {attempt.status for attempt in timeline} == {502}
         assert all(attempt.duration_s == pytest.approx(0.05) for attempt in timeline)
@@ -83,9 +83,9 @@ async def test_a_failing_cart_look_up_is_retried_and_dies_as_such_and_others_go_
         assert await pipe.waiting(Lane.PURCHASE, "u1") == ["m1", "m2"]
         await pipe.run(60)
         (letter,) = await pipe.letters()
-        assert (letter.id, letter.header["reason"]) == ("m1", "cart_lookup_failed")
-        assert letter.header["endpoint"] == "GET /user"
-        assert len(letter.timeline) == len(pipe.sailthru.calls("GET /user")) >= 5
+        assert (letter.id, letter.header.reason) == ("m1", "cart_lookup_failed")
+        assert letter.header.endpoint == "GET /user"
+        assert len(letter.header.timeline) == len(pipe.sailthru.calls("GET /user")) >= 5
         assert [one.extid for one in pipe.sailthru.sandbox.state.purchases] == ["o1"]
 
 
@@ -109,9 +109,9 @@ async def test_of_a_refused_fold_only_the_culprit_dies(pipe: Pipe) -> None:
     await pipe.post(*events)
     await pipe.run(5)
     (letter,) = await pipe.letters()
-    assert (letter.id, letter.header["reason"]) == ("m3", "rejected")
-    assert letter.target == "sandbox"
-    assert letter.header["attempts"] == 1
+    assert (letter.id, letter.header.reason) == ("m3", "rejected")
+    assert letter.header.target == "sandbox"
+    assert letter.header.attempts == 1
     assert await pipe.counts() == {"delivered": 4, "dead:rejected": 1}
     profile = next(iter(pipe.sailthru.sandbox.state.profiles))
     assert {"k0", "k1", "k3", "k4"} <= set(profile.vars)
@@ -128,5 +128,5 @@ async def test_attempts_belong_to_events_and_not_to_folds() -> None:
         await pipe.post(identify("u1"))
         await pipe.run(600)
         first, second = await pipe.letters()
-        assert first.header["attempts"] == second.header["attempts"] == 4
-        assert second.timeline[0].at > first.timeline[tried - 1].at
+        assert first.header.attempts == second.header.attempts == 4
+        assert second.header.timeline[0].at > first.header.timeline[tried - 1].at

@@ -40,8 +40,8 @@ async def test_a_refusal_with_half_an_emoji_is_one_dead_letter_and_loses_nothing
     await pipe.post(*(order("u1", number) for number in ("o1", "o2", "o3")))
     await pipe.run(60)
     (letter,) = await pipe.letters()
-    assert (letter.id, letter.header["reason"]) == ("m1", "rejected")
-    assert letter.header["detail"] == "Invalid title \ufffd"
+    assert (letter.id, letter.header.reason) == ("m1", "rejected")
+    assert letter.header.detail == "Invalid title \ufffd"
     assert [one.extid for one in pipe.sailthru.sandbox.state.purchases] == ["o2", "o3"]
     assert await pipe.counts() == {"delivered": 2, "dead:rejected": 1}
 
@@ -53,7 +53,7 @@ async def test_a_cart_with_half_an_emoji_in_it_is_taken_back_and_may_die(pipe: P
     await pipe.post(added("u1", "p1"), order("u1", "o1"))
     await pipe.run(60)
     (letter,) = await pipe.letters()
-    titles = [item["title"] for item in letter.header["calls"][0]["params"]["items"]]
+    titles = [item["title"] for item in letter.header.calls[0]["params"]["items"]]
     assert titles == ["Mug \ufffd", "Product p1"]
     assert await pipe.counts() == {"delivered": 1, "dead:rejected": 1}
 

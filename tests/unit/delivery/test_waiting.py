@@ -33,9 +33,9 @@ async def test_an_order_without_email_asks_sailthru_at_once_and_ever_more_rarely
     assert await pipe.reasons() == []
     await pipe.run(2 * HOUR)
     (letter,) = await pipe.letters()
-    assert letter.header["reason"] == "missing_email"
-    assert letter.header["attempts"] == 0
-    assert letter.died_at_ms / 1000 - START == pytest.approx(72 * HOUR, abs=1)
+    assert letter.header.reason == "missing_email"
+    assert letter.header.attempts == 0
+    assert letter.header.died_at / 1000 - START == pytest.approx(72 * HOUR, abs=1)
 
 
 async def test_an_order_with_only_a_shared_id_and_no_email_is_tried_once_and_when_its_wait_ends(
@@ -173,7 +173,7 @@ async def test_an_event_whose_user_never_comes_dies_after_user_wait(pipe: Pipe) 
     assert await pipe.reasons() == []
     await pipe.run(120)
     (letter,) = await pipe.letters()
-    assert letter.header["reason"] == "unknown_user"
+    assert letter.header.reason == "unknown_user"
     assert len(pipe.sailthru.sent) < 15
 
 
