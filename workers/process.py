@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 import threading
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Protocol
@@ -61,6 +62,7 @@ class WorkerProcess:
         self._splitter: OwnSplitter | None = None
         self._parts: list[Part] = []
         self._ending = False
+        self._outlives_terminal = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # nohup
 
     def start(self, app: Celery, queues: Collection[str]) -> None:
         """Start what these queues ask for, once Redis is known to hold data that can be read.
@@ -68,6 +70,7 @@ class WorkerProcess:
         Raises:
             SystemExit: Redis holds another version's data.
         """
+        self._handle_hang_up()
         wait_for_format(self.redis_url)
         signals.worker_shutting_down.connect(self._on_shutdown)
         self._parts = self._parts_for(app, queues)
@@ -113,6 +116,11 @@ class WorkerProcess:
 
     def _on_shutdown(self, **_signal: Any) -> None:
         self.request_stop()
+
+    def _handle_hang_up(self) -> None:
+        """SIGHUP stops as SIGTERM does. Celery would run its command line anew, which cannot be imported so."""
+        handler = signal.SIG_IGN if self._outlives_terminal else signal.getsignal(signal.SIGTERM)
+        signal.signal(signal.SIGHUP, handler)
 
 
 def bootstep(process: WorkerProcess) -> type[bootsteps.StartStopStep]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
+import pytest
 import redis
 
 from pipeline.storage import keys
@@ -35,3 +37,34 @@ def test_a_worker_that_lost_its_connections_delivers_on(redis_url: str, tmp_path
                 process.wait_for("Connection to broker lost")
             deliver("bob", 2)
             assert (splitter.process.poll(), worker.process.poll()) == (None, None)
+
+
+@pytest.mark.parametrize("command", ["worker", "splitter"])
+def test_a_hang_up_stops_a_process_as_a_term_does(
+    command: str, redis_url: str, tmp_path: Path
+) -> None:
+    """A supervisor starts it anew, with new settings; Celery itself would fail to run its command line again."""
+    environment = {"SAILPIPE_REDIS_URL": redis_url, **DRY}
+    with running(command, directory=tmp_path, **environment) as process:
+        process.wait_for("ready.")
+        assert process.stop(signal.SIGHUP) == 0
+        assert "ImportError" not in process.output
+
+
+def test_a_hang_up_does_not_end_a_worker_that_outlives_its_terminal(
+    redis_url: str, tmp_path: Path
+) -> None:
+    """`nohup sailpipe worker`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with running("worker", directory=tmp_path, SAILPIPE_REDIS_URL=redis_url, **DRY) as worker:
+            worker.wait_for("ready.")
+            worker.process.send_signal(signal.SIGHUP)
+            with redis.Redis.from_url(redis_url) as client:
+                tick = client.hget(keys.lane("default", "user"), "tick")
+                wait_until(
+                    lambda: client.hget(keys.lane("default", "user"), "tick") != tick, "it wakes"
+                )
+            assert worker.process.poll() is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
