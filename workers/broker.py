@@ -28,7 +28,7 @@ def broker_of(redis_url: str) -> Broker:
         return _behind_sentinel(redis_url)
     if scheme == "unix":
         return Broker(_on_socket(redis_url))
-    return Broker(_verified(redis_url) if scheme == "rediss" else redis_url)
+    return Broker(_plain(redis_url))
 
 
 def _behind_sentinel(url: str) -> Broker:
@@ -49,8 +49,18 @@ def _on_socket(url: str) -> str:
     return f"redis+socket://{login}{parts.path}?virtual_host={query.get('db', 0)}"
 
 
-def _verified(url: str) -> str:
-    """kombu checks no certificate unless it is told to; redis-py does, and so do we."""
+def _plain(url: str) -> str:
+    """`redis://HOST?db=3&password=PW` -> `redis://:PW@HOST/3`: kombu knows nothing of the query but what is about TLS.
+
+    It checks no certificate unless it is told to; redis-py does, and so do we.
+    """
     parts = urlsplit(url)
-    query = {"ssl_cert_reqs": "required", **dict(parse_qsl(parts.query))}
-    return parts._replace(query=urlencode(query)).geturl()
+    query = dict(parse_qsl(parts.query))
+    tls = {name: value for name, value in query.items() if name.startswith("ssl_")}
+    if parts.scheme == "rediss":
+        tls = {"ssl_cert_reqs": "required", **tls}
+    login, at, host = parts.netloc.rpartition("@")
+    if not at and "password" in query:
+        login, at = f"{quote(query.get('username', ''), '')}:{quote(query['password'], '')}", "@"
+    path = f"/{query['db']}" if "db" in query else parts.path
+    return parts._replace(netloc=f"{login}{at}{host}", path=path, query=urlencode(tls)).geturl()

@@ -26,6 +26,7 @@ a slow lane holds little that others could have:
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
@@ -67,12 +68,12 @@ def claimed_bound(rate: float, latency_s: float) -> int:
 
 
 def wake_pause(leased: int, rate: float) -> float:
-    """Seconds until a lane is woken again, of which so many mailboxes are out, at `rate` calls/s.
+    """Seconds until a lane is woken again, of which so many mailboxes are out, at `rate` calls/s (0: its bucket is closed).
 
     A quarter of the time for which they keep it busy. What waits out a pause is out for longer itself: with half of that
     time, or its square, pauses stretch each other, and at half of the rate an event takes 45 ms instead of 28.
     """
-    busy_s = leased / min(rate, MAX_RATE)
+    busy_s = leased / min(rate, MAX_RATE) if rate else math.inf
     return min(MAX_PAUSE_S, max(MIN_PAUSE_S, busy_s / 4))
 
 

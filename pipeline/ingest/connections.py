@@ -28,7 +28,7 @@ _SWEEP_S = 1.0
 
 
 class Senders:
-    """The connections that owe us a request, or the rest of one; the one that has owed it longest first."""
+    """The connections that owe us a request, the rest of one, or the reading of our answers; the oldest debt first."""
 
     def __init__(self, most: int, clock: Clock) -> None:
         self._most = most
@@ -108,8 +108,18 @@ class BoundedHttp(H11Protocol):
         if self._owes():  # the next request may have come behind this one
             self.senders.owes(self.transport)
 
+    def pause_writing(self) -> None:
+        """Its client reads no answers. Those are short: it has sent many requests, and waits for none of them."""
+        super().pause_writing()
+        self.senders.owes(self.transport)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self._owes():
+            self.senders.has_sent(self.transport)
+
     def _owes(self) -> bool:
-        return self.conn.their_state in {h11.IDLE, h11.SEND_BODY}
+        return self.flow.write_paused or self.conn.their_state in {h11.IDLE, h11.SEND_BODY}
 
 
 def protocol_for(senders: Senders) -> type[BoundedHttp]:

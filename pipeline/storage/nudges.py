@@ -65,6 +65,7 @@ async def listen(client: redis.asyncio.Redis, on_due: Callable[[frozenset[str]],
                 while True:
                     message = await subscription.get_message(timeout=LISTEN_S)
                     if message is not None:
-                        on_due(frozenset(message["data"].decode().split("\n")))
+                        names = message["data"].decode(errors="replace")  # any client may publish
+                        on_due(frozenset(names.split("\n")))
         except (redis.exceptions.RedisError, OSError):
             await asyncio.sleep(AGAIN_S)

@@ -96,6 +96,10 @@ class Batcher:
             try:
                 replies = await pipe.execute(raise_on_error=False)
             except Exception as error:  # noqa: BLE001 - raised where each reply is awaited
+                if isinstance(error, redis.exceptions.TimeoutError):
+                    # A Redis that hangs: what queued behind these has waited as long, and would for every trip before it.
+                    batch = [*batch, *self._queue]
+                    self._queue.clear()
                 replies = [error] * len(batch)
         unknown: list[_Command] = []
         for command, reply in zip(batch, replies, strict=True):

@@ -171,3 +171,13 @@ async def scripts_run(store: redis.asyncio.Redis) -> int:
     """Scripts that Redis has run since it started."""
     stats: Any = await store.info("commandstats")
     return int(stats.get("cmdstat_evalsha", {"calls": 0})["calls"])
+
+
+async def test_a_closed_bucket_ends_no_waker(
+    waker: Waker, store: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sailthru throttles, or another program has spent the minute: the limiter's rate is 0 until the bucket opens."""
+    monkeypatch.setattr(waker._engine, "rate", lambda _account, _lane: 0.0)
+    await fill(store, SHOES, Lane.USER, 1)
+    await waker.wake_all()
+    assert await deliver_all(store, Lane.USER) == {SHOES}

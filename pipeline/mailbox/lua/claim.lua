@@ -23,7 +23,7 @@ local is_ours, gates = redis.call('GET', P .. 'target') == target, gate(P, scope
 local leases, held = redis.call('ZMSCORE', leased, unpack(boxes)), redis.call('MGET', unpack(carts))
 -- The time is part of a token, or a Redis that forgot its last second would give the same one twice.
 local tokens = redis.call('INCRBY', P .. 'token', #boxes) - #boxes
-local bytes, extended = 0, {}
+local bytes, is_full, extended = 0, false, {}
 
 local function give_back(box, at)
   redis.call('ZREM', leased, box)
@@ -47,6 +47,7 @@ end
 
 local function claim(i, box)
   local state_key = mailbox_state(P, lane, box)
+  if is_full then return { 'later' } end -- and read nothing: what waits may be a megabyte in each mailbox
   if not leases[i] then return { 'no' } end
   local flat = redis.call('HGETALL', state_key)
   local state = {}
@@ -67,7 +68,10 @@ local function claim(i, box)
     return give_back(box, due_before(state.due, now))
   end
   entries = that_fit(entries)
-  if not entries then return { 'later' } end
+  if not entries then
+    is_full = true
+    return { 'later' }
+  end
   local head = lane ~= IDENTIFY_LANE and redis.call('LINDEX', mail(P, IDENTIFY_LANE, box), 0)
   local token = int(tokens + i) .. '-' .. int(now)
   local found = { token, head and header(head) or '', held[i] or '', flat, redis.call('HGETALL', P .. 'user:' .. box) }

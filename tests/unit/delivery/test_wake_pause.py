@@ -22,3 +22,9 @@ def test_the_pause_is_never_longer_than_a_quarter_of_what_is_out_keeps_the_lane_
     pause = wake_pause(leased, rate)
     assert MIN_PAUSE_S <= pause <= MAX_PAUSE_S
     assert pause == MIN_PAUSE_S or pause * min(rate, MAX_RATE) <= leased / 4 + 1e-6
+
+
+@given(st.integers(0, 2000))
+def test_a_lane_whose_bucket_is_closed_is_woken_as_seldom_as_one_with_much(leased: int) -> None:
+    """Its rate is 0 then: nothing of it leaves."""
+    assert wake_pause(leased, 0.0) == MAX_PAUSE_S

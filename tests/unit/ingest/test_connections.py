@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
+import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.responses import Response
+from uvicorn.server import ServerState
 
 from pipeline.clock import ManualClock
-from pipeline.ingest.connections import REQUEST_S, SAID_EVERY_S, Senders
+from pipeline.ingest.connections import REQUEST_S, SAID_EVERY_S, Senders, protocol_for
 from pipeline.observe.logs import Throttle
+from tests.support.commands import DEADLINE_S
 
 
 class Connection:
@@ -115,3 +121,54 @@ def test_a_library_that_repeats_itself_is_heard_once_a_minute() -> None:
     assert passes("Exception in ASGI application\n", KeyError())
     now = 60.0
     assert passes("Invalid HTTP request received.")
+
+
+@asynccontextmanager
+async def serving(senders: Senders, app: Any) -> AsyncIterator[int]:
+    """The port of a server of this app."""
+    configuration, state = uvicorn.Config(app, log_config=None), ServerState()
+    configuration.load()
+    counted: Any = protocol_for(senders)
+
+    def protocol() -> asyncio.Protocol:
+        made: asyncio.Protocol = counted(configuration, state, {})
+        return made
+
+    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for transport in senders._open:
+            transport.abort()
+
+
+async def test_a_client_that_reads_no_answer_makes_room_like_one_that_sends_no_request() -> None:
+    """It sends request behind request, each of them whole; as many of these as there may be would keep all others out."""
+    clock = ManualClock()
+    senders = Senders(10, clock)
+    async with asyncio.timeout(DEADLINE_S), serving(senders, Response(b"x" * 1_000_000)) as port:
+        _, deaf = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        deaf.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+        while not all(one.get_write_buffer_size() for one in senders._open) or not senders._open:
+            await asyncio.sleep(0.01)
+        clock.advance(REQUEST_S)
+        senders.close_overdue()
+        assert not senders._open
+        deaf.transport.abort()
+
+
+async def test_a_client_that_reads_late_is_no_longer_waited_for_once_it_has_read() -> None:
+    """Its next request is."""
+    senders = Senders(10, ManualClock())
+    async with asyncio.timeout(DEADLINE_S), serving(senders, Response(b"x" * 20_000_000)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        while not any(one.get_write_buffer_size() for one in senders._open):
+            await asyncio.sleep(0.01)
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(20_000_000)
+        while any(one.get_write_buffer_size() for one in senders._open):
+            await asyncio.sleep(0.01)
+        assert len(senders._open) == len(senders._owing) == 1
+        writer.close()

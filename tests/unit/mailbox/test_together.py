@@ -12,7 +12,7 @@ import redis.asyncio
 
 from pipeline.events.models import Lane
 from pipeline.mailbox import store as store_module
-from pipeline.mailbox.claim import Claim, Settlement
+from pipeline.mailbox.claim import Claim, Entry, Settlement
 from pipeline.mailbox.store import MAX_BYTES, SETTLEMENTS, MailboxStore
 from pipeline.storage import keys
 from pipeline.storage.scripts import OwnFault, is_own_fault
@@ -147,6 +147,20 @@ async def test_no_reply_is_longer_than_it_may_be(
     for _, reply in spy.replies:
         size = sum(len(entry) for found in reply[1:] for entry in found if isinstance(entry, bytes))
         assert size <= MAX_BYTES + 1_000
+
+
+async def test_a_call_reads_one_mailbox_more_than_its_reply_holds(boxes: Mailboxes) -> None:
+    """Fifty may hold a megabyte each: read by every call that puts them off, they would keep Redis from all others."""
+    large = Entry(id="m", seq="1-0", at=1, clock=1, raw=b"x" * 30_000).encode()
+    for user in USERS:
+        await boxes.redis.rpush(keys.mail("default", Lane.EVENT, user), *[large] * 40)
+        await boxes.redis.zadd(keys.due("default", Lane.EVENT), {user: 0})
+    await boxes.wake(Lane.EVENT)
+    await boxes.redis.config_resetstat()
+    claims = await claim_all(boxes, *USERS)
+    assert all(isinstance(claim, Claim) for claim in claims)
+    stats = await boxes.redis.info("commandstats")
+    assert stats["cmdstat_lrange"]["calls"] < 2 * len(USERS)
 
 
 async def test_no_script_does_more_work_than_it_may(

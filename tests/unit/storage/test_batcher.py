@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 import redis.asyncio
 import redis.exceptions
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from pipeline.storage.scripts import MAX_COMMANDS, Batcher, Scripts
 
@@ -86,3 +88,24 @@ async def test_a_script_that_cannot_be_loaded_leaves_no_caller_waiting(
             scripts.run("close_gate", ["sailpipe:default:gates:user"], ["x", "{}"]), 5
         )
     assert await scripts.execute("INCR", "n") == 1
+
+
+async def test_no_caller_waits_for_more_than_one_trip_to_a_redis_that_hangs() -> None:
+    """The thousandth request of an HTTP server would be refused a minute after the first."""
+    trips = 0
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal trips
+        trips += 1
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        hung = redis.asyncio.Redis(port=port, socket_timeout=0.2, retry=Retry(NoBackoff(), 0))
+        batcher = Batcher(hung)
+        runs = [batcher.execute("INCR", "n") for _ in range(MAX_COMMANDS * 5)]
+        found = await asyncio.gather(*runs, return_exceptions=True)
+        await hung.aclose()
+    assert {type(one) for one in found} == {redis.exceptions.TimeoutError}
+    assert trips == 1

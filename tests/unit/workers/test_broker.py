@@ -18,6 +18,12 @@ from workers.broker import Broker, broker_of
             "rediss://cache/2?ssl_cert_reqs=none&ssl_ca_certs=/ca.pem",
             Broker("rediss://cache/2?ssl_cert_reqs=none&ssl_ca_certs=%2Fca.pem"),
         ),
+        ("redis://cache?db=3&password=p%40w", Broker("redis://:p%40w@cache/3")),
+        ("redis://shop:pw@cache/2?protocol=3&socket_timeout=1", Broker("redis://shop:pw@cache/2")),
+        (
+            "rediss://cache?username=shop&password=pw&db=1",
+            Broker("rediss://shop:pw@cache/1?ssl_cert_reqs=required"),
+        ),
         ("unix:///run/redis.sock", Broker("redis+socket:///run/redis.sock?virtual_host=0")),
         (
             "unix:///run/redis.sock?db=3&password=p%40w",
