@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence, Sized
 from typing import Any
 
 import redis.asyncio
+from pydantic_core import to_json
 
 from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
@@ -67,7 +67,9 @@ class MailboxStore:
         self._claims = {
             lane: self._gathering("claim", self._claim_args(lane), CLAIMS, in_hand) for lane in Lane
         }
-        self._settlements = self._gathering("settle", [MAX_WORK], SETTLEMENTS, in_hand)
+        self._settlements = self._gathering(
+            "settle", [MAX_WORK, MEMORY_KEEP_MS], SETTLEMENTS, in_hand
+        )
 
     def _gathering(self, name: str, shared: list[Any], bounds: Bounds, in_hand: Sized) -> Gathering:
         return Gathering(
@@ -179,32 +181,34 @@ class MailboxStore:
         return owners[0] if owners and owners[0] != besides else None
 
 
-def encode_settlement(settlement: Settlement) -> str:
-    """The settlement as settle.lua reads it; what is None is left out, cjson has no nil."""
+def encode_settlement(settlement: Settlement) -> bytes:
+    """The settlement as settle.lua reads it: what says nothing is left out, since most settlements say little."""
     claim, learn = settlement.claim, settlement.learn
+    gone = [one.seq for one in claim.entries[: settlement.pop] if one.seq in claim.states]
     doc: dict[str, Any] = {
         "pop": settlement.pop,
-        "gone": [
-            STATE + one.seq for one in claim.entries[: settlement.pop] if one.seq in claim.states
-        ],
+        "gone": [STATE + seq for seq in gone],
         "count": settlement.count,
         "dead": settlement.dead,
         "state": {seq: state.encode() for seq, state in settlement.state.items()},
-        "intent": settlement.intent,
-        "hold": settlement.hold.encode() if settlement.hold else None,
+        "hold": settlement.hold and settlement.hold.encode(),
         "learn": learn,
-        "keep": MEMORY_KEEP_MS,
-        "cart": settlement.cart,
-        "cart_keep": settlement.cart_keep_ms,
         "back": settlement.back,
-        "due": settlement.due,
         "at": settlement.at,
-        "waits": settlement.waits,
-        "expected": {
+        "wake": settlement.wake,
+    }
+    said = {name: value for name, value in doc.items() if value}
+    if settlement.intent is not None:
+        said["intent"] = settlement.intent
+    if settlement.due is not None:
+        said["due"] = settlement.due
+    if settlement.cart is not None:
+        said |= {"cart": settlement.cart, "cart_keep": settlement.cart_keep_ms}
+    if settlement.waits:
+        said["waits"] = settlement.waits
+        said["expected"] = {
             "email": claim.memory.email or learn.get("email", ""),
             "identified": claim.memory.identified,
             "head": claim.head_of_user,
-        },
-        "wake": settlement.wake,
-    }
-    return json.dumps({name: value for name, value in doc.items() if value is not None})
+        }
+    return to_json(said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
@@ -103,6 +104,8 @@ class Pacer:
         self._last_given: float | None = None
         self._refilling: asyncio.Task[None] | None = None
         self._dispatching: asyncio.Task[None] | None = None
+        self._expiring: asyncio.TimerHandle | None = None
+        self._expires_at = math.inf
 
     @property
     def rate(self) -> float:
@@ -142,7 +145,9 @@ class Pacer:
         self._refill()
 
     async def aclose(self) -> None:
-        """Cancel all waiters and both tasks."""
+        """Cancel all waiters, both tasks and the timer."""
+        if self._expiring is not None:
+            self._expiring.cancel()
         for waiter in self._queue:
             waiter.slot.cancel()
         tasks = [task for task in (self._refilling, self._dispatching) if task is not None]
@@ -165,16 +170,30 @@ class Pacer:
     async def _wait(self, waiter: _Waiter) -> float:
         heapq.heappush(self._queue, waiter)
         self._live += 1
+        self._expire_at(waiter.deadline)
         self._refill()
         try:
-            async with asyncio.timeout(max(0.0, waiter.deadline - self._clock.monotonic())):
-                return await waiter.slot
+            return await waiter.slot
         except asyncio.CancelledError:
             self._withdraw(waiter)
             raise
-        except TimeoutError:
-            self._withdraw(waiter)
-            raise SlotTooFar(max(self._gap, self.closed_for)) from None
+
+    def _expire_at(self, deadline: float) -> None:
+        """One timer, for the first deadline of all: most waiters have their slot long before their own."""
+        if deadline >= self._expires_at:
+            return
+        if self._expiring is not None:
+            self._expiring.cancel()
+        self._expires_at = deadline
+        wait = max(0.0, deadline - self._clock.monotonic())
+        self._expiring = asyncio.get_running_loop().call_later(wait, self._expire, deadline)
+
+    def _expire(self, deadline: float) -> None:
+        """Turn away who could wait until `deadline`, and set the timer for who is left."""
+        self._expires_at = math.inf
+        self._turn_away(max(self._gap, self.closed_for), until=deadline)
+        if self._queue:
+            self._expire_at(min(waiter.deadline for waiter in self._queue))
 
     def _withdraw(self, waiter: _Waiter) -> None:
         if waiter.slot.cancelled():
@@ -266,17 +285,18 @@ class Pacer:
     async def _dispatch(self) -> None:
         while self._slots:
             slot = self._slots[0]
-            await self._clock.sleep(slot - self._clock.monotonic())
+            if (wait := slot - self._clock.monotonic()) >= 0:
+                await self._clock.sleep(wait)
             if self._slots and self._slots[0] == slot:
                 self._slots.popleft()
                 self._give(slot)
                 self._refill()
 
-    def _turn_away(self, wait: float) -> None:
-        """Raise SlotTooFar in waiters whose slot would come later than they can wait."""
-        horizon = self._clock.monotonic() + wait
+    def _turn_away(self, wait: float, until: float | None = None) -> None:
+        """Raise SlotTooFar in waiters who cannot wait so long, or with `until` in those who waited until then."""
+        last = self._clock.monotonic() + wait if until is None else until
         for waiter in self._queue:
-            if waiter.deadline < horizon and not waiter.slot.done():
+            if waiter.deadline <= last and not waiter.slot.done():
                 self._live -= 1
                 waiter.slot.set_exception(SlotTooFar(wait))
         self._queue = sorted(waiter for waiter in self._queue if not waiter.slot.done())

@@ -42,7 +42,7 @@ RESTART_PAUSE = 2 * MAX_AHEAD
 """Seconds. A Redis that has just started may have forgotten slots; by then they are all past."""
 
 _RESERVED_S = 0.017
-_MAX_RESERVED = 8
+_MAX_RESERVED = 50
 
 Source = Literal["operator", "setting", "header", "default"]
 """What may set the limit, strongest first."""

@@ -217,7 +217,7 @@ class Gathering:
             RedisError: anything else that went wrong, as if it had gone alone.
         """
         reply: asyncio.Future[tuple[Any, Any]] = asyncio.get_running_loop().create_future()
-        size = sum(len(one) for one in args if isinstance(one, str))
+        size = sum(len(one) for one in args if isinstance(one, str | bytes))
         self._asked.append(_Asked(args, size, reply))
         if self._calling is None:
             self._calling = asyncio.create_task(self._call_all())

@@ -1,5 +1,6 @@
 -- Write what became of the first events of claims and, where it is asked for, give their mailboxes back.
--- ARGV    now, most work, then for each claim: lane, box, token, step, settlement (JSON):
+-- ARGV    now, most work, for how many ms a user's memory is kept, then for each claim: lane, box, token, step,
+--   settlement (JSON), in which what says nothing is absent:
 --   pop      events that are through, from the head;  gone: the fields of the state that go with them
 --   count    counter -> by how much
 --   dead     [[position among the popped from 1, id, letter header], ...]; the raw bytes are taken from the entry
@@ -7,7 +8,6 @@
 --   intent   '' forgets it, text replaces it, absent keeps it
 --   hold     what its heads are held for (JSON); absent keeps it
 --   learn    fields of the user's memory;  cart, cart_keep: the cart we left behind and for how many ms to know it
---   keep     ms for which a user's memory is kept
 --   back     give the mailbox back; due: when (absent = now, 'old' = when it was due);
 --   at       what time the owner believes it is (absent = now): it reckons from the time of its claim
 --   waits    what it waits for; expected: what the decision to wait was based on {email, identified, head}
@@ -15,8 +15,8 @@
 -- Returns 0, and for each claim, in order: {'yes' | 'again' | 'stale', events left},
 --         {'failed', why} when the settlement or what lies in the mailbox is at fault, or
 --         {'later'} when those before it were work enough for one script; nothing was written of it
-local now, most_work = ms(ARGV[1]), tonumber(ARGV[2])
-local FIELDS = 5
+local now, most_work, keep = ms(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local FIRST, FIELDS = 4, 5
 local counts, work = {}, 0
 
 free_first(P)
@@ -29,9 +29,9 @@ local function change(key, set, gone)
   if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
 end
 
-local function learn(memory, settlement)
+local function learn(memory, fields)
   local known = {}
-  for field, value in pairs(settlement.learn) do
+  for field, value in pairs(fields) do
     if field == 'email' or field == 'email_at' then
       -- An email that was looked up does not replace what an event showed meanwhile.
       redis.call('HSETNX', memory, field, value)
@@ -41,7 +41,7 @@ local function learn(memory, settlement)
     end
   end
   change(memory, known, {})
-  if next(settlement.learn) then redis.call('PEXPIRE', memory, int(settlement.keep)) end
+  redis.call('PEXPIRE', memory, keep)
 end
 
 -- When a mailbox that waits is due: now, if what it waits for has come since the decision to wait.
@@ -62,11 +62,11 @@ local function settle(lane, box, token, step, text)
 
   -- All that could fail comes before the first write: a script is not rolled back.
   local settlement = cjson.decode(text)
-  local popped = math.min(settlement.pop, left)
+  local popped, dead = math.min(settlement.pop or 0, left), settlement.dead or {}
   local memory, cart = P .. 'user:' .. box, P .. 'cart:' .. box
   local letters, heads = {}, {}
-  local entries = #settlement.dead > 0 and redis.call('LRANGE', list, 0, popped - 1) or {}
-  for i, letter in ipairs(settlement.dead) do
+  local entries = #dead > 0 and redis.call('LRANGE', list, 0, popped - 1)
+  for i, letter in ipairs(dead) do
     letters[i], heads[i] = letter[3] .. '\n' .. raw(entries[letter[1]]), cjson.decode(letter[3])
   end
   work = work + 1 + 2 * #letters
@@ -79,10 +79,10 @@ local function settle(lane, box, token, step, text)
     redis.call('LTRIM', list, popped, -1)
   end
   if popped > 0 then add(COUNT_WAITING .. ':' .. lane, -popped) end
-  for i, letter in ipairs(settlement.dead) do bury(P, letter[2], letters[i], heads[i]) end
-  for counter, by in pairs(settlement.count) do add(counter, by) end
+  for i, letter in ipairs(dead) do bury(P, letter[2], letters[i], heads[i]) end
+  for counter, by in pairs(settlement.count or {}) do add(counter, by) end
 
-  local set, gone = {}, settlement.gone
+  local set, gone = {}, settlement.gone or {}
   local function put(field, value)
     set[#set + 1] = field
     set[#set + 1] = value
@@ -93,16 +93,16 @@ local function settle(lane, box, token, step, text)
     put('intent', settlement.intent)
   end
   if settlement.hold then put('hold', settlement.hold) end
-  for seq, state in pairs(settlement.state) do put('s:' .. seq, state) end
+  for seq, state in pairs(settlement.state or {}) do put('s:' .. seq, state) end
 
-  learn(memory, settlement)
+  if settlement.learn then learn(memory, settlement.learn) end
   if settlement.cart then redis.call('SET', cart, settlement.cart, 'PX', int(settlement.cart_keep)) end
   -- An order may have died of an email that was learned since its claim, and learn_email brings a hundred back.
   if awaits_email(lane) and popped > 0 and redis.call('HEXISTS', memory, 'email') == 1 then
     local recalled = recall(P, box, now)
     if recalled > 0 then work, left = work + recalled, redis.call('LLEN', list) end
   end
-  for _, other in ipairs(settlement.wake) do
+  for _, other in ipairs(settlement.wake or {}) do
     wake_waiting(P, other, box, now, { user = true, identify = true })
   end
 
@@ -140,7 +140,7 @@ local function settle(lane, box, token, step, text)
 end
 
 local reply = { 0 }
-for i = 3, #ARGV, FIELDS do
+for i = FIRST, #ARGV, FIELDS do
   if work >= most_work then
     reply[#reply + 1] = { 'later' }
   else

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from unittest.mock import patch
 
 import pytest
 import pytest_asyncio
@@ -352,6 +353,29 @@ async def test_a_store_that_never_answers_costs_no_more_than_the_patience(
     store.reserve = hang  # type: ignore[method-assign]
     with pytest.raises(SlotTooFar):
         await events.acquire(urgent=False, max_wait=0.05)
+
+
+async def test_each_waiter_gives_up_after_its_own_patience_and_all_share_one_timer(
+    users: Pacer, store: CountingStore
+) -> None:
+    """A timer for each would be one more for every call, and nearly none of them rings."""
+
+    async def never(bucket: Bucket, ask: Ask) -> Grant:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def wait(max_wait: float) -> None:
+        with pytest.raises(SlotTooFar):
+            await users.acquire(urgent=False, max_wait=max_wait)
+        gave_up.append(max_wait)
+
+    gave_up: list[float] = []
+    loop = asyncio.get_running_loop()
+    store.reserve = never  # type: ignore[method-assign]
+    with patch.object(loop, "call_later", wraps=loop.call_later) as timers:
+        await asyncio.gather(*map(wait, (0.06, 0.06, 0.03, 0.12, 0.09)))
+    assert gave_up == [0.03, 0.06, 0.06, 0.09, 0.12]
+    assert timers.call_count == 5  # two before the first rings, and one for each that is next
 
 
 async def test_closing_the_pacer_cancels_its_waiters(events: Pacer, clock: VirtualClock) -> None:
