@@ -94,8 +94,8 @@ def settlement_for(outcome: Outcome, state: TurnState, settling: Settling) -> Se
     settlement = _settlement(outcome, state, settling)
     learn = settlement.learn
     if state.email is not None:
-        # Time 0: any event that shows an email knows better than a look-up.
-        learn = {**learn, "email": state.email, "email_at": "0"}
+        # It has no strength: any event that shows an email knows better than a look-up.
+        learn = {**learn, "email": state.email}
     if settlement.pop:
         intent, is_last = "", settlement.pop >= len(state.claim.entries)
     else:

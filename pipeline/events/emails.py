@@ -21,8 +21,16 @@ OWN_PROPERTIES = frozenset(
     {Kind.SUBSCRIBED, Kind.ORDER, Kind.REFUND, Kind.CART_ADD, Kind.CART_REMOVE}
 )
 """Whose `properties.email` is the person's they are about."""
-OWN_TRAITS = OWN_PROPERTIES | {Kind.IDENTIFY, Kind.ALIAS}
-"""Whose `traits.email` is."""
+OWN_TRAITS = frozenset({Kind.IDENTIFY, Kind.ALIAS, Kind.SUBSCRIBED})
+"""Whose `traits.email` is. They speak of the person itself, so that theirs is the strongest evidence."""
+
+STATED = 1
+"""Strength of the evidence: identify, alias or Subscribed, in `traits` or `context.traits`."""
+SHOWN = 2
+"""Strength: another event's `context.traits`."""
+BOUGHT = 3
+"""Strength: the own `properties` of an order, refund, cart change or Subscribed. The buyer of
+a present may write the other's address there."""
 
 
 class Emails(NamedTuple):
@@ -30,19 +38,22 @@ class Emails(NamedTuple):
 
     shown: the email that the event itself shows of the person it is about. It addresses the event, is
         learned for later ones, and counts as a sighting of its ids. The first well-formed one of `traits`
-        (identify, alias and what has own properties), `context.traits`, and the own `properties` of an
-        order, refund, cart change or Subscribed.
+        (identify, alias and Subscribed), `context.traits`, and the own `properties` of an order, refund, cart
+        change or Subscribed.
     owned: the email that the event says is its user's own: events without a userId that show it are this
         user's. As `shown`, without the properties of orders, refunds and carts: who pays for a present may
         write the other's address there. A userId that is an email itself is the last choice of an identify
         or Subscribed, whose call makes it the profile's email.
     address: the email that the event itself may be addressed by: the one it shows. Only an event without
         any id, shared or not, may be addressed by an email that is data.
+    strength: of `shown` as evidence: STATED, SHOWN or BOUGHT. What is learned is replaced by nothing weaker; of
+        equals the newer counts. What Sailthru's profile shows is weaker than all.
     """
 
     shown: str | None = None
     owned: str | None = None
     address: str | None = None
+    strength: int = BOUGHT
 
 
 NO_EMAILS = Emails()
@@ -52,10 +63,14 @@ def read_emails(event: Event, kind: Kind) -> Emails:
     """What an event says with its emails."""
     own = email_in(event.traits) if kind in OWN_TRAITS else None
     owned = own or email_in(event.context.get("traits"))
-    shown = owned or (email_in(event.properties) if kind in OWN_PROPERTIES else None)
+    shown, strength = owned, BOUGHT
+    if owned:
+        strength = STATED if kind in OWN_TRAITS else SHOWN
+    elif kind in OWN_PROPERTIES:
+        shown = email_in(event.properties)
     if kind in CARRIES_KEY:
         owned = shown or email_in_user_id(event.user_id)
-    return Emails(shown, owned, shown or (None if event.has_id else event.any_email))
+    return Emails(shown, owned, shown or (None if event.has_id else event.any_email), strength)
 
 
 def shown_email(event: Event, kind: Kind) -> str | None:

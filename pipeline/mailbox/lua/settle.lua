@@ -32,7 +32,7 @@ end
 local function learn(memory, settlement)
   local known = {}
   for field, value in pairs(settlement.learn) do
-    if field == 'email' or field == 'email_at' then
+    if field == 'email' then
       -- An email that was looked up does not replace what an event showed meanwhile.
       redis.call('HSETNX', memory, field, value)
     else
