@@ -24,6 +24,9 @@ OWN_PROPERTIES = frozenset(
 OWN_TRAITS = frozenset({Kind.IDENTIFY, Kind.ALIAS, Kind.SUBSCRIBED})
 """Whose `traits.email` is. They speak of the person itself, so that theirs is the strongest evidence."""
 
+EMAILS_A_DAY = 5
+"""An id that comes with more emails than this in a day is shared by several people."""
+
 STATED = 1
 """Strength of the evidence: identify, alias or Subscribed, in `traits` or `context.traits`."""
 SHOWN = 2

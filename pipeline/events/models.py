@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import cached_property
 from itertools import chain
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -174,6 +175,8 @@ class _Common(BaseModel):
 
     notes: ClassVar[tuple[Note, ...]] = ()
     """Which of its fields were left out, since they cannot be read. An event that has some has its own."""
+    left_out: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """The ids that were taken from it because several people share them: field -> id. As `notes`."""
 
     @cached_property
     def has_id(self) -> bool:
@@ -181,8 +184,10 @@ class _Common(BaseModel):
         return bool(self.user_id or self.anonymous_id)
 
     def without(self, ids: Collection[str]) -> Self:
-        """A copy without these id fields, which remembers that it came with an id."""
-        return self.model_copy(update={**dict.fromkeys(ids), "has_id": self.has_id})
+        """A copy without these id fields, which remembers that it came with them."""
+        left_out = {to_camel(name): value for name in ids if (value := getattr(self, name, None))}
+        kept = {"has_id": self.has_id, "left_out": {**self.left_out, **left_out}}
+        return self.model_copy(update={**dict.fromkeys(ids), **kept})
 
     @property
     def any_email(self) -> str | None:

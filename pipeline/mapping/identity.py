@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.errors import MappingRejected, Reason
-from pipeline.events.emails import address, email_in_user_id
+from pipeline.events.emails import EMAILS_A_DAY, address, email_in_user_id
 from pipeline.events.kinds import kind_of
-from pipeline.events.models import Event
+from pipeline.events.models import Alias, Event
 from pipeline.mapping.plan import LastIdentify, Need, PlanContext, WaitForEmail
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
@@ -53,9 +53,31 @@ def user_key(event: Event, context: PlanContext, settings: AccountSettings) -> d
     own = address(event, kind_of(event, settings))
     if own:
         return {"id": own, "key": "email"}
+    why = why_shared(event, settings)
     raise MappingRejected(
-        Reason.MISSING_USER_ID, "all its ids are shared ids (SHARED_IDS), and it has no email"
+        Reason.MISSING_USER_ID, f"all its ids are shared ids, and it has no email: {why}"
     )
+
+
+def why_shared(event: Event, settings: AccountSettings) -> str:
+    """Which of its ids count as shared by several people, and why, for a dead letter. Quotes no id."""
+    previous = event.previous_id if isinstance(event, Alias) else None
+    ids = {
+        "userId": event.user_id,
+        "anonymousId": event.anonymous_id,
+        "previousId": previous,
+    }
+    listed = {name for name, value in ids.items() if value and _is_listed(value, settings)}
+    listed |= {name for name, value in event.left_out.items() if _is_listed(value, settings)}
+    said = [f"{name} is one of SHARED_IDS" for name in sorted(listed)]
+    many = sorted(event.left_out.keys() - listed)
+    return "; ".join(
+        said + [f"{name} came with more than {EMAILS_A_DAY} emails in a day" for name in many]
+    )
+
+
+def _is_listed(name: str, settings: AccountSettings) -> bool:
+    return name.casefold() in settings.shared_ids
 
 
 def look_up(name: str, *fields: str, key: str = "extid") -> Call:

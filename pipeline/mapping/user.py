@@ -12,7 +12,7 @@ from pipeline.events.kinds import IgnoreReason, Kind, kind_of
 from pipeline.events.models import Alias, Event, Identify, read_email
 from pipeline.fields import Note, Notes
 from pipeline.mapping.flatten import flat_vars
-from pipeline.mapping.identity import anonymous_id, look_up, user_id, user_key
+from pipeline.mapping.identity import anonymous_id, look_up, user_id, user_key, why_shared
 from pipeline.mapping.options import find_option, is_emptied, strict_option, text_option
 from pipeline.mapping.plan import Ignored, LastIdentify, Need, Owner, Plan, PlanContext, Send
 from pipeline.mapping.values import elements, field, reject, switch, text, unpacked, whole_object
@@ -96,9 +96,8 @@ def plan_alias(event: Alias, context: PlanContext, settings: AccountSettings) ->
     user = user_id(event, context, settings)
     previous = event.previous_id
     if user is None or previous is None or previous.casefold() in settings.shared_ids:
-        raise MappingRejected(
-            Reason.MISSING_USER_ID, "userId or previousId is a shared id (SHARED_IDS)"
-        )
+        why = why_shared(event, settings)
+        raise MappingRejected(Reason.MISSING_USER_ID, f"userId or previousId is a shared id: {why}")
     if previous == user or previous in context.merged:
         return Ignored(IgnoreReason.ALREADY_MERGED)
     if context.merge is None:

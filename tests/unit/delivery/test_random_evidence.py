@@ -16,7 +16,7 @@ Event = dict[str, Any]
 Evidence = tuple[int, str, Event]
 """Its strength (0: it is data), its email, the event."""
 
-EMAIL = st.sampled_from([f"e{number}@example.org" for number in range(3)])
+EMAIL = st.sampled_from([f"e{number}@example.org" for number in range(4)])
 
 
 def _stated(email: str) -> Evidence:

@@ -25,7 +25,7 @@ Event = dict[str, Any]
 
 USERS = ("u1", "u2", "y@example.org")
 VISITORS = ("a1", "a2", "a3")
-EMAILS = tuple(f"{name}@example.org" for name in ("x", "x", "x", "X", "y", "y", "z", "w"))
+EMAILS = tuple(f"{name}@example.org" for name in (*"xxxXyy", *"zwvst"))
 """Few, so that people meet; more than an id may show in a day."""
 
 

@@ -79,6 +79,25 @@ async def test_a_user_who_names_many_people_in_custom_events_is_no_shared_id(pip
     assert await pipe.counts() == {"delivered": 13}
 
 
+@pytest.mark.parametrize(
+    ("user", "emails", "why"),
+    [
+        ("guest", 0, "userId is one of SHARED_IDS"),
+        ("till", 6, "userId came with more than 5 emails in a day"),
+    ],
+)
+async def test_a_letter_of_a_shared_id_says_why_it_counts_as_one(
+    pipe: Pipe, user: str, emails: int, why: str
+) -> None:
+    """SHARED_IDS is a setting that can be changed; a till needs ids of its customers."""
+    await pipe.post(*(beside(user, f"e{number}@example.org") for number in range(emails)))
+    await pipe.post(track(user))
+    await pipe.run(5)
+    [letter] = await pipe.letters()
+    assert letter.header["reason"] == "missing_user_id"
+    assert letter.header["detail"].endswith(f": {why}")
+
+
 async def test_an_order_waits_rather_than_go_to_an_address_that_is_data() -> None:
     """Until an event shows the buyer's own."""
     async with open_pipe(email_wait=DAY_S) as pipe:
