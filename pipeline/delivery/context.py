@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pipeline.delivery.intents import NOTHING_PENDING, IntentLog, PendingCart
-from pipeline.events.emails import email_in_user_id
+from pipeline.events.emails import address, email_in_user_id
 from pipeline.events.models import Event
 from pipeline.identity.placement import UNIDENTIFIED
 from pipeline.mailbox.claim import Claim, Entry, EventState
@@ -62,7 +63,7 @@ def plan_context(state: TurnState, head: Event, now: float, read_lag: float) -> 
     still lag our own write of it.
     """
     claim, entry, pending = state.claim, state.entry, state.intents.pending
-    own, last = own_cart(claim), claim.memory.last_identify
+    own, last = _own_cart_of(claim, head), claim.memory.last_identify
     cart: Cart | None = None
     if isinstance(pending, PendingCart):
         cart = Cart(pending.base, pending.at)
@@ -103,7 +104,7 @@ def with_profile(known: PlanContext, profile: Profile, claim: Claim) -> PlanCont
     So does one read from a profile without our user's email, or with another: a cart is written by
     email, and until an identify joins the two profiles, it lies in one that our look-up does not read.
     """
-    own = own_cart(claim)
+    own = own_cart(claim) if known.cart_written_at is not None else None
     email = known.email or email_in_user_id(claim.user) or profile.email
     hidden = not profile.exists or _differ(profile.email, email)
     stale = own is not None and _is_stale(profile.cart, own)
@@ -117,12 +118,23 @@ def own_cart(claim: Claim) -> Cart | None:
     if not claim.cart:
         return None
     fields = json.loads(claim.cart)
-    return Cart(tuple(fields["items"]), fields["at"])
+    return Cart(tuple(fields["items"]), fields["at"], fields.get("email"))
+
+
+def _own_cart_of(claim: Claim, head: Event) -> Cart | None:
+    """The same, unless it is of another person than the head: at a shared device each has a cart."""
+    own = own_cart(claim)
+    if own is None or own.email is None:
+        return own
+    return None if _differ(own.email, address(head, head.kind) or claim.memory.email) else own
 
 
 def write_cart(cart: Cart, now: float) -> str:
     """The cart as remembered, stamped with the time of our write."""
-    return json.dumps({"items": list(cart.items), "at": now}, separators=(",", ":"))
+    fields: dict[str, Any] = {"items": list(cart.items), "at": now}
+    if cart.email is not None:
+        fields["email"] = cart.email
+    return json.dumps(fields, separators=(",", ":"))
 
 
 def _differ(one: str | None, other: str | None) -> bool:

@@ -40,10 +40,14 @@ Item: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Cart:
-    """A user's cart. `at` is the time in seconds when it was last written; None when unknown."""
+    """A user's cart. `at` is the time in seconds when it was last written; None when unknown.
+
+    email: whose it is, of one that was written for an anonymousId: several people may use a device.
+    """
 
     items: tuple[Item, ...] = ()
     at: float | None = None
+    email: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
