@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.delivery.intents import NOTHING_PENDING, IntentLog, PendingCart
-from pipeline.events.emails import address, email_in_user_id
+from pipeline.events.emails import address, email_in_user_id, first_usable
 from pipeline.events.models import Event
 from pipeline.identity.placement import UNIDENTIFIED
 from pipeline.mailbox.claim import Claim, Entry, EventState
 from pipeline.mapping.plan import Cart, LastIdentify, PlanContext, Profile
+from pipeline.storage.numbers import ADDRESS_REFUSED_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,13 @@ class TurnState:
     offered: int = 1
     looked_up: bool = False
     email: str | None = None
+
+    @property
+    def refused(self) -> Collection[str]:
+        """The addresses of the user that Sailthru refused lately, as `address_key` writes them."""
+        claim = self.claim
+        at = claim.memory.refused
+        return {one for one in at if claim.now - at[one] < ADDRESS_REFUSED_MS} if at else ()
 
     @property
     def age_s(self) -> float:
@@ -80,6 +89,7 @@ def plan_context(state: TurnState, head: Event, now: float, read_lag: float) -> 
         accepted_at=entry.at / 1000,
         first_accepted_at=(entry.first or entry.at) / 1000,
         stopped_s=_stopped_s(claim, entry),
+        refused=state.refused,
     )
 
 
@@ -105,7 +115,8 @@ def with_profile(known: PlanContext, profile: Profile, claim: Claim) -> PlanCont
     email, and until an identify joins the two profiles, it lies in one that our look-up does not read.
     """
     own = own_cart(claim) if known.cart_written_at is not None else None
-    email = known.email or email_in_user_id(claim.user) or profile.email
+    emails = (known.email, email_in_user_id(claim.user), profile.email)
+    email = first_usable(emails, known.refused)
     hidden = not profile.exists or _differ(profile.email, email)
     stale = own is not None and _is_stale(profile.cart, own)
     if known.cart is None and own is not None and (hidden or stale):

@@ -9,7 +9,8 @@ group's. `properties.traits.email` and `context.email` are documented nowhere, s
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from pipeline.events.models import Event, email_in, is_email
 from pipeline.events.names import Kind
@@ -62,8 +63,10 @@ class Emails(NamedTuple):
 NO_EMAILS = Emails()
 
 
-def read_emails(event: Event, kind: Kind) -> Emails:
-    """What an event says with its emails."""
+def read_emails(event: Event, kind: Kind, refused: Collection[str] = ()) -> Emails:
+    """What an event says with its emails. `refused`: those, as `address_key` writes them, that count for nothing."""
+    if refused:
+        return _without_refused(event, kind, refused)
     own = email_in(event.traits) if kind in OWN_TRAITS else None
     owned = own or email_in(event.context.get("traits"))
     shown, strength = owned, BOUGHT
@@ -76,14 +79,41 @@ def read_emails(event: Event, kind: Kind) -> Emails:
     return Emails(shown, owned, shown or (None if event.has_id else event.any_email), strength)
 
 
-def shown_email(event: Event, kind: Kind) -> str | None:
+def shown_email(event: Event, kind: Kind, refused: Collection[str] = ()) -> str | None:
     """`Emails.shown` alone."""
-    return read_emails(event, kind).shown
+    return read_emails(event, kind, refused).shown
 
 
-def address(event: Event, kind: Kind) -> str | None:
+def address(event: Event, kind: Kind, refused: Collection[str] = ()) -> str | None:
     """`Emails.address` alone."""
-    return read_emails(event, kind).address
+    return read_emails(event, kind, refused).address
+
+
+def address_key(email: str) -> str:
+    """An address as it is remembered: two of one key are one address.
+
+    Only ASCII letters lose their case, as in the scripts, which know no others.
+    """
+    return email.encode().lower().decode()
+
+
+def first_usable(emails: Iterable[str | None], refused: Collection[str]) -> str | None:
+    """The first of these that is one and was not refused."""
+    return next((one for one in emails if one and address_key(one) not in refused), None)
+
+
+def _without_refused(event: Event, kind: Kind, refused: Collection[str]) -> Emails:
+    """Where a refused address stands there is none: the next place counts."""
+
+    def kept(place: object) -> dict[str, Any]:
+        email = email_in(place)
+        is_refused = email is not None and address_key(email) in refused
+        given = dict(place) if isinstance(place, Mapping) else {}
+        return given | {"email": None} if is_refused else given
+
+    context = event.context | {"traits": kept(event.context.get("traits"))}
+    places = {"traits": kept(event.traits), "properties": kept(event.properties)}
+    return read_emails(event.model_copy(update={**places, "context": context}), kind)
 
 
 def email_in_user_id(user_id: str | None) -> str | None:

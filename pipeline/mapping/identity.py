@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.errors import MappingRejected, Reason
-from pipeline.events.emails import EMAILS_A_DAY, address, email_in_user_id
+from pipeline.events.emails import EMAILS_A_DAY, address, email_in_user_id, first_usable
 from pipeline.events.kinds import kind_of
 from pipeline.events.models import Alias, Event
 from pipeline.mapping.plan import LastIdentify, Need, PlanContext, WaitForEmail
@@ -50,7 +50,7 @@ def user_key(event: Event, context: PlanContext, settings: AccountSettings) -> d
     found = extid(event, context, settings)
     if found:
         return {"id": found, "key": "extid"}
-    own = address(event, kind_of(event, settings))
+    own = address(event, kind_of(event, settings), context.refused)
     if own:
         return {"id": own, "key": "email"}
     why = why_shared(event, settings)
@@ -88,10 +88,11 @@ def look_up(name: str, *fields: str, key: str = "extid") -> Call:
 
 def find_email(event: Event, context: PlanContext, settings: AccountSettings) -> str | None:
     """From the event, else learned, else the userId that is one, else looked up (reference: document
-    001, Order Completed)."""
-    own = address(event, kind_of(event, settings)) or context.email
+    001, Order Completed). An address that Sailthru refused falls through to the next."""
+    own = address(event, kind_of(event, settings), context.refused)
+    as_id = email_in_user_id(user_id(event, context, settings))
     looked_up = context.profile.email if context.profile else None
-    return own or email_in_user_id(user_id(event, context, settings)) or looked_up
+    return own or first_usable((context.email, as_id, looked_up), context.refused)
 
 
 def _last_identify(

@@ -7,7 +7,7 @@ batch. Delivery settles those and asks again for the rest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -91,6 +91,7 @@ class PlanContext:
     """All that planning may rely on besides the events themselves.
 
     email: learned for this user from earlier events or from Sailthru.
+    refused: addresses of this user that Sailthru refused lately, as `address_key` writes them.
     cart: our own last written cart while it is authoritative (reads lag writes), or the base of an
         unsettled intent; it wins over `profile.cart`.
     cart_written_at: when we last wrote this user's cart or order; a looked-up cart that is older
@@ -123,6 +124,7 @@ class PlanContext:
     accepted_at: float | None = None
     first_accepted_at: float | None = None
     stopped_s: float = 0.0
+    refused: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

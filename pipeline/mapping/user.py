@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.errors import MappingRejected, Reason
-from pipeline.events.emails import address, email_in_user_id, shown_email
+from pipeline.events.emails import address, email_in_user_id, first_usable, shown_email
 from pipeline.events.kinds import IgnoreReason, Kind, kind_of
 from pipeline.events.models import Alias, Event, Identify, read_email
 from pipeline.fields import Note, Notes
@@ -163,7 +163,7 @@ def _update(
     anonymous = anonymous_id(event, settings)
     kind = kind_of(event, settings)
     _, login = find_option(event, "login", whole_object, notes, or_property=True)
-    email = shown_email(event, kind)
+    email = shown_email(event, kind, context.refused)
     update = _Update(
         key=user_key(event, context, settings),
         anonymous_id=anonymous if _is_merged(event, user, anonymous, settings) else None,
@@ -197,7 +197,8 @@ def _email_of_user(event: Event, shown: str | None, user: str, context: PlanCont
     is_named = user == event.user_id
     if is_named and shown:
         return shown
-    email = email_in_user_id(user) if is_named else shown
+    as_id = first_usable([email_in_user_id(user)], context.refused)
+    email = as_id if is_named else shown
     is_another = email and context.email and email.lower() != context.email.lower()
     return None if is_another else email
 

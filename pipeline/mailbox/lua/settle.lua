@@ -41,6 +41,11 @@ local function learn(memory, settlement)
     end
   end
   change(memory, known, {})
+  -- An address that was refused is learned no more.
+  local email = settlement.learn.refused and redis.call('HGET', memory, 'email')
+  if email and is_refused(settlement.learn.refused, email, now) then
+    redis.call('HDEL', memory, 'email', 'email_strength', 'email_at')
+  end
   if next(settlement.learn) then redis.call('PEXPIRE', memory, int(settlement.keep)) end
 end
 
