@@ -29,7 +29,8 @@ local function change(key, set, gone)
   if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
 end
 
-local function learn(memory, settlement)
+-- refused: the addresses that it adds to the memory, decoded, or nil.
+local function learn(memory, settlement, refused)
   local known = {}
   for field, value in pairs(settlement.learn) do
     if field == 'email' then
@@ -42,8 +43,8 @@ local function learn(memory, settlement)
   end
   change(memory, known, {})
   -- An address that was refused is learned no more.
-  local email = settlement.learn.refused and redis.call('HGET', memory, 'email')
-  if email and is_refused(settlement.learn.refused, email, now) then
+  local email = refused and redis.call('HGET', memory, 'email')
+  if email and is_refused(refused, email, now) then
     redis.call('HDEL', memory, 'email', 'email_strength', 'email_at')
   end
   if next(settlement.learn) then redis.call('PEXPIRE', memory, int(settlement.keep)) end
@@ -68,6 +69,7 @@ local function settle(lane, box, token, step, text)
   -- All that could fail comes before the first write: a script is not rolled back.
   local settlement = cjson.decode(text)
   local popped = math.min(settlement.pop, left)
+  local refused = settlement.learn.refused and cjson.decode(settlement.learn.refused)
   local memory, cart = P .. 'user:' .. box, P .. 'cart:' .. box
   local letters, heads = {}, {}
   local entries = #settlement.dead > 0 and redis.call('LRANGE', list, 0, popped - 1) or {}
@@ -100,7 +102,7 @@ local function settle(lane, box, token, step, text)
   if settlement.hold then put('hold', settlement.hold) end
   for seq, state in pairs(settlement.state) do put('s:' .. seq, state) end
 
-  learn(memory, settlement)
+  learn(memory, settlement, refused)
   if settlement.cart then redis.call('SET', cart, settlement.cart, 'PX', int(settlement.cart_keep)) end
   -- An order may have died of an email that was learned since its claim, and learn_email brings a hundred back.
   if awaits_email(lane) and popped > 0 and redis.call('HEXISTS', memory, 'email') == 1 then

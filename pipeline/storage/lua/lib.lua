@@ -197,10 +197,10 @@ local function recall(p, user, now)
   return #ids
 end
 
--- Whether Sailthru refused this address lately. `refused`: the user's field of this name; an address stands in it as
--- `address_key` in events/emails.py writes it.
+-- Whether Sailthru refused this address lately. `refused`: the user's field of this name, decoded; an address stands in
+-- it as `address_key` in events/emails.py writes it.
 local function is_refused(refused, email, now)
-  local at = refused and cjson.decode(refused)[string.lower(email)]
+  local at = refused[string.lower(email)]
   return at and now - at < ADDRESS_REFUSED_MS
 end
 
@@ -209,7 +209,7 @@ end
 local function learn_email(p, user, email, strength, at, now, keep)
   local key = p .. 'user:' .. user
   local have = redis.call('HMGET', key, 'email_strength', 'email_at', 'refused')
-  if is_refused(have[3], email, now) then return end
+  if have[3] and is_refused(cjson.decode(have[3]), email, now) then return end
   local held = tonumber(have[1] or LOOKED_UP)
   if strength < held or strength == held and tonumber(have[2] or '0') <= at then
     redis.call('HSET', key, 'email', email, 'email_strength', int(strength), 'email_at', int(at))
