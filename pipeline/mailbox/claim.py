@@ -195,14 +195,14 @@ class Memory:
             for name, at in learn.items()
             if name.startswith(NEWEST)
         }
-        refused = json.loads(learn["refused"]) if "refused" in learn else self.refused
+        refused = json.loads(learn.get("refused", "{}"))  # all that count at this moment
         return Memory(
-            email=first_usable((self.email, learn.get("email")), refused),
+            email=first_usable([self.email or learn.get("email")], refused),
             identified=learn.get("identified", self.identified),
             merged=tuple(json.loads(learn["merged"])) if "merged" in learn else self.merged,
             newest={**self.newest, **newest},
             last_identify=tuple(json.loads(last)) if last else self.last_identify,
-            refused=refused,
+            refused=refused or self.refused,
         )
 
 

@@ -80,6 +80,23 @@ async def test_an_address_is_refused_once_a_day(pipe: Pipe) -> None:
     assert await pipe.counts() == {"delivered": 5}
 
 
+async def test_an_address_that_was_refused_days_ago_is_learned_like_any_other(pipe: Pipe) -> None:
+    """Sailthru may have taken it meanwhile; what a look-up shows then is waited for by nothing."""
+    await pipe.post(says(BAD))
+    await pipe.run(DAY_S + 60)
+    shown = {"id": "ann", "key": "extid", "keys": {"email": "ann@example.cc"}}
+    pipe.sailthru.sandbox.handle("POST", "/user", shown, pipe.clock.now() - 60)
+    await pipe.redis.hset(
+        keys.user(ACCOUNT, "ann"),
+        "refused",
+        json.dumps({"ann@example.cc": pipe.now_ms() - 2 * 86_400_000}),
+    )
+    await pipe.post(bought(), bought(number="o2"))
+    await pipe.run(60)
+    assert taken(pipe) == ["ann@example.cc"] * 2
+    assert (await remembered(pipe))["email"] == "ann@example.cc"
+
+
 async def test_a_refused_address_is_unlearned_and_not_learned_again(pipe: Pipe) -> None:
     """Until Sailthru shows one or an event shows another."""
     await pipe.post(says(BAD))

@@ -102,7 +102,8 @@ DEAD: Mapping[Reason, Meaning] = {
     ),
     Reason.TOO_LARGE: Meaning("It is larger than an event may be.", "send less with it"),
     Reason.MISSING_USER_ID: Meaning(
-        "It has no email, and no id or only shared ids.",
+        "It has no email, and no id or only shared ids; the detail says whether an id is one of SHARED_IDS or came "
+        "with too many emails in a day. Or it is a cart change without a userId (see CART_USERS).",
         "send a userId; take an id that is a person's out of SHARED_IDS",
     ),
     Reason.RESERVED_EVENT: Meaning(
