@@ -14,6 +14,7 @@ from pipeline.mapping.plan import Cart, LastIdentify, Profile
 from pipeline.sailthru.calls import Call
 
 __all__ = [
+    "AddressRefused",
     "Delivered",
     "EmptyCart",
     "Ignored",
@@ -68,6 +69,13 @@ class Unfold:
     one, so only the culprit dies."""
 
     covers: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRefused:
+    """Sailthru will not have this address, and the first event can do without it: it is planned anew."""
+
+    email: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +181,7 @@ Outcome: TypeAlias = (
     | Ignored
     | Rejected
     | Unfold
+    | AddressRefused
     | Retry
     | Throttled
     | Misconfigured

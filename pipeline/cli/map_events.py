@@ -29,6 +29,7 @@ DECISIVE = (
         "max_age",
     ),
     *("reminder_template", "reminder_time", "clear_cart_after_hours", "cart_item_id"),
+    "cart_users",
     *("product_base_url", "zero_decimal_prices", "keysconflict", "var_names", "pii_properties"),
     "allow_delete",
 )

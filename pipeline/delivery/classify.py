@@ -14,11 +14,13 @@ from pipeline import retry
 from pipeline.delivery.context import TurnState
 from pipeline.delivery.intents import MISSES_TO_POST_AGAIN, PendingOrder
 from pipeline.errors import InvalidEvent, MappingRejected, Reason
+from pipeline.events.emails import address_key
 from pipeline.events.kinds import Ignored, IgnoreReason
 from pipeline.gates.circuit import Health
 from pipeline.mapping import read_profile
 from pipeline.mapping.plan import Cart, Need, Send, WaitForEmail
 from pipeline.outcomes import (
+    AddressRefused,
     Delivered,
     EmptyCart,
     LookedUp,
@@ -37,11 +39,13 @@ from pipeline.outcomes import (
     WaitingForUser,
 )
 from pipeline.ratelimit.feedback import believed_reset
-from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure
+from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure, is_bad_address
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 
 _OTHER_CODE = 99
+_DO_WITHOUT = frozenset({"/user", "/purchase", "/return"})
+"""Whose calls can be planned without an address: by the next one, or by the user's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +211,10 @@ def _answered(
         raise ValueError(msg)
     if isinstance(answer, Failed) and _is_outage(answer, health, state, settings):
         return Outage(answer.message, request.call, answer.ambiguous)
+    if is_bad_address(answer) and isinstance(request, Send | Need):
+        verdict = _bad_address(answer, request, health, state)
+        if verdict is not None:
+            return verdict
     match request:
         case Send():
             return _sent(answer, request, now)
@@ -216,6 +224,20 @@ def _answered(
             return _verified(answer, request, settings, now)
         case _:
             assert_never(request)
+
+
+def _bad_address(
+    no: Failed, request: Send | Need, health: Health, state: TurnState
+) -> Retry | AddressRefused | None:
+    """What a refused address means. None: the event cannot do without it, so the refusal is the event's."""
+    if health.refuses_addresses:
+        return _retry(no, request.call, request.covers, lookup=False)
+    event, call, email = state.event, request.call, request.call.address
+    if event is None or email is None or not (event.user_id or event.anonymous_id):
+        return None
+    is_chosen = call.endpoint not in _DO_WITHOUT or call.method == "DELETE"
+    was_refused = address_key(email) in state.refused  # and was tried again: there is no other
+    return None if is_chosen or was_refused else AddressRefused(email)
 
 
 def _is_outage(no: Failed, health: Health, state: TurnState, settings: AccountSettings) -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pipeline.delivery.intents import NOTHING_PENDING, IntentLog, PendingCart
-from pipeline.events.emails import email_in_user_id
+from pipeline.events.emails import address, email_in_user_id, first_usable
 from pipeline.events.models import Event
 from pipeline.identity.placement import UNIDENTIFIED
 from pipeline.mailbox.claim import Claim, Entry, EventState
 from pipeline.mapping.plan import Cart, LastIdentify, PlanContext, Profile
+from pipeline.storage.numbers import ADDRESS_REFUSED_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,13 @@ class TurnState:
     offered: int = 1
     looked_up: bool = False
     email: str | None = None
+
+    @property
+    def refused(self) -> Collection[str]:
+        """The addresses of the user that Sailthru refused lately, as `address_key` writes them."""
+        claim = self.claim
+        at = claim.memory.refused
+        return {one for one in at if claim.now - at[one] < ADDRESS_REFUSED_MS} if at else ()
 
     @property
     def age_s(self) -> float:
@@ -62,7 +72,7 @@ def plan_context(state: TurnState, head: Event, now: float, read_lag: float) -> 
     still lag our own write of it.
     """
     claim, entry, pending = state.claim, state.entry, state.intents.pending
-    own, last = own_cart(claim), claim.memory.last_identify
+    own, last = _own_cart_of(claim, head), claim.memory.last_identify
     cart: Cart | None = None
     if isinstance(pending, PendingCart):
         cart = Cart(pending.base, pending.at)
@@ -79,6 +89,7 @@ def plan_context(state: TurnState, head: Event, now: float, read_lag: float) -> 
         accepted_at=entry.at / 1000,
         first_accepted_at=(entry.first or entry.at) / 1000,
         stopped_s=_stopped_s(claim, entry),
+        refused=state.refused,
     )
 
 
@@ -103,8 +114,9 @@ def with_profile(known: PlanContext, profile: Profile, claim: Claim) -> PlanCont
     So does one read from a profile without our user's email, or with another: a cart is written by
     email, and until an identify joins the two profiles, it lies in one that our look-up does not read.
     """
-    own = own_cart(claim)
-    email = known.email or email_in_user_id(claim.user) or profile.email
+    own = own_cart(claim) if known.cart_written_at is not None else None
+    emails = (known.email, email_in_user_id(claim.user), profile.email)
+    email = first_usable(emails, known.refused)
     hidden = not profile.exists or _differ(profile.email, email)
     stale = own is not None and _is_stale(profile.cart, own)
     if known.cart is None and own is not None and (hidden or stale):
@@ -117,12 +129,23 @@ def own_cart(claim: Claim) -> Cart | None:
     if not claim.cart:
         return None
     fields = json.loads(claim.cart)
-    return Cart(tuple(fields["items"]), fields["at"])
+    return Cart(tuple(fields["items"]), fields["at"], fields.get("email"))
+
+
+def _own_cart_of(claim: Claim, head: Event) -> Cart | None:
+    """The same, unless it is of another person than the head: at a shared device each has a cart."""
+    own = own_cart(claim)
+    if own is None or own.email is None:
+        return own
+    return None if _differ(own.email, address(head, head.kind) or claim.memory.email) else own
 
 
 def write_cart(cart: Cart, now: float) -> str:
     """The cart as remembered, stamped with the time of our write."""
-    return json.dumps({"items": list(cart.items), "at": now}, separators=(",", ":"))
+    fields: dict[str, Any] = {"items": list(cart.items), "at": now}
+    if cart.email is not None:
+        fields["email"] = cart.email
+    return json.dumps(fields, separators=(",", ":"))
 
 
 def _differ(one: str | None, other: str | None) -> bool:

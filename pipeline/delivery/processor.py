@@ -15,6 +15,7 @@ from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Claim, Settlement
 from pipeline.observe.logs import log_event
 from pipeline.outcomes import (
+    AddressRefused,
     Delivered,
     Ignored,
     Outage,
@@ -107,7 +108,13 @@ class MailboxProcessor:
 def _report(claim: Claim, outcome: Outcome) -> None:
     match outcome:
         case (
-            Delivered() | Ignored() | Unfold() | WaitingForIdentify() | WaitingForMerge() | Outage()
+            Delivered()
+            | Ignored()
+            | Unfold()
+            | AddressRefused()
+            | WaitingForIdentify()
+            | WaitingForMerge()
+            | Outage()
         ):
             return
         case Postponed(why=why):

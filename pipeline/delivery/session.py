@@ -21,7 +21,7 @@ from pipeline.delivery.context import TurnState, plan_context, turn_state, with_
 from pipeline.delivery.intents import PendingOrder
 from pipeline.delivery.leases import Caller, Lease, Leases, Stopping
 from pipeline.errors import InvalidEvent, MappingRejected
-from pipeline.events.emails import email_in_user_id
+from pipeline.events.emails import email_in_user_id, first_usable
 from pipeline.events.models import Event, parse_event
 from pipeline.gates.brake import Brake
 from pipeline.gates.outages import Outages
@@ -180,8 +180,8 @@ class CallSession:
         if need.what == "merge":
             return replace(known, merge=found)
         claim = self.state.claim
-        is_known = claim.memory.email or email_in_user_id(claim.user)
-        email = None if is_known else found.email
+        is_known = first_usable((claim.memory.email, email_in_user_id(claim.user)), known.refused)
+        email = None if is_known else first_usable([found.email], known.refused)
         self.state = replace(self.state, email=self.state.email or email)
         return with_profile(known, found, claim)
 

@@ -16,12 +16,21 @@ from pipeline.delivery.context import TurnState, write_cart
 from pipeline.delivery.intents import IntentLog, PendingCart, PendingOrder
 from pipeline.delivery.waiting import hold_of
 from pipeline.errors import Reason
+from pipeline.events.emails import address_key
 from pipeline.events.kinds import LANES, ORDERS, Kind, kind_of
 from pipeline.events.models import Event, Lane
 from pipeline.lanes import SPECS
-from pipeline.mailbox.claim import MERGED_KEPT, NEWEST, Attempt, EventState, Settlement
+from pipeline.mailbox.claim import (
+    MERGED_KEPT,
+    NEWEST,
+    REFUSED_KEPT,
+    Attempt,
+    EventState,
+    Settlement,
+)
 from pipeline.mapping.plan import Cart
 from pipeline.outcomes import (
+    AddressRefused,
     Delivered,
     EmptyCart,
     Ignored,
@@ -94,8 +103,8 @@ def settlement_for(outcome: Outcome, state: TurnState, settling: Settling) -> Se
     settlement = _settlement(outcome, state, settling)
     learn = settlement.learn
     if state.email is not None:
-        # Time 0: any event that shows an email knows better than a look-up.
-        learn = {**learn, "email": state.email, "email_at": "0"}
+        # It has no strength: any event that shows an email knows better than a look-up.
+        learn = {**learn, "email": state.email}
     if settlement.pop:
         intent, is_last = "", settlement.pop >= len(state.claim.entries)
     else:
@@ -116,6 +125,8 @@ def _settlement(outcome: Outcome, state: TurnState, settling: Settling) -> Settl
             return _retry(outcome, state, settling)
         case Unfold():
             return Settlement(state.claim)
+        case AddressRefused(email):
+            return Settlement(state.claim, learn=_refused(email, state, settling))
         case Throttled():
             return Settlement(state.claim, back=True, due="old")
         case Misconfigured():
@@ -124,6 +135,13 @@ def _settlement(outcome: Outcome, state: TurnState, settling: Settling) -> Settl
             return _unanswered(state, settling)
         case _:
             return _waiting(outcome, state, settling)
+
+
+def _refused(email: str, state: TurnState, settling: Settling) -> dict[str, str]:
+    refused, name = state.refused, address_key(email)
+    kept = [one for one in state.claim.memory.refused.items() if one[0] in refused]
+    newest = dict((*kept, (name, settling.now_ms))[-REFUSED_KEPT:])
+    return {"refused": json.dumps(newest)}
 
 
 def _waiting(outcome: _Waiting, state: TurnState, settling: Settling) -> Settlement:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline import retry
 from pipeline.delivery.classify import waiting_for_email
 from pipeline.delivery.context import TurnState
-from pipeline.events.emails import address, email_in_user_id
+from pipeline.events.emails import address, email_in_user_id, first_usable
 from pipeline.events.kinds import kind_of
 from pipeline.events.models import Alias, Event, Identify, Lane
 from pipeline.lanes import SPECS
@@ -80,7 +80,9 @@ def _still_without_email(
     asked, claim = state.history.asked, state.claim
     if not asked or claim.memory.email:
         return None
-    if address(head, kind_of(head, settings)) or email_in_user_id(claim.user):
+    refused = state.refused
+    as_id = first_usable([email_in_user_id(claim.user)], refused)
+    if address(head, kind_of(head, settings), refused) or as_id:
         return None
     age_s = state.age_s
     is_due = age_s < settings.email_wait and retry.next_email_ask(asked, age_s) == 0.0

@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import cached_property
 from itertools import chain
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -46,6 +47,7 @@ MAX_ID_CHARS = 512
 """Longer ids are refused: no real one is, and they would become Redis keys."""
 
 _MISSING = "is missing"
+_BROKEN = "has a broken character (half an emoji, or bytes that are not UTF-8)"
 _TOO_LONG = f"is longer than {MAX_ID_CHARS} characters"
 
 _EMAIL_CHAR = r"@\s\x00-\x1f\x7f\ud800-\udfff\ufffd"
@@ -88,6 +90,17 @@ def _odd_id(value: object) -> str:
     return mended
 
 
+def read_person_id(value: object) -> str | None:
+    """As `read_id`, for the id of a person: a broken character in it is not mended.
+
+    Ids that differ in such characters only would be one person.
+    """
+    found = read_id(value)
+    if found and "\ufffd" in found:
+        raise ValueError(_BROKEN)
+    return found
+
+
 def readable_id(value: object) -> str | None:
     """As `read_id`, and None too when it cannot be read."""
     try:
@@ -97,8 +110,9 @@ def readable_id(value: object) -> str | None:
 
 
 def _optional_id(value: object, info: ValidationInfo) -> str | None:
+    read = read_id if info.field_name == "message_id" else read_person_id
     try:
-        return read_id(value)
+        return read(value)
     except ValueError as error:
         _leave_out(info, str(error))
         return None
@@ -138,7 +152,7 @@ def _required_line(value: object) -> object:
 
 
 def _required_id(value: object) -> str:
-    found = read_id(value)
+    found = read_person_id(value)
     if found is None:
         raise ValueError(_MISSING)
     return found
@@ -149,7 +163,7 @@ def _kind_by_name(_: object, info: ValidationInfo) -> Kind:
     return TRACKED.get(name.replace(" ", "").replace("_", "").casefold(), Kind.CUSTOM)
 
 
-Id = Annotated[str | None, PlainValidator(read_id)]
+Id = Annotated[str | None, PlainValidator(read_person_id)]
 OptionalId = Annotated[str | None, PlainValidator(_optional_id)]
 RequiredId = Annotated[str | None, PlainValidator(_required_id)]
 """Present in what a client sends. Later it may be left out of the event because it is a shared id."""
@@ -174,6 +188,8 @@ class _Common(BaseModel):
 
     notes: ClassVar[tuple[Note, ...]] = ()
     """Which of its fields were left out, since they cannot be read. An event that has some has its own."""
+    left_out: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """The ids that were taken from it because several people share them: field -> id. As `notes`."""
 
     @cached_property
     def has_id(self) -> bool:
@@ -181,8 +197,10 @@ class _Common(BaseModel):
         return bool(self.user_id or self.anonymous_id)
 
     def without(self, ids: Collection[str]) -> Self:
-        """A copy without these id fields, which remembers that it came with an id."""
-        return self.model_copy(update={**dict.fromkeys(ids), "has_id": self.has_id})
+        """A copy without these id fields, which remembers that it came with them."""
+        left_out = {to_camel(name): value for name in ids if (value := getattr(self, name, None))}
+        kept = {"has_id": self.has_id, "left_out": {**self.left_out, **left_out}}
+        return self.model_copy(update={**dict.fromkeys(ids), **kept})
 
     @property
     def any_email(self) -> str | None:

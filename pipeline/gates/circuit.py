@@ -8,6 +8,8 @@ from pipeline.lanes import Host
 
 WINDOW_S = 10.0
 USERS = 5
+ANSWERS = 100
+"""Answers among which refused addresses are counted."""
 SILENCE_S = 3600.0
 """An event that is given up sooner closes no gate by silence. An operator who sets RETRY_FOR to less
 wants events given up soon."""
@@ -26,27 +28,33 @@ class Health:
 
     host: whose health this is. at, answered: when the last call ended (monotonic seconds), and whether
     Sailthru answered it. failures: (at, endpoint, user) of the last ten seconds. working_at: the latest answer
-    since `recovered`; answered_at: the latest of all. closed: its gate is closed already.
+    since `recovered`; answered_at: the latest of all. closed: its gate is closed already. lately: of the last
+    hundred answers, the user whose address was refused, or ''.
     """
 
     host: Host
     at: float = 0.0
     answered: bool = True
     failures: tuple[tuple[float, str, str], ...] = ()
+    lately: tuple[str, ...] = ()
     working_at: float | None = None
     answered_at: float | None = None
     closed: bool = False
 
-    def seen(self, now: float, endpoint: str, user: str, *, answered: bool) -> Health:
-        """The health after one more call ended, at `now` (monotonic seconds)."""
+    def seen(
+        self, now: float, endpoint: str, user: str, *, answered: bool, refused: bool = False
+    ) -> Health:
+        """The health after one more call ended, at `now` (monotonic seconds). refused: its address was."""
         failures = self.failures and tuple(one for one in self.failures if one[0] >= now - WINDOW_S)
         if answered:
-            return Health(self.host, now, True, failures, now, now)
+            lately = (*self.lately[-ANSWERS + 1 :], user if refused else "")
+            return Health(self.host, now, True, failures, lately, now, now)
         return Health(
             self.host,
             now,
             False,
             (*failures, (now, endpoint, user)),
+            self.lately,
             self.working_at,
             self.answered_at,
         )
@@ -54,6 +62,12 @@ class Health:
     def recovered(self) -> Health:
         """Without the calls that failed: the gate has been closed over them, or the host answers again."""
         return replace(self, failures=(), working_at=None)
+
+    @property
+    def refuses_addresses(self) -> bool:
+        """Whether a fifth of all answers call an address bad, of five users or more: it is Sailthru's trouble."""
+        users = [user for user in self.lately if user]
+        return len(users) * 5 >= len(self.lately) and len(set(users)) >= USERS
 
     def is_outage(self, dying_s: float | None) -> bool:
         """Whether the call that failed last is part of an outage.

@@ -15,7 +15,7 @@ from pipeline.lanes import HOST_OF, HOSTS, Host
 from pipeline.mailbox.claim import Claim
 from pipeline.observe.logs import log_event
 from pipeline.outcomes import Misconfigured, Outage, Throttled, Verdict
-from pipeline.sailthru.answers import Accepted, Answer, Failure
+from pipeline.sailthru.answers import Accepted, Answer, Failure, is_bad_address
 from pipeline.sailthru.calls import Call
 
 FIRST_CONFIG_PROBE = 3
@@ -38,7 +38,11 @@ class Outages:
         answered = isinstance(answer, Accepted) or answer.failure is not Failure.UNAVAILABLE
         host = HOST_OF.get(call.endpoint, "api")
         health = self._health[host].seen(
-            self._clock.monotonic(), call.endpoint, claim.user, answered=answered
+            self._clock.monotonic(),
+            call.endpoint,
+            claim.user,
+            answered=answered,
+            refused=is_bad_address(answer),
         )
         self._health[host] = health
         if answered:

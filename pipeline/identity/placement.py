@@ -15,7 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pipeline.events.emails import CARRIES_KEY
+from pipeline.events.emails import CARRIES_KEY, EMAILS_A_DAY
 from pipeline.events.models import Alias, Event
 from pipeline.events.routing import Facts
 from pipeline.settings import AccountSettings
@@ -23,8 +23,6 @@ from pipeline.settings import AccountSettings
 UNIDENTIFIED = "~"
 """First character of the mailbox of an event without any id of its own: each such event has its own."""
 DAY_MS = 86_400_000
-EMAILS_A_DAY = 3
-"""An id that comes with more emails than this in a day is shared by several people."""
 
 Seen = dict[str, int]
 """The emails an id came with, and when last (ms), the newest last."""
@@ -159,11 +157,17 @@ def _sightings(event: Event, shown: str, view: _View) -> dict[str, Seen]:
     for name in (event.user_id, event.anonymous_id):
         if not name or name.casefold() in view.shared:
             continue
-        today = view.known.today(name, view.at_ms)
-        if today.pop(shown, None) is None and len(today) > EMAILS_A_DAY:
+        seen = view.known.today(name, view.at_ms)
+        today = {email: at for email, at in seen.items() if not _is_half_typed(email, shown)}
+        if len(today) > EMAILS_A_DAY:
             today.pop(min(today, key=today.__getitem__))
         view.known.seen[name] = changed[name] = today | {shown: view.at_ms}
     return changed
+
+
+def _is_half_typed(one: str, other: str) -> bool:
+    """Whether one may be what a person had typed of the other when a page sent it: they count once."""
+    return one.startswith(other) or other.startswith(one)
 
 
 def _without_shared(ids: _Ids, view: _View) -> tuple[_Ids, tuple[str, ...]]:

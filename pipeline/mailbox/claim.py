@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic_core import to_json
 
+from pipeline.events.emails import first_usable
 from pipeline.events.models import Lane
 
 MEMORY_KEEP_MS = 180 * 86_400_000
@@ -146,6 +147,8 @@ def start_state(entry: Entry) -> EventState:
 
 STATE = "s:"
 """What the fields of a mailbox's state begin with that hold an event's; its seq follows."""
+REFUSED_KEPT = 10
+"""Addresses of a user of which it is remembered that they were refused: more than one event can try."""
 NEWEST = "newest:"
 """What the fields begin with that say when the newest delivered event of a kind first came."""
 MERGED_KEPT = 100
@@ -157,6 +160,7 @@ look-up, which finds that its profile is gone."""
 class Memory:
     """What is remembered of a user, as a claim reads it.
 
+    refused: address (`address_key`) -> when Sailthru refused it (ms), the newest last; see REFUSED_KEPT.
     merged: anonymousIds merged into this user, the newest last; see MERGED_KEPT.
     newest: `identify` or `cart` -> when the latest one delivered first came (ms).
     last_identify: of an anonymousId: the email its latest identify with one showed, and the key and id
@@ -168,6 +172,7 @@ class Memory:
     merged: tuple[str, ...] = ()
     newest: Mapping[str, int] = field(default_factory=dict)
     last_identify: tuple[str, str, str] | None = None
+    refused: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, fields: Mapping[str, bytes]) -> Memory:
@@ -183,22 +188,26 @@ class Memory:
                 if name.startswith(NEWEST)
             },
             last_identify=tuple(json.loads(last)) if last else None,
+            refused=json.loads(fields.get("refused", b"{}")),
         )
 
     def with_learned(self, learn: Mapping[str, str]) -> Memory:
-        """With what a settlement has added to these fields. An email that is known is not replaced."""
+        """With what a settlement has added to these fields. An email that is known is not replaced, and one
+        that was refused is forgotten."""
         last = learn.get("last_identify")
         newest = {
             name.removeprefix(NEWEST): int(at)
             for name, at in learn.items()
             if name.startswith(NEWEST)
         }
+        refused = json.loads(learn.get("refused", "{}"))  # all that count at this moment
         return Memory(
-            email=self.email or learn.get("email"),
+            email=first_usable([self.email or learn.get("email")], refused),
             identified=learn.get("identified", self.identified),
             merged=tuple(json.loads(learn["merged"])) if "merged" in learn else self.merged,
             newest={**self.newest, **newest},
             last_identify=tuple(json.loads(last)) if last else self.last_identify,
+            refused=refused or self.refused,
         )
 
 

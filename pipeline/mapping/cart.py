@@ -7,14 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from pipeline.errors import MappingRejected, Reason
 from pipeline.events.kinds import Kind, kind_of
 from pipeline.events.models import Event, Track
 from pipeline.fields import Note, Notes
 from pipeline.mapping.flatten import keys_named
-from pipeline.mapping.identity import ask_for_email, find_email, look_up, user_id
+from pipeline.mapping.identity import (
+    anonymous_id,
+    ask_for_email,
+    extid,
+    find_email,
+    look_up,
+    user_id,
+)
 from pipeline.mapping.items import (
     IDS,
     item_id,
@@ -47,11 +54,11 @@ _NOT_VARS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """One event, checked as far as that goes without the cart it changes."""
+    """One event, checked as far as that goes without the cart it changes. Without a userId it is a visitor's."""
 
     event: Track
     adds: bool
-    user_id: str
+    user_id: str | None
     item_id: str
     quantity: int
     envelope: dict[str, Any]
@@ -74,11 +81,12 @@ def plan_cart(events: Sequence[Event], context: PlanContext, settings: AccountSe
     changes, email = _run(events, context, settings)
     first = changes[0]
     if context.cart is None and context.profile is None:
-        get = look_up(first.user_id, "keys", "purchase_incomplete")
-        return Need("cart", get, len(changes))
+        return Need("cart", _where_it_is(first, email, context, settings), len(changes))
     base = _base(context, first.clear_after_s)
     items, covers, notes = _apply(changes, base, settings)
     if email is None:
+        if first.user_id is None:
+            _refuse_visitor("and no email of its anonymousId is known")
         return ask_for_email(first.event, context, settings, covers)
     params = {"email": email, "items": [dict(item) for item in items], "incomplete": 1}
     # An empty cart needs no reminder. Clearing it cancels one that is pending.
@@ -87,9 +95,24 @@ def plan_cart(events: Sequence[Event], context: PlanContext, settings: AccountSe
         Call("POST", "/purchase", params),
         covers,
         intent=CartIntent(base),
-        cart_after=Cart(items, context.now),
+        cart_after=Cart(items, context.now, None if first.user_id else email),
         notes=notes,
     )
+
+
+def _where_it_is(
+    change: _Change, email: str | None, context: PlanContext, settings: AccountSettings
+) -> Call:
+    """The look-up of the cart: by the user's extid, which is theirs for good; of a visitor by the email by
+    which it is written, once that is known."""
+    name, key = change.user_id or extid(change.event, context, settings) or "", "extid"
+    if change.user_id is None and email is not None:
+        name, key = email, "email"
+    return look_up(name, "keys", "purchase_incomplete", key=key)
+
+
+def _refuse_visitor(why: str) -> NoReturn:
+    raise MappingRejected(Reason.MISSING_USER_ID, f"a cart change needs a userId, {why}")
 
 
 def _run(
@@ -120,8 +143,8 @@ def _change(event: Event, context: PlanContext, settings: AccountSettings) -> _C
     if not isinstance(event, Track) or kind not in {Kind.CART_ADD, Kind.CART_REMOVE}:
         reject("type", "is not a cart change")
     user = user_id(event, context, settings) or context.user_id
-    if user is None:
-        raise MappingRejected(Reason.MISSING_USER_ID, "a cart change needs a userId")
+    if user is None and (settings.cart_users == "known" or not anonymous_id(event, settings)):
+        _refuse_visitor("or CART_USERS=any and an anonymousId whose email is known")
     notes = Notes()
     passed, used = passed_on(event, OF_CART, notes)
     return _Change(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.errors import MappingRejected, Reason
-from pipeline.events.emails import address, email_in_user_id
+from pipeline.events.emails import EMAILS_A_DAY, address, email_in_user_id, first_usable
 from pipeline.events.kinds import kind_of
-from pipeline.events.models import Event
+from pipeline.events.models import Alias, Event
 from pipeline.mapping.plan import LastIdentify, Need, PlanContext, WaitForEmail
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
@@ -50,12 +50,34 @@ def user_key(event: Event, context: PlanContext, settings: AccountSettings) -> d
     found = extid(event, context, settings)
     if found:
         return {"id": found, "key": "extid"}
-    own = address(event, kind_of(event, settings))
+    own = address(event, kind_of(event, settings), context.refused)
     if own:
         return {"id": own, "key": "email"}
+    why = why_shared(event, settings)
     raise MappingRejected(
-        Reason.MISSING_USER_ID, "all its ids are shared ids (SHARED_IDS), and it has no email"
+        Reason.MISSING_USER_ID, f"all its ids are shared ids, and it has no email: {why}"
     )
+
+
+def why_shared(event: Event, settings: AccountSettings) -> str:
+    """Which of its ids count as shared by several people, and why, for a dead letter. Quotes no id."""
+    previous = event.previous_id if isinstance(event, Alias) else None
+    ids = {
+        "userId": event.user_id,
+        "anonymousId": event.anonymous_id,
+        "previousId": previous,
+    }
+    listed = {name for name, value in ids.items() if value and _is_listed(value, settings)}
+    listed |= {name for name, value in event.left_out.items() if _is_listed(value, settings)}
+    said = [f"{name} is one of SHARED_IDS" for name in sorted(listed)]
+    many = sorted(event.left_out.keys() - listed)
+    return "; ".join(
+        said + [f"{name} came with more than {EMAILS_A_DAY} emails in a day" for name in many]
+    )
+
+
+def _is_listed(name: str, settings: AccountSettings) -> bool:
+    return name.casefold() in settings.shared_ids
 
 
 def look_up(name: str, *fields: str, key: str = "extid") -> Call:
@@ -66,10 +88,11 @@ def look_up(name: str, *fields: str, key: str = "extid") -> Call:
 
 def find_email(event: Event, context: PlanContext, settings: AccountSettings) -> str | None:
     """From the event, else learned, else the userId that is one, else looked up (reference: document
-    001, Order Completed)."""
-    own = address(event, kind_of(event, settings)) or context.email
+    001, Order Completed). An address that Sailthru refused falls through to the next."""
+    own = address(event, kind_of(event, settings), context.refused)
+    as_id = email_in_user_id(user_id(event, context, settings))
     looked_up = context.profile.email if context.profile else None
-    return own or email_in_user_id(user_id(event, context, settings)) or looked_up
+    return own or first_usable((context.email, as_id, looked_up), context.refused)
 
 
 def _last_identify(

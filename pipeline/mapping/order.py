@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.events.models import Track
 from pipeline.fields import Notes, is_nothing
 from pipeline.mapping.flatten import flat_vars, keys_named
-from pipeline.mapping.identity import ask_for_email, find_email
+from pipeline.mapping.identity import ask_for_email, find_email, user_id
 from pipeline.mapping.items import (
     Reading,
     item_quantity,
@@ -54,10 +54,11 @@ def plan_order(event: Track, context: PlanContext, settings: AccountSettings) ->
     email = find_email(event, context, settings)
     if email is None:
         return ask_for_email(event, context, settings)
+    is_visitors = user_id(event, context, settings) is None
     return Send(
         Call("POST", "/purchase", {"email": email, **params}),
         intent=OrderIntent(params["purchase_keys"]["extid"]),
-        cart_after=Cart(at=context.now),
+        cart_after=Cart(at=context.now, email=email if is_visitors else None),
         notes=tuple(notes),
     )
 

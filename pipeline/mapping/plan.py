@@ -7,7 +7,7 @@ batch. Delivery settles those and asks again for the rest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -40,10 +40,14 @@ Item: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Cart:
-    """A user's cart. `at` is the time in seconds when it was last written; None when unknown."""
+    """A user's cart. `at` is the time in seconds when it was last written; None when unknown.
+
+    email: whose it is, of one that was written for an anonymousId: several people may use a device.
+    """
 
     items: tuple[Item, ...] = ()
     at: float | None = None
+    email: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class PlanContext:
     """All that planning may rely on besides the events themselves.
 
     email: learned for this user from earlier events or from Sailthru.
+    refused: addresses of this user that Sailthru refused lately, as `address_key` writes them.
     cart: our own last written cart while it is authoritative (reads lag writes), or the base of an
         unsettled intent; it wins over `profile.cart`.
     cart_written_at: when we last wrote this user's cart or order; a looked-up cart that is older
@@ -119,6 +124,7 @@ class PlanContext:
     accepted_at: float | None = None
     first_accepted_at: float | None = None
     stopped_s: float = 0.0
+    refused: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

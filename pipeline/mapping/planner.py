@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from typing import assert_never
 
 from pipeline.errors import MappingRejected, Reason
-from pipeline.events.emails import OWN_PROPERTIES, OWN_TRAITS
+from pipeline.events.emails import OWN_PROPERTIES, OWN_TRAITS, address_key
 from pipeline.events.kinds import LANES, Ignored, IgnoreReason, Kind, kind_of
 from pipeline.events.models import (
     Alias,
@@ -46,9 +46,9 @@ def plan(events: Sequence[Event], context: PlanContext, settings: AccountSetting
     answer = _plan(events, kind, context, settings)
     if not isinstance(answer, Send):
         return answer
-    notes = _unread(head, kind)
+    notes = _unread(head, kind, context.refused)
     for event in events[1 : answer.covers]:
-        notes += _unread(event, kind_of(event, settings))
+        notes += _unread(event, kind_of(event, settings), context.refused)
     return replace(answer, notes=(*notes, *answer.notes)) if notes else answer
 
 
@@ -115,11 +115,11 @@ def _is_too_old(event: Event, kind: Kind, context: PlanContext, settings: Accoun
     return limit is not None and at is not None and context.now - context.stopped_s - at > limit
 
 
-def _unread(event: Event, kind: Kind) -> tuple[Note, ...]:
+def _unread(event: Event, kind: Kind, refused: Collection[str]) -> tuple[Note, ...]:
     """What of an event itself cannot be read, whatever call it becomes: its ids, its envelope, its time,
     its options and the places where its email may stand."""
     options = unknown_options(event) if event.integrations else ()
-    return (*event.notes, *_unread_time(event), *_unread_emails(event, kind), *options)
+    return (*event.notes, *_unread_time(event), *_unread_emails(event, kind, refused), *options)
 
 
 def _unread_time(event: Event) -> Iterator[Note]:
@@ -129,7 +129,7 @@ def _unread_time(event: Event) -> Iterator[Note]:
         yield Note("timestamp", READABLE)
 
 
-def _unread_emails(event: Event, kind: Kind) -> Iterator[Note]:
+def _unread_emails(event: Event, kind: Kind, refused: Collection[str]) -> Iterator[Note]:
     places = {"context.traits": event.context.get("traits")}
     if kind in OWN_TRAITS:
         places = {"traits": event.traits, **places}
@@ -137,8 +137,16 @@ def _unread_emails(event: Event, kind: Kind) -> Iterator[Note]:
         places["properties"] = event.properties
     for name, place in places.items():
         if isinstance(place, Mapping):
-            email = place.get("email")
-            if email is not None and read_email(email) is None and not is_nothing(email):
-                yield Note(f"{name}.email", "must be an email address like name@example.com")
+            yield from _unread_email(place.get("email"), f"{name}.email", refused)
         elif place is not None and not is_nothing(place):
             yield Note(name, "must be an object")
+
+
+def _unread_email(email: object, path: str, refused: Collection[str]) -> Iterator[Note]:
+    if email is None or is_nothing(email):
+        return
+    found = read_email(email)
+    if found is None:
+        yield Note(path, "must be an email address like name@example.com")
+    elif refused and address_key(found) in refused:
+        yield Note(path, "is an address that Sailthru refused")

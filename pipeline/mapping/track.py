@@ -50,10 +50,12 @@ def _addressee(event: Track, context: PlanContext, settings: AccountSettings) ->
     """
     if not event.integrations:
         return dict(user_key(event, context, settings))
-    _, chosen = strict_option(event, "id")
+    id_path, chosen = strict_option(event, "id")
     path, key = strict_option(event, "key")
     if key is not None and key not in USER_KEYS:
         reject(path, f"must be one of {', '.join(sorted(USER_KEYS))}")
+    if chosen is not None and "\ufffd" in chosen:
+        reject(id_path, "has a broken character: it may be another user's")
     if chosen is None and key is None:
         return dict(user_key(event, context, settings))
     if chosen is None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.errors import MappingRejected, Reason
-from pipeline.events.emails import address, email_in_user_id, shown_email
+from pipeline.events.emails import address, email_in_user_id, first_usable, shown_email
 from pipeline.events.kinds import IgnoreReason, Kind, kind_of
 from pipeline.events.models import Alias, Event, Identify, read_email
 from pipeline.fields import Note, Notes
 from pipeline.mapping.flatten import flat_vars
-from pipeline.mapping.identity import anonymous_id, look_up, user_id, user_key
+from pipeline.mapping.identity import anonymous_id, look_up, user_id, user_key, why_shared
 from pipeline.mapping.options import find_option, is_emptied, strict_option, text_option
 from pipeline.mapping.plan import Ignored, LastIdentify, Need, Owner, Plan, PlanContext, Send
 from pipeline.mapping.values import elements, field, reject, switch, text, unpacked, whole_object
@@ -96,9 +96,8 @@ def plan_alias(event: Alias, context: PlanContext, settings: AccountSettings) ->
     user = user_id(event, context, settings)
     previous = event.previous_id
     if user is None or previous is None or previous.casefold() in settings.shared_ids:
-        raise MappingRejected(
-            Reason.MISSING_USER_ID, "userId or previousId is a shared id (SHARED_IDS)"
-        )
+        why = why_shared(event, settings)
+        raise MappingRejected(Reason.MISSING_USER_ID, f"userId or previousId is a shared id: {why}")
     if previous == user or previous in context.merged:
         return Ignored(IgnoreReason.ALREADY_MERGED)
     if context.merge is None:
@@ -164,7 +163,7 @@ def _update(
     anonymous = anonymous_id(event, settings)
     kind = kind_of(event, settings)
     _, login = find_option(event, "login", whole_object, notes, or_property=True)
-    email = shown_email(event, kind)
+    email = shown_email(event, kind, context.refused)
     update = _Update(
         key=user_key(event, context, settings),
         anonymous_id=anonymous if _is_merged(event, user, anonymous, settings) else None,
@@ -198,7 +197,8 @@ def _email_of_user(event: Event, shown: str | None, user: str, context: PlanCont
     is_named = user == event.user_id
     if is_named and shown:
         return shown
-    email = email_in_user_id(user) if is_named else shown
+    as_id = first_usable([email_in_user_id(user)], context.refused)
+    email = as_id if is_named else shown
     is_another = email and context.email and email.lower() != context.email.lower()
     return None if is_another else email
 

@@ -21,7 +21,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 from pipeline.sailthru.masking import mask
 from pipeline.text import clean_json
@@ -30,6 +30,7 @@ RATE_HEADERS = ("x-rate-limit-limit", "x-rate-limit-remaining", "x-rate-limit-re
 """The headers that are read, in lower case (reference: sailthru-api 3)."""
 _THROTTLED_CODE = 43
 _OUTAGE_CODE = 9
+_BAD_ADDRESS_CODE = 11
 _ACCOUNT_CODES = frozenset({3, 4, 5, 21, 22})
 _HIGHEST_CODE = 99
 """Beyond it a numeric `error` that stands alone is an HTTP status, as some gateways write it."""
@@ -93,6 +94,13 @@ class Failed:
 
 
 Answer: TypeAlias = Accepted | Failed
+
+
+def is_bad_address(answer: Answer) -> TypeGuard[Failed]:
+    """Whether Sailthru refuses the email in the call (reference: sailthru-api 4)."""
+    if not isinstance(answer, Failed):
+        return False
+    return answer.failure is Failure.REJECTED and answer.code == _BAD_ADDRESS_CODE
 
 
 def read_answer(

@@ -28,6 +28,15 @@ class Call:
     def is_pageview(self) -> bool:
         return self.endpoint == PAGEVIEW_ENDPOINT
 
+    @property
+    def address(self) -> str | None:
+        """The email that it gives or names a user by, None without one."""
+        keys = self.params.get("keys")
+        named = self.params.get("id") if self.params.get("key") == "email" else None
+        given = keys.get("email") if isinstance(keys, Mapping) else None
+        found = self.params.get("email") or given or named
+        return found if isinstance(found, str) else None
+
     def as_json(self) -> dict[str, Any]:
         """The shape `sailpipe map --json` and dead letters show."""
         return {"method": self.method, "endpoint": self.endpoint, "params": dict(self.params)}

@@ -12,7 +12,9 @@ from pipeline.sandbox.replies import BAD_EMAIL, ApiError, invalid, missing
 MAX_VAR_NAME = 32
 """Longer names are refused with error 99 (reference: sailthru-api 5)."""
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
+_LOCAL = r"(?!\.)(?:[^@\s.]|\.(?![.@]))+"
+_EMAIL = re.compile(_LOCAL + r"@(?:[^@\s.]+\.)+(?!\d+$)[^@\s.]{2,}")
+"""No dot at an edge or beside another one, and a last label that may be one: a half-typed `.c` is none."""
 
 
 def text(params: Mapping[str, Any], name: str) -> str:

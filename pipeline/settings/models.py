@@ -156,6 +156,11 @@ class AccountSettings(_Settings):
     allow_delete: bool = Field(
         default=False, description="Let `User Deleted` events delete profiles at Sailthru."
     )
+    cart_users: Literal["known", "any"] = Field(
+        "known",
+        description="Whose cart changes are delivered: those of a userId, or with `any` those of an anonymousId"
+        " whose email is known, too. For shops whose platform never sends a userId.",
+    )
     cart_item_id: Literal["product_id", "sku", "variant_id"] = Field(
         "product_id",
         description="What tells the items of a cart apart. With `sku` or `variant_id` each variant is"

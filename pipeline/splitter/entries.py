@@ -78,7 +78,8 @@ class SplitAction(NamedTuple):
     """What split.lua is to do with one entry, beside the blob that it posts or buries.
 
     lane, box: of what is posted; reason: why it is ignored.
-    emails: (user, email, at ms, emails seen today as JSON) to remember; no email: the sighting alone.
+    emails: (user, email, its strength as evidence, at ms, emails seen today as JSON) to remember; no email: the
+        sighting alone.
     aliases: (key below the prefix, user). keep: ms for which all this is known.
     """
 
@@ -87,7 +88,7 @@ class SplitAction(NamedTuple):
     lane: str = ""
     box: str = ""
     reason: str = ""
-    emails: tuple[tuple[str, str, int, str], ...] = ()
+    emails: tuple[tuple[str, str, int, int, str], ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
     keep: int = MEMORY_KEEP_MS
 

@@ -86,7 +86,7 @@ def ask(account: str, p: str, items: Sequence[Read]) -> Question:
             continue
         ids.update(facts.ids)
         visitors.update(facts.visitors)
-        shown, owned, address = facts.emails
+        shown, owned, address, _ = facts.emails
         if address or owned:
             emails.update(email.lower() for email in (shown, owned, address) if email)
         links_ids = len(facts.ids) > 1 or (facts.ids and (shown or owned))

@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from pipeline.errors import InvalidEvent, Reason
 from pipeline.events.kinds import Ignored
 from pipeline.events.models import Track, parse_event, readable_id
-from pipeline.events.routing import read_facts
+from pipeline.events.routing import Facts, read_facts
 from pipeline.identity.placement import IdentityMap, Placement, place
 from pipeline.json_text import read_json
 from pipeline.mailbox.claim import Entry
@@ -151,7 +151,7 @@ def route_entry(item: Read, account: Account) -> RoutedEntry:
         return dead_letter(item, problem or InvalidEvent(), entry.account)
     settings = account.settings
     placement = place(event, facts, entry.sid, entry.at_ms, account.known, settings)
-    emails = _emails(placement, entry.at_ms) if placement.updates.emails else ()
+    emails = _emails(placement, facts, entry.at_ms) if placement.updates.emails else ()
     told = emails, placement.updates.aliases
     way = facts.way
     if isinstance(way, Ignored):
@@ -226,9 +226,12 @@ def _dedupe_key(
     return DedupeKey(account.p, identity, hashed, window, exported)
 
 
-def _emails(placement: Placement, at_ms: int) -> tuple[tuple[str, str, int, str], ...]:
+def _emails(
+    placement: Placement, facts: Facts, at_ms: int
+) -> tuple[tuple[str, str, int, int, str], ...]:
+    strength = facts.emails.strength
     return tuple(
-        (user, email, at_ms, to_json(seen).decode() if seen else "")
+        (user, email, strength, at_ms, to_json(seen).decode() if seen else "")
         for user, email, seen in placement.updates.emails
     )
 

@@ -163,8 +163,8 @@ def token(account: str) -> str:
 
 
 def user(account: str, key: str) -> str:
-    """Hash. What is remembered of a user: email, email_at, seen (emails of the last day), identified (ms),
-    merged (ids), newest:identify and newest:cart (when the latest one delivered first came, ms), last_identify
+    """Hash. What is remembered of a user: email, its strength and time as evidence (email_strength, email_at; neither
+    of one that was looked up), refused (address -> when Sailthru refused it, ms), seen (emails of the last day), identified (ms), merged (ids), newest:identify and newest:cart (when the latest one delivered first came, ms), last_identify
     (of an anonymousId: the email its latest identify showed, key and id of the profile it went to)."""
     return f"sailpipe:{account}:user:{key}"
 

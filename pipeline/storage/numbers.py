@@ -40,6 +40,12 @@ FOREIGN_PAUSE_MS: Final = 250
 """A process that finds another target's mailbox in a Celery queue gives it back due so much later: two processes
 would hand it to and fro as fast as Redis can."""
 
+# Evidence of a user's email: see `pipeline.events.emails`
+LOOKED_UP: Final = 4
+"""Its strength where Sailthru's profile showed it: weaker than what any event shows."""
+ADDRESS_REFUSED_MS: Final = 86_400_000
+"""For how long it is remembered that Sailthru refused an address of a user."""
+
 # Dedupe: see `leaf` in lua/lib.lua
 DEDUPE_SLICES: Final = 4
 """Sets of keys that make up one window; the oldest is forgotten as a whole."""

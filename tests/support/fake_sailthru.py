@@ -39,6 +39,7 @@ NOT_SENT = Failed(Failure.UNAVAILABLE, None, None, "ConnectionRefusedError")
 """Definite: it never left, as the client reads a refused connection."""
 TIMED_OUT = Failed(Failure.UNAVAILABLE, None, None, "timed out", ambiguous=True)
 WRONG_KEY = no(401, 3, "Invalid API key")
+BAD_ADDRESS = no(400, 11, "Invalid email")
 REFUSED = no(400, 99, "That is not allowed")
 NO_ORDER = no(400, 99, "Purchase not found with extid: o1")
 

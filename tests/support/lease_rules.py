@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
+from pipeline.events.emails import EMAILS_A_DAY
 from pipeline.events.models import Lane
-from pipeline.identity.placement import EMAILS_A_DAY
 from pipeline.mailbox.claim import Claim
 from tests.support.letter_rules import PICK, LetterRules
 from tests.support.mailbox_model import LEASE, Expected, Item

@@ -49,6 +49,7 @@ class Replay:
     _now: float = START
     _seen: set[tuple[str, ...]] = field(default_factory=set)
     _emails: dict[str, str] = field(default_factory=dict)
+    _strengths: dict[str, int] = field(default_factory=dict)
     _owners: dict[str, str] = field(default_factory=dict)
     _waiting: dict[tuple[str, Lane], deque[Event]] = field(
         default_factory=lambda: defaultdict(deque)
@@ -92,7 +93,7 @@ class Replay:
     def _learn(self, event: Event) -> str:
         """Remember what the event tells about its user; returns the user."""
         kind = kind_of(event, self.settings)
-        shown, owned, address = read_emails(event, kind)
+        shown, owned, address, strength = read_emails(event, kind)
         named, visitor = self._unshared(event.user_id), self._unshared(event.anonymous_id)
         if named:
             for one in (visitor, owned):
@@ -104,8 +105,8 @@ class Replay:
         user = named or self._owners.get(visitor or "") or visitor
         if user is None:
             return self._owners.get(address or "") or address or f"nobody:{event.message_id}"
-        if shown:
-            self._emails[user] = shown
+        if shown and strength <= self._strengths.get(user, strength):
+            self._emails[user], self._strengths[user] = shown, strength
         return user
 
     def _unshared(self, one: str | None) -> str | None:

@@ -29,10 +29,11 @@ local function change(key, set, gone)
   if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
 end
 
-local function learn(memory, fields)
+-- refused: the addresses that it adds to the memory, decoded, or nil.
+local function learn(memory, fields, refused)
   local known = {}
   for field, value in pairs(fields) do
-    if field == 'email' or field == 'email_at' then
+    if field == 'email' then
       -- An email that was looked up does not replace what an event showed meanwhile.
       redis.call('HSETNX', memory, field, value)
     else
@@ -41,6 +42,11 @@ local function learn(memory, fields)
     end
   end
   change(memory, known, {})
+  -- An address that was refused is learned no more.
+  local email = refused and redis.call('HGET', memory, 'email')
+  if email and is_refused(refused, email, now) then
+    redis.call('HDEL', memory, 'email', 'email_strength', 'email_at')
+  end
   redis.call('PEXPIRE', memory, keep)
 end
 
@@ -63,6 +69,7 @@ local function settle(lane, box, token, step, text)
   -- All that could fail comes before the first write: a script is not rolled back.
   local settlement = cjson.decode(text)
   local popped, dead = math.min(settlement.pop or 0, left), settlement.dead or {}
+  local refused = settlement.learn and settlement.learn.refused and cjson.decode(settlement.learn.refused)
   local memory, cart = P .. 'user:' .. box, P .. 'cart:' .. box
   local letters, heads = {}, {}
   local entries = #dead > 0 and redis.call('LRANGE', list, 0, popped - 1)
@@ -95,7 +102,7 @@ local function settle(lane, box, token, step, text)
   if settlement.hold then put('hold', settlement.hold) end
   for seq, state in pairs(settlement.state or {}) do put('s:' .. seq, state) end
 
-  if settlement.learn then learn(memory, settlement.learn) end
+  if settlement.learn then learn(memory, settlement.learn, refused) end
   if settlement.cart then redis.call('SET', cart, settlement.cart, 'PX', int(settlement.cart_keep)) end
   -- An order may have died of an email that was learned since its claim, and learn_email brings a hundred back.
   if awaits_email(lane) and popped > 0 and redis.call('HEXISTS', memory, 'email') == 1 then

@@ -43,8 +43,8 @@ local function hand_down(p, visitor, user, now, keep)
   local waiting = { p .. 'dead:email:' .. visitor }
   for _, lane in ipairs(EMAIL_LANES) do waiting[#waiting + 1] = mail(p, lane, visitor) end
   if redis.call('EXISTS', unpack(waiting)) == 0 then return end
-  local email, at = unpack(redis.call('HMGET', p .. 'user:' .. user, 'email', 'email_at'))
-  if email then learn_email(p, visitor, email, tonumber(at or '0'), now, keep) end
+  local email, strength, at = unpack(redis.call('HMGET', p .. 'user:' .. user, 'email', 'email_strength', 'email_at'))
+  if email then learn_email(p, visitor, email, tonumber(strength or LOOKED_UP), tonumber(at or '0'), now, keep) end
 end
 
 -- What a reset has removed, or is about to, while the splitter had it in hand: it goes nowhere.
@@ -84,11 +84,11 @@ local function apply(action, blob, head)
     redis.call('SET', p .. alias[1], alias[2], 'PX', int(keep))
   end
   for _, seen in ipairs(emails) do
-    if seen[4] ~= '' then
-      redis.call('HSET', p .. 'user:' .. seen[1], 'seen', seen[4])
+    if seen[5] ~= '' then
+      redis.call('HSET', p .. 'user:' .. seen[1], 'seen', seen[5])
       redis.call('PEXPIRE', p .. 'user:' .. seen[1], int(keep))
     end
-    if seen[2] ~= '' then learn_email(p, seen[1], seen[2], seen[3], now, keep) end
+    if seen[2] ~= '' then learn_email(p, seen[1], seen[2], seen[3], seen[4], now, keep) end
   end
   for _, alias in ipairs(aliases) do
     local visitor = string.match(alias[1], '^anon:(.*)$')

@@ -197,11 +197,22 @@ local function recall(p, user, now)
   return #ids
 end
 
--- An email seen for a user: the newest wins, and what waited or died for want of one goes on.
-local function learn_email(p, user, email, at, now, keep)
+-- Whether Sailthru refused this address lately. `refused`: the user's field of this name, decoded; an address stands in
+-- it as `address_key` in events/emails.py writes it.
+local function is_refused(refused, email, now)
+  local at = refused[string.lower(email)]
+  return at and now - at < ADDRESS_REFUSED_MS
+end
+
+-- An email seen for a user. The strongest evidence wins (`Emails.strength`), of equals the newer; an email without a
+-- strength was looked up, and is weaker than all. What waited or died for want of one goes on, unless it is an address that was refused.
+local function learn_email(p, user, email, strength, at, now, keep)
   local key = p .. 'user:' .. user
-  if tonumber(redis.call('HGET', key, 'email_at') or '0') <= at then
-    redis.call('HSET', key, 'email', email, 'email_at', int(at))
+  local have = redis.call('HMGET', key, 'email_strength', 'email_at', 'refused')
+  if have[3] and is_refused(cjson.decode(have[3]), email, now) then return end
+  local held = tonumber(have[1] or LOOKED_UP)
+  if strength < held or strength == held and tonumber(have[2] or '0') <= at then
+    redis.call('HSET', key, 'email', email, 'email_strength', int(strength), 'email_at', int(at))
   end
   redis.call('PEXPIRE', key, int(keep))
   for _, lane in ipairs(EMAIL_LANES) do wake_waiting(p, lane, user, now, { email = true }) end

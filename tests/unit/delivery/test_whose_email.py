@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pipeline.sailthru.calls import Call
-from tests.support.pipe import Pipe, added, identify, open_pipe, order, track
+from pipeline.storage import keys
+from tests.support.pipe import ACCOUNT, START, Pipe, added, identify, open_pipe, order, track
 
 DAY_S = 86_400.0
 
@@ -15,6 +16,11 @@ DAY_S = 86_400.0
 def shared(user: str, email: str, **ids: Any) -> dict[str, Any]:
     """A custom event that names another person."""
     return track(user, "Document Shared", email=email, note="have a look") | ids
+
+
+def beside(user: str, email: str) -> dict[str, Any]:
+    """A custom event with its person's email in `context.traits`."""
+    return track(user) | {"context": {"traits": {"email": email}}}
 
 
 def refund(user: str) -> dict[str, Any]:
@@ -73,6 +79,25 @@ async def test_a_user_who_names_many_people_in_custom_events_is_no_shared_id(pip
     assert await pipe.counts() == {"delivered": 13}
 
 
+@pytest.mark.parametrize(
+    ("user", "emails", "why"),
+    [
+        ("guest", 0, "userId is one of SHARED_IDS"),
+        ("till", 6, "userId came with more than 5 emails in a day"),
+    ],
+)
+async def test_a_letter_of_a_shared_id_says_why_it_counts_as_one(
+    pipe: Pipe, user: str, emails: int, why: str
+) -> None:
+    """SHARED_IDS is a setting that can be changed; a till needs ids of its customers."""
+    await pipe.post(*(beside(user, f"e{number}@example.org") for number in range(emails)))
+    await pipe.post(track(user))
+    await pipe.run(5)
+    [letter] = await pipe.letters()
+    assert letter.header.reason == "missing_user_id"
+    assert letter.header.detail.endswith(f": {why}")
+
+
 async def test_an_order_waits_rather_than_go_to_an_address_that_is_data() -> None:
     """Until an event shows the buyer's own."""
     async with open_pipe(email_wait=DAY_S) as pipe:
@@ -99,6 +124,59 @@ async def test_an_order_that_shows_another_address_goes_to_that_address(pipe: Pi
     await pipe.post(present, order("ann", "o2", email=False))
     await pipe.run(10)
     assert [call.params["email"] for call in purchases(pipe)] == ["mum@example.org"] * 2
+
+
+@pytest.mark.parametrize("beside", [identify, lambda user: beside(user, f"{user}@example.org")])
+async def test_a_present_takes_the_place_of_no_address_that_tells_of_the_buyer(
+    pipe: Pipe, beside: Any
+) -> None:
+    """The present goes where it says; the next order of the buyer is their own again."""
+    present = order("ann", "o1", email=False)
+    present["properties"]["email"] = "mum@example.org"
+    await pipe.post(beside("ann"), present, order("ann", "o2", email=False))
+    await pipe.run(10)
+    sent = [call.params["email"] for call in purchases(pipe)]
+    assert sent == ["mum@example.org", "ann@example.org"]
+
+
+async def test_an_email_beside_an_event_takes_the_place_of_none_that_an_identify_stated(
+    pipe: Pipe,
+) -> None:
+    """An old app keeps sending the address from before the change of it."""
+    await pipe.post(identify("ann"), beside("ann", "old@example.org"))
+    await pipe.post(order("ann", "o1", email=False))
+    await pipe.run(10)
+    assert [call.params["email"] for call in purchases(pipe)] == ["ann@example.org"]
+
+
+async def test_any_email_that_an_event_shows_takes_the_place_of_one_that_was_looked_up(
+    pipe: Pipe,
+) -> None:
+    """What an imported profile has may be years old."""
+    wanted = {"id": "ann", "key": "extid", "keys": {"email": "crm@example.org"}}
+    pipe.sailthru.sandbox.handle("POST", "/user", wanted, START - 60)
+    await pipe.post(order("ann", "o1", email=False))
+    await pipe.run(10)
+    own = order("ann", "o2", email=False)
+    own["properties"]["email"] = "new@example.org"
+    await pipe.post(own, order("ann", "o3", email=False))
+    await pipe.run(10)
+    sent = [call.params["email"] for call in purchases(pipe)]
+    assert sent == ["crm@example.org", "new@example.org", "new@example.org"]
+
+
+async def test_a_visitors_order_goes_to_the_address_of_the_user_they_turn_out_to_be() -> None:
+    """The strength of the user's address goes with it: the visitor's own, of a checkout, is weaker."""
+    visitor: dict[str, Any] = {"userId": None, "anonymousId": "a1"}
+    async with open_pipe(email_wait=DAY_S) as pipe:
+        await pipe.post(identify("ann"), order("", "o1", email=False) | visitor)
+        await pipe.run(60)
+        assert purchases(pipe) == []
+        await pipe.post(identify("ann", traits={}, anonymousId="a1"))
+        await pipe.run(10)
+        assert [call.params["email"] for call in purchases(pipe)] == ["ann@example.org"]
+        fields = await pipe.redis.hgetall(keys.user(ACCOUNT, "a1"))
+        assert fields[b"email_strength"] == b"1"
 
 
 async def test_a_user_id_that_is_an_email_needs_no_other(pipe: Pipe) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.events.emails import address, read_emails, shown_email
+from pipeline.events.emails import BOUGHT, STATED, address, read_emails, shown_email
+from pipeline.events.emails import SHOWN as SHOWN_BESIDE
 from pipeline.events.kinds import Kind, kind_of
 from pipeline.events.models import Event, validate_event
 from pipeline.settings import AccountSettings
@@ -38,10 +39,7 @@ EVENTS: dict[Kind, dict[str, Any]] = {
     Kind.CART_REMOVE: {"type": "track", "event": "Product Removed"},
 }
 SHOWN: dict[str, set[Kind]] = {
-    "traits": {
-        *(Kind.IDENTIFY, Kind.ALIAS, Kind.SUBSCRIBED),
-        *(Kind.ORDER, Kind.REFUND, Kind.CART_ADD, Kind.CART_REMOVE),
-    },
+    "traits": {Kind.IDENTIFY, Kind.ALIAS, Kind.SUBSCRIBED},
     "context.traits": set(Kind),
     "properties": {Kind.SUBSCRIBED, Kind.ORDER, Kind.REFUND, Kind.CART_ADD, Kind.CART_REMOVE},
     "properties.traits": set(),
@@ -103,13 +101,25 @@ def test_a_user_id_that_is_an_email_is_owned_by_what_is_given_it_as_a_key(kind: 
     assert shown_email(event, kind) is None
 
 
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", EVENTS)
+def test_the_strength_of_an_email_is_that_of_its_event_and_place(kind: Kind, place: str) -> None:
+    """What speaks of the person itself is strongest, what they typed at a checkout weakest."""
+    emails = read_emails(event_of(kind, **PLACES[place]), kind)
+
+    speaks_of_person = kind in (Kind.IDENTIFY, Kind.ALIAS, Kind.SUBSCRIBED)
+    strengths = {"traits": STATED, "context.traits": STATED if speaks_of_person else SHOWN_BESIDE}
+    if emails.shown:
+        assert emails.strength == strengths.get(place, BOUGHT)
+
+
 def test_traits_come_first_and_what_is_no_email_is_passed_over() -> None:
-    """Then context.traits, then the properties of an order."""
+    """Then context.traits, then the properties of a Subscribed."""
     traits, context = {"email": "t@example.com"}, {"traits": {"email": "c@example.com"}}
     properties = {"email": "p@example.com"}
 
     def shown(**fields: Any) -> str | None:
-        return shown_email(event_of(Kind.ORDER, **fields), Kind.ORDER)
+        return shown_email(event_of(Kind.SUBSCRIBED, **fields), Kind.SUBSCRIBED)
 
     assert shown(traits=traits, context=context, properties=properties) == "t@example.com"
     assert shown(traits={"email": "no"}, context=context, properties=properties) == "c@example.com"

@@ -106,3 +106,40 @@ def test_what_was_answered_before_a_host_recovered_does_not_speak_for_it() -> No
 def test_probes_grow_rarer_up_to_a_minute() -> None:
     """1, 2, 4 ... s."""
     assert [probe_delay(tries) for tries in (0, 1, 2, 5, 6, 99)] == [1, 2, 4, 32, 60, 60]
+
+
+def refusing(users: Sequence[str], answers: int) -> Health:
+    """After so many answers, of which the last refused these users' addresses."""
+    found = Health("api")
+    for n in range(answers):
+        found = found.seen(float(n), "/user", f"u{n}", answered=True)
+    for user in users:
+        found = found.seen(1e3, "/user", user, answered=True, refused=True)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("users", "answers", "trouble"),
+    [
+        ("abcd", 0, False),
+        ("abcde", 0, True),
+        ("aaaaab", 0, False),
+        ("abcde", 20, True),
+        ("abcde", 21, False),
+        ("abcdefghijklmnopqrst", 500, True),
+        ("abcdefghijklmnopqrs", 500, False),
+    ],
+)
+def test_addresses_are_refused_by_trouble_when_it_is_a_fifth_of_the_latest_answers(
+    users: str, answers: int, trouble: bool
+) -> None:
+    """Of five users or more: one person may mistype theirs again and again."""
+    assert refusing(users, answers).refuses_addresses is trouble
+
+
+def test_calls_without_an_answer_say_nothing_of_addresses() -> None:
+    """Neither do they push out what is remembered."""
+    found = refusing("abcde", 20)
+    for n in range(200):
+        found = found.seen(2e3 + n, "/user", "z", answered=False)
+    assert found.refuses_addresses

@@ -90,7 +90,7 @@ async def test_the_newest_email_stays(boxes: Mailboxes) -> None:
     await boxes.post(order("m1", "ann"))
     claim = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
     await boxes.post(identify("m2", "ann", email="new@example.com"))
-    learned = {"email": "old@example.com", "email_at": "0"}
+    learned = {"email": "old@example.com"}
     await boxes.store.settle(Settlement(claim, back=True, learn=learned))
     again = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
     assert again.memory.email == "new@example.com"

@@ -92,7 +92,7 @@ async def test_who_is_who_is_kept_and_what_the_old_sailthru_knew_is_not(boxes: M
     visitor = identify("m0", anonymousId="a-1")
     await boxes.post(visitor, identify("m1", "ann", anonymousId="a-1", email="ann@example.com"))
     claim = await boxes.lease_and_claim(Lane.USER, "ann")
-    learned = dict.fromkeys(FORGOTTEN_FIELDS, "1")
+    learned = dict.fromkeys(FORGOTTEN_FIELDS, "1") | {"refused": '{"a@example.org": 1}'}
     await boxes.store.settle(
         delivered(claim, learn=learned, cart="[]", cart_keep_ms=60_000, back=True)
     )

@@ -82,7 +82,7 @@ async def test_another_accounts_event_of_the_same_id_still_links() -> None:
     await boxes.accept(ANN, ORDER, account="shoes")
     await boxes.split()
     assert await boxes.redis.llen(keys.mail("shoes", Lane.PURCHASE, "ann")) == 1
-    assert await email(boxes, "ann", "shoes") == "bob@example.org"
+    assert await email(boxes, "ann", "shoes") == "ann@example.org"
 
 
 async def test_a_repeat_links_where_no_dedupe_is_asked() -> None:

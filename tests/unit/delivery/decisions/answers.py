@@ -35,6 +35,7 @@ HEADERS = RateHeaders(2400, 0, NOW + 30.0)
 
 EVENT = Send(Call("POST", "/event", {"id": "u1", "key": "extid", "event": "Signed Up"}))
 USER = Call("POST", "/user", {"id": "u1", "key": "extid"})
+KEYED = Call("POST", "/user", {**USER.params, "keys": {"email": "u1@example.org"}})
 FOLD = Send(USER, covers=3)
 MERGE = Send(USER, merged="a1")
 DELETION = Send(Call("DELETE", "/user", {"id": "u1@example.org", "key": "email"}))
@@ -53,6 +54,14 @@ FAILING = reduce(
 )
 SILENT = Health("api", at=10 * HOUR_S, answered=False, answered_at=HOUR_S)
 ANSWERING = Health("api", at=10 * HOUR_S, answered=False, answered_at=9 * HOUR_S)
+
+BAD_ADDRESS = Failed(Failure.REJECTED, 400, 11, "Invalid email: ...")
+ALL_BAD = reduce(
+    lambda health, user: health.seen(0.0, "/user", user, answered=True, refused=True),
+    "abcde",
+    Health("api"),
+)
+REMEMBERED = Memory(email="u1@example.org", refused={"u1@example.org": ago(HOUR_S)})
 
 ANSWERS = Table(
     "Answers to a call that delivers",
@@ -106,6 +115,62 @@ ANSWERS = Table(
             "cart of 1 known for 24 h; claim ends",
             CART,
             CHANGED,
+        ),
+        Row(
+            "error 11, an order: Sailthru will not have the address",
+            BAD_ADDRESS,
+            "AddressRefused",
+            "intent forgotten; learns refused; claim goes on",
+            ORDER,
+            ORDERED,
+        ),
+        Row(
+            "error 11 to a call for three identifies",
+            BAD_ADDRESS,
+            "AddressRefused",
+            "learns refused; claim goes on",
+            replace(FOLD, call=KEYED),
+            state_of(identify(), Lane.USER, count=3),
+        ),
+        Row(
+            "error 11 about an address that was refused before",
+            BAD_ADDRESS,
+            "Rejected(rejected)",
+            "1 leaves; letter `rejected` after 1 attempts; wakes the other lanes; claim ends",
+            Send(KEYED),
+            state_of(identify(), Lane.USER, memory=REMEMBERED),
+        ),
+        Row(
+            "error 11 about an address that the options of a custom event name",
+            BAD_ADDRESS,
+            "Rejected(rejected)",
+            "1 leaves; letter `rejected` after 1 attempts; claim ends",
+            Send(Call("POST", "/event", {"id": "u1@example.org", "key": "email"})),
+        ),
+        Row(
+            "error 11 to a deletion",
+            BAD_ADDRESS,
+            "Rejected(rejected)",
+            "1 leaves; letter `rejected` after 1 attempts; wakes the other lanes; claim ends",
+            DELETION,
+            state_of(track("User Deleted"), Lane.USER),
+        ),
+        Row(
+            "error 11 about an event that has no id besides the email",
+            BAD_ADDRESS,
+            "Rejected(rejected)",
+            "1 leaves; letter `rejected` after 1 attempts; intent forgotten; claim ends",
+            ORDER,
+            state_of(order().without(["user_id"]), Lane.PURCHASE, intents=BEGUN_ORDER),
+        ),
+        Row(
+            "error 11, as to a fifth of all calls: Sailthru's trouble",
+            BAD_ADDRESS,
+            "Retry",
+            "tried 1; failing since now; intent forgotten; given back, due in 0.75 s",
+            ORDER,
+            ORDERED,
+            ALL_BAD,
         ),
         Row(
             "no answer, the call certainly did nothing",

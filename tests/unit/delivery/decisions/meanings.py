@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.errors import Reason
 from pipeline.events.kinds import IgnoreReason
 from pipeline.outcomes import (
+    AddressRefused,
     Delivered,
     EmptyCart,
     Ignored,
@@ -47,6 +48,11 @@ OUTCOMES: Mapping[type[Any], Meaning] = {
     Unfold: Meaning(
         "A call for several events was refused. They are tried one by one, so that only the one at "
         "fault dies."
+    ),
+    AddressRefused: Meaning(
+        "Sailthru says that the address is bad (error 11). For 24 h this user has it no more: the event is planned "
+        "anew, with the next address that is known, or without one.",
+        "nothing; where a fifth of all answers say so, calls are tried again instead",
     ),
     Retry: Meaning(
         "The call failed in a way that may pass. It uses up an attempt, and is made again after a pause "
@@ -96,7 +102,8 @@ DEAD: Mapping[Reason, Meaning] = {
     ),
     Reason.TOO_LARGE: Meaning("It is larger than an event may be.", "send less with it"),
     Reason.MISSING_USER_ID: Meaning(
-        "It has no email, and no id or only shared ids.",
+        "It has no email, and no id or only shared ids; the detail says whether an id is one of SHARED_IDS or came "
+        "with too many emails in a day. Or it is a cart change without a userId (see CART_USERS).",
         "send a userId; take an id that is a person's out of SHARED_IDS",
     ),
     Reason.RESERVED_EVENT: Meaning(

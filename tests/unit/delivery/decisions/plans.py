@@ -96,7 +96,7 @@ PLANS = Table(
             "a value cannot be read, after a look-up that showed an email",
             MappingRejected(Reason.UNMAPPABLE, "properties.price is no number"),
             "Rejected(unmappable)",
-            "1 leaves; letter `unmappable` after 0 attempts; learns email, email_at; claim ends",
+            "1 leaves; letter `unmappable` after 0 attempts; learns email; claim ends",
             state=state_of(added(), Lane.PURCHASE, looked_up=True, email="u1@example.org"),
         ),
         Row(

@@ -8,6 +8,8 @@ from pipeline.errors import Reason
 from tests.unit.mapping.tables.orders import EMAIL, GAME, GAME_ITEM
 from tests.unit.mapping.tables.row import Row, Table, lookup, options, post_purchase, track
 
+ANYBODY = {"cart_users": "any"}
+
 GET = lookup("u1", "keys", "purchase_incomplete")
 CARD = {"id": "card", "title": "Card", "qty": 1, "price": 100, "url": "https://shop.example/card"}
 NO_CART: dict[str, Any] = {"keys": {"email": EMAIL}}
@@ -34,6 +36,17 @@ def added(**fields: Any) -> dict[str, Any]:
 def removed(**fields: Any) -> dict[str, Any]:
     """A Product Removed of one GAME."""
     return track("Product Removed", {"product_id": "507f1f77"}, **fields)
+
+
+def visitors(email: str | None) -> dict[str, Any]:
+    """A Product Added by an anonymousId, which may show an email."""
+    shown = {"email": email} if email else {}
+    return {
+        "type": "track",
+        "event": "Product Added",
+        "anonymousId": "anon-1",
+        "properties": GAME | shown,
+    }
 
 
 def reminded(says: str, given: str, sent: str) -> Row:
@@ -315,11 +328,44 @@ _REMINDERS = (
     ),
 )
 
+BY_EMAIL = lookup(EMAIL, "keys", "purchase_incomplete", key="email")
+_VISITORS = (
+    Row(
+        "a cart needs a userId",
+        visitors(EMAIL),
+        refused=(Reason.MISSING_USER_ID, "CART_USERS=any"),
+    ),
+    Row(
+        "or with CART_USERS=any an anonymousId whose email is known; the cart is read by the email",
+        visitors(EMAIL),
+        (BY_EMAIL, post_purchase(email=EMAIL, items=[CARD, GAME_ITEM], incomplete=1)),
+        profile=cart_of(CARD),
+        settings=ANYBODY,
+    ),
+    Row(
+        "or known to Sailthru",
+        visitors(None),
+        (
+            lookup("anon-1", "keys", "purchase_incomplete"),
+            post_purchase(email=EMAIL, items=[CARD, GAME_ITEM], incomplete=1),
+        ),
+        profile=cart_of(CARD),
+        settings=ANYBODY,
+    ),
+    Row(
+        "an anonymousId without an email has no cart",
+        visitors(None),
+        (lookup("anon-1", "keys", "purchase_incomplete"),),
+        refused=(Reason.MISSING_USER_ID, "no email of its anonymousId is known"),
+        settings=ANYBODY,
+    ),
+)
+
 CARTS = Table(
     "Product Added, Product Removed -> GET /user, POST /purchase",
     "Sailthru cannot add to a cart: the whole cart is read, changed and written back, by one worker"
     " at a time. What we wrote ourselves is the base while Sailthru's reads may lag behind it."
     " Segment adds one whatever the event says; here the event's quantity counts. Segment passes"
     " `24 hrs` on; Sailthru's times are PHP's, which has no `hrs`, so units are written out.",
-    _CHANGES + _REMINDERS,
+    _CHANGES + _REMINDERS + _VISITORS,
 )

@@ -68,6 +68,11 @@ ADDRESSES = Table(
             refused=(Reason.UNMAPPABLE, "both id and key"),
         ),
         Row(
+            "an option `id` with half an emoji in it may be another user's",
+            invite(userId="u1") | {"integrations": options(id="u\ud83d", key="extid")},
+            refused=(Reason.UNMAPPABLE, "broken character"),
+        ),
+        Row(
             "the email in an order's properties is its person's",
             track("Order Completed", {**BASKET, "email": EMAIL}),
             (bought(),),
