@@ -63,6 +63,7 @@ _WRITES: Mapping[Kind, str] = MappingProxyType({**_FOLLOWS, Kind.ORDER: "cart"})
 """What makes it so; an order empties the cart."""
 _WRITING_LANES = frozenset(LANES[kind] for kind in _WRITES)
 _DELIVERED = counter(Count.DELIVERED)
+_NOTHING_LEARNED: Mapping[str, str] = MappingProxyType({})
 TIMELINE = 50
 """Attempts kept for each event; the count goes on."""
 _Waiting: TypeAlias = (
@@ -179,10 +180,15 @@ def _pending_after(outcome: Outcome, state: TurnState, settling: Settling) -> In
             return state.intents.ended(now, unanswered=False)
 
 
-def _through(state: TurnState, covers: int, counter: str | None = None) -> Settlement:
+def _through(
+    state: TurnState,
+    covers: int,
+    counter: str | None = None,
+    learn: Mapping[str, str] = _NOTHING_LEARNED,
+) -> Settlement:
     """The first events leave the mailbox. Mailboxes of other lanes that waited for them are woken."""
-    count = {counter: covers} if counter else {}
-    return Settlement(state.claim, pop=covers, count=count, wake=SPECS[state.claim.lane].wakes)
+    count, wake = {counter: covers} if counter else {}, SPECS[state.claim.lane].wakes
+    return Settlement(state.claim, pop=covers, count=count, learn=learn, wake=wake)
 
 
 def _delivered(outcome: Delivered, state: TurnState, settling: Settling) -> Settlement:
@@ -195,7 +201,7 @@ def _delivered(outcome: Delivered, state: TurnState, settling: Settling) -> Sett
     if outcome.last_identify is not None:
         last = outcome.last_identify
         learn["last_identify"] = json.dumps([last.email, last.key, last.id])
-    settlement = replace(_through(state, outcome.covers, _DELIVERED), learn=learn)
+    settlement = _through(state, outcome.covers, _DELIVERED, learn)
     if outcome.cart_after is None:
         return settlement
     return _with_cart(settlement, outcome.cart_after, settling.now_ms)

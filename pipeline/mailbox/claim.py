@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from pipeline.events.emails import first_usable
 from pipeline.events.models import Lane
@@ -64,7 +64,7 @@ class Entry:
     def decode(cls, blob: bytes) -> Entry:
         """Read what `encode` or the revive function of lib.lua wrote."""
         header, _, raw = blob.partition(b"\n")
-        found = _known(cls, json.loads(header))
+        found = _known(cls, from_json(header))
         at = seq_order(found["seq"])[0]
         for name in ("clock", "first"):
             if name in found:
@@ -177,11 +177,11 @@ class Memory:
     @classmethod
     def read(cls, fields: Mapping[str, bytes]) -> Memory:
         """From the fields of the user's hash."""
-        email, last = fields.get("email"), fields.get("last_identify")
+        email, merged, last = map(fields.get, ("email", "merged", "last_identify"))
         return cls(
             email=email.decode() if email else None,
             identified=fields.get("identified", b"").decode(),
-            merged=tuple(json.loads(fields.get("merged", b"[]"))),
+            merged=tuple(json.loads(merged)) if merged else (),
             newest={
                 name.removeprefix(NEWEST): int(value)
                 for name, value in fields.items()

@@ -40,15 +40,15 @@ def flat_vars(
     A value that JSON or Sailthru cannot hold is left out with a note; `where` is the path of `source`.
     """
     private = settings.pii_properties
-    read = (
-        (
-            path,
-            value if _is_ready(value) else notes.optional(scalar, value, ".".join((where, *path))),
-        )
-        for path, value in _leaves(source)
-        if path[0] not in skip and not (private and _is_private(path, private))
-    )
-    leaves = {path: value for path, value in read if value is not None}
+    leaves: dict[Path, Any] = {}
+    for path, given in _leaves(source):
+        if path[0] in skip or (private and _is_private(path, private)):
+            continue
+        value = given
+        if not _is_ready(given):
+            value = notes.optional(scalar, given, ".".join((where, *path)))
+        if value is not None:
+            leaves[path] = value
     names = _names(leaves, clean=settings.var_names == "clean")
     return {names[path]: value for path, value in leaves.items()}
 
@@ -78,7 +78,9 @@ def _leaves(source: Mapping[str, Any]) -> Iterator[tuple[Path, object]]:
     stack: list[tuple[Path, object]] = [((), source)]
     while stack:
         path, value = stack.pop()
-        if isinstance(value, Mapping):
+        if isinstance(value, str):
+            yield path, value
+        elif isinstance(value, Mapping):
             children = [((*path, _clean_key(key)), child) for key, child in value.items()]
             stack.extend(reversed(children))
         elif isinstance(value, list | tuple):

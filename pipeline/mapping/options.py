@@ -49,7 +49,7 @@ def find_option(
 
     Where it cannot be read it is left out with a note, and the next place counts.
     """
-    if not event.integrations and not or_property:
+    if not event.integrations and not (or_property and event.properties):
         return "", None
     for path, value in options(event, name, or_property=or_property):
         if is_nothing(value):
@@ -98,7 +98,8 @@ def is_emptied(event: Event, name: str) -> bool:
 
     Null and false do not say so: SDKs and templates write them for what is not given.
     """
-    return any(isinstance(value, str) and is_nothing(value) for _, value in options(event, name))
+    given = options(event, name) if event.integrations else ()
+    return any(isinstance(value, str) and is_nothing(value) for _, value in given)
 
 
 def unknown_options(event: Event) -> Iterator[Note]:

@@ -163,21 +163,19 @@ def _update(
     anonymous = anonymous_id(event, settings)
     kind = kind_of(event, settings)
     _, login = find_option(event, "login", whole_object, notes, or_property=True)
-    email = shown_email(event, kind, context.refused)
+    shown = shown_email(event, kind, context.refused)
     update = _Update(
         key=user_key(event, context, settings),
         anonymous_id=anonymous if _is_merged(event, user, anonymous, settings) else None,
-        email=email,
+        email=_email_of_user(event, shown, user, context) if user else shown,
         lists=_lists(event, kind, settings, notes),
         login=login or {},
         optout=_optout(event, settings.optout),
         values=flat_vars(traits, settings, "traits", notes, skip=frozenset({"email"})),
         notes=tuple(notes),
     )
-    if user is not None:
-        return replace(update, email=_email_of_user(event, email, user, context))
-    if anonymous is not None and email is not None:
-        return _of_visitor(update, anonymous, email, context, settings)
+    if user is None and anonymous is not None and shown is not None:
+        return _of_visitor(update, anonymous, shown, context, settings)
     return update
 
 

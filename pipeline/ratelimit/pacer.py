@@ -6,8 +6,8 @@ import asyncio
 import heapq
 import math
 from collections import deque
-from dataclasses import dataclass, field
 from itertools import count
+from typing import NamedTuple
 
 from pipeline.clock import Clock
 from pipeline.ratelimit.feedback import Headroom
@@ -70,11 +70,12 @@ class ServerClock:
         return int((at + (self._low + self._high) / 2) * 1e6)
 
 
-@dataclass(slots=True, order=True)
-class _Waiter:
+class _Waiter(NamedTuple):
+    """Sorts by its rank, which no other has."""
+
     rank: tuple[bool, int]
-    deadline: float = field(compare=False)
-    slot: asyncio.Future[float] = field(compare=False)
+    deadline: float
+    slot: asyncio.Future[float]
 
 
 class Pacer:
@@ -202,8 +203,9 @@ class Pacer:
             self._give(waiter.slot.result())
 
     def _give(self, slot: float) -> None:
-        """Give the slot to the first caller that still waits. One that is owed, or has no taker, is lost."""
-        if self._owed and self._owed.popleft() > slot:
+        """Give the slot to the first caller that still waits. One that is late or owed, or has no taker, is lost."""
+        is_owed = self._owed and self._owed.popleft() > slot
+        if is_owed or self._clock.monotonic() - slot > self._pacing.lateness:
             self.late += 1
             return
         while self._queue:

@@ -7,10 +7,10 @@ import hashlib
 import re
 from collections import deque
 from collections.abc import Callable, Sequence, Sized
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis.asyncio
 import redis.exceptions
@@ -48,8 +48,7 @@ def source(script: str) -> str:
     return lua_prelude() + "".join(parts)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Command:
+class _Command(NamedTuple):
     """One command and the future of its reply; `script` is what it runs, until that had to be loaded."""
 
     parts: tuple[Any, ...]
@@ -124,7 +123,7 @@ class Batcher:
                 if not command.reply.done():
                     command.reply.set_exception(error)
             return
-        self._queue.extendleft(replace(command, script=None) for command in reversed(unknown))
+        self._queue.extendleft(command._replace(script=None) for command in reversed(unknown))
 
 
 def _as_out_of_memory(error: Exception) -> Exception:
@@ -170,8 +169,7 @@ class Bounds:
     from_in_hand: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
+class _Asked(NamedTuple):
     args: tuple[Any, ...]
     size: int
     reply: asyncio.Future[tuple[Any, Any]]

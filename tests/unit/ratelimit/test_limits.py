@@ -39,7 +39,9 @@ def test_a_minute_of_slots_stays_below_sixty_times_the_limit(limit: float) -> No
     assert 60_000_000 // interval_us(limit, 1.0, None) + 1 <= 60 * limit
 
 
-@pytest.mark.parametrize(("rate", "slots"), [(300.0, 5), (40.0, 1), (0.5, 1), (1_500.0, 25), (1e6, 50)])
+@pytest.mark.parametrize(
+    ("rate", "slots"), [(300.0, 5), (40.0, 1), (0.5, 1), (1_500.0, 25), (1e6, 50)]
+)
 def test_a_reservation_is_a_few_slots_when_they_are_close_and_one_when_not(
     rate: float, slots: int
 ) -> None:

@@ -156,6 +156,17 @@ async def test_a_late_slot_is_dropped_and_no_burst_follows(
     assert callers.names == [str(i) for i in range(100)]
 
 
+async def test_a_slot_that_is_late_when_it_is_given_wakes_no_waiter(
+    events: Pacer, clock: VirtualClock
+) -> None:
+    """A waiter that is woken for it would only find that out, and wait again."""
+    task = Callers(events, clock).start("a")
+    await asyncio.sleep(0)
+    events._give(clock.now() - lateness(40.0) - 0.001)
+    assert (events.late, len(events._queue)) == (1, 1)
+    await asyncio.gather(task, clock.run(1.0))
+
+
 async def test_a_slot_that_went_stale_before_its_owner_ran_is_not_used(
     events: Pacer, clock: VirtualClock
 ) -> None:
