@@ -33,6 +33,8 @@ class Count(StrEnum):
     """Its letter was dropped or took too much room, or another copy took its place."""
     TRIMMED = "trimmed"
     """By reason: of those removed, letters that went because there were more than DEAD_MAX."""
+    ORDER_ID_REUSED = "order_id_reused"
+    """Of those delivered, orders with the id of another basket or person."""
 
 
 PARTS: Mapping[Count, type[StrEnum]] = MappingProxyType(
@@ -44,7 +46,7 @@ PARTS: Mapping[Count, type[StrEnum]] = MappingProxyType(
     }
 )
 """What a counter is divided by. One that is not here is a single number."""
-BESIDE = frozenset({Count.TRIMMED})
+BESIDE = frozenset({Count.TRIMMED, Count.ORDER_ID_REUSED})
 """Counters of what another one counts, too. Every accepted event is in exactly one of all others, or in the raw
 stream: what `status` adds up."""
 

@@ -37,6 +37,7 @@ from pipeline.outcomes import (
     WaitingForEmail,
     WaitingForIdentify,
     WaitingForMerge,
+    WaitingForOrder,
     WaitingForUser,
 )
 from pipeline.settings import AccountSettings
@@ -61,6 +62,7 @@ _Waiting: TypeAlias = (
     | WaitingForUser
     | WaitingForIdentify
     | WaitingForMerge
+    | WaitingForOrder
     | EmptyCart
     | OrderMissing
     | Postponed
@@ -137,6 +139,9 @@ def _waiting(outcome: _Waiting, state: TurnState, settling: Settling) -> Settlem
             return replace(held, waits="identify", hold=hold_of(state.claim))
         case WaitingForMerge(wait_s):
             return _held(state, settling.after(wait_s))
+        case WaitingForOrder(wait_s, reserved):
+            due = settling.after(wait_s)
+            return Settlement(state.claim, back=True, due=due, waits="order", order=reserved)
         case EmptyCart(wait_s):
             history = replace(state.history, empty_since=state.claim.clock)
             return _stays(state, history, settling.after(wait_s))

@@ -30,6 +30,7 @@ class IgnoreReason(StrEnum):
     ALREADY_MERGED = "already_merged"
     NOTHING_TO_MERGE = "nothing_to_merge"
     UNKNOWN_USER = "unknown_user"
+    DUPLICATE_ORDER = "duplicate_order"
 
 
 @dataclass(frozen=True, slots=True)
