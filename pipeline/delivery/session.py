@@ -22,7 +22,7 @@ from pipeline.delivery.intents import IntentLog, PendingOrder, reservation_of
 from pipeline.delivery.leases import Caller, Lease, Leases, Stopping
 from pipeline.errors import InvalidEvent, MappingRejected
 from pipeline.events.emails import email_in_user_id
-from pipeline.events.models import Event, parse_event
+from pipeline.events.models import Event, OptOut, parse_event
 from pipeline.gates.brake import Brake
 from pipeline.gates.outages import Outages
 from pipeline.identity.placement import without_shared_ids
@@ -123,6 +123,8 @@ class CallSession:
             event = parse_event(entry.raw)
             if entry.shared_ids:
                 event = without_shared_ids(event, tuple(entry.shared_ids.split(",")))
+            if entry.optout == "only":
+                event = OptOut.of(event)
             self._events[entry.seq] = event
         return event
 

@@ -48,7 +48,12 @@ CART_KEEP_MS = 86_400_000
 EMPTY_CART_KEEP_MS = 30 * 86_400_000
 """How long we know that an order emptied the cart, so that bought items do not come back."""
 _FOLLOWS: Mapping[Kind, str] = MappingProxyType(
-    {Kind.IDENTIFY: "identify", Kind.CART_ADD: "cart", Kind.CART_REMOVE: "cart"}
+    {
+        Kind.IDENTIFY: "identify",
+        Kind.OPTOUT: "optout",
+        Kind.CART_ADD: "cart",
+        Kind.CART_REMOVE: "cart",
+    }
 )
 """Kinds of event that lose their meaning, or do harm, when they are sent after a later one."""
 _WRITES: Mapping[Kind, str] = MappingProxyType({**_FOLLOWS, Kind.ORDER: "cart"})
@@ -240,6 +245,7 @@ def _header(no: Rejected, state: TurnState, settling: Settling, pending: str) ->
         pending_intent=pending,
         key=entry.key,
         shared_ids=entry.shared_ids,
+        optout=entry.optout,
         order=_may_be_order(event, claim.lane, settings),
         awaits_email=no.reason is Reason.MISSING_EMAIL and _is_revived_by_email(event, settings),
         follows=_FOLLOWS.get(kind_of(event, settings), "") if event else "",

@@ -47,6 +47,7 @@ LANES: Mapping[Kind, Lane] = MappingProxyType(
         Kind.ALIAS: Lane.USER,
         Kind.SUBSCRIBED: Lane.USER,
         Kind.USER_DELETED: Lane.USER,
+        Kind.OPTOUT: Lane.USER,
         Kind.CUSTOM: Lane.EVENT,
         Kind.ORDER: Lane.PURCHASE,
         Kind.REFUND: Lane.PURCHASE,

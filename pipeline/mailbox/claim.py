@@ -17,6 +17,7 @@ from pipeline.events.models import Lane
 
 MEMORY_KEEP_MS = 180 * 86_400_000
 """How long a user without new events is remembered: email, merged ids."""
+OptOutMark: TypeAlias = Literal["", "only", "seen to"]
 Waits: TypeAlias = Literal["email", "user", "identify", "order"]
 """What a mailbox may wait for, so that it is looked at as soon as that has happened."""
 
@@ -26,7 +27,7 @@ class Entry:
     """An accepted event. Its raw bytes are what the producer sent, unchanged.
 
     id: the event's messageId, else its stream entry id; of a replayed dead letter, the letter's id.
-    seq: `ms-n`, where it stands in the order of arrival over all lanes.
+    seq: `ms-n`, where it stands in the order of arrival over all lanes; of a second entry `ms-n.1`.
     at: Redis' wall time of acceptance (ms).
     clock: the lane's clock then (ms; it stands still behind closed gates), for deadlines.
     user: key of the user's memory, and the name of the mailbox.
@@ -34,6 +35,8 @@ class Entry:
     shared_ids: id fields that hold a shared id, comma-separated, and are left out of the mapping.
     first, past, pending_intent: of a replayed dead letter: when it was first seen (ms), its attempts (JSON)
         and its unsettled intent (JSON).
+    optout: `only` when the event's optoutValue alone is meant (a second entry of it), `seen to` when it has, or
+        needs, no second one any more.
     """
 
     id: str
@@ -48,6 +51,7 @@ class Entry:
     past: str = ""
     pending_intent: str = ""
     replay: bool = False
+    optout: OptOutMark = ""
 
     def encode(self) -> bytes:
         """`HEADER JSON\\nRAW`, what the mailbox list holds."""
@@ -69,15 +73,16 @@ class Entry:
         return cls(raw=raw, **found)
 
     @property
-    def order(self) -> tuple[int, int]:
+    def order(self) -> tuple[int, int, int]:
         """Sorts by arrival."""
         return seq_order(self.seq)
 
 
-def seq_order(seq: str) -> tuple[int, int]:
-    """`ms-n` as numbers that sort by arrival."""
-    first, _, second = seq.partition("-")
-    return int(first), int(second or 0)
+def seq_order(seq: str) -> tuple[int, int, int]:
+    """`ms-n` or `ms-n.m` as numbers that sort by arrival."""
+    first, _, rest = seq.partition("-")
+    second, _, third = rest.partition(".")
+    return int(first), int(second or 0), int(third or 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,14 @@ from typing import Any
 from pipeline.errors import MappingRejected, Reason
 from pipeline.events.emails import address, email_in_user_id
 from pipeline.events.kinds import kind_of
-from pipeline.events.models import Event
+from pipeline.events.models import Event, is_email
+from pipeline.mapping.options import strict_option
 from pipeline.mapping.plan import LastIdentify, Need, PlanContext, WaitForEmail
+from pipeline.mapping.values import reject
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
+
+USER_KEYS = frozenset({"sid", "email", "extid", "cookie", "sms", "fb", "twitter"})
 
 
 def user_id(event: Event, context: PlanContext, settings: AccountSettings) -> str | None:
@@ -56,6 +60,32 @@ def user_key(event: Event, context: PlanContext, settings: AccountSettings) -> d
     raise MappingRejected(
         Reason.MISSING_USER_ID, "all its ids are shared ids (SHARED_IDS), and it has no email"
     )
+
+
+def addressee(event: Event, context: PlanContext, settings: AccountSettings) -> dict[str, Any]:
+    """`id` and `key` as the integrations object says, else as the event's own ids do.
+
+    Either is required where it is given: without it the event would go to another user.
+    """
+    if not event.integrations:
+        return dict(user_key(event, context, settings))
+    _, chosen = strict_option(event, "id")
+    path, key = strict_option(event, "key")
+    if key is not None and key not in USER_KEYS:
+        reject(path, f"must be one of {', '.join(sorted(USER_KEYS))}")
+    if chosen is None and key is None:
+        return dict(user_key(event, context, settings))
+    if chosen is None:
+        own = {
+            "extid": extid(event, context, settings),
+            "email": find_email(event, context, settings),
+        }
+        chosen = own.get(key or "")
+    elif key is None and is_email(chosen):
+        key = "email"
+    if chosen is None or key is None:
+        reject("integrations.Sailthru", "needs both id and key, or an email as id")
+    return {"id": chosen, "key": key}
 
 
 def look_up(name: str, *fields: str, key: str = "extid") -> Call:

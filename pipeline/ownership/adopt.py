@@ -24,7 +24,10 @@ from pipeline.targets import Target
 
 MAX_ENTRIES = 500
 """Entries of mailboxes that are read in one script."""
-FORGOTTEN_FIELDS = ("merged", "identified", "newest:identify", "newest:cart", "last_identify")
+FORGOTTEN_FIELDS = (
+    *("merged", "identified", "last_identify", "optout"),
+    *("newest:identify", "newest:cart", "newest:optout"),
+)
 """Of what is remembered of a user: what deliveries to the other target have left there."""
 _FORGOTTEN = frozenset(
     {

@@ -31,7 +31,7 @@ DUE_NUDGES = "sailpipe:due"
 FORMAT = "sailpipe:format"
 """String. FORMAT_NUMBER of the version that first worked on this Redis; see format.py."""
 
-FORMAT_NUMBER = 2
+FORMAT_NUMBER = 3
 """Raise it with every change of keys, or of what lies in them, that another version would misread."""
 
 SLOTS_BEGAN = "sailpipe:slots-began"
@@ -166,8 +166,9 @@ def token(account: str) -> str:
 
 def user(account: str, key: str) -> str:
     """Hash. What is remembered of a user: email, email_at, seen (emails of the last day), identified (ms),
-    merged (ids), newest:identify and newest:cart (when the latest one delivered first came, ms), last_identify
-    (of an anonymousId: the email its latest identify showed, key and id of the profile it went to)."""
+    merged (ids), newest:identify, newest:cart and newest:optout (when the latest one delivered first came, ms),
+    last_identify (of an anonymousId: the email its latest identify showed, key and id of the profile it went to),
+    optout (the opt-out that the newest entry of the user lane with one will send)."""
     return f"sailpipe:{account}:user:{key}"
 
 

@@ -74,6 +74,7 @@ def test_a_shop_day_ends_as_a_plain_sequential_replay_says(folder: Path) -> None
     assert ignored == expected["ignored"]
     assert counts == {
         "enqueued": expected["enqueued"],
+        "derived": 0,
         "delivered": expected["delivered"],
         "dead": len(expected["dead"]),
         "ignored": sum(expected["ignored"].values()),

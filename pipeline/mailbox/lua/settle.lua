@@ -103,6 +103,7 @@ local function settle(lane, box, token, step, text)
   end
   if popped > 0 then add(COUNT_WAITING .. ':' .. lane, -popped) end
   for i, letter in ipairs(settlement.dead) do bury(P, letter[2], letters[i], heads[i]) end
+  if lane == IDENTIFY_LANE and #letters > 0 then forget_optout(P, box) end
   for counter, by in pairs(settlement.count) do add(counter, by) end
 
   local set, gone = {}, settlement.gone

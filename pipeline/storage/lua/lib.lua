@@ -171,6 +171,10 @@ local function inherit(entry, head)
   entry.first, entry.past, entry.pending_intent, entry.replay = head.first_seen_ms, head.past, head.pending_intent, true
 end
 
+-- The opt-out that the newest entry of a user's lane will send is known, so that the same one is sent once. When an entry
+-- of that lane dies, or comes back behind others, it is not known any more; sending it again does no harm.
+local function forget_optout(p, user) redis.call('HDEL', p .. 'user:' .. user, 'optout') end
+
 -- Back into its mailbox, as if it had just arrived.
 local function revive(p, id, now)
   local letter, head = unbury(p, id)
@@ -183,8 +187,9 @@ local function revive(p, id, now)
   end
   local entry = {
     id = id, key = key, seq = int(now) .. '-' .. int(redis.call('INCR', p .. 'token')), at = now, clock = lane_clock(p, head.lane, now),
-    user = head.user, shared_ids = head.shared_ids,
+    user = head.user, shared_ids = head.shared_ids, optout = head.optout,
   }
+  if head.lane == IDENTIFY_LANE then forget_optout(p, head.user) end
   inherit(entry, head)
   post(p, head.lane, head.user, cjson.encode(entry) .. '\n' .. raw(letter), now)
   return true
