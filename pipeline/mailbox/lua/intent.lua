@@ -15,7 +15,7 @@ local function obstacle()
   if value == ORDER_POSTED then return 'posted' end
   local holder = holder_of(P, lane, basket, id)
   if holder and holder ~= box then return 'held' end
-  if not value or string.sub(value, 1, 1) == '@' then return nil end
+  if not value or string.sub(value, 1, 1) ~= '{' then return nil end
   local left = cjson.decode(value)['until']
   return not (verified and verified >= left) and value or nil
 end
@@ -26,9 +26,13 @@ free_first(state_key)
 -- The head's email was learned or refused since: it is another order now. It waits for one while it holds none.
 if had and had ~= want then
   redis.call('HDEL', state_key, 'order')
-  end_order(P, lane, had, nil, now)
+  end_order(P, lane, box, had, nil, now)
 end
-if answer then return answer end
+if answer then
+  -- If the look-up finds it, the settlement says that it is posted.
+  if string.sub(answer, 1, 1) == '{' then redis.call('HSET', state_key, 'order', want) end
+  return answer
+end
 if id then
   local key = P .. 'order:' .. id
   local known = redis.call('HGETALL', key)

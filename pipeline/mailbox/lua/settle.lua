@@ -46,9 +46,9 @@ local function learn(memory, settlement)
 end
 
 -- What the head of a mailbox had reserved, now that it is through. Another of that id may have been posted before.
-local function close_order(lane, order, settlement, head)
+local function close_order(lane, box, order, settlement, head)
   local posted = settlement.count[COUNT_DELIVERED]
-  end_order(P, lane, order, posted and ORDER_POSTED or head and head.pending_intent, now)
+  end_order(P, lane, box, order, posted and ORDER_POSTED or head and head.pending_intent, now)
   if not posted then return end
   local basket, id = basket_and_id(order)
   local known = redis.call('HGETALL', P .. 'order:' .. id)
@@ -108,7 +108,7 @@ local function settle(lane, box, token, step, text)
 
   local set, gone = {}, settlement.gone
   if have[6] and popped > 0 then
-    close_order(lane, have[6], settlement, heads[1])
+    close_order(lane, box, have[6], settlement, heads[1])
     gone[#gone + 1] = 'order'
   end
   local function put(field, value)

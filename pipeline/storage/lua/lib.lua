@@ -241,10 +241,12 @@ local function holder_of(p, lane, basket, id)
 end
 
 -- What a mailbox had reserved is posted (ORDER_POSTED), may have been (its intent, JSON), or is not to be by it (nil).
-local function end_order(p, lane, order, value, now)
+local function end_order(p, lane, box, order, value, now)
   local basket, id = basket_and_id(order)
   local key = p .. 'order:' .. id
-  if redis.call('HEXISTS', key, basket) == 0 then return end
+  local known = redis.call('HGET', key, basket)
+  local is_unanswered = known and string.sub(known, 1, 1) == '{'
+  if not is_unanswered and known ~= '@' .. box then return end
   local waiter = redis.call('HGET', key, 'waiter')
   if waiter then redis.call('HDEL', key, 'waiter') end
   if value then

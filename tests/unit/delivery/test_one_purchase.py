@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+import redis.asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -157,15 +158,20 @@ async def test_an_order_that_dies_lets_the_second_go(pipe: Pipe) -> None:
 
 @pytest.mark.parametrize("processed", [True, False], ids=["processed", "not processed"])
 async def test_an_order_that_dies_without_an_answer_is_looked_up_before_the_second_goes(
-    *, processed: bool
+    redis_url: str, *, processed: bool
 ) -> None:
-    """Its call may have been carried out."""
-    async with open_pipe(retry_for=0.0, retry_attempts=1) as pipe:
+    """Its call may have been carried out. A third one knows."""
+    client = redis.asyncio.Redis.from_url(redis_url)
+    async with open_pipe(client=client, retry_for=0.0, retry_attempts=1) as pipe:
         pipe.sailthru.trouble(TIMED_OUT, on="POST /purchase", processed=processed, times=1)
         await pipe.post(bought("u1"), bought("u2"))
         await pipe.run(120)
         assert orders(pipe) == ["o1"]
         assert await pipe.reasons() == ["exhausted"]
+        assert len(pipe.sailthru.calls("GET /purchase")) == (1 if processed else 2)
+        await pipe.post(bought("u3"))
+        await pipe.run(120)
+        assert (await pipe.counts())["ignored:duplicate_order"] == 1
         assert len(pipe.sailthru.calls("GET /purchase")) == (1 if processed else 2)
         await pipe.moves.replay(["m1"])
         await pipe.run(120)
