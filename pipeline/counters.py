@@ -29,10 +29,14 @@ class Count(StrEnum):
     """The splitter dropped it as a repeat."""
     WAITING = "waiting"
     """By lane: it is in a mailbox now."""
+    DERIVED = "derived"
+    """A second entry was made of an event, for its optoutValue. It has a fate of its own."""
     REMOVED = "removed"
     """Its letter was dropped or took too much room, or another copy took its place."""
     TRIMMED = "trimmed"
     """By reason: of those removed, letters that went because there were more than DEAD_MAX."""
+    ORDER_ID_REUSED = "order_id_reused"
+    """Of those delivered, orders with the id of another basket or person."""
 
 
 PARTS: Mapping[Count, type[StrEnum]] = MappingProxyType(
@@ -44,9 +48,10 @@ PARTS: Mapping[Count, type[StrEnum]] = MappingProxyType(
     }
 )
 """What a counter is divided by. One that is not here is a single number."""
-BESIDE = frozenset({Count.TRIMMED})
-"""Counters of what another one counts, too. Every accepted event is in exactly one of all others, or in the raw
-stream: what `status` adds up."""
+BESIDE = frozenset({Count.TRIMMED, Count.ORDER_ID_REUSED})
+"""Counters of what another one counts, too."""
+FATES = tuple(count for count in Count if count not in BESIDE | {Count.DERIVED})
+"""Every accepted or derived event is in exactly one of these, or in the raw stream: what `status` adds up."""
 
 
 def counter(count: Count, part: StrEnum | None = None) -> str:

@@ -33,6 +33,7 @@ __all__ = [
     "WaitingForEmail",
     "WaitingForIdentify",
     "WaitingForMerge",
+    "WaitingForOrder",
     "WaitingForUser",
 ]
 
@@ -154,6 +155,17 @@ class WaitingForMerge:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingForOrder:
+    """Another mailbox is about to post the same order: looked at again when that is settled, or in `wait_s`.
+
+    reserved: which order it has reserved (`Reservation.reserved`).
+    """
+
+    wait_s: float
+    reserved: str
+
+
+@dataclass(frozen=True, slots=True)
 class EmptyCart:
     """Something is to be removed from a cart that reads as empty: looked up once more in `wait_s`, past
     the read lag."""
@@ -190,6 +202,7 @@ Outcome: TypeAlias = (
     | WaitingForUser
     | WaitingForIdentify
     | WaitingForMerge
+    | WaitingForOrder
     | EmptyCart
     | OrderMissing
     | Postponed

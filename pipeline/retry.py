@@ -14,6 +14,9 @@ ALL_ASKED = len(EMAIL_ASKS_S)
 IDENTIFY_WAIT_S = 60.0
 """An event waits at most this long for an earlier identify of its user."""
 
+ORDER_LOOK_S = 10.0
+"""How soon an order is looked at again that waits for the same order of another mailbox, if nothing wakes it."""
+
 THROTTLE_S = 10.0
 """How long to stay away after a 429 that names no reset (reference: sailthru-api 3, edx-ace)."""
 

@@ -1,4 +1,5 @@
-"""Prunes the dead-letter store to DEAD_KEEP and DEAD_MAX; what goes is counted as removed."""
+"""Looks after each account once a minute: prunes its dead letters to DEAD_KEEP and DEAD_MAX (what goes is counted as
+removed), and sees whether its order ids are ids."""
 
 from __future__ import annotations
 
@@ -10,26 +11,33 @@ import redis.asyncio
 import redis.exceptions
 
 from pipeline.clock import Clock
+from pipeline.deadletters.moves import LetterMoves
 from pipeline.deadletters.store import DeadLetters
 from pipeline.deadletters.trimming import Trimmed
+from pipeline.events.models import Lane
 from pipeline.gates.alerts import Alert
 from pipeline.observe.logs import log_event
 from pipeline.settings import AccountSettings, Settings
+from pipeline.storage import keys
+from pipeline.storage.numbers import REUSED_WINDOW_MS
 
 EVERY_S = 60.0
 ALERT_EVERY_S = 3600.0
 """A flood is trimmed once a minute by each process, and alerted once an hour."""
+REUSED_A_DAY = 20
+"""Orders delivered in a day with the id of another from which a person should look at the shop's order ids."""
 
 
 async def prune_forever(
     client: redis.asyncio.Redis, settings: Settings, alert: Callable[[Alert], None], clock: Clock
 ) -> None:
-    """Tidy every account's letters once a minute, until cancelled."""
+    """Look after every account once a minute, until cancelled."""
     while True:
         await asyncio.sleep(EVERY_S)
         for account in settings.accounts.values():
             try:
                 await keep(DeadLetters(client, account.name), account, alert, clock)
+                await watch_order_ids(client, account.name, alert, clock)
             except redis.exceptions.RedisError:
                 continue  # the waker logs it; the next minute tries again
 
@@ -53,6 +61,22 @@ async def keep(
         now_ms = int(clock.now() * 1000)
         detail = _describe(trimmed, account.dead_max)
         alert(Alert("dead_letters_trimmed", account.name, "dead", detail, now_ms))
+
+
+async def watch_order_ids(
+    client: redis.asyncio.Redis, account: str, alert: Callable[[Alert], None], clock: Clock
+) -> None:
+    """Say so, once a day, when many orders have the id of another: they are told apart by what is in them alone."""
+    reused = int(await client.get(keys.orders_reused(account)) or 0)
+    if reused < REUSED_A_DAY:
+        return
+    moves = LetterMoves(client, account)
+    if await moves.is_first(keys.reuse_told(account), REUSED_WINDOW_MS):
+        log_event("order_ids_reused", logging.WARNING, account=account, orders=reused)
+        detail = (
+            f"{reused} orders in a day had the id of another order with other lines, total or email"
+        )
+        alert(Alert("order_ids_reused", account, Lane.PURCHASE, detail, int(clock.now() * 1000)))
 
 
 def _describe(trimmed: Trimmed, most: int) -> str:

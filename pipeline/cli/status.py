@@ -60,6 +60,8 @@ def _show_account(name: str, account: dict[str, Any]) -> None:
         result(describe_gate(gate))
     show_counts("Dead", account["dead"].items())
     show_counts("Ignored", account["ignored"].items())
+    if account["order_id_reused"]:
+        result(f"Orders with the id of another: {account['order_id_reused']}")
     show_counts("Trimmed, as there were more than DEAD_MAX", account["trimmed"].items())
 
 

@@ -25,7 +25,7 @@ class Header:
 
     lane, user: where it waited; '' when the event was refused before it had a mailbox.
     first_seen_ms, died_at: Unix milliseconds.
-    key, shared_ids: as in the mailbox entry.
+    key, shared_ids, optout: as in the mailbox entry.
     pending_intent: an order's unsettled intent.
     order: it is an order or a refund, or may be one; such letters are trimmed last.
     awaits_email: it is replayed by itself when an event shows its user's email.
@@ -52,6 +52,7 @@ class Header:
     key: str = ""
     pending_intent: str = ""
     shared_ids: str = ""
+    optout: str = ""
     order: bool = False
     awaits_email: bool = False
     follows: str = ""
@@ -74,6 +75,7 @@ class Header:
             "key",
             "pending_intent",
             "shared_ids",
+            "optout",
             "order",
             "awaits_email",
             "follows",

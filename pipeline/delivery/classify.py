@@ -17,6 +17,7 @@ from pipeline.errors import InvalidEvent, MappingRejected, Reason
 from pipeline.events.emails import address_key
 from pipeline.events.kinds import Ignored, IgnoreReason
 from pipeline.gates.circuit import Health
+from pipeline.mailbox.claim import Taken
 from pipeline.mapping import read_profile
 from pipeline.mapping.plan import Cart, Need, Send, WaitForEmail
 from pipeline.outcomes import (
@@ -36,6 +37,7 @@ from pipeline.outcomes import (
     Unfold,
     Verdict,
     WaitingForEmail,
+    WaitingForOrder,
     WaitingForUser,
 )
 from pipeline.ratelimit.feedback import believed_reset
@@ -71,7 +73,7 @@ class Crashed:
 
 
 NoAnswer: TypeAlias = (
-    NotSent | Struck | Crashed | InvalidEvent | MappingRejected | Ignored | WaitForEmail
+    NotSent | Struck | Crashed | InvalidEvent | MappingRejected | Ignored | WaitForEmail | Taken
 )
 """What ends a turn without an answer: why no call was made, and what reading and planning came to."""
 Request: TypeAlias = Send | Need | PendingOrder
@@ -148,8 +150,17 @@ def decide(
             # No look-up was made: the event has no id that Sailthru could be asked about, now or later.
             asked = state.history.asked + 1 if state.looked_up else retry.ALL_ASKED
             return apply_deadlines(WaitingForEmail(asked), state, settings)
+        case Taken():
+            return _taken(answer)
         case _:
             assert_never(answer)
+
+
+def _taken(order: Taken) -> Outcome:
+    """The same order by another event. Once that has been posted, this one has nothing to add."""
+    if order.how == "posted":
+        return Ignored(IgnoreReason.DUPLICATE_ORDER)
+    return WaitingForOrder(retry.ORDER_LOOK_S, order.reserved)
 
 
 def apply_deadlines(verdict: Verdict, state: TurnState, settings: AccountSettings) -> Verdict:

@@ -11,8 +11,10 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
+from pipeline.mailbox.claim import Reservation
 from pipeline.mapping.plan import CartIntent, Intent, Item
 from pipeline.sailthru.calls import Call
+from pipeline.settings import AccountSettings
 
 MISSES_TO_POST_AGAIN = 2
 MAX_START_DELAY_S = 5.0
@@ -88,6 +90,14 @@ class IntentLog:
             return order
         return None
 
+    @property
+    def verified(self) -> float | None:
+        """Until when (Unix s) calls of the pending order may have been made that were looked up in vain."""
+        order = self.pending
+        if not isinstance(order, PendingOrder) or self.unverified is not None:
+            return None
+        return order.until
+
     def begin(self, intent: Intent, now: float, http_timeout: float) -> IntentLog:
         """A call with this intent is about to be made, at `now` (Unix s); to be recorded before it is."""
         pending: Pending
@@ -118,3 +128,12 @@ class IntentLog:
 
 
 NOTHING_PENDING = IntentLog()
+
+
+def reservation_of(intent: Intent, log: IntentLog, settings: AccountSettings) -> Reservation | None:
+    """The order whose id is reserved before a call with this intent; None without an id of its own, or where
+    ORDER_WINDOW is off."""
+    if isinstance(intent, CartIntent) or not intent.basket or settings.order_window is None:
+        return None
+    keep_ms = int(settings.order_window * 1000)
+    return Reservation(intent.extid, intent.basket, keep_ms, log.verified)

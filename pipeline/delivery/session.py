@@ -18,18 +18,18 @@ from pipeline.delivery.classify import (
     decide,
 )
 from pipeline.delivery.context import TurnState, plan_context, turn_state, with_profile
-from pipeline.delivery.intents import PendingOrder
+from pipeline.delivery.intents import IntentLog, PendingOrder, reservation_of
 from pipeline.delivery.leases import Caller, Lease, Leases, Stopping
 from pipeline.errors import InvalidEvent, MappingRejected
 from pipeline.events.emails import email_in_user_id, first_usable
-from pipeline.events.models import Event, parse_event
+from pipeline.events.models import Event, OptOut, parse_event
 from pipeline.gates.brake import Brake
 from pipeline.gates.outages import Outages
 from pipeline.identity.placement import without_shared_ids
 from pipeline.mailbox.claim import Claim, Entry
 from pipeline.mailbox.store import MailboxStore
 from pipeline.mapping import plan
-from pipeline.mapping.plan import Need, Owner, PlanContext, Profile, Send
+from pipeline.mapping.plan import Intent, Need, Owner, PlanContext, Profile, Send
 from pipeline.outcomes import LookedUp, Outcome, PostAgain, Verdict
 from pipeline.ratelimit.limiter import SlotTooFar
 from pipeline.ratelimit.slots import Purpose
@@ -123,6 +123,8 @@ class CallSession:
             event = parse_event(entry.raw)
             if entry.shared_ids:
                 event = without_shared_ids(event, tuple(entry.shared_ids.split(",")))
+            if entry.optout == "only":
+                event = OptOut.of(event)
             self._events[entry.seq] = event
         return event
 
@@ -214,11 +216,25 @@ class CallSession:
     async def _send(self, send: Send) -> Outcome:
         """Make a call that delivers, with its intent on record first."""
         if send.intent is not None:
-            timeout_s = self._context.settings.http_timeout
-            begun = self.state.intents.begin(send.intent, self.now_ms / 1000, timeout_s)
-            await self._context.store.record_intent(self.state.claim, begun.encode())
-            self.state = replace(self.state, intents=begun)
+            obstacle = await self._begin(send.intent)
+            if obstacle is not None:
+                return obstacle
         return await self._ask(send, "normal")
+
+    async def _begin(self, intent: Intent) -> Outcome | None:
+        """Put on record what the call is about to do. An outcome when it must not be made, or not yet."""
+        settings, intents = self._context.settings, self.state.intents
+        begun = intents.begin(intent, self.now_ms / 1000, settings.http_timeout)
+        order = reservation_of(intent, intents, settings)
+        taken = await self._context.store.record_intent(self.state.claim, begun.encode(), order)
+        if taken is None:
+            self.state = replace(self.state, intents=begun)
+            return None
+        if taken.how != "unanswered":
+            return self._without_answer(taken)
+        # Another event of this order died while nothing was known of its call: that is looked up first.
+        self.state = replace(self.state, intents=IntentLog.read(taken.intent))
+        return await self._verify_order() or await self._begin(intent)
 
     @overload
     async def _ask(self, request: Send, purpose: Purpose) -> Outcome: ...

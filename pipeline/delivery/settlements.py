@@ -46,6 +46,7 @@ from pipeline.outcomes import (
     WaitingForEmail,
     WaitingForIdentify,
     WaitingForMerge,
+    WaitingForOrder,
     WaitingForUser,
 )
 from pipeline.settings import AccountSettings
@@ -56,7 +57,12 @@ CART_KEEP_MS = 86_400_000
 EMPTY_CART_KEEP_MS = 30 * 86_400_000
 """How long we know that an order emptied the cart, so that bought items do not come back."""
 _FOLLOWS: Mapping[Kind, str] = MappingProxyType(
-    {Kind.IDENTIFY: "identify", Kind.CART_ADD: "cart", Kind.CART_REMOVE: "cart"}
+    {
+        Kind.IDENTIFY: "identify",
+        Kind.OPTOUT: "optout",
+        Kind.CART_ADD: "cart",
+        Kind.CART_REMOVE: "cart",
+    }
 )
 """Kinds of event that lose their meaning, or do harm, when they are sent after a later one."""
 _WRITES: Mapping[Kind, str] = MappingProxyType({**_FOLLOWS, Kind.ORDER: "cart"})
@@ -71,6 +77,7 @@ _Waiting: TypeAlias = (
     | WaitingForUser
     | WaitingForIdentify
     | WaitingForMerge
+    | WaitingForOrder
     | EmptyCart
     | OrderMissing
     | Postponed
@@ -156,6 +163,9 @@ def _waiting(outcome: _Waiting, state: TurnState, settling: Settling) -> Settlem
             return replace(held, waits="identify", hold=hold_of(state.claim))
         case WaitingForMerge(wait_s):
             return _held(state, settling.after(wait_s))
+        case WaitingForOrder(wait_s, reserved):
+            due = settling.after(wait_s)
+            return Settlement(state.claim, back=True, due=due, waits="order", order=reserved)
         case EmptyCart(wait_s):
             history = replace(state.history, empty_since=state.claim.clock)
             return _stays(state, history, settling.after(wait_s))
@@ -259,6 +269,7 @@ def _header(no: Rejected, state: TurnState, settling: Settling, pending: str) ->
         pending_intent=pending,
         key=entry.key,
         shared_ids=entry.shared_ids,
+        optout=entry.optout,
         order=_may_be_order(event, claim.lane, settings),
         awaits_email=no.reason is Reason.MISSING_EMAIL and _is_revived_by_email(event, settings),
         follows=_FOLLOWS.get(kind_of(event, settings), "") if event else "",

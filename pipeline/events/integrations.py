@@ -10,7 +10,10 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from pipeline.events.models import NAMES, Event
+from pipeline.fields import is_nothing
+from pipeline.text import mend_line
 
+OPTOUT_LEVELS = frozenset({"none", "basic", "blast", "all"})
 _OFF_WORDS = frozenset({"", "0", "false", "no", "off"})
 
 
@@ -40,6 +43,17 @@ def options(event: Event, name: str, *, or_property: bool = False) -> Iterator[t
     for key, value in event.properties.items() if or_property else ():
         if value is not None and same_name(key, name):
             yield f"properties.{key}", value
+
+
+def read_optout(event: Event) -> str | None:
+    """The level of the option optoutValue, in lower case; '' for one that cannot be read, or that is meant for the
+    user whom the options `id` and `key` name; None without."""
+    levels = [value for _, value in options(event, "optout_value") if not is_nothing(value)]
+    if not levels:
+        return None
+    is_of_another = any(folded(key) in {"id", "key"} for _, key, _ in all_options(event))
+    level = mend_line(levels[0]).strip().casefold() if isinstance(levels[0], str) else ""
+    return level if level in OPTOUT_LEVELS and not is_of_another else ""
 
 
 def all_options(event: Event) -> Iterator[tuple[str, str, object]]:

@@ -30,6 +30,7 @@ class IgnoreReason(StrEnum):
     ALREADY_MERGED = "already_merged"
     NOTHING_TO_MERGE = "nothing_to_merge"
     UNKNOWN_USER = "unknown_user"
+    DUPLICATE_ORDER = "duplicate_order"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ LANES: Mapping[Kind, Lane] = MappingProxyType(
         Kind.ALIAS: Lane.USER,
         Kind.SUBSCRIBED: Lane.USER,
         Kind.USER_DELETED: Lane.USER,
+        Kind.OPTOUT: Lane.USER,
         Kind.CUSTOM: Lane.EVENT,
         Kind.ORDER: Lane.PURCHASE,
         Kind.REFUND: Lane.PURCHASE,

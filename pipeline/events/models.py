@@ -234,6 +234,25 @@ class Identify(_Common):
     type: Literal["identify"] = "identify"
 
 
+class OptOut(Identify):
+    """What is left of an event of another kind when its opt-out alone is meant: whose it is, and its options.
+
+    No producer sends one; `of` makes it of what one sent.
+    """
+
+    kind: ClassVar = Kind.OPTOUT
+
+    @classmethod
+    def of(cls, event: Event) -> OptOut:
+        """That of `event`. An anonymousId beside a userId is left out: nothing is merged for it."""
+        fields = {name: getattr(event, name) for name in Identify.model_fields}
+        if event.user_id:
+            fields["anonymous_id"] = None
+        made = cls.model_construct(**fields)
+        made.__dict__["has_id"] = event.has_id
+        return made
+
+
 class Track(_Common):
     """Something a user did. `event` must be a string (discard codes event_not_defined/string)."""
 

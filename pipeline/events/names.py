@@ -22,6 +22,8 @@ class Kind(StrEnum):
     PAGE = "page"
     SCREEN = "screen"
     GROUP = "group"
+    OPTOUT = "optout"
+    """What else an event of another kind says of its user: the option `optoutValue`."""
 
 
 TRACKED: Mapping[str, Kind] = MappingProxyType(

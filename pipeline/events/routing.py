@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from pipeline.events.emails import NO_EMAILS, Emails, read_emails
-from pipeline.events.integrations import is_for_sailthru
+from pipeline.events.emails import CARRIES_KEY, NO_EMAILS, Emails, read_emails
+from pipeline.events.integrations import is_for_sailthru, read_optout
 from pipeline.events.kinds import LANES, Ignored, IgnoreReason, Kind, kind_of
 from pipeline.events.models import Alias, Event, Lane
 from pipeline.fields import is_nothing
@@ -22,6 +22,7 @@ class Facts(NamedTuple):
     way: its lane, or why it goes nowhere.
     ids: those that could name a mailbox or be linked: userId, anonymousId, and an alias's previousId.
     visitors: those of them that may lead to another: all but the userId.
+    optout: the opt-out that its user is to have, '' when it cannot be told before delivery; None when it says none.
     """
 
     kind: Kind
@@ -29,6 +30,12 @@ class Facts(NamedTuple):
     emails: Emails
     ids: tuple[str, ...]
     visitors: tuple[str, ...]
+    optout: str | None = None
+
+    @property
+    def has_second(self) -> bool:
+        """Whether its opt-out is a call beside its own: an identify's and a Subscribed's is part of theirs."""
+        return self.optout is not None and self.kind not in CARRIES_KEY
 
 
 def read_facts(event: Event, settings: AccountSettings) -> Facts:
@@ -42,7 +49,22 @@ def read_facts(event: Event, settings: AccountSettings) -> Facts:
         visitors = (*visitors, event.previous_id)
     ids = (user, *visitors) if user else visitors
     emails = NO_EMAILS if _shows_no_email(event, ids) else read_emails(event, kind)
-    return Facts(kind, _way(event, kind, settings), emails, ids, visitors)
+    optout = None
+    if event.integrations or settings.optout or kind is Kind.SUBSCRIBED:
+        optout = _optout(event, kind, settings)
+    return Facts(kind, _way(event, kind, settings), emails, ids, visitors, optout)
+
+
+def _optout(event: Event, kind: Kind, settings: AccountSettings) -> str | None:
+    """As the mapping sends it. The classic destination sent that of an identify alone, and who is deleted has none."""
+    if kind not in CARRIES_KEY and (
+        kind is Kind.USER_DELETED or settings.mapping == "classic" or not event.integrations
+    ):
+        return None
+    given = read_optout(event)
+    if given is not None or kind not in CARRIES_KEY:
+        return given
+    return "none" if kind is Kind.SUBSCRIBED else settings.optout
 
 
 def _shows_no_email(event: Event, ids: Collection[str]) -> bool:

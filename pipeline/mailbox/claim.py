@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from pydantic_core import from_json, to_json
 
@@ -18,7 +18,8 @@ from pipeline.events.models import Lane
 
 MEMORY_KEEP_MS = 180 * 86_400_000
 """How long a user without new events is remembered: email, merged ids."""
-Waits: TypeAlias = Literal["email", "user", "identify"]
+OptOutMark: TypeAlias = Literal["", "only", "seen to"]
+Waits: TypeAlias = Literal["email", "user", "identify", "order"]
 """What a mailbox may wait for, so that it is looked at as soon as that has happened."""
 
 
@@ -27,13 +28,15 @@ class Entry:
     """An accepted event. Its raw bytes are what the producer sent, unchanged.
 
     id: the event's messageId, else its stream entry id; of a replayed dead letter, the letter's id.
-    seq: `ms-n`, where it stands in the order of arrival over all lanes.
+    seq: `ms-n`, where it stands in the order of arrival over all lanes; of a second entry `ms-n.1`.
     at: Redis' wall time of acceptance (ms), which `seq` begins with.
     clock: the lane's clock then (ms; it stands still behind closed gates), for deadlines.
     key: what a repeat of the event shares with it (see the splitter's `dedupe_hash`).
     shared_ids: id fields that hold a shared id, comma-separated, and are left out of the mapping.
     first, past, pending_intent: of a replayed dead letter: when it was first seen (ms), its attempts (JSON)
         and its unsettled intent (JSON).
+    optout: `only` when the event's optoutValue alone is meant (a second entry of it), `seen to` when it has, or
+        needs, no second one any more.
     """
 
     id: str
@@ -47,6 +50,7 @@ class Entry:
     past: str = ""
     pending_intent: str = ""
     replay: bool = False
+    optout: OptOutMark = ""
 
     def encode(self) -> bytes:
         """`HEADER JSON\\nRAW`, what the mailbox list holds: no field that another one says, a million may wait."""
@@ -72,7 +76,7 @@ class Entry:
         return cls(raw=raw, **{"at": at, "clock": at, **found})
 
     @property
-    def order(self) -> tuple[int, int]:
+    def order(self) -> tuple[int, int, int]:
         """Sorts by arrival."""
         return seq_order(self.seq)
 
@@ -80,10 +84,11 @@ class Entry:
 _NOT_IN_HEADER = frozenset({"raw", "at", "clock"})
 
 
-def seq_order(seq: str) -> tuple[int, int]:
-    """`ms-n` as numbers that sort by arrival."""
-    first, _, second = seq.partition("-")
-    return int(first), int(second or 0)
+def seq_order(seq: str) -> tuple[int, int, int]:
+    """`ms-n` or `ms-n.m` as numbers that sort by arrival."""
+    first, _, rest = seq.partition("-")
+    second, _, third = rest.partition(".")
+    return int(first), int(second or 0), int(third or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +251,37 @@ class Hold:
         return json.dumps(asdict(self), separators=(",", ":"))
 
 
+class Reservation(NamedTuple):
+    """The id of an order, to be reserved for one basket before its call is made.
+
+    keep_ms: how long it is known (ORDER_WINDOW). verified: Unix s until when calls of this order may have been
+    made that were looked up in vain; None when there were none.
+    """
+
+    order: str
+    basket: str
+    keep_ms: int
+    verified: float | None = None
+
+    @property
+    def reserved(self) -> str:
+        """As a mailbox's state names it (`reserved` in lib.lua)."""
+        return f"{self.basket} {self.order}"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Why an order is not posted now: another event has its id and basket.
+
+    how: `held`, the other is about to post it; `posted`; `unanswered`, it died, and `intent` (JSON) says how its call
+        is looked up. reserved: which order, as a mailbox's state names it.
+    """
+
+    how: Literal["held", "posted", "unanswered"]
+    reserved: str
+    intent: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A mailbox owned by this process, and what was in it when it was claimed or last settled.
@@ -309,7 +345,7 @@ class Claim:
 class Settlement:
     """All that is written when the first events of a claim are settled; see settle.lua.
 
-    Only the owner's next step is written, so that a settlement may be repeated.
+    order: what another mailbox has reserved, when this one waits for it. Only the owner's next step is written, so that a settlement may be repeated.
     """
 
     claim: Claim
@@ -326,6 +362,7 @@ class Settlement:
     due: int | Literal["old"] | None = None
     at: int | None = None
     waits: Waits | None = None
+    order: str | None = None
     wake: Sequence[Lane] = ()
 
 

@@ -15,7 +15,9 @@ from pipeline.mailbox.claim import (
     MEMORY_KEEP_MS,
     STATE,
     Claim,
+    Reservation,
     Settlement,
+    Taken,
     UserBacklog,
     WakeResult,
     read_claim,
@@ -140,12 +142,26 @@ class MailboxStore:
         lost = await self._scripts.run("renew", [self._prefix], args)
         return [claims[int(number) - 1] for number in lost]
 
-    async def record_intent(self, claim: Claim, intent: str) -> None:
-        """Write down what the next POST is about to do. Raises StaleClaim."""
-        args = [claim.lane, claim.user, claim.token, claim.step, intent]
+    async def record_intent(
+        self, claim: Claim, intent: str, order: Reservation | None = None
+    ) -> Taken | None:
+        """Write down what the next POST is about to do, and reserve an order's id; or say why it must not be made.
+
+        Raises:
+            StaleClaim: the mailbox is no longer this claim's; nothing was written.
+        """
+        args = [self._now(), claim.lane, claim.user, claim.token, claim.step, intent]
+        if order is not None:
+            verified = "" if order.verified is None else repr(order.verified)
+            args += [order.order, order.basket, order.keep_ms, verified]
         answer = (await self._scripts.run("intent", [self._prefix], args)).decode()
         if answer == "stale":
             raise StaleClaim(claim.user)
+        if answer == "yes" or order is None:
+            return None
+        if answer in ("held", "posted"):
+            return Taken(answer, order.reserved)
+        return Taken("unanswered", order.reserved, answer)
 
     async def settle(self, settlement: Settlement) -> int:
         """Write what became of a claim's first events; returns how many events are left in the mailbox.
@@ -206,9 +222,17 @@ def encode_settlement(settlement: Settlement) -> bytes:
         said |= {"cart": settlement.cart, "cart_keep": settlement.cart_keep_ms}
     if settlement.waits:
         said["waits"] = settlement.waits
-        said["expected"] = {
-            "email": claim.memory.email or learn.get("email", ""),
-            "identified": claim.memory.identified,
-            "head": claim.head_of_user,
-        }
+        said["expected"] = _expected(settlement)
     return to_json(said)
+
+
+def _expected(settlement: Settlement) -> dict[str, str]:
+    """What a decision to wait was based on."""
+    if settlement.order is not None:
+        return {"order": settlement.order}
+    claim = settlement.claim
+    return {
+        "email": claim.memory.email or settlement.learn.get("email", ""),
+        "identified": claim.memory.identified,
+        "head": claim.head_of_user,
+    }

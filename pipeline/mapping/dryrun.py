@@ -9,8 +9,8 @@ from typing import Any
 
 from pipeline.errors import InvalidEvent, MappingRejected, Reason
 from pipeline.events.kinds import Ignored
-from pipeline.events.models import Event, Lane, parse_event
-from pipeline.events.routing import route
+from pipeline.events.models import Event, Lane, OptOut, parse_event
+from pipeline.events.routing import read_facts
 from pipeline.mapping.plan import Need, PlanContext, WaitForEmail, answered
 from pipeline.mapping.planner import plan
 from pipeline.mapping.profile import read_profile
@@ -39,12 +39,14 @@ def dry_run(
     try:
         event = _with_message_id(parse_event(raw), raw)
         line["messageId"] = event.message_id
-        lane = route(event, settings)
-        if isinstance(lane, Lane):
-            line["lane"] = lane.value
+        facts = read_facts(event, settings)
+        if isinstance(facts.way, Lane):
+            line["lane"] = facts.way.value
             line["ignored"] = _follow(event, settings, profile, now, line)
         else:
-            line["ignored"] = lane.reason
+            line["ignored"] = facts.way.reason
+        if facts.has_second:
+            _follow(OptOut.of(event), settings, profile, now, line)
     except (InvalidEvent, MappingRejected) as error:
         line["error"] = {"reason": error.reason.value, "detail": error.detail}
     return line
@@ -77,6 +79,7 @@ def _follow(
             )
         line["calls"].append(answer.call.as_json())
         if not isinstance(answer, Need):
-            line["notes"] = [asdict(note) for note in answer.notes]
+            new = (asdict(note) for note in answer.notes)
+            line["notes"] += [note for note in new if note not in line["notes"]]
             return None
         context = answered(context, answer, found)

@@ -7,10 +7,14 @@ from typing import Any
 from pipeline.errors import MappingRejected, Reason
 from pipeline.events.emails import EMAILS_A_DAY, address, email_in_user_id, first_usable
 from pipeline.events.kinds import kind_of
-from pipeline.events.models import Alias, Event
+from pipeline.events.models import Alias, Event, is_email
+from pipeline.mapping.options import strict_option
 from pipeline.mapping.plan import LastIdentify, Need, PlanContext, WaitForEmail
+from pipeline.mapping.values import reject
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
+
+USER_KEYS = frozenset({"sid", "email", "extid", "cookie", "sms", "fb", "twitter"})
 
 
 def user_id(event: Event, context: PlanContext, settings: AccountSettings) -> str | None:
@@ -78,6 +82,34 @@ def why_shared(event: Event, settings: AccountSettings) -> str:
 
 def _is_listed(name: str, settings: AccountSettings) -> bool:
     return name.casefold() in settings.shared_ids
+
+
+def addressee(event: Event, context: PlanContext, settings: AccountSettings) -> dict[str, Any]:
+    """`id` and `key` as the integrations object says, else as the event's own ids do.
+
+    Either is required where it is given: without it the event would go to another user.
+    """
+    if not event.integrations:
+        return dict(user_key(event, context, settings))
+    id_path, chosen = strict_option(event, "id")
+    path, key = strict_option(event, "key")
+    if key is not None and key not in USER_KEYS:
+        reject(path, f"must be one of {', '.join(sorted(USER_KEYS))}")
+    if chosen is not None and "\ufffd" in chosen:
+        reject(id_path, "has a broken character: it may be another user's")
+    if chosen is None and key is None:
+        return dict(user_key(event, context, settings))
+    if chosen is None:
+        own = {
+            "extid": extid(event, context, settings),
+            "email": find_email(event, context, settings),
+        }
+        chosen = own.get(key or "")
+    elif key is None and is_email(chosen):
+        key = "email"
+    if chosen is None or key is None:
+        reject("integrations.Sailthru", "needs both id and key, or an email as id")
+    return {"id": chosen, "key": key}
 
 
 def look_up(name: str, *fields: str, key: str = "extid") -> Call:

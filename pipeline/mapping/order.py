@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.events.models import Track
 from pipeline.fields import Notes, is_nothing
+from pipeline.mapping.basket import basket_of, is_placeholder
 from pipeline.mapping.flatten import flat_vars, keys_named
 from pipeline.mapping.identity import ask_for_email, find_email, user_id
 from pipeline.mapping.items import (
@@ -50,29 +51,34 @@ def plan_order(event: Track, context: PlanContext, settings: AccountSettings) ->
         MappingRejected: unmappable.
     """
     notes = Notes()
-    params = _order_params(event, context, settings, notes)
+    reading = reading_of(event, settings, notes)
+    own_id = _own_id(event, notes)
+    params = _order_params(event, context, own_id, reading)
     email = find_email(event, context, settings)
     if email is None:
         return ask_for_email(event, context, settings)
     is_visitors = user_id(event, context, settings) is None
+    basket = basket_of(email, params, event.properties, reading) if own_id else ""
     return Send(
         Call("POST", "/purchase", {"email": email, **params}),
-        intent=OrderIntent(params["purchase_keys"]["extid"]),
+        intent=OrderIntent(params["purchase_keys"]["extid"], basket),
         cart_after=Cart(at=context.now, email=email if is_visitors else None),
         notes=tuple(notes),
     )
 
 
 def _order_params(
-    event: Track, context: PlanContext, settings: AccountSettings, notes: Notes
+    event: Track, context: PlanContext, own_id: str | None, reading: Reading
 ) -> dict[str, Any]:
-    given = event.properties
+    given, notes, settings = event.properties, reading.notes, reading.settings
     products = objects(given.get("products"), "properties.products", notes)
     if not products:
         reject("properties.products", "is missing or empty")
-    reading = reading_of(event, settings, notes)
     items, taken_off = _lines(products, reading)
-    keys = {"extid": _order_id(event, notes)}
+    extid = (
+        own_id or event.message_id or reject("properties.order_id", "is missing, and messageId too")
+    )
+    keys = {"extid": extid}
     adjustments, used = _adjustments(given, reading)
     passed, passed_keys = passed_on(event, OF_ORDER, notes)
     not_vars = _NOT_VARS | used | passed_keys | keys_named(given, _OPTIONS)
@@ -106,13 +112,15 @@ def _lines(
     return items, adjustments
 
 
-def _order_id(event: Track, notes: Notes) -> str:
-    """order_id, else checkout_id, else messageId (reference: segment 2.1)."""
+def _own_id(event: Track, notes: Notes) -> str | None:
+    """order_id, else checkout_id; without either the messageId stands for them (reference: segment 2.1)."""
     for name in ("order_id", "checkout_id"):
         found = optional_id(event.properties, name, notes)
-        if found:
+        if found and is_placeholder(found):
+            notes.add(f"properties.{name}", "is a placeholder and not the id of one order")
+        elif found:
             return found
-    return event.message_id or reject("properties.order_id", "is missing, and messageId too")
+    return None
 
 
 def optional_id(given: Mapping[str, Any], name: str, notes: Notes) -> str | None:

@@ -129,9 +129,13 @@ class PlanContext:
 
 @dataclass(frozen=True, slots=True)
 class OrderIntent:
-    """An order is about to be posted: before another post it must be looked up by this extid."""
+    """An order is about to be posted: before another post it must be looked up by this extid.
+
+    basket: what tells it from others of the same id (`basket_of`); '' when its id is not its own.
+    """
 
     extid: str
+    basket: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from pipeline.events.models import (
     Event,
     Group,
     Identify,
+    OptOut,
     Page,
     Screen,
     Track,
@@ -28,7 +29,13 @@ from pipeline.mapping.pageview import plan_pageview
 from pipeline.mapping.plan import Plan, PlanContext, Send
 from pipeline.mapping.refund import plan_refund
 from pipeline.mapping.track import plan_custom
-from pipeline.mapping.user import plan_alias, plan_deletion, plan_identify, plan_subscribed
+from pipeline.mapping.user import (
+    plan_alias,
+    plan_deletion,
+    plan_identify,
+    plan_optout,
+    plan_subscribed,
+)
 from pipeline.settings import AccountSettings
 from pipeline.times import READABLE
 
@@ -65,6 +72,8 @@ def _plan(
         return plan_pageview(head, context, settings)
     if isinstance(head, Group):
         return Ignored(IgnoreReason.UNSUPPORTED_TYPE)
+    if isinstance(head, OptOut):
+        return plan_optout(head, context, settings)
     if isinstance(head, Identify):
         return plan_identify(_fresh(events, context, settings), context, settings)
     return _plan_tracked(head, _fresh(events, context, settings), kind, context, settings)
@@ -89,7 +98,15 @@ def _plan_tracked(
         case Kind.USER_DELETED:
             return plan_deletion(head, context, settings)
         # kind_of says the others of no track event.
-        case Kind.CUSTOM | Kind.IDENTIFY | Kind.ALIAS | Kind.PAGE | Kind.SCREEN | Kind.GROUP:
+        case (
+            Kind.CUSTOM
+            | Kind.IDENTIFY
+            | Kind.ALIAS
+            | Kind.PAGE
+            | Kind.SCREEN
+            | Kind.GROUP
+            | Kind.OPTOUT
+        ):
             return plan_custom(head, context, settings)
         case unmapped:
             assert_never(unmapped)

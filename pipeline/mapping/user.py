@@ -8,18 +8,24 @@ from typing import Any
 
 from pipeline.errors import MappingRejected, Reason
 from pipeline.events.emails import address, email_in_user_id, first_usable, shown_email
+from pipeline.events.integrations import OPTOUT_LEVELS
 from pipeline.events.kinds import IgnoreReason, Kind, kind_of
-from pipeline.events.models import Alias, Event, Identify, read_email
+from pipeline.events.models import Alias, Event, OptOut, read_email
 from pipeline.fields import Note, Notes
 from pipeline.mapping.flatten import flat_vars
-from pipeline.mapping.identity import anonymous_id, look_up, user_id, user_key, why_shared
+from pipeline.mapping.identity import (
+    addressee,
+    anonymous_id,
+    look_up,
+    user_id,
+    user_key,
+    why_shared,
+)
 from pipeline.mapping.options import find_option, is_emptied, strict_option, text_option
 from pipeline.mapping.plan import Ignored, LastIdentify, Need, Owner, Plan, PlanContext, Send
 from pipeline.mapping.values import elements, field, reject, switch, text, unpacked, whole_object
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
-
-OPTOUT_LEVELS = frozenset({"none", "basic", "blast", "all"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,19 @@ def plan_subscribed(event: Event, context: PlanContext, settings: AccountSetting
     return Send(call, last_identify=asked.last_identify, notes=asked.notes)
 
 
+def plan_optout(event: OptOut, context: PlanContext, settings: AccountSettings) -> Plan:
+    """POST /user with the opt-out alone, for the user whom the event itself is addressed to.
+
+    Raises:
+        MappingRejected: missing_user_id; unmappable, when it is no level.
+    """
+    level = _optout(event, None)
+    if level is None:
+        reject("integrations.Sailthru.optoutValue", "is missing")
+    params = addressee(event, context, settings)
+    return Send(Call("POST", "/user", params | {"optout_email": level}))
+
+
 def plan_deletion(event: Event, context: PlanContext, settings: AccountSettings) -> Plan:
     """DELETE /user, by the only documented key: the email, which may stand in `userId` or
     `properties.userId`."""
@@ -143,7 +162,7 @@ def _fold(
     covers = 1
     for event in events[1:]:
         try:
-            later = _update(event, context, settings) if isinstance(event, Identify) else None
+            later = _update(event, context, settings) if event.kind is Kind.IDENTIFY else None
         except MappingRejected:
             break
         if later is None or not update.takes(later):

@@ -58,6 +58,8 @@ LogEvent: TypeAlias = Literal[
     # There were more than DEAD_MAX dead letters, and some were removed before their time, at ERROR: account,
     # letters, how many of them orders or refunds, DEAD_MAX.
     "dead_letters_trimmed",
+    # Many orders of a day had the id of another order, said once a day: account, orders.
+    "order_ids_reused",
     # The HTTP server closed connections whose requests did not come whole in time, or that were too many. Said once
     # a minute: connections.
     "senders_cut_off",

@@ -1,7 +1,7 @@
 """Takes over what waits for another target: events, dead letters, and the identity map.
 
-What speaks of the other Sailthru is forgotten: carts, merges and what was identified there, calls that were
-about to be made or had failed, gates that its answers closed. So are the ids that drop repeats: what was
+What speaks of the other Sailthru is forgotten: carts, order ids, merges and what was identified there, calls that
+were about to be made or had failed, gates that its answers closed. So are the ids that drop repeats: what was
 sent to a trial has not been sent to the new target.
 """
 
@@ -25,15 +25,16 @@ from pipeline.targets import Target
 MAX_ENTRIES = 500
 """Entries of mailboxes that are read in one script."""
 FORGOTTEN_FIELDS = (
-    "merged",
-    "identified",
-    "newest:identify",
-    "newest:cart",
-    "last_identify",
-    "refused",
+    *("merged", "identified", "last_identify", "optout", "refused"),
+    *("newest:identify", "newest:cart", "newest:optout"),
 )
 """Of what is remembered of a user: what deliveries to the other target have left there."""
-_FORGOTTEN = frozenset({KeyKind.CART, KeyKind.DEDUPE, KeyKind.DIED, KeyKind.REPLAYED})
+_FORGOTTEN = frozenset(
+    {
+        *(KeyKind.CART, KeyKind.ORDER, KeyKind.REUSED),
+        *(KeyKind.DEDUPE, KeyKind.DIED, KeyKind.REPLAYED),
+    }
+)
 _BY_A_PERSON = b"paused"
 
 

@@ -35,6 +35,7 @@ from pipeline.settings.values import (
     Seconds,
     SharedIds,
     WholeHours,
+    Window,
     split_collection,
 )
 
@@ -118,6 +119,11 @@ class AccountSettings(_Settings):
     user_wait: Seconds = Field(3600.0, description="How long an event waits for its user.")
     dedupe_window: Seconds = Field(
         24 * 3600.0, description="How long a messageId is remembered to drop repeats."
+    )
+    order_window: Window = Field(
+        30 * 86400.0,
+        description="How long the id of a delivered order is remembered, so that the same order is not"
+        " delivered twice; `off` never asks.",
     )
     dead_keep: PositiveSeconds = Field(30 * 86400.0, description="How long dead letters are kept.")
     dead_max: int = Field(

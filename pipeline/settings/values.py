@@ -44,6 +44,12 @@ def parse_duration(value: object) -> object:
     return float(found[1]) * _UNIT_S[found[2]]
 
 
+def parse_window(value: object) -> object:
+    """As `parse_duration`; `off` is none."""
+    is_off = isinstance(value, str) and value.strip().lower() == "off"
+    return None if is_off else parse_duration(value)
+
+
 def parse_limits(value: object) -> object:
     """`POST /event=80` pairs: calls/s by method and path, methods in any case."""
     if not isinstance(value, Mapping):
@@ -138,6 +144,9 @@ def _pair(text: str) -> tuple[str, str]:
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(ge=0, allow_inf_nan=False)]
 PositiveSeconds = Annotated[
     float, BeforeValidator(parse_duration), Field(gt=0, allow_inf_nan=False)
+]
+Window = Annotated[
+    Annotated[float, Field(gt=0, allow_inf_nan=False)] | None, BeforeValidator(parse_window)
 ]
 Rate = Annotated[float, Field(gt=0, le=100_000)]
 Limits = Annotated[dict[str, Rate], BeforeValidator(parse_limits)]

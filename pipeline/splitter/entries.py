@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pipeline.errors import InvalidEvent
 from pipeline.events.models import Event
 from pipeline.events.routing import Facts
-from pipeline.mailbox.claim import MEMORY_KEEP_MS
+from pipeline.mailbox.claim import MEMORY_KEEP_MS, OptOutMark
 from pipeline.settings import AccountSettings
 
 
@@ -65,6 +65,7 @@ class Read(NamedTuple):
 
     facts: nothing where the account is not configured or the event is refused.
     key: its id is that of the letter it was, else the messageId, else the stream entry's id.
+    optout: of an exported letter, as its flag says (`Entry.optout`).
     """
 
     entry: RawEntry
@@ -72,6 +73,7 @@ class Read(NamedTuple):
     event: Event | None
     facts: Facts | None
     problem: InvalidEvent | None
+    optout: OptOutMark = ""
 
 
 class SplitAction(NamedTuple):
@@ -81,6 +83,8 @@ class SplitAction(NamedTuple):
     emails: (user, email, its strength as evidence, at ms, emails seen today as JSON) to remember; no email: the
         sighting alone.
     aliases: (key below the prefix, user). keep: ms for which all this is known.
+    optout: () or the mailbox of its user, the level ('' when it is not known) and the header of the second entry, ''
+        when its own call says it.
     """
 
     key: DedupeKey
@@ -91,6 +95,7 @@ class SplitAction(NamedTuple):
     emails: tuple[tuple[str, str, int, int, str], ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
     keep: int = MEMORY_KEEP_MS
+    optout: tuple[()] | tuple[str, str, str] = ()
 
 
 class RoutedEntry(NamedTuple):

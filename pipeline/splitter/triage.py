@@ -13,11 +13,11 @@ from pydantic_core import to_json
 
 from pipeline.errors import InvalidEvent, Reason
 from pipeline.events.kinds import Ignored
-from pipeline.events.models import Track, parse_event, readable_id
+from pipeline.events.models import Lane, Track, parse_event, readable_id
 from pipeline.events.routing import Facts, read_facts
-from pipeline.identity.placement import IdentityMap, Placement, place
+from pipeline.identity.placement import UNIDENTIFIED, IdentityMap, Placement, place
 from pipeline.json_text import read_json
-from pipeline.mailbox.claim import Entry
+from pipeline.mailbox.claim import Entry, OptOutMark
 from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings
 from pipeline.splitter.deaths import dead_letter
 from pipeline.splitter.entries import (
@@ -103,7 +103,8 @@ def read(entry: RawEntry, accounts: Mapping[str, Configured]) -> Read:
     name = event.event if isinstance(event, Track) else ""
     body = _body(entry.raw) if b'"sailpipe"' in entry.raw else {}
     key = _dedupe_key(entry, (event.message_id, event.type, name), body, account)
-    return Read(entry, key, event, facts, None)
+    optout = _exported_optout(body) if key.replay else ""
+    return Read(entry, key, event, facts, None, optout)
 
 
 def refused(
@@ -146,21 +147,42 @@ def route_batch(
 
 def route_entry(item: Read, account: Account) -> RoutedEntry:
     """Decide what becomes of one entry and update `account.known` with it."""
-    entry, _, event, facts, problem = item
+    entry, _, event, facts, problem, _ = item
     if event is None or facts is None:
         return dead_letter(item, problem or InvalidEvent(), entry.account)
     settings = account.settings
     placement = place(event, facts, entry.sid, entry.at_ms, account.known, settings)
     emails = _emails(placement, facts, entry.at_ms) if placement.updates.emails else ()
     told = emails, placement.updates.aliases
-    way = facts.way
+    way = facts.way if item.optout != "only" else Lane.USER
+    optout = _optout(item, facts, placement, account) if facts.optout is not None else ()
     if isinstance(way, Ignored):
-        ignored = SplitAction(item.key, ActionKind.IGNORED, "", "", way.reason, *told)
-        return RoutedEntry(entry.sid, ignored)
-    post = SplitAction(item.key, ActionKind.POST, way, placement.user, "", *told)
-    return RoutedEntry(
-        entry.sid, post, _entry(item, placement, account.stopped.get(way, 0)).encode()
-    )
+        ignored = SplitAction(
+            item.key, ActionKind.IGNORED, "", "", way.reason, *told, optout=optout
+        )
+        return RoutedEntry(entry.sid, ignored, b"\n" + entry.raw if optout else b"")
+    post = SplitAction(item.key, ActionKind.POST, way, placement.user, "", *told, optout=optout)
+    waiting = _entry(item, placement, account.stopped.get(way, 0))
+    if optout and not waiting.optout:
+        waiting = replace(waiting, optout="seen to")
+    return RoutedEntry(entry.sid, post, waiting.encode())
+
+
+def _optout(
+    item: Read, facts: Facts, placement: Placement, account: Account
+) -> tuple[()] | tuple[str, str, str]:
+    """As in `SplitAction`: what the event's optoutValue asks of its user's mailbox."""
+    if item.optout == "seen to" or not (facts.has_second or isinstance(facts.way, Lane)):
+        return ()
+    user, level = placement.user, facts.optout or ""
+    level = "" if user.startswith(UNIDENTIFIED) else level
+    if item.optout == "only" or not facts.has_second:
+        return user, level, ""
+    own = _entry(item, placement, account.stopped.get(Lane.USER, 0))
+    name = f"{item.key.id}/optout"
+    key = dedupe_hash(name, item.key.hash, "")
+    second = replace(own, id=name, key=key, seq=f"{own.seq}.1", optout="only", raw=b"")
+    return user, level, second.encode().decode().rstrip("\n")
 
 
 def crashed(entry: RawEntry, error: Exception, owning_account: str) -> RoutedEntry:
@@ -246,6 +268,7 @@ def _entry(item: Read, placement: Placement, stopped_ms: int) -> Entry:
         raw=entry.raw,
         key=item.key.hash,
         shared_ids=",".join(placement.shared_ids),
+        optout=item.optout,
     )
 
 
@@ -255,6 +278,17 @@ def _body(raw: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
+
+
+def _exported_optout(body: Mapping[str, Any]) -> OptOutMark:
+    """What the flag of an exported letter says of its optoutValue."""
+    match body["sailpipe"].get("optout"):
+        case "only":
+            return "only"
+        case "seen to":
+            return "seen to"
+        case _:
+            return ""
 
 
 def _string(value: object) -> str:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import redis.asyncio
 
 from pipeline.clock import iso
-from pipeline.counters import BESIDE, PARTS, Count, Counters
+from pipeline.counters import BESIDE, FATES, PARTS, Count, Counters
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, Gates
 from pipeline.lanes import SPECS
@@ -78,10 +78,11 @@ async def read_status(
 
 
 def count_up(counters: Counters, raw: int) -> dict[str, int]:
-    """The seven counts of an account. `enqueued` is the sum of the other six by definition."""
-    counts = {count.value: counters.total(count) for count in Count if count not in BESIDE}
-    counts[Count.WAITING.value] += raw
-    return {"enqueued": sum(counts.values()), **counts}
+    """The eight counts of an account. `enqueued` and `derived` are the sum of the other six by definition."""
+    fates = {count.value: counters.total(count) for count in FATES}
+    fates[Count.WAITING.value] += raw
+    derived = counters.total(Count.DERIVED)
+    return {"enqueued": sum(fates.values()) - derived, Count.DERIVED.value: derived, **fates}
 
 
 def ownership_row(standing: Standing) -> Json:

@@ -31,7 +31,7 @@ DUE_NUDGES = "sailpipe:due"
 FORMAT = "sailpipe:format"
 """String. FORMAT_NUMBER of the version that first worked on this Redis; see format.py."""
 
-FORMAT_NUMBER = 2
+FORMAT_NUMBER = 3
 """Raise it with every change of keys, or of what lies in them, that another version would misread."""
 
 SLOTS_BEGAN = "sailpipe:slots-began"
@@ -58,6 +58,8 @@ class KeyKind(StrEnum):
     TOKEN = "token"  # noqa: S105 - the name of a key
     USER = "user"
     CART = "cart"
+    ORDER = "order"
+    REUSED = "reused"
     ANON = "anon"
     EMAIL = "email"
     FOLLOWS = "follows"
@@ -139,7 +141,7 @@ def mail(account: str, lane: str, box: str) -> str:
 def mailbox_state(account: str, lane: str, box: str) -> str:
     """Hash. A mailbox's state: token and step of its claim, due (when it was leased), claimed (events in the
     last claim), strikes, singles (how many events are still taken one at a time), probe, intent, waits, hold
-    (what its heads are held for), s:SEQ (an event's state)."""
+    (what its heads are held for), order (BASKET ID: what its head has reserved), s:SEQ (an event's state)."""
     return f"sailpipe:{account}:state:{lane}:{box}"
 
 
@@ -164,14 +166,32 @@ def token(account: str) -> str:
 
 def user(account: str, key: str) -> str:
     """Hash. What is remembered of a user: email, its strength and time as evidence (email_strength, email_at; neither
-    of one that was looked up), refused (address -> when Sailthru refused it, ms), seen (emails of the last day), identified (ms), merged (ids), newest:identify and newest:cart (when the latest one delivered first came, ms), last_identify
-    (of an anonymousId: the email its latest identify showed, key and id of the profile it went to)."""
+    of one that was looked up), refused (address -> when Sailthru refused it, ms), seen (emails of the last day),
+    identified (ms), merged (ids), newest:identify, newest:cart and newest:optout (when the latest one delivered first
+    came, ms), last_identify (of an anonymousId: the email its latest identify showed, key and id of the profile it
+    went to), optout (the opt-out that the newest entry of the user lane with one will send)."""
     return f"sailpipe:{account}:user:{key}"
 
 
 def cart(account: str, key: str) -> str:
     """String. The cart we wrote last for a user, JSON."""
     return f"sailpipe:{account}:cart:{key}"
+
+
+def order(account: str, order_id: str) -> str:
+    """Hash. Basket -> what became of it: @BOX while that mailbox's head is to post it, = once it was posted, or
+    the intent (JSON) of one that died without an answer. waiter: the mailbox that began last to wait for one."""
+    return f"sailpipe:{account}:order:{order_id}"
+
+
+def orders_reused(account: str) -> str:
+    """String. Orders that were delivered with the id of another; expires a day after the first of them."""
+    return f"sailpipe:{account}:reused"
+
+
+def reuse_told(account: str) -> str:
+    """String. Exists for a day after an alert that order ids are reused."""
+    return f"sailpipe:{account}:reused:told"
 
 
 def learned(account: str, alias: str) -> str:

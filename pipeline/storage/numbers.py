@@ -23,6 +23,8 @@ MINUTE_MS: Final = 60_000
 to be was closed by another clock."""
 HOUR_MS: Final = 3_600_000
 """Dead letters are trimmed by the hour of their death."""
+REUSED_WINDOW_MS: Final = 86_400_000
+"""Orders with the id of another are counted by the day, for an alert."""
 
 # Bounds of one script call
 RAW_READ_BYTES: Final = 1_000_000
@@ -36,6 +38,8 @@ SUSPECTS_PASSED_OVER: Final = 5_000
 time."""
 RECALLED_LETTERS: Final = 100
 """Letters that one script brings back because their user's email is known now."""
+MAX_BASKETS: Final = 20
+"""Baskets that are known of one order id. A shop whose order ids are no ids has many; the others are forgotten."""
 FOREIGN_PAUSE_MS: Final = 250
 """A process that finds another target's mailbox in a Celery queue gives it back due so much later: two processes
 would hand it to and fro as fast as Redis can."""

@@ -83,6 +83,7 @@ def test_every_kind_of_event_has_a_row_at_a_glance() -> None:
         Kind.REFUND: "order refunded",
     }
     words |= {Kind.CART_ADD: "product added", Kind.CART_REMOVE: "product removed"}
+    words[Kind.OPTOUT] = "`optoutvalue` of any other event"
 
     for kind in Kind:
         assert words.get(kind, kind.value.replace("_", " ")) in section.lower(), kind

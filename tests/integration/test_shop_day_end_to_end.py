@@ -74,6 +74,7 @@ def test_a_shop_day_ends_as_a_plain_sequential_replay_says(folder: Path) -> None
     assert ignored == expected["ignored"]
     assert counts == {
         "enqueued": expected["enqueued"],
+        "derived": 0,
         "delivered": expected["delivered"],
         "dead": len(expected["dead"]),
         "ignored": sum(expected["ignored"].values()),
@@ -119,3 +120,36 @@ def test_an_order_waits_for_its_email_and_goes_out_when_an_identify_brings_it(
         [bought] = sandbox_state(up)["purchases"]
     assert bought["extid"] == "o-late-1"
     assert bought["params"]["email"] == "late@example.com"
+
+
+def thank_you_page(message_id: str) -> bytes:
+    """What the page of one order sends each time it is loaded."""
+    line = {"product_id": "p", "name": "Tea", "price": 9, "quantity": 1}
+    return json.dumps(
+        {
+            "type": "track",
+            "event": "Order Completed",
+            "userId": "ty-1",
+            "messageId": message_id,
+            "context": {"traits": {"email": "ty@example.com"}},
+            "properties": {
+                "order_id": "TY-100",
+                "total": 9,
+                "products": [line | {"url": "https://shop.example/tea"}],
+            },
+            "integrations": {"Sailthru": {"sendTemplate": "Order Confirmation"}},
+        }
+    ).encode()
+
+
+@pytest.mark.timeout(60)
+def test_a_thank_you_page_that_is_reloaded_is_one_purchase_at_sailthru(folder: Path) -> None:
+    """And one mail: the second event is ignored."""
+    with running("up", "--port", str(free_port()), directory=folder) as up:
+        up.wait_for(UP)
+        lines = b"\n".join(map(thank_you_page, ("page-1", "page-2")))
+        sailpipe("enqueue", "-", stdin=lines + b"\n")
+        wait_until(lambda: status()["counts"]["ignored"] == 1, "the second is ignored")
+        [bought] = sandbox_state(up)["purchases"]
+        assert status()["ignored"] == {"duplicate_order": 1}
+    assert (bought["extid"], bought["params"]["send_template"]) == ("TY-100", "Order Confirmation")

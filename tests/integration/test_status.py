@@ -43,7 +43,8 @@ async def test_an_empty_installation_has_every_key(pipeline: Pipeline) -> None:
     assert found["redis_url"] == "redis://127.0.0.1:1/0", "no password"
     assert (found["target"], found["raw"], found["jobs"]) == ("sandbox", {"backlog": 0}, [])
     one = found["accounts"]["default"]
-    assert one["counts"] == dict.fromkeys(("enqueued", *COUNTS), 0)
+    assert one["counts"] == dict.fromkeys(("enqueued", "derived", *COUNTS), 0)
+    assert one["order_id_reused"] == 0
     assert (one["gates"], one["dead"], one["ignored"], one["trimmed"]) == ([], {}, {}, {})
     assert list(one["lanes"]) == list(Lane)
     assert one["lanes"]["event"] == {
@@ -72,6 +73,7 @@ async def test_every_event_is_counted_exactly_once(pipeline: Pipeline) -> None:
     one = await account(pipeline)
     assert one["counts"] == {
         "enqueued": 9,
+        "derived": 0,
         "delivered": 1,
         "dead": 2,
         "ignored": 1,
@@ -82,6 +84,15 @@ async def test_every_event_is_counted_exactly_once(pipeline: Pipeline) -> None:
     assert one["dead"] == {"invalid_json": 1, "too_old": 1}
     assert sum(one["ignored"].values()) == 1
     assert (await status(pipeline))["raw"]["backlog"] == 2
+
+
+async def test_a_second_entry_of_an_event_is_counted_as_derived(pipeline: Pipeline) -> None:
+    """`enqueued` and `derived` are the sum of the other six."""
+    optout = {"integrations": {"Sailthru": {"optoutValue": "all"}}}
+    await pipeline.send(track(1) | optout, track(2))
+    await pipeline.split()
+    counts = (await account(pipeline))["counts"]
+    assert (counts["enqueued"], counts["derived"], counts["waiting"]) == (2, 1, 3)
 
 
 async def test_letters_that_were_trimmed_are_shown_and_counted_as_removed(

@@ -173,10 +173,11 @@ class Pipe:
         for lane in Lane:
             for box in await self.lease(lane):
                 worked = True
-                await self._deliver(lane, box)
+                await self.deliver(lane, box)
         return worked
 
-    async def _deliver(self, lane: Lane, box: str) -> None:
+    async def deliver(self, lane: Lane, box: str) -> None:
+        """As a worker does: a process that dies over it is started anew."""
         try:
             await self.processor.process(lane, box)
         except Killed:

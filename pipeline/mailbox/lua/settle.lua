@@ -10,7 +10,8 @@
 --   learn    fields of the user's memory;  cart, cart_keep: the cart we left behind and for how many ms to know it
 --   back     give the mailbox back; due: when (absent = now, 'old' = when it was due);
 --   at       what time the owner believes it is (absent = now): it reckons from the time of its claim
---   waits    what it waits for; expected: what the decision to wait was based on {email, identified, head}
+--   waits    what it waits for; expected: what the decision to wait was based on {email, identified, head}, or
+--            {order}: what another mailbox had reserved
 --   wake     lanes in which mailboxes of this user may wait for what happened
 -- Returns 0, and for each claim, in order: {'yes' | 'again' | 'stale', events left},
 --         {'failed', why} when the settlement or what lies in the mailbox is at fault, or
@@ -50,9 +51,31 @@ local function learn(memory, fields, refused)
   redis.call('PEXPIRE', memory, keep)
 end
 
+-- What the head of a mailbox had reserved, now that it is through. Another of that id may have been posted before.
+local function close_order(lane, box, order, settlement, head)
+  local posted = settlement.count and settlement.count[COUNT_DELIVERED]
+  end_order(P, lane, box, order, posted and ORDER_POSTED or head and head.pending_intent, now)
+  if not posted then return end
+  local basket, id = basket_and_id(order)
+  local known = redis.call('HGETALL', P .. 'order:' .. id)
+  for i = 1, #known, 2 do
+    if known[i] ~= basket and known[i + 1] == ORDER_POSTED then
+      add(COUNT_ORDER_ID_REUSED, 1)
+      if redis.call('INCR', P .. 'reused') == 1 then redis.call('PEXPIRE', P .. 'reused', REUSED_WINDOW_MS) end
+      return
+    end
+  end
+end
+
 -- When a mailbox that waits is due: now, if what it waits for has come since the decision to wait.
-local function due_waiting(state_key, memory, box, settlement, due)
+local function due_waiting(lane, state_key, memory, box, settlement, due)
   redis.call('HSET', state_key, 'waits', settlement.waits)
+  if settlement.expected.order then
+    local basket, id = basket_and_id(settlement.expected.order)
+    if not holder_of(P, lane, basket, id) then return now end
+    redis.call('HSET', P .. 'order:' .. id, 'waiter', box)
+    return due
+  end
   local head = redis.call('LINDEX', mail(P, IDENTIFY_LANE, box), 0)
   local have = redis.call('HMGET', memory, 'email', 'identified')
   local expected = settlement.expected
@@ -62,7 +85,7 @@ end
 
 local function settle(lane, box, token, step, text)
   local state_key, list = mailbox_state(P, lane, box), mail(P, lane, box)
-  local have = redis.call('HMGET', state_key, 'token', 'step', 'strikes', 'singles', 'due')
+  local have = redis.call('HMGET', state_key, 'token', 'step', 'strikes', 'singles', 'due', 'order')
   local mine, left = whose(have, token, step), redis.call('LLEN', list)
   if mine ~= 'yes' then return { mine, left } end
 
@@ -87,9 +110,14 @@ local function settle(lane, box, token, step, text)
   end
   if popped > 0 then add(COUNT_WAITING .. ':' .. lane, -popped) end
   for i, letter in ipairs(dead) do bury(P, letter[2], letters[i], heads[i]) end
+  if lane == IDENTIFY_LANE and #letters > 0 then forget_optout(P, box) end
   for counter, by in pairs(settlement.count or {}) do add(counter, by) end
 
   local set, gone = {}, settlement.gone or {}
+  if have[6] and popped > 0 then
+    close_order(lane, box, have[6], settlement, heads[1])
+    gone[#gone + 1] = 'order'
+  end
   local function put(field, value)
     set[#set + 1] = field
     set[#set + 1] = value
@@ -141,7 +169,7 @@ local function settle(lane, box, token, step, text)
   if due == 'old' then due = tonumber(due_before(have[5], now)) end
   local ahead = (settlement.at or now) - now
   if ahead > CLOCK_STEP_MS then due = due - ahead end -- the clock has been set back since the claim
-  if settlement.waits then due = due_waiting(state_key, memory, box, settlement, due) end
+  if settlement.waits then due = due_waiting(lane, state_key, memory, box, settlement, due) end
   redis.call('ZADD', P .. 'due:' .. lane, int(due), box)
   return { 'yes', left }
 end

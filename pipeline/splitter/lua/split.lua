@@ -3,7 +3,7 @@
 -- KEYS[1] the raw stream, KEYS[2] the splitter's lease
 -- ARGV    now, the splitter's token, its lease in ms, then for each entry: sid, action (JSON), blob
 --   action: see `SplitAction` in entries.py
---   blob: the mailbox entry or the dead letter ('' when ignored)
+--   blob: the mailbox entry or the dead letter ('' when ignored, unless an opt-out is made of it)
 -- Returns 'lost' when the lease is another's, else how many were duplicates
 local now, lease = ms(ARGV[1]), redis.call('GET', KEYS[2])
 if lease ~= ARGV[2] then return 'lost' end
@@ -58,8 +58,23 @@ local function is_cut(p, sid)
   return ms_of < last_ms or ms_of == last_ms and n <= last_n
 end
 
+-- The opt-out that an event says its user is to have: a second entry in the user's lane, unless the newest entry there
+-- with one says the same, or the event's own call says it.
+local function see_to_optout(p, optout, entry, now, keep)
+  local box, level, head = unpack(optout)
+  local memory = p .. 'user:' .. box
+  if head ~= '' then
+    if level ~= '' and redis.call('HGET', memory, 'optout') == level then return end
+    tally(p, COUNT_DERIVED, 1)
+    post(p, IDENTIFY_LANE, box, head .. '\n' .. raw(entry), now)
+  end
+  if level == '' then return forget_optout(p, box) end
+  redis.call('HSET', memory, 'optout', level)
+  redis.call('PEXPIRE', memory, int(keep))
+end
+
 local function apply(action, blob, head)
-  local key, kind, lane, box, reason, emails, aliases, keep = unpack(action)
+  local key, kind, lane, box, reason, emails, aliases, keep, optout = unpack(action)
   local p, id, hash, window, replay = unpack(key)
   if is_duplicate(key, now) then
     tally(p, COUNT_DUPLICATES, 1)
@@ -101,6 +116,7 @@ local function apply(action, blob, head)
   else
     tally(p, COUNT_IGNORED .. ':' .. reason, 1)
   end
+  if optout[1] then see_to_optout(p, optout, blob, now, keep) end
   if window > 0 then remember(p, hash, window) end
   return 0
 end

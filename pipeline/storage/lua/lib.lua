@@ -79,7 +79,7 @@ local function look_now(p, lane, box, now)
   redis.pcall('PUBLISH', 'sailpipe:due', p .. 'due:' .. lane) -- see storage/nudges.py; an ACL may forbid it
 end
 
--- Bring a user's mailbox forward if it waits for one of these: 'email', 'user', 'identify'.
+-- Bring a user's mailbox forward if it waits for one of these: 'email', 'user', 'identify', 'order'.
 local function wake_waiting(p, lane, user, now, what)
   local waits = redis.call('HGET', mailbox_state(p, lane, user), 'waits')
   if waits and what[waits] then look_now(p, lane, user, now) end
@@ -171,6 +171,10 @@ local function inherit(entry, head)
   entry.first, entry.past, entry.pending_intent, entry.replay = head.first_seen_ms, head.past, head.pending_intent, true
 end
 
+-- The opt-out that the newest entry of a user's lane will send is known, so that the same one is sent once. When an entry
+-- of that lane dies, or comes back behind others, it is not known any more; sending it again does no harm.
+local function forget_optout(p, user) redis.call('HDEL', p .. 'user:' .. user, 'optout') end
+
 -- Back into its mailbox, as if it had just arrived.
 local function revive(p, id, now)
   local letter, head = unbury(p, id)
@@ -183,8 +187,9 @@ local function revive(p, id, now)
   end
   local entry = {
     id = id, key = key, seq = int(now) .. '-' .. int(redis.call('INCR', p .. 'token')), clock = lane_clock(p, head.lane, now),
-    shared_ids = head.shared_ids,
+    shared_ids = head.shared_ids, optout = head.optout,
   }
+  if head.lane == IDENTIFY_LANE then forget_optout(p, head.user) end
   inherit(entry, head)
   post(p, head.lane, head.user, cjson.encode(entry) .. '\n' .. raw(letter), now)
   return true
@@ -230,6 +235,37 @@ end
 
 local function owner(p, lane, box, token, step)
   return whose(redis.call('HMGET', mailbox_state(p, lane, box), 'token', 'step'), token, step)
+end
+
+-- The id of an order is reserved for one basket by the mailbox whose head is to post it. That mailbox's state says so,
+-- too, and is right: what took it away without a settlement has released the id.
+local ORDER_POSTED = '='
+local function reserved(basket, id) return basket .. ' ' .. id end
+local function basket_and_id(order) return string.match(order, '^(%x+) (.*)$') end
+
+-- The mailbox that is to post the order of this id and basket, or nil.
+local function holder_of(p, lane, basket, id)
+  local value = redis.call('HGET', p .. 'order:' .. id, basket)
+  local box = value and string.match(value, '^@(.*)$')
+  local is_held = box and redis.call('HGET', mailbox_state(p, lane, box), 'order') == reserved(basket, id)
+  return is_held and box or nil
+end
+
+-- What a mailbox had reserved is posted (ORDER_POSTED), may have been (its intent, JSON), or is not to be by it (nil).
+local function end_order(p, lane, box, order, value, now)
+  local basket, id = basket_and_id(order)
+  local key = p .. 'order:' .. id
+  local known = redis.call('HGET', key, basket)
+  local is_unanswered = known and string.sub(known, 1, 1) == '{'
+  if not is_unanswered and known ~= '@' .. box then return end
+  local waiter = redis.call('HGET', key, 'waiter')
+  if waiter then redis.call('HDEL', key, 'waiter') end
+  if value then
+    redis.call('HSET', key, basket, value)
+  else
+    redis.call('HDEL', key, basket)
+  end
+  if waiter then wake_waiting(p, lane, waiter, now, { order = true }) end
 end
 
 -- Dedupe: 64-bit hashes in integer sets, a few time slices for the window. A set that fills up is split in two by

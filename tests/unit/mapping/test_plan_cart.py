@@ -217,7 +217,8 @@ def test_an_order_leaves_an_empty_cart_and_its_key() -> None:
     step = step_of([event, event], context(OLD_CART))
 
     assert isinstance(step, Send)
-    assert (step.covers, step.intent) == (1, OrderIntent("o1"))
+    assert isinstance(step.intent, OrderIntent)
+    assert (step.covers, step.intent.extid) == (1, "o1")
     assert step.cart_after == Cart((), NOW)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.errors import SailpipeError, StaleClaim
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, GateReason
-from pipeline.mailbox.claim import Entry, Settlement
+from pipeline.mailbox.claim import Entry, Reservation, Settlement
 from pipeline.ownership import adopt as adopting
 from pipeline.ownership.adopt import FORGOTTEN_FIELDS, adopt
 from pipeline.ownership.change import Change
@@ -107,6 +107,24 @@ async def test_who_is_who_is_kept_and_what_the_old_sailthru_knew_is_not(boxes: M
     assert await memory(boxes, "ann") == kept
     assert await boxes.redis.mget(aliases) == known
     assert await boxes.redis.keys("sailpipe:default:cart:*") == []
+
+
+async def test_an_order_that_was_posted_to_the_old_sailthru_may_be_posted_to_the_new(
+    boxes: Mailboxes,
+) -> None:
+    """Neither one that is posted nor one that a mailbox had reserved is known."""
+    await boxes.post(order("m1", "ann"), order("m2", "bob"))
+    await boxes.wake(Lane.PURCHASE)
+    for user in ("ann", "bob"):
+        claim = await boxes.claim(Lane.PURCHASE, user)
+        asked = Reservation(f"order of {user}", "b1", 60_000)
+        assert await boxes.store.record_intent(claim, "{}", asked) is None
+        if user == "ann":
+            await boxes.store.settle(delivered(claim, back=True))
+    assert len(await boxes.redis.keys(keys.order("default", "*"))) == 2
+    await adopt_all(boxes)
+    assert await boxes.redis.keys(keys.order("default", "*")) == []
+    assert not await boxes.redis.hexists(keys.mailbox_state("default", "purchase", "bob"), "order")
 
 
 async def test_calls_that_were_about_to_be_made_are_forgotten(boxes: Mailboxes) -> None:

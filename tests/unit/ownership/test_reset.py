@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure
+from pipeline.mailbox.claim import Reservation
 from pipeline.ownership import keyspace
 from pipeline.ownership import reset as resetting
 from pipeline.ownership.change import Change
@@ -68,7 +69,7 @@ async def make_trial(boxes: Mailboxes) -> None:
     event = await boxes.lease_and_claim(Lane.EVENT, "ann")
     await boxes.store.settle(letter(event))
     bought = await boxes.lease_and_claim(Lane.PURCHASE, "bob")
-    await boxes.store.record_intent(bought, "intent")
+    await boxes.store.record_intent(bought, "intent", Reservation("o1", "b1", 60_000))
     await boxes.moves.replay(["m2"])
     await boxes.gates.close(Closure("event", "paused", 0, boxes.now_ms()))
     await boxes.redis.hset(keys.limits("default"), "POST /event", "80")

@@ -16,6 +16,7 @@ from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
 from pipeline.gates.alerts import Alert
 from pipeline.settings import AccountSettings, Settings
+from pipeline.storage import keys
 from tests.support.letters import bury
 from workers import pruner
 
@@ -100,6 +101,24 @@ async def test_a_flood_is_alerted_once_an_hour(client: redis.asyncio.Redis, said
         await fill(client, 5, at_ms=LATELY + minute)
         assert await keep(client) == []
     assert [fields["letters"] for _, _, fields in said] == [20, 5, 5, 5]
+
+
+async def test_twenty_orders_a_day_with_the_id_of_another_are_an_alert(
+    client: redis.asyncio.Redis, said: Said
+) -> None:
+    """Once a day: the shop's order ids are no ids."""
+
+    async def watch(count: int) -> list[Alert]:
+        told: list[Alert] = []
+        await client.set(keys.orders_reused("default"), count)
+        await pruner.watch_order_ids(client, "default", told.append, ManualClock(NOW))
+        return told
+
+    assert await watch(19) == []
+    [alert] = await watch(20)
+    assert (alert.kind, alert.account, alert.scope) == ("order_ids_reused", "default", "purchase")
+    assert await watch(400) == []
+    assert [name for name, _, _ in said] == ["order_ids_reused"]
 
 
 async def test_the_pruner_keeps_every_account_and_outlives_a_redis_that_is_away(

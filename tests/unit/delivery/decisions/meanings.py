@@ -24,6 +24,7 @@ from pipeline.outcomes import (
     WaitingForEmail,
     WaitingForIdentify,
     WaitingForMerge,
+    WaitingForOrder,
     WaitingForUser,
 )
 
@@ -83,6 +84,10 @@ OUTCOMES: Mapping[type[Any], Meaning] = {
     ),
     WaitingForMerge: Meaning(
         "Events that wait for the profile that is merged away are delivered first."
+    ),
+    WaitingForOrder: Meaning(
+        "Another mailbox is about to post the same order, which the page and the server may both have sent. "
+        "It is looked at again when that is settled, or after 10 s."
     ),
     EmptyCart: Meaning(
         "A product is to be removed from a cart that reads as empty. Sailthru's reads may lag its "
@@ -178,5 +183,10 @@ IGNORED: Mapping[IgnoreReason, Meaning] = {
     IgnoreReason.UNKNOWN_USER: Meaning(
         "Sailthru does not know the visitor of a custom event, and no identify will ever name one; or "
         "UNKNOWN_USER=ignore is set."
+    ),
+    IgnoreReason.DUPLICATE_ORDER: Meaning(
+        "An order of the same id, person, lines and total was delivered within ORDER_WINDOW: a thank-you page "
+        "was reloaded, or page and server both sent it.",
+        "nothing; ORDER_WINDOW=off delivers every one",
     ),
 }

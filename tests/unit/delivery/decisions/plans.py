@@ -7,7 +7,7 @@ from pipeline.delivery.intents import IntentLog
 from pipeline.errors import InvalidEvent, MappingRejected, Reason
 from pipeline.events.kinds import Ignored, IgnoreReason
 from pipeline.events.models import Lane
-from pipeline.mailbox.claim import EventState
+from pipeline.mailbox.claim import EventState, Taken
 from pipeline.mapping.plan import OrderIntent, WaitForEmail
 from tests.unit.delivery.decisions.row import (
     HOUR_S,
@@ -198,6 +198,20 @@ WITHOUT_CALL = Table(
             "Postponed(7.0, order_unverified)",
             "intent kept; given back, due in 7 s",
             state=state_of(order(), Lane.PURCHASE, intents=IntentLog(BEGUN.pending)),
+        ),
+        Row(
+            "another mailbox is about to post the same order",
+            Taken("held", "b1 o1"),
+            "WaitingForOrder(10.0)",
+            "woken by order; given back, due in 10 s",
+            state=state_of(order(), Lane.PURCHASE),
+        ),
+        Row(
+            "another event of the same order was delivered",
+            Taken("posted", "b1 o1"),
+            "Ignored(duplicate_order)",
+            "1 leaves; counted `ignored:duplicate_order` 1; claim ends",
+            state=state_of(order(), Lane.PURCHASE),
         ),
         Row(
             "five claims of it in a row ended unsettled",

@@ -19,8 +19,8 @@ U1 = {"id": "u1", "key": "extid"}
 
 CLASSIC = Table(
     "`MAPPING=classic`",
-    "Segment's first destination knew identify, track and Order Completed. Its opt-out default"
-    " `all` is left to `OPTOUT=all`: no preset writes people's opt-outs.",
+    "Segment's first destination knew identify, track and Order Completed. An event of another"
+    " kind than identify has no opt-out; the default `all` is left to `OPTOUT=all`: no preset writes people's opt-outs.",
     (
         Row(
             "carts are custom events",

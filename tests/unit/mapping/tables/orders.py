@@ -108,6 +108,12 @@ ORDERS = Table(
             notes={"properties.order_id": "must be a string"},
         ),
         Row(
+            "an order_id that is a placeholder is none",
+            order(order_id="undefined", checkout_id="c1"),
+            (bought(purchase_keys={"extid": "c1"}, vars={"checkout_id": "c1"}),),
+            notes={"properties.order_id": "is a placeholder and not the id of one order"},
+        ),
+        Row(
             "adjustments are passed on as they are, in cents",
             order(adjustments=[{"title": "Voucher", "price": -500}], tax=1),
             (bought(adjustments=[{"title": "Voucher", "price": -500}], vars={"tax": 1}),),

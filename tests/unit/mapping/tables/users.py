@@ -9,7 +9,9 @@ from tests.unit.mapping.tables.row import (
     identify,
     lookup,
     options,
+    post_event,
     post_user,
+    track,
     with_email,
 )
 
@@ -187,6 +189,25 @@ IDENTIFIES = Table(
         Row(
             "an opt-out that Sailthru does not know is refused: what it meant must not be guessed",
             identify(integrations=options(optoutValue="maybe")),
+            refused=(Reason.UNMAPPABLE, "none, basic, blast or all"),
+        ),
+        Row(
+            "the opt-out of any other event is a call of its own, without list and email",
+            track("Seen", context=with_email(), integrations=options(optoutValue="all")),
+            (post_event(**U1, event="Seen"), post_user(**U1, optout_email="all")),
+            settings={"default_list": "Everyone", "optout": "none"},
+        ),
+        Row(
+            "so is that of an event that is ignored",
+            {"type": "group", "userId": "u1", "groupId": "g1"}
+            | {"integrations": options(optoutValue="all")},
+            (post_user(**U1, optout_email="all"),),
+            ignored="unsupported_type",
+        ),
+        Row(
+            "one that cannot be read is refused beside its event",
+            track("Seen", integrations=options(optoutValue="maybe")),
+            (post_event(**U1, event="Seen"),),
             refused=(Reason.UNMAPPABLE, "none, basic, blast or all"),
         ),
         *(
