@@ -39,7 +39,7 @@ class Part(Protocol):
     def start(self) -> None: ...
 
     def request_stop(self) -> None:
-        """Begin to stop. Blocks on nothing, since it runs in a signal handler; may be called again."""
+        """Begin to stop, if it was started. Blocks on nothing, since it runs in a signal handler; may be called again."""
 
     def stop(self) -> None:
         """Return when it has stopped, or its time is up."""
@@ -77,6 +77,9 @@ class WorkerProcess:
         for part in self._parts:
             part.start()
         collect_rarely()
+        if self._ending:  # a signal came in between: what had not started yet did not hear of it
+            for part in self._parts:
+                part.request_stop()
 
     def nudge_splitter(self) -> None:
         """Let a splitter that stands by in this process ask for the lease at once."""

@@ -57,8 +57,11 @@ class LoopThread:
             self._loop.call_soon_threadsafe(call)
 
     def request_stop(self) -> None:
-        """Cancel what runs, once: it may take time to end. Blocks on nothing, since a signal handler runs it."""
-        if not self._told:
+        """Cancel what runs, once: it may take time to end. Blocks on nothing, since a signal handler runs it.
+
+        Before the start it does nothing.
+        """
+        if self._thread.is_alive() and not self._told:
             self._told = True
             self.call_soon(lambda: self._work and self._work.cancel())
 

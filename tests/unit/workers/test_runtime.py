@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -21,6 +22,7 @@ from workers.app import create_app
 from workers.config import DELIVER
 from workers.process import WorkerProcess, bootstep
 from workers.runtime import Runtime
+from workers.splitter import LoopThread
 
 NOWHERE = "redis://127.0.0.1:1/0"
 """Nothing here asks Redis for anything."""
@@ -173,3 +175,43 @@ def test_the_time_to_stop_runs_from_when_the_process_was_told(
     deliveries.answer.set()
     left = asyncio.all_tasks(runtime.loop)
     runtime.loop.run_until_complete(asyncio.wait(left, timeout=DEADLINE_S))
+
+
+async def _for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+class Waits:
+    """A part that runs until it is told to stop. `on_start` is called when it starts."""
+
+    def __init__(self, on_start: Callable[[], object] = int) -> None:
+        self._on_start = on_start
+        self._thread = LoopThread("test", _for_ever)
+
+    def start(self) -> None:
+        self._on_start()
+        self._thread.start()
+
+    def request_stop(self) -> None:
+        self._thread.request_stop()
+
+    def stop(self) -> None:
+        self._thread.stop(DEADLINE_S)
+
+
+def test_a_worker_that_is_told_to_stop_while_it_starts_stops_what_it_had_not_started_yet(
+    process: WorkerProcess, app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its splitter would be killed with a batch in hand, after all the time that there is to stop."""
+    for name in ("end_within", "wait_for_format", "collect_rarely"):
+        monkeypatch.setattr(process_module, name, lambda *_: None)
+
+    def signal() -> None:
+        worker_shutting_down.send(sender=None, sig="SIGTERM", how="Warm", exitcode=0)
+
+    parts = [Waits(), Waits(signal), Waits()]
+    monkeypatch.setattr(process, "_parts_for", lambda *_: parts)
+    process.start(app, ["event"])
+    began = time.monotonic()
+    process.stop()
+    assert time.monotonic() - began < DEADLINE_S
