@@ -100,9 +100,14 @@ class Producer:
             raise enqueue_error(error) from None
 
     def _send_one(self, items: list[tuple[bytes, str]]) -> int:
+        """The event, and in the same trip how long the stream is. That may be refused to who may only append."""
         pipe = self._redis.pipeline(transaction=False)
         _fill(pipe, items)
-        return int(pipe.execute()[-1])
+        pipe.xlen(keys.RAW)
+        appended, length = pipe.execute(raise_on_error=False)
+        if isinstance(appended, Exception):
+            raise appended
+        return 0 if isinstance(length, Exception) else int(length)
 
     def _send_chunk(self, items: list[tuple[bytes, str]]) -> int:
         try:
@@ -110,7 +115,11 @@ class Producer:
         except NoPermissionError:  # may append, and may run no script
             pipe = self._redis.pipeline(transaction=True)
             _fill(pipe, items)
-            return int(pipe.execute()[-1])
+            pipe.execute()
+        try:
+            return int(self._redis.xlen(keys.RAW))
+        except RedisError:  # they are taken, whatever it says
+            return 0
 
     def _refuse_if_full(self) -> None:
         if self._backlog >= self._bound and self.backlog() >= self._bound:
@@ -237,10 +246,8 @@ def _words(raw: bytes, account: str) -> list[bytes | str]:
 
 
 def _fill(pipe: Any, items: Iterable[tuple[bytes, str]]) -> None:
-    """The commands of one trip: the entries, and the length, so that no trip is spent on asking."""
     for raw, account in items:
         pipe.xadd(keys.RAW, entry(raw, account))
-    pipe.xlen(keys.RAW)
 
 
 def _chunks(items: Iterable[tuple[bytes, str]], size: int) -> Iterator[list[tuple[bytes, str]]]:

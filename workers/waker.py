@@ -186,8 +186,7 @@ class Waker:
     def dispatch(self, account: str, lane: Lane, leased: WakeResult) -> None:
         """Publish what was leased, or deliver it in this process while Redis is full.
 
-        A full Redis takes no message, and only what is delivered frees memory in it. Blocks while this
-        process is full.
+        A full Redis takes no message, and only what is delivered frees memory in it. Publishing blocks.
         """
         try:
             if not leased.full:

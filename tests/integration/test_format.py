@@ -235,6 +235,30 @@ def test_a_producer_that_may_only_append_need_not_ask(
         store.acl_deluser("shop")
 
 
+@pytest.mark.usefixtures("_new_process")
+@pytest.mark.parametrize(
+    ("commands", "many"), [(["+xadd"], False), (["+xadd", "+multi", "+exec"], True)]
+)
+def test_a_producer_that_may_only_append_is_not_told_that_what_it_appended_was_refused(
+    store: redis.Redis,
+    redis_url: str,
+    commands: list[str],
+    many: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would send the event again. How long the stream is need not be known."""
+    port = redis_url.rpartition(":")[2]
+    store.acl_setuser("shop", enabled=True, passwords=["+pw"], keys=[keys.RAW], commands=commands)
+    monkeypatch.setenv("SAILPIPE_REDIS_URL", f"redis://shop:pw@127.0.0.1:{port}")
+    try:
+        pipeline.enqueue(EVENT)
+        if many:
+            pipeline.enqueue_many([EVENT, EVENT])
+        assert store.xlen(keys.RAW) == 1 + 2 * many
+    finally:
+        store.acl_deluser("shop")
+
+
 async def test_an_http_server_that_found_redis_away_asks_when_it_is_back(
     store: redis.Redis, redis_url: str
 ) -> None:
