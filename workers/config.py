@@ -1,8 +1,7 @@
 """How Celery is set up. Events never live in its queues: a message is only a wake-up.
 
 A lost or doubled wake-up is harmless (the lease runs out, the second finds nothing leased), so messages
-are acknowledged early, nothing is stored, and no countdown is ever used
-(reference: celery-redis 1).
+are not acknowledged, nothing is stored, and no countdown is ever used (reference: celery-redis 1).
 """
 
 from __future__ import annotations
@@ -40,7 +39,8 @@ def celery_config(redis_url: str) -> dict[str, Any]:
             "health_check_interval": 10,
             **broker.options,
         },
-        "task_queues": [Queue(name) for name in (SPLIT_QUEUE, *map(str, Lane))],
+        # An acknowledgement is two transactions a message: its copy is kept in Redis, and removed.
+        "task_queues": [Queue(name, no_ack=True) for name in (SPLIT_QUEUE, *map(str, Lane))],
         "task_create_missing_queues": False,
         "task_default_queue": str(Lane.USER),
         "task_acks_late": False,

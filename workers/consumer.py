@@ -10,8 +10,7 @@ PAUSE_S = 1.0
 
 
 class PatientConsumer(Consumer):
-    """A full or read-only Redis takes connections, but not what a consumer writes when it starts, or
-    when it takes a message.
+    """A full or read-only Redis takes connections, but not what a consumer writes when it starts.
 
     Celery, told to try again (`broker_channel_error_retry`), would do so and log an error as fast as
     it can. Meanwhile the waker delivers as far as Redis lets it.

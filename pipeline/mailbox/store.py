@@ -171,8 +171,8 @@ class MailboxStore:
             OwnFault: the settlement cannot be written, and nothing of it was.
         """
         claim, text = settlement.claim, encode_settlement(settlement)
-        gathering = self._settlements
-        _, reply = await gathering.ask(claim.lane, claim.user, claim.token, claim.step, text)
+        what = claim.lane, claim.user, claim.token, claim.step, text
+        _, reply = await self._settlements.ask(*what, size=len(text))
         answer, left = reply
         if answer == b"stale":
             raise StaleClaim(claim.user)

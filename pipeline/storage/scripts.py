@@ -207,15 +207,14 @@ class Gathering:
         self._asked: deque[_Asked] = deque()
         self._calling: asyncio.Task[None] | None = None
 
-    def ask(self, *args: Any) -> asyncio.Future[tuple[Any, Any]]:
-        """To be awaited: what the script says of all, and its reply about the thing with these arguments.
+    def ask(self, *args: Any, size: int = 0) -> asyncio.Future[tuple[Any, Any]]:
+        """To be awaited: what the script says of all, and its reply about the thing with these arguments, of `size` bytes.
 
         Raises, when it is awaited:
             OwnFault: this thing is at fault.
             RedisError: anything else that went wrong, as if it had gone alone.
         """
         reply: asyncio.Future[tuple[Any, Any]] = asyncio.get_running_loop().create_future()
-        size = sum(len(one) for one in args if isinstance(one, str | bytes))
         self._asked.append(_Asked(args, size, reply))
         if self._calling is None:
             self._calling = asyncio.create_task(self._call_all())

@@ -23,7 +23,7 @@ local is_ours, gates = redis.call('GET', P .. 'target') == target, gate(P, scope
 local leases, held = redis.call('ZMSCORE', leased, unpack(boxes)), redis.call('MGET', unpack(carts))
 -- The time is part of a token, or a Redis that forgot its last second would give the same one twice.
 local tokens = redis.call('INCRBY', P .. 'token', #boxes) - #boxes
-local bytes, is_full, extended = 0, false, {}
+local bytes, is_full, extended, stamp, until_then = 0, false, {}, '-' .. int(now), int(now + lease)
 
 local function give_back(box, at)
   redis.call('ZREM', leased, box)
@@ -73,7 +73,7 @@ local function claim(i, box)
     return { 'later' }
   end
   local head = lane ~= IDENTIFY_LANE and redis.call('LINDEX', mail(P, IDENTIFY_LANE, box), 0)
-  local token = int(tokens + i) .. '-' .. int(now)
+  local token = int(tokens + i) .. stamp
   local found = { token, head and header(head) or '', held[i] or '', flat, redis.call('HGETALL', P .. 'user:' .. box) }
   for _, entry in ipairs(entries) do found[#found + 1] = entry end
 
@@ -83,7 +83,7 @@ local function claim(i, box)
   else
     redis.call('HSET', state_key, 'token', token, 'step', 0)
   end
-  extended[#extended + 1] = int(now + lease)
+  extended[#extended + 1] = until_then
   extended[#extended + 1] = box
   return found
 end

@@ -114,7 +114,7 @@ if full then
 elseif redis.call('LLEN', KEYS[2]) >= max_length then
   capacity = 0
 end
-local held = 0
+local held, until_then, probe = 0, int(now + lease), state == 'probe' and '1' or '0'
 while #reply - head < capacity and held < SUSPECTS_PASSED_OVER do
   local next = redis.call('ZRANGEBYSCORE', due, '-inf', int(now), 'WITHSCORES', 'LIMIT', held, capacity - #reply + head)
   if #next == 0 then break end
@@ -124,8 +124,8 @@ while #reply - head < capacity and held < SUSPECTS_PASSED_OVER do
       held = held + 1
     else
       redis.call('ZREM', due, box)
-      redis.call('ZADD', leased, int(now + lease), box)
-      redis.call('HSET', mailbox_state(P, lane, box), 'due', next[i + 1], 'probe', state == 'probe' and '1' or '0')
+      redis.call('ZADD', leased, until_then, box)
+      redis.call('HSET', mailbox_state(P, lane, box), 'due', next[i + 1], 'probe', probe)
       reply[#reply + 1] = box
     end
   end
