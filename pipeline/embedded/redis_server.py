@@ -130,7 +130,7 @@ class EmbeddedRedis:
         """The one that the `up` before chose; '' when there is none, or it is none of ours."""
         try:
             found = (self._data_dir / LOGIN_FILE).read_text().strip()
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             return ""
         return found if re.fullmatch(r"[A-Za-z0-9_-]{32,}", found) else ""
 

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -129,12 +130,15 @@ def test_the_embedded_redis_keeps_its_address_so_that_others_find_it_again(tmp_p
     assert first.url == second.url
 
 
-def test_it_takes_no_password_that_it_did_not_make(tmp_path: Path) -> None:
+@pytest.mark.parametrize("found", [b"short\n", b"\xff" * 40, b"\0" * 44, b""])
+def test_it_takes_no_password_that_it_did_not_make(tmp_path: Path, found: bytes) -> None:
     """An empty file, or one with a line break, would leave the port open or spoil the configuration."""
-    (tmp_path / "redis.password").write_text("short\n")
+    (tmp_path / "redis.password").write_bytes(found)
     embedded = EmbeddedRedis(tmp_path)
     embedded.prepare()
-    assert "short" not in embedded.url
+    password = urlsplit(embedded.url).password or ""
+    assert len(password) >= 32
+    assert password.encode() not in found
 
 
 def test_a_redis_that_a_killed_up_left_is_ended_first(tmp_path: Path) -> None:

@@ -144,6 +144,8 @@ class World(Account):
             remark=remark,
         )
         self.report(verdict)
+        failed = [worker.log for worker in self.crew.workers if "part_failed" in worker.log]
+        assert not failed, "a worker ended by itself; that it is started again hides it"
         wrong = dict(self.dead().items() ^ {**expected.dead, **besides}.items())
         assert wrong == {}, wrong
         assert (verdict.lost, verdict.doubled_orders) == (0, 0), (verdict, missing)
