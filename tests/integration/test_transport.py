@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import gc
 import socket
-import ssl
-import subprocess
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 from unittest.mock import patch
 
@@ -19,135 +14,10 @@ import pytest
 
 from pipeline.sailthru import transport as module
 from pipeline.sailthru.connection import Departure, Disconnected, Malformed, TooLate
-from pipeline.sailthru.transport import DEPARTURE, KEEPALIVE_S, Transport, open_http
+from pipeline.sailthru.transport import KEEPALIVE_S, open_http
+from tests.support.keeping_server import NO_TLS, call, serving, until
 from tests.support.odd_replies import OK, reply
-from tests.support.odd_server import OddServer, read_request
-
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-AMPLE_S = 20.0
-
-
-class Server:
-    """Answers every request on a socket with `answer`, and keeps the sockets and the requests it had. `hangs_up`: it
-    closes the socket instead."""
-
-    def __init__(self) -> None:
-        self.answer = reply()
-        self.requests: list[bytes] = []
-        self.writers: list[asyncio.StreamWriter] = []
-        self.gone = 0
-        self.hangs_up = False
-        self.url = ""
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.writers.append(writer)
-        try:
-            while True:
-                self.requests.append(await read_request(reader))
-                if self.hangs_up:
-                    break
-                writer.write(self.answer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        writer.transport.abort()
-        self.gone += 1
-
-
-@asynccontextmanager
-async def serving(tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
-    server = Server()
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
-    port = listening.sockets[0].getsockname()[1]
-    server.url = f"http{'s' if tls else ''}://127.0.0.1:{port}/user"
-    async with listening:
-        yield server
-        for writer in server.writers:
-            writer.transport.abort()
-        await until(lambda: server.gone == len(server.writers))
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(AMPLE_S):
-        while not is_so():
-            await asyncio.sleep(0.005)
-
-
-async def call(
-    http: Transport, url: str, departure: Departure | None = None, content: bytes = b"json={}"
-) -> tuple[int, bytes]:
-    extensions = {DEPARTURE: departure} if departure else {}
-    request = httpx.Request("POST", url, content=content, extensions=extensions)
-    response = await http.handle_async_request(request)
-    try:
-        return response.status_code, await response.aread()
-    finally:
-        await response.aclose()
-
-
-# ---- TLS -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a certificate for 127.0.0.1 that signs itself, in one file."""
-    where = tmp_path_factory.mktemp("tls")
-    key, cert = where / "key.pem", where / "cert.pem"
-    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    parts = ["-keyout", str(key), "-out", str(cert), "-days", "2", "-nodes"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", *subject, *parts]
-    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 our own words
-    both = where / "both.pem"
-    both.write_text(key.read_text() + cert.read_text())
-    return both
-
-
-@pytest.fixture
-def speaking_tls(certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
-
-
-async def test_calls_share_a_tls_socket_whose_certificate_is_trusted(
-    certificate: Path, speaking_tls: ssl.SSLContext
-) -> None:
-    """Closing the transport leaves no socket behind: a warning would fail this test."""
-    async with serving(speaking_tls) as server:
-        async with open_http(ssl.create_default_context(cafile=certificate)) as http:
-            for _ in range(3):
-                assert await call(http, server.url) == (200, OK)
-            assert (len(server.writers), len(http._open)) == (1, 1)
-        assert not http._open
-    gc.collect()
-
-
-async def test_nothing_is_sent_to_a_server_whose_certificate_is_not_trusted(
-    speaking_tls: ssl.SSLContext,
-) -> None:
-    """The public authorities are the default, and the name is checked."""
-    departure = Departure(lambda: False)
-    async with serving(speaking_tls) as server, open_http() as http:
-        with pytest.raises(httpx.ConnectError) as caught:
-            await call(http, server.url, departure)
-        assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
-        assert (server.requests, departure.left, http._busy) == ([], False, 0)
-    gc.collect()
-
-
-async def test_nothing_is_sent_to_a_server_whose_certificate_names_another_host(
-    certificate: Path, speaking_tls: ssl.SSLContext
-) -> None:
-    """A certificate that is trusted is one for its own host only."""
-    async with (
-        serving(speaking_tls) as server,
-        open_http(ssl.create_default_context(cafile=certificate)) as http,
-    ):
-        with pytest.raises(httpx.ConnectError) as caught:
-            await call(http, server.url.replace("127.0.0.1", "localhost"))
-        assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
-        assert server.requests == []
-    gc.collect()
-
+from tests.support.odd_server import OddServer
 
 # ---- which socket a call gets ------------------------------------------------------------------------
 
@@ -228,7 +98,7 @@ async def test_a_socket_is_not_used_again_before_all_of_the_call_is_written() ->
         await server.__aexit__()
 
 
-async def test_no_more_sockets_are_open_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_more_sockets_are_open_than_may_be() -> None:
     """Calls beyond wait for one; idle sockets of another host make room."""
     with patch.object(module, "MAX_CONNECTIONS", 3):
         async with serving() as first, serving() as second, open_http(NO_TLS) as http:
@@ -346,19 +216,6 @@ async def test_closing_the_transport_ends_the_calls_under_way() -> None:
             await task
         with pytest.raises(RuntimeError, match="closed"):
             await call(http, server.url)
-
-
-async def test_connecting_has_a_timeout_of_its_own_from_the_name_to_the_handshake() -> None:
-    """A server that accepts and says nothing of TLS: the call is known not to have left."""
-    departure = Departure(lambda: False)
-    async with serving() as server, open_http(NO_TLS) as http:
-        with (
-            patch.object(module, "CONNECT_TIMEOUT_S", 0.1),
-            pytest.raises(httpx.ConnectTimeout),
-        ):
-            await call(http, server.url.replace("http:", "https:"), departure)
-        assert (departure.left, http._busy) == (False, 0)
-    gc.collect()
 
 
 @pytest.mark.parametrize(
