@@ -19,8 +19,6 @@ from pipeline.sailthru.answers import RATE_HEADERS
 MAX_HEAD_BYTES = 64 * 1024
 """Of the lines before a body, interim ones too, that came in pieces: gateways decorate answers. A longer head is none."""
 MAX_HEADERS = 256
-MAX_REPLY_BYTES = 1024 * 1024
-"""A longer body, as it came or unpacked, is not Sailthru's. It is read no further."""
 _READ = frozenset(name.encode() for name in RATE_HEADERS)
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _SWITCHING = 101
@@ -61,7 +59,7 @@ class Disconnected(httpx.TransportError):
 
 
 class Malformed(httpx.TransportError):
-    """The reply is not HTTP, or more than is read of one."""
+    """The reply is not HTTP, or has more of a head than is read."""
 
 
 class Owner(Protocol):
@@ -86,7 +84,7 @@ class Reply(httpx.AsyncByteStream):
         self.has_head = False  # the status and the headers are known
         self.is_whole = False
         self.is_framed = False  # the head says where the body ends
-        self.names = self.size = 0  # headers, and bytes of the body
+        self.names = 0  # headers that have come
         self.chunks: list[bytes] = []
         self._connection = connection
         self._is_announced = self._is_over = False
@@ -222,13 +220,10 @@ class Connection(asyncio.Protocol):
         reply.announce()
         if reply.is_whole:
             self._end(reply, None)
-        elif reply.size > MAX_REPLY_BYTES:
-            self._end(reply, Malformed("no end of the body"))
 
     def eof_received(self) -> None:
         """The server writes no more, so it is of no use that it may read."""
         self._cut_short(None)
-        self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is closed."""
@@ -285,7 +280,6 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body, without its chunks' sizes."""
-        self._parsed.size += len(body)
         self._parsed.chunks.append(body)
 
     def on_message_complete(self) -> None:

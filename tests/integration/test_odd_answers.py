@@ -27,8 +27,8 @@ from pipeline.sailthru import client as client_module
 from pipeline.sailthru import transport
 from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure, RateHeaders
 from pipeline.sailthru.calls import Call
-from pipeline.sailthru.client import Credentials, SailthruClient
-from pipeline.sailthru.connection import MAX_HEAD_BYTES, MAX_REPLY_BYTES
+from pipeline.sailthru.client import MAX_REPLY_BYTES, Credentials, SailthruClient
+from pipeline.sailthru.connection import MAX_HEAD_BYTES
 from pipeline.sailthru.transport import open_http
 from tests.support.odd_replies import BODIES, BOMB, HARMLESS, OK, VALUES, VISIBLE, heads, reply
 from tests.support.odd_server import ENDINGS, OddServer, Script

@@ -7,7 +7,7 @@ import zlib
 
 from hypothesis import strategies as st
 
-from pipeline.sailthru.connection import MAX_REPLY_BYTES
+from pipeline.sailthru.client import MAX_REPLY_BYTES
 
 OK = b'{"ok":true}'
 TOKEN = "abcXYZ019!#$%&'*+-.^_`|~"
