@@ -104,7 +104,7 @@ class Transport(httpx.AsyncBaseTransport):
         self._is_closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
-        for connection in self._open:
+        for connection in list(self._open):
             connection.abort()
         if self._open:
             await self._emptied.wait()
