@@ -15,6 +15,7 @@ from pipeline.observe.logs import log_event
 
 TIMEOUT_S = 5.0
 STOP_S = 1.0
+_HEADERS = {"User-Agent": "sailpipe"}  # some receivers refuse a request without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Alerts:
     async def _send(self, url: str, message: dict[str, Any]) -> None:
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                request = httpx.Request("POST", url, json=message)
+                request = httpx.Request("POST", url, json=message, headers=_HEADERS)
                 response = await self._http.handle_async_request(request)
                 await response.aclose()
         except (httpx.HTTPError, OSError, TimeoutError) as error:

@@ -15,9 +15,10 @@ from pipeline.clock import Clock, SystemClock
 from pipeline.observe.logs import log_event
 from pipeline.sailthru.answers import Answer, Failed, Failure, read_answer
 from pipeline.sailthru.calls import Call
+from pipeline.sailthru.connection import Departure
 from pipeline.sailthru.packing import unpacked
 from pipeline.sailthru.signing import signed, to_json
-from pipeline.sailthru.transport import DEPARTURE, Departure
+from pipeline.sailthru.transport import DEPARTURE
 from pipeline.settings import AccountSettings
 
 MAX_REPLY_BYTES = 1024 * 1024

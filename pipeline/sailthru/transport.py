@@ -1,62 +1,44 @@
-"""The HTTP transport underneath: httpx's requests and responses over aiohttp's connection pool.
+"""The HTTP transport underneath: httpx's requests and responses over sockets of our own.
 
-httpx's own pool costs 2 to 7 ms of CPU a request at the concurrency a lane needs; aiohttp's costs less than one
-(reference: celery-redis 2.4). httpx.AsyncClient in front of it costs as much again for cookies, redirects, hooks and
-proxies that no call of ours has (`python -m benchmarks.http_calls`), so requests are handed to the transport itself.
-
-Of a reply only what sailpipe reads gets through: the status, the rate headers and the body as it
-came. Both libraries interpret more than that, and raise over what they cannot interpret: a reason
-phrase that is not UTF-8, a Location that is no address, a cookie, a Content-Encoding.
+A call costs a third of what it costs over httpx.AsyncClient and aiohttp's pool (`python -m benchmarks.http_calls`):
+no call of ours has cookies, redirects, hooks or proxies. Head and body leave in one write, so that it is
+known of each call whether it has left.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from base64 import b64encode
+from dataclasses import dataclass, field
 
-import aiohttp
 import httpx
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import HttpProcessingError
+from aiohappyeyeballs import start_connection
+from aiohappyeyeballs.types import AddrInfoType
 
-from pipeline.sailthru.answers import RATE_HEADERS
+from pipeline.sailthru.connection import Connection, Departure, TooLate
 
 MAX_CONNECTIONS = 1000
 """Sockets per process; more calls than that are never in flight."""
 CONNECT_TIMEOUT_S = 4.0
-"""A stalled connect ends before a call's total timeout, so that it is known not to have been sent."""
+"""A stalled connect ends before a call's total timeout, so that it is known not to have been sent. From the look-up of
+the name to the end of the TLS handshake."""
 KEEPALIVE_S = 4.0
 """Idle sockets are closed sooner than common servers close them (5 s): a POST that meets a socket
 closed by the other end is an ambiguous failure."""
-MAX_HEADER_BYTES = 32 * 1024
-MAX_HEADERS = 256
-"""Four times what aiohttp takes of one header, and twice as many: an answer does not count for less
-because a gateway decorates it. A reply with more of them is none."""
-_READ = frozenset(name.encode() for name in RATE_HEADERS)
-_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
+SWEEP_S = 1.0
+"""How often they are looked for."""
+NAME_S = 10.0
+"""For how long the addresses of a host are remembered, so that a burst of new sockets is one look-up."""
+SECOND_ADDRESS_S = 0.25
+"""When a host's next address is tried beside one that does not answer (RFC 8305)."""
 DEPARTURE = "departure"
 """Name of the request's extension that is its Departure."""
-
-
-@dataclass(slots=True)
-class Departure:
-    """The moment at which a call is handed to the socket.
-
-    is_over: asked right before the first byte. If it says yes, no byte leaves. A timeout cannot see to that: a process
-    that was frozen between its checks and the socket sends first and hears of its timeout afterwards, when
-    another process has long made the call.
-    left: whether a byte was handed over: from then on the server may have the call. No class of exception
-    tells: the same reset may come before the first byte, and after the last.
-    """
-
-    is_over: Callable[[], bool]
-    left: bool = False
-
-
-_departure: ContextVar[Departure | None] = ContextVar("departure", default=None)
+_PORTS = {"http": 80, "https": 443}
+_OWN_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
+_BODILESS = frozenset({"GET", "DELETE"})
 
 
 def open_http(ssl_context: ssl.SSLContext | None = None) -> Transport:
@@ -65,137 +47,188 @@ def open_http(ssl_context: ssl.SSLContext | None = None) -> Transport:
     return Transport(ssl_context or httpx.create_ssl_context())
 
 
+@dataclass(slots=True, eq=False)
+class _Host:
+    """A server: its idle sockets, the longest idle one first, and its addresses."""
+
+    name: str
+    port: int
+    is_tls: bool
+    idle: dict[Connection, None] = field(default_factory=dict)
+    addresses: list[AddrInfoType] = field(default_factory=list)
+    known_until: float = 0.0
+    looking_up: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 class Transport(httpx.AsyncBaseTransport):
     """Sends each request once, over sockets that are kept.
 
     It follows no redirect, sets no timeout but for connecting (the caller bounds the whole call), takes no
     cookies (accounts must not share a session), ignores proxy settings, and unpacks no body. A request fails with
-    an httpx.TransportError or an OSError. One that has a Departure as its extension keeps to it.
+    an httpx.TransportError. One that has a Departure as its extension keeps to it.
     """
 
     def __init__(self, trusted: ssl.SSLContext) -> None:
         self._trusted = trusted
-        self._session: aiohttp.ClientSession | None = None
+        self._hosts: dict[tuple[str, bytes, int | None], _Host] = {}
+        self._open: set[Connection] = set()
+        self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._busy = 0
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._is_closed = False
+        self._emptied = asyncio.Event()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The reply's head; its body is the response's stream."""
-        session = self._session or self._open()
-        token = _departure.set(request.extensions.get(DEPARTURE))
+        """The reply's head; its body is the response's stream. A request that breaks its own head is a ValueError."""
+        if self._is_closed:
+            msg = "the transport is closed"
+            raise RuntimeError(msg)
+        departure = request.extensions.get(DEPARTURE) or Departure(lambda: False)
+        message = _message(request, await request.aread())
+        if departure.is_over():
+            raise TooLate(request.method)
+        await self._slots.acquire()
+        self._busy += 1
         try:
-            with _as_httpx_errors():
-                reply = await session.request(
-                    request.method,
-                    str(request.url),
-                    headers=[
-                        (name.decode(), value.decode()) for name, value in request.headers.raw
-                    ],
-                    data=await request.aread() or None,
-                    allow_redirects=False,
-                    timeout=_TIMEOUT,
-                )
-        finally:
-            _departure.reset(token)
-        headers = [pair for pair in reply.raw_headers if pair[0].lower() in _READ]
-        return httpx.Response(reply.status, headers=headers, stream=_Body(reply))
+            host = self._host_of(request.url)
+            connection = self._kept(host) or await self._connect(host)
+            reply = connection.send(message, departure)
+        except BaseException:
+            self._release()
+            raise
+        await reply.head()
+        return httpx.Response(reply.status, headers=reply.headers, stream=reply)
 
     async def aclose(self) -> None:
-        """Close the sockets. A request after it raises RuntimeError."""
-        await (self._session or self._open()).close()
+        """Close the sockets, and with them what is under way. A request after it raises RuntimeError."""
+        self._is_closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for connection in list(self._open):
+            connection.abort()
+        if self._open:
+            await self._emptied.wait()
 
-    def _open(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
-            limit=MAX_CONNECTIONS, keepalive_timeout=KEEPALIVE_S, ssl=self._trusted
+    def opened(self, connection: Connection) -> None:
+        """A socket is there."""
+        self._open.add(connection)
+        if self._is_closed:
+            connection.abort()
+
+    def ended(self, connection: Connection, *, reusable: bool) -> None:
+        """A call is over: its socket serves the next one, if it can."""
+        self._release()
+        if reusable and not self._is_closed:
+            loop = asyncio.get_running_loop()
+            connection.idle_since = loop.time()
+            connection.idle[connection] = None
+            if self._sweeper is None:
+                self._sweeper = loop.call_later(SWEEP_S, self._sweep)
+
+    def lost(self, connection: Connection) -> None:
+        """A socket is closed."""
+        self._open.discard(connection)
+        connection.idle.pop(connection, None)
+        if self._is_closed and not self._open:
+            self._emptied.set()
+
+    def _release(self) -> None:
+        self._busy -= 1
+        self._slots.release()
+
+    def _host_of(self, url: httpx.URL) -> _Host:
+        key = url.scheme, url.raw_host, url.port
+        host = self._hosts.get(key)
+        if host is None:
+            if url.scheme not in _PORTS or not url.raw_host:
+                raise httpx.UnsupportedProtocol(url.scheme)
+            name, port = url.raw_host.decode(), url.port or _PORTS[url.scheme]
+            host = self._hosts[key] = _Host(name, port, url.scheme == "https")
+        return host
+
+    def _kept(self, host: _Host) -> Connection | None:
+        """The socket that was used last, if it is as it was left."""
+        while host.idle:
+            connection, _ = host.idle.popitem()
+            idle_s = asyncio.get_running_loop().time() - connection.idle_since
+            if idle_s < KEEPALIVE_S and connection.is_quiet():
+                return connection
+            connection.abort()
+        return None
+
+    async def _connect(self, host: _Host) -> Connection:
+        if self._busy + sum(len(one.idle) for one in self._hosts.values()) > MAX_CONNECTIONS:
+            self._close_idle()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                connection = await self._dial(host)
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout(host.name) from error
+        except (OSError, UnicodeError) as error:
+            host.known_until = 0.0
+            raise httpx.ConnectError(host.name) from error
+        return connection
+
+    async def _dial(self, host: _Host) -> Connection:
+        loop = asyncio.get_running_loop()
+        async with host.looking_up:
+            if loop.time() >= host.known_until:
+                host.addresses = await _addresses_of(host)
+                host.known_until = loop.time() + NAME_S
+        sock = await start_connection(host.addresses, happy_eyeballs_delay=SECOND_ADDRESS_S)
+        _, connection = await loop.create_connection(
+            lambda: Connection(self, host.idle),
+            sock=sock,
+            ssl=self._trusted if host.is_tls else None,
+            server_hostname=host.name.rstrip(".") if host.is_tls else None,
         )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            request_class=_LastCheck,
-            response_class=_Wordless,
-            auto_decompress=False,
-            trust_env=False,
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
-            max_headers=MAX_HEADERS,
-        )
-        # aiohttp repeats a GET or DELETE whose kept socket was closed. Each call needs a slot of
-        # its own, and there is no public switch; a test would notice if this one went away.
-        self._session._retry_connection = False  # noqa: SLF001
-        return self._session
+        return connection
+
+    def _close_idle(self) -> None:
+        """Close the socket of all hosts that has been idle for longest."""
+        oldest = [next(iter(host.idle)) for host in self._hosts.values() if host.idle]
+        if oldest:
+            _drop(min(oldest, key=lambda one: one.idle_since))
+
+    def _sweep(self) -> None:
+        """Close what has been idle for too long. It comes again for as long as any socket is idle."""
+        loop = asyncio.get_running_loop()
+        self._sweeper = None
+        for host in self._hosts.values():
+            for connection in list(host.idle):
+                if connection.idle_since + KEEPALIVE_S > loop.time():
+                    self._sweeper = self._sweeper or loop.call_later(SWEEP_S, self._sweep)
+                    break
+                _drop(connection)
 
 
-class _Body(httpx.AsyncByteStream):
-    """The body's bytes as they came, and httpx's errors for all that can go wrong with them."""
-
-    def __init__(self, reply: aiohttp.ClientResponse) -> None:
-        self._reply = reply
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _as_httpx_errors():
-            async for chunk in self._reply.content.iter_any():
-                yield chunk
-
-    async def aclose(self) -> None:
-        """Give the socket back, or close it when the body was not read to its end."""
-        self._reply.release()
-        with _as_httpx_errors():
-            await self._reply.wait_for_close()
+def _drop(connection: Connection) -> None:
+    connection.idle.pop(connection, None)
+    connection.abort()
 
 
-@contextmanager
-def _as_httpx_errors() -> Iterator[None]:
-    """All of aiohttp's errors as httpx's; the cause tells which one it was."""
-    try:
-        yield
-    except (aiohttp.ClientError, HttpProcessingError) as error:
-        raise httpx.TransportError(type(error).__name__) from error
+async def _addresses_of(host: _Host) -> list[AddrInfoType]:
+    """What a name stands for. An address needs no look-up, and with it no thread."""
+    where, kind = (host.name, host.port), socket.SOCK_STREAM
+    with contextlib.suppress(socket.gaierror):
+        return list(socket.getaddrinfo(*where, type=kind, flags=socket.AI_NUMERICHOST))
+    return list(await asyncio.get_running_loop().getaddrinfo(*where, type=kind))
 
 
-class _Wordless(aiohttp.ClientResponse):
-    """A reply without its reason phrase, which aiohttp would quote in errors."""
-
-    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        started = await super().start(connection)
-        started.reason = None
-        return started
-
-
-class TooLate(aiohttp.ClientConnectionError):
-    """The call's time was over before its first byte left: the process stood still meanwhile."""
-
-
-class Unasked(aiohttp.ClientConnectionError):
-    """The kept socket holds bytes that no call asked for: they would count as this call's answer.
-
-    A proxy says 408 to an idle socket before it closes it. The call was not sent.
-    """
-
-
-class _LastCheck(aiohttp.ClientRequest):
-    """Asks whether it is over right before bytes are handed to the socket, and notes that they were.
-
-    A request without a body leaves in `send`. One with a body leaves, headers and all, in
-    `write_bytes`, which before Python 3.12 is a task of its own: the loop may turn, and the process
-    stand still, in between.
-    """
-
-    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        departure = _departure.get()
-        if departure is not None and departure.is_over():
-            raise TooLate
-        if conn.protocol is not None and conn.protocol.should_close:
-            raise Unasked
-        reply = await super().send(conn)
-        if departure is not None and not self.body:
-            departure.left = True
-        return reply
-
-    async def write_bytes(
-        self, writer: AbstractStreamWriter, conn: aiohttp.connector.Connection, *length: int | None
-    ) -> None:
-        departure = _departure.get()
-        if departure is None or not departure.is_over():
-            if departure is not None:
-                departure.left = True
-            await super().write_bytes(writer, conn, *length)
-        elif conn.protocol is not None:
-            conn.protocol.set_exception(TooLate())  # raised where the answer is awaited
+def _message(request: httpx.Request, body: bytes) -> bytes:
+    """Head and body as they are sent."""
+    url = request.url
+    lines = [
+        b"%b %b HTTP/1.1" % (request.method.encode(), url.raw_path),
+        *(b"%b: %b" % pair for pair in request.headers.raw if pair[0].lower() not in _OWN_HEADERS),
+    ]
+    if url.userinfo and "authorization" not in request.headers:
+        user = f"{url.username}:{url.password}".encode()
+        lines.append(b"Authorization: Basic %b" % b64encode(user))
+    if body or request.method not in _BODILESS:
+        lines.append(b"Content-Length: %d" % len(body))
+    head = b"\r\n".join(lines)
+    if not head.count(b"\n") == head.count(b"\r") == len(lines) - 1:
+        msg = "a header has more than one line"
+        raise ValueError(msg)
+    return b"%b\r\n\r\n%b" % (head, body)

@@ -85,6 +85,6 @@ def test_a_worker_is_celery_with_the_lanes_as_queues() -> None:
 
 def test_looking_at_the_command_line_starts_neither_celery_nor_the_web() -> None:
     """Each command pays for what it uses: `sailpipe status` must not wait for Celery's imports."""
-    slow = "'celery', 'uvicorn', 'httpx', 'aiohttp'"
+    slow = "'celery', 'uvicorn', 'httpx', 'httptools'"
     code = f"import sys, pipeline.cli.app; print([m for m in ({slow}) if m in sys.modules])"
     assert python("-c", code).stdout == b"[]\n"

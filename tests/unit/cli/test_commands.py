@@ -12,7 +12,7 @@ from pipeline.cli.commands import COMMANDS, load
 from tests.support.commands import python, sailpipe
 
 SLOW = (
-    *("aiohttp", "asyncio", "celery", "hiredis", "httpx", "importlib.metadata", "pydantic"),
+    *("asyncio", "celery", "hiredis", "httptools", "httpx", "importlib.metadata", "pydantic"),
     *("pydantic_core", "redis", "rich", "starlette", "structlog", "uvicorn"),
 )
 """Nothing that only lists commands may need one of these."""

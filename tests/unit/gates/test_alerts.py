@@ -31,6 +31,7 @@ async def test_an_alert_says_what_closed_where_and_since_when() -> None:
         await alerts.aclose()
     (request,) = seen
     assert (request.method, str(request.url)) == ("POST", URL)
+    assert request.headers["User-Agent"] == "sailpipe"
     assert json.loads(request.content) == {
         "kind": "circuit",
         "account": "default",
