@@ -54,7 +54,8 @@ def _show_foreign(account: dict[str, Any]) -> None:
 
 def _show_account(name: str, account: dict[str, Any]) -> None:
     result("")
-    show_counts(f"Account {name}", account["counts"].items())
+    counts = account["counts"].items()
+    show_counts(f"Account {name}", ((what, n) for what, n in counts if n or what != "derived"))
     show_table(_LANE_COLUMNS, [_lane_row(*lane) for lane in account["lanes"].items()])
     for gate in account["gates"]:
         result(describe_gate(gate))

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.delivery import session
 from pipeline.delivery.intents import IntentLog, PendingOrder
 from pipeline.events.models import Event
-from pipeline.mailbox.claim import Claim, Settlement
+from pipeline.mailbox.claim import Claim, Reservation, Settlement, Taken
 from pipeline.mailbox.store import MailboxStore
 from pipeline.splitter import loop
 from pipeline.splitter.entries import RawEntry, Read
@@ -55,10 +55,14 @@ def _kind(intent: str) -> str:
 
 def _dying_intent(real: Any) -> Any:
     @wraps(real)
-    async def record_intent(store: MailboxStore, claim: Claim, intent: str) -> None:
-        await real(store, claim, intent)
-        RECORDED[claim.token] = intent
-        strike_at(TOKENS, at(AFTER_INTENT, _kind(intent)))
+    async def record_intent(
+        store: MailboxStore, claim: Claim, intent: str, order: Reservation | None = None
+    ) -> Taken | None:
+        taken: Taken | None = await real(store, claim, intent, order)
+        if taken is None:
+            RECORDED[claim.token] = intent
+            strike_at(TOKENS, at(AFTER_INTENT, _kind(intent)))
+        return taken
 
     return record_intent
 
