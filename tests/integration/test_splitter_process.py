@@ -51,9 +51,14 @@ def started(command: list[str], redis_url: str) -> Iterator[psutil.Process]:
 
 
 def splits(store: redis.Redis) -> bool:
-    """What is accepted leaves the raw stream."""
-    store.xadd(keys.RAW, EVENT)
-    return not store.xlen(keys.RAW)
+    """What is accepted leaves the raw stream within a second."""
+    accepted: Any = store.xadd(keys.RAW, EVENT)
+    until = time.monotonic() + 1.0
+    while time.monotonic() < until:
+        if not store.xrange(keys.RAW, accepted, accepted):
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def splitters_of(process: psutil.Process) -> list[psutil.Process]:

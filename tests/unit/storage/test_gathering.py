@@ -45,7 +45,7 @@ class Calls(Scripts):
         return ["all", *replies]
 
     async def ask(self, number: int, size: int = 0) -> int:
-        about_all, (answer, doubled) = await self.gathering.ask(number, "x" * size)
+        about_all, (answer, doubled) = await self.gathering.ask(number, "x" * size, size=size)
         assert (about_all, answer) == ("all", b"yes")
         return int(doubled)
 
