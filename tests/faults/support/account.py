@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
+from pipeline.counters import BESIDE
 from pipeline.deadletters.letter import Letter
 from pipeline.events.models import Lane
 from pipeline.storage import keys
@@ -37,7 +38,8 @@ class Account:
         found = Counts(waiting=self.client.xlen(keys.RAW))
         for name, value in self.client.hgetall(keys.counts(ACCOUNT)).items():
             kind = name.decode().partition(":")[0]
-            setattr(found, kind, getattr(found, kind) + int(value))
+            if kind not in BESIDE:
+                setattr(found, kind, getattr(found, kind) + int(value))
         return found
 
     def held(self, lane: str, box: str) -> Held:

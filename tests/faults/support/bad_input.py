@@ -57,10 +57,8 @@ def _texts() -> Iterator[tuple[str, frozenset[str]]]:
     yield from _products()
     yield from _literals()
     for half in ("\\ud83d", "\\udc00"):
-        yield (
-            f'{{"type": "identify", "userId": "u{half}", "traits": {{"{half}": "x{half}"}}}}',
-            TAKEN,
-        )
+        yield f'{{"type": "identify", "userId": "u{half}"}}', frozenset({Reason.INVALID_EVENT})
+        yield f'{{"type": "identify", "userId": "u1", "traits": {{"{half}": "x{half}"}}}}', TAKEN
     yield json.dumps(_identify())[:-1] + ', "x": "cut \ud83d\x01 and\nbroken"}', TAKEN
     big = json.dumps({**_identify(), "traits": {"big": "x" * 33_000}})
     yield big, frozenset({Reason.TOO_LARGE})

@@ -25,10 +25,11 @@ class Counts:
     duplicates: int = 0
     removed: int = 0
     waiting: int = 0
+    derived: int = 0
 
     @property
     def total(self) -> int:
-        """Events accepted: each is in exactly one of the counters."""
+        """Events accepted: each, and each entry derived from one, is in exactly one of the counters."""
         return (
             self.delivered
             + self.dead
@@ -36,6 +37,7 @@ class Counts:
             + self.duplicates
             + self.removed
             + self.waiting
+            - self.derived
         )
 
 
