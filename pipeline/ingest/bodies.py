@@ -16,6 +16,8 @@ SDKs fill 512,000 bytes with events and add an envelope."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
+_JSON_BEGINS = b'{["tfn-0123456789 \t\r\n\xef'
+"""What JSON may begin with, a byte order mark among it. `deflate`, with or without zlib's header, does not."""
 
 
 async def read_body(receive: Receive) -> bytes:
@@ -37,20 +39,22 @@ async def read_body(receive: Receive) -> bytes:
 
 
 def is_packed(body: bytes) -> bool:
-    """Whether it is gzip by its first bytes.
+    """Whether it is gzip or deflate by its first bytes.
 
     Proxies unpack bodies and keep the header, or drop the header, so that it says nothing.
     """
-    return body.startswith(_GZIP_MAGIC)
+    return body[:1] not in _JSON_BEGINS
 
 
 def unpacked(body: bytes) -> bytes:
-    """The body without its gzip, if it has any.
+    """The body without its gzip or deflate, if it has any.
 
     Raises:
         HttpError: 400 when it is larger than MAX_BODY_BYTES or is broken gzip.
     """
-    return _gunzip(body) if is_packed(body) else body
+    if body.startswith(_GZIP_MAGIC):
+        return _gunzip(body)
+    return _inflated(body) if is_packed(body) else body
 
 
 def read_object(body: bytes) -> dict[str, Any]:
@@ -75,13 +79,32 @@ def too_large() -> HttpError:
 
 
 def _gunzip(packed: bytes) -> bytes:
-    unpacker = zlib.decompressobj(_GZIP_WINDOW)
-    try:
-        body = unpacker.decompress(packed, MAX_BODY_BYTES + 1)
-    except zlib.error:
-        raise HttpError(400, "invalid_gzip", "The body is not valid gzip.") from None
-    if len(body) > MAX_BODY_BYTES:
-        raise too_large()
-    if not unpacker.eof:
-        raise HttpError(400, "invalid_gzip", "The gzip body ends early.")
-    return body
+    """All members of it: `cat a.gz b.gz` is one file, and some senders flush each event as one."""
+    body, rest = bytearray(), packed
+    while rest.startswith(_GZIP_MAGIC):
+        unpacker = zlib.decompressobj(_GZIP_WINDOW)
+        try:
+            body += unpacker.decompress(rest, MAX_BODY_BYTES + 1 - len(body))
+        except zlib.error:
+            raise HttpError(400, "invalid_gzip", "The body is not valid gzip.") from None
+        if len(body) > MAX_BODY_BYTES:
+            raise too_large()
+        if not unpacker.eof:
+            raise HttpError(400, "invalid_gzip", "The gzip body ends early.")
+        rest = unpacker.unused_data.lstrip(b"\0")
+    return bytes(body)
+
+
+def _inflated(packed: bytes) -> bytes:
+    """With zlib's header, as HTTP means `deflate`, or without, as some write it; as it came when it is neither."""
+    for window in (zlib.MAX_WBITS, -zlib.MAX_WBITS):
+        unpacker = zlib.decompressobj(window)
+        try:
+            body = unpacker.decompress(packed, MAX_BODY_BYTES + 1)
+        except zlib.error:
+            continue
+        if len(body) > MAX_BODY_BYTES:
+            raise too_large()
+        if unpacker.eof:
+            return body
+    return packed

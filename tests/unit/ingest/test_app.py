@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from pipeline.storage import keys
 
 KEY = {"Authorization": "Basic " + base64.b64encode(b"sandbox:").decode()}
 EVENT = {"userId": "u1", "event": "Registered"}
+ONE = json.dumps(EVENT).encode()
 
 
 @pytest.fixture
@@ -136,12 +138,27 @@ async def test_content_type_is_ignored(
     assert len(await taken(fake)) == 1
 
 
-@pytest.mark.parametrize("header", [{"Content-Encoding": "gzip"}, {}])
-async def test_a_gzip_body_is_unpacked_by_its_content(
-    http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis, header: dict[str, str]
+def raw_deflate(body: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(body) + packer.flush()
+
+
+PACKED = {
+    "gzip": gzip.compress(ONE),
+    "gzip_of_two_members": gzip.compress(ONE[:20]) + gzip.compress(ONE[20:]),
+    "gzip_that_is_padded": gzip.compress(ONE) + bytes(100),
+    "deflate": zlib.compress(ONE),
+    "deflate_without_a_header": raw_deflate(ONE),
+}
+
+
+@pytest.mark.parametrize("encoding", [None, "gzip", "deflate"])
+@pytest.mark.parametrize("packed", PACKED.values(), ids=PACKED.keys())
+async def test_a_packed_body_is_unpacked_by_its_content(
+    http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis, packed: bytes, encoding: str | None
 ) -> None:
-    """With the header or without it."""
-    packed = gzip.compress(json.dumps(EVENT).encode())
+    """With the right header, a wrong one or none."""
+    header = {"Content-Encoding": encoding} if encoding else {}
     reply = await http.post("/v1/track", content=packed, headers={**KEY, **header})
     assert reply.status_code == 200
     assert (await taken(fake))[0]["event"] == "Registered"
@@ -164,6 +181,10 @@ BAD_BODIES = {
     "large_event": (b'{"a": "' + b"x" * 33_000 + b'"}', "too_large"),
     "large_body": (b'{"a": "' + b"x" * MAX_BODY_BYTES + b'"}', "too_large"),
     "gzip_bomb": (gzip.compress(b"x" * 50_000_000, 1), "too_large"),
+    "gzip_bomb_of_members": (gzip.compress(b"x" * 99_000) * 6, "too_large"),
+    "deflate_bomb": (zlib.compress(b"x" * 50_000_000), "too_large"),
+    "deflate_bomb_without_a_header": (raw_deflate(b"x" * 50_000_000), "too_large"),
+    "deflate_cut_short": (zlib.compress(b'{"a": 1}')[:-5], "invalid_json"),
     "gzip_cut_short": (gzip.compress(b'{"a": 1}')[:-9], "invalid_gzip"),
     "gzip_in_name_only": (b"\x1f\x8bnot gzip at all", "invalid_gzip"),
 }
