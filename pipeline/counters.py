@@ -30,7 +30,7 @@ class Count(StrEnum):
     WAITING = "waiting"
     """By lane: it is in a mailbox now."""
     DERIVED = "derived"
-    """A second entry was made of an event, for its optoutValue. It has a fate of its own."""
+    """A second entry was made of an event, for its optoutValue. It is counted again by what becomes of it."""
     REMOVED = "removed"
     """Its letter was dropped or took too much room, or another copy took its place."""
     TRIMMED = "trimmed"
@@ -50,7 +50,7 @@ PARTS: Mapping[Count, type[StrEnum]] = MappingProxyType(
 """What a counter is divided by. One that is not here is a single number."""
 BESIDE = frozenset({Count.TRIMMED, Count.ORDER_ID_REUSED})
 """Counters of what another one counts, too."""
-FATES = tuple(count for count in Count if count not in BESIDE | {Count.DERIVED})
+OUTCOME_COUNTS = tuple(count for count in Count if count not in BESIDE | {Count.DERIVED})
 """Every accepted or derived event is in exactly one of these, or in the raw stream: what `status` adds up."""
 
 

@@ -6,7 +6,7 @@ arrive at is compared for exactly these users, and ours for all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks import events as made
@@ -31,21 +31,13 @@ def carts_ours(bench: Bench) -> Figures:
         world.stand_in.forget()
         world.add(events)
         world.wait_delivered(len(events), "all carts are delivered")
-        times = world.stand_in.times()
-        wrong = _wrong_carts(world.stand_in, events)
-    calls = sum(len(one) for one in times.values())
-    return {"seconds": span_s(times), "calls": calls, "wrong": wrong}
+        return _figures(world.stand_in, _wrong_carts(world.stand_in, events))
 
 
 def carts_segment(bench: Bench) -> Figures:
     """A tenth of the users."""
     users = bench.size("users", 1_000)
-    events = _of_some(made.cart_storm(users, _CHANGES), users // 10)
-    with open_world(keep=["profiles"], redis_server=False) as world:
-        seconds = run_program(world, _SEGMENT, events)
-        calls = sum(len(one) for one in world.stand_in.times().values())
-        wrong = _wrong_carts(world.stand_in, events)
-    return {"seconds": seconds * users / (users // 10), "calls": calls * 10, "wrong": wrong}
+    return _segment(made.cart_storm(users, _CHANGES), users, 10, _wrong_carts)
 
 
 def identifies_ours(bench: Bench) -> Figures:
@@ -57,21 +49,37 @@ def identifies_ours(bench: Bench) -> Figures:
         world.wait_split()
         world.start("worker")
         world.wait_delivered(len(events), "all profiles are delivered")
-        times = world.stand_in.times()
-        wrong = _wrong_profiles(world.stand_in, events)
-    calls = sum(len(one) for one in times.values())
-    return {"seconds": span_s(times), "calls": calls, "wrong": wrong}
+        return _figures(world.stand_in, _wrong_profiles(world.stand_in, events))
 
 
 def identifies_segment(bench: Bench) -> Figures:
     """A fifth of the users."""
     users = bench.size("users", 2_000)
-    events = _of_some(made.identify_burst(users, _EACH), users // 5)
+    return _segment(made.identify_burst(users, _EACH), users, 5, _wrong_profiles)
+
+
+def _figures(stand_in: StandIn, wrong: int) -> Figures:
+    times = stand_in.times()
+    return {"seconds": span_s(times), "calls": _calls(times), "wrong": wrong}
+
+
+def _segment(
+    events: Sequence[Event],
+    users: int,
+    share: int,
+    wrong: Callable[[StandIn, Sequence[Event]], int],
+) -> Figures:
+    """One in `share` of the users, reckoned up to all of them: only the limits bind this way."""
+    some = _of_some(events, users // share)
     with open_world(keep=["profiles"], redis_server=False) as world:
-        seconds = run_program(world, _SEGMENT, events)
-        calls = sum(len(one) for one in world.stand_in.times().values())
-        wrong = _wrong_profiles(world.stand_in, events)
-    return {"seconds": seconds * users / (users // 5), "calls": calls * 5, "wrong": wrong}
+        seconds = run_program(world, _SEGMENT, some)
+        calls = _calls(world.stand_in.times()) * share
+        bad = wrong(world.stand_in, some)
+    return {"seconds": seconds * users / (users // share), "calls": calls, "wrong": bad}
+
+
+def _calls(times: Mapping[str, Sequence[int]]) -> int:
+    return sum(map(len, times.values()))
 
 
 def _of_some(events: Sequence[Event], users: int) -> list[Event]:

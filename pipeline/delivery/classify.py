@@ -17,7 +17,7 @@ from pipeline.errors import InvalidEvent, MappingRejected, Reason
 from pipeline.events.emails import address_key
 from pipeline.events.kinds import Ignored, IgnoreReason
 from pipeline.gates.circuit import Health
-from pipeline.mailbox.claim import Taken
+from pipeline.mailbox.reservations import Taken
 from pipeline.mapping import read_profile
 from pipeline.mapping.plan import Cart, Need, Send, WaitForEmail
 from pipeline.outcomes import (
@@ -41,7 +41,7 @@ from pipeline.outcomes import (
     WaitingForUser,
 )
 from pipeline.ratelimit.feedback import believed_reset
-from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure, is_bad_address
+from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 
@@ -222,7 +222,7 @@ def _answered(
         raise ValueError(msg)
     if isinstance(answer, Failed) and _is_outage(answer, health, state, settings):
         return Outage(answer.message, request.call, answer.ambiguous)
-    if is_bad_address(answer) and isinstance(request, Send | Need):
+    if isinstance(answer, Failed) and answer.is_bad_address and isinstance(request, Send | Need):
         verdict = _bad_address(answer, request, health, state)
         if verdict is not None:
             return verdict

@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
-from pipeline.mailbox.claim import Reservation
+from pipeline.mailbox.reservations import Reservation
 from pipeline.mapping.plan import CartIntent, Intent, Item
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings

@@ -1,15 +1,12 @@
-"""Segment's `integrations` object: whether an event is for Sailthru, and its per-event options.
-
-Names are display names and case-sensitive at Segment (reference: segment 2.4); people still write
-them in every case, so ours are read without regard to case.
-"""
+"""Segment's `integrations` object: whether an event is for Sailthru, and its per-event options."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
-from pipeline.events.models import NAMES, Event
+from pipeline.events.destinations import given_options, named
+from pipeline.events.models import Event
 from pipeline.fields import is_nothing
 from pipeline.text import mend_line
 
@@ -19,9 +16,9 @@ _OFF_WORDS = frozenset({"", "0", "false", "no", "off"})
 
 def is_for_sailthru(event: Event) -> bool:
     """A named destination wins over `All`, which is on when absent. Options mean on."""
-    named = [_is_on(value) for _, value in _named(event)]
-    if named:
-        return any(named)
+    switches = [_is_on(value) for _, value in named(event.integrations)]
+    if switches:
+        return any(switches)
     return all(
         _is_on(value)
         for name, value in event.integrations.items()
@@ -58,10 +55,7 @@ def read_optout(event: Event) -> str | None:
 
 def all_options(event: Event) -> Iterator[tuple[str, str, object]]:
     """Everything that is given as an option: (destination, name, value)."""
-    for destination, given in _named(event):
-        if isinstance(given, Mapping):
-            for key, value in given.items():
-                yield destination, key, value
+    return given_options(event.integrations)
 
 
 def same_name(key: str, name: str) -> bool:
@@ -73,12 +67,6 @@ def same_name(key: str, name: str) -> bool:
 def folded(name: str) -> str:
     """What all ways to write a name have in common."""
     return name.replace("_", "").casefold()
-
-
-def _named(event: Event) -> Iterator[tuple[str, object]]:
-    for name, value in event.integrations.items():
-        if value is not None and name.strip().casefold() in NAMES:
-            yield name, value
 
 
 def _is_on(value: object) -> bool:

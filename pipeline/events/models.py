@@ -31,7 +31,9 @@ from pydantic_core import from_json
 
 from pipeline import lanes
 from pipeline.errors import InvalidEvent, Reason
+from pipeline.events.destinations import given_options
 from pipeline.events.names import TRACKED, Kind
+from pipeline.events.refusals import explain
 from pipeline.fields import Note, as_whole, is_nothing
 from pipeline.json_text import read_mended
 from pipeline.text import mend_id, mend_line
@@ -53,10 +55,6 @@ _TOO_LONG = f"is longer than {MAX_ID_CHARS} characters"
 _EMAIL_CHAR = r"@\s\x00-\x1f\x7f\ud800-\udfff\ufffd"
 _LABEL = f"[^.{_EMAIL_CHAR}]+"
 _EMAIL = re.compile(f"[^{_EMAIL_CHAR}]{{1,64}}@(?=.{{1,255}}$){_LABEL}(?:\\.{_LABEL})+")
-
-
-NAMES = frozenset({"sailthru", "sailthru v2"})
-"""The destination of 2021 and its successor: a source that was set up for either is meant."""
 
 
 def read_id(value: object) -> str | None:
@@ -358,57 +356,26 @@ def validate_event(data: dict[str, Any]) -> Event:
     try:
         event = _ADAPTER.validate_python(data, context=notes)
     except ValidationError as error:
-        raise InvalidEvent(Reason.INVALID_EVENT, _explain(error)) from None
-    if notes:
-        event.__dict__["notes"] = tuple(
-            notes
-        )  # beside its fields, where cached_property writes, too
+        raise InvalidEvent(Reason.INVALID_EVENT, explain(error)) from None
+    if notes:  # beside its fields, where cached_property writes, too
+        event.__dict__["notes"] = tuple(notes)
     if not (event.user_id or event.anonymous_id or event.any_email or _has_target(event)):
-        raise _of_nobody(event)
+        raise _without_person(event)
     return event
 
 
 def _has_target(event: Event) -> bool:
     """Whether a track without any id is addressed by its options (`id` and `key`)."""
-    if not isinstance(event, Track):
-        return False
-    destinations = (
-        given for name, given in event.integrations.items() if name.strip().casefold() in NAMES
-    )
-    return any(
+    return isinstance(event, Track) and any(
         key.casefold() == "id" and not is_nothing(value)
-        for given in destinations
-        if isinstance(given, Mapping)
-        for key, value in given.items()
+        for _, key, value in given_options(event.integrations)
     )
 
 
-def _of_nobody(event: Event) -> InvalidEvent:
+def _without_person(event: Event) -> InvalidEvent:
     for note in event.notes:
         if note.path == "anonymousId":
             return InvalidEvent(Reason.INVALID_EVENT, f"{note.path}: {note.problem}")
     return InvalidEvent(
         Reason.MISSING_USER_ID, "no userId, anonymousId or email, and no id among its options"
     )
-
-
-_RULES = {
-    "missing": "is missing",
-    "string_type": "must be a string",
-    "string_too_long": f"is longer than {MAX_ID_CHARS} characters",
-    "string_unicode": "must be valid Unicode",
-    "dict_type": "must be an object",
-    "union_tag_not_found": "is missing",
-    "union_tag_invalid": "must be identify, track, page, screen, group or alias",
-}
-
-
-def _explain(error: ValidationError) -> str:
-    """Name each wrong field and its rule; pydantic's own text would quote the value."""
-    lines = []
-    for problem in error.errors(include_url=False, include_input=False):
-        where = ".".join(str(part) for part in problem["loc"][1:]) or "type"
-        own = problem["msg"].removeprefix("Value error, ")
-        rule = own if problem["type"] == "value_error" else problem["type"]
-        lines.append(f"{where}: {_RULES.get(rule, rule)}")
-    return "; ".join(lines[:5])

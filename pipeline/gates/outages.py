@@ -15,7 +15,7 @@ from pipeline.lanes import HOST_OF, HOSTS, Host
 from pipeline.mailbox.claim import Claim
 from pipeline.observe.logs import log_event
 from pipeline.outcomes import Misconfigured, Outage, Throttled, Verdict
-from pipeline.sailthru.answers import Accepted, Answer, Failure, is_bad_address
+from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure
 from pipeline.sailthru.calls import Call
 
 FIRST_CONFIG_PROBE = 3
@@ -42,7 +42,7 @@ class Outages:
             call.endpoint,
             claim.user,
             answered=answered,
-            refused=is_bad_address(answer),
+            refused=isinstance(answer, Failed) and answer.is_bad_address,
         )
         self._health[host] = health
         if answered:

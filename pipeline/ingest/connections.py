@@ -19,7 +19,7 @@ from pipeline.observe.logs import log_event
 
 REQUEST_S = 60.0
 """Seconds until a request has come whole, counted from the connection or the last answer on it."""
-MOST_CONNECTIONS = 2_000
+MAX_CONNECTIONS = 2_000
 """Each may hold a body of half a megabyte that is not whole yet."""
 RESERVE = 512
 """Descriptors that are no counted connections: Redis, files, and what was accepted a moment ago."""
@@ -127,7 +127,7 @@ def protocol_for(senders: Senders) -> type[BoundedHttp]:
     return type("CountedHttp", (BoundedHttp,), {"senders": senders})
 
 
-def raise_descriptors(most: int = MOST_CONNECTIONS) -> int:
+def raise_descriptors(most: int = MAX_CONNECTIONS) -> int:
     """Let this process have descriptors for `most` connections; how many it may really have."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = most + RESERVE

@@ -52,7 +52,7 @@ time, in a thread, and their events made in pieces: other requests are answered 
 PIECE_S = 0.003
 """The length of a piece of a batch; other requests are answered between two."""
 
-MOST_HELD_BYTES = 128 << 20
+MAX_HELD_BYTES = 128 << 20
 """Of heavy bodies that wait for their turn, and of batches that wait for Redis: a Redis that hangs must not let
 them fill the memory."""
 
@@ -96,7 +96,7 @@ class SegmentApi:
     @contextmanager
     def _hold(self, size: int) -> Iterator[None]:
         """Count so many bytes while the block lasts. Raises EnqueueError when too many are held already."""
-        if self._held + size > MOST_HELD_BYTES:
+        if self._held + size > MAX_HELD_BYTES:
             raise EnqueueError("Too many large requests wait already")
         self._held += size
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pydantic_core import from_json, to_json
 
@@ -18,7 +18,7 @@ from pipeline.events.models import Lane
 
 MEMORY_KEEP_MS = 180 * 86_400_000
 """How long a user without new events is remembered: email, merged ids."""
-OptOutMark: TypeAlias = Literal["", "only", "seen to"]
+OptOutFlag: TypeAlias = Literal["", "only", "seen to"]
 Waits: TypeAlias = Literal["email", "user", "identify", "order"]
 """What a mailbox may wait for, so that it is looked at as soon as that has happened."""
 
@@ -50,7 +50,7 @@ class Entry:
     past: str = ""
     pending_intent: str = ""
     replay: bool = False
-    optout: OptOutMark = ""
+    optout: OptOutFlag = ""
 
     def encode(self) -> bytes:
         """`HEADER JSON\\nRAW`, what the mailbox list holds: no field that another one says, a million may wait."""
@@ -251,37 +251,6 @@ class Hold:
         return json.dumps(asdict(self), separators=(",", ":"))
 
 
-class Reservation(NamedTuple):
-    """The id of an order, to be reserved for one basket before its call is made.
-
-    keep_ms: how long it is known (ORDER_WINDOW). verified: Unix s until when calls of this order may have been
-    made that were looked up in vain; None when there were none.
-    """
-
-    order: str
-    basket: str
-    keep_ms: int
-    verified: float | None = None
-
-    @property
-    def reserved(self) -> str:
-        """As a mailbox's state names it (`reserved` in lib.lua)."""
-        return f"{self.basket} {self.order}"
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """Why an order is not posted now: another event has its id and basket.
-
-    how: `held`, the other is about to post it; `posted`; `unanswered`, it died, and `intent` (JSON) says how its call
-        is looked up. reserved: which order, as a mailbox's state names it.
-    """
-
-    how: Literal["held", "posted", "unanswered"]
-    reserved: str
-    intent: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A mailbox owned by this process, and what was in it when it was claimed or last settled.
@@ -345,7 +314,8 @@ class Claim:
 class Settlement:
     """All that is written when the first events of a claim are settled; see settle.lua.
 
-    order: what another mailbox has reserved, when this one waits for it. Only the owner's next step is written, so that a settlement may be repeated.
+    order: what another mailbox has reserved, when this one waits for it. Only the owner's next step is written, so that
+    a settlement may be repeated.
     """
 
     claim: Claim

@@ -15,13 +15,12 @@ from pipeline.mailbox.claim import (
     MEMORY_KEEP_MS,
     STATE,
     Claim,
-    Reservation,
     Settlement,
-    Taken,
     UserBacklog,
     WakeResult,
     read_claim,
 )
+from pipeline.mailbox.reservations import Reservation, Taken
 from pipeline.storage import keys
 from pipeline.storage.scripts import Bounds, Gathering, Scripts
 from pipeline.targets import SANDBOX

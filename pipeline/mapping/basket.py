@@ -21,7 +21,7 @@ def is_placeholder(order_id: str) -> bool:
 def basket_of(
     email: str, params: Mapping[str, Any], given: Mapping[str, Any], reading: Reading
 ) -> str:
-    """What two events of one purchase share, whoever sent them: 16 hexadecimal digits.
+    """What two events of one purchase share, whichever program sent them: 16 hexadecimal digits.
 
     email: that of the call. params: the call's `items` and `adjustments`. given: the event's properties.
 

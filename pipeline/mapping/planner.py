@@ -128,8 +128,11 @@ def _is_too_old(event: Event, kind: Kind, context: PlanContext, settings: Accoun
     if kind in {Kind.ORDER, Kind.REFUND, Kind.GROUP}:
         return False
     limit = settings.max_age.get(LANES[kind])
-    at = event.occurred_at.timestamp() if event.occurred_at else context.accepted_at
-    return limit is not None and at is not None and context.now - context.stopped_s - at > limit
+    if limit is None:
+        return False
+    occurred = event.occurred_at
+    at = occurred.timestamp() if occurred else context.accepted_at
+    return at is not None and context.now - context.stopped_s - at > limit
 
 
 def _unread(event: Event, kind: Kind, refused: Collection[str]) -> tuple[Note, ...]:

@@ -21,7 +21,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeAlias, TypeGuard
+from typing import Any, TypeAlias
 
 from pipeline.sailthru.masking import mask
 from pipeline.text import clean_json
@@ -92,15 +92,13 @@ class Failed:
     rate: RateHeaders | None = None
     duration_s: float = 0.0
 
+    @property
+    def is_bad_address(self) -> bool:
+        """Whether Sailthru refuses the email in the call (reference: sailthru-api 4)."""
+        return self.failure is Failure.REJECTED and self.code == _BAD_ADDRESS_CODE
+
 
 Answer: TypeAlias = Accepted | Failed
-
-
-def is_bad_address(answer: Answer) -> TypeGuard[Failed]:
-    """Whether Sailthru refuses the email in the call (reference: sailthru-api 4)."""
-    if not isinstance(answer, Failed):
-        return False
-    return answer.failure is Failure.REJECTED and answer.code == _BAD_ADDRESS_CODE
 
 
 def read_answer(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pipeline.errors import InvalidEvent
 from pipeline.events.models import Event
 from pipeline.events.routing import Facts
-from pipeline.mailbox.claim import MEMORY_KEEP_MS, OptOutMark
+from pipeline.mailbox.claim import MEMORY_KEEP_MS, OptOutFlag
 from pipeline.settings import AccountSettings
 
 
@@ -73,7 +73,7 @@ class Read(NamedTuple):
     event: Event | None
     facts: Facts | None
     problem: InvalidEvent | None
-    optout: OptOutMark = ""
+    optout: OptOutFlag = ""
 
 
 class SplitAction(NamedTuple):

@@ -17,7 +17,7 @@ from pipeline.events.models import Lane, Track, parse_event, readable_id
 from pipeline.events.routing import Facts, read_facts
 from pipeline.identity.placement import UNIDENTIFIED, IdentityMap, Placement, place
 from pipeline.json_text import read_json
-from pipeline.mailbox.claim import Entry, OptOutMark
+from pipeline.mailbox.claim import Entry, OptOutFlag
 from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings
 from pipeline.splitter.deaths import dead_letter
 from pipeline.splitter.entries import (
@@ -231,15 +231,15 @@ def _dedupe_key(
 ) -> DedupeKey:
     """Its own, or its letter's where it was one.
 
-    parts: messageId, type and name. body: what may hold the mark of an exported letter. Without an account it asks
+    parts: messageId, type and name. body: what may hold the replay flag of an exported letter. Without an account it asks
     no dedupe.
     """
     message_id, kind, event = parts
     name, key = message_id or entry.replay or entry.sid, _key(entry.key) if entry.key else ""
     identity, exported = entry.replay or name, False
-    mark = body.get("sailpipe")
-    if not entry.replay and isinstance(mark, dict) and mark.get("replay") is True:
-        identity, key, exported = _string(mark.get("letter")) or name, _key(mark.get("key")), True
+    flag = body.get("sailpipe")
+    if not entry.replay and isinstance(flag, dict) and flag.get("replay") is True:
+        identity, key, exported = _string(flag.get("letter")) or name, _key(flag.get("key")), True
     hashed = key or dedupe_hash(name, kind, event)
     if account is None:
         return DedupeKey("", identity, hashed, 0, exported)
@@ -280,7 +280,7 @@ def _body(raw: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _exported_optout(body: Mapping[str, Any]) -> OptOutMark:
+def _exported_optout(body: Mapping[str, Any]) -> OptOutFlag:
     """What the flag of an exported letter says of its optoutValue."""
     match body["sailpipe"].get("optout"):
         case "only":

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import redis.asyncio
 
 from pipeline.clock import iso
-from pipeline.counters import BESIDE, FATES, PARTS, Count, Counters
+from pipeline.counters import BESIDE, OUTCOME_COUNTS, PARTS, Count, Counters
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, Gates
 from pipeline.lanes import SPECS
@@ -79,10 +79,10 @@ async def read_status(
 
 def count_up(counters: Counters, raw: int) -> dict[str, int]:
     """The eight counts of an account. `enqueued` and `derived` are the sum of the other six by definition."""
-    fates = {count.value: counters.total(count) for count in FATES}
-    fates[Count.WAITING.value] += raw
+    outcomes = {count.value: counters.total(count) for count in OUTCOME_COUNTS}
+    outcomes[Count.WAITING.value] += raw
     derived = counters.total(Count.DERIVED)
-    return {"enqueued": sum(fates.values()) - derived, Count.DERIVED.value: derived, **fates}
+    return {"enqueued": sum(outcomes.values()) - derived, Count.DERIVED.value: derived, **outcomes}
 
 
 def ownership_row(standing: Standing) -> Json:

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.events.models import MAX_EVENT_BYTES
 from pipeline.ingest.bodies import MAX_BODY_BYTES
-from pipeline.ingest.connections import MOST_CONNECTIONS
+from pipeline.ingest.connections import MAX_CONNECTIONS
 from pipeline.ingest.segment import BATCH_PATHS, SINGLE_PATHS
 from pipeline.ingest.segment_events import MAX_BATCH_BYTES, MAX_BATCH_EVENTS
 from pipeline.producer import RAW_BOUND, RAW_HOLD
@@ -52,7 +52,7 @@ def test_every_refusal_is_documented_and_no_other() -> None:
         f"{MAX_BATCH_EVENTS:,} events",
         f"{RAW_HOLD:,} events",
         f"{RAW_BOUND:,} events",
-        f"{MOST_CONNECTIONS:,} connections",
+        f"{MAX_CONNECTIONS:,} connections",
     ],
 )
 def test_limits_are_those_of_the_code(said: str) -> None:

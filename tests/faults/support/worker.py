@@ -13,7 +13,8 @@ from typing import Any
 from pipeline.delivery import session
 from pipeline.delivery.intents import IntentLog, PendingOrder
 from pipeline.events.models import Event
-from pipeline.mailbox.claim import Claim, Reservation, Settlement, Taken
+from pipeline.mailbox.claim import Claim, Settlement
+from pipeline.mailbox.reservations import Reservation, Taken
 from pipeline.mailbox.store import MailboxStore
 from pipeline.splitter import loop
 from pipeline.splitter.entries import RawEntry, Read

@@ -32,7 +32,7 @@ from pipeline.outcomes import (
 from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure
 from pipeline.settings import AccountSettings
 from tests.unit.delivery.decisions import TABLES, Row
-from tests.unit.delivery.decisions.answers import ORDER
+from tests.unit.delivery.decisions.replies import ORDER
 from tests.unit.delivery.decisions.row import (
     HOUR_S,
     NOW,

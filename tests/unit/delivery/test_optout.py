@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.counters import FATES, Count, Counters
+from pipeline.counters import OUTCOME_COUNTS, Count, Counters
 from pipeline.deadletters.export import export_line
 from pipeline.events.models import Lane
 from pipeline.status.report import count_up
@@ -230,7 +230,7 @@ async def _live(pipe: Pipe, steps: Sequence[tuple[Any, ...]]) -> int:
 
 @settings(max_examples=60, deadline=None)
 @given(steps=STEPS)
-def test_accepted_and_derived_events_are_the_sum_of_their_fates(
+def test_accepted_and_derived_events_are_the_sum_of_their_outcomes(
     steps: Sequence[tuple[Any, ...]],
 ) -> None:
     """I1, at any time; and at the end a user has the opt-out that was said last, unless that died."""
@@ -240,8 +240,8 @@ def test_accepted_and_derived_events_are_the_sum_of_their_fates(
             sent = await _live(pipe, steps)
             counts = await counted(pipe)
             assert counts.get("enqueued", 0) == sent
-            fates = sum(counts.get(count.value, 0) for count in FATES)
-            assert sent + counts.get(Count.DERIVED, 0) == fates
+            outcomes = sum(counts.get(count.value, 0) for count in OUTCOME_COUNTS)
+            assert sent + counts.get(Count.DERIVED, 0) == outcomes
             await pipe.run(600)
             assert (await counted(pipe)).get("waiting", 0) == 0
             if await pipe.letters() or ("replay",) in steps:

@@ -127,7 +127,7 @@ async def test_more_than_the_memory_may_hold_is_asked_to_come_again(
     fake: fakeredis.FakeAsyncRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bodies that wait for their turn and batches that wait for Redis count; light events are still taken."""
-    monkeypatch.setattr("pipeline.ingest.segment.MOST_HELD_BYTES", 3 * len(BATCH))
+    monkeypatch.setattr("pipeline.ingest.segment.MAX_HELD_BYTES", 3 * len(BATCH))
     slow = Slow(read_object)
     monkeypatch.setattr("pipeline.ingest.segment.read_object", slow)
     async with open_client(fake, tmp_path) as http:
@@ -140,5 +140,5 @@ async def test_more_than_the_memory_may_hold_is_asked_to_come_again(
         assert (await http.post("/v1/track", content=SINGLE)).status_code == 200
         slow.go_on.set()
         await asyncio.gather(*held)
-        monkeypatch.setattr("pipeline.ingest.segment.MOST_HELD_BYTES", 99 * len(BATCH))
+        monkeypatch.setattr("pipeline.ingest.segment.MAX_HELD_BYTES", 99 * len(BATCH))
         assert (await http.post("/v1/batch", content=BATCH)).status_code == 200

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pipeline.errors import SailpipeError, StaleClaim
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, GateReason
-from pipeline.mailbox.claim import Entry, Reservation, Settlement
+from pipeline.mailbox.claim import Entry, Settlement
+from pipeline.mailbox.reservations import Reservation
 from pipeline.ownership import adopt as adopting
 from pipeline.ownership.adopt import FORGOTTEN_FIELDS, adopt
 from pipeline.ownership.change import Change

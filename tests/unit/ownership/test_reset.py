@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure
-from pipeline.mailbox.claim import Reservation
+from pipeline.mailbox.reservations import Reservation
 from pipeline.ownership import keyspace
 from pipeline.ownership import reset as resetting
 from pipeline.ownership.change import Change

@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import reduce
 
-from pipeline.delivery.intents import IntentLog
 from pipeline.events.models import Lane
-from pipeline.gates.circuit import Health
 from pipeline.mailbox.claim import EventState, Memory
-from pipeline.mapping.plan import Cart, CartIntent, OrderIntent, Send
-from pipeline.sailthru.answers import Accepted, Failed, Failure, RateHeaders
+from pipeline.mapping.plan import Send
+from pipeline.sailthru.answers import Failed, Failure, RateHeaders
 from pipeline.sailthru.calls import Call
+from tests.unit.delivery.decisions.replies import (
+    ALL_BAD,
+    ANSWERING,
+    BAD_ADDRESS,
+    BEGUN_CART,
+    BEGUN_ORDER,
+    CART,
+    CHANGED,
+    CLOSED,
+    DELETION,
+    DOWN,
+    EVENT,
+    FAILING,
+    FOLD,
+    HEADERS,
+    KEYED,
+    LAST_TRY,
+    LOST,
+    MERGE,
+    NO,
+    OK,
+    ORDER,
+    ORDERED,
+    REMEMBERED,
+    SILENT,
+    UNKNOWN,
+    WRONG_KEY,
+)
 from tests.unit.delivery.decisions.row import (
     HOUR_S,
     NOW,
@@ -24,44 +49,6 @@ from tests.unit.delivery.decisions.row import (
     state_of,
     track,
 )
-
-OK = Accepted(200, {"ok": True})
-DOWN = Failed(Failure.UNAVAILABLE, None, None, "ConnectionRefusedError")
-LOST = Failed(Failure.UNAVAILABLE, None, None, "timed out", ambiguous=True)
-NO = Failed(Failure.REJECTED, 400, 99, "That is not allowed")
-UNKNOWN = Failed(Failure.USER_NOT_FOUND, 400, 99, "User not found with extid: ...")
-WRONG_KEY = Failed(Failure.MISCONFIGURED, 401, 3, "Invalid API key")
-HEADERS = RateHeaders(2400, 0, NOW + 30.0)
-
-EVENT = Send(Call("POST", "/event", {"id": "u1", "key": "extid", "event": "Signed Up"}))
-USER = Call("POST", "/user", {"id": "u1", "key": "extid"})
-KEYED = Call("POST", "/user", {**USER.params, "keys": {"email": "u1@example.org"}})
-FOLD = Send(USER, covers=3)
-MERGE = Send(USER, merged="a1")
-DELETION = Send(Call("DELETE", "/user", {"id": "u1@example.org", "key": "email"}))
-PURCHASE = Call("POST", "/purchase", {"email": "u1@example.org"})
-ORDER = Send(PURCHASE, intent=OrderIntent("o1"), cart_after=Cart())
-CART = Send(PURCHASE, intent=CartIntent(()), cart_after=Cart(({"id": "p1", "qty": 1},), NOW))
-
-BEGUN_ORDER = IntentLog().begin(OrderIntent("o1"), NOW, 8.0)
-BEGUN_CART = IntentLog().begin(CartIntent(({"id": "p0", "qty": 1},)), NOW, 8.0)
-ORDERED = state_of(order(), Lane.PURCHASE, intents=BEGUN_ORDER)
-CHANGED = state_of(added(), Lane.PURCHASE, intents=BEGUN_CART)
-LAST_TRY = EventState(tried=4, failing_since=ago(5 * HOUR_S))
-CLOSED = Health("api", closed=True)
-FAILING = reduce(
-    lambda health, user: health.seen(0.0, "/user", user, answered=False), "abcde", Health("api")
-)
-SILENT = Health("api", at=10 * HOUR_S, answered=False, answered_at=HOUR_S)
-ANSWERING = Health("api", at=10 * HOUR_S, answered=False, answered_at=9 * HOUR_S)
-
-BAD_ADDRESS = Failed(Failure.REJECTED, 400, 11, "Invalid email: ...")
-ALL_BAD = reduce(
-    lambda health, user: health.seen(0.0, "/user", user, answered=True, refused=True),
-    "abcde",
-    Health("api"),
-)
-REMEMBERED = Memory(email="u1@example.org", refused={"u1@example.org": ago(HOUR_S)})
 
 ANSWERS = Table(
     "Answers to a call that delivers",

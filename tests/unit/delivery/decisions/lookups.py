@@ -9,7 +9,7 @@ from pipeline.mailbox.claim import EventState
 from pipeline.mapping.plan import Need
 from pipeline.sailthru.answers import Accepted, Failed, Failure
 from pipeline.sailthru.calls import Call
-from tests.unit.delivery.decisions.answers import DOWN, LAST_TRY, NO, UNKNOWN, WRONG_KEY
+from tests.unit.delivery.decisions.replies import DOWN, LAST_TRY, NO, UNKNOWN, WRONG_KEY
 from tests.unit.delivery.decisions.row import NOW, Row, Table, added, identify, order, state_of
 
 GET = Call("GET", "/user", {"id": "u1", "key": "extid"})

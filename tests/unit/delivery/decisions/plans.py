@@ -7,7 +7,8 @@ from pipeline.delivery.intents import IntentLog
 from pipeline.errors import InvalidEvent, MappingRejected, Reason
 from pipeline.events.kinds import Ignored, IgnoreReason
 from pipeline.events.models import Lane
-from pipeline.mailbox.claim import EventState, Taken
+from pipeline.mailbox.claim import EventState
+from pipeline.mailbox.reservations import Taken
 from pipeline.mapping.plan import OrderIntent, WaitForEmail
 from tests.unit.delivery.decisions.row import (
     HOUR_S,
