@@ -158,8 +158,12 @@ class StandIn:
         if what == "forget":
             self._calls.forget()
             return _OK
-        keeper = getattr(self._answer, "__self__", None)
-        kept = {"vars": keeper.vars, "carts": keeper.carts} if isinstance(keeper, Profiles) else {}
+        profiles = getattr(self._answer, "__self__", None)
+        kept = (
+            {"vars": profiles.vars, "carts": profiles.carts}
+            if isinstance(profiles, Profiles)
+            else {}
+        )
         shown = {"times": self._calls.times, "said": self._calls.said, "profiles": kept}
         return json.dumps(shown[what]).encode()
 

@@ -89,7 +89,7 @@ def prepare_line(line: bytes, message_id: str) -> bytes:
     try:
         data = read_json(line)
     except ValueError as error:
-        raise InvalidEvent(Reason.INVALID_JSON, str(error)) from None
+        raise InvalidEvent(Reason.INVALID_JSON, f"not a JSON object ({error})") from None
     if not isinstance(data, dict):
         raise InvalidEvent(Reason.INVALID_JSON, "not a JSON object")
     return with_message_id(line, data, message_id)

@@ -144,7 +144,7 @@ class AsyncProducer:
         self._append = redis.register_script(_script())
         self._bound = bound
         self._backlog = 0
-        self._room = 0
+        self._free = 0
         self._knows_format = False
 
     async def send_all(self, raws: Sequence[bytes], account: str) -> None:
@@ -176,7 +176,7 @@ class AsyncProducer:
             # Redis refuses this as it would the real one (full, read-only, no disk), but makes no stream.
             with contextlib.suppress(NoPermissionError):  # as in `_check_format`
                 await self._redis.xadd(keys.RAW_PROBE, {"event": ""}, nomkstream=True)
-            self._room = 0  # look now
+            self._free = 0  # look now
             await self._refuse_if_full(0)
         except RedisError as error:
             raise enqueue_error(error) from None
@@ -203,12 +203,12 @@ class AsyncProducer:
 
     async def _refuse_if_full(self, events: int) -> None:
         """Look how long the raw stream is, once in LOOK_EVERY events or as few as there is room for."""
-        if self._room <= 0:
+        if self._free <= 0:
             self._backlog = int(await self._batcher.execute("XLEN", keys.RAW))
-            self._room = min(LOOK_EVERY, self._bound - self._backlog)
-        if self._room <= 0:
+            self._free = min(LOOK_EVERY, self._bound - self._backlog)
+        if self._free <= 0:
             raise queue_full(self._backlog)
-        self._room -= events
+        self._free -= events
 
 
 def entry(raw: bytes, account: str) -> dict[Any, Any]:

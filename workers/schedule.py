@@ -17,7 +17,7 @@ class WakeSchedule:
         self._wanted: dict[AccountLane, float] = {}
         self._rests_until: dict[AccountLane, float] = {}
 
-    def mark(self, lanes: Iterable[AccountLane], at: float = -math.inf) -> float:
+    def add(self, lanes: Iterable[AccountLane], at: float = -math.inf) -> float:
         """Have these looked at, no sooner than `at` unless they are to be already; returns when the first will be."""
         first = math.inf
         for lane in lanes:
@@ -26,19 +26,19 @@ class WakeSchedule:
         return first
 
     def rest(self, lanes: Iterable[AccountLane], until: float) -> None:
-        """Look at these lanes no sooner, whatever they are marked for."""
+        """Look at these lanes no sooner, whatever they were added for."""
         for lane in lanes:
             self._rests_until[lane] = until
 
     def take(self, now: float) -> list[AccountLane]:
-        """The lanes that are to be looked at by now; they are marked no more."""
+        """The lanes that are to be looked at by now; and take them off the schedule."""
         ready = [lane for lane in self._wanted if self._ready_at(lane) <= now]
         for lane in ready:
             del self._wanted[lane]
         return ready
 
     def next_at(self) -> float:
-        """When the first lane is to be looked at; infinity when none is marked."""
+        """When the first lane is to be looked at; infinity when there is none."""
         return min(map(self._ready_at, self._wanted), default=math.inf)
 
     def _ready_at(self, lane: AccountLane) -> float:

@@ -45,7 +45,7 @@ class LoopThread:
         self._work_of = main
         self._loop = asyncio.new_event_loop()
         self._work: asyncio.Task[None] | None = None
-        self._told = False
+        self._is_stopping = False
         self._thread = threading.Thread(target=self._main, name=f"sailpipe-{name}", daemon=True)
 
     def start(self) -> None:
@@ -61,8 +61,8 @@ class LoopThread:
 
         Before the start it does nothing.
         """
-        if self._thread.is_alive() and not self._told:
-            self._told = True
+        if self._thread.is_alive() and not self._is_stopping:
+            self._is_stopping = True
             self.call_soon(lambda: self._work and self._work.cancel())
 
     def stop(self, seconds: float) -> None:

@@ -74,11 +74,11 @@ class Waker:
         self._look([self._lanes[name] for name in due_sets if name in self._lanes], -math.inf)
 
     def settled(self, account: str, lane: Lane) -> None:
-        """Look whether a lane has more for the room that there is now, or the mailbox again. On the loop."""
+        """Look whether a lane has more for the capacity that is free now, or the mailbox again. On the loop."""
         self._look([(account, lane)], self._clock.monotonic() + SETTLED_PAUSE_S)
 
     def _look(self, lanes: Collection[AccountLane], at: float) -> None:
-        if self._schedule.mark(lanes, at) < self._looks_at:
+        if self._schedule.add(lanes, at) < self._looks_at:
             self._reason.set()
 
     async def run(self) -> None:
@@ -100,7 +100,7 @@ class Waker:
                 tick, wake = self._clock.monotonic(), self._tick
 
     async def _until_next(self, tick: float) -> None:
-        """Return at the next tick, or when a marked lane has rested."""
+        """Return at the next tick, or when a scheduled lane has rested."""
         while (now := self._clock.monotonic()) < (at := min(tick, self._schedule.next_at())):
             self._looks_at = at
             self._reason.clear()
@@ -110,7 +110,7 @@ class Waker:
 
     async def _tick(self) -> None:
         """Look at all lanes, and wake those of a few accounts in any case: each once in a part of a lease."""
-        self._schedule.mark(self._lanes.values())
+        self._schedule.add(self._lanes.values())
         await self.wake_due()
         keep_s = self._engine.leases.min_lease_s / KEEP_TICKS_A_LEASE
         turn = tuple(self._kept)[: math.ceil(len(self._kept) * TICK_S / keep_s)]

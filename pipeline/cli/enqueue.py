@@ -110,4 +110,4 @@ class _Import:
     def _refuse(self, name: str, number: int, detail: str) -> None:
         self.bad += 1
         if self.bad <= SHOWN_BAD_LINES:
-            note(f"{'stdin' if name == STDIN else name}:{number}: not a JSON object ({detail})")
+            note(f"{'stdin' if name == STDIN else name}:{number}: {detail}")

@@ -16,8 +16,8 @@ a slow lane holds little that others could have:
    the process has claims left of `PROCESS_CLAIMS` (`AdaptiveLimiter`). So an account, lane or endpoint that answers slowly
    ends up with half of them at most, two with a third each, and there is always as much left for the next that comes;
    `LEAST_OUT` are its own in any case. A claim reads `CLAIM_EVENTS` events and ends after `CLAIM_TURNS` calls or `CLAIM_S`.
-    While `GATHER_FROM` are in hand, claims and settlements wait some milliseconds for others, to be one script call
-    (`mailbox/store.py`).
+   While `GATHER_FROM` are in hand, claims and settlements wait some milliseconds for others, to be one script call
+   (`mailbox/store.py`).
 5. *Sent*: a call waits `SLOT_WAIT_S` for its slot at most, and slots are reserved no further ahead than
    `MAX_AHEAD` (`ratelimit/slots.py`), so that a bucket that is closed is soon quiet. A claim makes one call at a time:
    `PROCESS_CLAIMS` are no more than the sockets of a process (`sailthru/transport.py`).
@@ -105,7 +105,7 @@ class AdaptiveLimiter:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def __aenter__(self) -> None:
-        if self._has_room() and not self._waiting:
+        if self._has_capacity() and not self._waiting:
             self._enter()
             return
         ticket = asyncio.get_running_loop().create_future()
@@ -125,7 +125,7 @@ class AdaptiveLimiter:
     ) -> None:
         self._leave()
 
-    def _has_room(self) -> bool:
+    def _has_capacity(self) -> bool:
         return self._inside < min(self._size(), max(LEAST_OUT, self._pool.left))
 
     def _enter(self) -> None:
@@ -135,7 +135,7 @@ class AdaptiveLimiter:
     def _leave(self) -> None:
         self._inside -= 1
         self._pool.left += 1
-        while self._waiting and self._has_room():
+        while self._waiting and self._has_capacity():
             ticket = self._waiting.popleft()
             if not ticket.done():
                 self._enter()

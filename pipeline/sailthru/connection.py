@@ -155,9 +155,8 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(**_LENIENT)
         self._reply: Reply | None = None  # of the call that is under way
-        self._parsed = Reply(
-            self
-        )  # what bytes are read into: a spare one if no call asked for them
+        # What bytes are read into: a spare one if no call asked for them.
+        self._parsed = Reply(self)
         self._head_bytes = 0
         self._keep = False
         self._readable = select.poll()

@@ -32,9 +32,9 @@ class RawStream:
         self, client: redis.asyncio.Redis, token: str, time_ms: Callable[[], int] | None = None
     ) -> None:
         """`time_ms` replaces Redis' clock in tests."""
-        self.lease = SplitterLease(Scripts(client, "pipeline.splitter"), token)
         self._redis = client
         self._scripts = Scripts(client, "pipeline.splitter")
+        self.lease = SplitterLease(self._scripts, token)
         self._time = time_ms
         self._singly = 0
         self._ahead: Sequence[RawFields] = ()

@@ -153,15 +153,15 @@ def route_entry(item: Read, account: Account) -> RoutedEntry:
     settings = account.settings
     placement = place(event, facts, entry.sid, entry.at_ms, account.known, settings)
     emails = _emails(placement, facts, entry.at_ms) if placement.updates.emails else ()
-    told = emails, placement.updates.aliases
+    learned = emails, placement.updates.aliases
     way = facts.way if item.optout != "only" else Lane.USER
     optout = _optout(item, facts, placement, account) if facts.optout is not None else ()
     if isinstance(way, Ignored):
         ignored = SplitAction(
-            item.key, ActionKind.IGNORED, "", "", way.reason, *told, optout=optout
+            item.key, ActionKind.IGNORED, "", "", way.reason, *learned, optout=optout
         )
         return RoutedEntry(entry.sid, ignored, b"\n" + entry.raw if optout else b"")
-    post = SplitAction(item.key, ActionKind.POST, way, placement.user, "", *told, optout=optout)
+    post = SplitAction(item.key, ActionKind.POST, way, placement.user, "", *learned, optout=optout)
     waiting = _entry(item, placement, account.stopped.get(way, 0))
     if optout and not waiting.optout:
         waiting = replace(waiting, optout="seen to")

@@ -39,8 +39,8 @@ def test_good_lines_are_enqueued_and_bad_ones_reported_by_number(
     assert run(["enqueue", "day.jsonl", "--json"]) == 2
     out, err = capfd.readouterr()
     assert json.loads(out) == {"enqueued": 2, "bad": 2}
-    assert "day.jsonl:2: not a JSON object" in err
-    assert "day.jsonl:3: not a JSON object" in err
+    assert "day.jsonl:2: not a JSON object (" in err
+    assert "day.jsonl:3: not a JSON object\n" in err
     assert len(entries(client)) == 2
 
 

@@ -20,7 +20,7 @@ TAKE = st.tuples(st.just("take"), st.just(LANES[0]), TIMES)
 def test_a_lane_that_rests_keeps_no_other_waiting() -> None:
     schedule = WakeSchedule()
     schedule.rest(LANES[:1], 10.0)
-    assert schedule.mark(LANES[:2]) == -math.inf
+    assert schedule.add(LANES[:2]) == -math.inf
     assert schedule.take(5.0) == LANES[1:2]
     assert schedule.next_at() == 10.0
     assert schedule.take(10.0) == LANES[:1]
@@ -30,9 +30,9 @@ def test_a_lane_that_rests_keeps_no_other_waiting() -> None:
 def test_a_nudge_is_not_put_off_by_what_can_wait() -> None:
     """Nor does what can wait bring a nudge's look forward twice."""
     schedule = WakeSchedule()
-    assert schedule.mark(LANES[:1], 7.0) == 7.0
-    assert schedule.mark(LANES[:1]) == -math.inf
-    assert schedule.mark(LANES[:1], 9.0) == -math.inf
+    assert schedule.add(LANES[:1], 7.0) == 7.0
+    assert schedule.add(LANES[:1]) == -math.inf
+    assert schedule.add(LANES[:1], 9.0) == -math.inf
     assert schedule.take(0.0) == LANES[:1]
     assert schedule.take(100.0) == []
 
@@ -45,7 +45,7 @@ def test_it_agrees_with_a_list_of_all_marks(steps: list[tuple[str, AccountLane, 
     rests = dict.fromkeys(LANES, -math.inf)
     for what, lane, time in steps:
         if what == "mark":
-            schedule.mark([lane], time)
+            schedule.add([lane], time)
             marks[lane].append(time)
         elif what == "rest":
             schedule.rest([lane], time)
