@@ -184,12 +184,15 @@ class Waker:
         self._log_throttled("foreign_target", logging.ERROR, account=account, **names)
 
     def dispatch(self, account: str, lane: Lane, leased: WakeResult) -> None:
-        """Publish what was leased, or deliver it in this process while Redis is full.
+        """Publish what was leased, or deliver it in this process if no message can be published. Publishing blocks.
 
-        A full Redis takes no message, and only what is delivered frees memory in it. Publishing blocks.
+        A full Redis takes none, and only what is delivered frees memory in it.
         """
+        if leased.in_process == "shared":
+            self._runtime.submit(account, lane, list(leased.boxes))
+            return
         try:
-            if not leased.full:
+            if not leased.in_process:
                 self._publish(account, lane, leased.boxes)
                 return
         except OperationalError as error:

@@ -218,13 +218,17 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class WakeResult:
-    """What a wake-up leases: publish these mailboxes, or deliver them here when Redis is too full for
-    messages. `now` is Redis' time (ms). `gate` is `foreign` when the account belongs to another target:
-    `owner`, as Redis keeps it. `leased`: how many mailboxes of the lane are out by now, these included."""
+    """What a wake-up leases: these mailboxes are to be published, or delivered by this process.
+
+    `now` is Redis' time (ms). `gate` is `foreign` when the account belongs to another target: `owner`, as Redis keeps
+    it. `in_process` says why there is to be no message: Redis is too `full` for one, or processes of another target
+    consume the lane's Celery queue as well (`shared`). `leased`: how many mailboxes of the lane are out by now, these
+    included.
+    """
 
     now: int
     gate: str
-    full: bool
+    in_process: str
     boxes: tuple[str, ...]
     owner: str = ""
     leased: int = 0

@@ -103,8 +103,8 @@ class MailboxStore:
         The first that is leased makes the account this process's target's; then, or when it was another's
         already, processes of other targets are leased nothing and read `foreign` in place of a gate.
         Nothing is leased through a closed gate or while the lane's Celery queue holds
-        `max_queue_length` messages. `own_tick` is this waker's last `WakeResult.now` (0 at first). A full
-        Redis takes no message: then only a caller that `serves` the lane itself is leased anything.
+        `max_queue_length` messages. `own_tick` is this waker's last `WakeResult.now` (0 at first). Where
+        no message can be published (see `WakeResult`), only a caller that `serves` the lane itself is leased anything.
         """
         args: list[Any] = [
             self._now(),
@@ -118,11 +118,11 @@ class MailboxStore:
         ]
         args += SPECS[lane].scopes
         reply = await self._scripts.run("wake", [self._prefix, self._queues[lane]], args)
-        now, gate, full, out, *rest = reply
+        now, gate, in_process, out, *rest = reply
         names = tuple(name.decode() for name in rest)
         if gate == b"foreign":
-            return WakeResult(int(now), "foreign", bool(full), (), owner=names[0])
-        return WakeResult(int(now), gate.decode(), bool(full), names, leased=int(out))
+            return WakeResult(int(now), "foreign", "", (), owner=names[0])
+        return WakeResult(int(now), gate.decode(), in_process.decode(), names, leased=int(out))
 
     async def claim(self, lane: Lane, box: str, *, most: int) -> Claim | None:
         """Become the owner of a leased mailbox; None when there is nothing to own.

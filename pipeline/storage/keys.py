@@ -147,7 +147,8 @@ def mailbox_state(account: str, lane: str, box: str) -> str:
 
 def lane(account: str, name: str) -> str:
     """Hash. A lane's clock: tick (last wake), stopped (ms spent behind closed gates), closed (0/1), stood (0/1:
-    leases were extended after a standstill)."""
+    leases were extended after a standstill); strayed: when a process of another target last took a message from
+    the lane's Celery queue."""
     return f"sailpipe:{account}:lane:{name}"
 
 

@@ -40,9 +40,9 @@ RECALLED_LETTERS: Final = 100
 """Letters that one script brings back because their user's email is known now."""
 MAX_BASKETS: Final = 20
 """Baskets that are known of one order id. A shop whose order ids are no ids has many; the others are forgotten."""
-FOREIGN_PAUSE_MS: Final = 250
-"""A process that finds another target's mailbox in a Celery queue gives it back due so much later: two processes
-would hand it to and fro as fast as Redis can."""
+STRAYED_MS: Final = 60_000
+"""For how long nothing is published to a lane's Celery queue after a process of another target took a message from it:
+which of the processes that consume a queue gets a message is chance, and can be the wrong one again and again."""
 
 # Evidence of a user's email: see `pipeline.events.emails`
 LOOKED_UP: Final = 4

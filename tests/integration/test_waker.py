@@ -20,8 +20,8 @@ from workers.app import create_app
 from workers.process import WorkerProcess
 from workers.waker import Waker
 
-NOT_FULL = WakeResult(now=1, gate="open", full=False, boxes=("ann", "bob"))
-FULL = WakeResult(now=1, gate="open", full=True, boxes=("ann", "bob"))
+NOT_FULL = WakeResult(now=1, gate="open", in_process="", boxes=("ann", "bob"))
+FULL = WakeResult(now=1, gate="open", in_process="full", boxes=("ann", "bob"))
 
 
 @pytest.fixture
@@ -66,6 +66,17 @@ def test_mailboxes_that_a_full_redis_leases_are_delivered_in_process(
     waker.dispatch("default", Lane.EVENT, FULL)
     assert messages(store, Lane.EVENT) == 0
     runtime.submit.assert_called_once_with("default", Lane.EVENT, ["ann", "bob"])
+
+
+def test_mailboxes_of_a_queue_shared_with_another_target_are_delivered_in_process(
+    waker: Waker, store: redis.Redis, runtime: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A message could reach the other's process. Nothing is wrong with Redis, and nothing is said to be."""
+    shared = WakeResult(now=1, gate="open", in_process="shared", boxes=("ann", "bob"))
+    waker.dispatch("default", Lane.EVENT, shared)
+    assert messages(store, Lane.EVENT) == 0
+    runtime.submit.assert_called_once_with("default", Lane.EVENT, ["ann", "bob"])
+    assert not caplog.records
 
 
 def test_a_message_that_redis_has_no_memory_for_is_delivered_in_process(

@@ -22,8 +22,6 @@ LATE_EMAIL = EMAILS_A_DAY
 """Number of the email that a user shows only between a claim and its settlement. With more emails a day the
 user would be a shared id."""
 IDS = st.integers(1, 30).map("m{}".format)
-PAUSE = 250
-"""Milliseconds for which a mailbox rests that a process of another target wanted to claim."""
 EVENTS = {Lane.USER: identify, Lane.EVENT: track, Lane.PURCHASE: order}
 
 
@@ -115,7 +113,9 @@ class LeaseRules(LetterRules):
         self.ticks[waker, lane] = leased.now
         state = self.model.wake(lane, own)
         assert leased.gate == state
-        users = self.model.lease(lane, state, bound) if max_queue_length else []
+        shared = self.model.is_shared(lane)
+        assert leased.in_process == ("shared" if shared else "")
+        users = self.model.lease(lane, state, bound) if max_queue_length or shared else []
         assert list(leased.boxes) == users
         self.leased += [(lane, user) for user in users]
 
@@ -132,9 +132,10 @@ class LeaseRules(LetterRules):
         """It goes back, for a process of its own target to be leased."""
         lane, user = self.leased[-1 - pick % min(3, len(self.leased))]
         assert self.run(self.foreign.claim(lane, user, most=40)) is None
+        self.model.lanes[lane].strayed = self.model.now
         box = self.model.box(lane, user)
         if box.leased is not None and box.token is None:
-            box.leased, box.due = None, self.model.now + PAUSE
+            box.leased, box.due = None, box.leased_due
 
     @rule(lane=LANES, user=USERS, most=st.sampled_from([1, 3, 40]))
     def claim(self, lane: Lane, user: str, most: int) -> None:

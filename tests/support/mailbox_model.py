@@ -5,6 +5,7 @@ Times are milliseconds. Each event is an `Item` that is in exactly one place.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -61,6 +62,7 @@ class LaneModel:
     tick: int = 0
     closed: bool = False
     stood: bool = False
+    strayed: float = -math.inf
 
 
 class Model:
@@ -214,6 +216,10 @@ class Model:
         if home.closed or self.now - home.tick > LEASE:
             self.wake(lane, own=0)
             home.closed = True
+
+    def is_shared(self, lane: Lane) -> bool:
+        """A process of another target took a message from the lane's queue less than a minute ago."""
+        return self.now - self.lanes[lane].strayed < 60_000
 
     def lease(self, lane: Lane, state: str, bound: int) -> list[str]:
         """The longest-due mailboxes; of those with two strikes in the account one at a time."""

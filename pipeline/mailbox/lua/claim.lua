@@ -19,17 +19,13 @@ end
 
 free_first(P)
 local reply = { { int(now), int(lane_clock(P, lane, now)), int(lane_clock(P, IDENTIFY_LANE, now)) } }
-local is_ours, gates = redis.call('GET', P .. 'target') == target, gate(P, scopes, now)
+local owner, gates = redis.call('GET', P .. 'target'), gate(P, scopes, now)
 local leases, held = redis.call('ZMSCORE', leased, unpack(boxes)), redis.call('MGET', unpack(carts))
 -- The time is part of a token, or a Redis that forgot its last second would give the same one twice.
 local tokens = redis.call('INCRBY', P .. 'token', #boxes) - #boxes
+-- The processes of all targets consume the same Celery queues: those of the right one publish nothing for a while.
+if owner and owner ~= target then redis.call('HSET', P .. 'lane:' .. lane, 'strayed', int(now)) end
 local bytes, is_full, extended, stamp, until_then = 0, false, {}, '-' .. int(now), int(now + lease)
-
-local function give_back(box, at)
-  redis.call('ZREM', leased, box)
-  redis.call('ZADD', due, at, box)
-  return { 'no' }
-end
 
 -- The first of these entries, no more than a reply holds; nil when another reply has room for more of them.
 local function that_fit(entries)
@@ -62,10 +58,10 @@ local function claim(i, box)
     redis.call('DEL', state_key)
     return { 'no' }
   end
-  -- The processes of all targets consume the same Celery queues.
-  if not is_ours then return give_back(box, int(now + FOREIGN_PAUSE_MS)) end
-  if gates == 'closed' or (gates == 'probe' and state.probe ~= '1') then
-    return give_back(box, due_before(state.due, now))
+  if owner ~= target or gates == 'closed' or (gates == 'probe' and state.probe ~= '1') then
+    redis.call('ZREM', leased, box)
+    redis.call('ZADD', due, due_before(state.due, now), box)
+    return { 'no' }
   end
   entries = that_fit(entries)
   if not entries then

@@ -3,9 +3,9 @@
 -- ARGV    now, lane, lease ms, bound of leased, longest Celery queue to publish to, this waker's own last
 --         tick (0 = none), whether it serves the lane itself (1/0), what it delivers to, scopes of the
 --         lane's gates...
--- Returns {now, state of the gates, whether Redis is full (1/0), how many are leased now, mailbox...}: what to
---         publish or, when Redis is full, to deliver without a message; {now, 'foreign', 0, 0, whose it is} when the
---         account is another target's
+-- Returns {now, state of the gates, why to deliver in this process or '', how many are leased now, mailbox...}: what
+--         to publish or, when Redis is `full` or the lane's queue is `shared` with another target's processes, to
+--         deliver without a message; {now, 'foreign', '', 0, whose it is} when the account is another target's
 local now, lane, lease = ms(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local bound, max_length, own = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local scopes = {}
@@ -18,14 +18,14 @@ local due, leased, home = P .. 'due:' .. lane, P .. 'leased:' .. lane, P .. 'lan
 local full = type(redis.pcall('HSETNX', home, 'tick', 0)) == 'table'
 free_first(home)
 
-local seen = redis.call('HMGET', home, 'tick', 'stopped', 'closed', 'stood')
+local seen = redis.call('HMGET', home, 'tick', 'stopped', 'closed', 'stood', 'strayed')
 local last, stopped = tonumber(seen[1] or '0'), tonumber(seen[2] or '0')
 
 -- What another target's processes wake is theirs. Where they are gone this one keeps their lane, as behind a
 -- closed gate, so that what waits for a person's word comes to no deadline.
 local owner = redis.call('GET', P .. 'target')
 local foreign = owner and owner ~= target
-if foreign and seen[3] ~= '1' and now - last <= lease then return { int(now), 'foreign', 0, 0, owner } end
+if foreign and seen[3] ~= '1' and now - last <= lease then return { int(now), 'foreign', '', 0, owner } end
 
 -- The clock was set back: what is leased, due or closed until some time would stay so for all of the step.
 local function move_back(step)
@@ -84,7 +84,7 @@ local state = foreign and 'foreign' or gate(P, scopes, now)
 if seen[3] == '1' then stopped = stopped + math.max(0, now - last) end
 redis.call('HSET', home, 'tick', int(now), 'stopped', int(stopped), 'closed', state == 'open' and '0' or '1',
   'stood', stood and '1' or '0')
-if foreign then return { int(now), state, 0, 0, owner } end
+if foreign then return { int(now), state, '', 0, owner } end
 
 -- A mailbox with SINGLY_AFTER strikes may hold an event that kills its owner. Of these one in the
 -- account is leased at a time, so that it takes no other with it again and again, until both look like poison.
@@ -103,13 +103,15 @@ local function held_back(box)
 end
 
 local in_use = redis.call('ZCARD', leased)
-local reply = { int(now), state, full and 1 or 0, in_use }
+local shared = seen[5] and now - tonumber(seen[5]) < STRAYED_MS
+local in_process = full and 'full' or shared and 'shared' or ''
+local reply = { int(now), state, in_process, in_use }
 local head = #reply
 local capacity = bound - in_use
 if state == 'probe' then capacity = in_use == 0 and 1 or 0 end
 if state == 'closed' then capacity = 0 end
-if full then
-  -- No message can be published: only who delivers these mailboxes itself may have them.
+if in_process ~= '' then
+  -- No message is published: only who delivers these mailboxes itself may have them.
   if not serves then capacity = 0 end
 elseif redis.call('LLEN', KEYS[2]) >= max_length then
   capacity = 0
