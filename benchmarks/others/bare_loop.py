@@ -1,8 +1,9 @@
-"""The least that making these calls can cost with httpx: `python -m benchmarks.others.bare_loop URL CALLS_FILE`.
+"""The least that making these calls can cost with httpx: `python -m benchmarks.others.bare_loop URL CALLS_FILE [RATE]`.
 
 One asyncio loop over one httpx client on aiohttp's connection pool (httpx's own pool takes several times that). It
 has no queue, no retries and no limits; a call is signed, sent, and its answer read as JSON. CALLS_FILE has a JSON
-list of `[METHOD, PATH, PARAMS]`. Prints its CPU seconds and wall seconds from the first call to the last answer.
+list of `[METHOD, PATH, PARAMS]`; with RATE so many a second begin, at an even pace, else IN_FLIGHT at a time. Prints
+its CPU seconds and wall seconds from the first call to the last answer.
 """
 
 from __future__ import annotations
@@ -41,7 +42,23 @@ async def _work(http: httpx.AsyncClient, calls: Iterator[list[Any]]) -> None:
         await _make(http, method, path, params)
 
 
-async def run(url: str, calls: list[list[Any]]) -> tuple[float, float]:
+async def _all_at_once(http: httpx.AsyncClient, calls: list[list[Any]]) -> None:
+    left = iter(calls)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(IN_FLIGHT):
+            group.create_task(_work(http, left))
+
+
+async def _paced(http: httpx.AsyncClient, calls: list[list[Any]], a_second: float) -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with asyncio.TaskGroup() as group:
+        for number, (method, path, params) in enumerate(calls):
+            await asyncio.sleep(max(0.0, began + number / a_second - loop.time()))
+            group.create_task(_make(http, method, path, params))
+
+
+async def run(url: str, calls: list[list[Any]], a_second: float | None) -> tuple[float, float]:
     """CPU and wall seconds that these calls took."""
 
     def session() -> aiohttp.ClientSession:
@@ -51,13 +68,15 @@ async def run(url: str, calls: list[list[Any]]) -> tuple[float, float]:
     async with httpx.AsyncClient(base_url=url, transport=transport, timeout=8.0) as http:
         await _make(http, "POST", "/warm", {"id": "warm"})
         cpu, began = time.process_time(), time.monotonic()
-        left = iter(calls)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(IN_FLIGHT):
-                group.create_task(_work(http, left))
+        if a_second is None:
+            await _all_at_once(http, calls)
+        else:
+            await _paced(http, calls, a_second)
         return time.process_time() - cpu, time.monotonic() - began
 
 
 if __name__ == "__main__":
-    cpu_s, wall_s = asyncio.run(run(sys.argv[1], json.loads(Path(sys.argv[2]).read_text())))
+    url, file, *pace = sys.argv[1:]
+    a_second = float(pace[0]) if pace else None
+    cpu_s, wall_s = asyncio.run(run(url, json.loads(Path(file).read_text()), a_second))
     print(json.dumps({"cpu_s": cpu_s, "wall_s": wall_s}))

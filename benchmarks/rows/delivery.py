@@ -100,12 +100,12 @@ def calls_of(said: Sequence[tuple[str, str, str, int]]) -> list[list[Any]]:
     return calls
 
 
-def run_program(world: World, module: str, given: Any) -> Any:
+def run_program(world: World, module: str, given: Any, *words: str) -> Any:
     """Run a comparison program to its end over a file of what it is given; what it printed, read as JSON."""
     file = world.folder / "given.json"
     file.write_text(json.dumps(given))
     done = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-m", module, world.stand_in.url, str(file)],
+        [sys.executable, "-m", module, world.stand_in.url, str(file), *words],
         cwd=Path(ROOT),
         stdout=subprocess.PIPE,
         check=True,

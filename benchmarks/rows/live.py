@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from benchmarks import events as made
 from benchmarks.events import Event
 from benchmarks.figures import Bench, Check, Figures, Row, at_most, percentile
-from benchmarks.rows.delivery import calls_of
+from benchmarks.rows.delivery import calls_of, run_program
 from benchmarks.usage import cores, cost
 from benchmarks.world import World, open_world, wait_until
 from pipeline.lanes import PAGEVIEW_ENDPOINT
@@ -39,6 +39,7 @@ def live(bench: Bench) -> Figures:
         used = cores(before, after)
         each = cost(before, after, count)
         per_second = count / (after.at - before.at)
+        bench.handed_on["calls"] = calls_of(world.stand_in.said())
         latency = _latency(world, seconds, PAGES_A_SECOND)
     return {
         **used,
@@ -47,6 +48,14 @@ def live(bench: Bench) -> Figures:
         **{name: each[name] for name in ("round_trips", "scripts", "commands")},
         **latency,
     }
+
+
+def bare(bench: Bench) -> Figures:
+    """A loop makes the calls that ours made in this round, at the same pace."""
+    with open_world(redis_server=False) as world:
+        calls = bench.handed_on["calls"]
+        found = run_program(world, "benchmarks.others.bare_loop", calls, str(A_SECOND))
+    return {"cores_at_340": found["cpu_s"] / len(calls) * A_SECOND}
 
 
 def _feed(world: World, seconds: float, prefix: str) -> None:
@@ -104,11 +113,13 @@ def _pages(world: World) -> dict[str, int]:
 LIVE = Row(
     "live",
     "The default `up`, fed live: 300 identifies and 40 custom events a second, then 150 page views a second",
-    {"ours": live},
+    {"ours": live, "bare": bare},
     (
         Check(
             "all of ours and Redis at 340/s", "ours.cores_at_340", goal=at_most(0.35), unit="cores"
         ),
+        Check("the same / bare loop at that pace", "ours.cores_at_340", "bare.cores_at_340"),
+        Check("bare loop at that pace", "bare.cores_at_340", unit="cores"),
         Check("enqueue to Sailthru at 150/s, p50", "ours.p50_ms", goal=at_most(30), unit="ms"),
         Check("enqueue to Sailthru at 150/s, p99", "ours.p99_ms", goal=at_most(90), unit="ms"),
         Check("delivered", "ours.delivered_per_second", unit="/s"),
