@@ -1,7 +1,7 @@
 """How Celery is set up. Events never live in its queues: a message is only a wake-up.
 
-A lost or doubled wake-up is harmless (the lease runs out, the second finds nothing leased), so messages
-are not acknowledged, nothing is stored, and no countdown is ever used (reference: celery-redis 1).
+A lost or doubled wake-up is harmless (the lease runs out, the second finds nothing leased), so no copy of a message
+is kept until it is acknowledged, nothing is stored, and no countdown is ever used (reference: celery-redis 1).
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ def celery_config(redis_url: str) -> dict[str, Any]:
         "broker_channel_error_retry": True,
         "broker_transport_options": {
             "global_keyprefix": CELERY_PREFIX,
-            "visibility_timeout": 3600,
+            # Else an acknowledgement is two transactions a message: its copy is kept in Redis, and removed. Queues
+            # with `no_ack` would be no cure: kombu removes a copy all the same, and remembers each message's tag for ever.
+            "ack_emulation": False,
             "socket_timeout": 10,
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "health_check_interval": 10,
             **broker.options,
         },
-        # An acknowledgement is two transactions a message: its copy is kept in Redis, and removed.
-        "task_queues": [Queue(name, no_ack=True) for name in (SPLIT_QUEUE, *map(str, Lane))],
+        "task_queues": [Queue(name) for name in (SPLIT_QUEUE, *map(str, Lane))],
         "task_create_missing_queues": False,
         "task_default_queue": str(Lane.USER),
         "task_acks_late": False,
