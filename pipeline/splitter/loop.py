@@ -25,10 +25,21 @@ from pipeline.storage.scripts import Scripts, is_own_fault
 
 BLOCK_MS = 1_000
 LINGER_S = 0.02
-"""Pause after a batch that was not full. At 340 events a second each would else be a batch of its own, and cost its
-trips alone; what comes to a quiet splitter is split at once."""
+"""Least pause after a batch that was not full: see `linger`."""
+MAX_LINGER_S = 0.08
+LINGER_ENTRY_S = 0.004
 STAND_BY_S = 1.0
 RELEASE_WITHIN_S = 1.0
+
+
+def linger(entries: int) -> float:
+    """Seconds to pause after a batch of so many entries that was not full.
+
+    What comes meanwhile shares the trips of one batch; what comes to a quiet splitter is split at once. Up to
+    1 / LINGER_ENTRY_S events a second batches stay as small as the least pause makes them. When more come each is
+    larger than the one before, up to the longest pause: so fast, events wait longer for Sailthru's limits.
+    """
+    return max(LINGER_S, min(MAX_LINGER_S, entries * LINGER_ENTRY_S))
 
 
 class Splitter:
@@ -121,7 +132,7 @@ class Splitter:
             pause = 0.0
             if await self.hold_lease():
                 entries = await self.step(block_ms=BLOCK_MS)
-                pause = LINGER_S if entries < self._stream.batch_size else 0.0
+                pause = linger(entries) if entries < self._stream.batch_size else 0.0
             else:
                 await self._stand_by()
             self._watch.back()

@@ -266,6 +266,18 @@ async def test_a_splitter_lets_events_gather_only_while_they_come(
     assert stream.moved == [1, 3]
 
 
+@pytest.mark.parametrize(("a_second", "settles_at"), [(1, 0.02), (200, 0.02), (340, 0.08)])
+@pytest.mark.parametrize("before", [0.02, 0.05])
+def test_batches_gather_longer_only_where_many_events_come(
+    a_second: int, settles_at: float, before: float
+) -> None:
+    """Latency counts where few come, and trips where many do."""
+    pauses = [before]
+    for _ in range(30):
+        pauses.append(loop.linger(int(a_second * (pauses[-1] + 0.001))))
+    assert pauses[-1] == pytest.approx(settles_at)
+
+
 async def test_a_splitter_told_to_stop_does_not_wait_for_a_redis_that_hangs(
     boxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
