@@ -6,14 +6,16 @@ field for each, `dead:rejected`, say. Names are added, never changed: people bui
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
 from pipeline.errors import Reason
+from pipeline.events.emails import SharedBy
 from pipeline.events.kinds import IgnoreReason
 from pipeline.events.models import Lane
+from pipeline.events.note_paths import COUNTED_PATHS
 
 
 class Count(StrEnum):
@@ -37,26 +39,32 @@ class Count(StrEnum):
     """By reason: of those removed, letters that went because there were more than DEAD_MAX."""
     ORDER_ID_REUSED = "order_id_reused"
     """Of those delivered, orders with the id of another basket or person."""
+    NOTES = "notes"
+    """By path: fields that delivered events went out without, or with in part."""
+    SHARED_IDS = "shared_ids"
+    """By what makes it so: events with an id that many people share."""
 
 
-PARTS: Mapping[Count, type[StrEnum]] = MappingProxyType(
+PARTS: Mapping[Count, Iterable[str]] = MappingProxyType(
     {
         Count.DEAD: Reason,
         Count.IGNORED: IgnoreReason,
         Count.WAITING: Lane,
         Count.TRIMMED: Reason,
+        Count.NOTES: COUNTED_PATHS,
+        Count.SHARED_IDS: SharedBy,
     }
 )
 """What a counter is divided by. One that is not here is a single number."""
-BESIDE = frozenset({Count.TRIMMED, Count.ORDER_ID_REUSED})
-"""Counters of what another one counts, too."""
+BESIDE = frozenset({Count.TRIMMED, Count.ORDER_ID_REUSED, Count.NOTES, Count.SHARED_IDS})
+"""Counters that say more of events which another one counts."""
 OUTCOME_COUNTS = tuple(count for count in Count if count not in BESIDE | {Count.DERIVED})
 """Every accepted or derived event is in exactly one of these, or in the raw stream: what `status` adds up."""
 
 
-def counter(count: Count, part: StrEnum | None = None) -> str:
-    """The field of a counter; `part` is the reason or lane of one that has parts."""
-    return count.value if part is None else f"{count.value}:{part.value}"
+def counter(count: Count, part: str | None = None) -> str:
+    """The field of a counter; `part` is the reason, lane or path of one that has parts."""
+    return count.value if part is None else f"{count.value}:{part}"
 
 
 def all_counters() -> frozenset[str]:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from pipeline.errors import Reason
 from pipeline.events.kinds import Ignored
+from pipeline.fields import Note
 from pipeline.mapping.plan import Cart, LastIdentify, Profile
 from pipeline.sailthru.calls import Call
 
@@ -40,12 +41,13 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Sailthru took the first `covers` events."""
+    """Sailthru took the first `covers` events. `notes`: the fields that they went out without, or with in part."""
 
     covers: int = 1
     cart_after: Cart | None = None
     merged: str | None = None
     last_identify: LastIdentify | None = None
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,11 @@ _REASONS = {
     "circuit": "stopped by an outage",
     "brake": "stopped by the brake",
 }
+_SHARED_BY = {
+    "SHARED_IDS": "one of SHARED_IDS",
+    "EMAILS_A_DAY": "too many emails in a day",
+}
+_PATHS_SHOWN = 5
 _LANE_COLUMNS = ("lane", "backlog", "oldest", "retrying", "no email", "calls/s", "limit")
 
 
@@ -64,6 +69,22 @@ def _show_account(name: str, account: dict[str, Any]) -> None:
     if account["order_id_reused"]:
         result(f"Orders with the id of another: {account['order_id_reused']}")
     show_counts("Trimmed, as there were more than DEAD_MAX", account["trimmed"].items())
+    show_shared_ids(account["shared_ids"])
+    show_notes(account["notes"])
+
+
+def show_shared_ids(counts: dict[str, int]) -> None:
+    """How many events had an id that many people share, by what makes it so."""
+    shared = ((_SHARED_BY[cause], n) for cause, n in counts.items())
+    show_counts("Events with an id that links nothing", shared)
+
+
+def show_notes(counts: dict[str, int]) -> None:
+    """The fields that were left out most often, of events that were delivered."""
+    most = sorted(counts.items(), key=lambda one: -one[1])
+    rest = sum(n for _, n in most[_PATHS_SHOWN:])
+    shown = [*most[:_PATHS_SHOWN], *([("others", rest)] if rest else ())]
+    show_counts("Fields that events went out without (sailpipe map says why)", shown)
 
 
 def _lane_row(name: str, lane: dict[str, Any]) -> tuple[object, ...]:

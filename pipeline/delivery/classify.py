@@ -258,7 +258,8 @@ def _is_outage(no: Failed, health: Health, state: TurnState, settings: AccountSe
 
 def _sent(answer: Answer, send: Send, now: float) -> Outcome:
     if isinstance(answer, Accepted):
-        return Delivered(send.covers, send.cart_after, send.merged, send.last_identify)
+        after = send.cart_after, send.merged, send.last_identify
+        return Delivered(send.covers, *after, send.notes)
     return _no(answer, send.call, send.covers, now)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TypeAlias, assert_never
@@ -19,6 +20,8 @@ from pipeline.errors import Reason
 from pipeline.events.emails import address_key
 from pipeline.events.kinds import LANES, ORDERS, Kind, kind_of
 from pipeline.events.models import Event, Lane
+from pipeline.events.note_paths import counted_path
+from pipeline.fields import Note
 from pipeline.lanes import SPECS
 from pipeline.mailbox.claim import (
     MERGED_KEPT,
@@ -212,9 +215,15 @@ def _delivered(outcome: Delivered, state: TurnState, settling: Settling) -> Sett
         last = outcome.last_identify
         learn["last_identify"] = json.dumps([last.email, last.key, last.id])
     settlement = _through(state, outcome.covers, _DELIVERED, learn)
+    if outcome.notes:
+        settlement = replace(settlement, count={**settlement.count, **_count_notes(outcome.notes)})
     if outcome.cart_after is None:
         return settlement
     return _with_cart(settlement, outcome.cart_after, settling.now_ms)
+
+
+def _count_notes(notes: Sequence[Note]) -> Counter[str]:
+    return Counter(counter(Count.NOTES, counted_path(note.path)) for note in notes)
 
 
 def _newest(outcome: Delivered, state: TurnState, settling: Settling) -> dict[str, str]:

@@ -10,6 +10,7 @@ group's. `properties.traits.email` and `context.email` are documented nowhere, s
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from pipeline.events.models import Event, email_in, is_email
@@ -27,6 +28,14 @@ OWN_TRAITS = frozenset({Kind.IDENTIFY, Kind.ALIAS, Kind.SUBSCRIBED})
 
 EMAILS_A_DAY = 5
 """An id that comes with more emails than this in a day is shared by several people."""
+
+
+class SharedBy(StrEnum):
+    """What makes an id a shared one."""
+
+    SETTING = "SHARED_IDS"
+    MANY_EMAILS = "EMAILS_A_DAY"
+
 
 STATED = 1
 """Strength of the evidence: identify, alias or Subscribed, in `traits` or `context.traits`."""

@@ -10,6 +10,22 @@ from pipeline.events.models import Event
 from pipeline.fields import is_nothing
 from pipeline.text import mend_line
 
+OPTIONS = (
+    *("id", "key", "schedule_time", "default_list_name", "lists", "login", "optout_value"),
+    *(
+        "send_template",
+        "tenders",
+        "channel",
+        "app_id",
+        "device_id",
+        "user_agent",
+        "cookies",
+        "date",
+    ),
+    *("reminder_template", "reminder_time", "clear_incomplete_cart_after_n_hours"),
+    *("message_id", "sailthru_bid", "use_stored_tags", "exclude_content", "visitor_id"),
+)
+"""Every option there is, whatever event it is of."""
 OPTOUT_LEVELS = frozenset({"none", "basic", "blast", "all"})
 _OFF_WORDS = frozenset({"", "0", "false", "no", "off"})
 

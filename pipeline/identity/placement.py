@@ -15,7 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pipeline.events.emails import CARRIES_KEY, EMAILS_A_DAY
+from pipeline.events.emails import CARRIES_KEY, EMAILS_A_DAY, SharedBy
 from pipeline.events.models import Alias, Event
 from pipeline.events.routing import Facts
 from pipeline.settings import AccountSettings
@@ -89,6 +89,10 @@ class _View:
         seen = self.known.seen.get(name, ())
         return len(seen) > EMAILS_A_DAY and len(self.known.today(name, self.at_ms)) > EMAILS_A_DAY
 
+    def shared_by(self, name: str) -> SharedBy:
+        """What makes an id a shared one that is."""
+        return SharedBy.SETTING if name.casefold() in self.shared else SharedBy.MANY_EMAILS
+
     def owner(self, learned: dict[str, str], name: str) -> str | None:
         """The userId that was learned for an id or email, unless it turned out to be shared."""
         user = learned.get(name)
@@ -112,11 +116,13 @@ class IdentityUpdates(NamedTuple):
 
 
 class Placement(NamedTuple):
-    """Where an event goes: `user` names its mailbox; `shared_ids` are the id fields to leave out."""
+    """Where an event goes: `user` names its mailbox; `shared_ids` are the id fields to leave out, `shared_by` what
+    makes those ids shared ones, each cause once."""
 
     user: str
     shared_ids: tuple[str, ...]
     updates: IdentityUpdates
+    shared_by: frozenset[SharedBy] = frozenset()
 
 
 class _Ids(NamedTuple):
@@ -145,10 +151,12 @@ def place(
     previous = event.previous_id if isinstance(event, Alias) else None
     ids = _Ids(event.user_id, event.anonymous_id, previous)
     shared_ids: tuple[str, ...] = ()
+    causes: frozenset[SharedBy] = frozenset()
     if any(map(view.is_shared, facts.ids)):
         ids, shared_ids = _without_shared(ids, view)
+        causes = frozenset(map(view.shared_by, filter(view.is_shared, facts.ids)))
     updates = _UpdateBuilder(ids, facts, view, sightings).build()
-    return Placement(_mailbox(ids, facts.emails.address, seq, view), shared_ids, updates)
+    return Placement(_mailbox(ids, facts.emails.address, seq, view), shared_ids, updates, causes)
 
 
 def _sightings(event: Event, shown: str, view: _View) -> dict[str, Seen]:

@@ -10,29 +10,13 @@ from typing import TypeVar
 
 from pydantic.alias_generators import to_camel
 
-from pipeline.events.integrations import all_options, folded, options
+from pipeline.events.integrations import OPTIONS, all_options, folded, options
 from pipeline.events.models import Event
 from pipeline.fields import Note, Notes, is_nothing
 from pipeline.mapping.values import identifier, switch, text
 
 T = TypeVar("T")
 
-OPTIONS = (
-    *("id", "key", "schedule_time", "default_list_name", "lists", "login", "optout_value"),
-    *(
-        "send_template",
-        "tenders",
-        "channel",
-        "app_id",
-        "device_id",
-        "user_agent",
-        "cookies",
-        "date",
-    ),
-    *("reminder_template", "reminder_time", "clear_incomplete_cart_after_n_hours"),
-    *("message_id", "sailthru_bid", "use_stored_tags", "exclude_content", "visitor_id"),
-)
-"""Every option there is, whatever event it is of."""
 _BY_PLAIN_NAME = {folded(name): name for name in OPTIONS}
 
 

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import NamedTuple
 
 from pipeline.errors import InvalidEvent
+from pipeline.events.emails import SharedBy
 from pipeline.events.models import Event
 from pipeline.events.routing import Facts
 from pipeline.mailbox.claim import MEMORY_KEEP_MS, OptOutFlag
@@ -85,6 +87,7 @@ class SplitAction(NamedTuple):
     aliases: (key below the prefix, user). keep: ms for which all this is known.
     optout: () or the mailbox of its user, the level ('' when it is not known) and the header of the second entry, ''
         when its own call says it.
+    shared_by: what makes those of its ids shared ones that are, to be counted.
     """
 
     key: DedupeKey
@@ -96,6 +99,7 @@ class SplitAction(NamedTuple):
     aliases: tuple[tuple[str, str], ...] = ()
     keep: int = MEMORY_KEEP_MS
     optout: tuple[()] | tuple[str, str, str] = ()
+    shared_by: Collection[SharedBy] = ()
 
 
 class RoutedEntry(NamedTuple):

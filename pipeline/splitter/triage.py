@@ -156,12 +156,21 @@ def route_entry(item: Read, account: Account) -> RoutedEntry:
     learned = emails, placement.updates.aliases
     way = facts.way if item.optout != "only" else Lane.USER
     optout = _optout(item, facts, placement, account) if facts.optout is not None else ()
+    shared = placement.shared_by
     if isinstance(way, Ignored):
         ignored = SplitAction(
-            item.key, ActionKind.IGNORED, "", "", way.reason, *learned, optout=optout
+            *(item.key, ActionKind.IGNORED, "", "", way.reason),
+            *learned,
+            optout=optout,
+            shared_by=shared,
         )
         return RoutedEntry(entry.sid, ignored, b"\n" + entry.raw if optout else b"")
-    post = SplitAction(item.key, ActionKind.POST, way, placement.user, "", *learned, optout=optout)
+    post = SplitAction(
+        *(item.key, ActionKind.POST, way, placement.user, ""),
+        *learned,
+        optout=optout,
+        shared_by=shared,
+    )
     waiting = _entry(item, placement, account.stopped.get(way, 0))
     if optout and not waiting.optout:
         waiting = replace(waiting, optout="seen to")

@@ -11,9 +11,9 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 
 import pipeline.mapping
+from pipeline.events.integrations import OPTIONS
 from pipeline.events.kinds import Kind
 from pipeline.lanes import PAGEVIEW_ENDPOINT
-from pipeline.mapping.options import OPTIONS
 from pipeline.mapping.passed import OF_CART, OF_ORDER
 from pipeline.settings import setting_names
 from tests.docs.mapping_page import LOOKUP_PAGE, ROWS_PAGE, page

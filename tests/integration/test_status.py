@@ -46,6 +46,7 @@ async def test_an_empty_installation_has_every_key(pipeline: Pipeline) -> None:
     assert one["counts"] == dict.fromkeys(("enqueued", "derived", *COUNTS), 0)
     assert one["order_id_reused"] == 0
     assert (one["gates"], one["dead"], one["ignored"], one["trimmed"]) == ([], {}, {}, {})
+    assert (one["notes"], one["shared_ids"]) == ({}, {})
     assert list(one["lanes"]) == list(Lane)
     assert one["lanes"]["event"] == {
         "backlog": 0,
@@ -93,6 +94,21 @@ async def test_a_second_entry_of_an_event_is_counted_as_derived(pipeline: Pipeli
     await pipeline.split()
     counts = (await account(pipeline))["counts"]
     assert (counts["enqueued"], counts["derived"], counts["waiting"]) == (2, 1, 3)
+
+
+async def test_what_an_id_is_shared_by_is_shown_and_counts_no_event_twice(
+    pipeline: Pipeline,
+) -> None:
+    """`enqueued` stays the sum of the other six."""
+    await pipeline.send(track(1) | {"userId": "guest"}, track(2))
+    await pipeline.split()
+    claim = await pipeline.claim("u2", Lane.EVENT)
+    count = {"delivered": 1, "notes:properties.products[].image_url": 4}
+    await pipeline.mailboxes.settle(Settlement(claim, pop=1, count=count, back=True))
+    one = await account(pipeline)
+    assert one["shared_ids"] == {"SHARED_IDS": 1}
+    assert one["notes"] == {"properties.products[].image_url": 4}
+    assert (one["counts"]["enqueued"], one["counts"]["waiting"]) == (2, 1)
 
 
 async def test_letters_that_were_trimmed_are_shown_and_counted_as_removed(

@@ -74,7 +74,7 @@ local function see_to_optout(p, optout, entry, now, keep)
 end
 
 local function apply(action, blob, head)
-  local key, kind, lane, box, reason, emails, aliases, keep, optout = unpack(action)
+  local key, kind, lane, box, reason, emails, aliases, keep, optout, shared_by = unpack(action)
   local p, id, hash, window, replay = unpack(key)
   if is_duplicate(key, now) then
     tally(p, COUNT_DUPLICATES, 1)
@@ -116,6 +116,7 @@ local function apply(action, blob, head)
   else
     tally(p, COUNT_IGNORED .. ':' .. reason, 1)
   end
+  for _, cause in ipairs(shared_by) do tally(p, COUNT_SHARED_IDS .. ':' .. cause, 1) end
   if optout[1] then see_to_optout(p, optout, blob, now, keep) end
   if window > 0 then remember(p, hash, window) end
   return 0

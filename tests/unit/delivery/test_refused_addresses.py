@@ -61,7 +61,7 @@ async def test_a_mistyped_address_costs_neither_the_identify_nor_the_order_behin
         assert taken(pipe) == [GOOD]
         [profile] = pipe.sailthru.sandbox.state.profiles
         assert (profile.keys["email"], profile.vars) == (GOOD, {"plan": "gold"})
-        assert await pipe.counts() == {"delivered": 3}
+        assert await pipe.counts() == {"delivered": 3, "notes:traits.email": 1}
 
 
 async def test_an_address_is_refused_once_a_day(pipe: Pipe) -> None:
@@ -77,7 +77,8 @@ async def test_an_address_is_refused_once_a_day(pipe: Pipe) -> None:
     await pipe.post(says(BAD, n=2))
     await pipe.run(60)
     assert sent(pipe, "POST /user")[-2:] == [BAD, "None"]
-    assert await pipe.counts() == {"delivered": 5}
+    noted = {"notes:traits.email": 3, "notes:properties.email": 1}
+    assert await pipe.counts() == {"delivered": 5} | noted
 
 
 async def test_an_address_that_was_refused_days_ago_is_learned_like_any_other(pipe: Pipe) -> None:
@@ -122,13 +123,21 @@ async def test_what_sailthru_refused_falls_through_to_the_next_address(pipe: Pip
     await pipe.run(60)
     assert sent(pipe) == ["own..2@example.org", "own..1@example.org", user, GOOD]
     assert taken(pipe) == [GOOD]
-    assert await pipe.counts() == {"delivered": 1}
+    noted = {"notes:context.traits.email": 1, "notes:properties.email": 1}
+    assert await pipe.counts() == {"delivered": 1} | noted
 
 
 @pytest.mark.parametrize(
-    "event", [bought(BAD), added("ann", email=False) | {"context": {"traits": {"email": BAD}}}]
+    ("event", "path"),
+    [
+        (bought(BAD), "properties.email"),
+        (
+            added("ann", email=False) | {"context": {"traits": {"email": BAD}}},
+            "context.traits.email",
+        ),
+    ],
 )
-async def test_what_has_no_other_address_waits_for_one(event: Event) -> None:
+async def test_what_has_no_other_address_waits_for_one(event: Event, path: str) -> None:
     """It goes on as soon as one is shown, without another call to the bad one."""
     async with open_pipe(email_wait=DAY_S) as pipe:
         await pipe.post(event)
@@ -136,7 +145,7 @@ async def test_what_has_no_other_address_waits_for_one(event: Event) -> None:
         await pipe.post(says(GOOD))
         await pipe.run(10)
         assert sent(pipe) == [BAD, GOOD]
-        assert await pipe.counts() == {"delivered": 2}
+        assert await pipe.counts() == {"delivered": 2, f"notes:{path}": 1}
 
 
 async def test_an_order_that_waited_in_vain_is_replayed_by_a_good_address() -> None:
@@ -180,7 +189,7 @@ async def test_a_refusal_of_nearly_all_addresses_costs_nobody_theirs(pipe: Pipe)
     pipe.sailthru.troubles.remove(trouble)
     await pipe.run(3600)
     profiles = [one.keys.get("email") for one in pipe.sailthru.sandbox.state.profiles]
-    assert await pipe.counts() == {"delivered": 12}
+    assert await pipe.counts() == {"delivered": 12, "notes:traits.email": 4}
     assert len([email for email in profiles if email]) >= 8
 
 
@@ -210,7 +219,7 @@ async def test_one_bad_address_after_the_other_is_refused_once_each(
     await pipe.run(60)
     refused = [one for one in sent(pipe, "POST /user") if one != "None"]
     assert refused == typed
-    assert await pipe.counts() == {"delivered": len(typed)}
+    assert await pipe.counts() == {"delivered": len(typed), "notes:traits.email": len(typed)}
     assert len(json.loads((await remembered(pipe))["refused"])) == REFUSED_KEPT
 
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.events.note_paths import counted_path
 from pipeline.mapping import dry_run
 from pipeline.settings import AccountSettings
 from tests.unit.mapping.tables.orders import EMAIL, GAME, GAME_ITEM
@@ -90,6 +91,7 @@ PASSED = properties("tenders", "channel", "appId", "device_id", "userAgent", "co
 PRODUCT = ("image_url", "image_url_thumb", "imageUrl", "tags", "id", "sku", "title")
 """And the names that stand aside while product_id and name are given."""
 TRAITS: tuple[Path, ...] = (("traits",), ("traits", "email"))
+PASSED_ON = frozenset({"no_such_option"})
 NOT_TEXT = frozenset(
     {"anonymousId", "defaultListName", "order_id", "checkout_id", "integrations", "context"}
 )
@@ -284,3 +286,12 @@ def _without(event: JSON, path: Path) -> JSON:
         place = place[part] if isinstance(place, list) else place.get(part, {})
     place.pop(path[-1], None)
     return event
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_note_about_a_field_that_is_read_is_counted_under_that_fields_name(name: str) -> None:
+    """Only fields that are passed on as they came, and options that are none, share a row."""
+    for path in SAMPLES[name].known:
+        for note in mapped(filled(SAMPLES[name].event, {path: [{"a": 1}, 10**400]}))["notes"]:
+            is_shared = counted_path(note["path"]).endswith("*")
+            assert is_shared == (path[-1] in PASSED_ON), note["path"]

@@ -58,7 +58,7 @@ def test_a_script_counts_by_the_names_of_python_only(script: str) -> None:
     raw = re.findall(r"'HINCRBY', [pP] \.\. 'counts'", code)
     assert len(raw) == (script == LIBRARY)
     names = re.findall(r"(?<!function )\btally\([pP], ([^,]+),", code)
-    named = re.compile(r"COUNT_([A-Z]+)( \.\. ':' \.\. [\w.]+)?")
+    named = re.compile(r"COUNT_([A-Z_]+)( \.\. ':' \.\. [\w.]+)?")
     for name in names:
         found = named.fullmatch(name)
         if found is None:

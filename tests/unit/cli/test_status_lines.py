@@ -1,0 +1,29 @@
+"""What `sailpipe status` prints of counters: what is most, first, and nothing of what is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.cli.status import show_notes, show_shared_ids
+
+
+def test_the_fields_that_were_left_out_most_come_first(capsys: pytest.CaptureFixture[str]) -> None:
+    """Five of them, and how many others."""
+    show_notes({"a": 1, "b": 9, "c": 1, "d": 4, "e": 2, "f": 3, "g": 1})
+    said = capsys.readouterr().out
+    assert said.endswith(": b 9, d 4, f 3, e 2, a 1, others 2\n")
+    assert "sailpipe map" in said
+
+
+def test_both_reasons_why_an_id_links_nothing_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """One is a setting, the other is not."""
+    show_shared_ids({"EMAILS_A_DAY": 3, "SHARED_IDS": 12})
+    said = capsys.readouterr().out
+    assert said.endswith(": too many emails in a day 3, one of SHARED_IDS 12\n")
+
+
+def test_what_was_never_counted_is_not_mentioned(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line without numbers would be one more to read."""
+    show_notes({})
+    show_shared_ids({})
+    assert capsys.readouterr().out == ""
