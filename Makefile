@@ -8,7 +8,7 @@ ARGS :=
 ROWS :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup same-python run test test-pythons test-random test-histories check fix test-faults \
+.PHONY: help setup same-python run test test-pythons test-servers test-random test-histories check fix test-faults \
 	test-faults-quick test-faults-ten bench bench-limits lock clean
 
 help: ## Show what can be made
@@ -47,6 +47,9 @@ test: setup ## Run the tests: unit, conformance, integration (under 5 minutes)
 
 test-pythons: setup ## On every other Python from 3.11 on: install, test, run once; on this one: run once
 	@$(BIN)/python -m tests.pythons
+
+test-servers: setup ## On Redis 6.2, 7 and 8 and Valkey: conformance, the shop's day, quick faults; ARGS="redis-7" for one
+	@$(BIN)/python -m tests.servers $(ARGS)
 
 test-random: setup ## Feed 10,000 random events to the mapping, 1,000 carts, 2,000 raw streams, 4,000 replies (6 minutes)
 	@$(BIN)/python -m pytest --hypothesis-profile=deep tests/unit/mapping/test_any_event.py \
