@@ -8,7 +8,7 @@ ARGS :=
 ROWS :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup same-python run test test-pythons test-servers test-random test-histories check fix test-faults \
+.PHONY: help setup same-python run test test-pythons test-servers test-random test-histories test-mutants check fix test-faults \
 	test-faults-quick test-faults-ten bench bench-limits lock clean
 
 help: ## Show what can be made
@@ -58,6 +58,13 @@ test-random: setup ## Feed 10,000 random events to the mapping, 1,000 carts, 2,0
 test-histories: setup ## Put 2,000 random histories of mailboxes beside their model (about 8 minutes)
 	@$(BIN)/python -m pytest --hypothesis-profile=deep tests/conformance/test_mailbox_machine.py
 
+MUTANTS := $(VENV)/mutants
+
+test-mutants: setup ## Make small mistakes in the core, one at a time, and see whether a test notices (an hour; not in CI)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade \
+		--target $(MUTANTS) -r requirements-mutants.lock
+	@PYTHONPATH=$(MUTANTS) $(BIN)/python -m tests.mutants $(ARGS)
+
 check: setup ## Lint, types, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -91,6 +98,8 @@ lock: ## Pin again after a change in pyproject.toml (needs uv)
 		--extra run --group dev pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-deps --group server -o requirements-server.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--group mutants -o requirements-mutants.lock
 
 clean: ## Remove what set-up and tests made (asks nothing: .sailpipe, your data, stays)
 	rm -rf $(VENV) .venv-3.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
