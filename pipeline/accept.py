@@ -1,7 +1,7 @@
 """The producer's way in: make an event ready and append it to the raw stream.
 
 The contract with Redis is one command, open to any language (docs/producers.md):
-`XADD sailpipe:raw * event '<json>' [account NAME]`.
+`XADD sailpipe:raw * event '<json>' [account NAME] [class bulk]`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.errors import EnqueueError, InvalidEvent, QueueFull, Reason, Sailp
 from pipeline.events.models import check_size, parse_event
 from pipeline.fields import is_nothing
 from pipeline.json_text import MAX_DEPTH, read_json
-from pipeline.producer import Producer, enqueue_error
+from pipeline.producer import Labels, Producer, enqueue_error
 from pipeline.settings import DEFAULT_ACCOUNT, load_settings
 from pipeline.storage.format import check_format
 from pipeline.storage.redis_client import open_redis
@@ -46,17 +46,21 @@ def enqueue(event: AnyEvent, account: str = DEFAULT_ACCOUNT) -> str:
             the message says what to do.
     """
     message_id, raw = prepare(event)
-    _with_producer(lambda producer: producer.send(raw, account))
+    _with_producer(lambda producer: producer.send(raw, Labels(account)))
     return message_id
 
 
-def enqueue_many(events: Iterable[AnyEvent], account: str = DEFAULT_ACCOUNT) -> list[str]:
+def enqueue_many(
+    events: Iterable[AnyEvent], account: str = DEFAULT_ACCOUNT, *, bulk: bool = False
+) -> list[str]:
     """Accept many events, in order; returns their messageIds. Raises as `enqueue` does.
 
-    All are checked before the first is sent. It holds back while the raw stream is long.
+    All are checked before the first is sent. It holds back while the raw stream is long. `bulk`: an import, say,
+    which is to delay no live event.
     """
     ready = [prepare(event) for event in events]
-    _with_producer(lambda producer: producer.send_many((raw, account) for _, raw in ready))
+    labels = Labels(account, bulk=bulk)
+    _with_producer(lambda producer: producer.send_many((raw for _, raw in ready), labels))
     return [message_id for message_id, _ in ready]
 
 

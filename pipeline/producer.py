@@ -10,7 +10,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
@@ -25,14 +25,35 @@ from pipeline.storage.scripts import Batcher, read_script
 
 CHUNK = 500
 """Events per pipelined round trip: large enough to hide the trip, small enough to stay atomic."""
-RAW_HOLD = 20_000
-"""Entries in the raw stream above which bulk producers wait, so that others stay quick."""
+RAW_HOLD = 2_000
+"""Entries in the raw stream above which who sends many at once waits, so that a live event is soon split."""
 RAW_BOUND = 1_000_000
 """Entries in the raw stream above which every producer is refused."""
 HOLD_S = 0.2
 """Seconds between two looks at a raw stream that is too long."""
+BULK = "bulk"
+"""What the field `class` of a raw entry says; a live one has none."""
 LOOK_EVERY = 1_000
 """Events that an asyncio producer appends between two looks at how long the raw stream is."""
+
+
+class Labels(NamedTuple):
+    """What a raw entry says beside its event. bulk: it may wait until live events are through."""
+
+    account: str = DEFAULT_ACCOUNT
+    bulk: bool = False
+
+    def fields(self) -> dict[str, str]:
+        """As the entry has them: what they say by being absent is left out."""
+        fields = {}
+        if self.account != DEFAULT_ACCOUNT:
+            fields["account"] = self.account
+        if self.bulk:
+            fields["class"] = BULK
+        return fields
+
+
+LIVE = Labels()
 
 
 class Producer:
@@ -56,17 +77,18 @@ class Producer:
         self._script = redis.register_script(_script())
         self._backlog = 0
 
-    def send(self, raw: bytes, account: str = DEFAULT_ACCOUNT) -> None:
+    def send(self, raw: bytes, labels: Labels = LIVE) -> None:
         """Append one event. Raises QueueFull or EnqueueError."""
         self._refuse_if_full()
-        self._append([(raw, account)])
+        self._append([raw], labels)
 
     def send_many(
         self,
-        items: Iterable[tuple[bytes, str]],
+        raws: Iterable[bytes],
+        labels: Labels = LIVE,
         on_hold: Callable[[int], None] | None = None,
     ) -> int:
-        """Append (raw, account) pairs in order, waiting while the raw stream is long.
+        """Append events in order, waiting while the raw stream is long.
 
         A chunk of 500 is taken whole or not at all. `on_hold` is called with the number of waiting
         entries at each look, so that a person can be told why nothing moves.
@@ -75,10 +97,10 @@ class Producer:
         Raises: QueueFull or EnqueueError; the message says how many had been taken before.
         """
         sent = 0
-        for chunk in _chunks(items, CHUNK):
+        for chunk in _chunks(raws, CHUNK):
             try:
                 self._wait_for_capacity(on_hold)
-                self._append(chunk)
+                self._append(chunk, labels)
             except EnqueueError as error:
                 what = f"{error.what} ({sent} events were taken before)"
                 raise type(error)(what, error.fix) from None
@@ -93,28 +115,30 @@ class Producer:
             raise enqueue_error(error) from None
         return self._backlog
 
-    def _append(self, items: list[tuple[bytes, str]]) -> None:
+    def _append(self, raws: list[bytes], labels: Labels) -> None:
+        send = self._send_one if len(raws) == 1 else self._send_chunk
         try:
-            self._backlog = self._send_one(items) if len(items) == 1 else self._send_chunk(items)
+            self._backlog = send(raws, labels)
         except RedisError as error:
             raise enqueue_error(error) from None
 
-    def _send_one(self, items: list[tuple[bytes, str]]) -> int:
+    def _send_one(self, raws: list[bytes], labels: Labels) -> int:
         """The event, and in the same trip how long the stream is. That may be refused to who may only append."""
         pipe = self._redis.pipeline(transaction=False)
-        _fill(pipe, items)
+        _fill(pipe, raws, labels)
         pipe.xlen(keys.RAW)
         appended, length = pipe.execute(raise_on_error=False)
         if isinstance(appended, Exception):
             raise appended
         return 0 if isinstance(length, Exception) else int(length)
 
-    def _send_chunk(self, items: list[tuple[bytes, str]]) -> int:
+    def _send_chunk(self, raws: list[bytes], labels: Labels) -> int:
+        args = _arguments(raws, labels)
         try:
-            return int(self._script(keys=[keys.RAW], args=_arguments(items), client=self._redis))
+            return int(self._script(keys=[keys.RAW], args=args, client=self._redis))
         except NoPermissionError:  # may append, and may run no script
             pipe = self._redis.pipeline(transaction=True)
-            _fill(pipe, items)
+            _fill(pipe, raws, labels)
             pipe.execute()
         try:
             return int(self._redis.xlen(keys.RAW))
@@ -147,7 +171,7 @@ class AsyncProducer:
         self._free = 0
         self._knows_format = False
 
-    async def send_all(self, raws: Sequence[bytes], account: str) -> None:
+    async def send_all(self, raws: Sequence[bytes], labels: Labels = LIVE) -> None:
         """Append events in order.
 
         Raises:
@@ -159,9 +183,9 @@ class AsyncProducer:
             await self._check_format()
             await self._refuse_if_full(len(raws))
             if len(raws) == 1:
-                await self._batcher.execute("XADD", keys.RAW, "*", *_words(raws[0], account))
+                await self._batcher.execute("XADD", keys.RAW, "*", *_words(raws[0], labels))
             elif raws:
-                await self._send_many([(raw, account) for raw in raws])
+                await self._send_many(raws, labels)
         except RedisError as error:
             raise enqueue_error(error) from None
 
@@ -181,12 +205,12 @@ class AsyncProducer:
         except RedisError as error:
             raise enqueue_error(error) from None
 
-    async def _send_many(self, items: list[tuple[bytes, str]]) -> None:
+    async def _send_many(self, raws: Sequence[bytes], labels: Labels) -> None:
         try:
-            await self._append(keys=[keys.RAW], args=_arguments(items))
+            await self._append(keys=[keys.RAW], args=_arguments(raws, labels))
         except NoPermissionError:  # may append, and may run no script
             pipe = self._redis.pipeline(transaction=True)
-            _fill(pipe, items)
+            _fill(pipe, raws, labels)
             await pipe.execute()
 
     async def _check_format(self) -> None:
@@ -211,11 +235,9 @@ class AsyncProducer:
         self._free -= events
 
 
-def entry(raw: bytes, account: str) -> dict[Any, Any]:
-    """The fields of a raw-stream entry; the account `default` is left out."""
-    if account == DEFAULT_ACCOUNT:
-        return {"event": raw}
-    return {"event": raw, "account": account}
+def entry(raw: bytes, labels: Labels = LIVE) -> dict[Any, Any]:
+    """The fields of a raw-stream entry."""
+    return {"event": raw, **labels.fields()}
 
 
 def enqueue_error(error: RedisError) -> EnqueueError:
@@ -235,22 +257,23 @@ def _script() -> str:
     return read_script("pipeline", "append")
 
 
-def _arguments(items: Iterable[tuple[bytes, str]]) -> list[bytes | str]:
-    """What append.lua takes of (raw, account) pairs."""
-    return [word for raw, account in items for word in (account, raw)]
+def _arguments(raws: Iterable[bytes], labels: Labels) -> list[bytes | str | int]:
+    """What append.lua takes."""
+    words = [word for field in labels.fields().items() for word in field]
+    return [len(words), *words, *raws]
 
 
-def _words(raw: bytes, account: str) -> list[bytes | str]:
+def _words(raw: bytes, labels: Labels) -> list[bytes | str]:
     """What XADD takes after the id."""
-    return [word for field in entry(raw, account).items() for word in field]
+    return [word for field in entry(raw, labels).items() for word in field]
 
 
-def _fill(pipe: Any, items: Iterable[tuple[bytes, str]]) -> None:
-    for raw, account in items:
-        pipe.xadd(keys.RAW, entry(raw, account))
+def _fill(pipe: Any, raws: Iterable[bytes], labels: Labels) -> None:
+    for raw in raws:
+        pipe.xadd(keys.RAW, entry(raw, labels))
 
 
-def _chunks(items: Iterable[tuple[bytes, str]], size: int) -> Iterator[list[tuple[bytes, str]]]:
-    iterator = iter(items)
+def _chunks(raws: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    iterator = iter(raws)
     while chunk := list(islice(iterator, size)):
         yield chunk

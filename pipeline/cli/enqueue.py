@@ -17,7 +17,7 @@ from pipeline.cli.options import AccountOption, JsonOption, settings_here
 from pipeline.cli.output import json_result, note, result
 from pipeline.cli.progress import Progress, open_progress
 from pipeline.errors import EnqueueError, InvalidEvent, SailpipeError
-from pipeline.producer import Producer
+from pipeline.producer import Labels, Producer
 from pipeline.storage.redis_client import open_redis
 
 SHOWN_BAD_LINES = 20
@@ -47,10 +47,10 @@ def enqueue(
 def _send(redis_url: str, import_: _Import) -> int:
     with open_redis(redis_url) as redis, open_progress("enqueued") as progress:
         events = _after_a_look(redis, import_.events(progress))
-        return Producer(redis).send_many(events, on_hold=progress.hold)
+        return Producer(redis).send_many(events, Labels(import_.account), progress.hold)
 
 
-def _after_a_look(redis: Redis, events: Iterator[tuple[bytes, str]]) -> Iterator[tuple[bytes, str]]:
+def _after_a_look(redis: Redis, events: Iterator[bytes]) -> Iterator[bytes]:
     """The same events, the first one only if Redis holds this version's data."""
     for number, event in enumerate(events):
         if number == 0:
@@ -65,7 +65,7 @@ class _Import:
         self.bad = 0
         self.broken = False
         self._files = files
-        self._account = account
+        self.account = account
 
     @property
     def how_to_go_on(self) -> str:
@@ -74,7 +74,7 @@ class _Import:
             return "Enqueue the same files again: what was enqueued is not delivered twice."
         return "What was enqueued stays: enqueued again, an event is dropped only if it has a messageId."
 
-    def events(self, progress: Progress) -> Iterator[tuple[bytes, str]]:
+    def events(self, progress: Progress) -> Iterator[bytes]:
         """The events of all files, in order, each with a messageId.
 
         A file that cannot be read to its end is told of and left; what came before it counts.
@@ -83,7 +83,7 @@ class _Import:
             try:
                 for raw in self._events_of(name):
                     progress.advance()
-                    yield raw, self._account
+                    yield raw
             except BadInput as error:
                 self.broken = True
                 note(f"sailpipe: {error}")

@@ -24,7 +24,7 @@ from pipeline.ingest.answers import HttpError, error_response, success_response
 from pipeline.ingest.bodies import is_packed, read_body, read_object, unpacked
 from pipeline.ingest.segment_events import Arrival, batch_events, single_event
 from pipeline.ingest.write_keys import choose_account
-from pipeline.producer import AsyncProducer
+from pipeline.producer import AsyncProducer, Labels
 
 SINGLE_PATHS: Mapping[str, str] = {
     "track": "track",
@@ -82,16 +82,16 @@ class SegmentApi:
         arrival = Arrival(self._clock.now(), lambda: str(uuid.uuid4()))
         if kind is not None and len(body) <= LIGHT_BYTES and not is_packed(body):
             data = read_object(body)
-            account = self._account(authorization, data)
-            await self._producer.send_all([single_event(data, kind, arrival)], account)
+            labels = self._labels(authorization, data)
+            await self._producer.send_all([single_event(data, kind, arrival)], labels)
             return
         with self._hold(len(body)):
             async with self._one_at_a_time:
                 data = await asyncio.to_thread(lambda: read_object(unpacked(body)))
-                account = self._account(authorization, data)
+                labels = self._labels(authorization, data)
                 events = await self._make_events(kind, data, arrival)
             with self._hold(sum(map(len, events))):
-                await self._producer.send_all(events, account)
+                await self._producer.send_all(events, labels)
 
     @contextmanager
     def _hold(self, size: int) -> Iterator[None]:
@@ -118,8 +118,8 @@ class SegmentApi:
                 began = self._clock.monotonic()
         return events
 
-    def _account(self, authorization: str | None, data: Mapping[str, Any]) -> str:
-        return choose_account(self._accounts, authorization, data.get("writeKey"))
+    def _labels(self, authorization: str | None, data: Mapping[str, Any]) -> Labels:
+        return Labels(choose_account(self._accounts, authorization, data.get("writeKey")))
 
 
 class _Way:

@@ -1,12 +1,8 @@
 -- Appends entries to the raw stream, all of them or none.
 -- KEYS[1] the raw stream
--- ARGV    for each entry its account and the event's JSON
+-- ARGV    how many words follow, the fields that each entry has beside its event (name, value, ...), and the events (JSON)
 -- Returns how long the stream is now
-for i = 1, #ARGV, 2 do
-  if ARGV[i] == 'default' then
-    redis.call('XADD', KEYS[1], '*', 'event', ARGV[i + 1])
-  else
-    redis.call('XADD', KEYS[1], '*', 'event', ARGV[i + 1], 'account', ARGV[i])
-  end
-end
+local words = tonumber(ARGV[1])
+local fields = { unpack(ARGV, 2, words + 1) }
+for i = words + 2, #ARGV do redis.call('XADD', KEYS[1], '*', 'event', ARGV[i], unpack(fields)) end
 return redis.call('XLEN', KEYS[1])

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from pipeline.errors import EnqueueError, QueueFull
-from pipeline.producer import Producer
+from pipeline.producer import Labels, Producer
 from pipeline.sandbox.faults import FaultKind
 from pipeline.storage import keys
 from tests.faults.conftest import Open
@@ -49,7 +49,7 @@ class Source(threading.Thread):
 
     def _send(self, raw: bytes) -> bool:
         try:
-            self._producer.send(raw, ACCOUNT)
+            self._producer.send(raw, Labels(ACCOUNT))
         except EnqueueError:
             self.refusals += 1
             return False

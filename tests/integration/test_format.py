@@ -269,11 +269,11 @@ async def test_an_http_server_that_found_redis_away_asks_when_it_is_back(
         with pytest.raises(EnqueueError, match="newer format"):
             await producer.check_ready()
         with pytest.raises(EnqueueError, match="newer format"):
-            await producer.send_all([b"{}"], "default")
+            await producer.send_all([b"{}"])
         assert store.xlen(keys.RAW) == 0
         store.delete(keys.FORMAT)
         await producer.check_ready()
-        await producer.send_all([b"{}"], "default")
+        await producer.send_all([b"{}"])
         assert store.xlen(keys.RAW) == 1
 
 

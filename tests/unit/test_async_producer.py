@@ -10,7 +10,7 @@ import pytest
 import redis.asyncio
 
 from pipeline.errors import QueueFull
-from pipeline.producer import LOOK_EVERY, AsyncProducer
+from pipeline.producer import LOOK_EVERY, AsyncProducer, Labels
 from pipeline.storage import keys
 
 
@@ -44,9 +44,9 @@ async def test_single_events_that_come_together_share_their_round_trips(
         return await execute(pipe, raise_on_error)
 
     producer = AsyncProducer(client)
-    await producer.send_all([b"first"], "default")
+    await producer.send_all([b"first"])
     monkeypatch.setattr("redis.asyncio.client.Pipeline.execute", counted)
-    await asyncio.gather(*(producer.send_all([b"%d" % n], "brand") for n in range(80)))
+    await asyncio.gather(*(producer.send_all([b"%d" % n], Labels("brand")) for n in range(80)))
     assert trips == 1
     assert await taken(client) == [
         {b"event": b"first"},
@@ -60,7 +60,7 @@ async def test_a_batch_is_one_command_and_keeps_its_order(
 ) -> None:
     """As many as one request may bring."""
     raws = [b"%d" % n for n in range(2500)]
-    await AsyncProducer(client).send_all(raws, account)
+    await AsyncProducer(client).send_all(raws, Labels(account))
     entries = await taken(client)
     assert [fields[b"event"] for fields in entries] == raws
     owner = None if account == "default" else account.encode()
@@ -72,11 +72,11 @@ async def test_no_event_of_a_batch_is_taken_when_redis_is_full(
 ) -> None:
     """The caller sends the whole batch again."""
     producer = AsyncProducer(client)
-    await producer.send_all([b"1", b"2"], "default")
+    await producer.send_all([b"1", b"2"])
     await client.config_set("maxmemory", "1")
     try:
         with pytest.raises(QueueFull, match="memory"):
-            await producer.send_all([b"3", b"4"], "default")
+            await producer.send_all([b"3", b"4"])
     finally:
         await client.config_set("maxmemory", "0")
     assert len(await taken(client)) == 2
@@ -86,7 +86,7 @@ async def test_a_batch_of_nothing_is_taken_without_a_command(
     client: redis.asyncio.Redis,
 ) -> None:
     """An SDK that flushes an empty queue is answered 200."""
-    await AsyncProducer(client).send_all([], "default")
+    await AsyncProducer(client).send_all([])
     assert await client.exists(keys.RAW) == 0
 
 
@@ -97,7 +97,7 @@ async def test_the_length_of_the_raw_stream_is_asked_for_now_and_then(
     producer = AsyncProducer(client)
     await client.config_resetstat()
     for _ in range(2 * LOOK_EVERY // 100):
-        await producer.send_all([b"{}"] * 100, "default")
+        await producer.send_all([b"{}"] * 100)
     scripts = await calls(client, "evalsha")
     assert await calls(client, "xlen") - scripts <= 2 + 1
 
@@ -105,18 +105,18 @@ async def test_the_length_of_the_raw_stream_is_asked_for_now_and_then(
 async def test_the_bound_holds_though_others_append_too(client: redis.asyncio.Redis) -> None:
     """What others add is seen at the next look, LOOK_EVERY events later at most."""
     producer = AsyncProducer(client, bound=LOOK_EVERY * 3)
-    await producer.send_all([b"{}"], "default")
+    await producer.send_all([b"{}"])
     other = AsyncProducer(client)
     for _ in range(3):
-        await other.send_all([b"{}"] * LOOK_EVERY, "default")
+        await other.send_all([b"{}"] * LOOK_EVERY)
     before = await client.xlen(keys.RAW)
 
     async def send_on() -> None:
         for _ in range(LOOK_EVERY + 1):
-            await producer.send_all([b"{}"], "default")
+            await producer.send_all([b"{}"])
 
     with pytest.raises(QueueFull):
         await send_on()
     assert await client.xlen(keys.RAW) < before + LOOK_EVERY
     await client.delete(keys.RAW)
-    await producer.send_all([b"{}"], "default")
+    await producer.send_all([b"{}"])

@@ -24,7 +24,7 @@ from pipeline.accept import (
     _PRODUCERS,
 )
 from pipeline.errors import ConfigError, EnqueueError, InvalidEvent, QueueFull
-from pipeline.producer import Producer
+from pipeline.producer import Labels, Producer
 from pipeline.storage import keys
 
 NOTHING: tuple[Any, ...] = (None, "  ", False, [], "\x00")
@@ -69,21 +69,33 @@ def broken(error: Exception) -> redis.Redis:
 # -- Producer --------------------------------------------------------------------------------------
 
 
-def test_send_appends_the_event_and_names_no_default_account(fake: redis.Redis) -> None:
-    """XADD sailpipe:raw * event JSON [account NAME] is the whole contract."""
+def test_an_entry_says_only_what_is_not_understood_anyway(fake: redis.Redis) -> None:
+    """XADD sailpipe:raw * event JSON [account NAME] [class bulk] is the whole contract."""
     producer = Producer(fake)
     producer.send(b'{"a":1}')
-    producer.send(b'{"a":2}', "brand")
+    producer.send(b'{"a":2}', Labels("brand"))
+    producer.send(b'{"a":3}', Labels("brand", bulk=True))
     assert raw_entries(fake) == [
         {b"event": b'{"a":1}'},
         {b"event": b'{"a":2}', b"account": b"brand"},
+        {b"event": b'{"a":3}', b"account": b"brand", b"class": b"bulk"},
     ]
+
+
+@pytest.mark.parametrize("labels", [Labels(), Labels("brand"), Labels("brand", bulk=True)])
+def test_every_entry_of_a_chunk_says_the_same(fake: redis.Redis, labels: Labels) -> None:
+    """A chunk is one script call, one event one XADD."""
+    producer = Producer(fake)
+    producer.send(b"{}", labels)
+    producer.send_many([b"{}", b"{}"], labels)
+    first, *others = raw_entries(fake)
+    assert others == [first, first]
 
 
 def test_send_many_keeps_the_order_over_chunks(fake: redis.Redis) -> None:
     """Order is arrival order."""
     raws = [str(n).encode() for n in range(1201)]
-    assert Producer(fake).send_many((raw, "default") for raw in raws) == 1201
+    assert Producer(fake).send_many(raws) == 1201
     assert [fields[b"event"] for fields in raw_entries(fake)] == raws
 
 
@@ -100,7 +112,7 @@ def test_bulk_holds_back_while_the_raw_stream_is_long(fake: redis.Redis) -> None
 
     producer = Producer(fake, hold=600, sleep=sleep)
     seen: list[int] = []
-    assert producer.send_many(((b"{}", "default") for _ in range(2500)), seen.append) == 2500
+    assert producer.send_many([b"{}"] * 2500, on_hold=seen.append) == 2500
     assert max(longest) < 600 + 500
     assert seen == [1000, 1000, 1000, 1000]
 
@@ -131,7 +143,7 @@ def test_a_redis_that_fails_is_one_clear_error(
 ) -> None:
     """Out of memory is QueueFull, anything else EnqueueError; neither quotes the event."""
     with pytest.raises(EnqueueError) as refused:
-        Producer(broken(error)).send_many([(b"{}", "default")] * events)
+        Producer(broken(error)).send_many([b"{}"] * events)
     assert type(refused.value) is expected
     assert "ann@" not in str(refused.value)
     assert refused.value.__suppress_context__
@@ -141,9 +153,9 @@ def test_a_failed_import_says_how_many_were_taken(fake: redis.Redis) -> None:
     """The user learns where it stopped."""
     producer = Producer(fake)
 
-    def items() -> Iterator[tuple[bytes, str]]:
+    def items() -> Iterator[bytes]:
         for _ in range(700):
-            yield b"{}", "default"
+            yield b"{}"
         producer._redis = broken(OutOfMemoryError("full"))
 
     with pytest.raises(QueueFull, match="500 events were taken before"):

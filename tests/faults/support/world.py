@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pipeline.lanes import PAGEVIEW_ENDPOINT
-from pipeline.producer import Producer
+from pipeline.producer import Labels, Producer
 from pipeline.sandbox.faults import Fault, FaultKind
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.settings import AccountSettings, load_settings
@@ -71,7 +71,7 @@ class World(Account):
 
     def send(self, raws: Sequence[bytes]) -> None:
         """Have these accepted, in order."""
-        Producer(self.client).send_many((raw, ACCOUNT) for raw in raws)
+        Producer(self.client).send_many(raws, Labels(ACCOUNT))
         self.sent += raws
 
     def fault(self, kind: FaultKind, **rule: object) -> Fault:

@@ -258,11 +258,11 @@ async def test_a_redis_that_is_away_or_full_is_503_with_retry_after(
 async def test_a_full_raw_stream_is_503_until_it_is_shorter(fake: fakeredis.FakeAsyncRedis) -> None:
     """The bound holds over HTTP too."""
     producer = AsyncProducer(fake, bound=1)
-    await producer.send_all([b'{"n": 1}'], "default")
+    await producer.send_all([b'{"n": 1}'])
     with pytest.raises(QueueFull):
-        await producer.send_all([b'{"n": 2}'], "default")
+        await producer.send_all([b'{"n": 2}'])
     await fake.delete(keys.RAW)
-    await producer.send_all([b'{"n": 3}'], "default")
+    await producer.send_all([b'{"n": 3}'])
     assert await taken(fake) == [{"n": 3}]
 
 
