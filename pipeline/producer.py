@@ -31,8 +31,6 @@ RAW_BOUND = 1_000_000
 """Entries in the raw stream above which every producer is refused."""
 HOLD_S = 0.2
 """Seconds between two looks at a raw stream that is too long."""
-BULK = "bulk"
-"""What the field `class` of a raw entry says; a live one has none."""
 LOOK_EVERY = 1_000
 """Events that an asyncio producer appends between two looks at how long the raw stream is."""
 
@@ -49,7 +47,7 @@ class Labels(NamedTuple):
         if self.account != DEFAULT_ACCOUNT:
             fields["account"] = self.account
         if self.bulk:
-            fields["class"] = BULK
+            fields["class"] = "bulk"
         return fields
 
 

@@ -156,9 +156,11 @@ class Waker:
 
     async def wake(self, account: str, lane: Lane) -> bool:
         """Lease what is due in one lane and publish it; returns whether that was anything."""
+        bound, bulk_bound = self._engine.bounds(account, lane)
         leased = await self._engine.stores[account].wake(
             lane,
-            bound=self._engine.bound(account, lane),
+            bound=bound,
+            bulk_bound=bulk_bound,
             max_queue_length=QUEUE_MESSAGES,
             own_tick=self._ticks.get((account, lane), 0),
             serves=lane in self._served,

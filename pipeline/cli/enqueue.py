@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Annotated
 
 import typer
@@ -21,6 +22,8 @@ from pipeline.producer import Labels, Producer
 from pipeline.storage.redis_client import open_redis
 
 SHOWN_BAD_LINES = 20
+MAX_LIVE = 1_000
+"""Events that are live unless `--bulk` says otherwise: more would delay what is under way."""
 
 
 def enqueue(
@@ -28,13 +31,20 @@ def enqueue(
         list[str], typer.Argument(help="JSON lines or a JSON array, .gz too; - is stdin.")
     ],
     account: AccountOption = "default",
+    bulk: Annotated[
+        bool | None,
+        typer.Option(
+            "--bulk/--live",
+            help="Let live events go first; or these among them. Without either: bulk if they are more than 1,000.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Append events to the pipeline. Ends with 2 when a line is not a JSON object."""
     settings = settings_here(account)
     import_ = _Import(files, account)
     try:
-        sent = _send(resolve_redis_url(settings), import_)
+        sent = _send(resolve_redis_url(settings), import_, bulk)
     except KeyboardInterrupt:
         raise SailpipeError(f"Stopped. {import_.how_to_go_on}") from None
     except EnqueueError as error:
@@ -44,10 +54,14 @@ def enqueue(
         raise typer.Exit(WRONG_USAGE)
 
 
-def _send(redis_url: str, import_: _Import) -> int:
+def _send(redis_url: str, import_: _Import, bulk: bool | None) -> int:
     with open_redis(redis_url) as redis, open_progress("enqueued") as progress:
         events = _after_a_look(redis, import_.events(progress))
-        return Producer(redis).send_many(events, Labels(import_.account), progress.hold)
+        if bulk is None:
+            first = list(islice(events, MAX_LIVE + 1))
+            events, bulk = chain(first, events), len(first) > MAX_LIVE
+        labels = Labels(import_.account, bulk=bulk)
+        return Producer(redis).send_many(events, labels, progress.hold)
 
 
 def _after_a_look(redis: Redis, events: Iterator[bytes]) -> Iterator[bytes]:

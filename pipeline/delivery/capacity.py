@@ -5,6 +5,8 @@ a slow lane holds little that others could have:
 
 1. *Leased*: `leased_bound` mailboxes of a lane of an account are out at a time, what `LEASED_AHEAD_S` of its
    rate and a call can use; after a closed gate fewer (`slow_start.py`).
+   Live mailboxes come first. Bulk ones are leased while fewer than `bulk_bound` of both are out, what `BULK_AHEAD_S`
+   can use, so that a live one that comes finds few before it; past that they have one call in `BULK_SHARE`.
    After each wake-up the lane rests (`wake_pause`) for a quarter of the time for which what is out keeps it busy: a
    lane that has little is woken at once, and one that has much seldom, for many mailboxes together.
 2. *Published*: `MESSAGE_BOXES` of them in one Celery message; nothing is leased while the lane's queue, which all
@@ -15,7 +17,8 @@ a slow lane holds little that others could have:
 4. *Claimed*: of a lane a process claims as many as `CLAIMED_AHEAD_S` of the rate and a call can use, and no more than
    the process has claims left of `PROCESS_CLAIMS` (`AdaptiveLimiter`). So an account, lane or endpoint that answers slowly
    ends up with half of them at most, two with a third each, and there is always as much left for the next that comes;
-   `LEAST_OUT` are its own in any case. A claim reads `CLAIM_EVENTS` events and ends after `CLAIM_TURNS` calls or `CLAIM_S`.
+   `LEAST_OUT` are its own in any case. A claim reads `CLAIM_EVENTS` events and ends after `CLAIM_TURNS` calls
+   (`BULK_TURNS` where it is bulk) or `CLAIM_S`.
    While `GATHER_FROM` are in hand, claims and settlements wait some milliseconds for others, to be one script call
    (`mailbox/store.py`).
 5. *Sent*: a call waits `SLOT_WAIT_S` for its slot at most, and slots are reserved no further ahead than
@@ -36,6 +39,8 @@ MAX_LEASED = 2_000
 LEAST_OUT = 4
 """Mailboxes of a lane that are leased at a time at least, however slow it is: one may wait for long."""
 LEASED_AHEAD_S = 2.0
+BULK_AHEAD_S = 0.5
+"""As long, about, does a live event wait for the bulk ones before it."""
 MIN_PAUSE_S = 0.01
 """Reasons to wake a lane that come closer together than this count as one."""
 MAX_PAUSE_S = 0.1
@@ -50,9 +55,8 @@ PROCESS_CLAIMS = 1_000
 CLAIMED_AHEAD_S = 0.3
 CLAIM_EVENTS = 40
 """Events a claim reads: what can fold is seen at once, and a claim stays small."""
-CLAIM_TURNS = 6
 CLAIM_S = 1.0
-"""A claim ends after a handful of calls or a second, so that a busy user keeps no other user waiting."""
+"""The most that a claim lasts, like CLAIM_TURNS: a busy user keeps no other user waiting."""
 SLOT_WAIT_S = 2.0
 """How long a call waits for its slot before its mailbox is given back."""
 
@@ -60,6 +64,11 @@ SLOT_WAIT_S = 2.0
 def leased_bound(rate: float, latency_s: float) -> int:
     """How many mailboxes of a lane may be leased at a time, at `rate` calls/s of `latency_s` each."""
     return _usable(rate, latency_s + LEASED_AHEAD_S)
+
+
+def bulk_bound(rate: float, latency_s: float) -> int:
+    """How many may be leased when a bulk one is to be among them."""
+    return _usable(rate, latency_s + BULK_AHEAD_S)
 
 
 def claimed_bound(rate: float, latency_s: float) -> int:

@@ -10,7 +10,13 @@ import httpx
 import redis.asyncio
 
 from pipeline.clock import Clock, Random
-from pipeline.delivery.capacity import AdaptiveLimiter, ClaimPool, claimed_bound, leased_bound
+from pipeline.delivery.capacity import (
+    AdaptiveLimiter,
+    ClaimPool,
+    bulk_bound,
+    claimed_bound,
+    leased_bound,
+)
 from pipeline.delivery.leases import Caller, DryRun, Leases, Sender
 from pipeline.delivery.processor import MailboxProcessor
 from pipeline.delivery.session import DeliveryContext
@@ -118,11 +124,12 @@ class Engine:
         finally:
             self.on_settled(account, lane)
 
-    def bound(self, account: str, lane: Lane) -> int:
-        """How many mailboxes of a lane may be leased at once."""
+    def bounds(self, account: str, lane: Lane) -> tuple[int, int]:
+        """How many mailboxes of a lane may be leased at once, and how many when a bulk one is to be among them."""
         home = self.accounts[account]
-        full = leased_bound(*self._pace(account, lane, home.context.caller))
-        return home.slow_starts[lane].bound(full, self._clock.monotonic())
+        pace = self._pace(account, lane, home.context.caller)
+        bound = home.slow_starts[lane].bound(leased_bound(*pace), self._clock.monotonic())
+        return bound, min(bound, bulk_bound(*pace))
 
     def rate(self, account: str, lane: Lane) -> float:
         """Calls/s that a lane may make."""

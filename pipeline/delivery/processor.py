@@ -6,7 +6,7 @@ import logging
 
 import redis.exceptions
 
-from pipeline.delivery.capacity import CLAIM_EVENTS, CLAIM_S, CLAIM_TURNS
+from pipeline.delivery.capacity import CLAIM_EVENTS, CLAIM_S
 from pipeline.delivery.leases import Lease
 from pipeline.delivery.session import CallSession, DeliveryContext
 from pipeline.delivery.settlements import Settling, settlement_for
@@ -26,6 +26,7 @@ from pipeline.outcomes import (
     WaitingForIdentify,
     WaitingForMerge,
 )
+from pipeline.storage.numbers import BULK_TURNS, CLAIM_TURNS
 from pipeline.storage.scripts import is_own_fault
 
 SETTLE_FOR_S = 60.0
@@ -61,12 +62,12 @@ class MailboxProcessor:
         """Work turn by turn: an outcome is decided, its settlement written, and only then applied to the claim."""
         context = self._context
         session = CallSession(context, lease, claim, started)
-        turns, alone = 0, 0
+        turns, alone, most = 0, 0, BULK_TURNS if claim.bulk else CLAIM_TURNS
         while True:
             outcome = await session.turn(claim, alone=alone > 0)
             turns += 1
             now_ms, stopping = session.now_ms, context.caller.stopping
-            over = turns >= CLAIM_TURNS or context.clock.monotonic() - started >= CLAIM_S
+            over = turns >= most or context.clock.monotonic() - started >= CLAIM_S
             # The next claim would fold again what was refused: one event of it is tried in this one.
             give_back = stopping or (over and not isinstance(outcome, Unfold))
             settling = Settling(context.settings, now_ms, context.random, give_back)

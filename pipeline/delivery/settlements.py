@@ -15,7 +15,7 @@ from pipeline.counters import Count, counter
 from pipeline.deadletters.letter import Header
 from pipeline.delivery.context import TurnState, write_cart
 from pipeline.delivery.intents import IntentLog, PendingCart, PendingOrder
-from pipeline.delivery.waiting import hold_of
+from pipeline.delivery.waiting import hold_of, merged_away
 from pipeline.errors import Reason
 from pipeline.events.emails import address_key
 from pipeline.events.kinds import LANES, ORDERS, Kind, kind_of
@@ -165,7 +165,8 @@ def _waiting(outcome: _Waiting, state: TurnState, settling: Settling) -> Settlem
             held = _held(state, settling.after(wait_s))
             return replace(held, waits="identify", hold=hold_of(state.claim))
         case WaitingForMerge(wait_s):
-            return _held(state, settling.after(wait_s))
+            old = merged_away(state, state.event) if state.event else None
+            return replace(_held(state, settling.after(wait_s)), lift=old)
         case WaitingForOrder(wait_s, reserved):
             due = settling.after(wait_s)
             return Settlement(state.claim, back=True, due=due, waits="order", order=reserved)

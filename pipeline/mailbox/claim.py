@@ -261,7 +261,8 @@ class Claim:
 
     user: whose mailbox it is, and its name. Clocks are lane clocks in ms. `head_of_user` is the header of the oldest
     entry in the same user's user-lane mailbox, empty when there is none. `probe`: it was leased to see
-    whether a closed gate's cause is over. step: how many settlements of this claim have been written.
+    whether a closed gate's cause is over. `bulk`: it holds bulk events only. step: how many settlements of this claim have
+    been written.
     """
 
     account: str
@@ -279,6 +280,7 @@ class Claim:
     intent: str
     strikes: int
     probe: bool
+    bulk: bool = False
     hold: Hold | None = None
     step: int = 0
 
@@ -318,7 +320,8 @@ class Claim:
 class Settlement:
     """All that is written when the first events of a claim are settled; see settle.lua.
 
-    order: what another mailbox has reserved, when this one waits for it. Only the owner's next step is written, so that
+    order: what another mailbox has reserved, when this one waits for it. lift: the user for whose mailboxes this one waits,
+        which are bulk no more unless it is. Only the owner's next step is written, so that
     a settlement may be repeated.
     """
 
@@ -337,6 +340,7 @@ class Settlement:
     at: int | None = None
     waits: Waits | None = None
     order: str | None = None
+    lift: str | None = None
     wake: Sequence[Lane] = ()
 
 
@@ -368,6 +372,7 @@ def read_claim(
         intent=fields.get("intent", b"").decode() or entries[0].pending_intent,
         strikes=int(fields.get("strikes", 0)),
         probe=fields.get("probe") == b"1",
+        bulk=fields.get("lifted") == b"0",
         hold=Hold(**json.loads(fields["hold"])) if "hold" in fields else None,
     )
 

@@ -28,7 +28,7 @@ class DueLanes:
         found: list[tuple[str, Lane]] = []
         for start in range(0, len(lanes), LANES_A_CALL):
             asked = lanes[start : start + LANES_A_CALL]
-            names = [key(*one) for one in asked for key in (keys.due, keys.leased)]
+            names = [key(*one) for one in asked for key in (keys.due, keys.due_bulk, keys.leased)]
             now = "" if self._time is None else str(self._time())
             reply: list[int] = await self._scripts.run("due_lanes", names, [now])
             found += [asked[position - 1] for position in reply]

@@ -96,9 +96,17 @@ class MailboxStore:
         return "" if self._time is None else str(self._time())
 
     async def wake(
-        self, lane: Lane, *, bound: int, max_queue_length: int, own_tick: int, serves: bool = True
+        self,
+        lane: Lane,
+        *,
+        bound: int,
+        bulk_bound: int | None = None,
+        max_queue_length: int,
+        own_tick: int,
+        serves: bool = True,
     ) -> WakeResult:
-        """Take expired leases back and lease the longest-due mailboxes, up to `bound` at once.
+        """Take expired leases back and lease the longest-due mailboxes, up to `bound` at once: live ones, then bulk ones
+        while fewer than `bulk_bound` are out (None: as many), but one call in BULK_SHARE is bulk's in any case.
 
         The first that is leased makes the account this process's target's; then, or when it was another's
         already, processes of other targets are leased nothing and read `foreign` in place of a gate.
@@ -111,6 +119,7 @@ class MailboxStore:
             lane,
             self._lease_ms,
             bound,
+            bound if bulk_bound is None else bulk_bound,
             max_queue_length,
             own_tick,
             int(serves),
@@ -210,6 +219,7 @@ def encode_settlement(settlement: Settlement) -> bytes:
         "learn": learn,
         "back": settlement.back,
         "at": settlement.at,
+        "lift": settlement.lift,
         "wake": settlement.wake,
     }
     said = {name: value for name, value in doc.items() if value}

@@ -47,9 +47,10 @@ async def each_leased(
 async def each_due(
     client: redis.asyncio.Redis, account: str, lane: Lane
 ) -> AsyncIterator[list[bytes]]:
-    """Mailboxes that are due at some time."""
-    async for boxes in each_member(client, keys.due(account, lane), BOXES):
-        yield boxes
+    """Mailboxes that are due at some time. The bulk ones first: one that becomes live meanwhile is among those that follow."""
+    for due in (keys.due_bulk, keys.due):
+        async for boxes in each_member(client, due(account, lane), BOXES):
+            yield boxes
 
 
 async def each_member(

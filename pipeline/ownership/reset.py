@@ -36,7 +36,7 @@ KEPT = frozenset(
             KeyKind.DEAD,
             KeyKind.RESET,
         ),
-        *(KeyKind.MAIL, KeyKind.STATE, KeyKind.DUE, KeyKind.LEASED, KeyKind.LANE),
+        *(KeyKind.MAIL, KeyKind.STATE, KeyKind.DUE, KeyKind.BULK, KeyKind.LEASED, KeyKind.LANE),
     }
 )
 """What stays, or has a step of its own. Claims are numbered by `token`, which must not begin anew. Events that arrive

@@ -52,7 +52,7 @@ class Configured(NamedTuple):
 
 class RawEntry(NamedTuple):
     """One entry of the raw stream. `sid` is its id, `ms-n`, and at_ms the first half of that; `replay` the id of the
-    dead letter it was, `key` that letter's dedupe key."""
+    dead letter it was, `key` that letter's dedupe key; `bulk`: it may wait until live ones are through."""
 
     sid: str
     at_ms: int
@@ -60,6 +60,7 @@ class RawEntry(NamedTuple):
     account: str
     replay: str = ""
     key: str = ""
+    bulk: bool = False
 
 
 class Read(NamedTuple):
@@ -84,10 +85,11 @@ class SplitAction(NamedTuple):
     lane, box: of what is posted; reason: why it is ignored.
     emails: (user, email, its strength as evidence, at ms, emails seen today as JSON) to remember; no email: the
         sighting alone.
-    aliases: (key below the prefix, user). keep: ms for which all this is known.
+    aliases: (key below the prefix, user).
     optout: () or the mailbox of its user, the level ('' when it is not known) and the header of the second entry, ''
         when its own call says it.
     shared_by: what makes those of its ids shared ones that are, to be counted.
+    bulk: as of the entry. keep: ms for which all this is known.
     """
 
     key: DedupeKey
@@ -97,9 +99,10 @@ class SplitAction(NamedTuple):
     reason: str = ""
     emails: tuple[tuple[str, str, int, int, str], ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
-    keep: int = MEMORY_KEEP_MS
     optout: tuple[()] | tuple[str, str, str] = ()
     shared_by: Collection[SharedBy] = ()
+    bulk: bool = False
+    keep: int = MEMORY_KEEP_MS
 
 
 class RoutedEntry(NamedTuple):

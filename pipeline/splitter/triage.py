@@ -89,7 +89,7 @@ def read_entry(sid: bytes, fields: Mapping[bytes, bytes]) -> RawEntry:
     account = fields.get(b"account", DEFAULT_ACCOUNT.encode()).decode("utf-8", "replace")
     replay = fields.get(b"replay", b"").decode("utf-8", "replace")
     key = fields.get(b"key", b"").decode("utf-8", "replace") if replay else ""
-    return RawEntry(sid.decode(), at_ms, raw, account, replay, key)
+    return RawEntry(sid.decode(), at_ms, raw, account, replay, key, fields.get(b"class") == b"bulk")
 
 
 def read(entry: RawEntry, accounts: Mapping[str, Configured]) -> Read:
@@ -153,24 +153,13 @@ def route_entry(item: Read, account: Account) -> RoutedEntry:
     settings = account.settings
     placement = place(event, facts, entry.sid, entry.at_ms, account.known, settings)
     emails = _emails(placement, facts, entry.at_ms) if placement.updates.emails else ()
-    learned = emails, placement.updates.aliases
     way = facts.way if item.optout != "only" else Lane.USER
     optout = _optout(item, facts, placement, account) if facts.optout is not None else ()
-    shared = placement.shared_by
+    rest = emails, placement.updates.aliases, optout, placement.shared_by, entry.bulk
     if isinstance(way, Ignored):
-        ignored = SplitAction(
-            *(item.key, ActionKind.IGNORED, "", "", way.reason),
-            *learned,
-            optout=optout,
-            shared_by=shared,
-        )
+        ignored = SplitAction(item.key, ActionKind.IGNORED, "", "", way.reason, *rest)
         return RoutedEntry(entry.sid, ignored, b"\n" + entry.raw if optout else b"")
-    post = SplitAction(
-        *(item.key, ActionKind.POST, way, placement.user, ""),
-        *learned,
-        optout=optout,
-        shared_by=shared,
-    )
+    post = SplitAction(item.key, ActionKind.POST, way, placement.user, "", *rest)
     waiting = _entry(item, placement, account.stopped.get(way, 0))
     if optout and not waiting.optout:
         waiting = replace(waiting, optout="seen to")

@@ -38,14 +38,15 @@ async def look_at_lane(
     client: redis.asyncio.Redis, account: str, lane: Lane, *, now_ms: int
 ) -> Look:
     """Look at the heads of a lane's mailboxes; no event leaves Redis for it."""
-    due, leased = keys.due(account, lane), keys.leased(account, lane)
     async with client.pipeline(transaction=False) as pipe:
-        pipe.zrange(due, f"({now_ms}", "+inf", byscore=True, offset=0, num=MAX_DUE_LATER)
-        pipe.zrange(due, "-inf", str(now_ms), byscore=True, offset=0, num=MAX_DUE_NOW)
-        pipe.zrange(leased, 0, MAX_DUE_NOW - 1)
-        pipe.zcount(due, f"({now_ms}", "+inf")
-        later, now, leased_now, waiting = await pipe.execute()
-    boxes = [box.decode() for box in dict.fromkeys([*later, *now, *leased_now])]
+        for due in (keys.due(account, lane), keys.due_bulk(account, lane)):
+            pipe.zrange(due, f"({now_ms}", "+inf", byscore=True, offset=0, num=MAX_DUE_LATER)
+            pipe.zrange(due, "-inf", str(now_ms), byscore=True, offset=0, num=MAX_DUE_NOW)
+            pipe.zcount(due, f"({now_ms}", "+inf")
+        pipe.zrange(keys.leased(account, lane), 0, MAX_DUE_NOW - 1)
+        later, now, waiting, bulk_later, bulk_now, bulk_waiting, leased = await pipe.execute()
+    seen = [*later, *now, *bulk_later, *bulk_now, *leased]
+    boxes = [box.decode() for box in dict.fromkeys(seen)]
     oldest, retrying, waiting_email = 0, 0, 0
     scripts = Scripts(client, "pipeline.status")
     for start in range(0, len(boxes), CHUNK):
@@ -53,7 +54,8 @@ async def look_at_lane(
         at, retries, waits = await scripts.run("look", names, [])
         oldest = min(filter(None, (oldest, int(at))), default=0)
         retrying, waiting_email = retrying + retries, waiting_email + waits
-    return Look(oldest or None, retrying, waiting_email, complete=waiting <= len(later))
+    is_complete = waiting + bulk_waiting <= len(later) + len(bulk_later)
+    return Look(oldest or None, retrying, waiting_email, complete=is_complete)
 
 
 def _names(account: str, lane: Lane, boxes: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@ compares.
 
 All keys start with `sailpipe:`; what belongs to an account starts with `sailpipe:ACCOUNT:`. Accounts
 are the unit of sharding: nothing but the raw stream and what the splitter keeps of itself is shared
-by two. A mailbox has the name of its user. A non-empty one is in exactly one of `due` and `leased`.
+by two. A mailbox has the name of its user. A non-empty one is in exactly one of `due`, `bulk` and `leased`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 RAW = "sailpipe:raw"
-"""Stream. Producers XADD `event` (JSON) and, if it isn't `default`, `account`."""
+"""Stream. Producers XADD `event` (JSON) and, where it says something, `account` and `class` (`bulk`)."""
 
 RAW_PROBE = "sailpipe:raw:probe"
 """Stream. Never exists: what adds to it without making it (XADD NOMKSTREAM) learns whether Redis takes writes."""
@@ -31,7 +31,7 @@ DUE_NUDGES = "sailpipe:due"
 FORMAT = "sailpipe:format"
 """String. FORMAT_NUMBER of the version that first worked on this Redis; see format.py."""
 
-FORMAT_NUMBER = 3
+FORMAT_NUMBER = 4
 """Raise it with every change of keys, or of what lies in them, that another version would misread."""
 
 SLOTS_BEGAN = "sailpipe:slots-began"
@@ -50,6 +50,7 @@ class KeyKind(StrEnum):
     DIED = "died"
     COUNTS = "counts"
     DUE = "due"
+    BULK = "bulk"
     LEASED = "leased"
     MAIL = "mail"
     STATE = "state"
@@ -124,8 +125,13 @@ def counts(account: str) -> str:
 
 
 def due(account: str, lane: str) -> str:
-    """Sorted set. Mailbox -> when it may be looked at next (ms)."""
+    """Sorted set. Mailbox that holds a live event -> when it may be looked at next (ms)."""
     return f"sailpipe:{account}:due:{lane}"
+
+
+def due_bulk(account: str, lane: str) -> str:
+    """Sorted set. The same for mailboxes that hold bulk events only."""
+    return f"sailpipe:{account}:bulk:{lane}"
 
 
 def leased(account: str, lane: str) -> str:
@@ -141,14 +147,15 @@ def mail(account: str, lane: str, box: str) -> str:
 def mailbox_state(account: str, lane: str, box: str) -> str:
     """Hash. A mailbox's state: token and step of its claim, due (when it was leased), claimed (events in the
     last claim), strikes, singles (how many events are still taken one at a time), probe, intent, waits, hold
-    (what its heads are held for), order (BASKET ID: what its head has reserved), s:SEQ (an event's state)."""
+    (what its heads are held for), order (BASKET ID: what its head has reserved), lifted (how many events from the
+    head go with a live one; absent: all), s:SEQ (an event's state)."""
     return f"sailpipe:{account}:state:{lane}:{box}"
 
 
 def lane(account: str, name: str) -> str:
     """Hash. A lane's clock: tick (last wake), stopped (ms spent behind closed gates), closed (0/1), stood (0/1:
     leases were extended after a standstill); strayed: when a process of another target last took a message from
-    the lane's Celery queue."""
+    the lane's Celery queue; owed: calls that bulk is behind its share."""
     return f"sailpipe:{account}:lane:{name}"
 
 

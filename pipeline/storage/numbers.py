@@ -15,6 +15,14 @@ SINGLY_AFTER: Final = 2
 POISON_AFTER: Final = 5
 """Strikes after which the oldest event is dead `poison`."""
 
+# Classes: live before bulk
+BULK_SHARE: Final = 10
+"""One call in so many is bulk's, however much live waits."""
+CLAIM_TURNS: Final = 6
+"""Calls after which a claim ends, so that a busy user keeps no other user waiting."""
+BULK_TURNS: Final = 2
+"""The same of a bulk mailbox: what is live waits for those that are claimed already."""
+
 # Clocks
 CLOCK_STEP_MS: Final = 1_000
 """By how much a clock that was set back differs from one that is merely read twice."""

@@ -19,6 +19,7 @@ def shared_names() -> Mapping[str, str]:
     (identifies,) = (row.lane.value for row in rows if row.identifies)
     names = {
         "DEFAULT_ACCOUNT": _text(DEFAULT_ACCOUNT),
+        "LANES": _list(row.lane.value for row in rows),
         "IDENTIFY_LANE": _text(identifies),  # the lane that others wait for
         "EMAIL_LANES": _list(row.lane.value for row in rows if row.waits_for_email),
     }

@@ -16,7 +16,7 @@ from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, GateReason
 from pipeline.mailbox.claim import Settlement
 from tests.support.key_table import check_keys
-from tests.support.lease_rules import LATE_EMAIL, LeaseRules, Owner
+from tests.support.lease_rules import LATE_EMAIL, USERS, LeaseRules, Owner
 from tests.support.letter_rules import PICK
 from tests.support.mailbox_model import LEASE, Box, Expected
 from tests.support.mailboxes import delivered, letter, tried_again
@@ -77,9 +77,9 @@ class MailboxMachine(LeaseRules):
             box.intent = settlement.intent
         return True
 
-    def _recall(self, owner: Owner) -> None:
+    def _recall(self, owner: Owner, *, bulk: bool) -> None:
         if owner.lane is Lane.PURCHASE and owner.claim.user in self.model.emails:
-            self.model.recall(owner.claim.user)
+            self.model.recall(owner.claim.user, bulk=bulk)
 
     def _give_back(self, owner: Owner, box: Box, due: int) -> None:
         self.owners.remove(owner)
@@ -131,10 +131,10 @@ class MailboxMachine(LeaseRules):
         return replace(settlement, learn=learn, wake=(Lane.EVENT, Lane.PURCHASE, Lane.PAGE))
 
     def _delivered(self, owner: Owner, box: Box, settlement: Settlement) -> None:
-        count = settlement.pop
+        count, bulk = settlement.pop, box.is_bulk
         self.model.progress(box, count)
         self.model.counts["delivered"] += count
-        self._recall(owner)
+        self._recall(owner, bulk=bulk)
         if settlement.learn:
             self.model.identified[owner.claim.user] = settlement.learn["identified"]
             for lane in settlement.wake:
@@ -150,9 +150,10 @@ class MailboxMachine(LeaseRules):
         settlement = replace(settlement, back=back or len(owner.claim.entries) == 1)
         if not self._settle(owner, box, settlement, still=still):
             return
+        bulk = box.is_bulk
         for item in self.model.progress(box, 1):
             self.model.bury(item, reason)
-        self._recall(owner)
+        self._recall(owner, bulk=bulk)
         if settlement.back:
             self._give_back(owner, box, self.model.now)
 
@@ -166,19 +167,29 @@ class MailboxMachine(LeaseRules):
             self._give_back(owner, box, due)
 
     @precondition(lambda self: self.owners)
-    @rule(pick=PICK, what=st.sampled_from(["email", "user", "identify"]), late_email=st.booleans())
-    def settle_waits(self, pick: int, what: Any, late_email: bool) -> None:
-        """What it waits for may have come since it was claimed: then it waits no longer."""
+    @rule(
+        pick=PICK,
+        what=st.sampled_from(["email", "user", "identify"]),
+        late_email=st.booleans(),
+        lift=st.none() | USERS,
+    )
+    def settle_waits(self, pick: int, what: Any, late_email: bool, lift: str | None) -> None:
+        """What it waits for may have come since it was claimed: then it waits no longer. Else it is no more bulk than
+        what waits for it."""
         owner, box, still = self._owner(pick)
         if late_email:
             message_id = f"late {self.model.accepted}"
             self.arrive_with_email(message_id, owner.claim.user, LATE_EMAIL, split=True)
         due = self.model.now + 60_000
-        settlement = Settlement(owner.claim, back=True, due=due, waits=what)
+        settlement = Settlement(owner.claim, back=True, due=due, waits=what, lift=lift)
         if self._settle(owner, box, settlement, still=still):
             box.waits = what
             self.model.outlive(box)
             changed = owner.expected != self._expected_now(owner)
+            if not box.is_bulk:
+                lifted = [(Lane.USER, owner.claim.user), *((lane, lift) for lane in Lane if lift)]
+                for lane, user in lifted:
+                    self.model.lift(self.model.box(lane, user))
             self._give_back(owner, box, self.model.now if changed else due)
 
     def _expected_now(self, owner: Owner) -> Expected:
@@ -238,12 +249,19 @@ class MailboxMachine(LeaseRules):
 
     @invariant()
     def full_mailboxes_are_due_or_leased(self) -> None:
-        """I2: in exactly one of the two, at its time; empty ones in neither, unless owned."""
+        """I2: in exactly one of the two, at its time, the due ones by class; empty ones in neither, unless owned."""
         for lane in (Lane.USER, Lane.EVENT, Lane.PURCHASE):
             mine = {user: box for (at, user), box in self.model.boxes.items() if at is lane}
-            due, leased = self.run(self.boxes.due(lane)), self.run(self.boxes.leased(lane))
+            leased, due = self.run(self.boxes.leased(lane)), dict[str, int]()
+            for bulk in (False, True):
+                waiting = self.run(self.boxes.due(lane, bulk=bulk))
+                assert waiting == {
+                    user: box.due - self.model.now
+                    for user, box in mine.items()
+                    if box.due is not None and box.is_bulk == bulk
+                }
+                due |= waiting
             assert not set(due) & set(leased)
-            assert due == {u: b.due - self.model.now for u, b in mine.items() if b.due is not None}
             assert leased == {
                 u: b.leased - self.model.now for u, b in mine.items() if b.leased is not None
             }

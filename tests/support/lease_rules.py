@@ -21,6 +21,7 @@ USERS = st.sampled_from(["ann", "bob"])
 LATE_EMAIL = EMAILS_A_DAY
 """Number of the email that a user shows only between a claim and its settlement. With more emails a day the
 user would be a shared id."""
+FLAG = st.booleans()
 IDS = st.integers(1, 30).map("m{}".format)
 EVENTS = {Lane.USER: identify, Lane.EVENT: track, Lane.PURCHASE: order}
 
@@ -55,17 +56,21 @@ class LeaseRules(LetterRules):
 
     # --- arrival
 
-    @rule(message_id=IDS, lane=LANES, user=USERS, replay=st.booleans(), split=st.booleans())
-    def arrive(self, message_id: str, lane: Lane, user: str, replay: bool, split: bool) -> None:
+    @rule(message_id=IDS, lane=LANES, user=USERS, replay=FLAG, split=FLAG, bulk=FLAG)
+    def arrive(
+        self, message_id: str, lane: Lane, user: str, replay: bool, split: bool, bulk: bool
+    ) -> None:
         """One more event; a repeated id is a duplicate, unless it says that it is a replay."""
         event = EVENTS[lane](message_id, user) | ({"sailpipe": {"replay": True}} if replay else {})
-        self._accept(event, user, lane, split, replay=replay)
+        self._accept(event, user, lane, split, replay=replay, bulk=bulk)
 
-    @rule(message_id=IDS, user=USERS, number=st.integers(1, LATE_EMAIL - 1), split=st.booleans())
-    def arrive_with_email(self, message_id: str, user: str, number: int, split: bool) -> None:
+    @rule(message_id=IDS, user=USERS, number=st.integers(1, LATE_EMAIL - 1), split=FLAG, bulk=FLAG)
+    def arrive_with_email(
+        self, message_id: str, user: str, number: int, split: bool, bulk: bool = False
+    ) -> None:
         email = f"{user}{number}@example.com"
         event = identify(message_id, user, email=email)
-        self._accept(event, user, Lane.USER, split, email=email)
+        self._accept(event, user, Lane.USER, split, email=email, bulk=bulk)
 
     @rule(message_id=IDS, split=st.booleans())
     def arrive_invalid(self, message_id: str, split: bool) -> None:
@@ -75,7 +80,8 @@ class LeaseRules(LetterRules):
         self, event: dict[str, Any], user: str, lane: Lane | None, split: bool, **more: Any
     ) -> None:
         number, message_id = self.model.accepted, event["messageId"]
-        self.run(self.boxes.accept(event | {"number": number}))
+        labels = {"class": "bulk"} if more.get("bulk") else {}
+        self.run(self.boxes.accept(event | {"number": number}, **labels))
         key = message_id, event["type"], event.get("event", "")
         self.model.accept(Item(message_id, key, number, user, lane, **more))
         if split:

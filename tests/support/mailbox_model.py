@@ -9,10 +9,12 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pipeline.events.models import Lane
 from pipeline.gates.gates import GateReason
 from pipeline.splitter.triage import dedupe_hash
+from pipeline.storage.numbers import BULK_SHARE, BULK_TURNS, CLAIM_TURNS
 
 LEASE = 12_000
 BoxKey = tuple[Lane, str]
@@ -25,7 +27,8 @@ Key = tuple[str, str, str]
 class Item:
     """One accepted event; compared by identity, since a replay may repeat a message id.
 
-    id: what its letter is called, if that is free. number: no other event has it.
+    id: what its letter is called, if that is free. number: no other event has it. bulk: it came so; lifted: it goes with
+    a live one all the same.
     """
 
     id: str
@@ -37,6 +40,8 @@ class Item:
     replay: bool = False
     from_store: bool = False
     tried: int = 0
+    bulk: bool = False
+    lifted: bool = False
 
 
 @dataclass
@@ -55,6 +60,11 @@ class Box:
     intent: str = ""
     waits: str = ""
 
+    @property
+    def is_bulk(self) -> bool:
+        """Whether all its events are, and no live one waits for them."""
+        return bool(self.items) and all(item.bulk and not item.lifted for item in self.items)
+
 
 @dataclass
 class LaneModel:
@@ -63,6 +73,7 @@ class LaneModel:
     closed: bool = False
     stood: bool = False
     strayed: float = -math.inf
+    owed: float = 0.0
 
 
 class Model:
@@ -120,7 +131,7 @@ class Model:
         if not item.replay and not item.from_store:
             self.seen.add(item.key)
         if item.email:
-            self.learn_email(item.user, item.email)
+            self.learn_email(item.user, item.email, bulk=item.bulk)
         if item.lane is None:
             self.bury(item, "invalid_event")
         else:
@@ -132,21 +143,30 @@ class Model:
         box.items.append(item)
         if box.leased is None and box.due is None:
             box.due = self.now
+        elif not item.bulk:
+            self.lift(box)
 
-    def learn_email(self, user: str, email: str) -> None:
+    def lift(self, box: Box) -> None:
+        """Its events so far go with a live one. If it waits for something, that is to be lifted by its next owner."""
+        if box.is_bulk and box.waits and box.due is not None:
+            box.due = min(box.due, self.now)
+        for item in box.items:
+            item.lifted = True
+
+    def learn_email(self, user: str, email: str, *, bulk: bool) -> None:
         self.emails[user] = email
         self.bring_forward(Lane.PURCHASE, user, {"email"})
-        self.recall(user)
+        self.recall(user, bulk=bulk)
 
-    def recall(self, user: str) -> None:
-        """What died for want of an email that is known by now."""
+    def recall(self, user: str, *, bulk: bool) -> None:
+        """What died for want of an email that is known by now; bulk if what made it known is."""
         letters = [
             name
             for name, (item, reason) in self.dead.items()
             if reason == "missing_email" and item.user == user
         ]
         for name in letters:
-            self.revive(name)
+            self.revive(name, bulk=bulk)
 
     def bring_forward(self, lane: Lane, user: str, what: set[str]) -> None:
         box = self.box(lane, user)
@@ -174,13 +194,14 @@ class Model:
                 return name
         return None
 
-    def revive(self, name: str) -> None:
+    def revive(self, name: str, *, bulk: bool = True) -> None:
         item, _ = self.dead.pop(name)
         self.replayed.add((name, item.key))
+        as_new: Any = {"id": name, "replay": False, "tried": 0, "bulk": bulk, "lifted": False}
         if item.lane is None:
-            self.raw.append(replace(item, id=name, replay=False, from_store=True, tried=0))
+            self.raw.append(replace(item, from_store=True, **as_new))
         else:
-            self.post(replace(item, id=name, replay=False, from_store=False, tried=0))
+            self.post(replace(item, from_store=False, **as_new))
 
     def gate(self, lane: Lane) -> str:
         state = "open"
@@ -222,19 +243,42 @@ class Model:
         return self.now - self.lanes[lane].strayed < 60_000
 
     def lease(self, lane: Lane, state: str, bound: int) -> list[str]:
-        """The longest-due mailboxes; of those with two strikes in the account one at a time."""
+        """The longest-due mailboxes, live ones before bulk; of those with two strikes in the account one at a time."""
         mine = {user: box for (at, user), box in self.boxes.items() if at is lane}
         in_use = sum(box.leased is not None for box in mine.values())
         capacity = {"open": bound - in_use, "probe": int(in_use == 0), "closed": 0}[state]
         leased: list[str] = []
-        for due, user in sorted((b.due, u) for u, b in mine.items() if b.due is not None):
-            box = mine[user]
-            if len(leased) < capacity and due <= self.now and not self._held_back(box):
-                leased.append(user)
-                box.leased_due, box.due, box.leased = due, None, self.now + LEASE
-                box.probe = state == "probe"
+        self._lease_in_turn(self.lanes[lane], mine, leased, capacity, probe=state == "probe")
         self.has_owner = self.has_owner or bool(leased)
         return leased
+
+    def _lease_in_turn(
+        self, home: LaneModel, mine: dict[str, Box], leased: list[str], most: int, *, probe: bool
+    ) -> None:
+        """What bulk is owed, then live, then bulk again while there is room: see `BULK_SHARE`."""
+
+        def take(limit: int, *, bulk: bool) -> int:
+            calls, limit = 0, min(most, len(leased) + limit)
+            for due, user in sorted((b.due, u) for u, b in mine.items() if b.due is not None):
+                box = mine[user]
+                is_wanted = due <= self.now and box.is_bulk == bulk
+                if len(leased) < limit and is_wanted and not self._held_back(box):
+                    leased.append(user)
+                    box.leased_due, box.due, box.leased = due, None, self.now + LEASE
+                    box.probe = probe
+                    calls += min(len(box.items), BULK_TURNS if bulk else CLAIM_TURNS)
+            return calls
+
+        if not any(b.is_bulk and b.due is not None and b.due <= self.now for b in mine.values()):
+            take(most, bulk=False)
+            return
+        if (share := int(home.owed)) >= 1:
+            home.owed -= take(share, bulk=True)
+            home.owed = home.owed if len(leased) == share else min(home.owed, 0)
+        home.owed += take(most, bulk=False) / (BULK_SHARE - 1)
+        if most > len(leased) and take(most, bulk=True):
+            home.owed = 0
+        home.owed = round(home.owed, 3)
 
     def _held_back(self, box: Box) -> bool:
         if box.strikes < 2:

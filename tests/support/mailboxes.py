@@ -116,9 +116,10 @@ class Mailboxes:
         blobs: Any = await self.redis.lrange(keys.mail("default", lane, box), 0, -1)
         return [Entry.decode(blob).id for blob in blobs]
 
-    async def due(self, lane: Lane) -> dict[str, int]:
+    async def due(self, lane: Lane, *, bulk: bool = False) -> dict[str, int]:
         """Mailbox -> when it is due, in ms from now."""
-        return await self._scores(keys.due("default", lane))
+        name = keys.due_bulk if bulk else keys.due
+        return await self._scores(name("default", lane))
 
     async def leased(self, lane: Lane) -> dict[str, int]:
         """Mailbox -> when its lease expires, in ms from now."""

@@ -61,7 +61,7 @@ class Pipe:
         self._numbers = count(1)
         self._ticks: dict[Lane, int] = {}
         self.moves = LetterMoves(self.redis, ACCOUNT, time_ms=self.now_ms)
-        self._due = [keys.due(ACCOUNT, lane) for lane in Lane]
+        self._due = [due(ACCOUNT, lane) for lane in Lane for due in (keys.due, keys.due_bulk)]
         self._out = [keys.leased(ACCOUNT, lane) for lane in Lane]
         self._all = Settings(accounts={ACCOUNT: settings})
         self._http = httpx.MockTransport(_no_network)
@@ -87,12 +87,12 @@ class Pipe:
     def now_ms(self) -> int:
         return int(self.clock.now() * 1000)
 
-    async def post(self, *events: dict[str, Any]) -> None:
+    async def post(self, *events: dict[str, Any], bulk: bool = False) -> None:
         """Accept and split these events, now. Each gets a messageId unless it has one."""
         for event in events:
             number = next(self._numbers)
             body = json.dumps({"messageId": f"m{number}", **event})
-            await self._accept({"event": body}, number)
+            await self._accept({"event": body} | ({"class": "bulk"} if bulk else {}), number)
         await self._split()
 
     async def post_raw(self, entries: Iterable[Mapping[Any, Any]]) -> None:

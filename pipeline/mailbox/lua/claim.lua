@@ -10,7 +10,7 @@ local now, lane, lease, most_bytes = ms(ARGV[1]), ARGV[2], tonumber(ARGV[3]), to
 local target, first = ARGV[5], 7 + tonumber(ARGV[6])
 local scopes = {}
 for i = 7, first - 1 do scopes[#scopes + 1] = ARGV[i] end
-local leased, due = P .. 'leased:' .. lane, P .. 'due:' .. lane
+local leased = P .. 'leased:' .. lane
 local boxes, mosts, carts = {}, {}, {}
 for i = first, #ARGV, 2 do
   boxes[#boxes + 1], mosts[#mosts + 1] = ARGV[i], tonumber(ARGV[i + 1])
@@ -60,7 +60,7 @@ local function claim(i, box)
   end
   if owner ~= target or gates == 'closed' or (gates == 'probe' and state.probe ~= '1') then
     redis.call('ZREM', leased, box)
-    redis.call('ZADD', due, due_before(state.due, now), box)
+    put_back(P, lane, box, state.due, state.lifted, now)
     return { 'no' }
   end
   entries = that_fit(entries)

@@ -12,6 +12,7 @@
 --   at       what time the owner believes it is (absent = now): it reckons from the time of its claim
 --   waits    what it waits for; expected: what the decision to wait was based on {email, identified, head}, or
 --            {order}: what another mailbox had reserved
+--   lift     the user for whose mailboxes it waits: if this mailbox is live they are so, too
 --   wake     lanes in which mailboxes of this user may wait for what happened
 -- Returns 0, and for each claim, in order: {'yes' | 'again' | 'stale', events left},
 --         {'failed', why} when the settlement or what lies in the mailbox is at fault, or
@@ -68,15 +69,18 @@ local function close_order(lane, box, order, settlement, head)
 end
 
 -- When a mailbox that waits is due: now, if what it waits for has come since the decision to wait.
-local function due_waiting(lane, state_key, memory, box, settlement, due)
+local function due_waiting(lane, state_key, memory, box, settlement, due, is_bulk)
   redis.call('HSET', state_key, 'waits', settlement.waits)
   if settlement.expected.order then
     local basket, id = basket_and_id(settlement.expected.order)
-    if not holder_of(P, lane, basket, id) then return now end
+    local holder = holder_of(P, lane, basket, id)
+    if not holder then return now end
     redis.call('HSET', P .. 'order:' .. id, 'waiter', box)
+    if not is_bulk then lift(P, lane, holder, now) end
     return due
   end
   local head = redis.call('LINDEX', mail(P, IDENTIFY_LANE, box), 0)
+  if head and not is_bulk then lift(P, IDENTIFY_LANE, box, now) end
   local have = redis.call('HMGET', memory, 'email', 'identified')
   local expected = settlement.expected
   local is_news = (have[1] or '') ~= expected.email or (have[2] or '') ~= expected.identified
@@ -85,7 +89,7 @@ end
 
 local function settle(lane, box, token, step, text)
   local state_key, list = mailbox_state(P, lane, box), mail(P, lane, box)
-  local have = redis.call('HMGET', state_key, 'token', 'step', 'strikes', 'singles', 'due', 'order')
+  local have = redis.call('HMGET', state_key, 'token', 'step', 'strikes', 'singles', 'due', 'order', 'lifted')
   local mine, left = whose(have, token, step), redis.call('LLEN', list)
   if mine ~= 'yes' then return { mine, left } end
 
@@ -102,11 +106,15 @@ local function settle(lane, box, token, step, text)
   work = work + 1 + 2 * #letters
   left = left - popped
 
-  local is_over = settlement.back and left == 0
+  local is_over, lifted, was_bulk = settlement.back and left == 0, have[7], have[7] == '0'
   if is_over then
     redis.call('DEL', list, state_key)
   elseif popped > 0 then
     redis.call('LTRIM', list, popped, -1)
+    if lifted then
+      lifted = int(math.max(0, tonumber(lifted) - popped))
+      redis.call('HSET', state_key, 'lifted', lifted)
+    end
   end
   if popped > 0 then add(COUNT_WAITING .. ':' .. lane, -popped) end
   for i, letter in ipairs(dead) do bury(P, letter[2], letters[i], heads[i]) end
@@ -134,8 +142,10 @@ local function settle(lane, box, token, step, text)
   if settlement.cart then redis.call('SET', cart, settlement.cart, 'PX', int(settlement.cart_keep)) end
   -- An order may have died of an email that was learned since its claim, and learn_email brings a hundred back.
   if awaits_email(lane) and popped > 0 and redis.call('HEXISTS', memory, 'email') == 1 then
-    local recalled = recall(P, box, now)
-    if recalled > 0 then work, left = work + recalled, redis.call('LLEN', list) end
+    local recalled = recall(P, box, now, was_bulk)
+    if recalled > 0 then
+      work, left, lifted = work + recalled, redis.call('LLEN', list), redis.call('HGET', state_key, 'lifted')
+    end
   end
   for _, other in ipairs(settlement.wake or {}) do
     wake_waiting(P, other, box, now, { user = true, identify = true })
@@ -169,8 +179,10 @@ local function settle(lane, box, token, step, text)
   if due == 'old' then due = tonumber(due_before(have[5], now)) end
   local ahead = (settlement.at or now) - now
   if ahead > CLOCK_STEP_MS then due = due - ahead end -- the clock has been set back since the claim
-  if settlement.waits then due = due_waiting(lane, state_key, memory, box, settlement, due) end
-  redis.call('ZADD', P .. 'due:' .. lane, int(due), box)
+  local is_bulk = lifted == '0'
+  if settlement.waits then due = due_waiting(lane, state_key, memory, box, settlement, due, is_bulk) end
+  for _, other in ipairs(settlement.lift and not is_bulk and LANES or {}) do lift(P, other, settlement.lift, now) end
+  redis.call('ZADD', due_set(P, lane, is_bulk), int(due), box)
   return { 'yes', left }
 end
 

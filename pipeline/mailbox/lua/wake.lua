@@ -1,24 +1,25 @@
--- Take expired leases back, then lease the longest-due mailboxes.
+-- Take expired leases back, then lease the longest-due mailboxes: live ones before bulk.
 -- KEYS[2] the lane's Celery queue (list)
--- ARGV    now, lane, lease ms, bound of leased, longest Celery queue to publish to, this waker's own last
---         tick (0 = none), whether it serves the lane itself (1/0), what it delivers to, scopes of the
---         lane's gates...
+-- ARGV    now, lane, lease ms, bound of leased, bound of leased past which bulk has only its share, longest Celery queue
+--         to publish to, this waker's own last tick (0 = none), whether it serves the lane itself (1/0), what it
+--         delivers to, scopes of the lane's gates...
 -- Returns {now, state of the gates, why to deliver in this process or '', how many are leased now, mailbox...}: what
 --         to publish or, when Redis is `full` or the lane's queue is `shared` with another target's processes, to
 --         deliver without a message; {now, 'foreign', '', 0, whose it is} when the account is another target's
 local now, lane, lease = ms(ARGV[1]), ARGV[2], tonumber(ARGV[3])
-local bound, max_length, own = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local bound, bulk_bound, max_length, own = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local scopes = {}
-local serves = ARGV[7] == '1'
-local target = ARGV[8]
-for i = 9, #ARGV do scopes[#scopes + 1] = ARGV[i] end
-local due, leased, home = P .. 'due:' .. lane, P .. 'leased:' .. lane, P .. 'lane:' .. lane
+local serves = ARGV[8] == '1'
+local target = ARGV[9]
+for i = 10, #ARGV do scopes[#scopes + 1] = ARGV[i] end
+local live, bulk = due_set(P, lane), due_set(P, lane, true)
+local leased, home = P .. 'leased:' .. lane, P .. 'lane:' .. lane
 
 -- What refuses this write refuses the messages, too. It changes nothing but the very first time.
 local full = type(redis.pcall('HSETNX', home, 'tick', 0)) == 'table'
 free_first(home)
 
-local seen = redis.call('HMGET', home, 'tick', 'stopped', 'closed', 'stood', 'strayed')
+local seen = redis.call('HMGET', home, 'tick', 'stopped', 'closed', 'stood', 'strayed', 'owed')
 local last, stopped = tonumber(seen[1] or '0'), tonumber(seen[2] or '0')
 
 -- What another target's processes wake is theirs. Where they are gone this one keeps their lane, as behind a
@@ -32,9 +33,11 @@ local function move_back(step)
   for _, box in ipairs(redis.call('ZRANGEBYSCORE', leased, int(now + lease), '+inf')) do
     redis.call('ZADD', leased, 'XX', int(now + lease), box)
   end
-  local ahead = redis.call('ZRANGEBYSCORE', due, int(now), '+inf', 'WITHSCORES')
-  for i = 1, #ahead, 2 do
-    redis.call('ZADD', due, 'XX', int(math.max(now, tonumber(ahead[i + 1]) - step)), ahead[i])
+  for _, set in ipairs({ live, bulk }) do
+    local ahead = redis.call('ZRANGEBYSCORE', set, int(now), '+inf', 'WITHSCORES')
+    for i = 1, #ahead, 2 do
+      redis.call('ZADD', set, 'XX', int(math.max(now, tonumber(ahead[i + 1]) - step)), ahead[i])
+    end
   end
   for _, scope in ipairs(scopes) do
     local flat = redis.call('HGETALL', P .. 'gates:' .. scope)
@@ -76,7 +79,8 @@ for _, box in ipairs(redis.call('ZRANGEBYSCORE', leased, '-inf', int(now), 'LIMI
       local left = redis.call('HMGET', state_key, 'singles', 'claimed')
       if tonumber(left[1] or '0') == 0 then redis.call('HSET', state_key, 'singles', left[2] or '1') end
     end
-    redis.call('ZADD', due, was_due(state_key, now), box)
+    local was = redis.call('HMGET', state_key, 'due', 'lifted')
+    put_back(P, lane, box, was[1], was[2], now)
   end
 end
 
@@ -116,21 +120,49 @@ if in_process ~= '' then
 elseif redis.call('LLEN', KEYS[2]) >= max_length then
   capacity = 0
 end
-local held, until_then, probe = 0, int(now + lease), state == 'probe' and '1' or '0'
-while #reply - head < capacity and held < SUSPECTS_PASSED_OVER do
-  local next = redis.call('ZRANGEBYSCORE', due, '-inf', int(now), 'WITHSCORES', 'LIMIT', held, capacity - #reply + head)
-  if #next == 0 then break end
-  for i = 1, #next, 2 do
-    local box = next[i]
-    if held_back(box) then
-      held = held + 1
-    else
-      redis.call('ZREM', due, box)
-      redis.call('ZADD', leased, until_then, box)
-      redis.call('HSET', mailbox_state(P, lane, box), 'due', next[i + 1], 'probe', probe)
-      reply[#reply + 1] = box
+
+local until_then, probe, passed = int(now + lease), state == 'probe' and '1' or '0', 0
+
+-- Lease the longest-due mailboxes of a set, as many as `most`. Returns how many calls may be made for them, no more than
+-- `turns` for each; 0 where that is not asked for.
+local function lease_due(set, most, turns)
+  local calls, last = 0, math.min(#reply + most, head + capacity)
+  while #reply < last and passed < SUSPECTS_PASSED_OVER do
+    local next = redis.call('ZRANGEBYSCORE', set, '-inf', int(now), 'WITHSCORES', 'LIMIT', passed, last - #reply)
+    if #next == 0 then break end
+    for i = 1, #next, 2 do
+      local box = next[i]
+      if held_back(box) then
+        passed = passed + 1
+      else
+        redis.call('ZREM', set, box)
+        redis.call('ZADD', leased, until_then, box)
+        local state_key = mailbox_state(P, lane, box)
+        redis.call('HSET', state_key, 'due', next[i + 1], 'probe', probe)
+        if set == bulk then redis.call('HSET', state_key, 'lifted', 0) end
+        if turns then calls = calls + math.min(turns, redis.call('LLEN', mail(P, lane, box))) end
+        reply[#reply + 1] = box
+      end
     end
   end
+  passed = 0
+  return calls
+end
+
+-- Bulk has what live leaves, but is owed one call in BULK_SHARE: of those that live was leased while bulk had to wait.
+if redis.call('ZCOUNT', bulk, '-inf', int(now)) == 0 then
+  lease_due(live, capacity)
+else
+  local owed = tonumber(seen[6] or '0')
+  if owed >= 1 then
+    local share = #reply + math.floor(owed)
+    owed = owed - lease_due(bulk, math.floor(owed), BULK_TURNS)
+    if #reply < share then owed = math.min(owed, 0) end -- it has not so much that may be leased
+  end
+  owed = owed + lease_due(live, capacity, CLAIM_TURNS) / (BULK_SHARE - 1)
+  local spare = bulk_bound - in_use - (#reply - head)
+  if spare > 0 and lease_due(bulk, spare, BULK_TURNS) > 0 then owed = 0 end
+  redis.call('HSET', home, 'owed', string.format('%.3f', owed))
 end
 reply[head] = in_use + #reply - head
 if not owner and #reply > head then redis.call('SET', P .. 'target', target) end

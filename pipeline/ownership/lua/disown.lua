@@ -3,18 +3,19 @@
 -- ARGV    now, lane, most entries to look at, entry of the first mailbox to go on at (0 = begin), box...
 -- Returns {mailboxes that are done, entry of the next one to go on at}
 local now, lane, most, at = ms(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local KEPT = { 'strikes', 'singles', 'claimed' }
+local KEPT = { 'strikes', 'singles', 'claimed', 'lifted' }
 
 local function begin(box)
-  local state, due = mailbox_state(P, lane, box), redis.call('ZSCORE', P .. 'due:' .. lane, box)
-  local kept, look = redis.call('HMGET', state, unpack(KEPT)), due and int(math.min(now, tonumber(due)))
-  look = look or was_due(state, now)
+  local state, bulk = mailbox_state(P, lane, box), redis.call('ZSCORE', due_set(P, lane, true), box)
+  local due = bulk or redis.call('ZSCORE', due_set(P, lane), box) or redis.call('HGET', state, 'due')
+  local kept = redis.call('HMGET', state, unpack(KEPT))
   redis.call('DEL', state) -- frees first: see lib.lua
   for i, field in ipairs(KEPT) do
     if kept[i] then redis.call('HSET', state, field, kept[i]) end
   end
   redis.call('ZREM', P .. 'leased:' .. lane, box)
-  if redis.call('LLEN', mail(P, lane, box)) > 0 then redis.call('ZADD', P .. 'due:' .. lane, look, box) end
+  local set = due_set(P, lane, bulk or kept[#KEPT] == '0')
+  if redis.call('LLEN', mail(P, lane, box)) > 0 then redis.call('ZADD', set, due_before(due, now), box) end
 end
 
 for i = 5, #ARGV do

@@ -6,7 +6,8 @@ for i = 2, #ARGV do
   local box = ARGV[i]
   gone = gone + redis.call('LLEN', mail(P, lane, box))
   redis.call('UNLINK', mail(P, lane, box), mailbox_state(P, lane, box)) -- frees first: see lib.lua
-  redis.call('ZREM', P .. 'due:' .. lane, box)
+  redis.call('ZREM', due_set(P, lane), box)
+  redis.call('ZREM', due_set(P, lane, true), box)
   redis.call('ZREM', P .. 'leased:' .. lane, box)
 end
 if gone > 0 then tally(P, COUNT_WAITING .. ':' .. lane, -gone) end

@@ -39,12 +39,13 @@ local function remember(p, hash, window)
 end
 
 -- A visitor's order may wait, or have died, for want of an email that the user it is now known to be has shown.
-local function hand_down(p, visitor, user, now, keep)
+local function hand_down(p, visitor, user, now, keep, is_bulk)
   local waiting = { p .. 'dead:email:' .. visitor }
   for _, lane in ipairs(EMAIL_LANES) do waiting[#waiting + 1] = mail(p, lane, visitor) end
   if redis.call('EXISTS', unpack(waiting)) == 0 then return end
   local email, strength, at = unpack(redis.call('HMGET', p .. 'user:' .. user, 'email', 'email_strength', 'email_at'))
-  if email then learn_email(p, visitor, email, tonumber(strength or LOOKED_UP), tonumber(at or '0'), now, keep) end
+  if not email then return end
+  learn_email(p, visitor, email, tonumber(strength or LOOKED_UP), tonumber(at or '0'), now, keep, is_bulk)
 end
 
 -- What a reset has removed, or is about to, while the splitter had it in hand: it goes nowhere.
@@ -60,13 +61,13 @@ end
 
 -- The opt-out that an event says its user is to have: a second entry in the user's lane, unless the newest entry there
 -- with one says the same, or the event's own call says it.
-local function see_to_optout(p, optout, entry, now, keep)
+local function see_to_optout(p, optout, entry, now, keep, is_bulk)
   local box, level, head = unpack(optout)
   local memory = p .. 'user:' .. box
   if head ~= '' then
     if level ~= '' and redis.call('HGET', memory, 'optout') == level then return end
     tally(p, COUNT_DERIVED, 1)
-    post(p, IDENTIFY_LANE, box, head .. '\n' .. raw(entry), now)
+    post(p, IDENTIFY_LANE, box, head .. '\n' .. raw(entry), now, is_bulk)
   end
   if level == '' then return forget_optout(p, box) end
   redis.call('HSET', memory, 'optout', level)
@@ -74,7 +75,7 @@ local function see_to_optout(p, optout, entry, now, keep)
 end
 
 local function apply(action, blob, head)
-  local key, kind, lane, box, reason, emails, aliases, keep, optout, shared_by = unpack(action)
+  local key, kind, lane, box, reason, emails, aliases, optout, shared_by, is_bulk, keep = unpack(action)
   local p, id, hash, window, replay = unpack(key)
   if is_duplicate(key, now) then
     tally(p, COUNT_DUPLICATES, 1)
@@ -103,21 +104,21 @@ local function apply(action, blob, head)
       redis.call('HSET', p .. 'user:' .. seen[1], 'seen', seen[5])
       redis.call('PEXPIRE', p .. 'user:' .. seen[1], int(keep))
     end
-    if seen[2] ~= '' then learn_email(p, seen[1], seen[2], seen[3], seen[4], now, keep) end
+    if seen[2] ~= '' then learn_email(p, seen[1], seen[2], seen[3], seen[4], now, keep, is_bulk) end
   end
   for _, alias in ipairs(aliases) do
     local visitor = string.match(alias[1], '^anon:(.*)$')
-    if visitor then hand_down(p, visitor, alias[2], now, keep) end
+    if visitor then hand_down(p, visitor, alias[2], now, keep, is_bulk) end
   end
   if kind == 'post' then
-    post(p, lane, box, blob, now)
+    post(p, lane, box, blob, now, is_bulk)
   elseif kind == 'dead' then
     bury(p, id, blob, head)
   else
     tally(p, COUNT_IGNORED .. ':' .. reason, 1)
   end
   for _, cause in ipairs(shared_by) do tally(p, COUNT_SHARED_IDS .. ':' .. cause, 1) end
-  if optout[1] then see_to_optout(p, optout, blob, now, keep) end
+  if optout[1] then see_to_optout(p, optout, blob, now, keep, is_bulk) end
   if window > 0 then remember(p, hash, window) end
   return 0
 end

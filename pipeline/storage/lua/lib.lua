@@ -67,16 +67,39 @@ end
 -- When a leased mailbox was due, by what its state says. Never later than now, unless the clock has been set back
 -- meanwhile.
 local function due_before(due, now) return int(math.min(now, tonumber(due or now))) end
-local function was_due(state_key, now) return due_before(redis.call('HGET', state_key, 'due'), now) end
+
+-- A mailbox is bulk while all its entries are, and then waits in a set of its own. In the state of one that is leased
+-- or holds both, `lifted` says how many entries from its head go with a live one ('0': it is bulk; absent: all are live).
+local function due_set(p, lane, is_bulk) return p .. (is_bulk and 'bulk:' or 'due:') .. lane end
+
+-- What a mailbox holds by now goes with a live event: one of its own, or one that waits for it. What it waits for itself
+-- is lifted by its next owner, so that one is to look now.
+local function lift(p, lane, box, now)
+  local state_key, bulk = mailbox_state(p, lane, box), due_set(p, lane, true)
+  local due, have = redis.call('ZSCORE', bulk, box), redis.call('HMGET', state_key, 'lifted', 'waits')
+  if not due and not have[1] then return end
+  redis.call('HSET', state_key, 'lifted', redis.call('LLEN', mail(p, lane, box)))
+  if not due then return end
+  redis.call('ZREM', bulk, box)
+  redis.call('ZADD', due_set(p, lane), have[2] and due_before(due, now) or due, box)
+end
+
+-- A mailbox that was leased is due again when it was, by what its state says.
+local function put_back(p, lane, box, due, lifted, now)
+  redis.call('ZADD', due_set(p, lane, lifted == '0'), due_before(due, now), box)
+end
 
 -- What a pcall caught, as text.
 local function why(caught) return type(caught) == 'table' and caught.err or tostring(caught) end
 
 local function look_now(p, lane, box, now)
-  local due = redis.call('ZSCORE', p .. 'due:' .. lane, box)
-  if not due or tonumber(due) <= now then return end
-  redis.call('ZADD', p .. 'due:' .. lane, int(now), box)
-  redis.pcall('PUBLISH', 'sailpipe:due', p .. 'due:' .. lane) -- see storage/nudges.py; an ACL may forbid it
+  for _, set in ipairs({ due_set(p, lane), due_set(p, lane, true) }) do
+    local due = redis.call('ZSCORE', set, box)
+    if due and tonumber(due) > now then
+      redis.call('ZADD', set, int(now), box)
+      redis.pcall('PUBLISH', 'sailpipe:due', due_set(p, lane)) -- see storage/nudges.py; an ACL may forbid it
+    end
+  end
 end
 
 -- Bring a user's mailbox forward if it waits for one of these: 'email', 'user', 'identify', 'order'.
@@ -85,11 +108,16 @@ local function wake_waiting(p, lane, user, now, what)
   if waits and what[waits] then look_now(p, lane, user, now) end
 end
 
-local function post(p, lane, box, entry, now)
-  redis.call('RPUSH', mail(p, lane, box), entry)
+local function post(p, lane, box, entry, now, is_bulk)
+  local entries = redis.call('RPUSH', mail(p, lane, box), entry)
   tally(p, COUNT_WAITING .. ':' .. lane, 1)
-  if not redis.call('ZSCORE', p .. 'leased:' .. lane, box) then
-    redis.call('ZADD', p .. 'due:' .. lane, 'NX', int(now), box)
+  local is_new = entries == 1 and not redis.call('ZSCORE', p .. 'leased:' .. lane, box)
+  if is_new then
+    redis.call('ZADD', due_set(p, lane, is_bulk), int(now), box)
+  elseif not is_bulk then
+    lift(p, lane, box, now)
+  elseif not redis.call('ZSCORE', due_set(p, lane, true), box) then
+    redis.call('HSETNX', mailbox_state(p, lane, box), 'lifted', entries - 1)
   end
 end
 
@@ -176,13 +204,14 @@ end
 local function forget_optout(p, user) redis.call('HDEL', p .. 'user:' .. user, 'optout') end
 
 -- Back into its mailbox, as if it had just arrived.
-local function revive(p, id, now)
+local function revive(p, id, now, is_bulk)
   local letter, head = unbury(p, id)
   if not letter then return false end
   local key = head.key or ''
   redis.call('ZADD', p .. 'replayed', int(now), replay_of(id, key))
   if head.lane == '' then -- the splitter refused it: it is split again
-    redis.call('XADD', 'sailpipe:raw', '*', 'event', raw(letter), 'account', head.account, 'replay', id, 'key', key)
+    redis.call('XADD', 'sailpipe:raw', '*', 'event', raw(letter), 'account', head.account, 'replay', id, 'key', key,
+      'class', is_bulk and 'bulk' or 'live')
     return true
   end
   local entry = {
@@ -191,14 +220,15 @@ local function revive(p, id, now)
   }
   if head.lane == IDENTIFY_LANE then forget_optout(p, head.user) end
   inherit(entry, head)
-  post(p, head.lane, head.user, cjson.encode(entry) .. '\n' .. raw(letter), now)
+  post(p, head.lane, head.user, cjson.encode(entry) .. '\n' .. raw(letter), now, is_bulk)
   return true
 end
 
--- What died for want of this user's email goes on; no more than a script should do at once. Returns how many.
-local function recall(p, user, now)
+-- What died for want of this user's email goes on, bulk if what showed it is; no more than a script should do at once.
+-- Returns how many.
+local function recall(p, user, now, is_bulk)
   local ids = redis.call('ZRANGE', p .. 'dead:email:' .. user, 0, RECALLED_LETTERS - 1)
-  for _, id in ipairs(ids) do revive(p, id, now) end
+  for _, id in ipairs(ids) do revive(p, id, now, is_bulk) end
   return #ids
 end
 
@@ -211,7 +241,7 @@ end
 
 -- An email seen for a user. The strongest evidence wins (`Emails.strength`), of equals the newer; an email without a
 -- strength was looked up, and is weaker than all. What waited or died for want of one goes on, unless it is an address that was refused.
-local function learn_email(p, user, email, strength, at, now, keep)
+local function learn_email(p, user, email, strength, at, now, keep, is_bulk)
   local key = p .. 'user:' .. user
   local have = redis.call('HMGET', key, 'email_strength', 'email_at', 'refused')
   if have[3] and is_refused(cjson.decode(have[3]), email, now) then return end
@@ -221,7 +251,7 @@ local function learn_email(p, user, email, strength, at, now, keep)
   end
   redis.call('PEXPIRE', key, int(keep))
   for _, lane in ipairs(EMAIL_LANES) do wake_waiting(p, lane, user, now, { email = true }) end
-  recall(p, user, now)
+  recall(p, user, now, is_bulk)
 end
 
 -- Whether who shows this token and step owns the mailbox; `have` begins with those in its state. 'again': this very

@@ -98,7 +98,9 @@ class Account:
     def settled(self) -> bool:
         """Nothing waits, and nothing is leased."""
         return self.counts().waiting == 0 and not any(
-            self.client.exists(keys.due(ACCOUNT, lane), keys.leased(ACCOUNT, lane)) for lane in Lane
+            self.client.exists(key(ACCOUNT, lane))
+            for key in (keys.due, keys.due_bulk, keys.leased)
+            for lane in Lane
         )
 
     def wait_settled(self, deadline_s: float = 90.0) -> None:
@@ -121,5 +123,5 @@ class Account:
     def left_over(self) -> list[bytes]:
         """Keys of mailboxes, claims and leases; none when everything is settled."""
         prefix = keys.account_prefix(ACCOUNT)
-        parts = ("mail", "state", "due", "leased")
+        parts = ("mail", "state", "due", "bulk", "leased")
         return [key for part in parts for key in self.client.scan_iter(f"{prefix}{part}:*")]

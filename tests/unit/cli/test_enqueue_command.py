@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from pipeline.cli.app import run
+from pipeline.cli.enqueue import MAX_LIVE
 from pipeline.cli.progress import open_progress
 from pipeline.errors import EnqueueError
 from pipeline.producer import Producer
@@ -115,3 +116,25 @@ def test_an_import_that_pauses_says_so_once(capfd: pytest.CaptureFixture[str]) -
             progress.hold(20_400)
             progress.advance()
     assert capfd.readouterr().err.count("Holding back") == 1
+
+
+@pytest.mark.parametrize(
+    ("events", "option", "bulk"),
+    [
+        (MAX_LIVE, [], False),
+        (MAX_LIVE + 1, [], True),
+        (MAX_LIVE + 1, ["--live"], False),
+        (1, ["--bulk"], True),
+    ],
+)
+def test_many_events_are_bulk_unless_it_is_said_otherwise(
+    client: redis.Redis, events: int, option: list[str], bulk: bool
+) -> None:
+    """All of them, in order, however many files they came in."""
+    lines = [json.dumps({"messageId": f"m{number}"}) + "\n" for number in range(events)]
+    Path("a.jsonl").write_text("".join(lines[:400]))
+    Path("b.jsonl").write_text("".join(lines[400:]))
+    assert run(["enqueue", "a.jsonl", "b.jsonl", *option]) == 0
+    found = entries(client)
+    assert [fields[b"event"] for fields in found] == [line.strip().encode() for line in lines]
+    assert {fields.get(b"class") for fields in found} == {b"bulk" if bulk else None}

@@ -70,7 +70,7 @@ async def post(engine: Engine, *users: str) -> None:
 
 async def deliver(engine: Engine) -> None:
     """Deliver what is due in the lane of identifies, one mailbox after the other."""
-    bound = engine.bound("default", Lane.USER)
+    bound, _ = engine.bounds("default", Lane.USER)
     leased = await engine.stores["default"].wake(
         Lane.USER, bound=bound, max_queue_length=10, own_tick=0
     )
@@ -169,8 +169,8 @@ async def test_wrong_credentials_are_alerted_once_and_without_secrets() -> None:
 async def test_a_lane_whose_gate_was_closed_is_leased_little_at_first() -> None:
     """The rate alone would allow hundreds."""
     async with open_engine(lambda request: httpx.Response(200, json={"ok": True})) as (engine, _):
-        assert engine.bound("default", Lane.USER) > 100
+        assert engine.bounds("default", Lane.USER)[0] > 100
         engine.observe_gate("default", Lane.USER, "closed")
         engine.observe_gate("default", Lane.USER, "open")
-        assert FIRST <= engine.bound("default", Lane.USER) < 100
-        assert engine.bound("default", Lane.EVENT) > FIRST
+        assert FIRST <= engine.bounds("default", Lane.USER)[0] < 100
+        assert engine.bounds("default", Lane.EVENT)[0] > FIRST

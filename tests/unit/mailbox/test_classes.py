@@ -1,0 +1,225 @@
+"""Live before bulk: which mailboxes are leased first, and when a bulk one is live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipeline.events.models import Lane
+from pipeline.mailbox.claim import Settlement
+from pipeline.ownership.adopt import adopt
+from pipeline.ownership.reset import reset
+from pipeline.status.lanes import look_at_lane
+from pipeline.storage.numbers import BULK_SHARE
+from pipeline.targets import Target
+from tests.support.mailboxes import (
+    FAR,
+    LEASE_S,
+    Mailboxes,
+    delivered,
+    identify,
+    letter,
+    order,
+    track,
+)
+
+LIVE = Target("api.sailthru.com 1a2b-5f3c9e21ab00")
+
+
+async def post_bulk(boxes: Mailboxes, *events: dict[str, Any]) -> None:
+    await boxes.accept(*events, **{"class": "bulk"})
+    await boxes.split()
+
+
+async def wake(boxes: Mailboxes, bound: int, bulk_bound: int | None = None) -> tuple[str, ...]:
+    leased = await boxes.store.wake(
+        Lane.EVENT, bound=bound, bulk_bound=bulk_bound, max_queue_length=FAR, own_tick=0
+    )
+    return leased.boxes
+
+
+async def test_live_mailboxes_are_leased_before_bulk_ones(boxes: Mailboxes) -> None:
+    """Though they came later."""
+    await post_bulk(boxes, track("m1", "old"))
+    boxes.clock.advance(60)
+    await boxes.post(track("m2", "ann"))
+    assert await wake(boxes, 1) == ("ann",)
+    assert await wake(boxes, 2) == ("old",)
+
+
+async def test_bulk_mailboxes_are_leased_while_little_is_out(boxes: Mailboxes) -> None:
+    """A live event that comes finds few of them before it; live ones fill what may be leased."""
+    await post_bulk(boxes, *(track(f"b{n}", f"old{n}") for n in range(9)))
+    assert len(await wake(boxes, 6, bulk_bound=3)) == 3
+    await boxes.post(*(track(f"m{n}", f"ann{n}") for n in range(9)))
+    assert {name[:3] for name in await wake(boxes, 6, bulk_bound=3)} == {"ann"}
+    assert len(await boxes.leased(Lane.EVENT)) == 6
+
+
+@pytest.mark.parametrize(("live_events", "bulk_events"), [(1, 1), (8, 1), (1, 8), (8, 8)])
+async def test_bulk_has_a_tenth_of_the_calls_while_live_fills_the_lane(
+    boxes: Mailboxes, live_events: int, bulk_events: int
+) -> None:
+    """However many calls a mailbox is good for. A claim of a bulk one makes two at most, of a live one six."""
+    for n in range(60):
+        await post_bulk(boxes, *(track(f"b{n}.{k}", f"old{n}") for k in range(bulk_events)))
+        await boxes.post(*(track(f"m{n}.{k}", f"ann{n}") for k in range(live_events)))
+    calls = {"ann": 0, "old": 0}
+    for _ in range(60):
+        for box in await wake(boxes, 1, bulk_bound=0):
+            claim = await boxes.claim(Lane.EVENT, box)
+            turns = min(len(claim.entries), 2 if claim.bulk else 6)
+            calls[box[:3]] += turns
+            boxes.clock.advance(0.001)
+            await boxes.store.settle(delivered(claim, turns, back=True))
+        if sum(calls.values()) >= 50:
+            break
+    assert calls["old"] == pytest.approx(sum(calls.values()) / BULK_SHARE, abs=2)
+    assert calls["old"] > 0
+
+
+async def test_what_bulk_was_owed_is_lives_when_no_bulk_may_be_leased(boxes: Mailboxes) -> None:
+    """All that waits may be mailboxes that two processes died with: of these one is leased at a time."""
+    await post_bulk(boxes, *(track(f"b{n}", f"old{n}") for n in range(2)))
+    for _ in range(2):
+        await wake(boxes, 2)
+        for n in range(2):
+            await boxes.claim(Lane.EVENT, f"old{n}")
+        boxes.clock.advance(LEASE_S + 0.001)
+    await boxes.post(*(track(f"m{n}", f"ann{n}") for n in range(30)))
+    for _ in range(3):
+        await wake(boxes, 15, bulk_bound=0)
+        for box in await boxes.leased(Lane.EVENT):
+            if box.startswith("ann"):
+                await boxes.store.settle(delivered(await boxes.claim(Lane.EVENT, box), back=True))
+    assert await boxes.counts() == {"waiting:event": 2, "delivered": 30}
+
+
+async def test_a_live_event_lifts_what_its_user_has_waiting_and_keeps_its_place(
+    boxes: Mailboxes,
+) -> None:
+    """Order per user stands above class; what came behind it is bulk again."""
+    await post_bulk(boxes, track("b0", "ann"), track("b1", "ann"))
+    await boxes.post(track("live", "ann"))
+    await post_bulk(boxes, track("b2", "ann"), track("b3", "ann"))
+    done = []
+    while await boxes.due(Lane.EVENT):
+        claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
+        await boxes.store.settle(delivered(claim, back=True))
+        done.append(claim.head.id)
+    assert done == ["b0", "b1", "live"]
+    assert await boxes.due(Lane.EVENT, bulk=True) == {"ann": 0}
+
+
+async def test_a_mailbox_is_lifted_while_it_is_leased(boxes: Mailboxes) -> None:
+    await post_bulk(boxes, track("b1", "ann"), track("b2", "ann"))
+    claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
+    assert claim.bulk
+    await boxes.post(track("live", "ann"))
+    await boxes.store.settle(delivered(claim, back=True))
+    assert await boxes.due(Lane.EVENT) == {"ann": 0}
+    assert await boxes.due(Lane.EVENT, bulk=True) == {}
+
+
+async def test_a_mailbox_whose_owner_died_is_due_in_its_class(boxes: Mailboxes) -> None:
+    await post_bulk(boxes, track("b1", "ann"))
+    await boxes.post(track("m1", "bob"))
+    await boxes.wake(Lane.EVENT)
+    boxes.clock.advance(LEASE_S)
+    await boxes.wake(Lane.EVENT, bound=0)
+    assert set(await boxes.due(Lane.EVENT)) == {"bob"}
+    assert set(await boxes.due(Lane.EVENT, bulk=True)) == {"ann"}
+
+
+async def test_a_live_event_lifts_the_identify_it_waits_for(boxes: Mailboxes) -> None:
+    await post_bulk(boxes, identify("i1", "ann"), identify("i2", "bob"))
+    await boxes.post(track("m1", "ann"))
+    claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
+    due = boxes.now_ms() + 60_000
+    await boxes.store.settle(Settlement(claim, back=True, due=due, waits="identify"))
+    assert set(await boxes.due(Lane.USER)) == {"ann"}
+    assert set(await boxes.due(Lane.USER, bulk=True)) == {"bob"}
+
+
+async def test_a_bulk_event_that_waits_lifts_nothing_until_a_live_one_comes_behind_it(
+    boxes: Mailboxes,
+) -> None:
+    """Then it is looked at, so that its next owner lifts what it waits for."""
+    await post_bulk(boxes, identify("i1", "ann"), track("b1", "ann"))
+    claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
+    due = boxes.now_ms() + 60_000
+    await boxes.store.settle(Settlement(claim, back=True, due=due, waits="identify"))
+    assert await boxes.due(Lane.USER) == {}
+    assert await boxes.due(Lane.EVENT, bulk=True) == {"ann": 60_000}
+    await boxes.post(track("m1", "ann"))
+    assert await boxes.due(Lane.EVENT) == {"ann": 0}
+
+
+async def test_a_live_merge_lifts_all_that_waits_of_the_visitor(boxes: Mailboxes) -> None:
+    await post_bulk(boxes, identify("i1", "visitor"), track("b1", "visitor"))
+    await boxes.post(identify("m1", "ann"))
+    await boxes.wake(Lane.USER, bound=1)
+    claim = await boxes.claim(Lane.USER, "ann")
+    due = boxes.now_ms() + 1_000
+    await boxes.store.settle(Settlement(claim, back=True, due=due, lift="visitor"))
+    assert set(await boxes.due(Lane.USER)) == {"ann", "visitor"}
+    assert set(await boxes.due(Lane.EVENT)) == {"visitor"}
+
+
+async def test_replayed_letters_are_bulk(boxes: Mailboxes) -> None:
+    """Those the splitter had refused, too."""
+    await boxes.post(track("m1", "ann"), {"messageId": "m2", "type": "nonsense"})
+    claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
+    await boxes.store.settle(Settlement(await boxes.settle(letter(claim)), back=True))
+    assert await boxes.moves.replay(["m1", "m2"]) == ["m1", "m2"]
+    assert set(await boxes.due(Lane.EVENT, bulk=True)) == {"ann"}
+    raw: Any = await boxes.redis.xrange("sailpipe:raw")
+    ((_, fields),) = raw
+    assert fields[b"class"] == b"bulk"
+
+
+@pytest.mark.parametrize("bulk", [True, False])
+async def test_orders_that_died_without_an_email_go_on_in_the_class_of_what_shows_it(
+    boxes: Mailboxes, bulk: bool
+) -> None:
+    await boxes.post(order("o1", "ann"))
+    claim = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
+    dead = await boxes.settle(letter(claim, reason="missing_email"))
+    await boxes.store.settle(Settlement(dead, back=True))
+    shows = identify("i1", "ann", email="ann@example.com")
+    await (post_bulk(boxes, shows) if bulk else boxes.post(shows))
+    assert set(await boxes.due(Lane.PURCHASE, bulk=bulk)) == {"ann"}
+
+
+async def test_status_sees_what_is_bulk(boxes: Mailboxes) -> None:
+    """The oldest event of a lane may be one of an import."""
+    await post_bulk(boxes, track("b1", "old"))
+    began = boxes.now_ms()
+    boxes.clock.advance(60)
+    await boxes.post(track("m1", "ann"))
+    look = await look_at_lane(boxes.redis, "default", Lane.EVENT, now_ms=boxes.now_ms())
+    assert look.oldest_ms == began
+
+
+async def test_adopted_mailboxes_keep_their_class(boxes: Mailboxes) -> None:
+    """Leased or not."""
+    await post_bulk(boxes, track("b1", "old"), track("b2", "older"))
+    await boxes.wake(Lane.EVENT, bound=1)
+    await boxes.post(track("m1", "ann"))
+    await adopt(boxes.redis, "default", LIVE, lambda _: None)
+    assert set(await boxes.due(Lane.EVENT)) == {"ann"}
+    assert set(await boxes.due(Lane.EVENT, bulk=True)) == {"old", "older"}
+
+
+async def test_a_reset_empties_bulk_mailboxes(boxes: Mailboxes) -> None:
+    await post_bulk(boxes, track("b1", "old"))
+    assert (await reset(boxes.redis, "default", (), lambda _: None)).events == 1
+    assert await boxes.due(Lane.EVENT, bulk=True) == {}
+
+
+async def test_a_clock_that_is_set_back_delays_no_bulk_mailbox(boxes: Mailboxes) -> None:
+    await post_bulk(boxes, track("b1", "old"))
+    await boxes.wake(Lane.EVENT, bound=0)
+    boxes.clock.advance(-3600)
+    assert (await boxes.wake(Lane.EVENT)).boxes == ("old",)
