@@ -41,9 +41,12 @@ RAW_READ_AT_ONCE: Final = 25
 """Raw entries that Redis reads before it looks at their size again."""
 EXPIRED_PER_WAKE: Final = 500
 """Expired leases that one wake-up takes back."""
-SUSPECTS_PASSED_OVER: Final = 5_000
-"""Mailboxes with SINGLY_AFTER strikes that one wake-up passes over: more than are leased, and so can have died, at a
-time."""
+SUSPECTS_PASSED_OVER: Final = 500
+"""Mailboxes with SINGLY_AFTER strikes that one wake-up passes over."""
+SUSPECTS_REST_MS: Final = 5_000
+"""For so long these are not looked at, when they were so many: the next wake-up finds what is due behind them."""
+MOVED_BACK_PER_WAKE: Final = 500
+"""Mailboxes that one wake-up makes due sooner, after the clock was set back."""
 RECALLED_LETTERS: Final = 100
 """Letters that one script brings back because their user's email is known now."""
 MAX_BASKETS: Final = 20

@@ -19,7 +19,7 @@ local leased, home = P .. 'leased:' .. lane, P .. 'lane:' .. lane
 local full = type(redis.pcall('HSETNX', home, 'tick', 0)) == 'table'
 free_first(home)
 
-local seen = redis.call('HMGET', home, 'tick', 'stopped', 'closed', 'stood', 'strayed', 'owed')
+local seen = redis.call('HMGET', home, 'tick', 'stopped', 'closed', 'stood', 'strayed', 'owed', 'back')
 local last, stopped = tonumber(seen[1] or '0'), tonumber(seen[2] or '0')
 
 -- What another target's processes wake is theirs. Where they are gone this one keeps their lane, as behind a
@@ -29,15 +29,9 @@ local foreign = owner and owner ~= target
 if foreign and seen[3] ~= '1' and now - last <= lease then return { int(now), 'foreign', '', 0, owner } end
 
 -- The clock was set back: what is leased, due or closed until some time would stay so for all of the step.
-local function move_back(step)
+local function step_back()
   for _, box in ipairs(redis.call('ZRANGEBYSCORE', leased, int(now + lease), '+inf')) do
     redis.call('ZADD', leased, 'XX', int(now + lease), box)
-  end
-  for _, set in ipairs({ live, bulk }) do
-    local ahead = redis.call('ZRANGEBYSCORE', set, int(now), '+inf', 'WITHSCORES')
-    for i = 1, #ahead, 2 do
-      redis.call('ZADD', set, 'XX', int(math.max(now, tonumber(ahead[i + 1]) - step)), ahead[i])
-    end
   end
   for _, scope in ipairs(scopes) do
     local flat = redis.call('HGETALL', P .. 'gates:' .. scope)
@@ -49,9 +43,31 @@ local function move_back(step)
   end
 end
 
+-- A million mailboxes may be due: each wake-up moves some, those that are due first. What was given back since and is
+-- moved as well is looked at too soon, which does no harm. Returns from where the next one goes on; '-' when none is left.
+local function move_back(set, step, from)
+  if from == '-' then return from end
+  from = int(math.max(now + 1, tonumber(from)))
+  local ahead = redis.call('ZRANGEBYSCORE', set, from, '+inf', 'WITHSCORES', 'LIMIT', 0, MOVED_BACK_PER_WAKE)
+  for i = 1, #ahead, 2 do
+    redis.call('ZADD', set, 'XX', int(math.max(now, tonumber(ahead[i + 1]) - step)), ahead[i])
+  end
+  return #ahead < 2 * MOVED_BACK_PER_WAKE and '-' or ahead[#ahead]
+end
+
+-- How far the clock was set back, and from where what is due must still be moved: live ones, bulk ones.
+local step, live_from, bulk_from = string.match(seen[7] or '0 - -', '(%d+) (%S+) (%S+)')
 if last - now > CLOCK_STEP_MS then
-  move_back(last - now)
-  last = now
+  step_back()
+  step, live_from, bulk_from, last = tonumber(step) + last - now, now, now, now
+end
+if step ~= '0' then
+  live_from, bulk_from = move_back(live, step, live_from), move_back(bulk, step, bulk_from)
+  if live_from == '-' and bulk_from == '-' then
+    redis.call('HDEL', home, 'back')
+  else
+    redis.call('HSET', home, 'back', table.concat({ int(step), live_from, bulk_from }, ' '))
+  end
 end
 
 -- No waker ticked for long although this one was there before: Redis or the machine stood still. The
@@ -95,8 +111,11 @@ if foreign then return { int(now), state, '', 0, owner } end
 local function suspicious(at, box)
   return tonumber(redis.call('HGET', mailbox_state(P, at, box), 'strikes') or '0') >= SINGLY_AFTER
 end
+local one_is_out = false
 local function held_back(box)
   if not suspicious(lane, box) then return false end
+  if one_is_out then return true end
+  one_is_out = true
   local at, other = unpack(redis.call('HMGET', P .. 'suspect', 'lane', 'box'))
   if at and (at ~= lane or other ~= box)
       and suspicious(at, other) and redis.call('ZSCORE', P .. 'leased:' .. at, other) then
@@ -121,19 +140,21 @@ elseif redis.call('LLEN', KEYS[2]) >= max_length then
   capacity = 0
 end
 
-local until_then, probe, passed = int(now + lease), state == 'probe' and '1' or '0', 0
+local until_then, probe = int(now + lease), state == 'probe' and '1' or '0'
 
 -- Lease the longest-due mailboxes of a set, as many as `most`. Returns how many calls may be made for them, no more than
 -- `turns` for each; 0 where that is not asked for.
 local function lease_due(set, most, turns)
-  local calls, last = 0, math.min(#reply + most, head + capacity)
-  while #reply < last and passed < SUSPECTS_PASSED_OVER do
-    local next = redis.call('ZRANGEBYSCORE', set, '-inf', int(now), 'WITHSCORES', 'LIMIT', passed, last - #reply)
+  local calls, last, passed = 0, math.min(#reply + most, head + capacity), {}
+  while #reply < last and #passed < SUSPECTS_PASSED_OVER do
+    local wanted = last - #reply + #passed -- the more are passed over, the fewer times it is asked
+    local next = redis.call('ZRANGEBYSCORE', set, '-inf', int(now), 'WITHSCORES', 'LIMIT', #passed, wanted)
     if #next == 0 then break end
     for i = 1, #next, 2 do
       local box = next[i]
+      if #reply == last or #passed == SUSPECTS_PASSED_OVER then break end
       if held_back(box) then
-        passed = passed + 1
+        passed[#passed + 1] = box
       else
         redis.call('ZREM', set, box)
         redis.call('ZADD', leased, until_then, box)
@@ -145,7 +166,10 @@ local function lease_due(set, most, turns)
       end
     end
   end
-  passed = 0
+  -- There may be thousands. What is due behind them need not wait until each has had its turn.
+  if #passed == SUSPECTS_PASSED_OVER then
+    for _, box in ipairs(passed) do redis.call('ZADD', set, int(now + SUSPECTS_REST_MS), box) end
+  end
   return calls
 end
 

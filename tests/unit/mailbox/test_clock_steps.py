@@ -7,6 +7,8 @@ import pytest
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure
 from pipeline.mailbox.claim import Settlement
+from pipeline.storage import keys
+from pipeline.storage.numbers import MOVED_BACK_PER_WAKE
 from tests.support.mailboxes import LEASE_S, Mailboxes, delivered, track, tried_again
 
 STEP_S = 3600.0
@@ -30,6 +32,40 @@ async def test_a_clock_set_back_and_forward_again_loses_nothing(boxes: Mailboxes
         await boxes.wake(Lane.EVENT)
     assert set(await boxes.leased(Lane.EVENT)) == {"ann", "bob"}
     assert await boxes.counts() == {"waiting:event": 2}
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+async def test_a_wake_up_moves_a_part_of_what_waits_and_those_after_it_the_rest(
+    boxes: Mailboxes, bulk: bool
+) -> None:
+    """However many wait, many of them until the same moment: each is moved once, the sooner due the sooner."""
+    await boxes.wake(Lane.EVENT)
+    name = (keys.due_bulk if bulk else keys.due)("default", Lane.EVENT)
+    waiting = {f"u{n}": 60_000 + n // 700 for n in range(2 * MOVED_BACK_PER_WAKE + 250)}
+    await boxes.redis.zadd(name, {user: boxes.now_ms() + ms for user, ms in waiting.items()})
+    boxes.clock.advance(-STEP_S)
+    for moved in (1, 2, 3):
+        await boxes.wake(Lane.EVENT)
+        found = await boxes.due(Lane.EVENT, bulk=bulk)
+        early = [user for user in waiting if found[user] == waiting[user]]
+        assert len(early) == min(moved * MOVED_BACK_PER_WAKE, len(waiting))
+    assert await boxes.redis.hget(keys.lane("default", Lane.EVENT), "back") is None
+    await boxes.wake(Lane.EVENT)
+    assert await boxes.due(Lane.EVENT, bulk=bulk) == waiting
+
+
+async def test_a_clock_that_is_set_back_twice_makes_nothing_wait_for_either_step(
+    boxes: Mailboxes,
+) -> None:
+    """What the first wake-up had no time for is moved by both."""
+    await boxes.wake(Lane.EVENT)
+    waiting = {f"u{n}": boxes.now_ms() + 1_000 for n in range(MOVED_BACK_PER_WAKE + 100)}
+    await boxes.redis.zadd(keys.due("default", Lane.EVENT), waiting)
+    for _ in range(2):
+        boxes.clock.advance(-STEP_S)
+        await boxes.wake(Lane.EVENT)
+    await boxes.wake(Lane.EVENT)
+    assert max((await boxes.due(Lane.EVENT)).values()) <= 1_000
 
 
 async def test_a_retry_is_as_far_away_as_before(boxes: Mailboxes) -> None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Settlement
 from pipeline.mailbox.store import MailboxStore
-from pipeline.storage.numbers import POISON_AFTER
+from pipeline.storage import keys
+from pipeline.storage.numbers import (
+    POISON_AFTER,
+    SINGLY_AFTER,
+    SUSPECTS_PASSED_OVER,
+    SUSPECTS_REST_MS,
+)
 from tests.support.mailboxes import LEASE_S, Mailboxes, delivered, letter, track, tried_again
 
 
@@ -39,6 +46,26 @@ async def test_only_the_culprit_dies_of_poison(boxes: Mailboxes) -> None:
             await boxes.store.settle(delivered(claim, len(claim.entries), back=True))
     assert (through, poisoned, deaths) == (["m1", "m2", "m3", "m4"], ["bad"], POISON_AFTER)
     assert set(await boxes.dead()) == {"bad"}
+
+
+async def test_thousands_that_two_processes_died_with_hold_up_no_other_mailbox(
+    boxes: Mailboxes,
+) -> None:
+    """One of them is leased at a time, and a wake-up passes over a bounded number of them."""
+    suspects = 2 * SUSPECTS_PASSED_OVER + 1
+    async with boxes.redis.pipeline() as pipe:
+        for n in range(suspects):
+            pipe.rpush(keys.mail("default", Lane.EVENT, f"bad{n}"), b"{}\n{}")
+            state: Any = {"strikes": SINGLY_AFTER, "singles": 1}
+            pipe.hset(keys.mailbox_state("default", Lane.EVENT, f"bad{n}"), mapping=state)
+            pipe.zadd(keys.due("default", Lane.EVENT), {f"bad{n}": n})
+        await pipe.execute()
+    await boxes.post(track("m1", "ann"))
+    leased = [list((await boxes.wake(Lane.EVENT)).boxes) for _ in range(3)]
+    assert leased == [["bad0"], [], ["ann"]]
+    boxes.clock.advance(SUSPECTS_REST_MS / 1000)
+    assert len(await boxes.due(Lane.EVENT)) == suspects - 1
+    assert max((await boxes.due(Lane.EVENT)).values()) <= 0
 
 
 async def test_progress_resets_the_strike_count(boxes: Mailboxes) -> None:
