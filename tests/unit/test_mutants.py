@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import mutants
-from tests.mutants import AREAS, ROOT, Area, Mutant, changes_what_runs, is_noticed, lua_mistakes
+from tests.mutants import AREAS, Area, Mutant, changes_what_runs, is_noticed, lua_mistakes
+from tests.pythons import ROOT
 
 
 def test_lua_is_changed_outside_of_comments_and_strings_only() -> None:
@@ -55,4 +55,4 @@ def test_a_mutant_is_noticed_if_a_test_of_its_area_fails(
 def test_each_area_has_files_and_tests() -> None:
     for area in AREAS:
         assert all(any(ROOT.glob(pattern)) for pattern in area.files), area.name
-        assert all((mutants.ROOT / tests).exists() for tests in area.tests), area.name
+        assert all((ROOT / tests).exists() for tests in area.tests), area.name
