@@ -8,6 +8,9 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+_RUNS_ASLEEP = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Linux' CLOCK_MONOTONIC stands still while the machine is suspended; that of macOS does not."""
+
 
 class Clock(Protocol):
     """Where a component gets its time from."""
@@ -16,7 +19,8 @@ class Clock(Protocol):
         """Wall time in seconds since the epoch."""
 
     def monotonic(self) -> float:
-        """Seconds that never go back; only differences mean anything."""
+        """Seconds that never go back; only differences mean anything. They pass while the machine sleeps, too:
+        leases do not wait for it."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait. A test clock advances itself instead."""
@@ -29,7 +33,7 @@ class SystemClock:
         return time.time()  # noqa: TID251 - the one place
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return time.clock_gettime(_RUNS_ASLEEP)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))

@@ -62,7 +62,9 @@ class Waker:
         self._lines = {lane: list(accounts) for lane in Lane}
         self._lanes = {keys.due(name, lane): (name, lane) for lane in Lane for name in accounts}
         self._kept = deque(accounts)
-        self._ticks: dict[AccountLane, int] = {}
+        self._ticks: dict[
+            AccountLane, tuple[int, float]
+        ] = {}  # by Redis' clock, and by ours when it was asked for
         self._schedule = WakeSchedule()
         self._reason = asyncio.Event()
         self._looks_at = -math.inf
@@ -157,15 +159,18 @@ class Waker:
     async def wake(self, account: str, lane: Lane) -> bool:
         """Lease what is due in one lane and publish it; returns whether that was anything."""
         bound, bulk_bound = self._engine.bounds(account, lane)
+        asked = self._clock.monotonic()
+        own_tick, since = self._ticks.get((account, lane), (0, asked))
         leased = await self._engine.stores[account].wake(
             lane,
             bound=bound,
             bulk_bound=bulk_bound,
             max_queue_length=QUEUE_MESSAGES,
-            own_tick=self._ticks.get((account, lane), 0),
+            own_tick=own_tick,
+            reckoned=own_tick and own_tick + int((asked - since) * 1000),
             serves=lane in self._served,
         )
-        self._ticks[account, lane] = leased.now
+        self._ticks[account, lane] = leased.now, asked
         self._engine.observe_gate(account, lane, leased.gate)
         rested = self._clock.monotonic() + self._pause(account, lane, leased)
         self._schedule.rest([(account, lane)], rested)

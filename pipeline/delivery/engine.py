@@ -172,7 +172,6 @@ class Engine:
             self._seams.sender or self._sender(account),
             self.limiter,
             self.leases,
-            self._clock,
             http_timeout=account.http_timeout,
         )
         gates = Gates(self.redis, account.name, self._seams.alert or self.alerts.post)

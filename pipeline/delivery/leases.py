@@ -154,7 +154,6 @@ class Caller:
         sender: Sender,
         limiter: Limiter,
         leases: Leases,
-        clock: Clock,
         *,
         http_timeout: float,
     ) -> None:
@@ -162,7 +161,6 @@ class Caller:
         self._sender = sender
         self._limiter = limiter
         self._leases = leases
-        self._clock = clock
         self._http_timeout = http_timeout
         self._enough = http_timeout + MARGIN_S
         self._in_flight: Counter[str] = Counter()
@@ -226,7 +224,8 @@ class Caller:
             in_flight = self._in_flight[bucket]
             await self._limiter.observe(self._account, bucket, rate, in_flight=in_flight)
         if isinstance(answer, Failed) and answer.failure is Failure.THROTTLED:
-            until = rate.reset if rate else self._clock.now() + THROTTLE_S
+            now = self._limiter.now(self._account, bucket)
+            until = rate.reset if rate else now + THROTTLE_S
             # Without Redis there are no slots either, so other processes need not be told.
             with contextlib.suppress(redis.exceptions.RedisError):
                 await self._limiter.close(self._account, bucket, until)

@@ -103,6 +103,7 @@ class MailboxStore:
         bulk_bound: int | None = None,
         max_queue_length: int,
         own_tick: int,
+        reckoned: int = 0,
         serves: bool = True,
     ) -> WakeResult:
         """Take expired leases back and lease the longest-due mailboxes, up to `bound` at once: live ones, then bulk ones
@@ -111,8 +112,9 @@ class MailboxStore:
         The first that is leased makes the account this process's target's; then, or when it was another's
         already, processes of other targets are leased nothing and read `foreign` in place of a gate.
         Nothing is leased through a closed gate or while the lane's Celery queue holds
-        `max_queue_length` messages. `own_tick` is this waker's last `WakeResult.now` (0 at first). Where
-        no message can be published (see `WakeResult`), only a caller that `serves` the lane itself is leased anything.
+        `max_queue_length` messages. `own_tick` is this waker's last `WakeResult.now` (0 at first),
+        `reckoned` that and what has passed since by the waker's own clock: Redis' clock was set forward by what it says
+        more (0: the waker cannot tell). Where no message can be published (see `WakeResult`), only a caller that `serves` the lane itself is leased anything.
         """
         args: list[Any] = [
             self._now(),
@@ -122,6 +124,7 @@ class MailboxStore:
             bound if bulk_bound is None else bulk_bound,
             max_queue_length,
             own_tick,
+            reckoned,
             int(serves),
             self.target,
         ]

@@ -77,7 +77,7 @@ class Limiter:
 
         It lasts a second at least and a minute at most.
         """
-        now = self._clock.now()
+        now = self.now(account, bucket)
         until = max(believed_reset(until, now), now + _MIN_CLOSURE_S)
         self._pacer(account, bucket).close(until - now)
         await self._store.close(account, bucket, until)
@@ -92,7 +92,7 @@ class Limiter:
         no error.
         """
         pacer, headroom = self._pacer(account, bucket), self._headroom(account, bucket)
-        now = self._clock.now()
+        now = pacer.now
         headroom.observe(headers, now=now, ours=pacer.total, in_flight=in_flight)
         cap = headroom.cap(now=now)
         if cap is not None and cap < _SLOWED_BELOW * pacer.limit:
@@ -104,6 +104,10 @@ class Limiter:
         except RedisError:
             # The answer these headers came with counts for more, and the next one repeats them.
             return
+
+    def now(self, account: str, bucket: str) -> float:
+        """Unix seconds by Redis' clock, as far as this bucket's slots have shown it: this machine's may be wrong."""
+        return self._pacer(account, bucket).now
 
     def rate(self, account: str, bucket: str) -> float:
         """Calls/s all processes together aim at now; 0 while the bucket is closed."""

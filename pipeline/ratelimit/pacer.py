@@ -61,6 +61,11 @@ class ServerClock:
             low, high = now_us / 1e6 - received, now_us / 1e6 - asked
         self._low, self._high, self._seen = low, high, received
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the store has ever answered."""
+        return self._seen is not None
+
     def local(self, at_us: int) -> float:
         """Monotonic seconds of a time of the store."""
         return at_us / 1e6 - (self._low + self._high) / 2
@@ -107,6 +112,13 @@ class Pacer:
         self._dispatching: asyncio.Task[None] | None = None
         self._expiring: asyncio.TimerHandle | None = None
         self._expires_at = math.inf
+
+    @property
+    def now(self) -> float:
+        """Unix seconds by the store's clock, which all processes share; by this machine's until it has answered."""
+        if not self._server.is_known:
+            return self._clock.now()
+        return self._server.remote(self._clock.monotonic()) / MICROS
 
     @property
     def rate(self) -> float:
@@ -264,7 +276,7 @@ class Pacer:
         """The calls/s the server's headers allow now; None when they say nothing."""
         if not self._headroom.heard:
             return None
-        cap = self._headroom.cap(now=self._clock.now())
+        cap = self._headroom.cap(now=self.now)
         return None if cap is None else max(cap, MIN_RATE)
 
     def _take(self, grant: Grant) -> None:

@@ -46,13 +46,21 @@ class LeaseRules(LetterRules):
         self.foreign = self.boxes.process_of("sailthru.example.com #1")
         self.owners: list[Owner] = []
         self.leased: list[tuple[Lane, str]] = []
-        self.ticks: dict[tuple[int, Lane], int] = {}
+        self.ticks: dict[tuple[int, Lane], tuple[int, int]] = {}
+        self.stepped = 0
 
     @rule(ms=st.sampled_from([1, 250, 2_000, 5_000, LEASE, 60_000]))
     def let_time_pass(self, ms: int) -> None:
         self.boxes.clock.advance(ms / 1000)
         self.model.pass_time(ms)
         assert self.boxes.now_ms() == self.model.now
+
+    @rule(ms=st.sampled_from([1_500, 5_900, LEASE, 60_000]))
+    def set_the_clock_forward(self, ms: int) -> None:
+        """Redis' clock, and no waker's."""
+        self.boxes.clock.advance(ms / 1000)
+        self.model.pass_time(ms)
+        self.stepped += ms
 
     # --- arrival
 
@@ -110,14 +118,19 @@ class LeaseRules(LetterRules):
         self._wake(lane, waker, 10, max_queue_length=0)
 
     def _wake(self, lane: Lane, waker: int, bound: int, *, max_queue_length: int) -> None:
-        own = self.ticks.get((waker, lane), 0)
+        own, stepped = self.ticks.get((waker, lane), (0, 0))
+        reckoned = own and self.model.now - (self.stepped - stepped)
         leased = self.run(
             self.boxes.store.wake(
-                lane, bound=bound, max_queue_length=max_queue_length, own_tick=own
+                lane,
+                bound=bound,
+                max_queue_length=max_queue_length,
+                own_tick=own,
+                reckoned=reckoned,
             )
         )
-        self.ticks[waker, lane] = leased.now
-        state = self.model.wake(lane, own)
+        self.ticks[waker, lane] = leased.now, self.stepped
+        state = self.model.wake(lane, own, reckoned)
         assert leased.gate == state
         shared = self.model.is_shared(lane)
         assert leased.in_process == ("shared" if shared else "")

@@ -17,6 +17,7 @@ from pipeline.splitter.triage import dedupe_hash
 from pipeline.storage.numbers import BULK_SHARE, BULK_TURNS, CLAIM_TURNS
 
 LEASE = 12_000
+STEP = 1_000
 BoxKey = tuple[Lane, str]
 Expected = tuple[str, str, "Item | None"]
 Key = tuple[str, str, str]
@@ -215,9 +216,10 @@ class Model:
                     state = "probe"
         return state
 
-    def wake(self, lane: Lane, own: int) -> str:
+    def wake(self, lane: Lane, own: int, reckoned: int = 0) -> str:
         """Everything but the choice of what to lease: expire or extend leases, tick."""
         home = self.lanes[lane]
+        self._notice_step(lane, self.now - reckoned if reckoned else 0)
         late = self.now - home.tick > LEASE // 2
         mine = {user: box for (at, user), box in self.boxes.items() if at is lane}
         stood = late and home.stood
@@ -230,6 +232,16 @@ class Model:
         state = self.gate(lane)
         home.tick, home.closed, home.stood = self.now, state != "open", stood or spare
         return state
+
+    def _notice_step(self, lane: Lane, step: int) -> None:
+        """A step forward since the waker's own last tick takes nothing of a lease, and counts for no deadline."""
+        home = self.lanes[lane]
+        if step <= STEP or home.tick - (self.now - step) > STEP:
+            return
+        for (at, _), box in self.boxes.items():
+            if at is lane and box.leased is not None and box.leased <= self.now + LEASE - step:
+                box.leased += step
+        home.clock -= 0 if home.closed else step
 
     def wake_foreign(self, lane: Lane) -> None:
         """By a process of another target: it keeps a lane that is closed, or that its own have left."""

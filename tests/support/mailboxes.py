@@ -84,8 +84,12 @@ class Mailboxes:
         await self.accept(*events)
         await self.split()
 
-    async def wake(self, lane: Lane, *, bound: int = 100, own_tick: int = 0) -> WakeResult:
-        return await self.store.wake(lane, bound=bound, max_queue_length=FAR, own_tick=own_tick)
+    async def wake(
+        self, lane: Lane, *, bound: int = 100, own_tick: int = 0, reckoned: int = 0
+    ) -> WakeResult:
+        return await self.store.wake(
+            lane, bound=bound, max_queue_length=FAR, own_tick=own_tick, reckoned=reckoned
+        )
 
     async def claim(self, lane: Lane, box: str, *, most: int = 40) -> Claim:
         """Claim what is leased; it must be there."""

@@ -17,7 +17,7 @@ import fakeredis
 import httpx
 import redis.exceptions
 
-from pipeline.clock import ManualClock
+from pipeline.clock import Clock, ManualClock
 from pipeline.counters import all_counters
 from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.moves import LetterMoves
@@ -57,7 +57,8 @@ class Pipe:
         self.alerts: list[Closure] = []
         self.kills = 0
         self.unsettled = 0
-        self.limiter = Limiter(MemorySlotStore(self.clock), {}, self.clock)
+        self._slots = MemorySlotStore(self.clock)
+        self.limiter = Limiter(self._slots, {}, self.clock)
         self._numbers = count(1)
         self._ticks: dict[Lane, int] = {}
         self.moves = LetterMoves(self.redis, ACCOUNT, time_ms=self.now_ms)
@@ -70,8 +71,10 @@ class Pipe:
             self.redis, self._all, "splitter", lambda _due: None, self.clock, time_ms=self.now_ms
         )
 
-    def start_process(self) -> None:
-        """A worker process that knows nothing but what is in Redis."""
+    def start_process(self, clock: Clock | None = None) -> None:
+        """A worker process that knows nothing but what is in Redis. `clock`: its machine's, if that is wrong."""
+        if clock is not None:
+            self.limiter = Limiter(self._slots, {}, clock)
         seams = Seams(
             http=self._http,
             sender=self.sailthru,
@@ -79,7 +82,7 @@ class Pipe:
             alert=lambda _, closure: self.alerts.append(closure),
             time_ms=self.now_ms,
         )
-        engine = Engine(self._all, self.redis, self.clock, self.random, seams)
+        engine = Engine(self._all, self.redis, clock or self.clock, self.random, seams)
         delivery = engine.accounts[ACCOUNT]
         self.leases, self.processor = engine.leases, delivery.processor
         self.store, self.gates = delivery.context.store, delivery.gates

@@ -1,4 +1,7 @@
-"""A Redis whose clock is set back: what is due until some time is not late by the step."""
+"""A Redis whose clock is set back: what is due until some time is not late by the step.
+
+And one whose clock is set forward: what is leased is not lost to its owner by the step.
+"""
 
 from __future__ import annotations
 
@@ -141,3 +144,95 @@ async def test_a_gate_is_probed_within_a_minute(boxes: Mailboxes) -> None:
     boxes.clock.advance(60.0)
     assert (await boxes.wake(Lane.EVENT)).gate == "probe"
     assert (await boxes.wake(Lane.PAGE)).gate == "closed"
+
+
+class Waker:
+    """A process that wakes a lane, and whose own clock no step of Redis' touches."""
+
+    def __init__(self, boxes: Mailboxes) -> None:
+        self._boxes = boxes
+        self._reckoned = 0
+
+    async def wake(self, after_s: float = 0.0) -> tuple[str, ...]:
+        """Wake once this much time has passed, for Redis and the process alike."""
+        self._boxes.clock.advance(after_s)
+        reckoned = self._reckoned and self._reckoned + round(after_s * 1000)
+        woken = await self._boxes.wake(Lane.EVENT, own_tick=self._reckoned, reckoned=reckoned)
+        self._reckoned = woken.now
+        return woken.boxes
+
+    async def seconds_until_leased(self, box: str) -> float:
+        """As it wakes the lane four times a second."""
+        for quarters in range(200):
+            if box in await self.wake(0.25 if quarters else 0.0):
+                return quarters / 4
+        pytest.fail("it is never leased again")
+
+
+@pytest.mark.parametrize("step_s", [1.5, 5.9, 11.0, 60.0, STEP_S])
+async def test_a_clock_set_forward_takes_nothing_of_a_lease(
+    boxes: Mailboxes, step_s: float
+) -> None:
+    """Its owner may have a call under way, which ends before the lease would have."""
+    waker = Waker(boxes)
+    await boxes.post(track("m1", "ann"))
+    assert await waker.wake() == ("ann",)
+    await boxes.claim(Lane.EVENT, "ann")
+    for _ in range(12):
+        await waker.wake(0.25)
+    boxes.clock.advance(step_s)
+    assert 9.0 <= await waker.seconds_until_leased("ann") <= LEASE_S + 0.25
+
+
+async def test_a_step_forward_counts_once_however_many_wakers_see_it(boxes: Mailboxes) -> None:
+    """Else the mailbox of a dead owner would wait once more for each."""
+    wakers = [Waker(boxes) for _ in range(3)]
+    await boxes.post(track("m1", "ann"))
+    assert [await one.wake() for one in wakers] == [("ann",), (), ()]
+    await boxes.claim(Lane.EVENT, "ann")
+    boxes.clock.advance(5.0)
+    for waker in wakers:
+        await waker.wake()
+    assert await boxes.leased(Lane.EVENT) == {"ann": LEASE_S * 1000}
+
+
+async def test_a_lease_that_began_after_a_step_forward_is_not_prolonged(boxes: Mailboxes) -> None:
+    """It was given by the clock that counts now."""
+    waker = Waker(boxes)
+    await boxes.post(track("m1", "ann"))
+    await waker.wake()
+    boxes.clock.advance(5.0)
+    await boxes.claim(Lane.EVENT, "ann")
+    await waker.wake()
+    assert await boxes.leased(Lane.EVENT) == {"ann": LEASE_S * 1000}
+
+
+@pytest.mark.parametrize("closed", [False, True])
+async def test_a_clock_set_forward_brings_no_deadline_nearer(
+    boxes: Mailboxes, *, closed: bool
+) -> None:
+    """EMAIL_WAIT and the like run on the lane's clock, behind a closed gate, too."""
+    waker = Waker(boxes)
+    await boxes.post(track("m1", "ann"))
+    await waker.wake()
+    claim = await boxes.claim(Lane.EVENT, "ann")
+    await boxes.store.settle(Settlement(claim, back=True))
+    if closed:
+        await boxes.gates.close(Closure(Lane.EVENT, "paused", 0, boxes.now_ms()))
+        await waker.wake()
+    boxes.clock.advance(STEP_S)
+    await waker.wake()
+    await boxes.gates.open(Lane.EVENT, "paused")
+    await waker.wake()
+    assert (await boxes.claim(Lane.EVENT, "ann")).clock == claim.clock
+
+
+async def test_a_waker_that_comes_late_is_no_step(boxes: Mailboxes) -> None:
+    """Time has passed for it as for Redis: what a dead process had is leased again after its lease."""
+    waker = Waker(boxes)
+    await boxes.post(track("m1", "ann"))
+    await waker.wake()
+    await boxes.claim(Lane.EVENT, "ann")
+    for _ in range(3):
+        assert await waker.wake(LEASE_S / 3 - 0.001) == ()
+    assert await waker.wake(0.01) == ("ann",)

@@ -134,6 +134,46 @@ async def test_a_429_in_one_process_stops_all_of_them(fleet: Fleet) -> None:
     assert worst_second(fleet.sent[USERS]) <= 300
 
 
+class WrongClock(VirtualClock):
+    """A machine whose wall clock is off: it runs as `real` does."""
+
+    def __init__(self, real: VirtualClock, off_by_s: float) -> None:
+        super().__init__()
+        self._real = real
+        self._off_by_s = off_by_s
+
+    def now(self) -> float:
+        return self._real.now() + self._off_by_s
+
+    def monotonic(self) -> float:
+        return self._real.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._real.sleep(seconds)
+
+
+@pytest.mark.parametrize("off_by_s", [-60.0, 60.0])
+async def test_a_process_whose_clock_is_a_minute_off_closes_a_bucket_until_the_reset(
+    fleet: Fleet, off_by_s: float
+) -> None:
+    """In every process: neither a minute longer, nor not at all."""
+    clock = WrongClock(fleet.clock, off_by_s)
+    fleet.limiters[0] = limiter = Limiter(fleet.store, clock=clock)
+    for bucket in (USERS, EVENTS):
+        fleet.saturate(bucket)
+    await fleet.clock.run(1.0)
+    reset = fleet.clock.now() + 20.0
+    await limiter.close("default", USERS, reset)
+    await limiter.observe("default", EVENTS, RateHeaders(2400, 0, reset), in_flight=0)
+    for bucket in (USERS, EVENTS):
+        before = len(fleet.sent[bucket])
+        await fleet.clock.run(reset - 0.01 - fleet.clock.now())
+        assert len(fleet.sent[bucket]) - before <= 3 * 7
+    await fleet.clock.run(3.0)
+    for bucket in (USERS, EVENTS):
+        assert len([at for at in fleet.sent[bucket] if at >= reset]) >= 75
+
+
 async def test_a_closure_that_is_over_still_lasts_a_moment(fleet: Fleet) -> None:
     """Our clock may be ahead of Sailthru's: a Reset in the past must not become a storm of 429."""
     limiter = fleet.limiters[0]
