@@ -15,6 +15,8 @@ from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings
 
 SANDBOX = "sandbox"
 DRY_RUN = "dry-run"
+NO_TARGET = ""
+"""What a process delivers to, for an account that its settings do not name."""
 Verb: TypeAlias = Literal["adopt", "reset"]
 _VERBS: tuple[Verb, ...] = ("adopt", "reset")
 _SHOWN_KEY = 4

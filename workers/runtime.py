@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import threading
@@ -10,17 +11,20 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any
 
+import redis.asyncio
 import redis.exceptions
 
 from pipeline.clock import SYSTEM_RANDOM, SystemClock
 from pipeline.delivery.engine import Engine
 from pipeline.events.models import Lane
 from pipeline.observe.logs import log_event
+from pipeline.ownership.accounts import enrol_accounts, removed_accounts
 from pipeline.settings import Settings
 from pipeline.storage.redis_client import open_async_redis
 from workers.fail_fast import fail_fast
 
 START_TIMEOUT_S = 30.0
+UNKNOWN_FIX = "restart this worker with the settings of the others"
 STOP_TIMEOUT_S = 8.5
 """From when a process is told to stop until what it delivers is cut off: more than the HTTP timeout."""
 
@@ -38,6 +42,8 @@ class Runtime:
         self._ends_at = 0.0
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._main, name="sailpipe-loop", daemon=True)
+        self._unknown: set[str] = set()
+        self._looking: asyncio.Task[None]
         self.engine: Engine
         self.loop: asyncio.AbstractEventLoop
 
@@ -96,15 +102,32 @@ class Runtime:
         engine = await Engine.open(self._settings, client, self._clock, SYSTEM_RANDOM)
         if engine.renewing is not None:
             fail_fast("leases", engine.renewing)
+        self._looking = asyncio.create_task(_look_at_accounts(client, self._settings))
         return engine
 
     def _begin(self, account: str, lane: Lane, boxes: list[str]) -> None:
         if self._drained:
             return
+        if account not in self.engine.accounts:
+            self._leave(account, lane, boxes)
+            return
         for box in boxes:
             task = self.loop.create_task(self._deliver(account, lane, box))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _leave(self, account: str, lane: Lane, boxes: list[str]) -> None:
+        """Leave mailboxes of an account that only other processes' settings name to those processes."""
+        if account not in self._unknown:
+            self._unknown.add(account)
+            log_event("account_unknown", logging.ERROR, account=account, fix=UNKNOWN_FIX)
+        task = self.loop.create_task(self._hand_back(account, lane, boxes))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _hand_back(self, account: str, lane: Lane, boxes: list[str]) -> None:
+        with contextlib.suppress(redis.exceptions.RedisError):  # then their leases run out
+            await self.engine.hand_back(account, lane, boxes)
 
     async def _deliver(self, account: str, lane: Lane, box: str) -> None:
         try:
@@ -120,10 +143,20 @@ class Runtime:
 
     async def _drain(self) -> None:
         self.engine.stop()
+        self._looking.cancel()
         while self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
         self._drained = True
         await self.engine.close()
+
+
+async def _look_at_accounts(client: redis.asyncio.Redis, settings: Settings) -> None:
+    """Say whose events no process looks at. Redis being away is for others to say."""
+    with contextlib.suppress(redis.exceptions.RedisError):
+        await enrol_accounts(client, settings.accounts)
+        for one in await removed_accounts(client, settings.accounts):
+            names = {"waiting": one.waiting, "letters": one.letters, "fix": one.fix}
+            log_event("account_removed", logging.WARNING, account=one.account, **names)
 
 
 class Runtimes:

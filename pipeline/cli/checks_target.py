@@ -9,6 +9,7 @@ import redis
 from pipeline.addresses import resolve_redis_url
 from pipeline.cli.checks import Check, Verdict
 from pipeline.errors import ConfigError
+from pipeline.ownership.accounts import RemovedAccount, removed_accounts
 from pipeline.settings import Settings
 from pipeline.status.owners import Standing, read_standings
 from pipeline.storage.redis_client import open_async_redis
@@ -19,9 +20,10 @@ async def check_targets(settings: Settings, accounts: Iterable[str]) -> list[Che
     try:
         async with open_async_redis(resolve_redis_url(settings)) as client:
             standings = await read_standings(client, settings)
+            removed = await removed_accounts(client, settings.accounts)
     except (ConfigError, redis.RedisError):
         return []
-    return [judge(standings[name]) for name in accounts]
+    return [judge(standings[name]) for name in accounts] + [judge_removed(one) for one in removed]
 
 
 def judge(standing: Standing) -> Check:
@@ -30,3 +32,9 @@ def judge(standing: Standing) -> Check:
     if standing.is_foreign:
         return Check(name, Verdict.FAIL, standing.why, standing.fix)
     return Check(name, Verdict.OK, str(standing.target))
+
+
+def judge_removed(one: RemovedAccount) -> Check:
+    """What is found of an account that is not in the settings any more. No I/O."""
+    verdict = Verdict.FAIL if one.waiting else Verdict.WARN
+    return Check(f"{one.account} settings", verdict, one.why, one.fix)

@@ -23,6 +23,7 @@ from pipeline.clock import Clock, SystemClock
 from pipeline.embedded.redis_server import EmbeddedRedis, free_port
 from pipeline.errors import SailpipeError
 from pipeline.events.models import Lane
+from pipeline.ownership.accounts import removed_accounts
 from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings, Settings
 from pipeline.status.owners import read_standings
 from pipeline.storage import keys
@@ -160,10 +161,13 @@ class Launcher:
         async with open_async_redis(self._redis_url) as client:
             await check_format_async(client, stamp=True)
             standings = await read_standings(client, self._settings)
-        for one in standings.values():
-            if one.is_foreign:
-                note(f"Not delivered: {one.why}.")
-                note(f"  To go on, {one.fix}.")
+            removed = await removed_accounts(client, self._settings.accounts)
+        foreign = [one for one in standings.values() if one.is_foreign]
+        for why, fix in [(one.why, one.fix) for one in foreign] + [
+            (one.why, one.fix) for one in removed
+        ]:
+            note(f"Not delivered: {why}.")
+            note(f"  To go on, {fix}.")
 
     async def _start_sandbox(self) -> None:
         port = free_port()

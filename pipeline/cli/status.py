@@ -45,6 +45,8 @@ def status(
     result(f"Redis {found['redis_url']}, target {found['target']}")
     for one in found["accounts"].values():
         _show_foreign(one)
+    for one in found["removed_accounts"]:
+        _show_removed(one)
     result(f"Raw stream: {found['raw']['backlog']} waiting to be split")
     for name, one in found["accounts"].items():
         _show_account(name, one)
@@ -55,6 +57,12 @@ def _show_foreign(account: dict[str, Any]) -> None:
     if ownership["foreign"]:
         result(f"Not delivered: {ownership['why']}.")
         result(f"  To go on, {ownership['fix']}.")
+
+
+def _show_removed(removed: dict[str, Any]) -> None:
+    numbers = f"waiting events: {removed['waiting']}, dead letters: {removed['dead']}"
+    result(f"Not delivered: account {removed['account']} is not in the settings ({numbers}).")
+    result(f"  To go on, {removed['fix']}.")
 
 
 def _show_account(name: str, account: dict[str, Any]) -> None:

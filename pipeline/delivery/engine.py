@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import httpx
@@ -33,7 +33,7 @@ from pipeline.ratelimit.store_redis import RedisSlotStore
 from pipeline.sailthru.client import Credentials, SailthruClient
 from pipeline.sailthru.transport import open_http
 from pipeline.settings import AccountSettings, Settings
-from pipeline.targets import target_of
+from pipeline.targets import NO_TARGET, target_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,12 @@ class Engine:
                 await home.processor.process(lane, box)
         finally:
             self.on_settled(account, lane)
+
+    async def hand_back(self, account: str, lane: Lane, boxes: Sequence[str]) -> None:
+        """Give leased mailboxes of an account that these settings do not name back, as those of another target:
+        the account's own processes deliver them, and publish nothing for a while."""
+        store = MailboxStore(self.redis, account, target=NO_TARGET)
+        await asyncio.gather(*(store.claim(lane, box, most=1) for box in boxes))
 
     def bounds(self, account: str, lane: Lane) -> tuple[int, int]:
         """How many mailboxes of a lane may be leased at once, and how many when a bulk one is to be among them."""

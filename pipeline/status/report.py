@@ -12,6 +12,7 @@ from pipeline.counters import BESIDE, OUTCOME_COUNTS, PARTS, Count, Counters
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, Gates
 from pipeline.lanes import SPECS
+from pipeline.ownership.accounts import removed_accounts
 from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.slots import Usage, pace
 from pipeline.ratelimit.store_redis import RedisSlotStore
@@ -73,6 +74,10 @@ async def read_status(
         "target": settings.target,
         "raw": {"backlog": backlog},
         "accounts": accounts,
+        "removed_accounts": [
+            {"account": one.account, "waiting": one.waiting, "dead": one.letters, "fix": one.fix}
+            for one in await removed_accounts(client, names)
+        ],
         "jobs": [],
     }
 

@@ -2,8 +2,8 @@
 compares.
 
 All keys start with `sailpipe:`; what belongs to an account starts with `sailpipe:ACCOUNT:`. Accounts
-are the unit of sharding: nothing but the raw stream and what the splitter keeps of itself is shared
-by two. A mailbox has the name of its user. A non-empty one is in exactly one of `due`, `bulk` and `leased`.
+are the unit of sharding: nothing but the raw stream, what the splitter keeps of itself and the accounts' names is
+shared by two. A mailbox has the name of its user. A non-empty one is in exactly one of `due`, `bulk` and `leased`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ SPLITTER_HEAD = "sailpipe:splitter:head"
 
 SPLITTER_FALLEN = "sailpipe:splitter:fallen"
 """Set. Tokens of the splitters that lost the lease over that entry and have not come back."""
+
+ACCOUNTS = "sailpipe:accounts"
+"""Set. Names of the accounts that worker processes have served; see ownership/accounts.py."""
 
 DUE_NUDGES = "sailpipe:due"
 """Channel. Names of due sets, a line each, that have got something new (see storage/nudges.py)."""

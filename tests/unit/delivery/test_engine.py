@@ -18,12 +18,15 @@ from pipeline.clock import SystemClock
 from pipeline.delivery.engine import Engine, Seams
 from pipeline.events.models import Lane
 from pipeline.gates.slow_start import FIRST
+from pipeline.mailbox.claim import WakeResult
+from pipeline.mailbox.store import MailboxStore
 from pipeline.sailthru.answers import Accepted
 from pipeline.sailthru.answers import Answer as Answered
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.loop import Splitter
 from pipeline.storage import keys
+from tests.support.letters import Pipeline, track
 
 ALERT_URL = "https://alerts.example.org/hook"
 DEADLINE_S = 10.0
@@ -174,3 +177,27 @@ async def test_a_lane_whose_gate_was_closed_is_leased_little_at_first() -> None:
         engine.observe_gate("default", Lane.USER, "open")
         assert FIRST <= engine.bounds("default", Lane.USER)[0] < 100
         assert engine.bounds("default", Lane.EVENT)[0] > FIRST
+
+
+async def test_mailboxes_of_an_account_that_a_process_does_not_know_go_back_at_once() -> None:
+    """It took a message of processes whose settings are newer: those deliver, and not only after a lease."""
+    client = fakeredis.FakeAsyncRedis()
+    store = MailboxStore(client, "shoes", target="elsewhere")
+    settings = Settings(
+        accounts={name: AccountSettings(name=name) for name in ("default", "shoes")}
+    )
+    pipeline = Pipeline(client, settings, "shoes")
+    await pipeline.send(track(1), track(2))
+    await pipeline.split()
+
+    async def wake() -> WakeResult:
+        return await store.wake(Lane.EVENT, bound=9, max_queue_length=9, own_tick=0)
+
+    first = await wake()
+    knows_default = Settings(accounts={"default": AccountSettings()})
+    engine = Engine(knows_default, client, SystemClock(), random.Random(1), Seams())
+    await engine.hand_back("shoes", Lane.EVENT, first.boxes)
+    again = await wake()
+    await engine.close()
+    assert set(first.boxes) == {"u1", "u2"}
+    assert (set(again.boxes), again.in_process) == ({"u1", "u2"}, "shared")

@@ -121,6 +121,24 @@ def test_a_message_hands_all_its_mailboxes_over_at_once(
     wait_until(lambda: len(deliveries.begun) == len(boxes), "all are handed to the engine")
 
 
+def test_mailboxes_of_an_account_that_the_settings_do_not_name_are_left_to_others(
+    app: Celery, runtime: Runtime, deliveries: Deliveries, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And it is said once, with what to do: this worker was started before the account was added."""
+    handed_back: list[str] = []
+
+    async def hand_back(account: str, _lane: Lane, boxes: list[str]) -> None:
+        handed_back.extend(f"{account}/{box}" for box in boxes)
+
+    with patch.object(runtime.engine, "hand_back", hand_back):
+        for box in ("u1", "u2"):
+            app.tasks[DELIVER]("shoes", "event", [box])
+        wait_until(lambda: handed_back == ["shoes/u1", "shoes/u2"], "both are handed back")
+    assert deliveries.begun == []
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("account_unknown") == 1
+
+
 def test_a_wake_up_for_an_unknown_lane_is_refused(app: Celery, runtime: Runtime) -> None:
     """It is no message of ours."""
     with pytest.raises(ValueError, match="nowhere"):
