@@ -41,7 +41,7 @@ async def waker(redis_url: str, store: redis.asyncio.Redis) -> AsyncIterator[Wak
     """A waker of two accounts; each may have as many mailboxes leased as fill a queue."""
     runtime = Mock(spec_set=["engine", "loop", "submit"])
     runtime.engine.stores = {name: MailboxStore(store, name) for name in (SHOES, HATS)}
-    runtime.engine.bound.return_value = FULL
+    runtime.engine.bounds.return_value = FULL, FULL
     runtime.engine.rate.return_value = 300.0
     runtime.engine.redis = store
     runtime.engine.leases.min_lease_s = LEASE_S
