@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\ufeff]")
-"""Control characters, and the byte order mark."""
+_UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u2060\ufeff]")
+"""Control characters, and what is copied along unseen: the byte order mark, and blanks without a width."""
 _UNWANTED_IN_PROSE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff]")
-"""The same but for tabs and line breaks."""
+"""The same but for tabs, line breaks and blanks without a width, which break a long line."""
 _BREAK = re.compile("[\t\n\x0b\x0c\r\x85]+")
 
 

@@ -52,7 +52,8 @@ _MISSING = "is missing"
 _BROKEN = "has a broken character (half an emoji, or bytes that are not UTF-8)"
 _TOO_LONG = f"is longer than {MAX_ID_CHARS} characters"
 
-_EMAIL_CHAR = r"@\s\x00-\x1f\x7f\ud800-\udfff\ufffd"
+_EMAIL_CHAR = r"@\s\x00-\x1f\x7f\ud800-\udfff\ufffd<>()\[\]\\,;:" + '"'
+"""What is in no address: blanks, and what stands around one in a list, a link or a mail's header."""
 _LABEL = f"[^.{_EMAIL_CHAR}]+"
 _EMAIL = re.compile(f"[^{_EMAIL_CHAR}]{{1,64}}@(?=.{{1,255}}$){_LABEL}(?:\\.{_LABEL})+")
 
@@ -300,7 +301,7 @@ _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 def is_email(text: str) -> bool:
-    """Whether this looks like a deliverable address: there is a dot in its domain.
+    """Whether this looks like one deliverable address: there is a dot in its domain, and nothing around it.
 
     `ann+shop@example.com` and addresses in other scripts are fine; nothing is looked up.
     """

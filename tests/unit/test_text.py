@@ -15,7 +15,7 @@ ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=())) | st.text(
     "\x00\t\n\ufeffa \ud83d"
 )
 WORDS = st.text(
-    st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="\ufeff")
+    st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters="\u200b\u2060\ufeff")
 )
 
 
@@ -52,6 +52,12 @@ def test_a_line_break_is_a_space_in_a_line_and_gone_from_an_id() -> None:
     assert mend_line("Tea\r\n\tpot\x07") == "Tea pot"
     assert mend_prose("Tea\r\n\tpot\x07") == "Tea\r\n\tpot"
     assert mend_id(" te\r\na 1\x07 ") == "tea 1"
+
+
+def test_an_id_loses_blanks_without_a_width() -> None:
+    """They are copied along with an address from a page or a table. In a text they say where it may be broken."""
+    assert mend_id("\u200bann@example.com\u2060") == "ann@example.com"
+    assert mend_prose("Donau\u200bdampf") == "Donau\u200bdampf"
 
 
 def test_pairs_of_surrogates_are_characters() -> None:

@@ -310,10 +310,17 @@ def test_an_event_remembers_that_it_came_with_an_id() -> None:
         ("ann@example.", False),
         ("ann@.example", False),
         ("ann", False),
+        ("o'hara_1=x%y@example.com", True),
+        ("mailto:ann@example.com", False),
+        ("<ann@example.com>", False),
+        ("ann@example.com;", False),
+        ("ann@example.com,bob@example.com", False),
+        ("ann@example.com)", False),
+        ('"ann"@example.com', False),
     ],
 )
 def test_a_deliverable_address_has_a_dot_in_its_domain(text: str, is_one: bool) -> None:
-    """Some ids look like `42@facebook`."""
+    """Some ids look like `42@facebook`. What stands around an address in a list, a link or a mail is none of it."""
     assert is_email(text) is is_one
 
 
