@@ -44,7 +44,7 @@ def replay(
     yes: YesOption = False,
     account: AccountOption = "default",
 ) -> None:
-    """Put dead letters back into their queues, in the order in which their events came."""
+    """Put dead letters back into their queues, in the order in which their events came. Live events go first."""
     check_means_some(ids, wanted, everything=everything)
 
     async def work(session: Session) -> None:

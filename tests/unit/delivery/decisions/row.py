@@ -188,6 +188,8 @@ def _written(settlement: Settlement, state: TurnState) -> Iterator[str]:
         yield "wakes the other lanes"
     if settlement.waits:
         yield f"woken by {settlement.waits}"
+    if settlement.lift:
+        yield "lifts that profile's events"
     yield _end(settlement)
 
 
