@@ -59,7 +59,9 @@ def replay(
         elif chosen.ids:
             check_agreed("Replay them?", yes=yes)
             with open_progress("replayed") as progress:
-                done = await letters.replay(chosen.ids, rate=rate, on_done=progress.advance)
+                done = await letters.replay(
+                    chosen.ids, rate=rate, on_done=progress.advance, on_hold=progress.hold
+                )
             _report("Replayed", done, chosen)
 
     in_session(account, work)

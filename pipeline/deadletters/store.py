@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections import Counter
@@ -18,6 +19,7 @@ from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.moves import LetterMoves
 from pipeline.deadletters.trimming import TrimGroup, Trimmed, by_hour, shares
 from pipeline.errors import SailpipeError
+from pipeline.producer import HOLD_S, RAW_HOLD
 from pipeline.storage import keys
 from pipeline.storage.scripts import Scripts
 
@@ -117,11 +119,17 @@ class DeadLetters:
                     yield self._letter(identity.encode(), blob)
 
     async def replay(
-        self, ids: Sequence[str], *, rate: float | None = None, on_done: Done | None = None
+        self,
+        ids: Sequence[str],
+        *,
+        rate: float | None = None,
+        on_done: Done | None = None,
+        on_hold: Callable[[int], None] | None = None,
     ) -> int:
         """Put letters back into their mailboxes, at most `rate` a second; returns how many.
 
-        A letter that is gone is passed over, so that two replays of one letter send it once.
+        A letter that is gone is passed over, so that two replays of one letter send it once. What the splitter had
+        refused is split again: as every bulk producer it waits, and tells `on_hold`, while the raw stream is long.
         """
         size = CHUNK if rate is None else min(CHUNK, math.ceil(rate / PACED_STEPS))
         pace = None if rate is None else AsyncLimiter(size, size / rate)
@@ -129,6 +137,10 @@ class DeadLetters:
         for chunk in _chunks(ids, size):
             if pace is not None:
                 await pace.acquire(len(chunk))
+            while (waiting := await self._redis.xlen(keys.RAW)) >= RAW_HOLD:
+                if on_hold is not None:
+                    on_hold(waiting)
+                await asyncio.sleep(HOLD_S)
             replayed += len(await self._moves.replay(chunk))
             if on_done is not None:
                 on_done(len(chunk))

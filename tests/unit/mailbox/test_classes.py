@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from pipeline.deadletters.store import DeadLetters
 from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Settlement
 from pipeline.ownership.adopt import adopt
 from pipeline.ownership.reset import reset
+from pipeline.producer import RAW_HOLD
 from pipeline.status.lanes import look_at_lane
 from pipeline.storage.numbers import BULK_SHARE
 from pipeline.targets import Target
@@ -112,6 +115,24 @@ async def test_a_live_event_lifts_what_its_user_has_waiting_and_keeps_its_place(
     assert await boxes.due(Lane.EVENT, bulk=True) == {"ann": 0}
 
 
+@pytest.mark.parametrize("leased", [False, True])
+async def test_bulk_events_behind_a_live_one_are_bulk_once_that_is_through(
+    boxes: Mailboxes, leased: bool
+) -> None:
+    """Whether they came before it was leased or after."""
+    await boxes.post(track("live", "ann"))
+    if leased:
+        await boxes.wake(Lane.EVENT)
+    await post_bulk(boxes, track("b1", "ann"), track("b2", "ann"))
+    if not leased:
+        assert await boxes.due(Lane.EVENT) == {"ann": 0}
+        await boxes.wake(Lane.EVENT)
+    claim = await boxes.claim(Lane.EVENT, "ann")
+    assert not claim.bulk
+    await boxes.store.settle(delivered(claim, back=True))
+    assert await boxes.due(Lane.EVENT, bulk=True) == {"ann": 0}
+
+
 async def test_a_mailbox_is_lifted_while_it_is_leased(boxes: Mailboxes) -> None:
     await post_bulk(boxes, track("b1", "ann"), track("b2", "ann"))
     claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
@@ -179,6 +200,19 @@ async def test_replayed_letters_are_bulk(boxes: Mailboxes) -> None:
     assert fields[b"class"] == b"bulk"
 
 
+async def test_a_replay_holds_back_while_the_raw_stream_is_long(boxes: Mailboxes) -> None:
+    """A live event is soon split, though a hundred thousand letters that the splitter refused go through it again."""
+    await boxes.post({"messageId": "m1", "type": "nonsense"})
+    await boxes.accept(*(track(f"m{n}", "ann") for n in range(2, RAW_HOLD + 2)))
+    letters, held = DeadLetters(boxes.redis, "default"), asyncio.Event()
+    replaying = asyncio.create_task(letters.replay(["m1"], on_hold=lambda _: held.set()))
+    await asyncio.wait_for(held.wait(), 10)
+    assert set(await boxes.dead()) == {"m1"}
+    await boxes.split()
+    assert await asyncio.wait_for(replaying, 10) == 1
+    assert await boxes.dead() == {}
+
+
 @pytest.mark.parametrize("bulk", [True, False])
 async def test_orders_that_died_without_an_email_go_on_in_the_class_of_what_shows_it(
     boxes: Mailboxes, bulk: bool
@@ -190,6 +224,21 @@ async def test_orders_that_died_without_an_email_go_on_in_the_class_of_what_show
     shows = identify("i1", "ann", email="ann@example.com")
     await (post_bulk(boxes, shows) if bulk else boxes.post(shows))
     assert set(await boxes.due(Lane.PURCHASE, bulk=bulk)) == {"ann"}
+
+
+async def test_an_order_that_a_live_ones_settlement_brings_back_is_live(boxes: Mailboxes) -> None:
+    """So is what lies before it, though the live one is gone."""
+    await boxes.post(order("o1", "ann"))
+    claim = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
+    dead = await boxes.settle(letter(claim, reason="missing_email"))
+    await boxes.store.settle(Settlement(dead, back=True))
+    await boxes.post(order("o2", "ann"))
+    await post_bulk(boxes, order("b1", "ann"))
+    claim = await boxes.lease_and_claim(Lane.PURCHASE, "ann")
+    learn = {"email": "ann@example.com"}
+    await boxes.store.settle(delivered(claim, back=True, learn=learn))
+    assert await boxes.mail(Lane.PURCHASE, "ann") == ["b1", "o1"]
+    assert await boxes.due(Lane.PURCHASE) == {"ann": 0}
 
 
 async def test_status_sees_what_is_bulk(boxes: Mailboxes) -> None:
