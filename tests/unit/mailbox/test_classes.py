@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.deadletters.store import DeadLetters
 from pipeline.events.models import Lane
+from pipeline.gates.gates import Closure
 from pipeline.mailbox.claim import Settlement
 from pipeline.ownership.adopt import adopt
 from pipeline.ownership.reset import reset
@@ -149,6 +150,17 @@ async def test_a_mailbox_whose_owner_died_is_due_in_its_class(boxes: Mailboxes) 
     await boxes.wake(Lane.EVENT)
     boxes.clock.advance(LEASE_S)
     await boxes.wake(Lane.EVENT, bound=0)
+    assert set(await boxes.due(Lane.EVENT)) == {"bob"}
+    assert set(await boxes.due(Lane.EVENT, bulk=True)) == {"ann"}
+
+
+async def test_a_mailbox_that_finds_its_gate_closed_keeps_its_class(boxes: Mailboxes) -> None:
+    await post_bulk(boxes, track("b1", "ann"))
+    await boxes.post(track("m1", "bob"))
+    await boxes.wake(Lane.EVENT)
+    await boxes.gates.close(Closure("event", "paused", 0, boxes.now_ms()))
+    for user in ("ann", "bob"):
+        assert await boxes.store.claim(Lane.EVENT, user, most=1) is None
     assert set(await boxes.due(Lane.EVENT)) == {"bob"}
     assert set(await boxes.due(Lane.EVENT, bulk=True)) == {"ann"}
 
