@@ -4,6 +4,7 @@
     x ConfigError     a setting is missing or wrong; nothing starts
         + WrongFormat this Redis holds data of another version
     x InvalidEvent    this event can never be delivered (reason, detail)
+        + RefusedByRole its write key may not send it; no letter is made of it
     x MappingRejected the mapping refuses this event (reason, detail)
         + Unreadable  for one field, without which it may go if that is optional (path, problem)
     x EnqueueError    Redis did not take the event; safe to try again
@@ -62,6 +63,14 @@ class _WithReason(SailpipeError):
 
 class InvalidEvent(_WithReason):
     """This event can never be delivered. `detail` is safe to log: it names fields, never values."""
+
+
+class RefusedByRole(InvalidEvent):
+    """The write key's role may not send such an event. It is no letter: anybody may send any number of them."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(Reason.INVALID_EVENT, detail)
+        self.args = (detail,)
 
 
 class MappingRejected(_WithReason):

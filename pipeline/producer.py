@@ -16,7 +16,10 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import NoPermissionError, RedisError
 
+from pipeline.counters import Count, counter
 from pipeline.errors import EnqueueError, QueueFull, WrongFormat
+from pipeline.events.kinds import IgnoreReason
+from pipeline.roles import Role
 from pipeline.settings import DEFAULT_ACCOUNT
 from pipeline.storage import keys
 from pipeline.storage.format import check_format_async
@@ -36,10 +39,12 @@ LOOK_EVERY = 1_000
 
 
 class Labels(NamedTuple):
-    """What a raw entry says beside its event. bulk: it may wait until live events are through."""
+    """What a raw entry says beside its event. bulk: it may wait until live events are through. role: of its write
+    key."""
 
     account: str = DEFAULT_ACCOUNT
     bulk: bool = False
+    role: Role = Role.SERVER
 
     def fields(self) -> dict[str, str]:
         """As the entry has them: what they say by being absent is left out."""
@@ -48,6 +53,8 @@ class Labels(NamedTuple):
             fields["account"] = self.account
         if self.bulk:
             fields["class"] = "bulk"
+        if self.role is not Role.SERVER:
+            fields["role"] = self.role.value
         return fields
 
 
@@ -184,6 +191,19 @@ class AsyncProducer:
                 await self._batcher.execute("XADD", keys.RAW, "*", *_words(raws[0], labels))
             elif raws:
                 await self._send_many(raws, labels)
+        except RedisError as error:
+            raise enqueue_error(error) from None
+
+    async def count_refused(self, account: str, events: int) -> None:
+        """Count what is left out of a request, as `refused_by_role`. Raises QueueFull or EnqueueError."""
+        if not events:
+            return
+        field = counter(Count.IGNORED, IgnoreReason.REFUSED_BY_ROLE)
+        try:
+            await self._check_format()
+            await self._batcher.execute("HINCRBY", keys.counts(account), field, events)
+        except NoPermissionError:
+            pass  # a Redis user that may only append
         except RedisError as error:
             raise enqueue_error(error) from None
 

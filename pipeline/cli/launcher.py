@@ -220,7 +220,7 @@ class Launcher:
 
 def _shown_keys(account: AccountSettings) -> str:
     if account.target == "sandbox":
-        return ", ".join(account.write_keys)
+        return ", ".join(one.key for one in account.write_keys)
     if account.write_keys:
         return f"{len(account.write_keys)} set"
     return "none: producers over HTTP are answered 401 (set SAILPIPE_WRITE_KEYS)"

@@ -16,7 +16,8 @@ from pipeline.json_text import read_json
 def export_line(letter: Letter) -> bytes | None:
     """The raw event on one line, with the replay flag: enqueued, it takes its letter's place.
 
-    The flag names the letter and its dedupe key, and whether the event's optoutValue has been seen to, so that the line finds its letter and no other,
+    The flag names the letter and its dedupe key, whether the event's optoutValue has been seen to, and the role of its
+    write key unless that is `server`, so that the line finds its letter and no other,
     whatever is mended in it. An event without a messageId is given its letter's id as one; nothing
     else changes. None when no line can bring the event back: it is not a JSON object or was meant for
     another account, or the flag makes it longer than an event may be.
@@ -32,6 +33,8 @@ def export_line(letter: Letter) -> bytes | None:
     flag = {"replay": True, "letter": letter.id, "key": letter.header.key}
     if letter.header.optout:
         flag["optout"] = letter.header.optout
+    if letter.header.role:
+        flag["role"] = letter.header.role
     extra: dict[str, Any] = {"sailpipe": flag}
     if not _message_id(letter.raw, body):
         extra["messageId"] = letter.id

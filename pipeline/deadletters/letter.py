@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.clock import iso
 from pipeline.mailbox.claim import Attempt, read_attempts
+from pipeline.roles import Role
 
 _LISTED = (
     "id", "account", "lane", "user", "type", "event", "reason", "detail", "endpoint", "status",
@@ -25,7 +26,7 @@ class Header:
 
     lane, user: where it waited; '' when the event was refused before it had a mailbox.
     first_seen_ms, died_at: Unix milliseconds.
-    key, shared_ids, optout: as in the mailbox entry.
+    key, shared_ids, optout, role: as in the mailbox entry; a role of '' is `server`.
     pending_intent: an order's unsettled intent.
     order: it is an order or a refund, or may be one; such letters are trimmed last.
     awaits_email: it is replayed by itself when an event shows its user's email.
@@ -53,6 +54,7 @@ class Header:
     pending_intent: str = ""
     shared_ids: str = ""
     optout: str = ""
+    role: str = ""
     order: bool = False
     awaits_email: bool = False
     follows: str = ""
@@ -76,6 +78,7 @@ class Header:
             "pending_intent",
             "shared_ids",
             "optout",
+            "role",
             "order",
             "awaits_email",
             "follows",
@@ -122,6 +125,7 @@ class Letter:
             "timeline": [asdict(attempt) for attempt in self.header.timeline],
             "version": self.header.version or None,
             "target": self.header.target or None,
+            "role": Role.read(self.header.role).value,
         }
 
 

@@ -23,6 +23,7 @@ from pipeline.delivery.leases import Caller, Lease, Leases, Stopping
 from pipeline.errors import InvalidEvent, MappingRejected
 from pipeline.events.emails import email_in_user_id, first_usable
 from pipeline.events.models import Event, OptOut, parse_event
+from pipeline.events.rights import restricted
 from pipeline.gates.brake import Brake
 from pipeline.gates.outages import Outages
 from pipeline.identity.placement import without_shared_ids
@@ -33,6 +34,7 @@ from pipeline.mapping.plan import Intent, Need, Owner, PlanContext, Profile, Sen
 from pipeline.outcomes import LookedUp, Outcome, PostAgain, Verdict
 from pipeline.ratelimit.limiter import SlotTooFar
 from pipeline.ratelimit.slots import Purpose
+from pipeline.roles import Role
 from pipeline.sailthru.answers import Accepted
 from pipeline.settings import AccountSettings
 from pipeline.storage.numbers import POISON_AFTER
@@ -121,6 +123,8 @@ class CallSession:
         event = self._events.get(entry.seq)
         if event is None:
             event = parse_event(entry.raw)
+            if entry.role is not Role.SERVER:
+                event = restricted(event, entry.role)
             if entry.shared_ids:
                 event = without_shared_ids(event, tuple(entry.shared_ids.split(",")))
             if entry.optout == "only":
@@ -197,13 +201,13 @@ class CallSession:
         store, last = self._context.store, known.last_identify
         owner = Owner(email, learned=await store.owner(email, besides=visitor) is not None)
         if not owner.learned and last and (last.email, last.key) == (email, "extid"):
-            owner = replace(owner, extid=last.id)
+            owner = replace(owner, extid=last.id, exists=True)
         elif not owner.learned:
             found = await self._ask_for_profile(need)
             if not isinstance(found, Profile):
                 return found
             learned = await store.owner(email, besides=visitor) is not None
-            owner = Owner(email, found.extid, learned)
+            owner = Owner(email, found.extid, learned, found.exists)
         return replace(known, owner=owner)
 
     async def _ask_for_profile(self, need: Need) -> Profile | Outcome:

@@ -280,6 +280,7 @@ def _header(no: Rejected, state: TurnState, settling: Settling, pending: str) ->
         key=entry.key,
         shared_ids=entry.shared_ids,
         optout=entry.optout,
+        role=entry.role.said,
         order=_may_be_order(event, claim.lane, settings),
         awaits_email=no.reason is Reason.MISSING_EMAIL and _is_revived_by_email(event, settings),
         follows=_FOLLOWS.get(kind_of(event, settings), "") if event else "",

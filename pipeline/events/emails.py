@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from pipeline.events.models import Event, email_in, is_email
 from pipeline.events.names import Kind
+from pipeline.roles import Role
 
 CARRIES_KEY = frozenset({Kind.IDENTIFY, Kind.SUBSCRIBED})
 """Their calls give a profile its email."""
@@ -42,8 +43,8 @@ STATED = 1
 SHOWN = 2
 """Strength: another event's `context.traits`."""
 BOUGHT = 3
-"""Strength: the own `properties` of an order, refund, cart change or Subscribed. The buyer of
-a present may write the other's address there."""
+"""Strength: the own `properties` of an order, refund, cart change or Subscribed, since the buyer of a present may write
+the other's address there; and whatever came with a key of role `browser`, since any visitor may say so."""
 
 
 class Emails(NamedTuple):
@@ -56,7 +57,7 @@ class Emails(NamedTuple):
     owned: the email that the event says is its user's own: events without a userId that show it are this
         user's. As `shown`, without the properties of orders, refunds and carts: who pays for a present may
         write the other's address there. A userId that is an email itself is the last choice of an identify
-        or Subscribed, whose call makes it the profile's email.
+        or Subscribed, whose call makes it the profile's email. A key of role `browser` says it of no email.
     address: the email that the event itself may be addressed by: the one it shows. Only an event without
         any id, shared or not, may be addressed by an email that is data.
     strength: of `shown` as evidence: STATED, SHOWN or BOUGHT. What is learned is replaced by nothing weaker; of
@@ -85,6 +86,8 @@ def read_emails(event: Event, kind: Kind, refused: Collection[str] = ()) -> Emai
         shown = email_in(event.properties)
     if kind in CARRIES_KEY:
         owned = shown or email_in_user_id(event.user_id)
+    if event.role is Role.BROWSER:
+        owned, strength = None, BOUGHT
     return Emails(shown, owned, shown or (None if event.has_id else event.any_email), strength)
 
 

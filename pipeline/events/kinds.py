@@ -31,6 +31,7 @@ class IgnoreReason(StrEnum):
     NOTHING_TO_MERGE = "nothing_to_merge"
     UNKNOWN_USER = "unknown_user"
     DUPLICATE_ORDER = "duplicate_order"
+    REFUSED_BY_ROLE = "refused_by_role"
 
 
 @dataclass(frozen=True, slots=True)

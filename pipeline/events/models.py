@@ -36,6 +36,7 @@ from pipeline.events.names import TRACKED, Kind
 from pipeline.events.refusals import explain
 from pipeline.fields import Note, as_whole, is_nothing
 from pipeline.json_text import read_mended
+from pipeline.roles import Role
 from pipeline.text import mend_id, mend_line
 from pipeline.times import read_time
 
@@ -185,6 +186,8 @@ class _Common(BaseModel):
     traits: Object = Field(default_factory=dict)
     properties: Object = Field(default_factory=dict)
 
+    role: ClassVar[Role] = Role.SERVER
+    """Of the write key it came with. One of another role has its own; see `pipeline.events.rights`."""
     notes: ClassVar[tuple[Note, ...]] = ()
     """Which of its fields were left out, since they cannot be read. An event that has some has its own."""
     left_out: ClassVar[Mapping[str, str]] = MappingProxyType({})

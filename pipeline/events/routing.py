@@ -13,6 +13,7 @@ from pipeline.events.integrations import is_for_sailthru, read_optout
 from pipeline.events.kinds import LANES, Ignored, IgnoreReason, Kind, kind_of
 from pipeline.events.models import Alias, Event, Lane
 from pipeline.fields import is_nothing
+from pipeline.roles import Role
 from pipeline.settings import AccountSettings
 
 
@@ -56,7 +57,10 @@ def read_facts(event: Event, settings: AccountSettings) -> Facts:
 
 
 def _optout(event: Event, kind: Kind, settings: AccountSettings) -> str | None:
-    """As the mapping sends it. The classic destination sent that of an identify alone, and who is deleted has none."""
+    """As the mapping sends it. The classic destination sent that of an identify alone, who is deleted has none, and a
+    key of role `browser` sets and lifts none."""
+    if event.role is Role.BROWSER:
+        return None
     if kind not in CARRIES_KEY and (
         kind is Kind.USER_DELETED or settings.mapping == "classic" or not event.integrations
     ):

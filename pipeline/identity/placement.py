@@ -18,6 +18,7 @@ from typing import NamedTuple
 from pipeline.events.emails import CARRIES_KEY, EMAILS_A_DAY, SharedBy
 from pipeline.events.models import Alias, Event
 from pipeline.events.routing import Facts
+from pipeline.roles import Role
 from pipeline.settings import AccountSettings
 
 UNIDENTIFIED = "~"
@@ -147,7 +148,9 @@ def place(
     """
     view = _View(known, at_ms, settings.shared_ids)
     shown = facts.emails.shown
-    sightings = _sightings(event, shown.lower(), view) if shown else {}
+    # A page's sightings do not count: or any visitor could make an id a shared one.
+    counts = event.role is Role.SERVER
+    sightings = _sightings(event, shown.lower(), view) if shown and counts else {}
     previous = event.previous_id if isinstance(event, Alias) else None
     ids = _Ids(event.user_id, event.anonymous_id, previous)
     shared_ids: tuple[str, ...] = ()
@@ -155,7 +158,7 @@ def place(
     if any(map(view.is_shared, facts.ids)):
         ids, shared_ids = _without_shared(ids, view)
         causes = frozenset(map(view.shared_by, filter(view.is_shared, facts.ids)))
-    updates = _UpdateBuilder(ids, facts, view, sightings).build()
+    updates = _UpdateBuilder(ids, facts, view, sightings, event.role).build()
     return Placement(_mailbox(ids, facts.emails.address, seq, view), shared_ids, updates, causes)
 
 
@@ -190,8 +193,11 @@ def _without_shared(ids: _Ids, view: _View) -> tuple[_Ids, tuple[str, ...]]:
 class _UpdateBuilder:
     """Collects what one event says of who is who. The identity map knows it at once."""
 
-    def __init__(self, ids: _Ids, facts: Facts, view: _View, sightings: dict[str, Seen]) -> None:
+    def __init__(
+        self, ids: _Ids, facts: Facts, view: _View, sightings: dict[str, Seen], role: Role
+    ) -> None:
         self._ids = ids
+        self._role = role
         self._facts = facts
         self._view = view
         self._known = view.known
@@ -218,13 +224,18 @@ class _UpdateBuilder:
     def _link(self, user_id: str) -> None:
         """Link the ids of an event that names a user, and its email, to that user."""
         for name in (self._ids.anonymous, self._ids.previous):
-            if not name or name == user_id:
+            if not name or name == user_id or self._is_taken(name, user_id):
                 continue
             self._set("anon", name, user_id)
             if self._known.follows.get(name, user_id) != user_id:
                 self._set("follows", name, user_id)
         if self._facts.emails.owned:
             self._own(self._facts.emails.owned.lower(), user_id)
+
+    def _is_taken(self, name: str, user_id: str) -> bool:
+        """Whether this event may not link the id, since it is another's: whoever reads a page's key could call any id
+        theirs."""
+        return self._role is Role.BROWSER and self._known.anon.get(name, user_id) != user_id
 
     def _visit(self, anonymous_id: str, email: str) -> str | None:
         """Link a visitor who shows an email. Returns the userId that the email is to be learned of, if any."""
@@ -234,10 +245,11 @@ class _UpdateBuilder:
             return user
         owner = view.owner(known.email, email)
         self._follow(anonymous_id, owner or user or anonymous_id)
-        if owner is None and user is not None:
-            self._own(email, user)
-        elif owner is None and known.visitor.get(email, anonymous_id) == anonymous_id:
-            self._set("visitor", email, anonymous_id)
+        if owner is None and self._facts.emails.owned:
+            if user is not None:
+                self._own(email, user)
+            elif known.visitor.get(email, anonymous_id) == anonymous_id:
+                self._set("visitor", email, anonymous_id)
         return user if owner in (None, user) else None
 
     def _own(self, email: str, user_id: str) -> None:

@@ -22,9 +22,16 @@ from pipeline.clock import Clock
 from pipeline.errors import EnqueueError
 from pipeline.ingest.answers import HttpError, error_response, success_response
 from pipeline.ingest.bodies import is_packed, read_body, read_object, unpacked
-from pipeline.ingest.segment_events import Arrival, batch_events, single_event
-from pipeline.ingest.write_keys import choose_account
+from pipeline.ingest.segment_events import (
+    Arrival,
+    Events,
+    batch_events,
+    single_event,
+    why_refused,
+)
+from pipeline.ingest.write_keys import Grant, choose_grant, refuse_header
 from pipeline.producer import AsyncProducer, Labels
+from pipeline.roles import Role
 
 SINGLE_PATHS: Mapping[str, str] = {
     "track": "track",
@@ -60,11 +67,11 @@ CORS = Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["POST"], a
 
 
 class SegmentApi:
-    """Takes requests for the accounts whose write keys they show."""
+    """Takes requests for the accounts whose write keys they show, as the roles of those allow."""
 
-    def __init__(self, producer: AsyncProducer, accounts: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, producer: AsyncProducer, grants: Mapping[str, Grant], clock: Clock) -> None:
         self._producer = producer
-        self._accounts = accounts
+        self._grants = grants
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
         self._held = 0
@@ -82,16 +89,24 @@ class SegmentApi:
         arrival = Arrival(self._clock.now(), lambda: str(uuid.uuid4()))
         if kind is not None and len(body) <= LIGHT_BYTES and not is_packed(body):
             data = read_object(body)
-            labels = self._labels(authorization, data)
-            await self._producer.send_all([single_event(data, kind, arrival)], labels)
+            grant = choose_grant(self._grants, authorization, data.get("writeKey"))
+            await self._take(_single(data, kind, arrival, grant.key.role), grant)
             return
+        refuse_header(self._grants, authorization)  # before a large body is read
         with self._hold(len(body)):
             async with self._one_at_a_time:
                 data = await asyncio.to_thread(lambda: read_object(unpacked(body)))
-                labels = self._labels(authorization, data)
-                events = await self._make_events(kind, data, arrival)
-            with self._hold(sum(map(len, events))):
-                await self._producer.send_all(events, labels)
+                grant = choose_grant(self._grants, authorization, data.get("writeKey"))
+                if kind is None:
+                    events = await self._batch(data, arrival, grant.key.role)
+                else:
+                    events = _single(data, kind, arrival, grant.key.role)
+            with self._hold(sum(map(len, events.raws))):
+                await self._take(events, grant)
+
+    async def _take(self, events: Events, grant: Grant) -> None:
+        await self._producer.count_refused(grant.account, events.refused)
+        await self._producer.send_all(events.raws, Labels(grant.account, role=grant.key.role))
 
     @contextmanager
     def _hold(self, size: int) -> Iterator[None]:
@@ -104,22 +119,28 @@ class SegmentApi:
         finally:
             self._held -= size
 
-    async def _make_events(
-        self, kind: str | None, data: Mapping[str, Any], arrival: Arrival
-    ) -> list[bytes]:
-        if kind is not None:
-            return [single_event(data, kind, arrival)]
-        events: list[bytes] = []
+    async def _batch(self, data: Mapping[str, Any], arrival: Arrival, role: Role) -> Events:
+        """Its events without those that the role may not send."""
+        raws, refused = list[bytes](), 0
         began = self._clock.monotonic()
-        for event in batch_events(data, arrival):
-            events.append(event)
+        for raw in batch_events(data, arrival):
+            if why_refused(raw, role):
+                refused += 1
+            else:
+                raws.append(raw)
             if self._clock.monotonic() - began > PIECE_S:
                 await asyncio.sleep(0)
                 began = self._clock.monotonic()
-        return events
+        return Events(raws, refused)
 
-    def _labels(self, authorization: str | None, data: Mapping[str, Any]) -> Labels:
-        return Labels(choose_account(self._accounts, authorization, data.get("writeKey")))
+
+def _single(data: Mapping[str, Any], kind: str, arrival: Arrival, role: Role) -> Events:
+    """Raises HttpError: 403, when the role may not send it."""
+    raw = single_event(data, kind, arrival)
+    why = why_refused(raw, role)
+    if why:
+        raise HttpError(403, "refused_by_role", f"This write key may not send it: {why}.")
+    return Events([raw])
 
 
 class _Way:

@@ -6,26 +6,29 @@ with a single event is for the splitter to say: a batch must not fail for one of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import pydantic_core
 
 from pipeline.accept import with_message_id
-from pipeline.events.models import MAX_EVENT_BYTES
+from pipeline.errors import InvalidEvent, RefusedByRole
+from pipeline.events.models import MAX_EVENT_BYTES, parse_event
+from pipeline.events.rights import restricted
 from pipeline.fields import is_nothing
 from pipeline.ingest.answers import HttpError
+from pipeline.roles import Role
 from pipeline.times import read_time
 
 MERGED = ("context", "integrations")
 """What a batch may say once for all of its events; the event's own words win."""
 
 NOT_FOR_PRODUCERS = frozenset({"writeKey", "sailpipe"})
-"""A credential, and the flag of an exported dead letter. The flag removes the letter of its id. A visitor
-a visitor who reads the write key in a shop's page must not be able to do that."""
+"""A credential, and the flag of an exported dead letter. The flag removes the letter of its id. A visitor who reads
+the write key in a shop's page must not be able to do that."""
 
 MAX_BATCH_EVENTS = 2500
 """Segment's own limit (reference: segment 1.3). SDKs send some hundreds at most; what an event costs in
@@ -51,6 +54,26 @@ class Arrival:
     def text(self) -> str:
         """`received_at` as all events of the request have it."""
         return _iso(self.received_at)
+
+
+class Events(NamedTuple):
+    """What is taken of a request, and how many events are left out since its key's role may not send them."""
+
+    raws: Sequence[bytes]
+    refused: int = 0
+
+
+def why_refused(raw: bytes, role: Role) -> str | None:
+    """Why a key of this role may not send this event. What else is wrong with it is for the splitter to say."""
+    if role is Role.SERVER:
+        return None
+    try:
+        restricted(parse_event(raw), role)
+    except RefusedByRole as refused:
+        return refused.detail
+    except InvalidEvent:
+        pass
+    return None
 
 
 def single_event(body: Mapping[str, Any], event_type: str, arrival: Arrival) -> bytes:

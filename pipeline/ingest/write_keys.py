@@ -1,24 +1,34 @@
-"""Which account a request speaks for. Pure."""
+"""Which account a request speaks for, and in which role. Pure."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from pipeline.ingest.answers import HttpError
+from pipeline.roles import WriteKey
 from pipeline.settings import Settings
 
 
-def write_key_accounts(settings: Settings) -> dict[str, str]:
-    """Write key -> account name. `load_settings` has given keys to accounts of the sandbox."""
-    return {key: name for name, account in settings.accounts.items() for key in account.write_keys}
+class Grant(NamedTuple):
+    """What a write key lets its requests do: for which account, with what rights, how fast."""
+
+    account: str
+    key: WriteKey
 
 
-def choose_account(accounts: Mapping[str, str], authorization: str | None, body_key: object) -> str:
-    """The account of a request; the key in the header wins over the one in the body.
+def grants(settings: Settings) -> dict[str, Grant]:
+    """Write key -> what it grants. `load_settings` has given keys to accounts of the sandbox."""
+    accounts = settings.accounts.items()
+    return {one.key: Grant(name, one) for name, account in accounts for one in account.write_keys}
+
+
+def choose_grant(grants: Mapping[str, Grant], authorization: str | None, body_key: object) -> Grant:
+    """The grant of a request; the key in the header wins over the one in the body.
 
     Args:
-        accounts: as `write_key_accounts` gives them.
+        grants: as `grants` gives them.
         authorization: the header. Basic carries the key as user name; Bearer is Segment's OAuth,
             beside which the key is in the body (reference: segment 1.2).
         body_key: `writeKey` of the body, whatever it is.
@@ -26,7 +36,7 @@ def choose_account(accounts: Mapping[str, str], authorization: str | None, body_
     Raises:
         HttpError: 401, naming the setting.
     """
-    if not accounts:
+    if not grants:
         raise HttpError(
             401,
             "no_write_keys",
@@ -37,11 +47,17 @@ def choose_account(accounts: Mapping[str, str], authorization: str | None, body_
         raise HttpError(
             401, "missing_write_key", "No write key, neither as Basic user name nor as writeKey."
         )
-    if key not in accounts:
+    if key not in grants:
         raise HttpError(
             401, "invalid_write_key", "This write key is not one of SAILPIPE_WRITE_KEYS."
         )
-    return accounts[key]
+    return grants[key]
+
+
+def refuse_header(grants: Mapping[str, Grant], authorization: str | None) -> None:
+    """Refuse a request by its header alone, as far as that tells. Raises HttpError: 401."""
+    if _basic_user(authorization):
+        choose_grant(grants, authorization, None)
 
 
 def _basic_user(authorization: str | None) -> str | None:

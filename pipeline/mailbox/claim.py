@@ -15,6 +15,7 @@ from pydantic_core import from_json, to_json
 
 from pipeline.events.emails import first_usable
 from pipeline.events.models import Lane
+from pipeline.roles import Role
 
 MEMORY_KEEP_MS = 180 * 86_400_000
 """How long a user without new events is remembered: email, merged ids."""
@@ -37,6 +38,7 @@ class Entry:
         and its unsettled intent (JSON).
     optout: `only` when the event's optoutValue alone is meant (a second entry of it), `seen to` when it has, or
         needs, no second one any more.
+    role: of the write key it came with.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Entry:
     pending_intent: str = ""
     replay: bool = False
     optout: OptOutFlag = ""
+    role: Role = Role.SERVER
 
     def encode(self) -> bytes:
         """`HEADER JSON\\nRAW`, what the mailbox list holds: no field that another one says, a million may wait."""
@@ -62,6 +65,8 @@ class Entry:
         }
         if self.clock != self.at:
             header["clock"] = self.clock
+        if self.role is not Role.SERVER:
+            header["role"] = self.role.value
         return to_json(header) + b"\n" + self.raw
 
     @classmethod
@@ -73,6 +78,8 @@ class Entry:
         for name in ("clock", "first"):
             if name in found:
                 found[name] = int(found[name])
+        if "role" in found:
+            found["role"] = Role.read(found["role"])
         return cls(raw=raw, **{"at": at, "clock": at, **found})
 
     @property
@@ -81,7 +88,7 @@ class Entry:
         return seq_order(self.seq)
 
 
-_NOT_IN_HEADER = frozenset({"raw", "at", "clock"})
+_NOT_IN_HEADER = frozenset({"raw", "at", "clock", "role"})
 
 
 def seq_order(seq: str) -> tuple[int, int, int]:

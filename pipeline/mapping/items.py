@@ -22,6 +22,7 @@ from pipeline.mapping.values import (
     texts,
     unpacked,
 )
+from pipeline.roles import Role
 from pipeline.settings import AccountSettings
 
 IDS = {
@@ -44,6 +45,8 @@ class Reading:
     page: context.page.url, as it was written.
     decimals: how many of each amount are sent.
     ids: where the id of an item stands, the first that counts first.
+    host: that of PRODUCT_BASE_URL, when a product's address must be on it: what a page says could lead anywhere, and
+        stands in the reminder that the shop sends.
     """
 
     settings: AccountSettings
@@ -51,6 +54,7 @@ class Reading:
     page: str | None
     decimals: int
     ids: tuple[str, ...] = _ID
+    host: str | None = None
 
     @property
     def is_classic(self) -> bool:
@@ -76,7 +80,9 @@ def reading_of(
 ) -> Reading:
     """How the products of this event are read; what they go out without is added to `notes`."""
     sent = decimals(event.properties, settings.zero_decimal_prices)
-    return Reading(settings, notes, page_url(event, notes), sent, ids)
+    base = settings.product_base_url if event.role is Role.BROWSER else None
+    host = _host(base) if base else None
+    return Reading(settings, notes, page_url(event, notes), sent, ids, host)
 
 
 def item_id(product: Mapping[str, Any], where: str, ids: tuple[str, ...] = _ID) -> str:
@@ -188,6 +194,8 @@ def item_url(product: Mapping[str, Any], where: str, reading: Reading) -> str:
     as document 002 has it.
     """
     base, page = reading.settings.product_base_url, absolute_url(reading.page, None)
+    if page and reading.host not in (None, _host(page)):
+        page = None
     if reading.is_classic and page:
         return page
     own = _own_url(product, where, reading)
@@ -203,7 +211,15 @@ def _own_url(product: Mapping[str, Any], where: str, reading: Reading) -> str | 
     own = reading.absolute(given)
     if given and own is None:
         reading.notes.add(f"{where}.url", "must be an absolute address")
+    if own and reading.host not in (None, _host(own)):
+        reading.notes.add(f"{where}.url", "must be on the host of PRODUCT_BASE_URL")
+        return None
     return own
+
+
+def _host(url: str) -> str:
+    """Host and port of a web address, without the login that may stand before them."""
+    return urlsplit(url).netloc.rpartition("@")[2].casefold()
 
 
 def normal_images(images: object) -> dict[str, Any]:

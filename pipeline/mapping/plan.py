@@ -65,6 +65,7 @@ class Owner:
     """Whose profile has the email of an event: the answer to Need("owner").
 
     email: the one that was asked about, in lower case.
+    exists: whether a profile has it.
     extid: that of the profile which has it; None when no profile has it, or one without an extid.
     learned: another id has shown this email to us; whose it is at Sailthru, reads may not tell yet.
     """
@@ -72,6 +73,7 @@ class Owner:
     email: str
     extid: str | None = None
     learned: bool = False
+    exists: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,7 @@ def answered(context: PlanContext, need: Need, found: Profile) -> PlanContext:
         case "merge":
             return replace(context, merge=found)
         case "owner":
-            return replace(context, owner=Owner(str(need.call.params["id"]).lower(), found.extid))
+            email = str(need.call.params["id"]).lower()
+            return replace(context, owner=Owner(email, found.extid, exists=found.exists))
         case _:
             return replace(context, profile=found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.errors import MappingRejected, Reason
 from pipeline.events.emails import address, email_in_user_id, first_usable, shown_email
@@ -23,7 +23,9 @@ from pipeline.mapping.identity import (
 )
 from pipeline.mapping.options import find_option, is_emptied, strict_option, text_option
 from pipeline.mapping.plan import Ignored, LastIdentify, Need, Owner, Plan, PlanContext, Send
+from pipeline.mapping.restricted import Giving, check_list, may_give
 from pipeline.mapping.values import elements, field, reject, switch, text, unpacked, whole_object
+from pipeline.roles import Role
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 
@@ -33,7 +35,9 @@ class _Update:
     """One POST /user. `email` becomes a key of the profile.
 
     anonymous_id: whose profile is to be merged into the user's.
-    ask_owner: the email of a visitor: whose profile has it must be known before the call is made.
+    ask_owner: an email: whose profile has it must be known before the call is made.
+    ask_profile: an extid: its profile must be.
+    on_conflict: what Sailthru is to do when another profile has the email.
     """
 
     key: dict[str, str]
@@ -45,7 +49,9 @@ class _Update:
     values: dict[str, Any]
     notes: tuple[Note, ...]
     ask_owner: str | None = None
+    ask_profile: str | None = None
     last_identify: LastIdentify | None = None
+    on_conflict: str = "merge"
 
     def takes(self, later: _Update) -> bool:
         """Whether `later` only adds vars.
@@ -56,18 +62,30 @@ class _Update:
         """
         return (
             (later.key, later.anonymous_id) == (self.key, self.anonymous_id)
-            and later.email in (None, self.email)
+            and (
+                later.email is None
+                or (later.email, later.on_conflict) == (self.email, self.on_conflict)
+            )
             and later.lists in ({}, self.lists)
             and later.optout in (None, self.optout)
             and later.login in ({}, self.login)
         )
 
-    def params(self, settings: AccountSettings) -> dict[str, Any]:
+    @property
+    def needs(self) -> tuple[Literal["email", "owner"], Call] | None:
+        """The look-up without which the call cannot be made."""
+        if self.ask_profile:
+            return "email", look_up(self.ask_profile, "keys")
+        if self.ask_owner:
+            return "owner", look_up(self.ask_owner, "keys", key="email")
+        return None
+
+    def params(self) -> dict[str, Any]:
         by_extid = self.key["key"] == "extid"
         keys = {"email": self.email} if self.email and by_extid else None
         parts = {
             "keys": keys,
-            "keysconflict": settings.keysconflict if self.email else None,
+            "keysconflict": self.on_conflict if self.email else None,
             "lists": self.lists,
             "optout_email": self.optout,
             "login": self.login,
@@ -83,15 +101,15 @@ def plan_identify(events: Sequence[Event], context: PlanContext, settings: Accou
     With an email and no userId the profile of the email is looked up: no anonymousId replaces an extid.
     """
     update, covers = _fold(events, context, settings)
-    if update.ask_owner:
-        return Need("owner", look_up(update.ask_owner, "keys", key="email"), covers)
+    if update.needs:
+        return Need(*update.needs, covers)
     anonymous = update.anonymous_id
     if anonymous is None or anonymous in context.merged:
-        call = Call("POST", "/user", update.params(settings))
+        call = Call("POST", "/user", update.params())
         return Send(call, covers, last_identify=update.last_identify, notes=update.notes)
     if context.merge is None:
         return Need("merge", look_up(anonymous, "keys"), covers)
-    params = update.params(settings)
+    params = update.params()
     if context.merge.exists:
         params = _merge_into(anonymous, update.key["id"], params)
     return Send(Call("POST", "/user", params), covers, merged=anonymous, notes=update.notes)
@@ -115,7 +133,7 @@ def plan_alias(event: Alias, context: PlanContext, settings: AccountSettings) ->
 
 def plan_subscribed(event: Event, context: PlanContext, settings: AccountSettings) -> Plan:
     """POST /user that adds to `properties.list`, else to the option defaultListName, and lifts the opt-out:
-    the person asked for mail.
+    the person asked for mail. One of a page lifts none, and names a list that pages may.
 
     As Sailthru's newer destination does (reference: segment 2.1).
     """
@@ -123,9 +141,9 @@ def plan_subscribed(event: Event, context: PlanContext, settings: AccountSetting
     if 1 not in update.lists.values():
         reject("properties.list", "is missing, and the option defaultListName cannot be read")
     asked = replace(update, optout=_optout(event, "none"))
-    if asked.ask_owner:
-        return Need("owner", look_up(asked.ask_owner, "keys", key="email"))
-    call = Call("POST", "/user", asked.params(settings))
+    if asked.needs:
+        return Need(*asked.needs)
+    call = Call("POST", "/user", asked.params())
     return Send(call, last_identify=asked.last_identify, notes=asked.notes)
 
 
@@ -183,16 +201,20 @@ def _update(
     kind = kind_of(event, settings)
     _, login = find_option(event, "login", whole_object, notes, or_property=True)
     shown = shown_email(event, kind, context.refused)
+    is_restricted = event.role is Role.BROWSER
     update = _Update(
         key=user_key(event, context, settings),
         anonymous_id=anonymous if _is_merged(event, user, anonymous, settings) else None,
         email=_email_of_user(event, shown, user, context) if user else shown,
+        on_conflict="error" if is_restricted else settings.keysconflict,
         lists=_lists(event, kind, settings, notes),
         login=login or {},
         optout=_optout(event, settings.optout),
         values=flat_vars(traits, settings, "traits", notes, skip=frozenset({"email"})),
         notes=tuple(notes),
     )
+    if is_restricted:
+        return _of_page(update, user, anonymous, context)
     if user is None and anonymous is not None and shown is not None:
         return _of_visitor(update, anonymous, shown, context, settings)
     return update
@@ -202,8 +224,10 @@ def _is_merged(
     event: Event, user: str | None, anonymous: str | None, settings: AccountSettings
 ) -> bool:
     """Whether the visitor's profile belongs into the user's. Only an event that names both ids says that
-    they are one person's; the classic destination merged none."""
-    return settings.mapping != "classic" and user is not None and user == event.user_id != anonymous
+    they are one person's; the classic destination merged none, and the word of a page merges none."""
+    if settings.mapping == "classic" or event.role is Role.BROWSER:
+        return False
+    return user is not None and user == event.user_id != anonymous
 
 
 def _email_of_user(event: Event, shown: str | None, user: str, context: PlanContext) -> str | None:
@@ -218,6 +242,38 @@ def _email_of_user(event: Event, shown: str | None, user: str, context: PlanCont
     email = as_id if is_named else shown
     is_another = email and context.email and email.lower() != context.email.lower()
     return None if is_another else email
+
+
+def _of_page(
+    update: _Update, user: str | None, anonymous: str | None, context: PlanContext
+) -> _Update:
+    """As a `browser` key may have it: see `pipeline.mapping.restricted`. A user's update goes out without an email that
+    may not be given; a visitor's goes to the profile of the email, if there is one for now or not."""
+    extid, email = user or anonymous, update.email
+    if extid is None or email is None:
+        return update
+    name = email.lower()
+    as_own = replace(update, last_identify=LastIdentify(name, "extid", extid))
+    if user is None:
+        as_own = replace(as_own, key={"id": extid, "key": "extid"})
+    match may_give(email, extid, context):
+        case Giving.ASK_PROFILE:
+            return replace(as_own, ask_profile=extid)
+        case Giving.ASK_OWNER:
+            return replace(as_own, ask_owner=email)
+        case Giving.YES:
+            return as_own
+        case Giving.HAS_IT:
+            last = context.last_identify
+            is_seen_to = last is not None and last.email == name
+            found = replace(update, last_identify=last) if is_seen_to else as_own
+            return replace(found, email=None)
+        case Giving.NO if user is None:
+            last = LastIdentify(name, "email", name)
+            return replace(update, key={"id": email, "key": "email"}, last_identify=last)
+        case Giving.NO:
+            note = Note("email", "becomes no key of the profile: it has another, or another has it")
+            return replace(as_own, email=None, notes=(*update.notes, note))
 
 
 def _of_visitor(
@@ -252,6 +308,8 @@ def _lists(event: Event, kind: Kind, settings: AccountSettings, notes: Notes) ->
     name = text_option(event, "default_list_name", notes)
     if kind is Kind.SUBSCRIBED:
         name = text(event.properties.get("list"), "properties.list") or name
+        if name and event.role is Role.BROWSER:
+            check_list(name, settings)
         return (others or {}) | ({name: 1} if name else {})
     if name is None and not is_emptied(event, "default_list_name"):
         name = settings.default_list
@@ -272,8 +330,10 @@ def _optout(event: Event, otherwise: str | None) -> str | None:
     """The opt-out to send.
 
     It is required where it is given. What a user said about their mail must not be passed over, and
-    which of the levels they meant would be a guess.
+    which of the levels they meant would be a guess. A page sets and lifts none.
     """
+    if event.role is Role.BROWSER:
+        return None
     path, level = strict_option(event, "optout_value")
     if level is None:
         return otherwise

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from pipeline.errors import ConfigError
+from pipeline.roles import WriteKey
 from pipeline.settings.models import SANDBOX_KEY, AccountSettings, Settings
 from pipeline.settings.sources import DEFAULT_ACCOUNT, FieldNames, RawSettings, read_sources
 
@@ -48,7 +49,7 @@ def _as_sandbox(account: AccountSettings) -> AccountSettings:
             "api_key": account.api_key or key,
             "api_secret": account.api_secret or SecretStr(key),
             "customer_id": account.customer_id or key,
-            "write_keys": account.write_keys or (key,),
+            "write_keys": account.write_keys or (WriteKey(key),),
         }
     )
 

@@ -36,6 +36,7 @@ from pipeline.settings.values import (
     SharedIds,
     WholeHours,
     Window,
+    WriteKeys,
     split_collection,
 )
 
@@ -77,8 +78,15 @@ class AccountSettings(_Settings):
     pageview_url: HttpUrl = Field(
         "https://api.sail-track.com", description="Address of Sailthru's pageview service."
     )
-    write_keys: tuple[str, ...] = Field(
-        (), repr=False, description="Keys that producers may use over HTTP."
+    write_keys: WriteKeys = Field(
+        (),
+        repr=False,
+        description="Keys that producers may use over HTTP, with role and rate: `erp,page:browser:200`. A key that"
+        " stands in a page has the role `browser`.",
+    )
+    browser_lists: frozenset[str] = Field(
+        frozenset(),
+        description="Lists that a `Subscribed` may join with a key of role `browser`, beside DEFAULT_LIST.",
     )
     dry_run: bool = Field(default=False, description="Do everything except call Sailthru.")
 
@@ -255,9 +263,9 @@ class Settings(_Settings):
     @model_validator(mode="after")
     def _check_keys(self) -> Settings:
         accounts = self.accounts.values()
-        keys = Counter(key for account in accounts for key in set(account.write_keys))
+        keys = Counter(one.key for account in accounts for one in account.write_keys)
         if any(count > 1 for count in keys.values()):
-            msg = "WRITE_KEYS of two accounts share a key: give each account keys of its own"
+            msg = "a key stands twice in WRITE_KEYS, or in those of two accounts: give each place a key of its own"
             raise ValueError(msg)
         api_keys = Counter(account.api_key for account in accounts if account.api_key)
         if any(count > 1 for count in api_keys.values()):

@@ -15,11 +15,14 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from pipeline.lanes import Lane
+from pipeline.roles import Role, WriteKey
 
 _UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _BUCKET = re.compile(r"(GET|POST|DELETE) (/\S+)")
 _OUR_KEYS = frozenset({"raw", "splitter", "celery", "format"})
+_MAX_KEY_PARTS = 2
+MAX_RATE = 100_000
 _LIVES_IN_A_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 LEASE_MARGIN_S = 4.0
@@ -97,6 +100,33 @@ def parse_whole_hours(value: object) -> object:
     return int(found[1])
 
 
+def parse_write_keys(value: object) -> object:
+    """`erp,page:browser:200`: each key with its role, `server` without one, and its rate. No key is quoted."""
+    if not isinstance(value, list | tuple):
+        return value
+    return [_write_key(one) if isinstance(one, str) else one for one in value]
+
+
+def _write_key(text: str) -> WriteKey:
+    key, *rest = (part.strip() for part in text.split(":"))
+    role, rate = [*rest, "", ""][:2]
+    if not key or len(rest) > _MAX_KEY_PARTS or (role or Role.SERVER.value) not in list(Role):
+        msg = "write KEY, KEY:browser or KEY:browser:200; the roles are server and browser"
+        raise ValueError(msg)
+    try:
+        return WriteKey(key, Role.read(role), _rate(rate) if len(rest) == _MAX_KEY_PARTS else None)
+    except ValueError:
+        msg = f"the rate of a key is a number of events a second up to {MAX_RATE}, as in KEY:browser:200"
+        raise ValueError(msg) from None
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 1 <= rate <= MAX_RATE:
+        raise ValueError
+    return rate
+
+
 def _check_http_url(value: str) -> str:
     if not re.fullmatch(r"https?://[^/\s?#]+(/[^\s?#]*)?", value):
         msg = "this is not an http:// or https:// address; write https://HOST"
@@ -148,7 +178,7 @@ PositiveSeconds = Annotated[
 Window = Annotated[
     Annotated[float, Field(gt=0, allow_inf_nan=False)] | None, BeforeValidator(parse_window)
 ]
-Rate = Annotated[float, Field(gt=0, le=100_000)]
+Rate = Annotated[float, Field(gt=0, le=MAX_RATE)]
 Limits = Annotated[dict[str, Rate], BeforeValidator(parse_limits)]
 MaxAge = Annotated[dict[str, PositiveSeconds], BeforeValidator(parse_max_age)]
 SharedIds = Annotated[
@@ -157,4 +187,5 @@ SharedIds = Annotated[
 HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
 RedisUrl = Annotated[str, AfterValidator(_check_redis_url)]
 AccountName = Annotated[str, AfterValidator(check_account_name)]
+WriteKeys = Annotated[tuple[WriteKey, ...], BeforeValidator(parse_write_keys)]
 WholeHours = Annotated[int, BeforeValidator(parse_whole_hours), Field(ge=1, le=100_000)]

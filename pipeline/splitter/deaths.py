@@ -21,6 +21,7 @@ def dead_letter(item: Read, problem: InvalidEvent, owning_account: str) -> Route
         first_seen_ms=entry.at_ms,
         died_at=entry.at_ms,
         key=key.hash,
+        role=entry.role.said,
         order=item.event is not None and item.event.kind in _ORDERS,
     )
     own = key._replace(p=keys.account_prefix(owning_account))

@@ -14,6 +14,7 @@ from pipeline.events.emails import SharedBy
 from pipeline.events.models import Event
 from pipeline.events.routing import Facts
 from pipeline.mailbox.claim import MEMORY_KEEP_MS, OptOutFlag
+from pipeline.roles import Role
 from pipeline.settings import AccountSettings
 
 
@@ -52,7 +53,8 @@ class Configured(NamedTuple):
 
 class RawEntry(NamedTuple):
     """One entry of the raw stream. `sid` is its id, `ms-n`, and at_ms the first half of that; `replay` the id of the
-    dead letter it was, `key` that letter's dedupe key; `bulk`: it may wait until live ones are through."""
+    dead letter it was, `key` that letter's dedupe key; `bulk`: it may wait until live ones are through; role: of the
+    write key it came with."""
 
     sid: str
     at_ms: int
@@ -61,6 +63,7 @@ class RawEntry(NamedTuple):
     replay: str = ""
     key: str = ""
     bulk: bool = False
+    role: Role = Role.SERVER
 
 
 class Read(NamedTuple):
@@ -89,7 +92,8 @@ class SplitAction(NamedTuple):
     optout: () or the mailbox of its user, the level ('' when it is not known) and the header of the second entry, ''
         when its own call says it.
     shared_by: what makes those of its ids shared ones that are, to be counted.
-    bulk: as of the entry. keep: ms for which all this is known.
+    bulk: as of the entry. hands_down: whether a visitor whom an alias links has the user's email from now on, too.
+    keep: ms for which all this is known.
     """
 
     key: DedupeKey
@@ -102,6 +106,7 @@ class SplitAction(NamedTuple):
     optout: tuple[()] | tuple[str, str, str] = ()
     shared_by: Collection[SharedBy] = ()
     bulk: bool = False
+    hands_down: bool = True
     keep: int = MEMORY_KEEP_MS
 
 

@@ -7,17 +7,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from json.encoder import encode_basestring_ascii as _quoted
+from types import MappingProxyType
 from typing import Any
 
 from pydantic_core import to_json
 
-from pipeline.errors import InvalidEvent, Reason
-from pipeline.events.kinds import Ignored
+from pipeline.errors import InvalidEvent, Reason, RefusedByRole
+from pipeline.events.kinds import Ignored, IgnoreReason
 from pipeline.events.models import Lane, Track, parse_event, readable_id
+from pipeline.events.rights import restricted
 from pipeline.events.routing import Facts, read_facts
 from pipeline.identity.placement import UNIDENTIFIED, IdentityMap, Placement, place
 from pipeline.json_text import read_json
 from pipeline.mailbox.claim import Entry, OptOutFlag
+from pipeline.roles import Role
 from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings
 from pipeline.splitter.deaths import dead_letter
 from pipeline.splitter.entries import (
@@ -29,8 +32,10 @@ from pipeline.splitter.entries import (
     RoutedEntry,
     SplitAction,
 )
+from pipeline.storage import keys
 
 _KEY = re.compile(r"-?[0-9]{1,19}")
+_NO_FLAG: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -87,23 +92,29 @@ def read_entry(sid: bytes, fields: Mapping[bytes, bytes]) -> RawEntry:
     elif len(fields) == 1:
         return RawEntry(sid.decode(), at_ms, raw, DEFAULT_ACCOUNT)
     account = fields.get(b"account", DEFAULT_ACCOUNT.encode()).decode("utf-8", "replace")
-    replay = fields.get(b"replay", b"").decode("utf-8", "replace")
-    key = fields.get(b"key", b"").decode("utf-8", "replace") if replay else ""
-    return RawEntry(sid.decode(), at_ms, raw, account, replay, key, fields.get(b"class") == b"bulk")
+    replay, key, role = (
+        fields.get(name, b"").decode("utf-8", "replace") for name in (b"replay", b"key", b"role")
+    )
+    bulk, key = fields.get(b"class") == b"bulk", key if replay else ""
+    return RawEntry(sid.decode(), at_ms, raw, account, replay, key, bulk, Role.read(role))
 
 
 def read(entry: RawEntry, accounts: Mapping[str, Configured]) -> Read:
     """Parse one entry; what is wrong with it is part of the answer."""
     account = accounts.get(entry.account)
+    flag = _replay_flag(entry) if b'"sailpipe"' in entry.raw else _NO_FLAG
+    if "role" in flag:  # the letter's, whoever enqueues it
+        entry = entry._replace(role=Role.read(_string(flag["role"])))
     try:
         event = parse_event(entry.raw)
+        if entry.role is not Role.SERVER:
+            event = restricted(event, entry.role)
     except InvalidEvent as problem:
-        return refused(entry, problem, _body(entry.raw), account)
+        return refused(entry, problem, _body(entry.raw), flag, account)
     facts = read_facts(event, account.settings) if account else None
     name = event.event if isinstance(event, Track) else ""
-    body = _body(entry.raw) if b'"sailpipe"' in entry.raw else {}
-    key = _dedupe_key(entry, (event.message_id, event.type, name), body, account)
-    optout = _exported_optout(body) if key.replay else ""
+    key = _dedupe_key(entry, (event.message_id, event.type, name), flag, account)
+    optout = _exported_optout(flag) if key.replay else ""
     return Read(entry, key, event, facts, None, optout)
 
 
@@ -111,15 +122,16 @@ def refused(
     entry: RawEntry,
     problem: InvalidEvent,
     body: Mapping[str, Any],
+    flag: Mapping[str, Any] = _NO_FLAG,
     account: Configured | None = None,
 ) -> Read:
-    """An entry whose event cannot be parsed: only the strings of its body are known."""
+    """An entry whose event cannot be parsed: only the strings of its body are known, and the flag of a letter."""
     parts = (
         readable_id(body.get("messageId")),
         _string(body.get("type")),
         _string(body.get("event")),
     )
-    return Read(entry, _dedupe_key(entry, parts, body, account), None, None, problem)
+    return Read(entry, _dedupe_key(entry, parts, flag, account), None, None, problem)
 
 
 def route_batch(
@@ -132,7 +144,9 @@ def route_batch(
     duplicates, routed = Duplicates(known_duplicates), []
     for item in items:
         account = accounts.get(item.entry.account)
-        if account is None:
+        if isinstance(item.problem, RefusedByRole):
+            one = _refused_by_role(item)
+        elif account is None:
             one = _unknown_account(item)
         elif duplicates.has(item.key):
             # A duplicate must not update the identity map, so it is routed against a copy. Its action is
@@ -155,7 +169,8 @@ def route_entry(item: Read, account: Account) -> RoutedEntry:
     emails = _emails(placement, facts, entry.at_ms) if placement.updates.emails else ()
     way = facts.way if item.optout != "only" else Lane.USER
     optout = _optout(item, facts, placement, account) if facts.optout is not None else ()
-    rest = emails, placement.updates.aliases, optout, placement.shared_by, entry.bulk
+    more = placement.shared_by, entry.bulk, entry.role is Role.SERVER
+    rest = emails, placement.updates.aliases, optout, *more
     if isinstance(way, Ignored):
         ignored = SplitAction(item.key, ActionKind.IGNORED, "", "", way.reason, *rest)
         return RoutedEntry(entry.sid, ignored, b"\n" + entry.raw if optout else b"")
@@ -183,13 +198,18 @@ def _optout(
     return user, level, second.encode().decode().rstrip("\n")
 
 
+def _refused_by_role(item: Read) -> RoutedEntry:
+    """Counted, and nothing else is left of it: no letter, nothing learned, nothing to tell a repeat by."""
+    key = item.key._replace(p=item.key.p or keys.account_prefix(DEFAULT_ACCOUNT), window=0)
+    ignored = SplitAction(key, ActionKind.IGNORED, reason=IgnoreReason.REFUSED_BY_ROLE)
+    return RoutedEntry(item.entry.sid, ignored)
+
+
 def crashed(entry: RawEntry, error: Exception, owning_account: str) -> RoutedEntry:
     """The dead letter, kept in `owning_account`, for an entry that fails alone."""
     problem = InvalidEvent(Reason.CRASHED, f"the splitter failed: {type(error).__name__}")
-    body = _body(entry.raw) | {
-        "sailpipe": None
-    }  # whatever it was, it takes no other letter's place
-    return dead_letter(refused(entry, problem, body), problem, owning_account)
+    # Whatever it was, it takes no other letter's place.
+    return dead_letter(refused(entry, problem, _body(entry.raw)), problem, owning_account)
 
 
 def poisoned(entry: RawEntry, strikes: int, owning_account: str) -> RoutedEntry:
@@ -209,14 +229,16 @@ def _unknown_account(item: Read) -> RoutedEntry:
     return dead_letter(item, problem, DEFAULT_ACCOUNT)
 
 
-def dedupe_hash(message_id: str, kind: str, event: str) -> str:
+def dedupe_hash(message_id: str, kind: str, event: str, role: Role = Role.SERVER) -> str:
     """The dedupe key's hash: 64 bits as a signed decimal, which Redis keeps in eight bytes.
 
     A repeat has the same messageId, `kind` (the event's type) and `event` (its name, '' when it has
-    none). An event of another kind or name is no repeat: a stranger who guesses the messageId of an
-    order must not hide the order.
+    none), and came with a key of the same role. Any other is no repeat: a stranger who guesses the messageId of an
+    event must not hide it.
     """
     key = f"[{_quoted(message_id)}, {_quoted(kind)}, {_quoted(event)}]"  # json.dumps, faster
+    if role is not Role.SERVER:
+        key = f"{role.value} {key}"
     digest = blake2b(key.encode(), digest_size=8).digest()
     return str(int.from_bytes(digest, "big", signed=True))
 
@@ -224,21 +246,19 @@ def dedupe_hash(message_id: str, kind: str, event: str) -> str:
 def _dedupe_key(
     entry: RawEntry,
     parts: tuple[str | None, str, str],
-    body: Mapping[str, Any],
+    flag: Mapping[str, Any],
     account: Configured | None,
 ) -> DedupeKey:
     """Its own, or its letter's where it was one.
 
-    parts: messageId, type and name. body: what may hold the replay flag of an exported letter. Without an account it asks
-    no dedupe.
+    parts: messageId, type and name. flag: of an exported letter. Without an account it asks no dedupe.
     """
     message_id, kind, event = parts
     name, key = message_id or entry.replay or entry.sid, _key(entry.key) if entry.key else ""
     identity, exported = entry.replay or name, False
-    flag = body.get("sailpipe")
-    if not entry.replay and isinstance(flag, dict) and flag.get("replay") is True:
+    if flag and not entry.replay:
         identity, key, exported = _string(flag.get("letter")) or name, _key(flag.get("key")), True
-    hashed = key or dedupe_hash(name, kind, event)
+    hashed = key or dedupe_hash(name, kind, event, entry.role)
     if account is None:
         return DedupeKey("", identity, hashed, 0, exported)
     asks = message_id is not None and not entry.replay and not exported
@@ -267,6 +287,7 @@ def _entry(item: Read, placement: Placement, stopped_ms: int) -> Entry:
         key=item.key.hash,
         shared_ids=",".join(placement.shared_ids),
         optout=item.optout,
+        role=entry.role,
     )
 
 
@@ -278,9 +299,15 @@ def _body(raw: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _exported_optout(body: Mapping[str, Any]) -> OptOutFlag:
+def _replay_flag(entry: RawEntry) -> Mapping[str, Any]:
+    """The flag of an exported letter. It is a key to that letter, which no visitor of a page may turn."""
+    flag = _body(entry.raw).get("sailpipe") if entry.role is Role.SERVER else None
+    return flag if isinstance(flag, dict) and flag.get("replay") is True else _NO_FLAG
+
+
+def _exported_optout(flag: Mapping[str, Any]) -> OptOutFlag:
     """What the flag of an exported letter says of its optoutValue."""
-    match body["sailpipe"].get("optout"):
+    match flag.get("optout"):
         case "only":
             return "only"
         case "seen to":

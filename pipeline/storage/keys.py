@@ -11,7 +11,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 RAW = "sailpipe:raw"
-"""Stream. Producers XADD `event` (JSON) and, where it says something, `account` and `class` (`bulk`)."""
+"""Stream. Producers XADD `event` (JSON) and, where it says something, `account`, `class` (`bulk`) and `role` (`browser`)."""
 
 RAW_PROBE = "sailpipe:raw:probe"
 """Stream. Never exists: what adds to it without making it (XADD NOMKSTREAM) learns whether Redis takes writes."""

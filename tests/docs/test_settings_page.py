@@ -6,6 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
+from pipeline.roles import WriteKey
 from pipeline.settings import load_settings, setting_names
 from tests.docs.settings_table import PAGE, page_with, table
 
@@ -24,7 +25,7 @@ def test_the_examples_load(tmp_path: Path) -> None:
     )
     (tmp_path / "sailpipe.toml").write_text(text)
     settings = load_settings({}, directory=tmp_path)
-    assert settings.account("shoes").write_keys == ("shoes-web",)
+    assert settings.account("shoes").write_keys == (WriteKey("shoes-web"),)
     assert tomllib.loads(text)["email_wait"] == "72h"
 
 

@@ -141,6 +141,32 @@ def test_the_sdk_drops_nothing_silently_when_its_key_is_wrong(
     assert taken(store) == []
 
 
+def test_the_sdk_with_a_pages_key_sends_all_but_what_a_page_may_not(
+    redis_server: RedisServer, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One refused event costs none of the others in the SDK's batch, and no error."""
+    monkeypatch.setenv("SAILPIPE_WRITE_KEYS", "erp,page:browser:200")
+    errors: list[Any] = []
+    with serving(redis_server.url) as url:
+        client = segment.Client(
+            "page", host=url, on_error=lambda error, _: errors.append(error), max_retries=0
+        )
+        client.identify("u1", {"email": "ann@example.com"})
+        client.track("u1", "Order Completed", {"order_id": "o1"})
+        client.alias("anon-1", "u1")
+        client.track("u1", "Viewed")
+        client.flush()
+        client.join()
+        alone = httpx.post(
+            f"{url}/v1/alias", json={"userId": "a", "previousId": "b"}, auth=("page", "")
+        )
+    assert (errors, alone.status_code) == ([], 403)
+    assert [event["type"] for event in taken(store)] == ["identify", "track"]
+    entries: Any = store.xrange(keys.RAW)
+    assert {fields[b"role"] for _, fields in entries} == {b"browser"}
+    assert store.hget(keys.counts("default"), "ignored:refused_by_role") == b"2"
+
+
 def test_a_client_that_offers_http_2_keeps_its_body(base_url: str, store: redis.Redis) -> None:
     """Java's own HTTP client sends `Upgrade: h2c` with every request; HTTP/1.1 is our answer."""
     offer = {

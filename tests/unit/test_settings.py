@@ -9,6 +9,7 @@ import pytest
 
 import pipeline
 from pipeline.errors import ConfigError
+from pipeline.roles import Role, WriteKey
 from pipeline.settings import AccountSettings, Settings, load_settings, setting_names
 
 LIVE = {"SAILPIPE_API_KEY": "key", "SAILPIPE_API_SECRET": "hunter2"}
@@ -38,7 +39,7 @@ def test_without_any_setting_the_target_is_the_sandbox_with_its_key() -> None:
     assert settings.target == "sandbox"
     assert account.api_secret is not None
     assert (account.api_key, account.api_secret.get_secret_value()) == ("sandbox", "sandbox")
-    assert account.write_keys == ("sandbox",)
+    assert account.write_keys == (WriteKey("sandbox"),)
 
 
 def test_against_the_real_sailthru_no_write_key_is_made_up() -> None:
@@ -56,7 +57,18 @@ def test_against_the_real_sailthru_no_write_key_is_made_up() -> None:
         ("EMAIL_WAIT", "72h", "email_wait", 72 * 3600.0),
         ("DEAD_KEEP", "30d", "dead_keep", 30 * 86400.0),
         ("USER_WAIT", "1.5h", "user_wait", 5400.0),
-        ("WRITE_KEYS", "a, b,,c", "write_keys", ("a", "b", "c")),
+        ("WRITE_KEYS", "a, b,,c", "write_keys", (WriteKey("a"), WriteKey("b"), WriteKey("c"))),
+        (
+            "WRITE_KEYS",
+            "erp,page:browser:200, app : browser,till:server:0.5e2",
+            "write_keys",
+            (
+                WriteKey("erp"),
+                WriteKey("page", Role.BROWSER, 200.0),
+                WriteKey("app", Role.BROWSER),
+                WriteKey("till", Role.SERVER, 50.0),
+            ),
+        ),
         ("SHARED_IDS", "Nobody,0", "shared_ids", frozenset({"nobody", "0"})),
         (
             "LIMITS",
@@ -143,7 +155,7 @@ def test_each_brand_has_its_own_table(tmp_path: Path) -> None:
         "[accounts.shoes.limits]\n'POST /event' = 80\n"
     )
     settings = load(tmp_path, CONFIG=str(path))
-    assert settings.account("shoes").write_keys == ("w1", "w2")
+    assert settings.account("shoes").write_keys == (WriteKey("w1"), WriteKey("w2"))
     assert settings.account("shoes").limits == {"POST /event": 80.0}
     assert settings.account("default").api_key == "a"
 

@@ -75,7 +75,7 @@ local function see_to_optout(p, optout, entry, now, keep, is_bulk)
 end
 
 local function apply(action, blob, head)
-  local key, kind, lane, box, reason, emails, aliases, optout, shared_by, is_bulk, keep = unpack(action)
+  local key, kind, lane, box, reason, emails, aliases, optout, shared_by, is_bulk, hands_down, keep = unpack(action)
   local p, id, hash, window, replay = unpack(key)
   if is_duplicate(key, now) then
     tally(p, COUNT_DUPLICATES, 1)
@@ -107,7 +107,7 @@ local function apply(action, blob, head)
     if seen[2] ~= '' then learn_email(p, seen[1], seen[2], seen[3], seen[4], now, keep, is_bulk) end
   end
   for _, alias in ipairs(aliases) do
-    local visitor = string.match(alias[1], '^anon:(.*)$')
+    local visitor = hands_down and string.match(alias[1], '^anon:(.*)$')
     if visitor then hand_down(p, visitor, alias[2], now, keep, is_bulk) end
   end
   if kind == 'post' then

@@ -211,12 +211,12 @@ local function revive(p, id, now, is_bulk)
   redis.call('ZADD', p .. 'replayed', int(now), replay_of(id, key))
   if head.lane == '' then -- the splitter refused it: it is split again
     redis.call('XADD', 'sailpipe:raw', '*', 'event', raw(letter), 'account', head.account, 'replay', id, 'key', key,
-      'class', is_bulk and 'bulk' or 'live')
+      'class', is_bulk and 'bulk' or 'live', 'role', head.role or 'server')
     return true
   end
   local entry = {
     id = id, key = key, seq = int(now) .. '-' .. int(redis.call('INCR', p .. 'token')), clock = lane_clock(p, head.lane, now),
-    shared_ids = head.shared_ids, optout = head.optout,
+    shared_ids = head.shared_ids, optout = head.optout, role = head.role,
   }
   if head.lane == IDENTIFY_LANE then forget_optout(p, head.user) end
   inherit(entry, head)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.ingest.answers import HttpError
-from pipeline.ingest.write_keys import choose_account, write_key_accounts
+from pipeline.ingest.write_keys import Grant, choose_grant, grants, refuse_header
+from pipeline.roles import Role, WriteKey
 from pipeline.settings import load_settings
 
-ACCOUNTS = {"k1": "default", "k2": "brand"}
+GRANTS = {"k1": Grant("default", WriteKey("k1")), "k2": Grant("brand", WriteKey("k2"))}
 
 
 def basic(text: str) -> str:
@@ -37,7 +38,7 @@ def test_a_write_key_is_taken_from_the_header_or_the_body(
     header: str | None, body_key: object, expected: str
 ) -> None:
     """Basic user name first; OAuth and a broken header leave it to the body."""
-    assert choose_account(ACCOUNTS, header, body_key) == expected
+    assert choose_grant(GRANTS, header, body_key).account == expected
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_a_request_without_a_known_key_is_refused(
 ) -> None:
     """401, and the text never repeats the key."""
     with pytest.raises(HttpError) as refused:
-        choose_account(ACCOUNTS, header, body_key)
+        choose_grant(GRANTS, header, body_key)
     assert (refused.value.status, refused.value.code) == (401, code)
     assert "nope" not in refused.value.message
 
@@ -64,15 +65,28 @@ def test_without_any_write_key_the_answer_names_the_setting() -> None:
     """Against the real Sailthru nothing is open by default."""
     live = load_settings({"SAILPIPE_API_KEY": "abc", "SAILPIPE_API_SECRET": "def"})
     with pytest.raises(HttpError, match="SAILPIPE_WRITE_KEYS"):
-        choose_account(write_key_accounts(live), basic("sandbox:"), None)
+        choose_grant(grants(live), basic("sandbox:"), None)
 
 
 def test_the_sandbox_has_a_key_of_its_own(tmp_path: Path) -> None:
     """With no API key set, `sandbox` is a key."""
-    assert write_key_accounts(load_settings({}, directory=tmp_path)) == {"sandbox": "default"}
+    assert grants(load_settings({}, directory=tmp_path)) == {
+        "sandbox": Grant("default", WriteKey("sandbox"))
+    }
 
 
 def test_every_write_key_leads_to_its_account(tmp_path: Path) -> None:
     """Keys choose between brands."""
-    settings = load_settings({"SAILPIPE_WRITE_KEYS": "a, b"}, directory=tmp_path)
-    assert write_key_accounts(settings) == {"a": "default", "b": "default"}
+    settings = load_settings({"SAILPIPE_WRITE_KEYS": "a, b:browser:9"}, directory=tmp_path)
+    assert grants(settings) == {
+        "a": Grant("default", WriteKey("a")),
+        "b": Grant("default", WriteKey("b", Role.BROWSER, 9.0)),
+    }
+
+
+def test_a_header_with_an_unknown_key_is_refused_before_the_body_is_read() -> None:
+    """Reading half a megabyte is work that a stranger could ask for; a key in the body needs it."""
+    with pytest.raises(HttpError):
+        refuse_header(GRANTS, basic("nope:"))
+    for header in (basic("k1:"), None, "Bearer token"):
+        refuse_header(GRANTS, header)

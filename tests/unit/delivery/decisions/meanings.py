@@ -189,4 +189,9 @@ IGNORED: Mapping[IgnoreReason, Meaning] = {
         "was reloaded, or page and server both sent it.",
         "nothing; ORDER_WINDOW=off delivers every one",
     ),
+    IgnoreReason.REFUSED_BY_ROLE: Meaning(
+        "A write key of role `browser` may not send it: an order, a refund, an alias, a User Deleted or an "
+        "optoutValue. Also counted for what the HTTP server leaves out of a batch.",
+        "send it with a server's key",
+    ),
 }

@@ -147,6 +147,7 @@ PLANS = Table(
             "its integrations object says that it is not for Sailthru",
         ),
         _ignored(IgnoreReason.UNSUPPORTED_TYPE, "it is a group call"),
+        _ignored(IgnoreReason.REFUSED_BY_ROLE, "its write key may not send it"),
         _ignored(IgnoreReason.USER_DELETE_OFF, "it is a User Deleted, and ALLOW_DELETE is off"),
         _ignored(IgnoreReason.NO_PAGE_IN_CLASSIC, "it is a page or screen, with MAPPING=classic"),
         _ignored(IgnoreReason.PAGES_OFF, "it is a page, and TRACK_PAGES is off"),
