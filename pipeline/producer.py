@@ -187,6 +187,8 @@ class AsyncProducer:
         try:
             await self._check_format()
             await self._refuse_if_full(len(raws))
+            if labels.bulk:
+                await self._hold_bulk_back()
             if len(raws) == 1:
                 await self._batcher.execute("XADD", keys.RAW, "*", *_words(raws[0], labels))
             elif raws:
@@ -251,6 +253,13 @@ class AsyncProducer:
         if self._free <= 0:
             raise queue_full(self._backlog)
         self._free -= events
+
+    async def _hold_bulk_back(self) -> None:
+        """Who sends over HTTP holds back by coming again: bulk has no more of the raw stream than an import has."""
+        if self._backlog >= RAW_HOLD:
+            self._backlog = int(await self._batcher.execute("XLEN", keys.RAW))
+        if self._backlog >= RAW_HOLD:
+            raise queue_full(self._backlog)
 
 
 def entry(raw: bytes, labels: Labels = LIVE) -> dict[Any, Any]:

@@ -15,6 +15,7 @@ from pipeline.errors import EnqueueError
 from pipeline.ingest.answers import HttpError, error_response
 from pipeline.ingest.paths import PathTable
 from pipeline.ingest.segment import CORS, SegmentApi
+from pipeline.ingest.shares import Shares
 from pipeline.ingest.write_keys import grants
 from pipeline.producer import AsyncProducer
 from pipeline.settings import Settings
@@ -27,7 +28,9 @@ def create_app(settings: Settings, redis: Redis, clock: Clock | None = None) -> 
     """
     producer = AsyncProducer(redis)
     health = _Health(producer)
-    segment = SegmentApi(producer, grants(settings), clock or SystemClock())
+    granted = grants(settings)
+    shares = Shares(redis, granted, settings)
+    segment = SegmentApi(producer, granted, shares, clock or SystemClock())
     rest = Starlette(
         routes=[
             Mount("/v1", routes=[], middleware=[CORS]),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -26,10 +27,12 @@ from pipeline.ingest.segment_events import (
     Arrival,
     Events,
     batch_events,
+    judge,
     single_event,
-    why_refused,
 )
+from pipeline.ingest.shares import Shares
 from pipeline.ingest.write_keys import Grant, choose_grant, refuse_header
+from pipeline.lanes import Lane
 from pipeline.producer import AsyncProducer, Labels
 from pipeline.roles import Role
 
@@ -69,8 +72,11 @@ CORS = Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["POST"], a
 class SegmentApi:
     """Takes requests for the accounts whose write keys they show, as the roles of those allow."""
 
-    def __init__(self, producer: AsyncProducer, grants: Mapping[str, Grant], clock: Clock) -> None:
+    def __init__(
+        self, producer: AsyncProducer, grants: Mapping[str, Grant], shares: Shares, clock: Clock
+    ) -> None:
         self._producer = producer
+        self._shares = shares
         self._grants = grants
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
@@ -106,7 +112,8 @@ class SegmentApi:
 
     async def _take(self, events: Events, grant: Grant) -> None:
         await self._producer.count_refused(grant.account, events.refused)
-        await self._producer.send_all(events.raws, Labels(grant.account, role=grant.key.role))
+        bulk = await self._shares.is_bulk(grant, len(events.raws), events.lanes)
+        await self._producer.send_all(events.raws, Labels(grant.account, bulk, grant.key.role))
 
     @contextmanager
     def _hold(self, size: int) -> Iterator[None]:
@@ -121,26 +128,29 @@ class SegmentApi:
 
     async def _batch(self, data: Mapping[str, Any], arrival: Arrival, role: Role) -> Events:
         """Its events without those that the role may not send."""
-        raws, refused = list[bytes](), 0
+        raws, refused, lanes = list[bytes](), 0, Counter[Lane]()
         began = self._clock.monotonic()
         for raw in batch_events(data, arrival):
-            if why_refused(raw, role):
+            right = judge(raw, role)
+            if right.refused:
                 refused += 1
             else:
                 raws.append(raw)
+                lanes.update(right.lanes)
             if self._clock.monotonic() - began > PIECE_S:
                 await asyncio.sleep(0)
                 began = self._clock.monotonic()
-        return Events(raws, refused)
+        return Events(raws, refused, lanes)
 
 
 def _single(data: Mapping[str, Any], kind: str, arrival: Arrival, role: Role) -> Events:
     """Raises HttpError: 403, when the role may not send it."""
     raw = single_event(data, kind, arrival)
-    why = why_refused(raw, role)
-    if why:
-        raise HttpError(403, "refused_by_role", f"This write key may not send it: {why}.")
-    return Events([raw])
+    right = judge(raw, role)
+    if right.refused:
+        message = f"This write key may not send it: {right.refused}."
+        raise HttpError(403, "refused_by_role", message)
+    return Events([raw], lanes=Counter(right.lanes))
 
 
 class _Way:

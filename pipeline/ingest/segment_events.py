@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pydantic_core
 
 from pipeline.accept import with_message_id
 from pipeline.errors import InvalidEvent, RefusedByRole
-from pipeline.events.models import MAX_EVENT_BYTES, parse_event
+from pipeline.events.kinds import LANES
+from pipeline.events.models import MAX_EVENT_BYTES, Lane, parse_event
 from pipeline.events.rights import restricted
 from pipeline.fields import is_nothing
 from pipeline.ingest.answers import HttpError
@@ -57,23 +59,35 @@ class Arrival:
 
 
 class Events(NamedTuple):
-    """What is taken of a request, and how many events are left out since its key's role may not send them."""
+    """What is taken of a request, and how many events are left out since its key's role may not send them.
+
+    lanes: of those that are taken, as far as the role's rights depend on them.
+    """
 
     raws: Sequence[bytes]
     refused: int = 0
+    lanes: Mapping[Lane, int] = MappingProxyType({})
 
 
-def why_refused(raw: bytes, role: Role) -> str | None:
-    """Why a key of this role may not send this event. What else is wrong with it is for the splitter to say."""
+class Judgement(NamedTuple):
+    """refused: why its key's role may not send an event, '' when it may. lanes: the one that it waits in, if any."""
+
+    refused: str = ""
+    lanes: tuple[Lane, ...] = ()
+
+
+def judge(raw: bytes, role: Role) -> Judgement:
+    """What a key's role makes of an event. What else is wrong with it is for the splitter to say."""
     if role is Role.SERVER:
-        return None
+        return Judgement()
     try:
-        restricted(parse_event(raw), role)
+        event = restricted(parse_event(raw), role)
     except RefusedByRole as refused:
-        return refused.detail
+        return Judgement(refused.detail)
     except InvalidEvent:
-        pass
-    return None
+        return Judgement()
+    lane = LANES.get(event.kind)
+    return Judgement(lanes=() if lane is None else (lane,))
 
 
 def single_event(body: Mapping[str, Any], event_type: str, arrival: Arrival) -> bytes:

@@ -64,6 +64,7 @@ class KeyKind(StrEnum):
     CART = "cart"
     ORDER = "order"
     REUSED = "reused"
+    SHARE = "share"
     ANON = "anon"
     EMAIL = "email"
     FOLLOWS = "follows"
@@ -117,6 +118,11 @@ def gates(account: str, scope: str) -> str:
 def deaths(account: str, lane: str) -> str:
     """Sorted set. A lane's latest deaths (JSON) by time (ms), for the brake."""
     return f"sailpipe:{account}:died:{lane}"
+
+
+def share(account: str, write_key: str) -> str:
+    """Hash. Lane or `total` -> events that a write key (its hash) sent in this second."""
+    return f"sailpipe:{account}:share:{write_key}"
 
 
 # Mailboxes
