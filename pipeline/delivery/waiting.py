@@ -11,6 +11,7 @@ from pipeline.events.models import Alias, Event, Identify, Lane
 from pipeline.lanes import SPECS
 from pipeline.mailbox.claim import Claim, Hold, UserBacklog, seq_order
 from pipeline.outcomes import Outcome, WaitingForIdentify, WaitingForMerge
+from pipeline.roles import Role
 from pipeline.settings import AccountSettings
 
 MIN_LOOK_INTERVAL_S = 1.0
@@ -46,9 +47,9 @@ def hold_of(claim: Claim) -> Hold:
 
 
 def merged_away(state: TurnState, head: Event) -> str | None:
-    """The user whose mailbox delivering `head` would merge away; None when it merges nothing."""
+    """The user whose mailbox delivering `head` would merge away; None when it merges nothing, as a page's never does."""
     claim = state.claim
-    if not SPECS[claim.lane].identifies:
+    if not SPECS[claim.lane].identifies or head.role is Role.BROWSER:
         return None
     old = head.previous_id if isinstance(head, Alias) else None
     if isinstance(head, Identify) and head.user_id:

@@ -128,6 +128,11 @@ class Crew:
         """One more process that only splits, as `sailpipe splitter` is; returns when it exists."""
         return self._hire(splitter_command(module=app), environment)
 
+    def hire_server(self, url: str) -> Worker:
+        """One more process that takes events over HTTP at this address; returns when it exists."""
+        port = str(urlsplit(url).port)
+        return self._hire([sys.executable, "-m", "pipeline.cli", "serve", "--port", port], {})
+
     def _hire(self, command: list[str], environment: Mapping[str, str]) -> Worker:
         log = self._directory / f"worker-{len(self.workers)}.log"
         worker = Worker(command, {**self._environment, **environment}, log)

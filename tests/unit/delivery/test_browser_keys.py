@@ -127,6 +127,16 @@ async def test_a_page_merges_nobody(pipe: Pipe) -> None:
     assert await pipe.redis.get(keys.learned(ACCOUNT, "anon:a1")) == b"eve"
 
 
+async def test_nothing_waits_for_a_merge_that_a_page_may_not_ask_for(pipe: Pipe) -> None:
+    """Identifies that call each other's user an anonymousId: an order behind them would wait for a minute."""
+    await pipe.post(identify("ann"), identify("max"))
+    await pipe.run(10)
+    await from_page(pipe, shown("ann", anonymousId="max"), shown("max", anonymousId="ann"))
+    await pipe.post(order("ann", "o1"), order("max", "o2"))
+    await pipe.run(1)
+    assert len(pipe.sailthru.calls(CART)) == 2
+
+
 async def test_a_visitors_order_does_not_get_the_address_of_whom_a_page_links_it_to(
     pipe: Pipe,
 ) -> None:
