@@ -32,9 +32,16 @@ class Target:
 
     name: what Redis keeps: `sandbox`, `dry-run`, or `HOST KEY`, where KEY is the start of the API key and a
         hash of all of it. The key itself is in no database.
+    beside: the names by the other API keys that the settings list: the same account, while its key is being changed.
     """
 
     name: str
+    beside: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of its names, the one that is written down first."""
+        return self.name, *self.beside
 
     @property
     def is_trial(self) -> bool:
@@ -56,7 +63,9 @@ def target_of(account: AccountSettings) -> Target:
         return Target(DRY_RUN)
     if account.target == "sandbox":
         return Target(SANDBOX)
-    return Target(f"{_host(account.api_url)} {_key_id(account.api_key or '')}")
+    host = _host(account.api_url)
+    name, *beside = dict.fromkeys(f"{host} {_key_id(key)}" for key, _ in account.credentials)
+    return Target(name, tuple(beside))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,7 @@ class Owner:
 
     def lets(self, own: Target) -> bool:
         """Whether a process that delivers to `own` may deliver what waits."""
-        return self.unfinished is None and self.target in (None, own)
+        return self.unfinished is None and (self.target is None or self.target.name in own.names)
 
 
 def why_not(account: str, owner: Owner, own: Target) -> str:

@@ -108,7 +108,7 @@ async def _refuse_foreign(session: Session, account: str, chosen: Selection) -> 
         raise SailpipeError(
             f"Nothing was replayed, since {why_not(account, owner, own)}: {ways_on(account, owner)}."
         )
-    for name in sorted(chosen.targets - {"", own.name}):
+    for name in sorted(chosen.targets - {"", *own.names}):
         raise SailpipeError(
             f"Nothing was replayed, since letters among these died at {Target(name)}, and these settings"
             f" deliver to {own}: leave them out, or export and enqueue them."

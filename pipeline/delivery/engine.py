@@ -168,7 +168,7 @@ class Engine:
         store = MailboxStore(
             self.redis,
             account.name,
-            target=target_of(account).name,
+            target="\n".join(target_of(account).names),
             lease_s=account.lease,
             time_ms=self._seams.time_ms,
             in_hand=self.leases.held,

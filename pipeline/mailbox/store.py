@@ -44,7 +44,7 @@ class MailboxStore:
     but whose answer was lost may be repeated safely.
 
     Claims and settlements that are asked for at about the same time are one script call. They wait some milliseconds for
-    each other while enough claims are `in_hand`.
+    each other while enough claims are `in_hand`. `target`: the names of what this process delivers to, a line each (`Target`).
     """
 
     def __init__(

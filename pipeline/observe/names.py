@@ -36,6 +36,8 @@ LogEvent: TypeAlias = Literal[
     "throttled",
     # Reading the answer to a call raised an unexpected error; the call counts as unanswered: bucket, error class.
     "answer_unread",
+    # Sailthru refused an API key beside which another is listed; that one is used from now on: bucket.
+    "api_key_changed",
     # Sailthru's headers allow less than our limit, logged once a minute: account, bucket, calls_per_s.
     "slowed_by_headers",
     # An event waits or failed and stays in its mailbox: account, lane, why. At DEBUG: nothing was tried.

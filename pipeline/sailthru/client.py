@@ -44,14 +44,22 @@ class Credentials:
     api_url: str = "https://api.sailthru.com"
     customer_id: str | None = None
     pageview_url: str = "https://api.sail-track.com"
+    others: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Further keys of the account with their secrets, which are tried when Sailthru refuses the first."""
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Every key with its secret, the one that is used first."""
+        return (self.api_key, self.api_secret), *self.others
 
     @classmethod
     def of(cls, account: AccountSettings) -> Credentials:
         """An account's own. Without a key they are empty, and Sailthru refuses them."""
-        secret = account.api_secret
+        first, *others = account.credentials or (("", ""),)
         return cls(
-            api_key=account.api_key or "",
-            api_secret=secret.get_secret_value() if secret else "",
+            api_key=first[0],
+            api_secret=first[1],
+            others=tuple(others),
             api_url=account.api_url,
             customer_id=account.customer_id,
             pageview_url=account.pageview_url,
@@ -78,6 +86,8 @@ class SailthruClient:
         self._timeout_s = timeout_s
         self._clock = clock or SystemClock()
         self._addresses: dict[tuple[str, str], _Address] = {}
+        self._pairs = credentials.pairs
+        self._pair = 0
 
     async def send(self, call: Call, is_over: Callable[[], bool] = lambda: False) -> Answer:
         """Make one call, once, and say what the answer means.
@@ -92,16 +102,25 @@ class SailthruClient:
         """
         if call.is_pageview and self._credentials.customer_id is None:
             return Failed(Failure.MISCONFIGURED, None, None, "no customer id for pageviews")
-        request = self._request(call)
+        request, pair = self._request(call), self._pair
         started = self._clock.monotonic()
         ends = started + self._timeout_s
         departure = Departure(lambda: is_over() or self._clock.monotonic() > ends)
         request.extensions[DEPARTURE] = departure
         answer = await self._answer(call, request, departure)
         duration_s = self._clock.monotonic() - started
-        if isinstance(answer, Failed) and call.method == "GET":
-            return replace(answer, ambiguous=False, duration_s=duration_s)
+        if isinstance(answer, Failed):
+            self._use_others(call, pair, answer.failure)
+            if call.method == "GET":
+                return replace(answer, ambiguous=False, duration_s=duration_s)
         return replace(answer, duration_s=duration_s)
+
+    def _use_others(self, call: Call, pair: int, failure: Failure) -> None:
+        """From the next call on use the next key, if Sailthru refuses this one: it was changed there first."""
+        is_refused = failure is Failure.MISCONFIGURED and not call.is_pageview
+        if is_refused and pair == self._pair and len(self._pairs) > 1:
+            self._pair = (pair + 1) % len(self._pairs)
+            log_event("api_key_changed", logging.WARNING, bucket=call.bucket)
 
     async def _answer(self, call: Call, request: httpx.Request, departure: Departure) -> Answer:
         """Exchange, then read. Once the call has left, nothing may come of it but an answer: an
@@ -133,9 +152,9 @@ class SailthruClient:
 
     def _form(self, call: Call) -> bytes:
         """The parameters of a signed call, encoded. Key and signature are the only short ones that vary."""
-        own = self._credentials
-        fields = signed(call.params, own.api_key, own.api_secret)
-        key, text = quote_plus(own.api_key), quote_plus(fields["json"])
+        api_key, secret = self._pairs[self._pair]
+        fields = signed(call.params, api_key, secret)
+        key, text = quote_plus(api_key), quote_plus(fields["json"])
         return f"api_key={key}&format=json&json={text}&sig={fields['sig']}".encode()
 
     async def _exchange(self, request: httpx.Request) -> _Reply:

@@ -57,14 +57,22 @@ class _Settings(BaseModel):
         return split_collection(cls.model_fields[info.field_name or ""].annotation, value)
 
 
+def _listed(text: str | None) -> list[str]:
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
 class AccountSettings(_Settings):
     """What one Sailthru account (brand) is set to. Durations are seconds."""
 
     name: AccountName = DEFAULT_ACCOUNT
     api_key: str | None = Field(
-        None, repr=False, description="Sailthru API key; without it everything goes to a sandbox."
+        None,
+        repr=False,
+        description="Sailthru API key; without it everything goes to a sandbox. `NEW,OLD` while a key is being changed.",
     )
-    api_secret: SecretStr | None = Field(None, description="Sailthru API secret.")
+    api_secret: SecretStr | None = Field(
+        None, description="Sailthru API secret; one for each key, or two of one key: `NEW,OLD`."
+    )
     customer_id: str | None = Field(
         None, description="Sailthru customer id; page events are ignored without it."
     )
@@ -191,11 +199,25 @@ class AccountSettings(_Settings):
         key = self.api_key
         return "sandbox" if key is None or key.partition("-")[0] == SANDBOX_KEY else "live"
 
+    @property
+    def credentials(self) -> tuple[tuple[str, str], ...]:
+        """API keys with their secrets, the one that is used first; none for the sandbox to be filled in."""
+        keys = _listed(self.api_key)
+        secrets = _listed(self.api_secret.get_secret_value() if self.api_secret else None)
+        if len(keys) == 1:
+            keys *= len(secrets)
+        return tuple(zip(keys, secrets, strict=False))
+
     @model_validator(mode="after")
     def _check_credentials(self) -> AccountSettings:
         if (self.api_key is None) != (self.api_secret is None):
             have, lack = ("API_KEY", "API_SECRET") if self.api_key else ("API_SECRET", "API_KEY")
             msg = f"{have} is set but {lack} is not: set both, or neither to use the sandbox"
+            raise ValueError(msg)
+        keys = _listed(self.api_key)
+        secrets = _listed(self.api_secret.get_secret_value() if self.api_secret else None)
+        if len(keys) > 1 and len(keys) != len(secrets):
+            msg = "API_SECRET must have a secret for each key of API_KEY, in the same order"
             raise ValueError(msg)
         return self
 
@@ -267,7 +289,9 @@ class Settings(_Settings):
         if any(count > 1 for count in keys.values()):
             msg = "a key stands twice in WRITE_KEYS, or in those of two accounts: give each place a key of its own"
             raise ValueError(msg)
-        api_keys = Counter(account.api_key for account in accounts if account.api_key)
+        api_keys = Counter(
+            key for account in accounts for key in {key for key, _ in account.credentials}
+        )
         if any(count > 1 for count in api_keys.values()):
             msg = "API_KEY is the same in two accounts: give each account its own"
             raise ValueError(msg)

@@ -200,6 +200,16 @@ def test_every_setting_says_what_it_is_for() -> None:
     assert [n for n in names.account | names.installation if not fields[n].description] == []
 
 
+def test_keys_and_secrets_that_are_being_changed_stand_side_by_side() -> None:
+    """The one that is used first; two secrets of one key, too. A key without its secret is one sentence."""
+    both = load(API_KEY="new, old", API_SECRET="s1,s2").account("default")
+    assert both.credentials == (("new", "s1"), ("old", "s2"))
+    one_key = load(API_KEY="key", API_SECRET="s1,s2").account("default")
+    assert one_key.credentials == (("key", "s1"), ("key", "s2"))
+    with pytest.raises(ConfigError, match="API_SECRET must have a secret for each key"):
+        load(API_KEY="new,old", API_SECRET="s1")
+
+
 @pytest.mark.parametrize("name", ["TRACK_PAGES", "TRACK_SCREENS"])
 def test_pageviews_that_are_asked_for_need_a_customer_id(name: str) -> None:
     """Against the real Sailthru; the sandbox has one."""

@@ -55,6 +55,19 @@ def test_what_makes_no_difference_is_the_same_target(
     assert target(**one) == target(**other)
 
 
+def test_an_api_key_that_is_listed_beside_the_first_is_the_same_target() -> None:
+    """The account is the same while its key is changed, whichever of both processes and letters know it by."""
+    old, new = KEY, KEY[::-1]
+    both: dict[str, Any] = {"api_key": f"{new}, {old}", "api_secret": SecretStr("s1,s2")}
+    own = target(**both)
+    assert own.names == (target(**LIVE | {"api_key": new}).name, target(**LIVE).name)
+    assert Owner(target(**LIVE)).lets(own)
+    assert Owner(own).lets(target(**LIVE | {"api_key": new}))
+    assert not Owner(own).lets(target(**LIVE))
+    same_key = target(api_key=KEY, api_secret=SecretStr("s1,s2"))
+    assert same_key == target(**LIVE)
+
+
 def test_neither_the_key_nor_a_login_in_the_url_is_kept_or_shown() -> None:
     """People know a key by how it begins; Redis keeps no more of it than that and a hash."""
     live = target(**LIVE, api_url="https://me:password@sailthru.example.com/api")

@@ -24,7 +24,8 @@ local leases, held = redis.call('ZMSCORE', leased, unpack(boxes)), redis.call('M
 -- The time is part of a token, or a Redis that forgot its last second would give the same one twice.
 local tokens = redis.call('INCRBY', P .. 'token', #boxes) - #boxes
 -- The processes of all targets consume the same Celery queues: those of the right one publish nothing for a while.
-if owner and owner ~= target then redis.call('HSET', P .. 'lane:' .. lane, 'strayed', int(now)) end
+local own = owner and is_own(target, owner)
+if owner and not own then redis.call('HSET', P .. 'lane:' .. lane, 'strayed', int(now)) end
 local bytes, is_full, extended, stamp, until_then = 0, false, {}, '-' .. int(now), int(now + lease)
 
 -- The first of these entries, no more than a reply holds; nil when another reply has room for more of them.
@@ -58,7 +59,7 @@ local function claim(i, box)
     redis.call('DEL', state_key)
     return { 'no' }
   end
-  if owner ~= target or gates == 'closed' or (gates == 'probe' and state.probe ~= '1') then
+  if not own or gates == 'closed' or (gates == 'probe' and state.probe ~= '1') then
     redis.call('ZREM', leased, box)
     put_back(P, lane, box, state.due, state.lifted, now)
     return { 'no' }

@@ -25,7 +25,7 @@ local last, stopped = tonumber(seen[1] or '0'), tonumber(seen[2] or '0')
 -- What another target's processes wake is theirs. Where they are gone this one keeps their lane, as behind a
 -- closed gate, so that what waits for a person's word comes to no deadline.
 local owner = redis.call('GET', P .. 'target')
-local foreign = owner and owner ~= target
+local foreign = owner and not is_own(target, owner)
 if foreign and seen[3] ~= '1' and now - last <= lease then return { int(now), 'foreign', '', 0, owner } end
 
 -- The clock was set back: what is leased, due or closed until some time would stay so for all of the step.
@@ -201,5 +201,5 @@ else
   redis.call('HSET', home, 'owed', string.format('%.3f', owed))
 end
 reply[head] = in_use + #reply - head
-if not owner and #reply > head then redis.call('SET', P .. 'target', target) end
+if owner ~= first_name(target) and #reply > head then redis.call('SET', P .. 'target', first_name(target)) end
 return reply

@@ -19,6 +19,13 @@ end
 -- For a script whose first write would need memory (see above): a write that frees some, if only in name.
 local function free_first(key) redis.call('DEL', key .. ':none') end
 
+-- Whether a target's names, a line each, are those of an account's owner. The first is that of the API key in use, which
+-- is written down; the others are of keys that are listed beside it while the key is being changed.
+local function is_own(names, owner)
+  return string.find('\n' .. names .. '\n', '\n' .. owner .. '\n', 1, true) ~= nil
+end
+local function first_name(names) return string.match(names, '^[^\n]+') end
+
 local function int(number) return string.format('%.0f', number) end
 
 -- Count so many events; the counters are in pipeline/counters.py.

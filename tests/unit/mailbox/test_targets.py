@@ -46,6 +46,29 @@ async def test_a_process_of_another_target_is_leased_nothing(
     assert (await boxes.wake(Lane.USER)).boxes == ("bob",)
 
 
+async def test_a_key_that_is_listed_beside_the_first_is_the_same_target(
+    boxes: Mailboxes,
+) -> None:
+    """While an API key is changed, processes lease whichever of their keys the account was delivered with, and write
+    down the one that they use: afterwards the old one need not be listed."""
+    new = "api.sailthru.com 9f8e-77aa00bb11cc"
+    before, after = boxes.process_of(f"{LIVE}\n{new}"), boxes.process_of(f"{new}\n{LIVE}")
+    ways = [(before, LIVE, after), (after, new, before)] * 2
+    for number, (process, name, other) in enumerate(ways):
+        await boxes.post(track(f"m{number}", "ann"))
+        leased = await process.wake(Lane.EVENT, bound=9, max_queue_length=FAR, own_tick=0)
+        assert leased.boxes == ("ann",)
+        assert await boxes.redis.get(OWNER) == name.encode()
+        claim = await other.claim(Lane.EVENT, "ann", most=40)
+        assert claim is not None
+        await other.settle(delivered(claim, back=True))
+    only = boxes.process_of(new)
+    assert (await only.wake(Lane.EVENT, bound=9, max_queue_length=FAR, own_tick=0)).gate == "open"
+    longer = boxes.process_of(f"{new}0")
+    leased = await longer.wake(Lane.EVENT, bound=9, max_queue_length=FAR, own_tick=0)
+    assert leased.gate == "foreign"
+
+
 async def test_a_claim_by_a_process_of_another_target_gives_the_mailbox_back(
     boxes: Mailboxes, live: MailboxStore
 ) -> None:
