@@ -41,19 +41,22 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Sailthru took the first `covers` events. `notes`: the fields that they went out without, or with in part."""
+    """Sailthru took the first `covers` events, by `call`. `notes`: the fields that they went out without, or with in
+    part."""
 
     covers: int = 1
     cart_after: Cart | None = None
     merged: str | None = None
     last_identify: LastIdentify | None = None
     notes: tuple[Note, ...] = ()
+    call: Call | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """The first event can never be delivered as it is: a dead letter.
 
+    call: the one that was refused, or that it would have become. sent: whether that call was made now.
     ambiguous: its last call may have been processed all the same.
     """
 
@@ -64,6 +67,7 @@ class Rejected:
     code: int | None = None
     duration_s: float = 0.0
     ambiguous: bool = False
+    sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,20 +130,24 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class WaitingForEmail:
-    """An order or cart without an email anywhere; `asked`: how often Sailthru was asked for it by now."""
+    """An order or cart without an email anywhere: looked at again in `wait_s`. asked: Sailthru was, just now."""
 
-    asked: int
+    wait_s: float
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingForUser:
-    """Sailthru does not know this event's user yet."""
+    """Sailthru does not know this event's user yet: looked at again in `wait_s`. asked: the call was made now, and
+    not for an event before it."""
 
     call: Call
     detail: str
     status: int | None = None
     code: int | None = None
     duration_s: float = 0.0
+    wait_s: float = 0.0
+    asked: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 from pipeline.clock import Random
 from pipeline.settings import AccountSettings
 
 EMAIL_ASKS_S = (0.0, 60.0, 3600.0, 86_400.0)
 """How long after acceptance Sailthru is asked for a missing email."""
 
-ALL_ASKED = len(EMAIL_ASKS_S)
-"""`asked` of an event after which Sailthru is not asked again."""
+USER_FIRST_S, USER_RAREST_S = 5.0, 600.0
+"""An event of an unknown user is tried again 5 s after acceptance, then after twice the time, at most ten minutes
+later."""
+
+LAST_ASK_S = 60.0
+"""An event whose wait for its user is over is tried once more, unless Sailthru was asked so lately."""
 
 IDENTIFY_WAIT_S = 60.0
-"""An event waits at most this long for an earlier identify of its user."""
+"""An event waits at most this long after its acceptance for an earlier identify of its user."""
 
 ORDER_LOOK_S = 10.0
 """How soon an order is looked at again that waits for the same order of another mailbox, if nothing wakes it."""
@@ -40,13 +47,24 @@ def is_exhausted(attempts: int, failing_for_s: float, settings: AccountSettings)
     return attempts >= settings.retry_attempts and failing_for_s >= settings.retry_for
 
 
-def next_email_ask(asked: int, age_s: float) -> float | None:
-    """Seconds until Sailthru may be asked again for an email (0 = now), None for never again."""
-    if asked >= ALL_ASKED:
-        return None
-    return max(0.0, EMAIL_ASKS_S[asked] - age_s)
+class Asks(NamedTuple):
+    """When Sailthru is asked what an event waits for, in seconds after its acceptance: the last time that has come,
+    and the next."""
+
+    last: float
+    next: float
 
 
-def unknown_user_recheck(waited_s: float) -> float:
-    """Seconds until /event is tried again for a user Sailthru did not know: 5 s, then doubling."""
-    return min(600.0, max(5.0, waited_s))
+def email_asks(age_s: float) -> Asks:
+    """When Sailthru is asked for the email of an event of this age; the last time of all has no next."""
+    later = (at for at in EMAIL_ASKS_S if at > age_s)
+    return Asks(max(at for at in EMAIL_ASKS_S if at <= age_s), next(later, math.inf))
+
+
+def user_asks(age_s: float) -> Asks:
+    """When an event of this age is tried whose user Sailthru did not know."""
+    at, then = 0.0, USER_FIRST_S
+    while then <= age_s and then - at < USER_RAREST_S:
+        at, then = then, then + min(USER_RAREST_S, then)
+    rounds = (age_s - at) // USER_RAREST_S * USER_RAREST_S
+    return Asks(at + rounds, then + rounds)

@@ -7,7 +7,7 @@ from it (`gates/outages.py`), and `settlements.py` says what is written.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, assert_never, overload
 
 from pipeline import retry
@@ -17,6 +17,7 @@ from pipeline.errors import InvalidEvent, MappingRejected, Reason
 from pipeline.events.emails import address_key
 from pipeline.events.kinds import Ignored, IgnoreReason
 from pipeline.gates.circuit import Health
+from pipeline.mailbox.claim import Absence
 from pipeline.mailbox.reservations import Taken
 from pipeline.mapping import read_profile
 from pipeline.mapping.plan import Cart, Need, Send, WaitForEmail
@@ -72,8 +73,24 @@ class Crashed:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The call would ask for a profile that Sailthru said lately it does not have."""
+
+    call: Call
+    absence: Absence
+
+
 NoAnswer: TypeAlias = (
-    NotSent | Struck | Crashed | InvalidEvent | MappingRejected | Ignored | WaitForEmail | Taken
+    NotSent
+    | Struck
+    | Crashed
+    | InvalidEvent
+    | MappingRejected
+    | Ignored
+    | WaitForEmail
+    | Absent
+    | Taken
 )
 """What ends a turn without an answer: why no call was made, and what reading and planning came to."""
 Request: TypeAlias = Send | Need | PendingOrder
@@ -147,9 +164,12 @@ def decide(
         case Ignored():
             return answer
         case WaitForEmail():
-            # No look-up was made: the event has no id that Sailthru could be asked about, now or later.
-            asked = state.history.asked + 1 if state.looked_up else retry.ALL_ASKED
-            return apply_deadlines(WaitingForEmail(asked), state, settings)
+            # Without a look-up the event has no id that Sailthru could be asked about, now or later.
+            asked = state.looked_up
+            return waiting_for_email(state, settings, asked=asked, ask_again=asked)
+        case Absent(call, absence):
+            told = absence.detail, absence.status, absence.code
+            return _waiting_for_user(WaitingForUser(call, *told, asked=False), state, settings)
         case Taken():
             return _taken(answer)
         case _:
@@ -169,7 +189,7 @@ def apply_deadlines(verdict: Verdict, state: TurnState, settings: AccountSetting
     Deadlines run on the lane's clock, which stands still behind a closed gate.
     """
     match verdict:
-        case Retry() if dying_s(state, settings) is not None:
+        case Retry(call=call) if call and dying_s(state, call, settings) is not None:
             reason = Reason.CART_LOOKUP_FAILED if verdict.lookup else Reason.EXHAUSTED
             return Rejected(
                 reason,
@@ -180,30 +200,35 @@ def apply_deadlines(verdict: Verdict, state: TurnState, settings: AccountSetting
                 verdict.duration_s,
                 verdict.ambiguous,
             )
-        case WaitingForEmail(asked):
-            return waiting_for_email(asked, state, settings)
         case WaitingForUser():
             return _waiting_for_user(verdict, state, settings)
         case _:
             return verdict
 
 
-def waiting_for_email(asked: int, state: TurnState, settings: AccountSettings) -> Outcome:
-    """An event without an email waits for one until EMAIL_WAIT is over."""
-    if state.age_s >= settings.email_wait:
+def waiting_for_email(
+    state: TurnState, settings: AccountSettings, *, asked: bool, ask_again: bool
+) -> Outcome:
+    """An event without an email waits for one until EMAIL_WAIT is over.
+
+    asked: Sailthru was, just now. ask_again: whether it may be asked later.
+    """
+    left = settings.email_wait - state.age_s
+    if left <= 0:
         return Rejected(Reason.MISSING_EMAIL, "no email in the event, learned or at Sailthru")
-    return WaitingForEmail(asked)
+    ask_s = retry.email_asks(state.age_s).next - state.age_s if ask_again else left
+    return WaitingForEmail(min(left, ask_s), asked)
 
 
-def dying_s(state: TurnState, settings: AccountSettings) -> float | None:
-    """Seconds since the head event was first left unanswered, or None unless its next failure exhausts
-    its retries.
+def dying_s(state: TurnState, call: Call, settings: AccountSettings) -> float | None:
+    """Seconds since the head event was first left unanswered, or None unless the failure of this call
+    exhausts its retries.
 
     Of a probe, too, whose failures exhaust nothing. Measured on the lane's clock: while that stands
     still the gate is closed, and the answer that opens it comes first.
     """
     history = state.history
-    failing_s = state.since_s(history.failing_since)
+    failing_s = state.since_s(state.claim.failing_since(state.entry, call.bucket))
     if not retry.is_exhausted(history.tried + 1, failing_s, settings):
         return None
     return max(failing_s, state.since_s(history.unanswered_since))
@@ -220,7 +245,7 @@ def _answered(
     if request is None or health is None:
         msg = "an answer needs its request and its host's health"
         raise ValueError(msg)
-    if isinstance(answer, Failed) and _is_outage(answer, health, state, settings):
+    if isinstance(answer, Failed) and _is_outage(answer, request.call, health, state, settings):
         return Outage(answer.message, request.call, answer.ambiguous)
     if isinstance(answer, Failed) and answer.is_bad_address and isinstance(request, Send | Need):
         verdict = _bad_address(answer, request, health, state)
@@ -251,15 +276,18 @@ def _bad_address(
     return None if is_chosen or was_refused else AddressRefused(email)
 
 
-def _is_outage(no: Failed, health: Health, state: TurnState, settings: AccountSettings) -> bool:
+def _is_outage(
+    no: Failed, call: Call, health: Health, state: TurnState, settings: AccountSettings
+) -> bool:
     """Whether a call without an answer is Sailthru's trouble, and so uses up no attempt of the event."""
-    return no.failure is Failure.UNAVAILABLE and health.is_outage(dying_s(state, settings))
+    is_unanswered = no.failure is Failure.UNAVAILABLE
+    return is_unanswered and health.is_outage(dying_s(state, call, settings))
 
 
 def _sent(answer: Answer, send: Send, now: float) -> Outcome:
     if isinstance(answer, Accepted):
         after = send.cart_after, send.merged, send.last_identify
-        return Delivered(send.covers, *after, send.notes)
+        return Delivered(send.covers, *after, send.notes, send.call)
     return _no(answer, send.call, send.covers, now)
 
 
@@ -283,7 +311,7 @@ def _verified(
     order is not posted meanwhile."""
     match _order_in(answer):
         case "found":
-            return Delivered(cart_after=Cart())
+            return Delivered(cart_after=Cart(), call=order.call)
         case "missing" if order.misses + 1 >= MISSES_TO_POST_AGAIN:
             return PostAgain()
         case "missing":
@@ -326,7 +354,7 @@ def _no(no: Failed, call: Call, covers: int, now: float, *, lookup: bool = False
         case Failure.UNAVAILABLE:
             return _retry(no, call, covers, lookup=lookup)
         case Failure.USER_NOT_FOUND if call.method == "DELETE":
-            return Delivered(covers)  # what was wanted is so
+            return Delivered(covers, call=call)  # what was wanted is so
         case Failure.USER_NOT_FOUND if call.endpoint == "/event":
             return WaitingForUser(call, no.message, no.status, no.code, no.duration_s)
         case Failure.USER_NOT_FOUND | Failure.REJECTED:
@@ -364,11 +392,14 @@ def _waiting_for_user(wait: WaitingForUser, state: TurnState, settings: AccountS
     # Most visitors are never identified. Their events are of no use without a profile.
     if _is_of_visitor(wait, state) or settings.unknown_user == "ignore":
         return Ignored(IgnoreReason.UNKNOWN_USER)
-    if state.since_s(state.history.unknown_since) < settings.user_wait:
-        return wait
-    return Rejected(
-        Reason.UNKNOWN_USER, wait.detail, wait.call, wait.status, wait.code, wait.duration_s
-    )
+    age_s = state.age_s
+    left, ask_s = settings.user_wait - age_s, retry.user_asks(age_s).next - age_s
+    if state.follows_identify:  # which makes the profile, whenever its own lane lets it
+        return replace(wait, wait_s=ask_s)
+    if left > 0:
+        return replace(wait, wait_s=min(left, ask_s))
+    told = wait.detail, wait.call, wait.status, wait.code, wait.duration_s
+    return Rejected(Reason.UNKNOWN_USER, *told, sent=wait.asked)
 
 
 def _is_of_visitor(wait: WaitingForUser, state: TurnState) -> bool:

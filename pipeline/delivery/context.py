@@ -11,7 +11,7 @@ from pipeline.delivery.intents import NOTHING_PENDING, IntentLog, PendingCart
 from pipeline.events.emails import address, email_in_user_id, first_usable
 from pipeline.events.models import Event
 from pipeline.identity.placement import UNIDENTIFIED
-from pipeline.mailbox.claim import Claim, Entry, EventState
+from pipeline.mailbox.claim import Claim, Entry, EventState, seq_order
 from pipeline.mapping.plan import Cart, LastIdentify, PlanContext, Profile
 from pipeline.storage.numbers import ADDRESS_REFUSED_MS
 
@@ -52,10 +52,17 @@ class TurnState:
         return 0.0 if clock_ms is None else max(0.0, (self.claim.clock - clock_ms) / 1000)
 
     @property
-    def held_s(self) -> float:
-        """For how long the head has been held, in seconds of the user lane's clock."""
-        since = self.history.held_since
-        return 0.0 if since is None else (self.claim.user_clock - since) / 1000
+    def follows_identify(self) -> bool:
+        """Whether something of its user that was accepted before the head still waits in the user lane."""
+        claim = self.claim
+        return bool(claim.head_of_user) and seq_order(claim.seq_of_user) <= self.entry.order
+
+    def is_absent(self, what: str, asked_s: float) -> bool:
+        """Whether Sailthru has said that it lacks this, `asked_s` after the head was accepted or later."""
+        absence, claim = self.claim.absence, self.claim
+        if absence is None or absence.what != what or absence.identified != claim.memory.identified:
+            return False
+        return self.entry.clock + asked_s * 1000 <= absence.at <= claim.clock
 
 
 def turn_state(claim: Claim) -> TurnState:

@@ -219,6 +219,9 @@ class CallSession:
 
     async def _send(self, send: Send) -> Outcome:
         """Make a call that delivers, with its intent on record first."""
+        state, settings = self.state, self._context.settings
+        if state.claim.absence and (absent := waiting.still_absent(state, send.call, settings)):
+            return self._without_answer(absent)
         if send.intent is not None:
             obstacle = await self._begin(send.intent)
             if obstacle is not None:

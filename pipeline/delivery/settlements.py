@@ -15,7 +15,7 @@ from pipeline.counters import Count, counter
 from pipeline.deadletters.letter import Header
 from pipeline.delivery.context import TurnState, write_cart
 from pipeline.delivery.intents import IntentLog, PendingCart, PendingOrder
-from pipeline.delivery.waiting import hold_of, merged_away
+from pipeline.delivery.waiting import merged_away
 from pipeline.errors import Reason
 from pipeline.events.emails import address_key
 from pipeline.events.kinds import LANES, ORDERS, Kind, kind_of
@@ -26,9 +26,12 @@ from pipeline.lanes import SPECS
 from pipeline.mailbox.claim import (
     MERGED_KEPT,
     NEWEST,
+    NO_EMAIL,
     REFUSED_KEPT,
+    Absence,
     Attempt,
     EventState,
+    Failing,
     Settlement,
 )
 from pipeline.mapping.plan import Cart
@@ -52,6 +55,7 @@ from pipeline.outcomes import (
     WaitingForOrder,
     WaitingForUser,
 )
+from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 from pipeline.targets import target_of
 
@@ -102,7 +106,7 @@ class Settling:
 
     def after(self, wait_s: float) -> int:
         """When `wait_s` will have passed (ms)."""
-        return self.now_ms + int(wait_s * 1000)
+        return self.now_ms + max(1, round(wait_s * 1000))
 
 
 def settlement_for(outcome: Outcome, state: TurnState, settling: Settling) -> Settlement:
@@ -121,7 +125,9 @@ def settlement_for(outcome: Outcome, state: TurnState, settling: Settling) -> Se
     else:
         intent, is_last = _pending_after(outcome, state, settling).encode(), False
     back = settlement.back or settling.give_back or is_last
-    return replace(settlement, at=settling.now_ms, intent=intent, learn=learn, back=back)
+    failing = _failing_after(outcome, state)
+    at = settling.now_ms
+    return replace(settlement, at=at, intent=intent, learn=learn, back=back, failing=failing)
 
 
 def _settlement(outcome: Outcome, state: TurnState, settling: Settling) -> Settlement:
@@ -157,22 +163,27 @@ def _refused(email: str, state: TurnState, settling: Settling) -> dict[str, str]
 
 def _waiting(outcome: _Waiting, state: TurnState, settling: Settling) -> Settlement:
     match outcome:
-        case WaitingForEmail(asked):
-            return _wait_for_email(asked, state, settling)
-        case WaitingForUser():
-            return _wait_for_user(state, settling)
+        case WaitingForEmail(wait_s, asked):
+            now, memory = state.claim.clock, state.claim.memory
+            absence = Absence(NO_EMAIL, now, memory.identified) if asked else None
+            due = settling.after(wait_s)
+            return Settlement(state.claim, back=True, due=due, waits="email", absence=absence)
+        case WaitingForUser(call, wait_s=wait_s, asked=asked):
+            absence = _unknown(outcome, call, state) if asked else None
+            due = settling.after(wait_s)
+            return Settlement(state.claim, back=True, due=due, waits="user", absence=absence)
         case WaitingForIdentify(wait_s):
-            held = _held(state, settling.after(wait_s))
-            return replace(held, waits="identify", hold=hold_of(state.claim))
+            return Settlement(state.claim, back=True, due=settling.after(wait_s), waits="identify")
         case WaitingForMerge(wait_s):
             old = merged_away(state, state.event) if state.event else None
-            return replace(_held(state, settling.after(wait_s)), lift=old)
+            return Settlement(state.claim, back=True, due=settling.after(wait_s), lift=old)
         case WaitingForOrder(wait_s, reserved):
             due = settling.after(wait_s)
             return Settlement(state.claim, back=True, due=due, waits="order", order=reserved)
         case EmptyCart(wait_s):
             history = replace(state.history, empty_since=state.claim.clock)
-            return _stays(state, history, settling.after(wait_s))
+            changed = {state.entry.seq: history}
+            return Settlement(state.claim, back=True, due=settling.after(wait_s), state=changed)
         case OrderMissing(wait_s):
             return Settlement(state.claim, back=True, due=settling.after(wait_s))
         case Postponed(due_in_s):
@@ -181,6 +192,28 @@ def _waiting(outcome: _Waiting, state: TurnState, settling: Settling) -> Settlem
             return Settlement(state.claim, back=True, due=settling.after(due_in_s))
         case _:
             assert_never(outcome)
+
+
+def _unknown(said: WaitingForUser | Rejected, call: Call, state: TurnState) -> Absence:
+    """The profile that Sailthru has just said it does not have."""
+    known, now = state.claim.memory.identified, state.claim.clock
+    return Absence(call.profile, now, known, said.detail, said.status, said.code)
+
+
+def _failing_after(outcome: Outcome, state: TurnState) -> Failing | None:
+    """Since when an endpoint has failed for this mailbox: the next head inherits it, until the endpoint answers."""
+    failing = state.claim.failing
+    match outcome:
+        case Retry(call=Call(bucket=bucket)):
+            is_same = failing is not None and failing.bucket == bucket
+            return failing if is_same else Failing(bucket, state.claim.clock)
+        case Rejected(Reason.EXHAUSTED | Reason.CART_LOOKUP_FAILED):
+            return failing
+        case Delivered(call=call) | Rejected(call=call) | WaitingForUser(call=call):
+            is_answered = failing is not None and call is not None and call.bucket == failing.bucket
+            return None if is_answered else failing
+        case _:
+            return failing
 
 
 def _pending_after(outcome: Outcome, state: TurnState, settling: Settling) -> IntentLog:
@@ -246,6 +279,8 @@ def _dead(no: Rejected, state: TurnState, settling: Settling) -> Settlement:
     is_order = isinstance(intents.pending, PendingOrder)
     header = _header(no, state, settling, intents.encode() if is_order else "")
     settlement = replace(_through(state, 1), dead=((1, state.entry.id, header.as_line()),))
+    if no.reason is Reason.UNKNOWN_USER and no.sent and no.call is not None:
+        settlement = replace(settlement, absence=_unknown(no, no.call, state))
     if isinstance(intents.pending, PendingCart):
         # What dies here may be in Sailthru's cart. It counts for nothing: what was there before is the
         # cart from now on, for the next change and for the replay of this one. The lost call may be
@@ -258,7 +293,7 @@ def _dead(no: Rejected, state: TurnState, settling: Settling) -> Settlement:
 def _header(no: Rejected, state: TurnState, settling: Settling, pending: str) -> Header:
     claim, entry, event, settings = state.claim, state.entry, state.event, settling.settings
     history, now_ms = state.history, settling.now_ms
-    if no.call is not None:
+    if no.call is not None and no.sent:
         history = _append(history, no.detail, no.status, no.duration_s, now_ms, 0.0)
     return Header(
         account=claim.account,
@@ -309,13 +344,14 @@ def _with_cart(settlement: Settlement, cart: Cart, now_ms: int) -> Settlement:
 
 def _retry(failure: Retry, state: TurnState, settling: Settling) -> Settlement:
     claim, now_ms = state.claim, settling.now_ms
+    bucket = failure.call.bucket if failure.call else ""
     wait = retry.backoff(state.history.tried + 1, settling.settings, settling.random)
     states: dict[str, EventState] = {}
     for entry in claim.entries[: failure.covers]:
         before = claim.state(entry)
         tried = _append(before, failure.error, failure.status, failure.duration_s, now_ms, wait)
-        failing = before.failing_since if before.failing_since is not None else claim.clock
-        states[entry.seq] = replace(tried, failing_since=failing)
+        since = claim.failing_since(entry, bucket)
+        states[entry.seq] = replace(tried, failing_since=claim.clock if since is None else since)
     return Settlement(claim, back=True, due=settling.after(wait), state=states)
 
 
@@ -350,32 +386,3 @@ def _append(
         wait_s=round(wait_s, 3),
     )
     return replace(state, tried=state.tried + 1, attempts=(*state.attempts, attempt)[-TIMELINE:])
-
-
-def _stays(state: TurnState, history: EventState, due: int) -> Settlement:
-    """The head stays, with this history, and is looked at again when it is due."""
-    return Settlement(state.claim, back=True, due=due, state={state.entry.seq: history})
-
-
-def _wait_for_email(asked: int, state: TurnState, settling: Settling) -> Settlement:
-    left = settling.settings.email_wait - state.age_s
-    ask = retry.next_email_ask(asked, state.age_s)
-    wait_s = max(0.01, left if ask is None else min(left, ask))
-    history = replace(state.history, asked=asked)
-    return replace(_stays(state, history, settling.after(wait_s)), waits="email")
-
-
-def _wait_for_user(state: TurnState, settling: Settling) -> Settlement:
-    clock, history = state.claim.clock, state.history
-    since = history.unknown_since if history.unknown_since is not None else clock
-    waited_s = (clock - since) / 1000
-    left = settling.settings.user_wait - waited_s
-    wait_s = max(0.01, min(left, retry.unknown_user_recheck(waited_s)))
-    history = replace(history, unknown_since=since)
-    return replace(_stays(state, history, settling.after(wait_s)), waits="user")
-
-
-def _held(state: TurnState, due: int) -> Settlement:
-    history = state.history
-    since = history.held_since if history.held_since is not None else state.claim.user_clock
-    return _stays(state, replace(history, held_since=since), due)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pipeline import retry
-from pipeline.delivery.classify import waiting_for_email
+from pipeline.delivery.classify import Absent, waiting_for_email
 from pipeline.delivery.context import TurnState
 from pipeline.events.emails import address, email_in_user_id, first_usable
 from pipeline.events.kinds import kind_of
 from pipeline.events.models import Alias, Event, Identify, Lane
 from pipeline.lanes import SPECS
-from pipeline.mailbox.claim import Claim, Hold, UserBacklog, seq_order
+from pipeline.mailbox.claim import NO_EMAIL, UserBacklog
 from pipeline.outcomes import Outcome, WaitingForIdentify, WaitingForMerge
 from pipeline.roles import Role
+from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 
 MIN_LOOK_INTERVAL_S = 1.0
@@ -25,25 +26,22 @@ def must_wait(state: TurnState, head: Event, settings: AccountSettings) -> Outco
 
 
 def waits_for_identify(state: TurnState) -> WaitingForIdentify | None:
-    """An event or purchase waits for an earlier identify of its user, a minute at most.
-
-    The minute of those before it counts: its mailbox as a whole waits no longer for one identify.
-    """
-    claim = state.claim
-    if not claim.head_of_user or not SPECS[claim.lane].waits_for_identify:
+    """An event or purchase waits for an earlier identify of its user, a minute at most."""
+    if not SPECS[state.claim.lane].waits_for_identify or not state.follows_identify:
         return None
-    if seq_order(claim.seq_of_user) > state.entry.order:
-        return None
-    held_s = max(state.held_s, (claim.user_clock - hold_of(claim).since) / 1000)
-    left = retry.IDENTIFY_WAIT_S - held_s
+    left = retry.IDENTIFY_WAIT_S - state.age_s
     return WaitingForIdentify(left) if left > 0 else None
 
 
-def hold_of(claim: Claim) -> Hold:
-    """What the mailbox is held for: since now, unless it is already."""
-    if claim.hold and claim.hold.seq == claim.seq_of_user:
-        return claim.hold
-    return Hold(claim.seq_of_user, claim.user_clock)
+def still_absent(state: TurnState, call: Call, settings: AccountSettings) -> Absent | None:
+    """Whether a call must not be made because Sailthru has said since its time came that it does not know the
+    user. Before an event dies of that, it is asked once more."""
+    absence, age_s = state.claim.absence, state.age_s
+    if absence is None or not state.is_absent(call.profile, retry.user_asks(age_s).last):
+        return None
+    is_last = age_s >= settings.user_wait and not state.follows_identify
+    asked_lately = state.since_s(absence.at) < retry.LAST_ASK_S
+    return None if is_last and not asked_lately else Absent(call, absence)
 
 
 def merged_away(state: TurnState, head: Event) -> str | None:
@@ -65,10 +63,10 @@ def waits_for_merge(
     Nor for ever for the profile itself (USER_WAIT): two merges of each other would never end. And it
     waits until reads can show what was just written there, or the profile would look unknown.
     """
-    held_s, waiting = state.held_s, old.waiting
-    of_profile = waiting[Lane.USER] and held_s < settings.user_wait
-    if of_profile or (any(waiting.values()) and held_s < retry.IDENTIFY_WAIT_S):
-        return WaitingForMerge(min(MAX_LOOK_INTERVAL_S, max(MIN_LOOK_INTERVAL_S, held_s / 4)))
+    age_s, waiting = state.age_s, old.waiting
+    of_profile = waiting[Lane.USER] and age_s < settings.user_wait
+    if of_profile or (any(waiting.values()) and age_s < retry.IDENTIFY_WAIT_S):
+        return WaitingForMerge(min(MAX_LOOK_INTERVAL_S, max(MIN_LOOK_INTERVAL_S, age_s / 4)))
     since_s = (now_ms - old.identified) / 1000  # negative once Redis' clock has been set back
     lagging_s = settings.read_lag - since_s
     return WaitingForMerge(lagging_s) if since_s >= 0 and lagging_s > 0 else None
@@ -77,14 +75,13 @@ def waits_for_merge(
 def _still_without_email(
     state: TurnState, head: Event, settings: AccountSettings
 ) -> Outcome | None:
-    """An order that waits for an email: Sailthru is not asked again before its next time."""
-    asked, claim = state.history.asked, state.claim
-    if not asked or claim.memory.email:
+    """An order that waits for an email: Sailthru is not asked again before its next time, whichever event of the
+    mailbox asked."""
+    claim = state.claim
+    if claim.memory.email or not state.is_absent(NO_EMAIL, retry.email_asks(state.age_s).last):
         return None
     refused = state.refused
     as_id = first_usable([email_in_user_id(claim.user)], refused)
     if address(head, kind_of(head, settings), refused) or as_id:
         return None
-    age_s = state.age_s
-    is_due = age_s < settings.email_wait and retry.next_email_ask(asked, age_s) == 0.0
-    return None if is_due else waiting_for_email(asked, state, settings)
+    return waiting_for_email(state, settings, asked=False, ask_again=True)

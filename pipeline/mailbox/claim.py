@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from pydantic_core import from_json, to_json
 
@@ -22,6 +22,7 @@ MEMORY_KEEP_MS = 180 * 86_400_000
 OptOutFlag: TypeAlias = Literal["", "only", "seen to"]
 Waits: TypeAlias = Literal["email", "user", "identify", "order"]
 """What a mailbox may wait for, so that it is looked at as soon as that has happened."""
+Record = TypeVar("Record", "Absence", "Failing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +115,8 @@ class Attempt:
 class EventState:
     """What happened to one event so far. Clocks are lane clocks in ms.
 
-    failing_since: first failure that counted.
+    failing_since: first failure that counted, its own or one that it inherited (`Failing`).
     unanswered_since: first failure that an outage explained.
-    asked: how often Sailthru was asked for an email.
-    held_since: (user lane's clock) since when it is held for an earlier identify, or a merge.
-    unknown_since: since when its user is awaited.
     empty_since: since when there has been nothing to remove from the cart.
     tried: attempts made, also those no longer in `attempts`.
     """
@@ -126,9 +124,6 @@ class EventState:
     attempts: tuple[Attempt, ...] = ()
     tried: int = 0
     failing_since: int | None = None
-    asked: int = 0
-    held_since: int | None = None
-    unknown_since: int | None = None
     empty_since: int | None = None
     unanswered_since: int | None = None
 
@@ -251,11 +246,37 @@ class UserBacklog:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """What a mailbox's heads, one after the other, are held for: an entry of the user lane (`seq`),
-    since when (ms of the user lane's clock)."""
+class Absence:
+    """What Sailthru said last that it does not have, and for which the events of a mailbox wait: one of them asks
+    for all.
 
-    seq: str
+    what: NO_EMAIL, else the profile that is not there, as `Call.profile` names it.
+    at: when it said so (ms of the lane's clock).
+    identified: when the user was last identified, by what was remembered then.
+    detail, status, code: of the answer.
+    """
+
+    what: str
+    at: int
+    identified: str
+    detail: str = ""
+    status: int | None = None
+    code: int | None = None
+
+    def encode(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+
+NO_EMAIL = "email"
+"""`Absence.what` when it is the email of the mailbox's user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """Since when (ms of the lane's clock) the calls to one endpoint have failed for the heads of a mailbox, one
+    after the other."""
+
+    bucket: str
     since: int
 
     def encode(self) -> str:
@@ -266,7 +287,7 @@ class Hold:
 class Claim:
     """A mailbox owned by this process, and what was in it when it was claimed or last settled.
 
-    user: whose mailbox it is, and its name. Clocks are lane clocks in ms. `head_of_user` is the header of the oldest
+    user: whose mailbox it is, and its name. `clock` is the lane's, in ms. `head_of_user` is the header of the oldest
     entry in the same user's user-lane mailbox, empty when there is none. `probe`: it was leased to see
     whether a closed gate's cause is over. `bulk`: it holds bulk events only. step: how many settlements of this claim have
     been written.
@@ -278,7 +299,6 @@ class Claim:
     token: str
     now: int
     clock: int
-    user_clock: int
     head_of_user: str
     entries: tuple[Entry, ...]
     states: Mapping[str, EventState]
@@ -288,7 +308,8 @@ class Claim:
     strikes: int
     probe: bool
     bulk: bool = False
-    hold: Hold | None = None
+    absence: Absence | None = None
+    failing: Failing | None = None
     step: int = 0
 
     @property
@@ -304,6 +325,16 @@ class Claim:
         """What happened to one of its events so far."""
         return self.states.get(entry.seq) or start_state(entry)
 
+    def failing_since(self, entry: Entry, bucket: str) -> int | None:
+        """Since when one of its events has failed, or will have if its next call to this endpoint does.
+
+        It inherits the time of the event before it, but none from before its own acceptance.
+        """
+        own, before = self.state(entry).failing_since, self.failing
+        if own is not None or before is None or before.bucket != bucket:
+            return own
+        return max(before.since, entry.clock)
+
     def apply(self, settlement: Settlement) -> Claim:
         """The claim after this settlement of it was written: the only way a claim changes."""
         entries = self.entries[settlement.pop :]
@@ -318,7 +349,8 @@ class Claim:
             cart=self.cart if settlement.cart is None else settlement.cart,
             intent=intent,
             strikes=0,
-            hold=settlement.hold or self.hold,
+            absence=settlement.absence or self.absence,
+            failing=settlement.failing,
             step=self.step + 1,
         )
 
@@ -328,8 +360,8 @@ class Settlement:
     """All that is written when the first events of a claim are settled; see settle.lua.
 
     order: what another mailbox has reserved, when this one waits for it. lift: the user for whose mailboxes this one waits,
-        which are bulk no more unless it is. Only the owner's next step is written, so that
-    a settlement may be repeated.
+        which are bulk no more unless it is. absence: None leaves what is on record. failing: what is on record
+        afterwards. Only the owner's next step is written, so that a settlement may be repeated.
     """
 
     claim: Claim
@@ -338,7 +370,8 @@ class Settlement:
     dead: Sequence[tuple[int, str, str]] = ()
     state: Mapping[str, EventState] = field(default_factory=dict)
     intent: str | None = None
-    hold: Hold | None = None
+    absence: Absence | None = None
+    failing: Failing | None = None
     learn: Mapping[str, str] = field(default_factory=dict)
     cart: str | None = None
     cart_keep_ms: int = 0
@@ -355,7 +388,7 @@ def read_claim(
     account: str, lane: Lane, user: str, clocks: Sequence[bytes], reply: Sequence[Any]
 ) -> Claim:
     """A claim from what claim.lua answers: the clocks of all that it claimed, and what it says of this mailbox."""
-    now, clock, user_clock = clocks
+    now, clock = clocks
     token, head, cart, state, memory, *blobs = reply
     fields = _pairs(state)
     entries = tuple(Entry.decode(blob) for blob in blobs)
@@ -366,7 +399,6 @@ def read_claim(
         token=token.decode(),
         now=int(now),
         clock=int(clock),
-        user_clock=int(user_clock),
         head_of_user=head.decode(),
         entries=entries,
         states={
@@ -380,8 +412,13 @@ def read_claim(
         strikes=int(fields.get("strikes", 0)),
         probe=fields.get("probe") == b"1",
         bulk=fields.get("lifted") == b"0",
-        hold=Hold(**json.loads(fields["hold"])) if "hold" in fields else None,
+        absence=_read(Absence, fields.get("absence")),
+        failing=_read(Failing, fields.get("failing")),
     )
+
+
+def _read(kind: type[Record], text: bytes | None) -> Record | None:
+    return None if text is None else kind(**_known(kind, json.loads(text)))
 
 
 def _pairs(flat: list[bytes]) -> dict[str, bytes]:

@@ -211,14 +211,21 @@ class MailboxStore:
 def encode_settlement(settlement: Settlement) -> bytes:
     """The settlement as settle.lua reads it: what says nothing is left out, since most settlements say little."""
     claim, learn = settlement.claim, settlement.learn
-    gone = [one.seq for one in claim.entries[: settlement.pop] if one.seq in claim.states]
+    through = claim.entries[: settlement.pop]
+    gone = [STATE + one.seq for one in through if one.seq in claim.states]
+    state = {STATE + seq: one.encode() for seq, one in settlement.state.items()}
+    if settlement.absence is not None:
+        state["absence"] = settlement.absence.encode()
+    if settlement.failing is not None:
+        state["failing"] = settlement.failing.encode()
+    elif claim.failing is not None:
+        gone.append("failing")
     doc: dict[str, Any] = {
         "pop": settlement.pop,
-        "gone": [STATE + seq for seq in gone],
+        "gone": gone,
         "count": settlement.count,
         "dead": settlement.dead,
-        "state": {seq: state.encode() for seq, state in settlement.state.items()},
-        "hold": settlement.hold and settlement.hold.encode(),
+        "state": state,
         "learn": learn,
         "back": settlement.back,
         "at": settlement.at,

@@ -29,6 +29,11 @@ class Call:
         return self.endpoint == PAGEVIEW_ENDPOINT
 
     @property
+    def profile(self) -> str:
+        """Whose profile it is about, as `KEY ID`."""
+        return f"{self.params.get('key')} {self.params.get('id')}"
+
+    @property
     def address(self) -> str | None:
         """The email that it gives or names a user by, None without one."""
         keys = self.params.get("keys")

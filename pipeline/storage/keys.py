@@ -155,9 +155,9 @@ def mail(account: str, lane: str, box: str) -> str:
 
 def mailbox_state(account: str, lane: str, box: str) -> str:
     """Hash. A mailbox's state: token and step of its claim, due (when it was leased), claimed (events in the
-    last claim), strikes, singles (how many events are still taken one at a time), probe, intent, waits, hold
-    (what its heads are held for), order (BASKET ID: what its head has reserved), lifted (how many events from the
-    head go with a live one; absent: all), s:SEQ (an event's state)."""
+    last claim), strikes, singles (how many events are still taken one at a time), probe, intent, waits, absence
+    (what Sailthru does not have), failing (the endpoint that fails), order (BASKET ID: what its head has reserved),
+    lifted (how many events from the head go with a live one; absent: all), s:SEQ (an event's state)."""
     return f"sailpipe:{account}:state:{lane}:{box}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from itertools import pairwise
 
@@ -30,18 +31,31 @@ def test_giving_up_takes_both_time_and_attempts(attempts: int, failing_for_s: fl
 
 def test_sailthru_is_asked_for_an_email_four_times_within_a_day() -> None:
     """At 0 s, 1 min, 1 h and 24 h after acceptance."""
-    assert [retry.next_email_ask(asked, 0.0) for asked in range(5)] == [0, 60, 3600, 86_400, None]
-    assert retry.next_email_ask(2, 3500.0) == 100.0
-    assert retry.next_email_ask(1, 7200.0) == 0.0
+    assert retry.email_asks(0.0) == (0.0, 60.0)
+    assert retry.email_asks(59.0) == (0.0, 60.0)
+    assert retry.email_asks(60.0) == (60.0, 3600.0)
+    assert retry.email_asks(3600.0) == (3600.0, 86_400.0)
+    assert retry.email_asks(86_400.0) == (86_400.0, math.inf)
 
 
 def test_an_unknown_user_is_looked_for_ever_more_rarely() -> None:
-    """Every five seconds first, every ten minutes at last."""
-    waited, looks = 0.0, []
-    while waited < 7200:
-        waited += retry.unknown_user_recheck(waited)
-        looks.append(waited)
+    """Five seconds after acceptance first, every ten minutes at last."""
+    looks = [0.0]
+    while looks[-1] < 7200:
+        looks.append(retry.user_asks(looks[-1]).next)
     pauses = [later - sooner for sooner, later in pairwise(looks)]
-    assert looks[0] == 5.0
+    assert looks[:6] == [0, 5, 10, 20, 40, 80]
     assert pauses == sorted(pauses)
     assert pauses[-1] == 600.0
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e6))
+def test_the_times_at_which_an_unknown_user_is_looked_for_are_the_same_at_any_age(
+    one: float, other: float
+) -> None:
+    """The latest that has come and the next have the age between them, and no other time."""
+    for age_s in (one, other):
+        asks = retry.user_asks(age_s)
+        assert asks.last <= age_s < asks.next
+        assert retry.user_asks(asks.last) == asks
+        assert retry.user_asks(asks.next).last == asks.next

@@ -1,7 +1,7 @@
 -- Become the one owner of leased mailboxes of one lane.
 -- ARGV    now, lane, lease ms, most bytes of entries, what this process delivers to, number of scopes of the lane's gates,
 --         scopes..., then for each mailbox: its name, most events
--- Returns {now, lane clock, user-lane clock}, and for each mailbox, in order:
+-- Returns {now, lane clock}, and for each mailbox, in order:
 --           {'no'} when there is nothing to own (a lost, doubled or late wake-up, or one of another target),
 --           {'later'} when the entries of those before it are as much as one reply may hold,
 --           {'failed', why} when what lies in it is at fault; nothing was written of it, else
@@ -18,7 +18,7 @@ for i = first, #ARGV, 2 do
 end
 
 free_first(P)
-local reply = { { int(now), int(lane_clock(P, lane, now)), int(lane_clock(P, IDENTIFY_LANE, now)) } }
+local reply = { { int(now), int(lane_clock(P, lane, now)) } }
 local owner, gates = redis.call('GET', P .. 'target'), gate(P, scopes, now)
 local leases, held = redis.call('ZMSCORE', leased, unpack(boxes)), redis.call('MGET', unpack(carts))
 -- The time is part of a token, or a Redis that forgot its last second would give the same one twice.

@@ -1,12 +1,11 @@
 -- Write what became of the first events of claims and, where it is asked for, give their mailboxes back.
 -- ARGV    now, most work, for how many ms a user's memory is kept, then for each claim: lane, box, token, step,
 --   settlement (JSON), in which what says nothing is absent:
---   pop      events that are through, from the head;  gone: the fields of the state that go with them
+--   pop      events that are through, from the head;  gone: the fields of the state that go
 --   count    counter -> by how much
 --   dead     [[position among the popped from 1, id, letter header], ...]; the raw bytes are taken from the entry
---   state    event seq -> its state (JSON), of events that stay
+--   state    fields of the mailbox's state, of events that stay and of the mailbox itself -> what is put into them
 --   intent   '' forgets it, text replaces it, absent keeps it
---   hold     what its heads are held for (JSON); absent keeps it
 --   learn    fields of the user's memory;  cart, cart_keep: the cart we left behind and for how many ms to know it
 --   back     give the mailbox back; due: when (absent = now, 'old' = when it was due);
 --   at       what time the owner believes it is (absent = now): it reckons from the time of its claim
@@ -135,8 +134,7 @@ local function settle(lane, box, token, step, text)
   elseif settlement.intent then
     put('intent', settlement.intent)
   end
-  if settlement.hold then put('hold', settlement.hold) end
-  for seq, state in pairs(settlement.state or {}) do put('s:' .. seq, state) end
+  for field, state in pairs(settlement.state or {}) do put(field, state) end
 
   if settlement.learn then learn(memory, settlement.learn, refused) end
   if settlement.cart then redis.call('SET', cart, settlement.cart, 'PX', int(settlement.cart_keep)) end

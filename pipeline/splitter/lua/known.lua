@@ -50,7 +50,7 @@ for i = 2, #ARGV do
   learned(p, 'anon', unread, found)
   learned(p, 'follows', unread, found)
   for _, lane in ipairs(lanes) do
-    found.stopped[lane] = redis.call('HGET', p .. 'lane:' .. lane, 'stopped') or '0'
+    found.stopped[lane] = int(now - lane_clock(p, lane, now))
   end
   local duplicates = {}
   for n, key in ipairs(doubtful) do duplicates[n] = is_duplicate(key, now) and '1' or '0' end

@@ -36,7 +36,6 @@ def claim_with(cart: str, now: float, user: str = "u1") -> Claim:
         token="1-1",
         now=ms,
         clock=ms,
-        user_clock=ms,
         head_of_user="",
         entries=(entry,),
         states={},

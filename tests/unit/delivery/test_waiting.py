@@ -254,19 +254,48 @@ async def test_more_events_than_a_claim_reads_are_held_for_the_same_minute(pipe:
     assert await pipe.waiting(Lane.PURCHASE, "u1") == []
 
 
-async def test_an_event_waits_anew_for_another_identify(pipe: Pipe) -> None:
-    """The minute that was spent on the one before it is not its own."""
-    first = pipe.sailthru.trouble(NOT_SENT, on="POST /user", about="first")
-    pipe.sailthru.trouble(NOT_SENT, on="POST /user", about="second")
-    await pipe.post(identify("u1", traits={"first": 1}), track("u1"))
-    await pipe.post({"type": "alias", "previousId": "a1", "userId": "u1"})  # nothing folds over it
-    await pipe.post(identify("u1", traits={"second": 1}), track("u1"))
-    await pipe.run(40)
-    pipe.sailthru.troubles.remove(first)
+async def test_an_event_that_came_later_is_held_for_a_minute_of_its_own(pipe: Pipe) -> None:
+    """Counted from its own acceptance, not from that of the one before it."""
+    pipe.sailthru.trouble(NOT_SENT, on="POST /user")
+    await pipe.post(identify("u1"), track("u1"))
+    await pipe.run(50)
+    await pipe.post(track("u1"))
     await pipe.run(59)
+    assert await pipe.waiting(Lane.EVENT, "u1") == ["m2", "m3"]
+    assert len(pipe.sailthru.calls("POST /event")) > 0
+    await pipe.run(HOUR)
+    await pipe.post(order("u1", "o1"))
+    await pipe.run(59)
+    assert pipe.sailthru.calls("POST /purchase") == []
+    await pipe.run(2)
+    assert len(pipe.sailthru.calls("POST /purchase")) == 1
+
+
+@pytest.mark.parametrize("scope", [Lane.USER, "POST /user"])
+async def test_an_event_is_held_for_a_minute_however_long_the_user_lane_is_closed(
+    pipe: Pipe, scope: str
+) -> None:
+    """An operator who pauses identifies does not pause orders."""
+    await pipe.pause(scope)
+    await pipe.post(identify("u1"), order("u1", "o1"))
+    await pipe.run(59)
+    assert pipe.sailthru.sent == []
+    await pipe.run(2)
+    assert len(pipe.sailthru.calls("POST /purchase")) == 1
+
+
+async def test_a_closed_gate_of_its_own_lane_ends_no_event_s_minute(pipe: Pipe) -> None:
+    """I5: its lane's clock stands still."""
+    pipe.sailthru.trouble(NOT_SENT, on="POST /user")
+    await pipe.post(identify("u1"), track("u1"))
+    await pipe.run(30)
+    await pipe.pause(Lane.EVENT)
+    await pipe.run(HOUR)
+    await pipe.resume(Lane.EVENT)
+    await pipe.run(29)
+    assert pipe.sailthru.calls("POST /event") == []
+    await pipe.run(2)
     assert len(pipe.sailthru.calls("POST /event")) == 1
-    await pipe.run(60)
-    assert len(pipe.sailthru.calls("POST /event")) == 2
 
 
 async def test_an_identify_that_dies_releases_the_events_that_waited_for_it(pipe: Pipe) -> None:

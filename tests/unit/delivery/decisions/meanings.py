@@ -80,7 +80,7 @@ OUTCOMES: Mapping[type[Any], Meaning] = {
     ),
     WaitingForUser: Meaning("Sailthru does not know the user of a custom event yet."),
     WaitingForIdentify: Meaning(
-        "An earlier identify of the same user is delivered first; the event waits a minute at most."
+        "An earlier identify of the same user is delivered first; the event waits a minute after its acceptance at most."
     ),
     WaitingForMerge: Meaning(
         "Events that wait for the profile that is merged away are delivered first."

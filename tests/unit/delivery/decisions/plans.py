@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pipeline.delivery.classify import Crashed, NotSent, Struck
+from pipeline.delivery.classify import Absent, Crashed, NotSent, Struck
 from pipeline.delivery.intents import IntentLog
 from pipeline.errors import InvalidEvent, MappingRejected, Reason
 from pipeline.events.kinds import Ignored, IgnoreReason
 from pipeline.events.models import Lane
-from pipeline.mailbox.claim import EventState
+from pipeline.mailbox.claim import Absence, EventState
 from pipeline.mailbox.reservations import Taken
 from pipeline.mapping.plan import OrderIntent, WaitForEmail
+from tests.unit.delivery.decisions.replies import EVENT
 from tests.unit.delivery.decisions.row import (
     HOUR_S,
     NOW,
@@ -26,8 +27,8 @@ from tests.unit.delivery.decisions.row import (
 WAKES = "wakes the other lanes"
 ORDERS = state_of(order(), Lane.PURCHASE)
 REMOVAL = state_of(track("Product Removed"), Lane.PURCHASE, looked_up=True)
+ABSENCE = Absence(EVENT.call.profile, ago(5.0), "", "User not found", 400, 99)
 LOOKED_TWICE = EventState(empty_since=ago(3.0))
-ASKED = EventState(asked=1)
 
 
 def _ignored(reason: IgnoreReason, says: str, lane: Lane = Lane.EVENT) -> Row:
@@ -116,15 +117,15 @@ PLANS = Table(
         Row(
             "no email anywhere; Sailthru was asked",
             WaitForEmail(),
-            "WaitingForEmail(1)",
-            "asked 1; woken by email; given back, due in 60 s",
+            "WaitingForEmail(60.0)",
+            "nothing there as of now; woken by email; given back, due in 60 s",
             state=state_of(order(), Lane.PURCHASE, looked_up=True),
         ),
         Row(
             "no email, and no id that Sailthru could be asked about",
             WaitForEmail(),
-            "WaitingForEmail(4)",
-            "asked 4; woken by email; given back, due in 259200 s",
+            "WaitingForEmail(259200.0)",
+            "woken by email; given back, due in 259200 s",
             state=ORDERS,
         ),
         Row(
@@ -141,6 +142,20 @@ PLANS = Table(
             "Rejected(missing_email)",
             "1 leaves; letter `missing_email` after 0 attempts; claim ends",
             state=state_of(added(), Lane.PURCHASE, age_s=73 * HOUR_S, looked_up=True),
+        ),
+        Row(
+            "Sailthru said lately, to an event before it, that it does not know the user",
+            Absent(EVENT.call, ABSENCE),
+            "WaitingForUser(40.0)",
+            "woken by user; given back, due in 40 s",
+            state=state_of(track(), age_s=120.0, absence=ABSENCE),
+        ),
+        Row(
+            "Sailthru said lately that it does not know the user, and USER_WAIT is over",
+            Absent(EVENT.call, ABSENCE),
+            "Rejected(unknown_user)",
+            "1 leaves; letter `unknown_user` after 0 attempts; claim ends",
+            state=state_of(track(), age_s=HOUR_S, absence=ABSENCE),
         ),
         _ignored(
             IgnoreReason.INTEGRATIONS_OFF,

@@ -7,7 +7,7 @@ from functools import reduce
 from pipeline.delivery.intents import IntentLog
 from pipeline.events.models import Lane
 from pipeline.gates.circuit import Health
-from pipeline.mailbox.claim import EventState, Memory
+from pipeline.mailbox.claim import EventState, Failing, Memory
 from pipeline.mapping.plan import Cart, CartIntent, OrderIntent, Send
 from pipeline.sailthru.answers import Accepted, Failed, Failure, RateHeaders
 from pipeline.sailthru.calls import Call
@@ -47,6 +47,7 @@ CLOSED = Health("api", closed=True)
 FAILING = reduce(
     lambda health, user: health.seen(0.0, "/user", user, answered=False), "abcde", Health("api")
 )
+FAILING_EVENTS = Failing("POST /event", ago(HOUR_S))
 SILENT = Health("api", at=10 * HOUR_S, answered=False, answered_at=HOUR_S)
 ANSWERING = Health("api", at=10 * HOUR_S, answered=False, answered_at=9 * HOUR_S)
 

@@ -14,7 +14,16 @@ from pipeline.delivery.settlements import Settling, settlement_for
 from pipeline.delivery.waiting import must_wait, waits_for_merge
 from pipeline.events.models import Event, Lane, validate_event
 from pipeline.gates.circuit import Health
-from pipeline.mailbox.claim import Claim, Entry, EventState, Hold, Memory, Settlement, UserBacklog
+from pipeline.mailbox.claim import (
+    Absence,
+    Claim,
+    Entry,
+    EventState,
+    Failing,
+    Memory,
+    Settlement,
+    UserBacklog,
+)
 from pipeline.mapping.plan import Need, Send
 from pipeline.outcomes import Outcome, Throttled, Verdict
 from pipeline.sailthru.answers import Accepted, Answer, Failed
@@ -25,6 +34,8 @@ GOES_ON = "nothing"
 NOW = 1_700_000_000.0
 NOW_MS = int(NOW * 1000)
 HOUR_S = 3600.0
+EARLIEST = json.dumps({"seq": "1-0"})
+"""Of an identify that was accepted before everything else."""
 
 
 class Midway:
@@ -118,7 +129,8 @@ def state_of(
     memory: Memory | None = None,
     probe: bool = False,
     head_of_user: str = "",
-    hold: Hold | None = None,
+    absence: Absence | None = None,
+    failing: Failing | None = None,
     looked_up: bool = False,
     email: str | None = None,
 ) -> TurnState:
@@ -133,7 +145,6 @@ def state_of(
         token="1-1",
         now=NOW_MS,
         clock=NOW_MS,
-        user_clock=NOW_MS,
         head_of_user=head_of_user,
         entries=entries,
         states={entries[0].seq: history},
@@ -142,7 +153,8 @@ def state_of(
         intent=intents.encode(),
         strikes=0,
         probe=probe,
-        hold=hold,
+        absence=absence,
+        failing=failing,
     )
     return TurnState(claim, entries[0], history, intents, event, count, looked_up, email)
 
@@ -153,7 +165,7 @@ def verdict_text(verdict: Verdict | None) -> str:
         return GOES_ON
     shown = [
         str(value)
-        for name in ("reason", "covers", "wait_s", "due_in_s", "why", "asked", "bucket")
+        for name in ("reason", "covers", "wait_s", "due_in_s", "why", "bucket")
         if (value := getattr(verdict, name, None)) not in (None, "")
         and (name, value) != ("covers", 1)
     ]
@@ -178,6 +190,10 @@ def _written(settlement: Settlement, state: TurnState) -> Iterator[str]:
         yield _letter(json.loads(header))
     for seq, after in settlement.state.items():
         yield from _history(state.claim.states.get(seq, EventState()), after)
+    if settlement.absence is not None:
+        yield f"nothing there as of {_when(settlement.absence.at)}"
+    if settlement.failing != state.claim.failing:
+        yield _failing(settlement.failing)
     yield from _intent(settlement, state)
     if settlement.learn:
         yield f"learns {', '.join(_learned(*one) for one in sorted(settlement.learn.items()))}"
@@ -191,6 +207,10 @@ def _written(settlement: Settlement, state: TurnState) -> Iterator[str]:
     if settlement.lift:
         yield "lifts that profile's events"
     yield _end(settlement)
+
+
+def _failing(failing: Failing | None) -> str:
+    return f"{failing.bucket} fails since {_when(failing.since)}" if failing else "fails no more"
 
 
 def _learned(name: str, value: str) -> str:
@@ -216,8 +236,11 @@ def _history(before: EventState, after: EventState) -> Iterator[str]:
     for one in fields(EventState):
         old, new = getattr(before, one.name), getattr(after, one.name)
         if old != new and one.name != "attempts":
-            shown = new if one.name in ("tried", "asked") else "now"
-            yield f"{one.name.replace('_', ' ')} {shown}"
+            yield f"{one.name.replace('_', ' ')} {new if one.name == 'tried' else _when(new)}"
+
+
+def _when(clock: int) -> str:
+    return "now" if clock == NOW_MS else f"{(NOW_MS - clock) / 1000:g} s ago"
 
 
 def _intent(settlement: Settlement, state: TurnState) -> Iterator[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 from pipeline.events.models import Lane
-from pipeline.mailbox.claim import EventState, Hold, Memory, UserBacklog
+from pipeline.mailbox.claim import NO_EMAIL, Absence, Memory, UserBacklog
 from tests.unit.delivery.decisions.row import (
+    EARLIEST,
     GOES_ON,
     HOUR_S,
     NOW_MS,
@@ -21,10 +22,7 @@ from tests.unit.delivery.decisions.row import (
 
 EARLIER = json.dumps({"seq": f"{NOW_MS - 1000}-0"})
 LATER = json.dumps({"seq": f"{NOW_MS + 1000}-0"})
-HELD = Hold(f"{NOW_MS - 1000}-0", ago(45.0))
-HELD_LONG = Hold(f"{NOW_MS - 1000}-0", ago(60.0))
-FOR_ANOTHER = Hold("1-0", ago(60.0))
-ASKED = EventState(asked=1)
+ASKED = Absence(NO_EMAIL, ago(29.0), "")
 MERGING = identify(anonymousId="a1")
 
 
@@ -41,41 +39,28 @@ WAITS = Table(
             "an event, while an earlier identify of its user waits",
             None,
             "WaitingForIdentify(60.0)",
-            "held since now; woken by identify; given back, due in 60 s",
+            "woken by identify; given back, due in 60 s",
             state=state_of(track(), head_of_user=EARLIER),
         ),
         Row(
             "an order, while an earlier identify of its user waits",
             None,
             "WaitingForIdentify(60.0)",
-            "held since now; woken by identify; given back, due in 60 s",
+            "woken by identify; given back, due in 60 s",
             state=state_of(order(), Lane.PURCHASE, head_of_user=EARLIER),
         ),
         Row(
-            "an event behind one that has waited 45 s for the same identify",
+            "an event that was accepted 45 s ago, while an earlier identify of its user waits",
             None,
             "WaitingForIdentify(15.0)",
-            "held since now; woken by identify; given back, due in 15 s",
-            state=state_of(track(), head_of_user=EARLIER, hold=HELD),
+            "woken by identify; given back, due in 15 s",
+            state=state_of(track(), head_of_user=EARLIEST, age_s=45.0),
         ),
         Row(
-            "an event whose mailbox has waited a minute for the identify",
+            "an event that was accepted a minute ago, whatever its user lane does",
             None,
             GOES_ON,
-            state=state_of(track(), head_of_user=EARLIER, hold=HELD_LONG),
-        ),
-        Row(
-            "an event whose mailbox has waited a minute for another identify",
-            None,
-            "WaitingForIdentify(60.0)",
-            "held since now; woken by identify; given back, due in 60 s",
-            state=state_of(track(), head_of_user=EARLIER, hold=FOR_ANOTHER),
-        ),
-        Row(
-            "an event that has waited a minute itself",
-            None,
-            GOES_ON,
-            state=state_of(track(), head_of_user=EARLIER, history=EventState(held_since=ago(60.0))),
+            state=state_of(track(), head_of_user=EARLIEST, age_s=60.0),
         ),
         Row(
             "an event that came before the identify",
@@ -92,15 +77,29 @@ WAITS = Table(
         Row(
             "an order without an email, before Sailthru may be asked again",
             None,
-            "WaitingForEmail(1)",
+            "WaitingForEmail(30.0)",
             "woken by email; given back, due in 30 s",
-            state=state_of(order(), Lane.PURCHASE, history=ASKED, age_s=30.0),
+            state=state_of(order(), Lane.PURCHASE, absence=ASKED, age_s=30.0),
+        ),
+        Row(
+            "an order without an email, before the mailbox's user was asked about for it",
+            None,
+            GOES_ON,
+            state=state_of(order(), Lane.PURCHASE, absence=ASKED, age_s=20.0),
+        ),
+        Row(
+            "an order without an email, after its user was identified since Sailthru was asked",
+            None,
+            GOES_ON,
+            state=state_of(
+                order(), Lane.PURCHASE, absence=ASKED, age_s=30.0, memory=Memory(identified="5")
+            ),
         ),
         Row(
             "an order without an email, when Sailthru may be asked again",
             None,
             GOES_ON,
-            state=state_of(order(), Lane.PURCHASE, history=ASKED, age_s=60.0),
+            state=state_of(order(), Lane.PURCHASE, absence=ASKED, age_s=60.0),
         ),
         Row(
             "an order whose email has been learned",
@@ -109,7 +108,7 @@ WAITS = Table(
             state=state_of(
                 order(),
                 Lane.PURCHASE,
-                history=ASKED,
+                absence=ASKED,
                 age_s=30.0,
                 memory=Memory(email="u1@example.org"),
             ),
@@ -120,13 +119,13 @@ WAITS = Table(
             "Rejected(missing_email)",
             "1 leaves; letter `missing_email` after 0 attempts, replayed when its email is learned; "
             "claim ends",
-            state=state_of(order(), Lane.PURCHASE, history=EventState(asked=4), age_s=72 * HOUR_S),
+            state=state_of(order(), Lane.PURCHASE, absence=ASKED, age_s=72 * HOUR_S),
         ),
         Row(
             "a merge, while identifies of the profile it merges away wait",
             _backlog(user=1),
             "WaitingForMerge(1.0)",
-            "held since now; lifts that profile's events; given back, due in 1 s",
+            "lifts that profile's events; given back, due in 1 s",
             state=state_of(MERGING, Lane.USER),
         ),
         Row(
@@ -134,26 +133,26 @@ WAITS = Table(
             _backlog(user=1),
             "WaitingForMerge(30.0)",
             "lifts that profile's events; given back, due in 30 s",
-            state=state_of(MERGING, Lane.USER, history=EventState(held_since=ago(1200.0))),
+            state=state_of(MERGING, Lane.USER, age_s=1200.0),
         ),
         Row(
             "a merge that has waited so until USER_WAIT is over",
             _backlog(user=1),
             GOES_ON,
-            state=state_of(MERGING, Lane.USER, history=EventState(held_since=ago(HOUR_S))),
+            state=state_of(MERGING, Lane.USER, age_s=HOUR_S),
         ),
         Row(
             "a merge, while other events of that profile wait",
             _backlog(event=1),
             "WaitingForMerge(1.0)",
-            "held since now; lifts that profile's events; given back, due in 1 s",
+            "lifts that profile's events; given back, due in 1 s",
             state=state_of(MERGING, Lane.USER),
         ),
         Row(
             "a merge that has waited for other events for a minute",
             _backlog(event=1),
             GOES_ON,
-            state=state_of(MERGING, Lane.USER, history=EventState(held_since=ago(60.0))),
+            state=state_of(MERGING, Lane.USER, age_s=60.0),
         ),
         Row(
             "a merge of a profile that was written after now: Redis' clock has been set back",
@@ -165,7 +164,7 @@ WAITS = Table(
             "a merge of a profile that was written a second ago",
             _backlog(identified=ago(1.0)),
             "WaitingForMerge(2.0)",
-            "held since now; lifts that profile's events; given back, due in 2 s",
+            "lifts that profile's events; given back, due in 2 s",
             state=state_of(MERGING, Lane.USER),
         ),
     ),
