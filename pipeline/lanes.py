@@ -56,7 +56,7 @@ _ROWS = (
     LaneSpec(
         Lane.USER,
         "POST /user",
-        other_buckets=("GET /user",),
+        other_buckets=("GET /user", "DELETE /user"),
         identifies=True,
     ),
     LaneSpec(Lane.EVENT, "POST /event", waits_for_identify=True),

@@ -121,8 +121,12 @@ class Misconfigured:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A probe of a closed circuit failed, or this failure opens it. No attempt is used up."""
+    """A probe of a closed circuit failed, or this failure opens it. No attempt is used up.
 
+    scope: what is down, a host or an endpoint.
+    """
+
+    scope: str
     detail: str
     call: Call
     ambiguous: bool = False

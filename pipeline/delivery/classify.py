@@ -191,15 +191,8 @@ def apply_deadlines(verdict: Verdict, state: TurnState, settings: AccountSetting
     match verdict:
         case Retry(call=call) if call and dying_s(state, call, settings) is not None:
             reason = Reason.CART_LOOKUP_FAILED if verdict.lookup else Reason.EXHAUSTED
-            return Rejected(
-                reason,
-                verdict.error,
-                verdict.call,
-                verdict.status,
-                verdict.code,
-                verdict.duration_s,
-                verdict.ambiguous,
-            )
+            said = verdict.status, verdict.code, verdict.duration_s, verdict.ambiguous
+            return Rejected(reason, verdict.error, call, *said)
         case WaitingForUser():
             return _waiting_for_user(verdict, state, settings)
         case _:
@@ -245,8 +238,10 @@ def _answered(
     if request is None or health is None:
         msg = "an answer needs its request and its host's health"
         raise ValueError(msg)
-    if isinstance(answer, Failed) and _is_outage(answer, request.call, health, state, settings):
-        return Outage(answer.message, request.call, answer.ambiguous)
+    if isinstance(answer, Failed) and answer.failure is Failure.UNAVAILABLE:
+        down = health.outage(dying_s(state, request.call, settings))
+        if down is not None:  # it is Sailthru's trouble, and uses up no attempt of the event
+            return Outage(down, answer.message, request.call, answer.ambiguous)
     if isinstance(answer, Failed) and answer.is_bad_address and isinstance(request, Send | Need):
         verdict = _bad_address(answer, request, health, state)
         if verdict is not None:
@@ -274,14 +269,6 @@ def _bad_address(
     is_chosen = call.endpoint not in _DO_WITHOUT or call.method == "DELETE"
     was_refused = address_key(email) in state.refused  # and was tried again: there is no other
     return None if is_chosen or was_refused else AddressRefused(email)
-
-
-def _is_outage(
-    no: Failed, call: Call, health: Health, state: TurnState, settings: AccountSettings
-) -> bool:
-    """Whether a call without an answer is Sailthru's trouble, and so uses up no attempt of the event."""
-    is_unanswered = no.failure is Failure.UNAVAILABLE
-    return is_unanswered and health.is_outage(dying_s(state, call, settings))
 
 
 def _sent(answer: Answer, send: Send, now: float) -> Outcome:

@@ -27,6 +27,7 @@ from pipeline.events.rights import restricted
 from pipeline.gates.brake import Brake
 from pipeline.gates.outages import Outages
 from pipeline.identity.placement import without_shared_ids
+from pipeline.lanes import BUCKETS
 from pipeline.mailbox.claim import Claim, Entry
 from pipeline.mailbox.store import MailboxStore
 from pipeline.mapping import plan
@@ -35,7 +36,6 @@ from pipeline.outcomes import LookedUp, Outcome, PostAgain, Verdict
 from pipeline.ratelimit.limiter import SlotTooFar
 from pipeline.ratelimit.slots import Purpose
 from pipeline.roles import Role
-from pipeline.sailthru.answers import Accepted
 from pipeline.settings import AccountSettings
 from pipeline.storage.numbers import POISON_AFTER
 
@@ -251,17 +251,19 @@ class CallSession:
     async def _ask(self, request: PendingOrder, purpose: Purpose) -> Outcome | PostAgain: ...
     async def _ask(self, request: Request, purpose: Purpose) -> Verdict:
         """Make one call, decide what its answer means, and let gates follow."""
-        call, context = request.call, self._context
+        call, context, lane = request.call, self._context, self.state.claim.lane
+        if call.bucket != BUCKETS[lane] and (wait_s := context.outages.held_s(call, self.now_ms)):
+            return self._without_answer(NotSent("endpoint_closed", wait_s))
         try:
             answer = await context.caller.call(self._lease, call, purpose)
         except SlotTooFar as far:
-            return self._without_answer(NotSent("slot_too_far", min(far.wait_s, 1.0)))
+            return self._without_answer(NotSent("slot_too_far", far.wait_s))
         except Stopping:
             return self._without_answer(NotSent("stopping"))
         now_ms, claim = self.now_ms, self.state.claim
         health = await context.outages.seen(claim, call, answer, now_ms)
         verdict = decide(answer, request, self.state, health, context.settings, now_ms / 1000)
-        if claim.probe or not isinstance(answer, Accepted):  # else no gate can change
+        if health.moves_gates:
             await context.outages.apply(verdict, claim, health, now_ms)
         return verdict
 

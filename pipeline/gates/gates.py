@@ -1,4 +1,4 @@
-"""Gates: a closed gate stops a lane, a bucket, a host or an account. Each closure ends in its own way.
+"""Gates: a closed gate stops a lane, an endpoint (bucket), a host or an account. Each closure ends in its own way.
 
 A closure is removed only by what set it: the operator's `paused`, Sailthru's `throttled`, the
 `circuit` of an outage, `misconfigured` credentials, the `brake` on mass dying.
@@ -62,16 +62,16 @@ class Gates:
         self._keys = {scope: keys.gates(account, scope) for scope in ALL_SCOPES}
         self._alert = alert
 
-    async def close(self, closure: Closure) -> bool:
+    async def close(self, closure: Closure, *, quiet: bool = False) -> bool:
         """Set one reason; an earlier closure of the same reason and scope is replaced. True when there
-        was none: of all processes only the one that set it first says so. A full Redis takes it, or
-        an outage would use up attempts there."""
+        was none: of all processes only the one that set it first says so, unless it is to be `quiet`. A full
+        Redis takes it, or an outage would use up attempts there."""
         value = {**asdict(closure), "probe": closure.reason in PROBED}
         key = self._key(closure.scope)
         is_new = bool(
             await self._scripts.run("close_gate", [key], [closure.reason, json.dumps(value)])
         )
-        if is_new and self._alert is not None and closure.reason in ALERTED:
+        if is_new and not quiet and self._alert is not None and closure.reason in ALERTED:
             fields = {"scope": closure.scope, "reason": closure.reason, "detail": closure.detail}
             log_event("gate_closed", logging.ERROR, account=self.account, **fields)
             self._alert(self.account, closure)

@@ -9,9 +9,9 @@ from dataclasses import replace
 import redis.exceptions
 
 from pipeline.clock import Clock
-from pipeline.gates.circuit import Health, probe_delay
+from pipeline.gates.circuit import ANSWERS, NO_SIGNS, Health, Signs, probe_delay
 from pipeline.gates.gates import Closure, GateReason, Gates
-from pipeline.lanes import HOST_OF, HOSTS, Host
+from pipeline.lanes import BUCKETS, HOST_OF, Host
 from pipeline.mailbox.claim import Claim
 from pipeline.observe.logs import log_event
 from pipeline.outcomes import Misconfigured, Outage, Throttled, Verdict
@@ -20,6 +20,12 @@ from pipeline.sailthru.calls import Call
 
 FIRST_CONFIG_PROBE = 3
 """Wrong credentials are probed as if three probes had failed: after 8 s, then 16 ... 60 s."""
+REMEMBERED_S = 600.0
+"""For how long it is known over which endpoint a host's gate was closed, and what the operator was told."""
+PROBE_S = 1.0
+"""How soon a call is tried again whose endpoint is being probed by another."""
+_LANES = frozenset(BUCKETS.values())
+"""The endpoints by which lanes are closed. The gates of others are minded by who is about to call them."""
 
 
 class Outages:
@@ -31,35 +37,65 @@ class Outages:
     def __init__(self, gates: Gates, clock: Clock) -> None:
         self._gates = gates
         self._clock = clock
-        self._health: dict[Host, Health] = {host: Health(host) for host in HOSTS}
+        self._signs: dict[str, Signs] = {}
+        self._lately: dict[Host, tuple[str, ...]] = {}
+        self._held: dict[str, int] = {}
+        self._closed_over: dict[tuple[GateReason, str], float] = {}
+        self._told: dict[str, float] = {}
+
+    def held_s(self, call: Call, now_ms: int) -> float | None:
+        """Seconds until a call may be made to an endpoint that closes no lane; None when it may be now.
+
+        Once its gate's time is up one caller is let through, as a probe.
+        """
+        until = self._held.get(call.bucket)
+        if until is None:
+            return None
+        if until > now_ms:
+            return (until - now_ms) / 1000
+        self._held[call.bucket] = now_ms + int(PROBE_S * 1000)
+        return None
 
     async def seen(self, claim: Claim, call: Call, answer: Answer, now_ms: int) -> Health:
-        """The health of the host that was called, this answer included."""
+        """The health of the host and endpoint that were called, this answer included."""
         answered = isinstance(answer, Accepted) or answer.failure is not Failure.UNAVAILABLE
-        host = HOST_OF.get(call.endpoint, "api")
-        health = self._health[host].seen(
-            self._clock.monotonic(),
-            call.endpoint,
-            claim.user,
-            answered=answered,
-            refused=isinstance(answer, Failed) and answer.is_bad_address,
-        )
-        self._health[host] = health
+        host, bucket, at = HOST_OF.get(call.endpoint, "api"), call.bucket, self._clock.monotonic()
+        for scope in (host, bucket):
+            signs = self._signs.get(scope, NO_SIGNS)
+            self._signs[scope] = (
+                signs.after_answer(at) if answered else signs.after_failure(at, bucket, claim.user)
+            )
+        lately = self._lately.get(host, ())
         if answered:
-            return health
-        try:
-            closure = await self._gates.closure(host, "circuit", now_ms)
-        except redis.exceptions.RedisError as error:
-            _unwritten(claim, error)
-            return health
-        return replace(health, closed=closure is not None)
+            refused = isinstance(answer, Failed) and answer.is_bad_address
+            lately = (*lately[-ANSWERS + 1 :], claim.user if refused else "")
+            self._lately[host] = lately
+        return Health(
+            host,
+            bucket,
+            at,
+            answered,
+            self._signs[host],
+            self._signs[bucket],
+            "" if answered else await self._closed(claim, (host, bucket), now_ms),
+            claim.probe or bucket in self._held or not isinstance(answer, Accepted),
+            lately,
+        )
 
     async def apply(self, verdict: Verdict, claim: Claim, health: Health, now_ms: int) -> None:
         """Open the gates that an answered probe shows to be over, and close the one a verdict calls for."""
-        if health.answered and claim.probe:
-            await self._unless_away(claim, self._open(health.host, verdict))
+        if health.answered and (claim.probe or health.bucket in self._held):
+            await self._unless_away(claim, self._open(health, verdict, now_ms))
         if isinstance(verdict, Outage | Throttled | Misconfigured):
-            await self._unless_away(claim, self._close(verdict, claim, health.host, now_ms))
+            await self._unless_away(claim, self._close(verdict, claim, health, now_ms))
+
+    async def _closed(self, claim: Claim, scopes: tuple[str, str], now_ms: int) -> str:
+        try:
+            closures = await self._gates.closures(scopes, now_ms)
+        except redis.exceptions.RedisError as error:
+            _unwritten(claim, error)
+            return ""
+        return next((one.scope for one in closures if one.reason == "circuit"), "")
 
     async def _unless_away(self, claim: Claim, change: Awaitable[None]) -> None:
         try:
@@ -68,12 +104,16 @@ class Outages:
             _unwritten(claim, error)
 
     async def _close(
-        self, verdict: Outage | Throttled | Misconfigured, claim: Claim, host: Host, now_ms: int
+        self, verdict: Outage | Throttled | Misconfigured, claim: Claim, health: Health, now_ms: int
     ) -> None:
         match verdict:
-            case Outage():
-                self._recover(host)
-                await self._close_until_probe(host, "circuit", now_ms, "Sailthru does not answer")
+            case Outage(scope=scope):
+                for seen in self._signs if scope == health.host else [scope]:
+                    self._signs[seen] = self._signs.get(seen, NO_SIGNS).after_closing()
+                if not health.closed and self._is_endpoints_own("circuit", health):
+                    scope = health.bucket
+                text = "Sailthru does not answer"
+                await self._close_until_probe(Closure(scope, "circuit", 0, now_ms, text), health)
             case Throttled(bucket, until):
                 log_event("throttled", logging.WARNING, account=claim.account, bucket=bucket)
                 text = "429 until the reset"
@@ -81,32 +121,63 @@ class Outages:
                     Closure(bucket, "throttled", int(until * 1000), now_ms, text)
                 )
             case Misconfigured(detail, _, code):
+                scope = await self._refusing(health, now_ms)
                 text = f"Sailthru error {code}: {detail}"
-                await self._close_until_probe(host, "misconfigured", now_ms, text)
+                closure = Closure(scope, "misconfigured", 0, now_ms, text, FIRST_CONFIG_PROBE)
+                await self._close_until_probe(closure, health)
 
-    def _recover(self, host: Host) -> None:
-        self._health[host] = self._health[host].recovered()
+    async def _refusing(self, health: Health, now_ms: int) -> str:
+        """What refuses the account: the host until others of its endpoints take it, then the endpoint."""
+        scopes = health.host, health.bucket
+        closures = await self._gates.closures(scopes, now_ms)
+        closed = [one.scope for one in closures if one.reason == "misconfigured"]
+        if closed:
+            return closed[0]
+        return health.bucket if self._is_endpoints_own("misconfigured", health) else health.host
 
-    async def _open(self, host: Host, verdict: Verdict) -> None:
-        self._recover(host)
-        await self._gates.open(host, "circuit")
+    def _is_endpoints_own(self, reason: GateReason, health: Health) -> bool:
+        """Whether the host's gate was closed over this endpoint lately, and others have opened it since: then the
+        trouble is the endpoint's, and its gate is closed alone."""
+        closed_at = self._closed_over.get((reason, health.bucket))
+        if closed_at is None or health.at - closed_at > REMEMBERED_S:
+            return False
+        works_at = health.of_endpoint.answered_at
+        return reason == "misconfigured" or works_at is None or works_at < closed_at
+
+    async def _close_until_probe(self, closure: Closure, health: Health) -> None:
+        """Close a gate that a probe will open; each probe that failed doubles the pause. `closure` as it is when
+        there was none."""
+        scope, reason, now_ms = closure.scope, closure.reason, closure.since
+        before = await self._gates.closure(scope, reason, now_ms)
+        if before is None or before.until <= now_ms:
+            if before is not None:
+                closure = replace(closure, since=before.since, tries=before.tries + 1)
+            before = replace(closure, until=now_ms + int(probe_delay(closure.tries) * 1000))
+            await self._gates.close(before, quiet=self._was_told(before, health.at))
+        if scope == health.host:
+            self._closed_over[reason, health.bucket] = health.at
+        elif scope not in _LANES:
+            self._held[scope] = before.until
+
+    def _was_told(self, closure: Closure, at: float) -> bool:
+        """Whether the operator knows: an endpoint that refuses some calls and takes others closes again and again."""
+        if closure.reason != "misconfigured" or closure.tries > FIRST_CONFIG_PROBE:
+            return False
+        told_at = self._told.get(closure.scope)
+        if told_at is not None and at - told_at <= REMEMBERED_S:
+            return True
+        self._told[closure.scope] = at
+        return False
+
+    async def _open(self, health: Health, verdict: Verdict, now_ms: int) -> None:
+        self._held.pop(health.bucket, None)
+        over = {"circuit"}
         if not isinstance(verdict, Misconfigured | Throttled):
-            await self._gates.open(host, "misconfigured")
-
-    async def _close_until_probe(
-        self, host: Host, reason: GateReason, now_ms: int, detail: str
-    ) -> None:
-        """Close a gate that a probe will open; each probe that failed doubles the pause."""
-        before = await self._gates.closure(host, reason, now_ms)
-        if before is None:
-            tries = FIRST_CONFIG_PROBE if reason == "misconfigured" else 0
-            before = Closure(host, reason, 0, now_ms, detail, tries)
-        elif before.until > now_ms:
-            return
-        else:
-            before = replace(before, detail=detail, tries=before.tries + 1)
-        until = now_ms + int(probe_delay(before.tries) * 1000)
-        await self._gates.close(replace(before, until=until))
+            over.add("misconfigured")
+        scopes = (health.host, health.bucket)
+        for closure in await self._gates.closures(scopes, now_ms):
+            if closure.reason in over:
+                await self._gates.open(closure.scope, closure.reason)
 
 
 def _unwritten(claim: Claim, error: Exception) -> None:

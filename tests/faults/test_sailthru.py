@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -176,18 +177,71 @@ def test_wrong_credentials_pause_the_account_bury_nothing_and_end_by_themselves(
 
 @pytest.mark.timeout(200)
 def test_one_endpoint_down_leaves_the_other_lanes_alone(world: World) -> None:
-    """/event fails, and identifies, carts, orders and pages are delivered meanwhile."""
-    world.crew.hire()
+    """/event fails, and identifies, carts, orders and pages are delivered meanwhile. Its own gate closes, so that
+    nothing is buried, though three attempts would be the end."""
+    world.crew.hire(SAILPIPE_RETRY_ATTEMPTS="3", SAILPIPE_RETRY_FOR="0s")
     world.fault(FaultKind.SERVER_ERROR, endpoint="/event")
     raws = traffic(300, 40, seed=23)
     world.send(raws)
     events = sum(b'"Played"' in raw for raw in dict.fromkeys(raws))
     wait_until(lambda: world.counts().waiting == events, "all but custom events is through", 60)
+    wait_until(lambda: "circuit" in world.gates("POST /event"), "its own gate closes", 60)
+    assert world.dead() == expected_of(world.sent, world.settings).dead
     world.app.faults.clear()
     world.began()
     world.wait_settled()
     world.recovered()
     world.judge("/event down, the rest goes on", may_repeat=False)
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("code", [4, 22])
+def test_one_endpoint_that_refuses_the_account_leaves_the_other_lanes_alone(
+    world: World, code: int
+) -> None:
+    """/event says that the account may not; its own gate closes once another endpoint has taken a call."""
+    world.crew.hire()
+    world.fault(FaultKind.ERROR_IN_200, endpoint="/event", code=code)
+    raws = traffic(300, 40, seed=28)
+    world.send(raws)
+    events = sum(b'"Played"' in raw for raw in dict.fromkeys(raws))
+    wait_until(lambda: world.counts().waiting == events, "all but custom events is through", 90)
+    extra = iter(range(1000))
+
+    def closes() -> bool:
+        """Only an identify can open the host's gate: nothing but refused events is left."""
+        user = f"extra{next(extra)}"
+        more = {"type": "identify", "userId": user, "messageId": user, "traits": {"n": 1}}
+        world.send([json.dumps(more).encode()])
+        time.sleep(0.5)
+        return "misconfigured" in world.gates("POST /event")
+
+    wait_until(closes, "its own gate closes", 90)
+    wait_until(lambda: not world.gates("api"), "the host's is open")
+    world.app.faults.clear()
+    world.began()
+    wait_until(lambda: not world.gates("POST /event"), "a probe opens it", 90)
+    world.recovered()
+    world.wait_settled()
+    world.judge(f"/event alone refuses the account: {code}", may_repeat=False)
+
+
+@pytest.mark.timeout(200)
+def test_one_look_up_down_stops_only_what_needs_it(open_world: Open) -> None:
+    """GET /user fails for all users: carts wait and are none the worse, everything else is delivered."""
+    with open_world(RETRY_ATTEMPTS="3", RETRY_FOR="0s") as world:
+        world.crew.hire()
+        world.fault(FaultKind.SERVER_ERROR, method="GET", endpoint="/user")
+        world.send(traffic(200, 40, seed=29))
+        wait_until(lambda: "circuit" in world.gates("GET /user"), "its own gate closes", 60)
+        world.wait_until_quiet(0.5)
+        assert world.dead() == expected_of(world.sent, world.settings).dead
+        world.app.faults.clear()
+        world.began()
+        wait_until(lambda: not world.gates("GET /user"), "a probe opens it", 90)
+        world.recovered()
+        world.wait_settled()
+        world.judge("GET /user down, the rest goes on", may_repeat=False)
 
 
 @pytest.mark.timeout(200)

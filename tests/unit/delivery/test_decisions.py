@@ -107,7 +107,14 @@ def test_an_orders_intent_outlives_exactly_the_calls_that_may_have_been_carried_
     history = EventState(tried=tried, failing_since=ago(failing_h * HOUR_S))
     begun = IntentLog(before).begin(OrderIntent("o1"), NOW, 8.0)
     state = state_of(order(), Lane.PURCHASE, history=history, intents=begun)
-    row = Row("", answer, "", request=ORDER, state=state, health=Health("api", closed=closed))
+    row = Row(
+        "",
+        answer,
+        "",
+        request=ORDER,
+        state=state,
+        health=Health("api", closed="api" if closed else ""),
+    )
     outcome = row.decide()
     assert outcome is not None
     assert not isinstance(outcome, LookedUp | PostAgain)

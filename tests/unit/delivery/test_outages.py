@@ -107,23 +107,26 @@ async def test_an_event_that_is_never_answered_dies_after_the_next_other_answer(
     assert await reasons(pipe) == set()
 
 
-async def test_one_failing_endpoint_is_no_outage_while_another_answers(pipe: Pipe) -> None:
-    """The failures are the events' own, and other lanes go on."""
+async def test_one_failing_endpoint_closes_its_own_gate_while_others_answer(pipe: Pipe) -> None:
+    """Other lanes go on."""
     pipe.sailthru.trouble(NOT_SENT, on="POST /purchase")
     for user in users(20):
         await pipe.post(identify(user), order(user, user))
         await pipe.run(0.2)
-    assert await reasons(pipe) == set()
+    assert await reasons(pipe) == {("POST /purchase", "circuit")}
     assert (await pipe.counts())["delivered"] == 20
+    assert [closure.scope for closure in pipe.alerts] == ["POST /purchase"]
 
 
-async def test_two_failing_endpoints_are_an_outage_although_a_third_answers(pipe: Pipe) -> None:
+async def test_two_failing_endpoints_have_a_gate_each_while_a_third_answers(pipe: Pipe) -> None:
     pipe.sailthru.trouble(NOT_SENT, on="POST /purchase")
     pipe.sailthru.trouble(NOT_SENT, on="POST /event")
-    for user in users(3):
-        await pipe.post(identify(user), order(user, user), track(f"{user}b"))
+    for user in users(8):
+        await pipe.post(identify(user), order(user, user), track(user))
         await pipe.run(0.2)
-    assert await reasons(pipe) == {("api", "circuit")}
+    closed = {("POST /purchase", "circuit"), ("POST /event", "circuit")}
+    assert await reasons(pipe) == closed
+    assert (await pipe.counts())["delivered"] == 8
 
 
 async def test_an_outage_of_one_host_leaves_the_others_lanes_alone(pipe: Pipe) -> None:

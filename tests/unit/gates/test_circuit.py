@@ -1,4 +1,4 @@
-"""When a host looks down: five users within ten seconds, or an hour of silence."""
+"""When a host or an endpoint looks down: five users within ten seconds, or an hour of silence."""
 
 from __future__ import annotations
 
@@ -6,34 +6,43 @@ from collections.abc import Sequence
 
 import pytest
 
-from pipeline.gates.circuit import Health, probe_delay
+from pipeline.gates.circuit import ANSWERS, NO_SIGNS, Health, Signs, probe_delay
 
 Seen = tuple[float, str, str, bool]
 FIVE = tuple((float(n), "/user", f"u{n}", False) for n in range(5))
 
 
 def health(seen: Sequence[Seen]) -> Health:
-    """After these: when, endpoint, user, whether it was answered."""
+    """After these: when, endpoint, user, whether it was answered. The last one's endpoint is asked about."""
+    signs: dict[str, Signs] = {}
     found = Health("api")
     for at, endpoint, user, answered in seen:
-        found = found.seen(at, endpoint, user, answered=answered)
+        for scope in ("api", endpoint):
+            before = signs.get(scope, NO_SIGNS)
+            signs[scope] = (
+                before.after_answer(at) if answered else before.after_failure(at, endpoint, user)
+            )
+        found = Health("api", endpoint, at, answered, signs["api"], signs[endpoint])
     return found
 
 
 @pytest.mark.parametrize(
     ("seen", "down"),
     [
-        ((), False),
-        (FIVE[:4], False),
-        (FIVE, True),
-        ((*FIVE[:4], (4.0, "/user", "u3", False)), False),
-        ((*FIVE[:4], (10.0, "/user", "u4", False)), True),
-        ((*FIVE[:4], (10.1, "/user", "u4", False)), False),
-        (((0.0, "/event", "u9", True), *FIVE), False),
-        (((-6.1, "/event", "u9", True), *FIVE), True),
-        (((-6.0, "/event", "u9", True), *FIVE), False),
-        ((*FIVE[:4], (4.0, "/event", "u4", False)), True),
-        (((0.0, "/purchase", "u9", True), *FIVE[:4], (4.0, "/event", "u4", False)), True),
+        ((), None),
+        (FIVE[:4], None),
+        (FIVE, "api"),
+        ((*FIVE[:4], (4.0, "/user", "u3", False)), None),
+        ((*FIVE[:4], (10.0, "/user", "u4", False)), "api"),
+        ((*FIVE[:4], (10.1, "/user", "u4", False)), None),
+        (((0.0, "/event", "u9", True), *FIVE), "/user"),
+        (((-6.1, "/event", "u9", True), *FIVE), "api"),
+        (((-6.0, "/event", "u9", True), *FIVE), "/user"),
+        (((0.0, "/user", "u9", True), *FIVE), None),
+        ((*FIVE[:4], (4.0, "/event", "u4", False)), "api"),
+        (((0.0, "/purchase", "u9", True), *FIVE[:4], (4.0, "/event", "u4", False)), "api"),
+        ((*FIVE[:4], (3.5, "/purchase", "u9", True), (4.0, "/event", "u4", False)), None),
+        ((*FIVE[:4], (3.5, "/purchase", "u9", True), (4.0, "/user", "u4", False)), "/user"),
     ],
     ids=[
         "nothing was called",
@@ -45,25 +54,30 @@ def health(seen: Sequence[Seen]) -> Health:
         "another endpoint answers",
         "another endpoint answered more than ten seconds ago",
         "another endpoint answered ten seconds ago",
+        "this endpoint answers others",
         "two endpoints fail",
-        "two endpoints fail and a third answers",
+        "two endpoints fail after a third has answered",
+        "two endpoints fail, neither for five users, while a third answers",
+        "one fails for five users while another answers",
     ],
 )
-def test_a_host_looks_down_by_these_calls(seen: Sequence[Seen], *, down: bool) -> None:
+def test_a_host_or_an_endpoint_looks_down_by_these_calls(
+    seen: Sequence[Seen], down: str | None
+) -> None:
     """Counted by users: one event's failures are its own."""
-    assert health(seen).is_outage(None) is down
+    assert health(seen).outage(None) == down
 
 
 @pytest.mark.parametrize(
     ("answered_at", "dying_s", "down"),
     [
-        (None, None, False),
-        (None, 3599.0, False),
-        (None, 3600.0, True),
-        (0.0, 3600.0, True),
-        (6400.0, 3600.0, True),
-        (6401.0, 3600.0, False),
-        (6401.0, 3598.0, False),
+        (None, None, None),
+        (None, 3599.0, None),
+        (None, 3600.0, "api"),
+        (0.0, 3600.0, "api"),
+        (6400.0, 3600.0, "api"),
+        (6401.0, 3600.0, None),
+        (6401.0, 3598.0, None),
     ],
     ids=[
         "the event has tries left",
@@ -76,31 +90,62 @@ def test_a_host_looks_down_by_these_calls(seen: Sequence[Seen], *, down: bool) -
     ],
 )
 def test_silence_is_an_outage_only_when_an_event_is_about_to_be_given_up(
-    answered_at: float | None, dying_s: float | None, *, down: bool
+    answered_at: float | None, dying_s: float | None, down: str | None
 ) -> None:
     """At 10,000 s a call fails."""
     before = [] if answered_at is None else [(answered_at, "/event", "u9", True)]
-    assert health([*before, (10_000.0, "/user", "u1", False)]).is_outage(dying_s) is down
+    assert health([*before, (10_000.0, "/user", "u1", False)]).outage(dying_s) == down
+
+
+@pytest.mark.parametrize(
+    ("others", "down"),
+    [
+        ([], None),
+        ([(5000.0, "/user", "u1", False)], None),
+        ([(5000.0, "/user", "u2", False)], "/user"),
+        ([(5000.0, "/user", "u2", False), (5001.0, "/user", "u3", True)], None),
+    ],
+    ids=[
+        "it is the only call",
+        "the same user's failed before",
+        "another user's failed before",
+        "and one was answered since",
+    ],
+)
+def test_an_endpoint_is_silent_when_it_answers_two_users_nothing_and_others_are_answered_elsewhere(
+    others: list[Seen], down: str | None
+) -> None:
+    """One user's profile may be all that is wrong with it."""
+    seen = [*others, (9_999.0, "/event", "u9", True), (10_000.0, "/user", "u1", False)]
+    assert health(seen).outage(3600.0) == down
 
 
 def test_a_closed_gate_makes_every_unanswered_call_part_of_the_outage() -> None:
     """A probe that failed, or a call that was under way when another process closed it."""
-    assert Health("api", closed=True).is_outage(None)
+    assert Health("api", closed="api").outage(None) == "api"
 
 
 def test_a_host_that_has_recovered_starts_anew_but_is_known_to_have_answered() -> None:
     """What failed during the outage does not close the gate again at the next failure."""
-    down = health([(0.0, "/event", "u9", True), *FIVE]).recovered()
-    assert not down.seen(5.0, "/user", "u5", answered=False).is_outage(None)
+    down = health([(0.0, "/event", "u9", True), *FIVE]).of_host.after_closing()
+    assert not down.after_failure(5.0, "/user", "u5").is_down(5.0)
     assert down.answered_at == 0.0
 
 
-def test_what_was_answered_before_a_host_recovered_does_not_speak_for_it() -> None:
-    """Five users who fail then are an outage, whatever answered a moment before the gate was closed."""
-    found = health([(0.0, "/event", "u9", True)]).recovered()
+def test_what_was_answered_before_a_gate_was_closed_does_not_speak_for_the_host() -> None:
+    """Five users who fail then are an outage, whatever answered a moment before."""
+    found = NO_SIGNS.after_answer(0.0).after_closing()
     for at, endpoint, user, _ in FIVE:
-        found = found.seen(at, endpoint, user, answered=False)
-    assert found.is_outage(None)
+        found = found.after_failure(at, endpoint, user)
+    assert found.is_down(4.0)
+
+
+def test_the_answer_that_opened_a_gate_speaks_for_the_host() -> None:
+    """Five users who fail right after it are their endpoint's trouble."""
+    found = NO_SIGNS.after_closing().after_answer(0.0)
+    for at, endpoint, user, _ in FIVE:
+        found = found.after_failure(at, endpoint, user)
+    assert not found.is_down(4.0)
 
 
 def test_probes_grow_rarer_up_to_a_minute() -> None:
@@ -110,12 +155,7 @@ def test_probes_grow_rarer_up_to_a_minute() -> None:
 
 def refusing(users: Sequence[str], answers: int) -> Health:
     """After so many answers, of which the last refused these users' addresses."""
-    found = Health("api")
-    for n in range(answers):
-        found = found.seen(float(n), "/user", f"u{n}", answered=True)
-    for user in users:
-        found = found.seen(1e3, "/user", user, answered=True, refused=True)
-    return found
+    return Health("api", lately=(*[""] * answers, *users)[-ANSWERS:])
 
 
 @pytest.mark.parametrize(
@@ -135,11 +175,3 @@ def test_addresses_are_refused_by_trouble_when_it_is_a_fifth_of_the_latest_answe
 ) -> None:
     """Of five users or more: one person may mistype theirs again and again."""
     assert refusing(users, answers).refuses_addresses is trouble
-
-
-def test_calls_without_an_answer_say_nothing_of_addresses() -> None:
-    """Neither do they push out what is remembered."""
-    found = refusing("abcde", 20)
-    for n in range(200):
-        found = found.seen(2e3 + n, "/user", "z", answered=False)
-    assert found.refuses_addresses

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from pipeline.delivery.intents import IntentLog, PendingOrder
 from pipeline.events.models import Lane
-from pipeline.gates.circuit import Health
 from pipeline.mailbox.claim import EventState
 from pipeline.mapping.plan import Need
 from pipeline.sailthru.answers import Accepted, Failed, Failure
 from pipeline.sailthru.calls import Call
-from tests.unit.delivery.decisions.replies import DOWN, LAST_TRY, NO, UNKNOWN, WRONG_KEY
+from tests.unit.delivery.decisions.replies import ANSWERING, DOWN, LAST_TRY, NO, UNKNOWN, WRONG_KEY
 from tests.unit.delivery.decisions.row import NOW, Row, Table, added, identify, order, state_of
 
 GET = Call("GET", "/user", {"id": "u1", "key": "extid"})
 FOR_CART, FOR_EMAIL, FOR_MERGE = Need("cart", GET), Need("email", GET), Need("merge", GET)
 PROFILE = Accepted(200, {"keys": {"email": "u1@example.org"}})
 CHANGED = state_of(added(), Lane.PURCHASE)
-ANSWERING = Health("api", at=36_000.0, answered=False, answered_at=35_000.0)
 
 LOOKUPS = Table(
     "Answers to a look-up of a profile",

@@ -199,9 +199,15 @@ WITHOUT_CALL = Table(
         ),
         Row(
             "no slot within two seconds, or the bucket is closed",
-            NotSent("slot_too_far", 0.5),
-            "Postponed(0.5, slot_too_far)",
-            "given back, due in 0.5 s",
+            NotSent("slot_too_far", 55.0),
+            "Postponed(55.0, slot_too_far)",
+            "given back, due in 55 s",
+        ),
+        Row(
+            "the gate of the look-up that it needs is closed, until its next probe",
+            NotSent("endpoint_closed", 8.0),
+            "Postponed(8.0, endpoint_closed)",
+            "given back, due in 8 s",
         ),
         Row(
             "Redis is away, full or read-only",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 
 from pipeline.delivery.intents import IntentLog
 from pipeline.events.models import Lane
-from pipeline.gates.circuit import Health
+from pipeline.gates.circuit import Health, Signs
 from pipeline.mailbox.claim import EventState, Failing, Memory
 from pipeline.mapping.plan import Cart, CartIntent, OrderIntent, Send
 from pipeline.sailthru.answers import Accepted, Failed, Failure, RateHeaders
@@ -43,18 +44,17 @@ BEGUN_CART = IntentLog().begin(CartIntent(({"id": "p0", "qty": 1},)), NOW, 8.0)
 ORDERED = state_of(order(), Lane.PURCHASE, intents=BEGUN_ORDER)
 CHANGED = state_of(added(), Lane.PURCHASE, intents=BEGUN_CART)
 LAST_TRY = EventState(tried=4, failing_since=ago(5 * HOUR_S))
-CLOSED = Health("api", closed=True)
-FAILING = reduce(
-    lambda health, user: health.seen(0.0, "/user", user, answered=False), "abcde", Health("api")
-)
+CLOSED = Health("api", closed="api")
+FAILED = reduce(lambda signs, user: signs.after_failure(0.0, "POST /event", user), "abcde", Signs())
+FAILING = Health("api", "POST /event", of_host=FAILED, of_endpoint=FAILED)
+FAILING_ALONE = replace(FAILING, of_host=FAILED.after_answer(0.0))
 FAILING_EVENTS = Failing("POST /event", ago(HOUR_S))
-SILENT = Health("api", at=10 * HOUR_S, answered=False, answered_at=HOUR_S)
-ANSWERING = Health("api", at=10 * HOUR_S, answered=False, answered_at=9 * HOUR_S)
+SILENT = Health("api", at=10 * HOUR_S, answered=False, of_host=Signs(answered_at=HOUR_S))
+ANSWERING = replace(SILENT, of_host=Signs(answered_at=9 * HOUR_S))
+SILENT_ALONE = replace(
+    ANSWERING, bucket="POST /event", of_endpoint=Signs(unanswered=frozenset("ab"))
+)
 
 BAD_ADDRESS = Failed(Failure.REJECTED, 400, 11, "Invalid email: ...")
-ALL_BAD = reduce(
-    lambda health, user: health.seen(0.0, "/user", user, answered=True, refused=True),
-    "abcde",
-    Health("api"),
-)
+ALL_BAD = Health("api", lately=tuple("abcde"))
 REMEMBERED = Memory(email="u1@example.org", refused={"u1@example.org": ago(HOUR_S)})

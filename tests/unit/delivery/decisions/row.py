@@ -165,7 +165,7 @@ def verdict_text(verdict: Verdict | None) -> str:
         return GOES_ON
     shown = [
         str(value)
-        for name in ("reason", "covers", "wait_s", "due_in_s", "why", "bucket")
+        for name in ("reason", "covers", "wait_s", "due_in_s", "why", "bucket", "scope")
         if (value := getattr(verdict, name, None)) not in (None, "")
         and (name, value) != ("covers", 1)
     ]
