@@ -31,7 +31,7 @@ from pipeline.lanes import BUCKETS
 from pipeline.mailbox.claim import Claim, Entry
 from pipeline.mailbox.store import MailboxStore
 from pipeline.mapping import plan
-from pipeline.mapping.plan import Intent, Need, Owner, PlanContext, Profile, Send
+from pipeline.mapping.plan import Ignored, Intent, Need, Owner, PlanContext, Profile, Send
 from pipeline.outcomes import LookedUp, Outcome, PostAgain, Verdict
 from pipeline.ratelimit.limiter import SlotTooFar
 from pipeline.ratelimit.slots import Purpose
@@ -167,7 +167,12 @@ class CallSession:
             except Exception as error:  # noqa: BLE001 - a bug in the mapping costs one event, not the lane
                 return self._without_answer(Crashed(f"the mapping failed: {type(error).__name__}"))
             if isinstance(step, Send):
-                return await self._send(step)
+                outcome = await self._send(step)
+                user = isinstance(outcome, Ignored) and await self._signed_in(known)
+                if not user:
+                    return outcome
+                known = replace(known, user_id=user)
+                continue
             if not isinstance(step, Need):
                 return self._without_answer(step)
             found = await self._look_up(step, known)
@@ -175,6 +180,15 @@ class CallSession:
                 return found
             known = found
         return self._without_answer(Crashed("the mapping asked for too many look-ups"))
+
+    async def _signed_in(self, known: PlanContext) -> str | None:
+        """The user whom a visitor turned out to be, of whom Sailthru has just not known the profile: a merge has
+        taken it away before this event's turn came."""
+        visitor = self.state.event and self.state.event.anonymous_id
+        if known.user_id is not None or visitor != self.state.claim.user:
+            return None
+        user = await self._context.store.leads_to(self.state.claim.user)
+        return None if user == self.state.claim.user else user
 
     async def _look_up(self, need: Need, known: PlanContext) -> PlanContext | Outcome:
         """What planning may rely on once this is known; an outcome when Sailthru could not be asked."""

@@ -198,6 +198,12 @@ class MailboxStore:
             *lengths, identified = await pipe.execute()
         return UserBacklog(dict(zip(Lane, lengths, strict=True)), int(identified or 0))
 
+    async def leads_to(self, visitor: str) -> str | None:
+        """The id to which the events of an anonymousId go by now; None when it is not known to be any other's."""
+        names = [keys.learned(self.account, f"{kind}:{visitor}") for kind in ("follows", "anon")]
+        found: Any = await self._redis.mget(names)
+        return next((one.decode() for one in found if one is not None), None)
+
     async def owner(self, email: str, *, besides: str) -> str | None:
         """The id to which an email, in lower case, belongs by what we learned: the userId that owns it,
         else the first anonymousId that identified with it. None when that is `besides`, or unknown.

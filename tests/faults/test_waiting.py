@@ -98,3 +98,36 @@ def test_an_order_that_died_for_want_of_an_email_is_replayed_by_the_identify(
         world.wait_settled()
         assert world.dead() == {}
         world.judge("email after the order had died", may_repeat=False)
+
+
+@pytest.mark.timeout(200)
+def test_a_visitors_event_behind_a_backlog_reaches_the_user_who_signed_in(world: World) -> None:
+    """No process delivers custom events for more than the minute for which a merge waits for them: then the
+    visitor's profile is gone, and the event goes to the user's."""
+    world.crew.hire(lanes=("user", "purchase", "page"))
+    visitors = [f"b{number}" for number in range(20)]
+    ids = {who: {"anonymousId": f"anon-{who}"} for who in visitors}
+    named = {"type": "identify", "traits": {"first_name": "Zoe"}}
+    played = {"type": "track", "event": "Played"}
+    world.send([json.dumps({**named, **ids[who], "messageId": f"v-{who}"}).encode() for who in ids])
+    wait_until(lambda: world.counts().delivered == len(visitors), "visitors have profiles")
+    tracks = [{**played, **ids[who], "properties": {"who": who, "seq": 1}} for who in ids]
+    world.send(
+        [json.dumps({**one, "messageId": f"t-{one['anonymousId']}"}).encode() for one in tracks]
+    )
+    sign_in = {"type": "identify", "traits": {"last_name": "May"}}
+    world.send(
+        [
+            json.dumps({**sign_in, **ids[who], "userId": who, "messageId": f"i-{who}"}).encode()
+            for who in ids
+        ]
+    )
+    wait_until(lambda: world.counts().delivered == 2 * len(visitors), "merges wait no longer", 100)
+    world.began()
+    world.crew.hire(lanes=("event",), splitter=False)
+    wait_until(lambda: world.counts().delivered == 3 * len(visitors), "events go to the users", 60)
+    world.recovered()
+    world.wait_settled()
+    arrived = [one.params["id"] for one in world.effects if one.endpoint == "/event"]
+    assert sorted(arrived) == sorted(visitors)
+    world.record("visitors' events behind a backlog", world.sent)
