@@ -6,6 +6,7 @@ harmless when it carries a messageId: the splitter drops the second one.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import NoPermissionError, RedisError
 
+from pipeline.admission import LOOK, Admission
 from pipeline.counters import Count, counter
 from pipeline.errors import EnqueueError, QueueFull, WrongFormat
 from pipeline.events.kinds import IgnoreReason
@@ -33,9 +35,7 @@ RAW_HOLD = 2_000
 RAW_BOUND = 1_000_000
 """Entries in the raw stream above which every producer is refused."""
 HOLD_S = 0.2
-"""Seconds between two looks at a raw stream that is too long."""
-LOOK_EVERY = 1_000
-"""Events that an asyncio producer appends between two looks at how long the raw stream is."""
+"""Seconds between two looks of who waits until more may be appended."""
 
 
 class Labels(NamedTuple):
@@ -76,27 +76,27 @@ class Producer:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._redis = redis
-        self._bound = bound
         self._hold = hold
         self._sleep = sleep
         self._script = redis.register_script(_script())
-        self._backlog = 0
+        self._admission = Admission(bound)
 
     def send(self, raw: bytes, labels: Labels = LIVE) -> None:
         """Append one event. Raises QueueFull or EnqueueError."""
-        self._refuse_if_full()
+        if why := self._why_refused([raw], labels):
+            raise QueueFull(why)
         self._append([raw], labels)
 
     def send_many(
         self,
         raws: Iterable[bytes],
         labels: Labels = LIVE,
-        on_hold: Callable[[int], None] | None = None,
+        on_hold: Callable[[str], None] | None = None,
     ) -> int:
         """Append events in order, waiting while the raw stream is long.
 
-        A chunk of 500 is taken whole or not at all. `on_hold` is called with the number of waiting
-        entries at each look, so that a person can be told why nothing moves.
+        A chunk of 500 is taken whole or not at all. `on_hold` is told the cause at each look of a wait, so that a
+        person knows why nothing moves. Who gives it waits for memory, too, instead of being refused.
 
         Returns: how many were appended.
         Raises: QueueFull or EnqueueError; the message says how many had been taken before.
@@ -104,7 +104,7 @@ class Producer:
         sent = 0
         for chunk in _chunks(raws, CHUNK):
             try:
-                self._wait_for_capacity(on_hold)
+                self._wait_for_capacity(chunk, labels, on_hold)
                 self._append(chunk, labels)
             except EnqueueError as error:
                 what = f"{error.what} ({sent} events were taken before)"
@@ -112,32 +112,19 @@ class Producer:
             sent += len(chunk)
         return sent
 
-    def backlog(self) -> int:
-        """Entries in the raw stream now. Raises EnqueueError."""
-        try:
-            self._backlog = int(self._redis.xlen(keys.RAW))
-        except RedisError as error:
-            raise enqueue_error(error) from None
-        return self._backlog
-
     def _append(self, raws: list[bytes], labels: Labels) -> None:
-        send = self._send_one if len(raws) == 1 else self._send_chunk
+        backlog = None
         try:
-            self._backlog = send(raws, labels)
+            if len(raws) == 1:
+                self._redis.xadd(keys.RAW, entry(raws[0], labels))
+            else:
+                backlog = self._append_chunk(raws, labels)
         except RedisError as error:
             raise enqueue_error(error) from None
+        self._admission.took(len(raws), backlog)
 
-    def _send_one(self, raws: list[bytes], labels: Labels) -> int:
-        """The event, and in the same trip how long the stream is. That may be refused to who may only append."""
-        pipe = self._redis.pipeline(transaction=False)
-        _fill(pipe, raws, labels)
-        pipe.xlen(keys.RAW)
-        appended, length = pipe.execute(raise_on_error=False)
-        if isinstance(appended, Exception):
-            raise appended
-        return 0 if isinstance(length, Exception) else int(length)
-
-    def _send_chunk(self, raws: list[bytes], labels: Labels) -> int:
+    def _append_chunk(self, raws: list[bytes], labels: Labels) -> int | None:
+        """Returns how long the stream is now, if that is known."""
         args = _arguments(raws, labels)
         try:
             return int(self._script(keys=[keys.RAW], args=args, client=self._redis))
@@ -145,19 +132,36 @@ class Producer:
             pipe = self._redis.pipeline(transaction=True)
             _fill(pipe, raws, labels)
             pipe.execute()
+            return None
+
+    def _look(self) -> None:
+        pipe: Any = self._redis.pipeline(transaction=False)
+        for command in LOOK:
+            pipe.execute_command(*command)
         try:
-            return int(self._redis.xlen(keys.RAW))
-        except RedisError:  # they are taken, whatever it says
-            return 0
+            self._admission.looked(pipe.execute(raise_on_error=False))
+        except RedisError as error:
+            raise enqueue_error(error) from None
 
-    def _refuse_if_full(self) -> None:
-        if self._backlog >= self._bound and self.backlog() >= self._bound:
-            raise queue_full(self._backlog)
+    def _why_refused(self, raws: Sequence[bytes], labels: Labels) -> str | None:
+        if self._admission.is_old:
+            self._look()
+        return self._admission.why_not(labels.account, raws)
 
-    def _wait_for_capacity(self, on_hold: Callable[[int], None] | None) -> None:
-        while self._backlog >= self._hold and self.backlog() >= self._hold:
+    def _why_wait(self, raws: Sequence[bytes], labels: Labels) -> str | None:
+        if self._admission.backlog >= self._hold:
+            self._look()
+        why, waiting = self._why_refused(raws, labels), self._admission.backlog
+        return why or (f"{waiting} events wait already" if waiting >= self._hold else None)
+
+    def _wait_for_capacity(
+        self, raws: Sequence[bytes], labels: Labels, on_hold: Callable[[str], None] | None
+    ) -> None:
+        while why := self._why_wait(raws, labels):
             if on_hold is not None:
-                on_hold(self._backlog)
+                on_hold(why)
+            elif self._admission.backlog < self._hold:
+                raise QueueFull(why)
             self._sleep(HOLD_S)
 
 
@@ -171,22 +175,20 @@ class AsyncProducer:
         self._redis = redis
         self._batcher = Batcher(redis)
         self._append = redis.register_script(_script())
-        self._bound = bound
-        self._backlog = 0
-        self._free = 0
+        self._admission = Admission(bound)
         self._knows_format = False
 
     async def send_all(self, raws: Sequence[bytes], labels: Labels = LIVE) -> None:
         """Append events in order.
 
         Raises:
-            QueueFull: the raw stream is at its bound or Redis is out of memory.
+            QueueFull: the splitter refuses them, the raw stream is at its bound, or Redis is out of memory.
             EnqueueError: Redis is away, or holds another version's data. The caller may send the same again: the events carry
                 messageIds, unless the server had to give them.
         """
         try:
             await self._check_format()
-            await self._refuse_if_full(len(raws))
+            await self._refuse_if_full(labels.account, raws)
             if labels.bulk:
                 await self._hold_bulk_back()
             if len(raws) == 1:
@@ -220,8 +222,8 @@ class AsyncProducer:
             # Redis refuses this as it would the real one (full, read-only, no disk), but makes no stream.
             with contextlib.suppress(NoPermissionError):  # as in `_check_format`
                 await self._redis.xadd(keys.RAW_PROBE, {"event": ""}, nomkstream=True)
-            self._free = 0  # look now
-            await self._refuse_if_full(0)
+            await self._look()
+            await self._refuse_if_full(DEFAULT_ACCOUNT, ())
         except RedisError as error:
             raise enqueue_error(error) from None
 
@@ -245,21 +247,24 @@ class AsyncProducer:
             raise EnqueueError(str(error)) from None
         self._knows_format = True
 
-    async def _refuse_if_full(self, events: int) -> None:
-        """Look how long the raw stream is, once in LOOK_EVERY events or as few as there is room for."""
-        if self._free <= 0:
-            self._backlog = int(await self._batcher.execute("XLEN", keys.RAW))
-            self._free = min(LOOK_EVERY, self._bound - self._backlog)
-        if self._free <= 0:
-            raise queue_full(self._backlog)
-        self._free -= events
+    async def _refuse_if_full(self, account: str, raws: Sequence[bytes]) -> None:
+        """Count them before they are appended: requests that come together must not all find the same room."""
+        if self._admission.is_old:
+            await self._look()
+        if why := self._admission.why_not(account, raws):
+            raise QueueFull(why)
+        self._admission.took(len(raws))
+
+    async def _look(self) -> None:
+        asked = (self._batcher.execute(*command) for command in LOOK)
+        self._admission.looked(await asyncio.gather(*asked, return_exceptions=True))
 
     async def _hold_bulk_back(self) -> None:
         """Who sends over HTTP holds back by coming again: bulk has no more of the raw stream than an import has."""
-        if self._backlog >= RAW_HOLD:
-            self._backlog = int(await self._batcher.execute("XLEN", keys.RAW))
-        if self._backlog >= RAW_HOLD:
-            raise queue_full(self._backlog)
+        if self._admission.backlog >= RAW_HOLD:
+            await self._look()
+        if self._admission.backlog >= RAW_HOLD:
+            raise QueueFull(f"{self._admission.backlog} events wait already")
 
 
 def entry(raw: bytes, labels: Labels = LIVE) -> dict[Any, Any]:
@@ -273,11 +278,6 @@ def enqueue_error(error: RedisError) -> EnqueueError:
     if trouble == FULL:
         return QueueFull(f"Redis {trouble.what}")
     return EnqueueError(f"Redis {trouble.what}", trouble.fix)
-
-
-def queue_full(backlog: int) -> QueueFull:
-    """The refusal of a producer that would make a long raw stream longer."""
-    return QueueFull(f"{backlog} events wait in the raw stream already")
 
 
 def _script() -> str:

@@ -17,8 +17,8 @@ from pipeline.storage.format import check_format_async
 from pipeline.storage.redis_client import open_async_redis, without_password
 from pipeline.storage.redis_errors import explain
 
-ALERT_AT = 0.7
-"""Share of maxmemory above which `doctor` warns: an outage of some hours may fill the rest."""
+WARN_FROM = 0.9
+"""Share of MEMORY_HIGH from which `doctor` warns: an outage of some hours may fill the rest."""
 
 
 async def check_redis(settings: Settings) -> list[Check]:
@@ -35,7 +35,7 @@ async def check_redis(settings: Settings) -> list[Check]:
         found = f"{without_password(url)} {trouble.what}"
         return [Check("redis", Verdict.FAIL, found, trouble.fix)]
     answers = Check("redis", Verdict.OK, f"{without_password(url)} answers")
-    return [answers, *formats, *judge(info)]
+    return [answers, *formats, *judge(info, settings.memory_high)]
 
 
 async def _format(client: redis.asyncio.Redis) -> list[Check]:
@@ -49,13 +49,13 @@ async def _format(client: redis.asyncio.Redis) -> list[Check]:
     return []
 
 
-def judge(info: Mapping[str, Any]) -> Iterator[Check]:
-    """The checks that INFO's answer allows. No I/O."""
+def judge(info: Mapping[str, Any], memory_high: float) -> Iterator[Check]:
+    """The checks that INFO's answer allows. No I/O. memory_high: as it is set."""
     yield _version(str(info.get("redis_version", "0.0")), info.get("valkey_version"))
     yield _role(info)
     yield _persistence(info)
     yield _eviction(str(info.get("maxmemory_policy", "noeviction")))
-    yield _memory(int(info.get("used_memory", 0)), int(info.get("maxmemory", 0)))
+    yield _memory(info, memory_high)
 
 
 def _version(version: str, valkey: str | None) -> Check:
@@ -96,12 +96,18 @@ def _eviction(policy: str) -> Check:
     return Check("redis eviction", Verdict.FAIL, found, "set maxmemory-policy noeviction in Redis")
 
 
-def _memory(used: int, most: int) -> Check:
-    used_mb = f"{used / 2**20:.0f} MB used"
-    if not most:
-        return Check("redis memory", Verdict.OK, f"{used_mb}, no maxmemory")
-    share = used / most
-    found = f"{used_mb}, {share:.0%} of maxmemory"
-    if share < ALERT_AT:
-        return Check("redis memory", Verdict.OK, found)
-    return Check("redis memory", Verdict.WARN, found, "raise maxmemory, or see what waits and why")
+def _memory(info: Mapping[str, Any], high: float) -> Check:
+    used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
+    of = "maxmemory" if most else "the machine's, no maxmemory"
+    most = most or int(info.get("total_system_memory", 0))
+    share = used / most if most else 0.0
+    found = f"{used / 2**20:.0f} MB used, {share:.0%} of {of}"
+    if share >= high:
+        found, fix = f"{found}: producers are refused", "raise maxmemory, or see what waits and why"
+        return Check("redis memory", Verdict.FAIL, found, fix)
+    if share >= WARN_FROM * high:
+        found = f"{found}: producers are refused from {high:.0%} on"
+        return Check(
+            "redis memory", Verdict.WARN, found, "raise maxmemory, or see what waits and why"
+        )
+    return Check("redis memory", Verdict.OK, found)

@@ -22,8 +22,8 @@ class Progress(Protocol):
     def advance(self, by: int = 1) -> None:
         """So many more items are under way."""
 
-    def hold(self, waiting: int) -> None:
-        """Nothing moves: this many entries wait in the raw stream."""
+    def hold(self, why: str) -> None:
+        """Nothing moves, for this cause."""
 
 
 @contextmanager
@@ -57,9 +57,9 @@ class _Lines:
             self._held = False
             note(f"{self._done} {self._verb} ...")
 
-    def hold(self, waiting: int) -> None:
+    def hold(self, why: str) -> None:
         if not self._held:
-            note(f"Holding back: {waiting} events wait already ...")
+            note(f"Holding back: {why} ...")
         self._held = True
 
 
@@ -71,5 +71,5 @@ class _Bar:
     def advance(self, by: int = 1) -> None:
         self._bar.update(self._task, advance=by, why="")
 
-    def hold(self, waiting: int) -> None:
-        self._bar.update(self._task, why=f"holding back: {waiting} wait already")
+    def hold(self, why: str) -> None:
+        self._bar.update(self._task, why=f"holding back: {why}")

@@ -17,6 +17,8 @@ _REASONS = {
     "throttled": "throttled by Sailthru",
     "circuit": "stopped by an outage",
     "brake": "stopped by the brake",
+    "memory_high": "above MEMORY_HIGH",
+    "lane_full": "at its LANE_BOUND",
 }
 _SHARED_BY = {
     "SHARED_IDS": "one of SHARED_IDS",

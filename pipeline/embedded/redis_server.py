@@ -1,7 +1,7 @@
 """The embedded Redis: how it is started, found, waited for, and cleared away.
 
 Append-only (a power cut costs at most the last second) and `noeviction` (a full Redis says no
-rather than forget events). A file that a crash cut short is repaired by Redis itself while it
+rather than forget events); full is what this machine or our container has. A file that a crash cut short is repaired by Redis itself while it
 loads: `aof-load-truncated`. The file is commands throughout (`aof-use-rdb-preamble no`): snapshots of
 Redis and Valkey, and of their releases, are not readable by each other, and which of them is on the
 PATH changes. It keeps its port and its password over restarts, so that workers of other processes find
@@ -26,6 +26,7 @@ import redis.asyncio
 from pipeline.addresses import REDIS_FILE, write_address, write_private
 from pipeline.clock import Clock, SystemClock
 from pipeline.embedded.binary import MIN_VERSION, SERVERS, find_redis_server
+from pipeline.embedded.memory import available_memory
 from pipeline.errors import ConfigError, SailpipeError
 from pipeline.storage.redis_client import open_async_redis
 
@@ -156,6 +157,7 @@ def _configuration(directory: Path, port: int, password: str) -> str:
         "aof-load-truncated": "yes",
         "aof-use-rdb-preamble": "no",
         "save": '""',
+        "maxmemory": available_memory(),
         "maxmemory-policy": "noeviction",
         "always-show-logo": "no",
     }

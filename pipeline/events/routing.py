@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
+from pipeline.errors import InvalidEvent
 from pipeline.events.emails import CARRIES_KEY, NO_EMAILS, Emails, read_emails
 from pipeline.events.integrations import is_for_sailthru, read_optout
 from pipeline.events.kinds import LANES, Ignored, IgnoreReason, Kind, kind_of
-from pipeline.events.models import Alias, Event, Lane
+from pipeline.events.models import Alias, Event, Lane, parse_event
 from pipeline.fields import is_nothing
 from pipeline.roles import Role
 from pipeline.settings import AccountSettings
@@ -91,6 +92,14 @@ def route(event: Event, settings: AccountSettings) -> Lane | Ignored:
     and `no_customer_id`.
     """
     return _way(event, kind_of(event, settings), settings)
+
+
+def lane_by_kind(raw: bytes) -> Lane | None:
+    """The lane that the kind of a raw event says, whatever its account is set to; None where it says none."""
+    try:
+        return LANES.get(parse_event(raw).kind)
+    except InvalidEvent:
+        return None
 
 
 def _way(event: Event, kind: Kind, settings: AccountSettings) -> Lane | Ignored:

@@ -33,6 +33,7 @@ from pipeline.settings.values import (
     PositiveSeconds,
     RedisUrl,
     Seconds,
+    Share,
     SharedIds,
     WholeHours,
     Window,
@@ -148,6 +149,12 @@ class AccountSettings(_Settings):
         description="How many dead letters are kept. Beyond it the largest groups lose some, orders and"
         " refunds last, with an alert.",
     )
+    lane_bound: int = Field(
+        1_000_000,
+        ge=1,
+        description="How many events may wait in a lane. Beyond it the ways in that check events refuse those of"
+        " this lane.",
+    )
     lease: PositiveSeconds = Field(
         12.0, description="How long a worker owns a user's mailbox without renewing."
     )
@@ -256,6 +263,11 @@ class Settings(_Settings):
     console_password: SecretStr | None = Field(None, description="Password of the web console.")
     alert_url: HttpUrl | None = Field(
         None, repr=False, description="Address that alerts are posted to."
+    )
+    memory_high: Share = Field(
+        0.8,
+        description="From which share of Redis' maxmemory on producers are refused; without a maxmemory, of the"
+        " memory of its machine.",
     )
     accounts: dict[str, AccountSettings] = Field(
         default_factory=lambda: {DEFAULT_ACCOUNT: AccountSettings()}

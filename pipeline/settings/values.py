@@ -53,6 +53,17 @@ def parse_window(value: object) -> object:
     return None if is_off else parse_duration(value)
 
 
+def parse_share(value: object) -> object:
+    """`80%` as 0.8. A number from Python is a share already."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value.strip())
+    if found is None:
+        msg = f"{value!r} is not a percentage; write for example 80%"
+        raise ValueError(msg)
+    return float(found[1]) / 100
+
+
 def parse_limits(value: object) -> object:
     """`POST /event=80` pairs: calls/s by method and path, methods in any case."""
     if not isinstance(value, Mapping):
@@ -178,6 +189,7 @@ PositiveSeconds = Annotated[
 Window = Annotated[
     Annotated[float, Field(gt=0, allow_inf_nan=False)] | None, BeforeValidator(parse_window)
 ]
+Share = Annotated[float, BeforeValidator(parse_share), Field(gt=0, le=1)]
 Rate = Annotated[float, Field(gt=0, le=MAX_RATE)]
 Limits = Annotated[dict[str, Rate], BeforeValidator(parse_limits)]
 MaxAge = Annotated[dict[str, PositiveSeconds], BeforeValidator(parse_max_age)]

@@ -16,6 +16,7 @@ from pipeline.settings import DEFAULT_ACCOUNT, Settings
 from pipeline.splitter.entries import ActionKind, Configured, RawEntry, RoutedEntry
 from pipeline.splitter.lease import LeaseLost
 from pipeline.splitter.lookups import Lookups
+from pipeline.splitter.pressure import LOOK_S, Pressure
 from pipeline.splitter.stream import BATCH, RawFields, RawStream
 from pipeline.splitter.triage import crashed, poisoned, read, read_entry, route_batch
 from pipeline.storage.keys import account_prefix
@@ -69,6 +70,7 @@ class Splitter:
         self._wake = wake
         self._stream = stream or RawStream(client, token, time_ms)
         self._lookups = Lookups(Scripts(client, "pipeline.splitter"), self._accounts, time_ms)
+        self._pressure = Pressure(client, settings, self._stream.lease.token, clock)
         self._watch = RedisWatch("splitter", clock)
         self._nudged = asyncio.Event()
         self.released = False
@@ -130,11 +132,14 @@ class Splitter:
         """Take or keep the lease and split what comes within a second, or pause. Redis' errors end in a pause."""
         try:
             pause = 0.0
-            if await self.hold_lease():
+            if not await self.hold_lease():
+                await self._stand_by()
+            elif await self._may_split():
                 entries = await self.step(block_ms=BLOCK_MS)
+                self._pressure.moved(entries)
                 pause = linger(entries) if entries < self._stream.batch_size else 0.0
             else:
-                await self._stand_by()
+                pause = LOOK_S
             self._watch.back()
             await asyncio.sleep(pause)
         except LeaseLost:
@@ -147,6 +152,10 @@ class Splitter:
                 self._stream.one_by_one(BATCH)
             self._watch.away(error)
             await asyncio.sleep(STAND_BY_S)
+
+    async def _may_split(self) -> bool:
+        self._stream.allow(await self._pressure.left())
+        return self._stream.batch_size > 0
 
     async def _stand_by(self) -> None:
         with contextlib.suppress(TimeoutError):

@@ -37,12 +37,17 @@ class RawStream:
         self.lease = SplitterLease(self._scripts, token)
         self._time = time_ms
         self._singly = 0
+        self._allowed = BATCH
         self._ahead: Sequence[RawFields] = ()
 
     @property
     def batch_size(self) -> int:
         """How many entries the next batch has at most."""
-        return 1 if self._singly else BATCH
+        return min(self._allowed, 1 if self._singly else BATCH)
+
+    def allow(self, entries: int) -> None:
+        """Let no batch have more than so many entries from now on."""
+        self._allowed = max(0, entries)
 
     async def hold(self) -> bool:
         """Take or keep the lease, and read a batch in the same trip. False while another splitter has it."""

@@ -23,6 +23,7 @@ from pipeline.status.raw import raw_by_account
 from pipeline.storage import keys
 from pipeline.storage.redis_client import without_password
 from pipeline.storage.scripts import Scripts
+from pipeline.storage.verdict import Verdict
 from pipeline.targets import target_of
 
 Json: TypeAlias = dict[str, Any]
@@ -52,6 +53,7 @@ async def read_status(
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     raw = await raw_by_account(client, names, backlog)
     full = _full(await client.info("memory"))
+    said: Any = await client.get(keys.VERDICT)
     owners = await read_owners(client, names)
     accounts = {}
     for name, table in zip(names, tables, strict=True):
@@ -59,7 +61,7 @@ async def read_status(
             counters = Counters.read(table)
             account = await _account(client, settings, name, counters, now_ms)
             account["counts"] = count_up(counters, raw.get(name, 0))
-            account["gates"] += full
+            account["gates"] += [*full, *refusal_rows(Verdict.decode(said), name)]
             standing = Standing(
                 name,
                 owners[name],
@@ -115,6 +117,21 @@ def gate_row(closure: Closure) -> Json:
     }
 
 
+def refusal_rows(verdict: Verdict, account: str) -> list[Json]:
+    """The gates `memory_high` and `lane_full`, before which producers stand; what is accepted is delivered."""
+    rows = []
+    if verdict.memory is not None:
+        detail = f"{verdict.memory}% of its memory in use: new events are refused"
+        rows.append(_row("redis", "memory_high", detail))
+    for lane, waiting in verdict.lanes.get(account, {}).items():
+        rows.append(_row(lane, "lane_full", f"{waiting} events wait: new ones are refused"))
+    return rows
+
+
+def _row(scope: str, reason: str, detail: str) -> Json:
+    return {"scope": scope, "reason": reason, "until": None, "since": None, "detail": detail}
+
+
 async def _account(
     client: redis.asyncio.Redis,
     settings: Settings,
@@ -161,7 +178,4 @@ def _full(memory: Mapping[str, Any]) -> list[Json]:
     most, used = int(memory.get("maxmemory", 0)), int(memory.get("used_memory", 0))
     if not most or used < most:
         return []
-    detail = f"{used} of {most} bytes used: new events are refused"
-    return [
-        {"scope": "redis", "reason": "redis_full", "until": None, "since": None, "detail": detail}
-    ]
+    return [_row("redis", "redis_full", f"{used} of {most} bytes used: new events are refused")]

@@ -28,6 +28,9 @@ SPLITTER_FALLEN = "sailpipe:splitter:fallen"
 ACCOUNTS = "sailpipe:accounts"
 """Set. Names of the accounts that worker processes have served; see ownership/accounts.py."""
 
+VERDICT = "sailpipe:verdict"
+"""String. Why producers are refused, by the splitter's last look (storage/verdict.py); absent while they are not."""
+
 DUE_NUDGES = "sailpipe:due"
 """Channel. Names of due sets, a line each, that have got something new (see storage/nudges.py)."""
 

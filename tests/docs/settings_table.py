@@ -47,6 +47,8 @@ def _shown(name: str, value: object) -> str:
         raise TypeError(msg)
     if value == SHARED_IDS:
         return "`guest`, `undefined`, `null`, `0`, …"
+    if name == "memory_high":
+        return f"`{value:.0%}`"
     return f"`{_text(value)}`"
 
 

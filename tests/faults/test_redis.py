@@ -16,7 +16,7 @@ from pipeline.storage import keys
 from tests.faults.conftest import Open
 from tests.faults.support.account import ACCOUNT
 from tests.faults.support.traffic import traffic
-from tests.faults.support.world import World
+from tests.faults.support.world import BUCKETS, World
 from tests.support.commands import wait_until
 from tests.support.redis_server import free_port
 
@@ -25,6 +25,9 @@ PACE_S = 0.004
 IN_FLIGHT = 10
 MORE = 100
 """More than what was under way."""
+BALLAST = 30_000_000
+BACKLOG = 700_000
+"""Bytes of Redis' memory: what else lies in it, and what is left for the raw stream."""
 REFUSING_S = 8.0
 """Longer than the leases of these tests (6 s)."""
 
@@ -64,7 +67,9 @@ def fill_up(world: World) -> None:
 
 
 def make_room(world: World) -> None:
+    """Returns when the splitter has seen it, and producers are let in again."""
     world.client.config_set("maxmemory", 0)
+    wait_until(lambda: not world.client.exists(keys.VERDICT), "the splitter has looked again")
 
 
 def no_worker_was_replaced(world: World) -> bool:
@@ -161,6 +166,57 @@ def test_a_full_redis_refuses_producers_and_is_emptied_without_a_repeated_call(
     world.judge("Redis full, then not", may_repeat=False)
     assert world.client.xlen(keys.RAW) == 0
     assert no_worker_was_replaced(world)
+
+
+def used_memory(world: World) -> int:
+    return int(world.client.info("memory")["used_memory"])
+
+
+def fill_with_backlog(world: World, raws: list[bytes]) -> int:
+    """Let the raw stream take what is left of Redis' memory, before there is a splitter; returns that memory."""
+    world.client.setrange("sailpipe:ballast", BALLAST, ".")
+    most = used_memory(world) + BACKLOG
+    world.client.config_set("maxmemory", most)
+
+    def send_in_chunks() -> None:
+        for at in range(0, len(raws), 100):
+            chunk = raws[at : at + 100]
+            Producer(world.client, hold=len(raws)).send_many(chunk)
+            world.sent += chunk
+
+    with pytest.raises(QueueFull):
+        send_in_chunks()
+    return most
+
+
+@pytest.mark.timeout(300)
+def test_a_raw_stream_that_fills_redis_is_delivered_within_a_tenth_more_memory(
+    open_world: Open,
+) -> None:
+    """Its events take more than twice the room in mailboxes. New ones are refused until most are delivered."""
+    limits = ",".join(f"{bucket}=60" for bucket in (*BUCKETS, "POST /user"))
+    with open_world(LIMITS=limits) as world:
+        for _ in range(2):
+            world.crew.hire(splitter=False)
+        wait_until(lambda: world.client.exists(keys.lane(ACCOUNT, "page")), "workers look for work")
+        most = fill_with_backlog(world, traffic(8_000, 2_000, seed=13))
+        world.began()
+        world.crew.hire_splitter()
+        world.wait_for_calls(20)
+        world.recovered()
+        highest = used_memory(world)
+        with pytest.raises(QueueFull, match="memory"):
+            Producer(world.client).send(b"{}")
+        while world.counts().waiting:
+            highest = max(highest, used_memory(world))
+            time.sleep(0.05)
+        assert highest <= 1.1 * most
+        make_room(world)
+        world.client.delete("sailpipe:ballast")
+        world.wait_settled()
+        remark = f"{highest / most:.2f} x maxmemory in use at most"
+        world.judge("a backlog fills Redis", may_repeat=False, remark=remark)
+        assert no_worker_was_replaced(world)
 
 
 @pytest.mark.timeout(200)

@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from pipeline.embedded.data_dir import DataDir
+from pipeline.embedded.memory import available_memory
 from pipeline.embedded.redis_server import EmbeddedRedis
 from pipeline.errors import ConfigError, SailpipeError
 from tests.support.commands import wait_until
@@ -41,11 +42,12 @@ def answers(url: str) -> bool:
 
 
 def test_the_embedded_redis_is_durable_and_never_evicts(tmp_path: Path) -> None:
-    """Append-only, noeviction."""
+    """Append-only, noeviction; and its memory has an end before the machine's has."""
     embedded = EmbeddedRedis(tmp_path)
     with started(embedded), redis.Redis.from_url(embedded.url) as client:
         info = client.info("everything")
         assert (info["aof_enabled"], info["maxmemory_policy"]) == (1, "noeviction")
+        assert info["maxmemory"] == available_memory()
     lines = (embedded.directory / "redis.conf").read_text().splitlines()
     assert {"appendfsync everysec", "bind 127.0.0.1"} <= {*lines}
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import redis.asyncio
 
+from pipeline.cli.status import describe_gate
 from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
@@ -18,6 +19,7 @@ from pipeline.settings import AccountSettings, Settings
 from pipeline.status import lanes, raw
 from pipeline.status.report import read_status
 from pipeline.storage import keys
+from pipeline.storage.verdict import Verdict
 from tests.support.letters import Pipeline, order, track
 
 COUNTS = ("delivered", "dead", "ignored", "duplicates", "waiting", "removed")
@@ -196,6 +198,17 @@ async def test_a_full_redis_is_a_closed_gate(pipeline: Pipeline) -> None:
     finally:
         await pipeline.redis.config_set("maxmemory", 0)
     assert [(gate["scope"], gate["reason"]) for gate in gates] == [("redis", "redis_full")]
+
+
+async def test_what_producers_are_refused_for_is_a_closed_gate(pipeline: Pipeline) -> None:
+    """The splitter's verdict is shown as it stands: on memory to every account, on a lane to its own."""
+    verdict = Verdict(85, {"default": {"event": 1_000_001}, "shoes": {"user": 2_000_000}})
+    await pipeline.redis.set(keys.VERDICT, verdict.encode())
+    gates = (await account(pipeline))["gates"]
+    assert [describe_gate(gate) for gate in gates] == [
+        "Closed: redis is above MEMORY_HIGH (85% of its memory in use: new events are refused)",
+        "Closed: event is at its LANE_BOUND (1000001 events wait: new ones are refused)",
+    ]
 
 
 async def test_the_raw_backlog_is_shared_out_to_its_accounts(

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import redis.asyncio
 
+from pipeline.admission import LOOK_EVERY
 from pipeline.errors import QueueFull
-from pipeline.producer import LOOK_EVERY, AsyncProducer, Labels
+from pipeline.producer import AsyncProducer, Labels
 from pipeline.storage import keys
 
 

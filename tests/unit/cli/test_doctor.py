@@ -38,21 +38,24 @@ GOOD: dict[str, Any] = {
         ({"aof_last_write_status": "err"}, "redis persistence", Verdict.FAIL),
         ({"maxmemory_policy": "allkeys-lru"}, "redis eviction", Verdict.FAIL),
         ({"maxmemory": 2 * 2**20}, None, None),
-        ({"maxmemory": int(1.2 * 2**20)}, "redis memory", Verdict.WARN),
+        ({"maxmemory": int(1.3 * 2**20)}, "redis memory", Verdict.WARN),
+        ({"maxmemory": int(1.2 * 2**20)}, "redis memory", Verdict.FAIL),
+        ({"total_system_memory": int(1.2 * 2**20)}, "redis memory", Verdict.FAIL),
     ],
 )
 def test_redis_is_judged_by_what_would_lose_events(
     info: dict[str, Any], name: str | None, verdict: Verdict | None
 ) -> None:
     """Eviction loses them silently, a cluster cannot run the scripts, no AOF loses them at restart."""
-    wrong = [check for check in checks_redis.judge(GOOD | info) if check.verdict is not Verdict.OK]
+    checks = checks_redis.judge(GOOD | info, memory_high=0.8)
+    wrong = [check for check in checks if check.verdict is not Verdict.OK]
     assert [(check.name, check.verdict) for check in wrong] == ([(name, verdict)] if name else [])
     assert all(check.fix for check in wrong)
 
 
 def test_a_valkey_is_called_by_its_own_version() -> None:
     """INFO's redis_version is the Redis it is compatible with, which says little to its operator."""
-    checks = checks_redis.judge(GOOD | {"valkey_version": "9.1.2"})
+    checks = checks_redis.judge(GOOD | {"valkey_version": "9.1.2"}, memory_high=0.8)
     assert "7.2.4 (Valkey 9.1.2)" in [check.found for check in checks]
 
 

@@ -113,7 +113,7 @@ def test_an_import_that_pauses_says_so_once(capfd: pytest.CaptureFixture[str]) -
     """A log is no place for a line every few hundred events."""
     with open_progress("enqueued") as progress:
         for _ in range(3):
-            progress.hold(20_400)
+            progress.hold("20400 events wait already")
             progress.advance()
     assert capfd.readouterr().err.count("Holding back") == 1
 
