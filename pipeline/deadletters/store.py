@@ -225,7 +225,9 @@ class DeadLetters:
         """Letters that died at or before `newest`, as (id, died at, header), without `skip`."""
         names = [keys.dead_by_time(self.account), keys.dead(self.account)]
         oldest = "-inf" if since_ms is None else since_ms
-        flat = await self._scripts.run("page", names, [newest, oldest, PAGE + len(skip)])
+        flat = await self._scripts.run(
+            "page", names, [newest, oldest, PAGE + len(skip), len(skip) + 1]
+        )
         page = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
         return [row for row in page if row[0] not in skip]
 

@@ -47,8 +47,10 @@ SUSPECTS_REST_MS: Final = 5_000
 """For so long these are not looked at, when they were so many: the next wake-up finds what is due behind them."""
 MOVED_BACK_PER_WAKE: Final = 500
 """Mailboxes that one wake-up makes due sooner, after the clock was set back."""
-RECALLED_LETTERS: Final = 100
-"""Letters that one script brings back because their user's email is known now."""
+RECALLED_LETTERS: Final = 50
+"""Letters that one script brings back because their users' emails are known now, but for one of each user."""
+PAGE_BYTES: Final = 1_000_000
+"""A page of dead letters ends when their headers, which hold the calls that were made, are longer."""
 MAX_BASKETS: Final = 20
 """Baskets that are known of one order id. A shop whose order ids are no ids has many; the others are forgotten."""
 STRAYED_MS: Final = 60_000

@@ -138,7 +138,7 @@ local function settle(lane, box, token, step, text)
 
   if settlement.learn then learn(memory, settlement.learn, refused) end
   if settlement.cart then redis.call('SET', cart, settlement.cart, 'PX', int(settlement.cart_keep)) end
-  -- An order may have died of an email that was learned since its claim, and learn_email brings a hundred back.
+  -- An order may have died of an email that was learned since its claim, and learn_email brings some back.
   if awaits_email(lane) and popped > 0 and redis.call('HEXISTS', memory, 'email') == 1 then
     local recalled = recall(P, box, now, was_bulk)
     if recalled > 0 then

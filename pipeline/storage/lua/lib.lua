@@ -231,11 +231,17 @@ local function revive(p, id, now, is_bulk)
   return true
 end
 
--- What died for want of this user's email goes on, bulk if what showed it is; no more than a script should do at once.
+-- What died for want of this user's email goes on, bulk if what showed it is, once a script, and no more than a script
+-- should do at once. One letter does in any case: the settlement with which it leaves its mailbox brings others back.
 -- Returns how many.
+local recalled, left_to_recall = {}, RECALLED_LETTERS
 local function recall(p, user, now, is_bulk)
-  local ids = redis.call('ZRANGE', p .. 'dead:email:' .. user, 0, RECALLED_LETTERS - 1)
+  local key = p .. 'dead:email:' .. user
+  if recalled[key] then return 0 end
+  recalled[key] = true
+  local ids = redis.call('ZRANGE', key, 0, math.max(1, left_to_recall) - 1)
   for _, id in ipairs(ids) do revive(p, id, now, is_bulk) end
+  left_to_recall = left_to_recall - #ids
   return #ids
 end
 
