@@ -1,5 +1,5 @@
 """Looks after each account once a minute: prunes its dead letters to DEAD_KEEP and DEAD_MAX (what goes is counted as
-removed), and sees whether its order ids are ids."""
+removed), and what is remembered of who is who to MEMORY_KEEP, and sees whether its order ids are ids."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pipeline.events.models import Lane
 from pipeline.gates.alerts import Alert
 from pipeline.observe.logs import log_event
 from pipeline.settings import AccountSettings, Settings
+from pipeline.splitter.aliases import forget_old_aliases
 from pipeline.storage import keys
 from pipeline.storage.numbers import REUSED_WINDOW_MS
 
@@ -37,6 +38,7 @@ async def prune_forever(
         for account in settings.accounts.values():
             try:
                 await keep(DeadLetters(client, account.name), account, alert, clock)
+                await forget_old_aliases(client, account.name, account.memory_keep)
                 await watch_order_ids(client, account.name, alert, clock)
             except redis.exceptions.RedisError:
                 continue  # the waker logs it; the next minute tries again

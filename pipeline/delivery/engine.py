@@ -170,6 +170,7 @@ class Engine:
             account.name,
             target="\n".join(target_of(account).names),
             lease_s=account.lease,
+            memory_keep_s=account.memory_keep,
             time_ms=self._seams.time_ms,
             in_hand=self.leases.held,
         )

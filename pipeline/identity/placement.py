@@ -11,7 +11,7 @@ does afterwards goes there, too. The newest of both counts.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,10 +20,10 @@ from pipeline.events.models import Alias, Event
 from pipeline.events.routing import Facts
 from pipeline.roles import Role
 from pipeline.settings import AccountSettings
+from pipeline.storage.numbers import DAY_MS
 
 UNIDENTIFIED = "~"
 """First character of the mailbox of an event without any id of its own: each such event has its own."""
-DAY_MS = 86_400_000
 
 Seen = dict[str, int]
 """The emails an id came with, and when last (ms), the newest last."""
@@ -40,6 +40,7 @@ class IdentityMap:
     follows: anonymousId -> the id its events go to, since an email led there. Its own, once its latest
         identify led nowhere else.
     visitor: email -> the first anonymousId that identified with it while no userId owned it.
+    showed: one of those -> the email that is remembered of it, when its sightings are over.
     """
 
     anon: dict[str, str] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class IdentityMap:
     seen: dict[str, Seen] = field(default_factory=dict)
     follows: dict[str, str] = field(default_factory=dict)
     visitor: dict[str, str] = field(default_factory=dict)
+    showed: dict[str, str] = field(default_factory=dict)
 
     def today(self, name: str, at_ms: int) -> Seen:
         """The emails an id came with in the day before `at_ms`."""
@@ -54,7 +56,7 @@ class IdentityMap:
 
     def latest(self, name: str) -> str | None:
         """The email an id came with last."""
-        return next(reversed(self.seen.get(name, {})), None)
+        return next(reversed(self.seen.get(name, {})), self.showed.get(name))
 
     def learned(self, kind: str) -> dict[str, str]:
         """What names of one kind lead to; the kind as it stands in the aliases of a `IdentityUpdates`."""
@@ -73,6 +75,7 @@ class IdentityMap:
             dict(self.seen),
             dict(self.follows),
             dict(self.visitor),
+            self.showed,
         )
 
 
@@ -108,11 +111,11 @@ class _View:
 class IdentityUpdates(NamedTuple):
     """What one event says about who is who.
 
-    emails: (user, email, emails seen today) to remember; the email is '' when only the sighting
-    counts. aliases: (`anon:ID`, `email:E`, `follows:ID` or `visitor:E`, id), as in `IdentityMap`.
+    emails: (user, email, emails seen today, whether this id's events go to another user) to remember; the email is ''
+    when only the sighting counts. aliases: (`anon:ID`, `email:E`, `follows:ID` or `visitor:E`, id), as in `IdentityMap`.
     """
 
-    emails: tuple[tuple[str, str, Seen], ...] = ()
+    emails: tuple[tuple[str, str, Seen, bool], ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
 
 
@@ -206,20 +209,26 @@ class _UpdateBuilder:
 
     def build(self) -> IdentityUpdates:
         user, anonymous, _ = self._ids
-        email = self._facts.emails.shown
-        emails: list[tuple[str, str, Seen]] = []
-        if email:
-            ids = [name for name in (user, anonymous) if name]
-            emails = [(name, email, self._sightings.get(name, {})) for name in ids]
-            emails += [
-                (name, "", seen) for name, seen in self._sightings.items() if name not in ids
-            ]
+        email, owner = self._facts.emails.shown, None
         if user:
             self._link(user)
         elif anonymous and email:
             owner = self._visit(anonymous, email.lower())
-            emails += [(owner, email, {})] if owner else []
+        emails = list(self._shown(email)) if email else []
+        emails += [(owner, email, {}, False)] if owner and email else []
         return IdentityUpdates(tuple(emails), tuple(self._aliases))
+
+    def _shown(self, email: str) -> Iterator[tuple[str, str, Seen, bool]]:
+        """The email beside each id of the event, and sightings of shared ones. A visitor's is its user's to remember."""
+        user, anonymous, _ = self._ids
+        sightings = dict(self._sightings)
+        if user:
+            yield user, email, sightings.pop(user, {}), False
+        if anonymous and anonymous != user:
+            has_owner = user is not None or self._view.leads_to(anonymous) != anonymous
+            yield anonymous, email, sightings.pop(anonymous, {}), has_owner
+        for name, seen in sightings.items():
+            yield name, "", seen, False
 
     def _link(self, user_id: str) -> None:
         """Link the ids of an event that names a user, and its email, to that user."""

@@ -17,8 +17,6 @@ from pipeline.events.emails import first_usable
 from pipeline.events.models import Lane
 from pipeline.roles import Role
 
-MEMORY_KEEP_MS = 180 * 86_400_000
-"""How long a user without new events is remembered: email, merged ids."""
 OptOutFlag: TypeAlias = Literal["", "only", "seen to"]
 Waits: TypeAlias = Literal["email", "user", "identify", "order"]
 """What a mailbox may wait for, so that it is looked at as soon as that has happened."""

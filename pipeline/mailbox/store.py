@@ -12,7 +12,6 @@ from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
 from pipeline.lanes import SPECS
 from pipeline.mailbox.claim import (
-    MEMORY_KEEP_MS,
     STATE,
     Claim,
     Settlement,
@@ -21,6 +20,7 @@ from pipeline.mailbox.claim import (
     read_claim,
 )
 from pipeline.mailbox.reservations import Reservation, Taken
+from pipeline.settings.values import MEMORY_KEEP_S
 from pipeline.storage import keys
 from pipeline.storage.scripts import Bounds, Gathering, Scripts
 from pipeline.targets import SANDBOX
@@ -54,6 +54,7 @@ class MailboxStore:
         *,
         target: str = SANDBOX,
         lease_s: float = 12.0,
+        memory_keep_s: float = MEMORY_KEEP_S,
         time_ms: Callable[[], int] | None = None,
         in_hand: Sized = (),
     ) -> None:
@@ -68,9 +69,8 @@ class MailboxStore:
         self._claims = {
             lane: self._gathering("claim", self._claim_args(lane), CLAIMS, in_hand) for lane in Lane
         }
-        self._settlements = self._gathering(
-            "settle", [MAX_WORK, MEMORY_KEEP_MS], SETTLEMENTS, in_hand
-        )
+        shared = [MAX_WORK, int(memory_keep_s * 1000)]
+        self._settlements = self._gathering("settle", shared, SETTLEMENTS, in_hand)
 
     def _gathering(self, name: str, shared: list[Any], bounds: Bounds, in_hand: Sized) -> Gathering:
         return Gathering(
@@ -208,8 +208,7 @@ class MailboxStore:
         """The id to which an email, in lower case, belongs by what we learned: the userId that owns it,
         else the first anonymousId that identified with it. None when that is `besides`, or unknown.
         """
-        names = [keys.learned(self.account, f"{kind}:{email}") for kind in ("email", "visitor")]
-        found: Any = await self._redis.mget(names)
+        found: Any = await self._scripts.run("owner", [self._prefix], [email])
         owners = [owner.decode() for owner in found if owner is not None]
         return owners[0] if owners and owners[0] != besides else None
 

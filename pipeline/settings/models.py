@@ -25,6 +25,7 @@ from pipeline.settings.sources import DEFAULT_ACCOUNT
 from pipeline.settings.values import (
     DEFAULT_MAX_AGE_S,
     LEASE_MARGIN_S,
+    MEMORY_KEEP_S,
     SHARED_IDS,
     AccountName,
     HttpUrl,
@@ -148,6 +149,11 @@ class AccountSettings(_Settings):
         ge=1,
         description="How many dead letters are kept. Beyond it the largest groups lose some, orders and"
         " refunds last, with an alert.",
+    )
+    memory_keep: PositiveSeconds = Field(
+        MEMORY_KEEP_S,
+        description="How long a user is remembered of whom nothing new is learned: the email, and which ids are"
+        " whose.",
     )
     lane_bound: int = Field(
         1_000_000,

@@ -25,6 +25,7 @@ _MAX_KEY_PARTS = 2
 MAX_RATE = 100_000
 _LIVES_IN_A_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
+MEMORY_KEEP_S = 180 * 86400.0
 LEASE_MARGIN_S = 4.0
 """A call begins only with a lease that outlives it: 1 s to settle, 3 s between renewals."""
 SHARED_IDS = frozenset(

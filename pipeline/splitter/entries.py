@@ -13,7 +13,7 @@ from pipeline.errors import InvalidEvent
 from pipeline.events.emails import SharedBy
 from pipeline.events.models import Event
 from pipeline.events.routing import Facts
-from pipeline.mailbox.claim import MEMORY_KEEP_MS, OptOutFlag
+from pipeline.mailbox.claim import OptOutFlag
 from pipeline.roles import Role
 from pipeline.settings import AccountSettings
 
@@ -86,14 +86,14 @@ class SplitAction(NamedTuple):
     """What split.lua is to do with one entry, beside the blob that it posts or buries.
 
     lane, box: of what is posted; reason: why it is ignored.
-    emails: (user, email, its strength as evidence, at ms, emails seen today as JSON) to remember; no email: the
-        sighting alone.
-    aliases: (key below the prefix, user).
+    emails: (user, email, its strength as evidence, at ms, emails seen today as JSON, whether its events go to another
+        user, so that the email is only for what waits there) to remember; no email: the sighting alone.
+    aliases: (KIND:NAME, the id it leads to).
     optout: () or the mailbox of its user, the level ('' when it is not known) and the header of the second entry, ''
         when its own call says it.
     shared_by: what makes those of its ids shared ones that are, to be counted.
     bulk: as of the entry. hands_down: whether a visitor whom an alias links has the user's email from now on, too.
-    keep: ms for which all this is known.
+    keep: ms for which the email is known.
     """
 
     key: DedupeKey
@@ -101,13 +101,13 @@ class SplitAction(NamedTuple):
     lane: str = ""
     box: str = ""
     reason: str = ""
-    emails: tuple[tuple[str, str, int, int, str], ...] = ()
+    emails: tuple[tuple[str, str, int, int, str, bool], ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
     optout: tuple[()] | tuple[str, str, str] = ()
     shared_by: Collection[SharedBy] = ()
     bulk: bool = False
     hands_down: bool = True
-    keep: int = MEMORY_KEEP_MS
+    keep: int = 0
 
 
 class RoutedEntry(NamedTuple):

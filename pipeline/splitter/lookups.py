@@ -101,4 +101,5 @@ def _account(settings: AccountSettings, found: Mapping[str, Any]) -> Account:
     tables = {name: dict(found[name]) for name in ("anon", "email", "follows", "visitor")}
     seen = {name: from_json(text) for name, text in dict(found["seen"]).items()}
     stopped = {lane: int(ms) for lane, ms in found["stopped"].items()}
-    return Account(settings, IdentityMap(**tables, seen=seen), stopped)
+    showed = {name: email.lower() for name, email in dict(found["showed"]).items()}
+    return Account(settings, IdentityMap(**tables, seen=seen, showed=showed), stopped)

@@ -169,7 +169,8 @@ def route_entry(item: Read, account: Account) -> RoutedEntry:
     emails = _emails(placement, facts, entry.at_ms) if placement.updates.emails else ()
     way = facts.way if item.optout != "only" else Lane.USER
     optout = _optout(item, facts, placement, account) if facts.optout is not None else ()
-    more = placement.shared_by, entry.bulk, entry.role is Role.SERVER
+    keep = int(settings.memory_keep * 1000)
+    more = placement.shared_by, entry.bulk, entry.role is Role.SERVER, keep
     rest = emails, placement.updates.aliases, optout, *more
     if isinstance(way, Ignored):
         ignored = SplitAction(item.key, ActionKind.IGNORED, "", "", way.reason, *rest)
@@ -268,11 +269,11 @@ def _dedupe_key(
 
 def _emails(
     placement: Placement, facts: Facts, at_ms: int
-) -> tuple[tuple[str, str, int, int, str], ...]:
+) -> tuple[tuple[str, str, int, int, str, bool], ...]:
     strength = facts.emails.strength
     return tuple(
-        (user, email, strength, at_ms, to_json(seen).decode() if seen else "")
-        for user, email, seen in placement.updates.emails
+        (user, email, strength, at_ms, to_json(seen).decode() if seen else "", has_owner)
+        for user, email, seen, has_owner in placement.updates.emails
     )
 
 

@@ -68,10 +68,8 @@ class KeyKind(StrEnum):
     ORDER = "order"
     REUSED = "reused"
     SHARE = "share"
-    ANON = "anon"
-    EMAIL = "email"
-    FOLLOWS = "follows"
-    VISITOR = "visitor"
+    SEEN = "seen"
+    ALIASES = "aliases"
     DEDUPE = "dedupe"
     DEAD = "dead"
     REPLAYED = "replayed"
@@ -80,8 +78,6 @@ class KeyKind(StrEnum):
 
 
 _KINDS = {kind.value.encode(): kind for kind in KeyKind}
-ALIASES = (KeyKind.ANON, KeyKind.EMAIL, KeyKind.FOLLOWS, KeyKind.VISITOR)
-"""Kinds of what the splitter learns of who is who; see `learned`."""
 
 
 def account_prefix(account: str) -> str:
@@ -187,7 +183,7 @@ def token(account: str) -> str:
 
 def user(account: str, key: str) -> str:
     """Hash. What is remembered of a user: email, its strength and time as evidence (email_strength, email_at; neither
-    of one that was looked up), refused (address -> when Sailthru refused it, ms), seen (emails of the last day),
+    of one that was looked up), refused (address -> when Sailthru refused it, ms),
     identified (ms), merged (ids), newest:identify, newest:cart and newest:optout (when the latest one delivered first
     came, ms), last_identify (of an anonymousId: the email its latest identify showed, key and id of the profile it
     went to), optout (the opt-out that the newest entry of the user lane with one will send)."""
@@ -215,11 +211,23 @@ def reuse_told(account: str) -> str:
     return f"sailpipe:{account}:reused:told"
 
 
-def learned(account: str, alias: str) -> str:
-    """String. The id learned for an alias: `anon:ANONYMOUS_ID` or `email:EMAIL` the userId, `follows:ANONYMOUS_ID`
-    the id that its events go to because of an email (the newest of it and `anon` counts), `visitor:EMAIL` the first
-    anonymousId that identified with an email while no userId owned it (identity/placement.py's IdentityMap)."""
-    return f"sailpipe:{account}:{alias}"
+def seen(account: str, key: str) -> str:
+    """String. The emails that an id came with in the last day, and when last (JSON); see EMAILS_A_DAY."""
+    return f"sailpipe:{account}:seen:{key}"
+
+
+def alias_table(account: str) -> str:
+    """Hash. Of all aliases: buckets (how many hashes hold them), names (how many there are), seed (which name is in
+    which hash depends on it), swept (the hash that is looked at next for old ones)."""
+    return f"sailpipe:{account}:aliases"
+
+
+def aliases(account: str, bucket: str) -> str:
+    """Hash. KIND:NAME -> `HOUR ID`: where a name leads, and when that was last said (hours). `anon:ANONYMOUS_ID` and
+    `email:EMAIL` to the userId, `follows:ANONYMOUS_ID` to the id that its events go to because of an email (the newest of
+    it and `anon` counts), `visitor:EMAIL` to the first anonymousId that identified with an email while no userId owned it
+    (identity/placement.py's IdentityMap)."""
+    return f"sailpipe:{account}:aliases:{bucket}"
 
 
 # Dedupe: both parts of a slice of the window; see `leaf` in lua/lib.lua

@@ -63,6 +63,18 @@ LOOKED_UP: Final = 4
 ADDRESS_REFUSED_MS: Final = 86_400_000
 """For how long it is remembered that Sailthru refused an address of a user."""
 
+# Aliases: see `alias_home` in lua/lib.lua
+ALIASES_A_BUCKET: Final = 40
+"""Names in one hash on average. No hash has three times as many, and Redis keeps one of at most 128 in its compact form."""
+ALIAS_PRIME: Final = 67_108_859
+"""Below 2 ** 26, so that what is multiplied with a number below it is exact in Lua."""
+SWEEPS: Final = 1_440
+"""Calls of sweep.lua, one a minute, in which all aliases are looked at."""
+SWEPT_BUCKETS: Final = 200
+"""Hashes of aliases that one call looks at, at most."""
+DAY_MS: Final = 86_400_000
+"""For so long the emails that an id came with are counted."""
+
 # Dedupe: see `leaf` in lua/lib.lua
 DEDUPE_SLICES: Final = 4
 """Sets of keys that make up one window; the oldest is forgotten as a whole."""

@@ -66,10 +66,8 @@ def _functions() -> Iterator[KeyRow]:
     for name, function in inspect.getmembers(keys, inspect.isfunction):
         if function.__module__ == keys.__name__ and name not in {"account_prefix", "kind_of"}:
             parts = {part: part.upper() for part in inspect.signature(function).parameters}
-            for alias in keys.ALIASES if "alias" in parts else ("",):
-                more = {"alias": f"{alias}:ID"} if alias else {}
-                doc = "List." if function is keys.celery_queue else function.__doc__
-                yield KeyRow(function(**parts | more), _type(doc))
+            doc = "List." if function is keys.celery_queue else function.__doc__
+            yield KeyRow(function(**parts), _type(doc))
 
 
 def _constants() -> Iterator[KeyRow]:

@@ -1,37 +1,35 @@
 -- What is known of a batch, asked once before it is routed. Reads only, and no more than a few commands an event.
 -- ARGV    now, then for each account a question (JSON): see `Question` in lookups.py
 -- Returns for each account JSON: anon, email, follows, visitor: name -> the id it leads to; seen: id -> sightings
---   (JSON); stopped: lane -> ms; duplicates: '1' for each doubtful entry that is a duplicate, else '0'
+--   (JSON); showed: visitor -> its email, when it has no sightings; stopped: lane -> ms; duplicates: '1' for each doubtful entry that is a duplicate, else '0'
 -- split.lua is the judge of duplicates. It judges the same unless a window has run out meanwhile, because only the
 -- splitter with the lease writes what is read here.
 local now, answers = ms(ARGV[1]), {}
 
-local function learned(p, kind, names, found)
-  if #names == 0 then return end
-  local keys = {}
-  for i, name in ipairs(names) do keys[i] = p .. kind .. ':' .. name end
-  local targets = redis.call('MGET', unpack(keys)) -- a batch has at most some hundred names
-  for i, name in ipairs(names) do
-    if targets[i] then found[kind][name] = targets[i] end
+local function learned(p, kinds, names, found)
+  for _, name in ipairs(names) do
+    local targets = follow_alias(p, kinds, name)
+    for i, kind in ipairs(kinds) do
+      if targets[i] then found[kind][name] = targets[i] end
+    end
   end
 end
 
 local function sightings(p, ids, found)
-  for _, id in ipairs(ids) do
-    if found.seen[id] == nil then
-      local seen = redis.call('HGET', p .. 'user:' .. id, 'seen')
-      if seen then found.seen[id] = seen end
-    end
+  if #ids == 0 then return end
+  local keys = {}
+  for i, id in ipairs(ids) do keys[i] = p .. 'seen:' .. id end
+  local seen = redis.call('MGET', unpack(keys)) -- a batch has at most some hundred ids
+  for i, id in ipairs(ids) do
+    if seen[i] then found.seen[id] = seen[i] end
   end
 end
 
 for i = 2, #ARGV do
   local p, ids, visitors, emails, doubtful, lanes = unpack(cjson.decode(ARGV[i]))
-  local found = { anon = {}, email = {}, follows = {}, visitor = {}, seen = {}, stopped = {} }
-  learned(p, 'anon', visitors, found)
-  learned(p, 'follows', visitors, found)
-  learned(p, 'email', emails, found)
-  learned(p, 'visitor', emails, found)
+  local found = { anon = {}, email = {}, follows = {}, visitor = {}, seen = {}, showed = {}, stopped = {} }
+  learned(p, { 'anon', 'follows' }, visitors, found)
+  learned(p, { 'email', 'visitor' }, emails, found)
   -- Which of the ids they lead to are shared ids, and where the visitors lead, must be known as well.
   local was_asked, unread = {}, {}
   for _, id in ipairs(visitors) do was_asked[id] = true end
@@ -47,8 +45,11 @@ for i = 2, #ARGV do
     for _, id in pairs(found[kind]) do owners[#owners + 1] = id end
     sightings(p, owners, found)
   end
-  learned(p, 'anon', unread, found)
-  learned(p, 'follows', unread, found)
+  learned(p, { 'anon', 'follows' }, unread, found)
+  for _, visitor in pairs(found.visitor) do
+    local email = not found.seen[visitor] and redis.call('HGET', p .. 'user:' .. visitor, 'email')
+    if email then found.showed[visitor] = email end
+  end
   for _, lane in ipairs(lanes) do
     found.stopped[lane] = int(now - lane_clock(p, lane, now))
   end

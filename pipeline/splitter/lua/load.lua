@@ -16,10 +16,12 @@ local reply = { int(bytes('used_memory')), int(most) }
 -- Of the events in a lane as many can go as its mailboxes that are due or leased hold on average: to count them exactly
 -- would be to read every mailbox.
 local function that_can_go(p, lane, waiting)
-  local due, leased = p .. 'due:' .. lane, redis.call('ZCARD', p .. 'leased:' .. lane)
-  local all = redis.call('ZCARD', due) + leased
-  if all == 0 then return 0 end
-  return math.ceil(waiting * (redis.call('ZCOUNT', due, '-inf', now) + leased) / all)
+  local ready = redis.call('ZCARD', p .. 'leased:' .. lane)
+  local all = ready
+  for _, due in ipairs({ p .. 'due:' .. lane, p .. 'bulk:' .. lane }) do
+    all, ready = all + redis.call('ZCARD', due), ready + redis.call('ZCOUNT', due, '-inf', now)
+  end
+  return all > 0 and math.ceil(waiting * ready / all) or 0
 end
 
 for i = first, #ARGV do

@@ -38,11 +38,48 @@ local function remember(p, hash, window)
   if size >= DEDUPE_SET_FULL and depth < DEDUPE_MAX_DEPTH then split(slice, key, depth, dedupe_life(window)) end
 end
 
--- A visitor's order may wait, or have died, for want of an email that the user it is now known to be has shown.
+-- Takes over what belongs in the new one of the hashes of aliases from the one that has held it.
+local function add_bucket(p, size)
+  local from, to = p .. 'aliases:' .. int(size.buckets - size.round), p .. 'aliases:' .. int(size.buckets)
+  local flat, halves = redis.call('HGETALL', from), { [from] = {}, [to] = {} }
+  size.buckets = size.buckets + 1
+  if size.buckets == size.round * 2 then size.round = size.buckets end
+  redis.call('HSET', p .. 'aliases', 'buckets', int(size.buckets))
+  for i = 1, #flat, 2 do
+    local half = halves[alias_home(p, string.match(flat[i], '^%a+:(.*)$'))]
+    half[#half + 1] = flat[i]
+    half[#half + 1] = flat[i + 1]
+  end
+  redis.call('DEL', from) -- one that was large stays so
+  for key, fields in pairs(halves) do
+    if #fields > 0 then redis.call('HSET', key, unpack(fields)) end
+  end
+end
+
+local function learn_alias(p, alias, id, now)
+  local size, name = alias_size(p), string.match(alias, '^%a+:(.*)$')
+  if size.seed == 0 then
+    local t = redis.call('TIME')
+    size.seed = math.floor(ALIAS_PRIME / 4) + (t[1] + t[2]) % math.floor(ALIAS_PRIME / 2)
+    redis.call('HSET', p .. 'aliases', 'seed', int(size.seed))
+  end
+  local said = int(math.floor(now / HOUR_MS)) .. ' ' .. id
+  if redis.call('HSET', alias_home(p, name), alias, said) == 0 then return end
+  size.names = size.names + 1
+  redis.call('HINCRBY', p .. 'aliases', 'names', 1)
+  if size.names > size.buckets * ALIASES_A_BUCKET then add_bucket(p, size) end
+end
+
+-- Whether an event of this mailbox waits, or has died, for want of an email.
+local function wants_email(p, box)
+  local waiting = { p .. 'dead:email:' .. box }
+  for _, lane in ipairs(EMAIL_LANES) do waiting[#waiting + 1] = mail(p, lane, box) end
+  return redis.call('EXISTS', unpack(waiting)) > 0
+end
+
+-- A visitor's order may want an email that the user it is now known to be has shown.
 local function hand_down(p, visitor, user, now, keep, is_bulk)
-  local waiting = { p .. 'dead:email:' .. visitor }
-  for _, lane in ipairs(EMAIL_LANES) do waiting[#waiting + 1] = mail(p, lane, visitor) end
-  if redis.call('EXISTS', unpack(waiting)) == 0 then return end
+  if not wants_email(p, visitor) then return end
   local email, strength, at = unpack(redis.call('HMGET', p .. 'user:' .. user, 'email', 'email_strength', 'email_at'))
   if not email then return end
   learn_email(p, visitor, email, tonumber(strength or LOOKED_UP), tonumber(at or '0'), now, keep, is_bulk)
@@ -96,15 +133,13 @@ local function apply(action, blob, head)
       blob = cjson.encode(head) .. '\n' .. raw(blob)
     end
   end
-  for _, alias in ipairs(aliases) do
-    redis.call('SET', p .. alias[1], alias[2], 'PX', int(keep))
-  end
-  for _, seen in ipairs(emails) do
-    if seen[5] ~= '' then
-      redis.call('HSET', p .. 'user:' .. seen[1], 'seen', seen[5])
-      redis.call('PEXPIRE', p .. 'user:' .. seen[1], int(keep))
+  for _, alias in ipairs(aliases) do learn_alias(p, alias[1], alias[2], now) end
+  for _, shown in ipairs(emails) do
+    local user, email, strength, at, seen, has_owner = unpack(shown)
+    if seen ~= '' then redis.call('SET', p .. 'seen:' .. user, seen, 'PX', DAY_MS) end
+    if email ~= '' and (not has_owner or wants_email(p, user)) then
+      learn_email(p, user, email, strength, at, now, keep, is_bulk)
     end
-    if seen[2] ~= '' then learn_email(p, seen[1], seen[2], seen[3], seen[4], now, keep, is_bulk) end
   end
   for _, alias in ipairs(aliases) do
     local visitor = hands_down and string.match(alias[1], '^anon:(.*)$')

@@ -364,3 +364,36 @@ local function is_duplicate(key, now)
   if find_letter(p, id, hash) then return false end
   return redis.call('ZSCORE', p .. 'replayed', replay_of(id, hash)) ~= false
 end
+
+-- Aliases: where an anonymousId or an email leads, many in one hash; a key for each would take three times the memory.
+-- The number of hashes grows with the names, by one at a time, which takes over half of another (linear hashing).
+local alias_sizes = {}
+local function alias_size(p)
+  if not alias_sizes[p] then
+    local kept, round = redis.call('HMGET', p .. 'aliases', 'buckets', 'names', 'seed'), 1
+    local buckets = tonumber(kept[1] or '1')
+    while round * 2 <= buckets do round = round * 2 end
+    alias_sizes[p] = { buckets = buckets, names = tonumber(kept[2] or '0'), seed = tonumber(kept[3] or '0'), round = round }
+  end
+  return alias_sizes[p]
+end
+
+-- The hash that an alias of this name is in. Who does not know the seed cannot choose names that share one.
+local function alias_home(p, name)
+  local size, number = alias_size(p), 0
+  for i = 1, #name, 3 do
+    local a, b, c = string.byte(name, i, i + 2)
+    number = (number + a * 65536 + (b or 0) * 256 + (c or 0) + 1) * size.seed % ALIAS_PRIME
+  end
+  local at = number % (size.round * 2)
+  return p .. 'aliases:' .. int(at < size.buckets and at or number % size.round)
+end
+
+-- Where a name leads, for each of these kinds; false where that is not known.
+local function follow_alias(p, kinds, name)
+  local fields = {}
+  for i, kind in ipairs(kinds) do fields[i] = kind .. ':' .. name end
+  local found = redis.call('HMGET', alias_home(p, name), unpack(fields))
+  for i, said in ipairs(found) do found[i] = said and string.match(said, '^%d+ (.*)$') end
+  return found
+end

@@ -14,7 +14,7 @@ import redis.exceptions
 
 from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
-from pipeline.mailbox.claim import MEMORY_KEEP_MS, Settlement
+from pipeline.mailbox.claim import Settlement
 from pipeline.mailbox.store import MAX_WORK, MailboxStore, encode_settlement
 from pipeline.sailthru.answers import Answer, Failed, Failure
 from pipeline.sailthru.calls import Call
@@ -177,7 +177,7 @@ async def test_a_settle_whose_answer_was_lost_is_not_made_twice(pipe: Pipe) -> N
 
 def _args(store: MailboxStore, settlement: Settlement) -> list[Any]:
     claim, text = settlement.claim, encode_settlement(settlement)
-    shared = [MAX_WORK, MEMORY_KEEP_MS]
+    shared = [MAX_WORK, 1000]
     return [store._now(), *shared, claim.lane, claim.user, claim.token, claim.step, text]
 
 

@@ -10,8 +10,9 @@ import pytest
 from pipeline.clock import ManualClock
 from pipeline.events.models import Lane, validate_event
 from pipeline.events.routing import read_facts
-from pipeline.identity.placement import DAY_MS, IdentityMap, Placement, place, without_shared_ids
+from pipeline.identity.placement import IdentityMap, Placement, place, without_shared_ids
 from pipeline.settings import AccountSettings
+from pipeline.storage.numbers import DAY_MS
 from tests.support.mailboxes import Mailboxes, identify, order, track
 
 AT = 1_700_000_000_000
@@ -87,7 +88,7 @@ def test_an_orders_own_property_is_learned_but_does_not_make_the_email_the_buyer
     """Later orders go there, too. What its owner does without a userId is not the buyer's for that."""
     arrivals = Arrivals()
     updates = arrivals.place(event="Order Completed", userId="u", **data("gift@x.com")).updates
-    assert [(user, email) for user, email, _ in updates.emails] == [("u", "gift@x.com")]
+    assert [(user, email) for user, email, *_ in updates.emails] == [("u", "gift@x.com")]
     assert updates.aliases == ()
     assert arrivals.place(**shown("gift@x.com")).user == "gift@x.com"
 
@@ -112,9 +113,9 @@ def test_an_event_that_shows_an_email_links_it() -> None:
     arrivals = Arrivals()
     arrivals.place(userId="u", anonymousId="a")
     updates = arrivals.place(anonymousId="a", **shown("e@x.com")).updates
-    assert [(user, email) for user, email, _ in updates.emails] == [
-        ("a", "e@x.com"),
-        ("u", "e@x.com"),
+    assert [(user, email, has_owner) for user, email, _, has_owner in updates.emails] == [
+        ("a", "e@x.com", True),
+        ("u", "e@x.com", False),
     ]
 
 
@@ -216,7 +217,7 @@ def test_the_sightings_of_an_id_stay_few() -> None:
     arrivals = Arrivals()
     for n in range(50):
         seen = arrivals.place(userId="till", **shown(f"e{n}@x.com")).updates.emails
-    assert [(user, email, len(emails)) for user, email, emails in seen] == [("till", "", 6)]
+    assert [(user, email, len(emails)) for user, email, emails, _ in seen] == [("till", "", 6)]
 
 
 def test_a_visitor_with_a_customers_email_follows_the_customer() -> None:
@@ -226,7 +227,7 @@ def test_a_visitor_with_a_customers_email_follows_the_customer() -> None:
     placement = arrivals.visit("a", "E@X.com")
     assert placement.user == "u"
     assert placement.updates.aliases == (("follows:a", "u"),)
-    assert [(user, email) for user, email, _ in placement.updates.emails] == [("a", "E@X.com")]
+    assert [(user, email) for user, email, *_ in placement.updates.emails] == [("a", "E@X.com")]
     assert arrivals.place(anonymousId="a").user == "u"
 
 

@@ -27,7 +27,7 @@ async def email(boxes: Mailboxes, user: str, account: str = "default") -> str:
 
 
 async def seen(boxes: Mailboxes, user: str) -> bytes:
-    found: Any = await boxes.redis.hget(keys.user("default", user), "seen")
+    found: Any = await boxes.redis.get(keys.seen("default", user))
     return bytes(found or b"")
 
 
