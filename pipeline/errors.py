@@ -8,7 +8,7 @@
     x MappingRejected the mapping refuses this event (reason, detail)
         + Unreadable  for one field, without which it may go if that is optional (path, problem)
     x EnqueueError    Redis did not take the event; safe to try again
-        + QueueFull   the raw stream is at its bound, or Redis is out of memory
+        + QueueFull   too much waits: memory, a lane or the raw stream is at its bound
     x StaleClaim      another owner has the mailbox; this one must stop writing
 
 Each leaf exists because a caller reacts differently to it.
@@ -106,7 +106,7 @@ class EnqueueError(SailpipeError):
 
 
 class QueueFull(EnqueueError):
-    """The raw stream is at its bound or Redis is out of memory. Slow down and try again."""
+    """Redis' memory, a lane or the raw stream is at its bound. Slow down and try again."""
 
 
 class StaleClaim(SailpipeError):

@@ -88,6 +88,11 @@ def test_text_becomes_the_value_it_means(name: str, text: str, field: str, value
     assert getattr(load(**{name: text}).account("default"), field) == value
 
 
+def test_a_share_is_written_as_a_percentage() -> None:
+    """It is of the installation: all accounts share one Redis."""
+    assert load(MEMORY_HIGH="72.5 %").memory_high == 0.725
+
+
 @pytest.mark.parametrize(
     ("values", "parts"),
     [
@@ -106,6 +111,10 @@ def test_text_becomes_the_value_it_means(name: str, text: str, field: str, value
         ({"LIMITS": "POST /event"}, ["SAILPIPE_LIMITS", "NAME=VALUE"]),
         ({"LIMITS": "POST /event=0"}, ["SAILPIPE_LIMITS", "greater than 0"]),
         ({"MAX_AGE": "evnt=1h"}, ["SAILPIPE_MAX_AGE", "'evnt'", "purchase"]),
+        ({"MEMORY_HIGH": "0.8"}, ["SAILPIPE_MEMORY_HIGH", "'0.8'", "80%"]),
+        ({"MEMORY_HIGH": "120%"}, ["SAILPIPE_MEMORY_HIGH", "less than or equal to 1"]),
+        ({"MEMORY_KEEP": "180"}, ["SAILPIPE_MEMORY_KEEP", "'180'", "30d"]),
+        ({"LANE_BOUND": "0"}, ["SAILPIPE_LANE_BOUND", "greater than or equal to 1"]),
         ({"OPTOUT": "x"}, ["SAILPIPE_OPTOUT", "'blast'"]),
         ({"REMINDER_TIME": "soon"}, ["SAILPIPE_REMINDER_TIME", "24 hours"]),
         ({"DRY_RUN": "perhaps"}, ["SAILPIPE_DRY_RUN", "boolean"]),
