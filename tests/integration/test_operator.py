@@ -51,6 +51,7 @@ def test_status_is_a_table_for_people_and_one_object_for_programs(command: Comma
         "target",
         "raw",
         "accounts",
+        "removed_accounts",
         "jobs",
     ]
 
