@@ -375,11 +375,11 @@ async def test_usage_lists_known_set_and_operated_buckets_once(clock: VirtualClo
     """In a stable order, each with who says so."""
     store = MemorySlotStore(clock)
     limiter = Limiter(store, {"default": {EVENTS: 20.0, "POST /send": 200.0}}, clock)
-    await limiter.set_limit("default", "DELETE /user", 5.0)
+    await limiter.set_limit("default", "POST /list", 5.0)
     usage = [(use.bucket, use.limit, use.source) for use in await limiter.usage("default")]
     assert [bucket for bucket, _, _ in usage[:-2]] == list(KNOWN_BUCKETS)
     assert {(USERS, 300.0, "default"), (EVENTS, 20.0, "setting")} < set(usage)
-    assert usage[-2:] == [("POST /send", 200.0, "setting"), ("DELETE /user", 5.0, "operator")]
+    assert usage[-2:] == [("POST /send", 200.0, "setting"), ("POST /list", 5.0, "operator")]
     assert len(usage) == len({bucket for bucket, _, _ in usage})
 
 
