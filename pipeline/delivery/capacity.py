@@ -55,8 +55,11 @@ PROCESS_CLAIMS = 1_000
 CLAIMED_AHEAD_S = 0.3
 CLAIM_EVENTS = 40
 """Events a claim reads: what can fold is seen at once, and a claim stays small."""
+CLAIM_TURNS = 6
 CLAIM_S = 1.0
-"""The most that a claim lasts, like CLAIM_TURNS: a busy user keeps no other user waiting."""
+"""A claim ends after a handful of calls or a second, so that a busy user keeps no other user waiting."""
+BULK_TURNS = 2
+"""Calls after which a claim of a bulk mailbox ends: what is live waits for those that are claimed already."""
 SLOT_WAIT_S = 2.0
 """How long a call waits for its slot before its mailbox is given back."""
 

@@ -6,7 +6,7 @@ import logging
 
 import redis.exceptions
 
-from pipeline.delivery.capacity import CLAIM_EVENTS, CLAIM_S
+from pipeline.delivery.capacity import BULK_TURNS, CLAIM_EVENTS, CLAIM_S, CLAIM_TURNS
 from pipeline.delivery.leases import Lease
 from pipeline.delivery.session import CallSession, DeliveryContext
 from pipeline.delivery.settlements import Settling, settlement_for
@@ -26,7 +26,6 @@ from pipeline.outcomes import (
     WaitingForIdentify,
     WaitingForMerge,
 )
-from pipeline.storage.numbers import BULK_TURNS, CLAIM_TURNS
 from pipeline.storage.scripts import is_own_fault
 
 SETTLE_FOR_S = 60.0

@@ -163,7 +163,7 @@ def mailbox_state(account: str, lane: str, box: str) -> str:
 def lane(account: str, name: str) -> str:
     """Hash. A lane's clock: tick (last wake), stopped (ms spent behind closed gates), closed (0/1), stood (0/1:
     leases were extended after a standstill); strayed: when a process of another target last took a message from
-    the lane's Celery queue; owed: calls that bulk is behind its share; back: STEP FROM FROM, by how many ms
+    the lane's Celery queue; owed: what bulk is behind its share (wake.lua); back: STEP FROM FROM, by how many ms
     the clock was set back, and from where its due and bulk sets must still be moved."""
     return f"sailpipe:{account}:lane:{name}"
 

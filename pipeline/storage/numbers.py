@@ -18,10 +18,6 @@ POISON_AFTER: Final = 5
 # Classes: live before bulk
 BULK_SHARE: Final = 10
 """One call in so many is bulk's, however much live waits."""
-CLAIM_TURNS: Final = 6
-"""Calls after which a claim ends, so that a busy user keeps no other user waiting."""
-BULK_TURNS: Final = 2
-"""The same of a bulk mailbox: what is live waits for those that are claimed already."""
 
 # Clocks
 CLOCK_STEP_MS: Final = 1_000

@@ -66,6 +66,8 @@ class MailboxMachine(LeaseRules):
             box.intent = intent
 
     def _settle(self, owner: Owner, box: Box, settlement: Settlement, *, still: bool) -> bool:
+        if still:
+            self.model.settles(owner.lane, box, owner.claim.step)
         try:
             owner.claim = self.run(self.boxes.settle(settlement))
         except StaleClaim:
@@ -116,6 +118,7 @@ class MailboxMachine(LeaseRules):
             box = self.model.box(owner.lane, owner.claim.user)
             if box.token == owner.claim.token:
                 assert left >= 0
+                self.model.settles(owner.lane, box, owner.claim.step)
                 if settlement.intent is not None:
                     box.intent = settlement.intent
                 self._delivered(owner, box, settlement)

@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.events.models import Lane
 from pipeline.gates.gates import GateReason
 from pipeline.splitter.triage import dedupe_hash
-from pipeline.storage.numbers import BULK_SHARE, BULK_TURNS, CLAIM_TURNS
+from pipeline.storage.numbers import BULK_SHARE
 
 LEASE = 12_000
 STEP = 1_000
@@ -74,7 +74,7 @@ class LaneModel:
     closed: bool = False
     stood: bool = False
     strayed: float = -math.inf
-    owed: float = 0.0
+    owed: int = 0
 
 
 class Model:
@@ -270,7 +270,7 @@ class Model:
         """What bulk is owed, then live, then bulk again while there is room: see `BULK_SHARE`."""
 
         def take(limit: int, *, bulk: bool) -> int:
-            calls, limit = 0, min(most, len(leased) + limit)
+            before, limit = len(leased), min(most, len(leased) + limit)
             for due, user in sorted((b.due, u) for u, b in mine.items() if b.due is not None):
                 box = mine[user]
                 is_wanted = due <= self.now and box.is_bulk == bulk
@@ -278,19 +278,24 @@ class Model:
                     leased.append(user)
                     box.leased_due, box.due, box.leased = due, None, self.now + LEASE
                     box.probe = probe
-                    calls += min(len(box.items), BULK_TURNS if bulk else CLAIM_TURNS)
-            return calls
+            return len(leased) - before
 
         if not any(b.is_bulk and b.due is not None and b.due <= self.now for b in mine.values()):
-            take(most, bulk=False)
-            return
-        if (share := int(home.owed)) >= 1:
-            home.owed -= take(share, bulk=True)
-            home.owed = home.owed if len(leased) == share else min(home.owed, 0)
-        home.owed += take(most, bulk=False) / (BULK_SHARE - 1)
-        if most > len(leased) and take(most, bulk=True):
             home.owed = 0
-        home.owed = round(home.owed, 3)
+        share = max(0, home.owed // (BULK_SHARE - 1))
+        if (taken := take(share, bulk=True)) < share:
+            home.owed = min(home.owed, BULK_SHARE - 1)
+        home.owed -= taken * (BULK_SHARE - 1)
+        take(most, bulk=False)
+        if take(most, bulk=True):
+            home.owed = 0
+
+    def settles(self, lane: Lane, box: Box, step: int) -> None:
+        """A call for this mailbox was made. Of a bulk one the first was paid for when it was leased."""
+        if not box.is_bulk:
+            self.lanes[lane].owed += 1
+        elif step:
+            self.lanes[lane].owed -= BULK_SHARE - 1
 
     def _held_back(self, box: Box) -> bool:
         if box.strikes < 2:

@@ -18,7 +18,7 @@
 --         {'later'} when those before it were work enough for one script; nothing was written of it
 local now, most_work, keep = ms(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local FIRST, FIELDS = 4, 5
-local counts, work = {}, 0
+local counts, work, calls = {}, 0, {}
 
 free_first(P)
 
@@ -103,6 +103,8 @@ local function settle(lane, box, token, step, text)
     letters[i], heads[i] = letter[3] .. '\n' .. raw(entries[letter[1]]), cjson.decode(letter[3])
   end
   work = work + 1 + 2 * #letters
+  local owed = have[7] ~= '0' and 1 or step ~= '0' and 1 - BULK_SHARE or 0
+  calls[lane] = (calls[lane] or 0) + owed
   left = left - popped
 
   local is_over, lifted, was_bulk = settlement.back and left == 0, have[7], have[7] == '0'
@@ -194,4 +196,6 @@ for i = FIRST, #ARGV, FIELDS do
   end
 end
 for counter, by in pairs(counts) do tally(P, counter, by) end
+-- What bulk is owed: see wake.lua. A settlement follows a call, and the first one for a bulk mailbox was paid for by its lease.
+for lane, by in pairs(calls) do redis.call('HINCRBY', P .. 'lane:' .. lane, 'owed', by) end
 return reply

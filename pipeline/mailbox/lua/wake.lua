@@ -112,10 +112,13 @@ for _, box in ipairs(redis.call('ZRANGEBYSCORE', leased, '-inf', int(now), 'LIMI
   end
 end
 
+-- What bulk is owed counts from when some of it is due.
+local bulk_waits = redis.call('ZCOUNT', bulk, '-inf', int(now)) > 0
+local owed = bulk_waits and tonumber(seen[6] or '0') or 0
 local state = foreign and 'foreign' or gate(P, scopes, now)
 if seen[3] == '1' then stopped = stopped + math.max(0, now - last) end
 redis.call('HSET', home, 'tick', int(now), 'stopped', int(stopped), 'closed', state == 'open' and '0' or '1',
-  'stood', stood and '1' or '0')
+  'stood', stood and '1' or '0', 'owed', owed)
 if foreign then return { int(now), state, '', 0, owner } end
 
 -- A mailbox with SINGLY_AFTER strikes may hold an event that kills its owner. Of these one in the
@@ -154,10 +157,9 @@ end
 
 local until_then, probe = int(now + lease), state == 'probe' and '1' or '0'
 
--- Lease the longest-due mailboxes of a set, as many as `most`. Returns how many calls may be made for them, no more than
--- `turns` for each; 0 where that is not asked for.
-local function lease_due(set, most, turns)
-  local calls, last, passed = 0, math.min(#reply + most, head + capacity), {}
+-- Lease the longest-due mailboxes of a set, as many as `most`. Returns how many it leased.
+local function lease_due(set, most)
+  local before, last, passed = #reply, math.min(#reply + most, head + capacity), {}
   while #reply < last and #passed < SUSPECTS_PASSED_OVER do
     local wanted = last - #reply + #passed -- the more are passed over, the fewer times it is asked
     local next = redis.call('ZRANGEBYSCORE', set, '-inf', int(now), 'WITHSCORES', 'LIMIT', #passed, wanted)
@@ -173,7 +175,6 @@ local function lease_due(set, most, turns)
         local state_key = mailbox_state(P, lane, box)
         redis.call('HSET', state_key, 'due', next[i + 1], 'probe', probe)
         if set == bulk then redis.call('HSET', state_key, 'lifted', 0) end
-        if turns then calls = calls + math.min(turns, redis.call('LLEN', mail(P, lane, box))) end
         reply[#reply + 1] = box
       end
     end
@@ -182,24 +183,19 @@ local function lease_due(set, most, turns)
   if #passed == SUSPECTS_PASSED_OVER then
     for _, box in ipairs(passed) do redis.call('ZADD', set, int(now + SUSPECTS_REST_MS), box) end
   end
-  return calls
+  return #reply - before
 end
 
--- Bulk has what live leaves, but is owed one call in BULK_SHARE: of those that live was leased while bulk had to wait.
-if redis.call('ZCOUNT', bulk, '-inf', int(now)) == 0 then
-  lease_due(live, capacity)
-else
-  local owed = tonumber(seen[6] or '0')
-  if owed >= 1 then
-    local share = #reply + math.floor(owed)
-    owed = owed - lease_due(bulk, math.floor(owed), BULK_TURNS)
-    if #reply < share then owed = math.min(owed, 0) end -- it has not so much that may be leased
-  end
-  owed = owed + lease_due(live, capacity, CLAIM_TURNS) / (BULK_SHARE - 1)
-  local spare = bulk_bound - in_use - (#reply - head)
-  if spare > 0 and lease_due(bulk, spare, BULK_TURNS) > 0 then owed = 0 end
-  redis.call('HSET', home, 'owed', string.format('%.3f', owed))
-end
+-- Bulk has what live leaves, and is owed one call in BULK_SHARE: `owed` counts the calls for live mailboxes (settle.lua),
+-- less as many for each of its own. The first of its calls is paid for here, so that none is leased for one call twice.
+local A_CALL = BULK_SHARE - 1
+local share = math.max(0, math.floor(owed / A_CALL))
+local leased_bulk = lease_due(bulk, share)
+if leased_bulk < share then owed = math.min(owed, A_CALL) end -- it has not so much that may be leased
+owed = owed - leased_bulk * A_CALL
+lease_due(live, capacity)
+if bulk_waits and lease_due(bulk, bulk_bound - in_use - (#reply - head)) > 0 then owed = 0 end
+if bulk_waits then redis.call('HSET', home, 'owed', owed) end
 reply[head] = in_use + #reply - head
 if owner ~= first_name(target) and #reply > head then redis.call('SET', P .. 'target', first_name(target)) end
 return reply

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.deadletters.store import DeadLetters
+from pipeline.delivery.capacity import BULK_TURNS
 from pipeline.events.models import Lane
-from pipeline.storage.numbers import BULK_TURNS
 from tests.support.fake_sailthru import REFUSED
 from tests.support.pipe import ACCOUNT, Pipe, identify, track
 

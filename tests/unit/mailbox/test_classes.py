@@ -70,14 +70,15 @@ async def test_bulk_has_a_tenth_of_the_calls_while_live_fills_the_lane(
         await post_bulk(boxes, *(track(f"b{n}.{k}", f"old{n}") for k in range(bulk_events)))
         await boxes.post(*(track(f"m{n}.{k}", f"ann{n}") for k in range(live_events)))
     calls = {"ann": 0, "old": 0}
-    for _ in range(60):
+    for _ in range(120):
         for box in await wake(boxes, 1, bulk_bound=0):
             claim = await boxes.claim(Lane.EVENT, box)
             turns = min(len(claim.entries), 2 if claim.bulk else 6)
             calls[box[:3]] += turns
             boxes.clock.advance(0.001)
-            await boxes.store.settle(delivered(claim, turns, back=True))
-        if sum(calls.values()) >= 50:
+            for turn in range(turns):
+                claim = await boxes.settle(delivered(claim, back=turn == turns - 1))
+        if sum(calls.values()) >= 60:
             break
     assert calls["old"] == pytest.approx(sum(calls.values()) / BULK_SHARE, abs=2)
     assert calls["old"] > 0
@@ -91,13 +92,17 @@ async def test_what_bulk_was_owed_is_lives_when_no_bulk_may_be_leased(boxes: Mai
         for n in range(2):
             await boxes.claim(Lane.EVENT, f"old{n}")
         boxes.clock.advance(LEASE_S + 0.001)
-    await boxes.post(*(track(f"m{n}", f"ann{n}") for n in range(30)))
-    for _ in range(3):
+    await boxes.post(*(track(f"m{n}", f"ann{n}") for n in range(90)))
+    for _ in range(7):
         await wake(boxes, 15, bulk_bound=0)
         for box in await boxes.leased(Lane.EVENT):
             if box.startswith("ann"):
                 await boxes.store.settle(delivered(await boxes.claim(Lane.EVENT, box), back=True))
-    assert await boxes.counts() == {"waiting:event": 2, "delivered": 30}
+    assert await boxes.counts() == {"waiting:event": 2, "delivered": 90}
+    await boxes.post(*(track(f"e{n}", f"eve{n}") for n in range(20)))
+    await post_bulk(boxes, *(track(f"o{n}", f"older{n}") for n in range(20)))
+    leased = await wake(boxes, 11, bulk_bound=0)
+    assert sum(box.startswith("older") for box in leased) <= 2 < len(leased)
 
 
 async def test_a_live_event_lifts_what_its_user_has_waiting_and_keeps_its_place(
