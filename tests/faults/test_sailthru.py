@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,6 +23,8 @@ from tests.faults.support.traffic import product, traffic
 from tests.faults.support.verdict import expected_of
 from tests.faults.support.world import World
 from tests.support.commands import wait_until
+from tests.support.odd_replies import reply
+from tests.support.odd_server import OddServer, Script
 
 OUTAGES: list[dict[str, Any]] = [
     {"kind": FaultKind.SERVER_ERROR, "status": 502},
@@ -34,6 +40,18 @@ OUTAGES: list[dict[str, Any]] = [
 
 
 REFUSED: dict[str, Any] = {"kind": "connection refused"}
+ODD: list[dict[str, Any]] = [
+    {
+        "kind": "a reason phrase in Latin-1",
+        "said": reply(b"503 Servi\xe7o indispon\xedvel", body=b"<html>down"),
+    },
+    {
+        "kind": "a redirect to an email",
+        "said": reply(b"302 Found", b"Location: mailto:x@y", body=b""),
+    },
+    {"kind": "a gateway's JSON", "said": reply(b"403 Forbidden", body=b'{"error":"Forbidden"}')},
+]
+"""What something in Sailthru's place may say to every call."""
 PROBES = 2
 ENDPOINTS = {"api": ("/user", "/event", "/purchase"), "track": (PAGEVIEW_ENDPOINT,)}
 IP_NOT_ALLOWED = 4
@@ -51,14 +69,34 @@ THROTTLED: list[dict[str, Any]] = [
 @contextmanager
 def outage(world: World, rule: dict[str, Any]) -> Iterator[None]:
     """Sailthru fails as the rule says, for as long as the block lasts."""
-    if rule is REFUSED:
+    if rule is REFUSED or rule in ODD:
         world.sailthru.close()
-    else:
-        world.fault(**rule)
+        with answering(world.sailthru.url, rule["said"]) if rule in ODD else nullcontext():
+            yield
+        world.sailthru.open()
+        return
+    world.fault(**rule)
     yield
     world.app.faults.clear()
-    if rule is REFUSED:
-        world.sailthru.open()
+
+
+@contextmanager
+def answering(url: str, said: bytes) -> Iterator[None]:
+    """Something else listens there, and says the same to every request."""
+    over = threading.Event()
+
+    async def serve() -> None:
+        async with OddServer(urlsplit(url).port or 0) as server:
+            server.script = Script([said])
+            await asyncio.to_thread(over.wait)
+
+    with ThreadPoolExecutor(1) as thread:
+        ended = thread.submit(asyncio.run, serve())
+        try:
+            yield
+        finally:
+            over.set()
+            ended.result()
 
 
 def failed_probes(world: World) -> int:
@@ -103,7 +141,7 @@ def test_a_quarter_of_all_calls_failing_in_every_way_kills_and_doubles_nothing(
 
 
 @pytest.mark.timeout(200)
-@pytest.mark.parametrize("rule", [*OUTAGES, REFUSED], ids=name_of)
+@pytest.mark.parametrize("rule", [*OUTAGES, REFUSED, *ODD], ids=name_of)
 def test_an_outage_uses_up_no_attempt_and_everything_arrives_afterwards_in_order(
     open_world: Open, rule: dict[str, Any]
 ) -> None:

@@ -25,10 +25,11 @@ class Script:
 
 
 class OddServer:
-    """Follows `script` after each whole request it has read; `got` counts these."""
+    """Follows `script` after each whole request it has read; `got` counts these. `port` 0: a free one."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.script = Script([b""])
+        self._port = port
         self.got = 0
         self._server: asyncio.Server | None = None
 
@@ -38,7 +39,7 @@ class OddServer:
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def __aenter__(self) -> OddServer:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
         return self
 
     async def __aexit__(self, *_: object) -> None:
