@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from pipeline.clock import iso
-from pipeline.mailbox.claim import Attempt, read_attempts
+from pipeline.mailbox.history import Attempt, read_attempts
 from pipeline.roles import Role
 
 _LISTED = (

@@ -17,7 +17,7 @@ from pipeline.errors import InvalidEvent, MappingRejected, Reason
 from pipeline.events.emails import address_key
 from pipeline.events.kinds import Ignored, IgnoreReason
 from pipeline.gates.circuit import Health
-from pipeline.mailbox.claim import Absence
+from pipeline.mailbox.history import Absence
 from pipeline.mailbox.reservations import Taken
 from pipeline.mapping import read_profile
 from pipeline.mapping.plan import Cart, Need, Send, WaitForEmail

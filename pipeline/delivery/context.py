@@ -11,7 +11,8 @@ from pipeline.delivery.intents import NOTHING_PENDING, IntentLog, PendingCart
 from pipeline.events.emails import address, email_in_user_id, first_usable
 from pipeline.events.models import Event
 from pipeline.identity.placement import UNIDENTIFIED
-from pipeline.mailbox.claim import Claim, Entry, EventState, seq_order
+from pipeline.mailbox.claim import Claim, Entry, seq_order
+from pipeline.mailbox.history import EventState
 from pipeline.mapping.plan import Cart, LastIdentify, PlanContext, Profile
 from pipeline.storage.numbers import ADDRESS_REFUSED_MS
 

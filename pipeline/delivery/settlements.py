@@ -23,17 +23,8 @@ from pipeline.events.models import Event, Lane
 from pipeline.events.note_paths import counted_path
 from pipeline.fields import Note
 from pipeline.lanes import SPECS
-from pipeline.mailbox.claim import (
-    MERGED_KEPT,
-    NEWEST,
-    NO_EMAIL,
-    REFUSED_KEPT,
-    Absence,
-    Attempt,
-    EventState,
-    Failing,
-    Settlement,
-)
+from pipeline.mailbox.claim import MERGED_KEPT, NEWEST, REFUSED_KEPT, Settlement
+from pipeline.mailbox.history import NO_EMAIL, Absence, Attempt, EventState, Failing
 from pipeline.mapping.plan import Cart
 from pipeline.outcomes import (
     AddressRefused,

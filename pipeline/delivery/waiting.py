@@ -9,7 +9,8 @@ from pipeline.events.emails import address, email_in_user_id, first_usable
 from pipeline.events.kinds import kind_of
 from pipeline.events.models import Alias, Event, Identify, Lane
 from pipeline.lanes import SPECS
-from pipeline.mailbox.claim import NO_EMAIL, UserBacklog
+from pipeline.mailbox.claim import UserBacklog
+from pipeline.mailbox.history import NO_EMAIL
 from pipeline.outcomes import Outcome, WaitingForIdentify, WaitingForMerge
 from pipeline.roles import Role
 from pipeline.sailthru.calls import Call

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, TypeAlias, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
 
 from pydantic_core import from_json, to_json
 
 from pipeline.events.emails import first_usable
 from pipeline.events.models import Lane
+from pipeline.mailbox.history import Absence, EventState, Failing, read_attempts, read_record
 from pipeline.roles import Role
 
 OptOutFlag: TypeAlias = Literal["", "only", "seen to"]
 Waits: TypeAlias = Literal["email", "user", "identify", "order"]
 """What a mailbox may wait for, so that it is looked at as soon as that has happened."""
-Record = TypeVar("Record", "Absence", "Failing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,8 @@ class Entry:
     def decode(cls, blob: bytes) -> Entry:
         """Read what `encode` or the revive function of lib.lua wrote."""
         header, _, raw = blob.partition(b"\n")
-        found = _known(cls, from_json(header))
+        fields = from_json(header)
+        found = {name: fields[name] for name in fields if name in cls.__slots__}
         at = seq_order(found["seq"])[0]
         for name in ("clock", "first"):
             if name in found:
@@ -95,53 +96,6 @@ def seq_order(seq: str) -> tuple[int, int, int]:
     first, _, rest = seq.partition("-")
     second, _, third = rest.partition(".")
     return int(first), int(second or 0), int(third or 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One failed try: when (Unix seconds), how long, what came back, how long until the next."""
-
-    n: int
-    at: float
-    duration_s: float
-    status: int | None
-    error: str
-    wait_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class EventState:
-    """What happened to one event so far. Clocks are lane clocks in ms.
-
-    failing_since: first failure that counted, its own or one that it inherited (`Failing`).
-    unanswered_since: first failure that an outage explained.
-    empty_since: since when there has been nothing to remove from the cart.
-    tried: attempts made, also those no longer in `attempts`.
-    """
-
-    attempts: tuple[Attempt, ...] = ()
-    tried: int = 0
-    failing_since: int | None = None
-    empty_since: int | None = None
-    unanswered_since: int | None = None
-
-    def encode(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"))
-
-    @classmethod
-    def decode(cls, text: bytes | str) -> EventState:
-        found = _known(cls, json.loads(text))
-        found["attempts"] = read_attempts(found["attempts"])
-        return cls(**found)
-
-
-def read_attempts(rows: list[dict[str, Any]]) -> tuple[Attempt, ...]:
-    """Attempts from their JSON rows."""
-    return tuple(Attempt(**_known(Attempt, row)) for row in rows)
-
-
-def _known(kind: type[Any], found: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in found.items() if name in kind.__slots__}
 
 
 def start_state(entry: Entry) -> EventState:
@@ -241,44 +195,6 @@ class UserBacklog:
 
     waiting: Mapping[Lane, int]
     identified: int
-
-
-@dataclass(frozen=True, slots=True)
-class Absence:
-    """What Sailthru said last that it does not have, and for which the events of a mailbox wait: one of them asks
-    for all.
-
-    what: NO_EMAIL, else the profile that is not there, as `Call.profile` names it.
-    at: when it said so (ms of the lane's clock).
-    identified: when the user was last identified, by what was remembered then.
-    detail, status, code: of the answer.
-    """
-
-    what: str
-    at: int
-    identified: str
-    detail: str = ""
-    status: int | None = None
-    code: int | None = None
-
-    def encode(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"))
-
-
-NO_EMAIL = "email"
-"""`Absence.what` when it is the email of the mailbox's user."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failing:
-    """Since when (ms of the lane's clock) the calls to one endpoint have failed for the heads of a mailbox, one
-    after the other."""
-
-    bucket: str
-    since: int
-
-    def encode(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,13 +326,9 @@ def read_claim(
         strikes=int(fields.get("strikes", 0)),
         probe=fields.get("probe") == b"1",
         bulk=fields.get("lifted") == b"0",
-        absence=_read(Absence, fields.get("absence")),
-        failing=_read(Failing, fields.get("failing")),
+        absence=read_record(Absence, fields["absence"]) if "absence" in fields else None,
+        failing=read_record(Failing, fields["failing"]) if "failing" in fields else None,
     )
-
-
-def _read(kind: type[Record], text: bytes | None) -> Record | None:
-    return None if text is None else kind(**_known(kind, json.loads(text)))
 
 
 def _pairs(flat: list[bytes]) -> dict[str, bytes]:

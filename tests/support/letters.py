@@ -15,7 +15,8 @@ from pipeline.deadletters.letter import Header
 from pipeline.deadletters.moves import LetterMoves
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
-from pipeline.mailbox.claim import Claim, EventState, Settlement
+from pipeline.mailbox.claim import Claim, Settlement
+from pipeline.mailbox.history import EventState
 from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.entries import ActionKind, DedupeKey, SplitAction

@@ -14,7 +14,8 @@ from pipeline.deadletters.moves import LetterMoves
 from pipeline.deadletters.trimming import TrimGroup
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Gates
-from pipeline.mailbox.claim import Claim, Entry, EventState, Settlement, WakeResult
+from pipeline.mailbox.claim import Claim, Entry, Settlement, WakeResult
+from pipeline.mailbox.history import EventState
 from pipeline.mailbox.store import MailboxStore
 from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.loop import Splitter

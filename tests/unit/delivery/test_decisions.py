@@ -17,7 +17,8 @@ from pipeline.errors import Reason
 from pipeline.events.kinds import IgnoreReason
 from pipeline.events.models import Lane
 from pipeline.gates.circuit import Health
-from pipeline.mailbox.claim import EventState, Memory, Settlement
+from pipeline.mailbox.claim import Memory, Settlement
+from pipeline.mailbox.history import EventState
 from pipeline.mapping.plan import OrderIntent
 from pipeline.outcomes import (
     AddressRefused,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 
-from pipeline.mailbox.claim import Attempt, Entry, EventState
+from pipeline.mailbox.claim import Entry
+from pipeline.mailbox.history import Attempt, EventState
 
 ATTEMPT = Attempt(n=1, at=1.0, duration_s=0.1, status=503, error="busy", wait_s=2.0)
 ENTRY = Entry(id="m1", seq="1-0", at=1, clock=1, raw=b'{"type":"page"}')

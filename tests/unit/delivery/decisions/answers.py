@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.events.models import Lane
-from pipeline.mailbox.claim import EventState, Memory
+from pipeline.mailbox.claim import Memory
+from pipeline.mailbox.history import EventState
 from pipeline.mapping.plan import Send
 from pipeline.sailthru.answers import Failed, Failure, RateHeaders
 from pipeline.sailthru.calls import Call

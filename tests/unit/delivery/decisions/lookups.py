@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.delivery.intents import IntentLog, PendingOrder
 from pipeline.events.models import Lane
-from pipeline.mailbox.claim import EventState
+from pipeline.mailbox.history import EventState
 from pipeline.mapping.plan import Need
 from pipeline.sailthru.answers import Accepted, Failed, Failure
 from pipeline.sailthru.calls import Call

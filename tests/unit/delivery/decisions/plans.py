@@ -7,7 +7,7 @@ from pipeline.delivery.intents import IntentLog
 from pipeline.errors import InvalidEvent, MappingRejected, Reason
 from pipeline.events.kinds import Ignored, IgnoreReason
 from pipeline.events.models import Lane
-from pipeline.mailbox.claim import Absence, EventState
+from pipeline.mailbox.history import Absence, EventState
 from pipeline.mailbox.reservations import Taken
 from pipeline.mapping.plan import OrderIntent, WaitForEmail
 from tests.unit.delivery.decisions.replies import EVENT

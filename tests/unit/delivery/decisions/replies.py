@@ -8,7 +8,8 @@ from functools import reduce
 from pipeline.delivery.intents import IntentLog
 from pipeline.events.models import Lane
 from pipeline.gates.circuit import Health, Signs
-from pipeline.mailbox.claim import EventState, Failing, Memory
+from pipeline.mailbox.claim import Memory
+from pipeline.mailbox.history import EventState, Failing
 from pipeline.mapping.plan import Cart, CartIntent, OrderIntent, Send
 from pipeline.sailthru.answers import Accepted, Failed, Failure, RateHeaders
 from pipeline.sailthru.calls import Call

@@ -14,16 +14,8 @@ from pipeline.delivery.settlements import Settling, settlement_for
 from pipeline.delivery.waiting import must_wait, waits_for_merge
 from pipeline.events.models import Event, Lane, validate_event
 from pipeline.gates.circuit import Health
-from pipeline.mailbox.claim import (
-    Absence,
-    Claim,
-    Entry,
-    EventState,
-    Failing,
-    Memory,
-    Settlement,
-    UserBacklog,
-)
+from pipeline.mailbox.claim import Claim, Entry, Memory, Settlement, UserBacklog
+from pipeline.mailbox.history import Absence, EventState, Failing
 from pipeline.mapping.plan import Need, Send
 from pipeline.outcomes import Outcome, Throttled, Verdict
 from pipeline.sailthru.answers import Accepted, Answer, Failed

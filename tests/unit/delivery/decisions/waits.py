@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from pipeline.events.models import Lane
-from pipeline.mailbox.claim import NO_EMAIL, Absence, Memory, UserBacklog
+from pipeline.mailbox.claim import Memory, UserBacklog
+from pipeline.mailbox.history import NO_EMAIL, Absence
 from tests.unit.delivery.decisions.row import (
     EARLIEST,
     GOES_ON,
