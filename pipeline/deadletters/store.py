@@ -124,7 +124,7 @@ class DeadLetters:
         *,
         rate: float | None = None,
         on_done: Done | None = None,
-        on_hold: Callable[[int], None] | None = None,
+        on_hold: Callable[[str], None] | None = None,
     ) -> int:
         """Put letters back into their mailboxes, at most `rate` a second; returns how many.
 
@@ -139,7 +139,7 @@ class DeadLetters:
                 await pace.acquire(len(chunk))
             while (waiting := await self._redis.xlen(keys.RAW)) >= RAW_HOLD:
                 if on_hold is not None:
-                    on_hold(waiting)
+                    on_hold(f"{waiting} events wait already")
                 await asyncio.sleep(HOLD_S)
             replayed += len(await self._moves.replay(chunk))
             if on_done is not None:

@@ -200,17 +200,19 @@ class MailboxStore:
 
     async def leads_to(self, visitor: str) -> str | None:
         """The id to which the events of an anonymousId go by now; None when it is not known to be any other's."""
-        names = [keys.learned(self.account, f"{kind}:{visitor}") for kind in ("follows", "anon")]
-        found: Any = await self._redis.mget(names)
-        return next((one.decode() for one in found if one is not None), None)
+        return next(iter(await self._aliases(visitor, "follows", "anon")), None)
 
     async def owner(self, email: str, *, besides: str) -> str | None:
         """The id to which an email, in lower case, belongs by what we learned: the userId that owns it,
         else the first anonymousId that identified with it. None when that is `besides`, or unknown.
         """
-        found: Any = await self._scripts.run("owner", [self._prefix], [email])
-        owners = [owner.decode() for owner in found if owner is not None]
+        owners = await self._aliases(email, "email", "visitor")
         return owners[0] if owners and owners[0] != besides else None
+
+    async def _aliases(self, name: str, *kinds: str) -> list[str]:
+        """Where a name leads, by each of these kinds by which that is known."""
+        found: Any = await self._scripts.run("alias", [self._prefix], [name, *kinds])
+        return [one.decode() for one in found if one is not None]
 
 
 def encode_settlement(settlement: Settlement) -> bytes:

@@ -64,6 +64,8 @@ ALIASES_A_BUCKET: Final = 40
 """Names in one hash on average. No hash has three times as many, and Redis keeps one of at most 128 in its compact form."""
 ALIAS_PRIME: Final = 67_108_859
 """Below 2 ** 26, so that what is multiplied with a number below it is exact in Lua."""
+BYTE: Final = 256
+"""How many values a byte has; three bytes of a name are one digit of its number."""
 SWEEPS: Final = 1_440
 """Calls of sweep.lua, one a minute, in which all aliases are looked at."""
 SWEPT_BUCKETS: Final = 200

@@ -383,7 +383,7 @@ local function alias_home(p, name)
   local size, number = alias_size(p), 0
   for i = 1, #name, 3 do
     local a, b, c = string.byte(name, i, i + 2)
-    number = (number + a * 65536 + (b or 0) * 256 + (c or 0) + 1) * size.seed % ALIAS_PRIME
+    number = (number + (a * BYTE + (b or 0)) * BYTE + (c or 0) + 1) * size.seed % ALIAS_PRIME
   end
   local at = number % (size.round * 2)
   return p .. 'aliases:' .. int(at < size.buckets and at or number % size.round)

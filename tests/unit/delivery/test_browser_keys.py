@@ -124,7 +124,7 @@ async def test_a_page_merges_nobody(pipe: Pipe) -> None:
         one for one in pipe.sailthru.calls("GET /user") if one.params["id"] in {"ann", "a1"}
     ] == []
     assert emails(pipe).keys() == {"ann", "eve", "max"}
-    assert await pipe.redis.get(keys.learned(ACCOUNT, "anon:a1")) == b"eve"
+    assert await pipe.store.leads_to("a1") == "eve"
 
 
 async def test_nothing_waits_for_a_merge_that_a_page_may_not_ask_for(pipe: Pipe) -> None:
@@ -166,7 +166,7 @@ async def test_an_address_that_a_page_shows_owns_no_events_of_others(pipe: Pipe)
         {"type": "track", "event": "Read", "context": {"traits": {"email": "sue@example.org"}}}
     )
     await pipe.run(10)
-    assert await pipe.redis.get(keys.learned(ACCOUNT, "email:sue@example.org")) is None
+    assert await pipe.store.owner("sue@example.org", besides="") is None
 
 
 async def test_a_page_lifts_no_optout_and_sets_none() -> None:

@@ -12,12 +12,13 @@ import httpx
 import pytest
 import redis.asyncio
 
+from pipeline.admission import LOOK_EVERY
 from pipeline.clock import ManualClock
 from pipeline.ingest import create_app
 from pipeline.ingest.shares import TOTAL, Shares, bounds
 from pipeline.ingest.write_keys import Grant, grants
 from pipeline.lanes import Lane
-from pipeline.producer import LOOK_EVERY, RAW_HOLD
+from pipeline.producer import RAW_HOLD
 from pipeline.roles import Role, WriteKey
 from pipeline.settings import Settings, load_settings
 from pipeline.storage import keys
