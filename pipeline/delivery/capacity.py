@@ -39,7 +39,7 @@ MAX_LEASED = 2_000
 LEAST_OUT = 4
 """Mailboxes of a lane that are leased at a time at least, however slow it is: one may wait for long."""
 LEASED_AHEAD_S = 2.0
-BULK_AHEAD_S = 0.5
+BULK_AHEAD_S = 0.3
 """As long, about, does a live event wait for the bulk ones before it."""
 MIN_PAUSE_S = 0.01
 """Reasons to wake a lane that come closer together than this count as one."""
