@@ -89,6 +89,7 @@ def plan_context(state: TurnState, head: Event, now: float, read_lag: float) -> 
     return PlanContext(
         now=now,
         email=claim.memory.email,
+        email_by_page=claim.memory.email_by_page,
         cart=cart,
         cart_written_at=own.at if own else None,
         merged=frozenset(claim.memory.merged),

@@ -122,6 +122,7 @@ class Memory:
     refused: address (`address_key`) -> when Sailthru refused it (ms), the newest last; see REFUSED_KEPT.
     merged: anonymousIds merged into this user, the newest last; see MERGED_KEPT.
     newest: `identify` or `cart` -> when the latest one delivered first came (ms).
+    email_by_page: only a key of role `browser` has shown the email.
     last_identify: of an anonymousId: the email its latest identify with one showed, and the key and id
         of the profile that went to.
     """
@@ -132,6 +133,7 @@ class Memory:
     newest: Mapping[str, int] = field(default_factory=dict)
     last_identify: tuple[str, str, str] | None = None
     refused: Mapping[str, int] = field(default_factory=dict)
+    email_by_page: bool = False
 
     @classmethod
     def read(cls, fields: Mapping[str, bytes]) -> Memory:
@@ -148,6 +150,7 @@ class Memory:
             },
             last_identify=tuple(json.loads(last)) if last else None,
             refused=json.loads(fields.get("refused", b"{}")),
+            email_by_page=fields.get("email_by") == Role.BROWSER.value.encode(),
         )
 
     def with_learned(self, learn: Mapping[str, str]) -> Memory:
@@ -167,6 +170,7 @@ class Memory:
             newest={**self.newest, **newest},
             last_identify=tuple(json.loads(last)) if last else self.last_identify,
             refused=refused or self.refused,
+            email_by_page=self.email_by_page,
         )
 
 

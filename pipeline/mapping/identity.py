@@ -102,7 +102,7 @@ def addressee(event: Event, context: PlanContext, settings: AccountSettings) -> 
     if chosen is None:
         own = {
             "extid": extid(event, context, settings),
-            "email": find_email(event, context, settings),
+            "email": find_email(event, context, settings) or context.email,
         }
         chosen = own.get(key or "")
     elif key is None and is_email(chosen):
@@ -120,10 +120,14 @@ def look_up(name: str, *fields: str, key: str = "extid") -> Call:
 
 def find_email(event: Event, context: PlanContext, settings: AccountSettings) -> str | None:
     """From the event, else learned, else the userId that is one, else looked up (reference: document
-    001, Order Completed). An address that Sailthru refused falls through to the next."""
+    001, Order Completed). An address that Sailthru refused falls through to the next, and what only a
+    page showed of a person comes last: until the profile has been looked up there is none."""
     own = address(event, kind_of(event, settings), context.refused)
     as_id = email_in_user_id(user_id(event, context, settings))
     looked_up = context.profile.email if context.profile else None
+    if context.email_by_page:
+        learned = context.email if context.profile else None
+        return own or first_usable((as_id, looked_up, learned), context.refused)
     return own or first_usable((context.email, as_id, looked_up), context.refused)
 
 

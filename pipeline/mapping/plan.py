@@ -93,6 +93,7 @@ class PlanContext:
     """All that planning may rely on besides the events themselves.
 
     email: learned for this user from earlier events or from Sailthru.
+    email_by_page: only a page has shown it: what Sailthru's profile has is asked for, and goes before it.
     refused: addresses of this user that Sailthru refused lately, as `address_key` writes them.
     cart: our own last written cart while it is authoritative (reads lag writes), or the base of an
         unsettled intent; it wins over `profile.cart`.
@@ -127,6 +128,7 @@ class PlanContext:
     first_accepted_at: float | None = None
     stopped_s: float = 0.0
     refused: Collection[str] = ()
+    email_by_page: bool = False
 
 
 @dataclass(frozen=True, slots=True)

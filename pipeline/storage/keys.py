@@ -183,7 +183,7 @@ def token(account: str) -> str:
 
 def user(account: str, key: str) -> str:
     """Hash. What is remembered of a user: email, its strength and time as evidence (email_strength, email_at; neither
-    of one that was looked up), refused (address -> when Sailthru refused it, ms),
+    of one that was looked up; email_by: `browser` when only a page showed it), refused (address -> when Sailthru refused it, ms),
     identified (ms), merged (ids), newest:identify, newest:cart and newest:optout (when the latest one delivered first
     came, ms), last_identify (of an anonymousId: the email its latest identify showed, key and id of the profile it
     went to), optout (the opt-out that the newest entry of the user lane with one will send)."""

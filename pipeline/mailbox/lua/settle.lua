@@ -46,7 +46,7 @@ local function learn(memory, fields, refused)
   -- An address that was refused is learned no more.
   local email = refused and redis.call('HGET', memory, 'email')
   if email and is_refused(refused, email, now) then
-    redis.call('HDEL', memory, 'email', 'email_strength', 'email_at')
+    redis.call('HDEL', memory, 'email', 'email_strength', 'email_at', 'email_by')
   end
   redis.call('PEXPIRE', memory, keep)
 end

@@ -80,9 +80,10 @@ end
 -- A visitor's order may want an email that the user it is now known to be has shown.
 local function hand_down(p, visitor, user, now, keep, is_bulk)
   if not wants_email(p, visitor) then return end
-  local email, strength, at = unpack(redis.call('HMGET', p .. 'user:' .. user, 'email', 'email_strength', 'email_at'))
+  local fields = { 'email', 'email_strength', 'email_at', 'email_by' }
+  local email, strength, at, by = unpack(redis.call('HMGET', p .. 'user:' .. user, unpack(fields)))
   if not email then return end
-  learn_email(p, visitor, email, tonumber(strength or LOOKED_UP), tonumber(at or '0'), now, keep, is_bulk)
+  learn_email(p, visitor, email, tonumber(strength or LOOKED_UP), tonumber(at or '0'), now, keep, is_bulk, by)
 end
 
 -- What a reset has removed, or is about to, while the splitter had it in hand: it goes nowhere.
@@ -138,7 +139,7 @@ local function apply(action, blob, head)
     local user, email, strength, at, seen, has_owner = unpack(shown)
     if seen ~= '' then redis.call('SET', p .. 'seen:' .. user, seen, 'PX', DAY_MS) end
     if email ~= '' and (not has_owner or wants_email(p, user)) then
-      learn_email(p, user, email, strength, at, now, keep, is_bulk)
+      learn_email(p, user, email, strength, at, now, keep, is_bulk, not hands_down)
     end
   end
   for _, alias in ipairs(aliases) do

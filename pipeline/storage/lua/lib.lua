@@ -253,14 +253,19 @@ local function is_refused(refused, email, now)
 end
 
 -- An email seen for a user. The strongest evidence wins (`Emails.strength`), of equals the newer; an email without a
--- strength was looked up, and is weaker than all. What waited or died for want of one goes on, unless it is an address that was refused.
-local function learn_email(p, user, email, strength, at, now, keep, is_bulk)
+-- strength was looked up, and is weaker than all. One that came with a page's key is remembered as such (`by_page`). What waited or died for want of one goes on, unless it is an address that was refused.
+local function learn_email(p, user, email, strength, at, now, keep, is_bulk, by_page)
   local key = p .. 'user:' .. user
-  local have = redis.call('HMGET', key, 'email_strength', 'email_at', 'refused')
+  local have = redis.call('HMGET', key, 'email_strength', 'email_at', 'refused', 'email_by')
   if have[3] and is_refused(cjson.decode(have[3]), email, now) then return end
   local held = tonumber(have[1] or LOOKED_UP)
   if strength < held or strength == held and tonumber(have[2] or '0') <= at then
     redis.call('HSET', key, 'email', email, 'email_strength', int(strength), 'email_at', int(at))
+    if by_page then
+      redis.call('HSET', key, 'email_by', 'browser')
+    elseif have[4] then
+      redis.call('HDEL', key, 'email_by')
+    end
   end
   redis.call('PEXPIRE', key, int(keep))
   for _, lane in ipairs(EMAIL_LANES) do wake_waiting(p, lane, user, now, { email = true }) end

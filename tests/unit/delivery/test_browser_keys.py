@@ -71,6 +71,35 @@ async def test_a_page_cannot_replace_an_address_that_only_sailthru_knows(pipe: P
     assert [call.params.get("keys") for call in pipe.sailthru.calls(USER)] == [None]
 
 
+@pytest.mark.parametrize("again", [False, True])
+async def test_an_order_asks_sailthru_before_it_believes_a_page(pipe: Pipe, again: bool) -> None:
+    """The shop's server has never shown an email of this customer. A cart is theirs, too, in every order of events."""
+    keys_of = {"id": "ann", "key": "extid", "keys": {"email": "ann@example.org"}}
+    pipe.sailthru.sandbox.handle("POST", "/user", keys_of, 1.0)
+    await from_page(pipe, shown("ann"))
+    await pipe.run(10 if again else 0)
+    await from_page(pipe, shown("ann"))
+    await pipe.post(order("ann", "o1", email=False), track("ann", "Product Added", **product("p2")))
+    await pipe.run(60)
+    assert [call.params["email"] for call in pipe.sailthru.calls(CART)] == ["ann@example.org"] * 2
+
+
+async def test_an_order_leaves_for_what_a_page_showed_where_nothing_else_is_known(
+    pipe: Pipe,
+) -> None:
+    """Most shops identify in the page, and their servers send orders by the userId alone. The server's word is final."""
+    await from_page(pipe, shown("ann", "ann@example.org"))
+    await pipe.post(order("ann", "o1", email=False))
+    await pipe.run(60)
+    await pipe.post(identify("ann", traits={"email": "right@example.org"}))
+    await from_page(pipe, shown("ann"))
+    await pipe.post(order("ann", "o2", email=False))
+    await pipe.run(60)
+    found = [call.params["email"] for call in pipe.sailthru.calls(CART)]
+    assert found == ["ann@example.org", "right@example.org"]
+    assert await pipe.redis.hget(keys.user(ACCOUNT, "ann"), "email_by") is None
+
+
 async def test_a_page_cannot_take_over_the_profile_of_an_address(pipe: Pipe) -> None:
     """A subscriber's profile, which has no extid, and a customer's: both stay what they are."""
     handle = pipe.sailthru.sandbox.handle
