@@ -143,7 +143,9 @@ async def test_dropped_letters_are_counted_as_removed(
 ) -> None:
     """I1: every letter is counted as removed."""
     await pipeline.kill(track(1), track(2))
-    assert await letters.drop(["m1", "m7"]) == 1
+    steps = list[int]()
+    assert await letters.drop(["m1", "m7"], on_done=steps.append) == 1
+    assert steps == [2]
     assert await ids(letters) == ["m2"]
     assert await counts(pipeline) == {"dead:rejected": 1, "removed": 1}
 

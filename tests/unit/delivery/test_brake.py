@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from unittest.mock import patch
 
+import fakeredis
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +18,7 @@ from pipeline.gates.brake import USERS, Death, is_mass_dying
 from pipeline.mapping import plan
 from pipeline.mapping.plan import Plan, PlanContext
 from pipeline.settings import AccountSettings
+from pipeline.storage.scripts import Scripts
 from tests.support.fake_sailthru import REFUSED
 from tests.support.pipe import Pipe, added, identify, open_pipe, order, track
 
@@ -222,6 +226,25 @@ def test_the_brake_needs_twenty_users_and_most_of_the_lane(deaths: list[Death]) 
     dead = sum(one.cause == "a" for one in deaths)
     others = sum(one.delivered for one in deaths) + len(deaths) - dead
     assert is_mass_dying("a", deaths) == (len(users) >= 20 and dead > others)
+
+
+@pytest.mark.parametrize(("delivered", "stops"), [(19, True), (20, False), (21, False)])
+def test_a_cause_that_kills_exactly_half_of_a_lane_stops_nothing(
+    delivered: int, *, stops: bool
+) -> None:
+    """Most of it is more than half: twenty of forty are not."""
+    deaths = [death("a", f"u{n}") for n in range(19)]
+    assert is_mass_dying("a", [*deaths, death("a", "u19", delivered)]) is stops
+
+
+async def test_a_lane_remembers_its_newest_deaths_and_no_more_than_it_may() -> None:
+    """In a flood they would fill Redis."""
+    client: Any = fakeredis.FakeAsyncRedis()
+    scripts = Scripts(client, "pipeline.gates")
+    for at in range(1, 6):
+        found = await scripts.run("death", ["died"], [f"death {at}", at, 1000, 3])
+        assert found == [f"death {n}".encode() for n in range(max(1, at - 2), at + 1)]
+    await client.aclose()
 
 
 def test_one_user_who_dies_often_is_no_mass_dying() -> None:

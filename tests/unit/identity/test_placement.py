@@ -212,6 +212,16 @@ def test_what_is_no_deliverable_email_is_no_sighting() -> None:
     assert arrivals.known.seen == {}
 
 
+def test_a_till_that_is_used_all_day_stays_shared() -> None:
+    """The oldest sighting is forgotten, not the newest: else tomorrow it would look like a person's again."""
+    arrivals = Arrivals()
+    for n in range(24):
+        arrivals.place(userId="till", **shown(f"e{n}@x.com"))
+        arrivals.clock.advance(DAY_MS / 24_000)
+    arrivals.clock.advance(DAY_MS / 4_000)
+    assert arrivals.place(userId="till").user.startswith("~")
+
+
 def test_the_sightings_of_an_id_stay_few() -> None:
     """However many people share an id, six emails say that it is shared."""
     arrivals = Arrivals()
