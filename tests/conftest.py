@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 import redis
 
+from tests.support import compiled_lua
 from tests.support.redis_server import RedisServer
 
 # What `make test-random` asks for; tests look at its name to choose their number of examples.
@@ -37,6 +38,13 @@ def _clean_environment() -> Iterator[None]:
         for name in list(os.environ):
             if name.startswith("SAILPIPE_"):
                 patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_lua() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        compiled_lua.install(patch)
         yield
 
 
