@@ -27,7 +27,6 @@ from pipeline.events.rights import restricted
 from pipeline.gates.brake import Brake
 from pipeline.gates.outages import Outages
 from pipeline.identity.placement import without_shared_ids
-from pipeline.lanes import BUCKETS
 from pipeline.mailbox.claim import Claim, Entry
 from pipeline.mailbox.store import MailboxStore
 from pipeline.mapping import plan
@@ -265,8 +264,8 @@ class CallSession:
     async def _ask(self, request: PendingOrder, purpose: Purpose) -> Outcome | PostAgain: ...
     async def _ask(self, request: Request, purpose: Purpose) -> Verdict:
         """Make one call, decide what its answer means, and let gates follow."""
-        call, context, lane = request.call, self._context, self.state.claim.lane
-        if call.bucket != BUCKETS[lane] and (wait_s := context.outages.held_s(call, self.now_ms)):
+        call, context = request.call, self._context
+        if context.outages.held and (wait_s := context.outages.held_s(call, self.now_ms)):
             return self._without_answer(NotSent("endpoint_closed", wait_s))
         try:
             answer = await context.caller.call(self._lease, call, purpose)

@@ -28,7 +28,9 @@ def must_wait(state: TurnState, head: Event, settings: AccountSettings) -> Outco
 
 def waits_for_identify(state: TurnState) -> WaitingForIdentify | None:
     """An event or purchase waits for an earlier identify of its user, a minute at most."""
-    if not SPECS[state.claim.lane].waits_for_identify or not state.follows_identify:
+    claim = state.claim
+    waits = claim.head_of_user and SPECS[claim.lane].waits_for_identify
+    if not waits or not state.follows_identify:
         return None
     left = retry.IDENTIFY_WAIT_S - state.age_s
     return WaitingForIdentify(left) if left > 0 else None

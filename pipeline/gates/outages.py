@@ -39,7 +39,8 @@ class Outages:
         self._clock = clock
         self._signs: dict[str, Signs] = {}
         self._lately: dict[Host, tuple[str, ...]] = {}
-        self._held: dict[str, int] = {}
+        self.held: dict[str, int] = {}
+        """Endpoints that close no lane -> until when they are closed (ms)."""
         self._closed_over: dict[tuple[GateReason, str], float] = {}
         self._told: dict[str, float] = {}
 
@@ -48,12 +49,12 @@ class Outages:
 
         Once its gate's time is up one caller is let through, as a probe.
         """
-        until = self._held.get(call.bucket)
+        until = self.held.get(call.bucket)
         if until is None:
             return None
         if until > now_ms:
             return (until - now_ms) / 1000
-        self._held[call.bucket] = now_ms + int(PROBE_S * 1000)
+        self.held[call.bucket] = now_ms + int(PROBE_S * 1000)
         return None
 
     async def seen(self, claim: Claim, call: Call, answer: Answer, now_ms: int) -> Health:
@@ -78,13 +79,13 @@ class Outages:
             self._signs[host],
             self._signs[bucket],
             "" if answered else await self._closed(claim, (host, bucket), now_ms),
-            claim.probe or bucket in self._held or not isinstance(answer, Accepted),
+            claim.probe or bucket in self.held or not isinstance(answer, Accepted),
             lately,
         )
 
     async def apply(self, verdict: Verdict, claim: Claim, health: Health, now_ms: int) -> None:
         """Open the gates that an answered probe shows to be over, and close the one a verdict calls for."""
-        if health.answered and (claim.probe or health.bucket in self._held):
+        if health.answered and (claim.probe or health.bucket in self.held):
             await self._unless_away(claim, self._open(health, verdict, now_ms))
         if isinstance(verdict, Outage | Throttled | Misconfigured):
             await self._unless_away(claim, self._close(verdict, claim, health, now_ms))
@@ -157,7 +158,7 @@ class Outages:
         if scope == health.host:
             self._closed_over[reason, health.bucket] = health.at
         elif scope not in _LANES:
-            self._held[scope] = before.until
+            self.held[scope] = before.until
 
     def _was_told(self, closure: Closure, at: float) -> bool:
         """Whether the operator knows: an endpoint that refuses some calls and takes others closes again and again."""
@@ -170,7 +171,7 @@ class Outages:
         return False
 
     async def _open(self, health: Health, verdict: Verdict, now_ms: int) -> None:
-        self._held.pop(health.bucket, None)
+        self.held.pop(health.bucket, None)
         over = {"circuit"}
         if not isinstance(verdict, Misconfigured | Throttled):
             over.add("misconfigured")
