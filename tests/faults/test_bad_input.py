@@ -54,7 +54,8 @@ def test_every_kind_of_bad_entry_has_an_allowed_outcome_and_harms_no_other(
     open_world: Open,
 ) -> None:
     """Each is delivered, ignored or a dead letter with a reason of its own making; none sticks."""
-    with open_world(USER_WAIT="1s", EMAIL_WAIT="1s") as world:
+    # Long enough for all of them to be read: an event waits for a user whom a later entry identifies.
+    with open_world(USER_WAIT="10s", EMAIL_WAIT="1s") as world:
         worker = world.crew.hire()
         entries = bad_entries()
         assert len(entries) >= FEWEST_KINDS
