@@ -39,6 +39,13 @@ def faked_clock(offset: Path) -> Mapping[str, str]:
     }
 
 
+def set_clock(offset: Path, off_by: float) -> None:
+    """In one step: who reads a file that is being written may find it empty, and the clock right."""
+    written = offset.with_suffix(".new")
+    written.write_text(f"{off_by:+}")
+    written.replace(offset)
+
+
 def has_stepped(client: redis.Redis, before: float, step_s: float) -> bool:
     """By most of the step, beside the moments that pass."""
     now = redis_time(client)
@@ -56,9 +63,9 @@ def redis_time(client: redis.Redis) -> float:
 def test_a_clock_that_is_set_loses_delays_and_repeats_nothing(
     open_world: Open, tmp_path: Path, title: str
 ) -> None:
-    """Three times: delivery goes on at once, nothing is sent twice or overtakes."""
+    """Three times: delivery goes on at once. Set back, nothing is sent twice or overtakes; set forward, no order is."""
     offset = tmp_path / "offset"
-    offset.write_text("+0")
+    set_clock(offset, 0.0)
     # A cart that was changed right before a step forward may be read too early: as guarantees.md says.
     options = sandbox_options(lag_s=0.4 if title == BACK else 0.0)
     with open_world(redis_environment=faked_clock(offset), options=options) as world:
@@ -70,7 +77,7 @@ def test_a_clock_that_is_set_loses_delays_and_repeats_nothing(
             world.send(raws[300 * part : 300 * part + 200])
             world.wait_for_calls(40)
             before = redis_time(world.client)
-            offset.write_text(f"{off_by:+}")
+            set_clock(offset, off_by)
             # Not at once: Valkey asks for the wall clock once a millisecond and counts on from there.
             is_set = partial(has_stepped, world.client, before, off_by - was)
             wait_until(is_set, "Redis' clock is set")
@@ -80,4 +87,5 @@ def test_a_clock_that_is_set_loses_delays_and_repeats_nothing(
             world.wait_for_calls(20, AT_ONCE_S)
             world.recovered()
         world.wait_settled(30)
-        world.judge(title, may_repeat=False)
+        # A step forward is rarely not noticed in a lane (guarantees.md); what was under way there is sent again.
+        world.judge(title, may_repeat=title != BACK)

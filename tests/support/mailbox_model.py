@@ -236,10 +236,10 @@ class Model:
     def _notice_step(self, lane: Lane, step: int) -> None:
         """A step forward since the waker's own last tick takes nothing of a lease, and counts for no deadline."""
         home = self.lanes[lane]
-        if step <= STEP or home.tick - (self.now - step) > STEP:
+        if step <= STEP or home.tick > self.now - step / 2:
             return
         for (at, _), box in self.boxes.items():
-            if at is lane and box.leased is not None and box.leased <= self.now + LEASE - step:
+            if at is lane and box.leased is not None and box.leased <= self.now + LEASE - step / 2:
                 box.leased += step
         home.clock -= 0 if home.closed else step
 

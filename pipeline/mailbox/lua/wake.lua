@@ -72,10 +72,12 @@ end
 
 -- The clock was set forward since this waker's last tick, and none has ticked after that: no lease is shorter for
 -- it, and no deadline nearer. A call to Redis that took long looks the same, and then costs a dead owner's mailbox
--- that much longer.
+-- that much longer. What was leased, and who ticked, while this wake-up was under way may have done so before the step
+-- or after it: half of the step tells them apart.
 local skipped = reckoned > 0 and now - reckoned or 0
-if skipped > CLOCK_STEP_MS and last - reckoned <= CLOCK_STEP_MS then
-  local boxes = redis.call('ZRANGEBYSCORE', leased, '-inf', int(now + lease - skipped), 'WITHSCORES')
+local half = math.floor(now - skipped / 2)
+if skipped > CLOCK_STEP_MS and last <= half then
+  local boxes = redis.call('ZRANGEBYSCORE', leased, '-inf', int(half + lease), 'WITHSCORES')
   for i = 1, #boxes, 2 do
     redis.call('ZADD', leased, 'XX', int(tonumber(boxes[i + 1]) + skipped), boxes[i])
   end

@@ -169,6 +169,20 @@ class Waker:
         pytest.fail("it is never leased again")
 
 
+async def test_what_is_leased_while_a_wake_up_is_under_way_outlives_the_step(
+    boxes: Mailboxes,
+) -> None:
+    """Redis takes a while to answer it: another process leases and claims meanwhile, and then the clock is set."""
+    asked = (await boxes.wake(Lane.EVENT)).now
+    boxes.clock.advance(0.4)
+    await boxes.post(track("m1", "ann"))
+    claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
+    boxes.clock.advance(STEP_S)
+    await boxes.wake(Lane.EVENT, own_tick=asked, reckoned=asked + 1)
+    await boxes.store.settle(delivered(claim))
+    assert await boxes.counts() == {"delivered": 1}
+
+
 @pytest.mark.parametrize("step_s", [1.5, 5.9, 11.0, 60.0, STEP_S])
 async def test_a_clock_set_forward_takes_nothing_of_a_lease(
     boxes: Mailboxes, step_s: float
