@@ -242,7 +242,7 @@ class _UpdateBuilder:
             self._own(self._facts.emails.owned.lower(), user_id)
 
     def _is_taken(self, name: str, user_id: str) -> bool:
-        """Whether this event may not link the id, since it is another's: whoever reads a page's key could call any id
+        """Whether this event may not link the id, since it is another's: a reader of a page's key could call any id
         theirs."""
         return self._role is Role.BROWSER and self._known.anon.get(name, user_id) != user_id
 

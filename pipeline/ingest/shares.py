@@ -1,7 +1,7 @@
 """How much of what a write key sends goes ahead of bulk: its rate, and of a page's key half of each lane.
 
 What is beyond counts as bulk, request by request: it is taken, and delivered with what live events leave of the lane.
-So a flood through one key delays nobody else.
+So a flood through one key delays no other key's events.
 """
 
 from __future__ import annotations

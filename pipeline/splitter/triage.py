@@ -103,7 +103,7 @@ def read(entry: RawEntry, accounts: Mapping[str, Configured]) -> Read:
     """Parse one entry; what is wrong with it is part of the answer."""
     account = accounts.get(entry.account)
     flag = _replay_flag(entry) if b'"sailpipe"' in entry.raw else _NO_FLAG
-    if "role" in flag:  # the letter's, whoever enqueues it
+    if "role" in flag:  # the letter's, whatever key it comes by now
         entry = entry._replace(role=Role.read(_string(flag["role"])))
     try:
         event = parse_event(entry.raw)
