@@ -42,7 +42,15 @@ $(STAMP): requirements.lock requirements-server.lock pyproject.toml
 run: setup ## Start everything on this machine; ARGS="--port 8001" is handed on to `sailpipe up`
 	@exec $(BIN)/sailpipe up $(ARGS)
 
-test: setup ## Run the tests: unit, conformance, integration (under 5 minutes)
+# Clients of other makers, in Node. Their tests are skipped where there is no Node 20.
+NODE := tests/node/node_modules/.package-lock.json
+
+$(NODE): tests/node/package-lock.json
+	@if command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)'; then \
+		npm ci --prefix tests/node --ignore-scripts --silent && touch $@; \
+	else echo "No Node 20 here: tests of clients in Node are skipped." >&2; fi
+
+test: setup $(NODE) ## Run the tests: unit, conformance, integration (under 5 minutes)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not faults" tests
 
 test-pythons: setup ## On every other Python from 3.11 on: install, test, run once; on this one: run once
