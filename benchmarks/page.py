@@ -110,8 +110,12 @@ def _growth(rows: Rows) -> str:
         ("the same, two workers", "scaling", "two", "cpu_ms"),
         ("split only, a small backlog", "backlog", "small", "split_ms"),
         ("split only, a large one", "backlog", "large", "split_ms"),
+        ("of it Redis, a small backlog", "backlog", "small", "split_redis_ms"),
+        ("of it Redis, a large one", "backlog", "large", "split_redis_ms"),
         ("delivered out of a small backlog, three events a user", "backlog", "small", "deliver_ms"),
         ("delivered out of a large one", "backlog", "large", "deliver_ms"),
+        ("of it Redis, out of a small backlog", "backlog", "small", "deliver_redis_ms"),
+        ("of it Redis, out of a large one", "backlog", "large", "deliver_redis_ms"),
     )
     lines = []
     for what, row, side, figure in places:

@@ -43,6 +43,8 @@ LIFTED = {
     )
 }
 """Settings without limits."""
+TIMED = ("rpush", "sadd", "sismember")
+"""Commands by which a split event is put into its mailbox and into what repeats are told by: one of each an event."""
 _CHUNK = 500
 _POLL_S = 0.1
 _STOP_S = 20.0
@@ -226,6 +228,10 @@ class World:
             "commands": float(sum(one["calls"] for one in commands.values())),
             "bytes_in": float(stats["total_net_input_bytes"]),
             "bytes_out": float(stats["total_net_output_bytes"]),
+            **{
+                f"{name}_us": float(commands.get(f"cmdstat_{name}", {}).get("usec", 0))
+                for name in TIMED
+            },
         }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from benchmarks.events import Event, custom
 from benchmarks.figures import Bench, Check, Figures, Row, at_most
 from benchmarks.usage import cost
-from benchmarks.world import LIFTED, World, open_world
+from benchmarks.world import LIFTED, TIMED, World, open_world
 
 SMALL = 10_000
 _RAW_AT_MOST = 20_000
@@ -25,11 +25,13 @@ def backlog(bench: Bench, count: int) -> Figures:
         split = cost(before, world.snapshot(), count)
         waiting = (world.used_memory() - memory) / count - size
         splitter_mb = world.rss_mb("splitter") or world.rss_mb("worker")
-        deliver_ms, worker_mb, grown_mb = _deliver(world, delivered)
+        deliver, worker_mb, grown_mb = _deliver(world, delivered)
     return {
         "split_ms": split["cpu_ms"],
         "split_redis_ms": split["redis_ms"],
-        "deliver_ms": deliver_ms,
+        **{f"{name}_us": split[f"{name}_us"] for name in TIMED},
+        "deliver_ms": deliver["cpu_ms"],
+        "deliver_redis_ms": deliver["redis_ms"],
         "bytes_at_3": waiting,
         "json_bytes": size,
         "splitter_mb": splitter_mb,
@@ -38,15 +40,15 @@ def backlog(bench: Bench, count: int) -> Figures:
     }
 
 
-def _deliver(world: World, count: int) -> tuple[float, float, float]:
-    """CPU in ms an event, and the new worker's memory at the end and what of it came late, in MB."""
+def _deliver(world: World, count: int) -> tuple[dict[str, float], float, float]:
+    """What an event takes, and the new worker's memory at the end and what of it came late, in MB."""
     old = world.rss_mb("worker")
     world.start("worker")
     world.wait_delivered(count // 4, "the worker works")
     before, early, begun = world.snapshot(), world.rss_mb("worker") - old, world.delivered()
     world.wait_delivered(count, "some of the backlog is delivered")
     after, late, done = world.snapshot(), world.rss_mb("worker") - old, world.delivered()
-    return cost(before, after, done - begun)["cpu_ms"], late, late - early
+    return cost(before, after, done - begun), late, late - early
 
 
 def _split(world: World, count: int, each: int, prefix: str) -> float:
