@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS :=
 ROWS :=
+TESTS := tests
 
 .DEFAULT_GOAL := help
 .PHONY: help setup same-python run test test-pythons test-servers test-random test-histories test-mutants check fix test-faults \
@@ -50,10 +51,10 @@ $(NODE): tests/node/package-lock.json
 		npm ci --prefix tests/node --ignore-scripts --silent && touch $@; \
 	else echo "No Node 20 here: tests of clients in Node are skipped." >&2; fi
 
-test: setup $(NODE) ## Run the tests: unit, conformance, integration (under 5 minutes)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not faults" tests
+test: setup $(NODE) ## Run the tests: unit, conformance, integration (under 5 minutes); TESTS="tests/unit" for some
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not faults" $(TESTS)
 
-test-pythons: setup ## On every other Python from 3.11 on: install, test, run once; on this one: run once
+test-pythons: setup ## On every other Python from 3.11 on: install, test the most of it, run once; on this one: run once
 	@$(BIN)/python -m tests.pythons
 
 test-servers: setup ## On Redis 6.2, 7 and 8 and Valkey: conformance, the shop's day, quick faults; ARGS="redis-7" for one

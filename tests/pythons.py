@@ -1,6 +1,6 @@
 """`make test-pythons`: the README's first minutes on every Python of this machine, without a Redis.
 
-On each Python from 3.11 on, in a virtual environment of its own: set up, run the tests, set up again
+On each Python from 3.11 on, in a virtual environment of its own: set up, run TESTS, set up again
 without a registry, and run once: take an event, deliver it, end at Ctrl-C. The Python that this module
 runs on has been set up and is tested by `make test`, so it only sets up again and runs once. A server
 on the PATH is hidden from all of it.
@@ -31,6 +31,17 @@ MIN_VERSION = (3, 11)
 READY_WITHIN_S = 60.0
 ENDED_WITHIN_S = 30.0
 EVENT = b'{"type": "identify", "userId": "u-1", "traits": {"email": "ann@example.com"}}\n'
+
+TESTS = (
+    "tests/unit",
+    "tests/conformance",
+    "tests/integration/test_shop_day_end_to_end.py",
+    "tests/integration/test_ingest.py",
+    "tests/integration/test_transport.py",
+    "tests/integration/test_splitter_process.py",
+)
+"""What another Python may make fail: all code without its processes, and each kind of process once. The others take
+as long again, and test what several processes do to each other."""
 
 Version = tuple[int, int]
 
@@ -103,8 +114,8 @@ class Checkout:
         }
 
     def test(self) -> None:
-        """`make test`, set-up included; what it says is seen."""
-        self._run(self._make("test"))
+        """`make test` of TESTS, set-up included; what it says is seen."""
+        self._run(self._make("test", f"TESTS={' '.join(TESTS)}"))
 
     def set_up_again(self) -> None:
         """`make setup` of what is set up: it must do nothing, and need no registry for it."""
