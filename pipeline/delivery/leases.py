@@ -145,6 +145,37 @@ class DryRun:
         return Accepted(200, {"ok": True} if call.method != "GET" else {})
 
 
+class RateFeedback:
+    """Hands what answers say of an account's limits to the limiter, for all calls of one process."""
+
+    def __init__(self, account: str, limiter: Limiter) -> None:
+        self._account = account
+        self._limiter = limiter
+        self._in_flight: Counter[str] = Counter()
+
+    @contextlib.contextmanager
+    def in_flight(self, bucket: str) -> Iterator[None]:
+        """While the block lasts a call is under way that Sailthru may not have counted yet."""
+        self._in_flight[bucket] += 1
+        try:
+            yield
+        finally:
+            self._in_flight[bucket] -= 1
+
+    async def observe(self, bucket: str, answer: Answer) -> None:
+        """Take in an answer: its rate headers, and whether it says that the calls were too many."""
+        rate = answer.rate
+        if rate is not None:
+            in_flight = self._in_flight[bucket]
+            await self._limiter.observe(self._account, bucket, rate, in_flight=in_flight)
+        if isinstance(answer, Failed) and answer.failure is Failure.THROTTLED:
+            now = self._limiter.now(self._account, bucket)
+            until = rate.reset if rate else now + THROTTLE_S
+            # Without Redis there are no slots either, so other processes need not be told.
+            with contextlib.suppress(redis.exceptions.RedisError):
+                await self._limiter.close(self._account, bucket, until)
+
+
 class Caller:
     """Calls for one account."""
 
@@ -163,7 +194,7 @@ class Caller:
         self._leases = leases
         self._http_timeout = http_timeout
         self._enough = http_timeout + MARGIN_S
-        self._in_flight: Counter[str] = Counter()
+        self._feedback = RateFeedback(account, limiter)
         self.latency_s = 0.2
         self.stopping = False
 
@@ -189,14 +220,11 @@ class Caller:
     async def _paced(self, lease: Lease, call: Call, purpose: Purpose) -> Answer:
         bucket = call.bucket
         await self._wait_for_slot(lease, bucket, purpose)
-        self._in_flight[bucket] += 1
-        try:
+        with self._feedback.in_flight(bucket):
             is_over = partial(self._leases.is_over, lease, self._http_timeout)
             answer = await self._sender.send(call, is_over)
-        finally:
-            self._in_flight[bucket] -= 1
         self.latency_s += 0.1 * (answer.duration_s - self.latency_s)
-        await self._observe(bucket, answer)
+        await self._feedback.observe(bucket, answer)
         return answer
 
     async def _wait_for_slot(self, lease: Lease, bucket: str, purpose: Purpose) -> None:
@@ -217,15 +245,3 @@ class Caller:
     def _check_going(self) -> None:
         if self.stopping:
             raise Stopping
-
-    async def _observe(self, bucket: str, answer: Answer) -> None:
-        rate = answer.rate
-        if rate is not None:
-            in_flight = self._in_flight[bucket]
-            await self._limiter.observe(self._account, bucket, rate, in_flight=in_flight)
-        if isinstance(answer, Failed) and answer.failure is Failure.THROTTLED:
-            now = self._limiter.now(self._account, bucket)
-            until = rate.reset if rate else now + THROTTLE_S
-            # Without Redis there are no slots either, so other processes need not be told.
-            with contextlib.suppress(redis.exceptions.RedisError):
-                await self._limiter.close(self._account, bucket, until)

@@ -16,17 +16,24 @@ from pipeline.ingest.answers import HttpError, error_response
 from pipeline.ingest.paths import PathTable
 from pipeline.ingest.segment import CORS, SegmentApi
 from pipeline.ingest.shares import Shares
+from pipeline.ingest.upstream import Upstream
 from pipeline.ingest.write_keys import grants
 from pipeline.producer import AsyncProducer
 from pipeline.settings import Settings
 
 
-def create_app(settings: Settings, redis: Redis, clock: Clock | None = None) -> ASGIApp:
+def create_app(
+    settings: Settings,
+    redis: Redis,
+    clock: Clock | None = None,
+    upstream: Upstream | None = None,
+) -> ASGIApp:
     """An ASGI app that puts what comes in over HTTP into the raw stream of `redis`.
 
-    The caller opens and closes `redis`; nothing connects before the first request.
+    The caller opens and closes `redis` and `upstream`; nothing connects before the first request.
     """
     producer = AsyncProducer(redis)
+    upstream = upstream or Upstream(settings, redis)
     health = _Health(producer)
     granted = grants(settings)
     shares = Shares(redis, granted, settings)

@@ -18,6 +18,7 @@ from pipeline.clock import SystemClock
 from pipeline.errors import ConfigError
 from pipeline.ingest.app import create_app
 from pipeline.ingest.connections import Senders, protocol_for, raise_descriptors
+from pipeline.ingest.upstream import Upstream
 from pipeline.observe.logs import Throttle
 from pipeline.settings import Settings
 from pipeline.storage.format import check_format_async
@@ -50,7 +51,9 @@ async def _run(settings: Settings, redis_url: str, listener: socket.socket) -> N
         logging.getLogger(library).addFilter(Throttle())
     senders = Senders(raise_descriptors(), SystemClock())
     redis = open_async_redis(redis_url)
-    server = uvicorn.Server(_configuration(create_app(settings, redis), senders))
+    upstream = Upstream(settings, redis)
+    app = create_app(settings, redis, upstream=upstream)
+    server = uvicorn.Server(_configuration(app, senders))
     watching = asyncio.create_task(senders.watch())
     try:
         with contextlib.suppress(RedisError):  # away: the first request asks again
@@ -58,6 +61,7 @@ async def _run(settings: Settings, redis_url: str, listener: socket.socket) -> N
         await server.serve(sockets=[listener])
     finally:
         watching.cancel()
+        await upstream.aclose()
         await redis.aclose()
 
 

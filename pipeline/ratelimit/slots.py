@@ -21,7 +21,7 @@ _STEP = CLOCK_STEP_MS * 1000
 Purpose = Literal["cart", "email", "pass_through", "normal"]
 """What a call is for. GET /user is shared by it: see `SHARES`; carts go first.
 
-`pass_through` is kept for reads that a way in hands on for Sailthru's own clients; none does so yet.
+`pass_through` are calls that the HTTP server makes while a client waits (`pipeline/ingest/upstream.py`).
 """
 
 SHARES: dict[Purpose, float] = {"email": 0.10, "pass_through": 0.30}

@@ -45,3 +45,14 @@ class Call:
     def as_json(self) -> dict[str, Any]:
         """The shape `sailpipe map --json` and dead letters show."""
         return {"method": self.method, "endpoint": self.endpoint, "params": dict(self.params)}
+
+
+@dataclass(frozen=True, slots=True)
+class HandedCall(Call):
+    """The call of another program, which is handed on: its parameters leave as the text they came as.
+
+    text: the JSON text of `params`. reply_format: in what Sailthru is to answer, `json` or `xml`.
+    """
+
+    text: str = "{}"
+    reply_format: str = "json"

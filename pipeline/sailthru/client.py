@@ -14,10 +14,10 @@ import httpx
 from pipeline.clock import Clock, SystemClock
 from pipeline.observe.logs import log_event
 from pipeline.sailthru.answers import Answer, Failed, Failure, read_answer
-from pipeline.sailthru.calls import Call
+from pipeline.sailthru.calls import Call, HandedCall
 from pipeline.sailthru.connection import Departure
 from pipeline.sailthru.packing import unpacked
-from pipeline.sailthru.signing import signed, to_json
+from pipeline.sailthru.signing import signed_text, to_json
 from pipeline.sailthru.transport import DEPARTURE
 from pipeline.settings import AccountSettings
 
@@ -100,20 +100,28 @@ class SailthruClient:
             ValueError: the call holds a float that no JSON number stands for. Like any other
                 mistake in the call itself it is raised before a byte has left.
         """
+        return (await self.exchange(call, is_over))[0]
+
+    async def exchange(
+        self, call: Call, is_over: Callable[[], bool] = lambda: False
+    ) -> tuple[Answer, Reply]:
+        """As `send`, with the reply itself for who hands it on."""
+        reply = Reply()
         if call.is_pageview and self._credentials.customer_id is None:
-            return Failed(Failure.MISCONFIGURED, None, None, "no customer id for pageviews")
+            no_id = "no customer id for pageviews"
+            return Failed(Failure.MISCONFIGURED, None, None, no_id), reply
         request, pair = self._request(call), self._pair
         started = self._clock.monotonic()
         ends = started + self._timeout_s
         departure = Departure(lambda: is_over() or self._clock.monotonic() > ends)
         request.extensions[DEPARTURE] = departure
-        answer = await self._answer(call, request, departure)
+        answer = await self._answer(call, request, departure, reply)
         duration_s = self._clock.monotonic() - started
         if isinstance(answer, Failed):
             self._use_others(call, pair, answer.failure)
             if call.method == "GET":
-                return replace(answer, ambiguous=False, duration_s=duration_s)
-        return replace(answer, duration_s=duration_s)
+                answer = replace(answer, ambiguous=False)
+        return replace(answer, duration_s=duration_s), reply
 
     def _use_others(self, call: Call, pair: int, failure: Failure) -> None:
         """From the next call on use the next key, if Sailthru refuses this one: it was changed there first."""
@@ -122,11 +130,13 @@ class SailthruClient:
             self._pair = (pair + 1) % len(self._pairs)
             log_event("api_key_changed", logging.WARNING, bucket=call.bucket)
 
-    async def _answer(self, call: Call, request: httpx.Request, departure: Departure) -> Answer:
+    async def _answer(
+        self, call: Call, request: httpx.Request, departure: Departure, reply: Reply
+    ) -> Answer:
         """Exchange, then read. Once the call has left, nothing may come of it but an answer: an
         exception would end the claim unsettled, and the call would be made again and again."""
         try:
-            reply = await self._exchange(request)
+            await self._exchange(request, reply)
             return _read(reply, departure, pageview=call.is_pageview)
         except Exception as error:
             if not departure.left:
@@ -153,13 +163,15 @@ class SailthruClient:
     def _form(self, call: Call) -> bytes:
         """The parameters of a signed call, encoded. Key and signature are the only short ones that vary."""
         api_key, secret = self._pairs[self._pair]
-        fields = signed(call.params, api_key, secret)
-        key, text = quote_plus(api_key), quote_plus(fields["json"])
-        return f"api_key={key}&format=json&json={text}&sig={fields['sig']}".encode()
+        handed = isinstance(call, HandedCall)
+        text = call.text if handed else to_json(call.params)
+        kind = call.reply_format if handed else "json"
+        fields = signed_text(text, api_key, secret, kind)
+        key, quoted = quote_plus(api_key), quote_plus(text)
+        return f"api_key={key}&format={kind}&json={quoted}&sig={fields['sig']}".encode()
 
-    async def _exchange(self, request: httpx.Request) -> _Reply:
+    async def _exchange(self, request: httpx.Request, reply: Reply) -> None:
         """Send the request and take in what comes back, for as long as a call may last."""
-        reply = _Reply()
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._receive(request, reply)
@@ -168,9 +180,8 @@ class SailthruClient:
         except (httpx.HTTPError, OSError) as error:
             # The error's own text may quote the signed URL; its class says enough.
             reply.broken = type(error.__cause__ or error).__name__
-        return reply
 
-    async def _receive(self, request: httpx.Request, reply: _Reply) -> None:
+    async def _receive(self, request: httpx.Request, reply: Reply) -> None:
         response = await self._http.handle_async_request(request)
         try:
             reply.status, reply.headers = response.status_code, response.headers
@@ -203,8 +214,11 @@ def _address_of(call: Call, credentials: Credentials) -> _Address:
 
 
 @dataclass(slots=True)
-class _Reply:
-    """What came back of a call: `status` None without a reply, `broken` why it is not whole."""
+class Reply:
+    """What came back of a call: `status` None without a reply, `broken` why it is not whole.
+
+    body: as it came; once it has been read without its packing.
+    """
 
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -212,7 +226,7 @@ class _Reply:
     broken: str | None = None
 
 
-def _read(reply: _Reply, departure: Departure, *, pageview: bool) -> Answer:
+def _read(reply: Reply, departure: Departure, *, pageview: bool) -> Answer:
     """What came back as an answer. Does no I/O."""
     if reply.status is None:
         message = reply.broken or "no reply"
@@ -220,6 +234,7 @@ def _read(reply: _Reply, departure: Departure, *, pageview: bool) -> Answer:
     body = unpacked(bytes(reply.body), most=MAX_REPLY_BYTES)
     if body is None:
         reply.broken = TOO_LONG
+    reply.body = bytearray(body or b"")
     return read_answer(
         reply.status, body or b"", reply.headers, pageview=pageview, broken=reply.broken
     )

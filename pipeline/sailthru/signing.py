@@ -32,7 +32,12 @@ def signature(secret: str, values: Mapping[str, object]) -> str:
 
 def signed(params: Mapping[str, Any], api_key: str, secret: str) -> dict[str, str]:
     """The four parameters of a call: api_key, format, json, sig."""
-    fields = {"api_key": api_key, "format": "json", "json": to_json(params)}
+    return signed_text(to_json(params), api_key, secret)
+
+
+def signed_text(text: str, api_key: str, secret: str, reply_format: str = "json") -> dict[str, str]:
+    """The same, of a call whose JSON text is there already. reply_format: `json` or `xml`."""
+    fields = {"api_key": api_key, "format": reply_format, "json": text}
     return {**fields, "sig": signature(secret, fields)}
 
 
