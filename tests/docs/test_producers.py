@@ -1,4 +1,4 @@
-"""docs/producers.md and README.md say what is: paths, codes and limits come from the code."""
+"""docs/producers.md, the pages of the ways in and README.md say what is: paths, codes and limits come from the code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from pipeline.ingest.segment_events import MAX_BATCH_BYTES, MAX_BATCH_EVENTS
 from pipeline.producer import RAW_BOUND, RAW_HOLD
 
 ROOT = Path(__file__).parents[2]
-PRODUCERS = (ROOT / "docs" / "producers.md").read_text()
+INDEX = ROOT / "docs" / "producers.md"
+PAGES = sorted((ROOT / "docs" / "producers").glob("*.md"))
+PRODUCERS = "\n".join(page.read_text() for page in [INDEX, *PAGES])
 README = (ROOT / "README.md").read_text()
 INGEST_SOURCES = "".join(path.read_text() for path in (ROOT / "pipeline" / "ingest").glob("*.py"))
 
@@ -60,8 +62,15 @@ def test_limits_are_those_of_the_code(said: str) -> None:
     assert said in PRODUCERS
 
 
-def test_every_link_of_the_readme_leads_somewhere() -> None:
+@pytest.mark.parametrize("page", [ROOT / "README.md", INDEX, *PAGES], ids=lambda page: page.stem)
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
     """Only files that exist are promised."""
-    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
     assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_way_in_is_found_from_the_index() -> None:
+    """A page to which nothing leads is read by nobody."""
+    links = re.findall(r"\]\(producers/([\w.-]+)\)", INDEX.read_text())
+    assert sorted(set(links)) == [page.name for page in PAGES]
