@@ -12,8 +12,10 @@ import httpx
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from pipeline.addresses import with_sandbox
 from pipeline.delivery.capacity import SLOT_WAIT_S
 from pipeline.delivery.leases import RateFeedback
+from pipeline.errors import ConfigError
 from pipeline.gates.gates import PROBED, Closure, Gates
 from pipeline.ingest.answers import RETRY_AFTER_S
 from pipeline.lanes import HOST_OF, KNOWN_BUCKETS, SPECS
@@ -68,7 +70,7 @@ class Upstream:
         """As `call`, with the reply itself.
 
         Raises:
-            NotNow: the next slot is more than SLOT_WAIT_S away, a gate is closed, or Redis cannot be asked.
+            NotNow: the next slot is more than SLOT_WAIT_S away, a gate is closed, no sandbox runs, or Redis cannot be asked.
         """
         home = self._home(account)
         answer, reply = await self._once(home, call)
@@ -110,11 +112,18 @@ class Upstream:
     def _home(self, account: str) -> _Home:
         home = self._homes.get(account)
         if home is None:
-            settings = self._settings.account(account)
+            settings = self._account(account)
             home = self._homes[account] = _Home(
                 settings, self._client(settings), Gates(self._redis, account), self._limiter
             )
         return home
+
+    def _account(self, name: str) -> AccountSettings:
+        """Without an API key it is the sandbox's, and never calls the real Sailthru."""
+        try:
+            return with_sandbox(self._settings).account(name)
+        except ConfigError:
+            raise NotNow("No sandbox is running", RETRY_AFTER_S) from None
 
     def _client(self, settings: AccountSettings) -> _Client:
         if settings.dry_run:

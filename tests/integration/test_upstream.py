@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis.asyncio
 from pydantic import SecretStr
 
+from pipeline.addresses import SANDBOX_FILE, write_address
 from pipeline.gates.gates import Closure, Gates
 from pipeline.ingest.upstream import NotNow, Upstream
 from pipeline.sailthru.answers import Accepted, Failed, Failure
 from pipeline.sailthru.calls import HandedCall
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.sandbox.server import RunningSandbox, running_in_thread
-from pipeline.settings import AccountSettings, Settings
+from pipeline.settings import AccountSettings, Settings, load_settings
 from pipeline.storage.redis_client import open_async_redis
 
 USER = {"id": "42", "key": "extid"}
@@ -43,7 +45,8 @@ async def opened(sandbox: RunningSandbox, client: redis.asyncio.Redis) -> AsyncI
 
     def do(redis: redis.asyncio.Redis = client, **given: Any) -> Upstream:
         keys = {"api_key": "sandbox", "api_secret": SecretStr("sandbox")}
-        account = AccountSettings(**{**keys, "api_url": sandbox.url, **given})
+        urls = dict.fromkeys(("api_url", "pageview_url"), sandbox.url)
+        account = AccountSettings(**{**keys, **urls, **given})
         made.append(Upstream(Settings(accounts={"default": account}), redis))
         return made[-1]
 
@@ -139,3 +142,18 @@ async def test_a_dry_run_calls_nobody(opened: Open, sandbox: RunningSandbox) -> 
     )
     assert (reply.status, bytes(reply.body)) == (200, b'{"ok":true}')
     assert sandbox.app.sandbox.state.calls_seen == 0
+
+
+async def test_an_account_without_an_api_key_calls_the_sandbox_or_nobody(
+    sandbox: RunningSandbox, client: redis.asyncio.Redis, tmp_path: Path
+) -> None:
+    """`sailpipe serve` knows no address of it: what `up` has published is read at the first call."""
+    settings = load_settings({"SAILPIPE_DATA_DIR": str(tmp_path)}, directory=tmp_path)
+    upstream = Upstream(settings, client)
+    with pytest.raises(NotNow, match="No sandbox is running"):
+        await upstream.call("default", "GET", "/user", USER)
+    write_address(tmp_path, SANDBOX_FILE, sandbox.url)
+    unknown = await upstream.call("default", "GET", "/user", USER)
+    await upstream.aclose()
+    assert isinstance(unknown, Failed)
+    assert unknown.failure is Failure.USER_NOT_FOUND
