@@ -16,6 +16,7 @@ from pipeline.delivery.intents import MISSES_TO_POST_AGAIN, PendingOrder
 from pipeline.errors import InvalidEvent, MappingRejected, Reason
 from pipeline.events.emails import address_key
 from pipeline.events.kinds import Ignored, IgnoreReason
+from pipeline.events.models import NativeCall
 from pipeline.gates.circuit import Health
 from pipeline.mailbox.history import Absence
 from pipeline.mailbox.reservations import Taken
@@ -265,6 +266,8 @@ def _bad_address(
         return _retry(no, request.call, request.covers, lookup=False)
     event, call, email = state.event, request.call, request.call.address
     if event is None or email is None or not (event.user_id or event.anonymous_id):
+        return None
+    if isinstance(event, NativeCall):  # nothing is left out of it
         return None
     is_chosen = call.endpoint not in _DO_WITHOUT or call.method == "DELETE"
     was_refused = address_key(email) in state.refused  # and was tried again: there is no other

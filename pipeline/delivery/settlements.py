@@ -60,10 +60,14 @@ _FOLLOWS: Mapping[Kind, str] = MappingProxyType(
         Kind.OPTOUT: "optout",
         Kind.CART_ADD: "cart",
         Kind.CART_REMOVE: "cart",
+        Kind.NATIVE_USER: "identify",
+        Kind.NATIVE_CART: "cart",
     }
 )
 """Kinds of event that lose their meaning, or do harm, when they are sent after a later one."""
-_WRITES: Mapping[Kind, str] = MappingProxyType({**_FOLLOWS, Kind.ORDER: "cart"})
+_WRITES: Mapping[Kind, str] = MappingProxyType(
+    {**_FOLLOWS, Kind.ORDER: "cart", Kind.NATIVE_ORDER: "cart"}
+)
 """What makes it so; an order empties the cart."""
 _WRITING_LANES = frozenset(LANES[kind] for kind in _WRITES)
 _DELIVERED = counter(Count.DELIVERED)

@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from pipeline.events.models import Event, email_in, is_email
+from pipeline.events.email_texts import email_in, is_email
+from pipeline.events.models import Event
 from pipeline.events.names import Kind
 from pipeline.roles import Role
 
@@ -22,9 +23,10 @@ CARRIES_KEY = frozenset({Kind.IDENTIFY, Kind.SUBSCRIBED})
 
 OWN_PROPERTIES = frozenset(
     {Kind.SUBSCRIBED, Kind.ORDER, Kind.REFUND, Kind.CART_ADD, Kind.CART_REMOVE}
+    | {Kind.NATIVE_EVENT, Kind.NATIVE_ORDER, Kind.NATIVE_CART, Kind.NATIVE_RETURN}
 )
 """Whose `properties.email` is the person's they are about."""
-OWN_TRAITS = frozenset({Kind.IDENTIFY, Kind.ALIAS, Kind.SUBSCRIBED})
+OWN_TRAITS = frozenset({Kind.IDENTIFY, Kind.ALIAS, Kind.SUBSCRIBED, Kind.NATIVE_USER})
 """Whose `traits.email` is. They speak of the person itself, so that theirs is the strongest evidence."""
 
 EMAILS_A_DAY = 5

@@ -56,11 +56,16 @@ LANES: Mapping[Kind, Lane] = MappingProxyType(
         Kind.CART_REMOVE: Lane.PURCHASE,
         Kind.PAGE: Lane.PAGE,
         Kind.SCREEN: Lane.PAGE,
+        Kind.NATIVE_USER: Lane.USER,
+        Kind.NATIVE_EVENT: Lane.EVENT,
+        Kind.NATIVE_ORDER: Lane.PURCHASE,
+        Kind.NATIVE_CART: Lane.PURCHASE,
+        Kind.NATIVE_RETURN: Lane.PURCHASE,
     }
 )
 """Where each kind waits. Groups wait nowhere: Sailthru has no such thing."""
 
-ORDERS = frozenset({Kind.ORDER, Kind.REFUND})
+ORDERS = frozenset({Kind.ORDER, Kind.REFUND, Kind.NATIVE_ORDER, Kind.NATIVE_RETURN})
 """What was bought, and what came back."""
 
 

@@ -8,7 +8,6 @@ The raw bytes are never changed; they travel beside the parsed event to the very
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import cached_property
@@ -25,6 +24,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     ValidationInfo,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import from_json
@@ -32,7 +32,9 @@ from pydantic_core import from_json
 from pipeline import lanes
 from pipeline.errors import InvalidEvent, Reason
 from pipeline.events.destinations import given_options
+from pipeline.events.email_texts import email_in, read_email
 from pipeline.events.names import TRACKED, Kind
+from pipeline.events.native import Endpoint, kind_of_call, person
 from pipeline.events.refusals import explain
 from pipeline.fields import Note, as_whole, is_nothing
 from pipeline.json_text import read_mended
@@ -52,11 +54,6 @@ MAX_ID_CHARS = 512
 _MISSING = "is missing"
 _BROKEN = "has a broken character (half an emoji, or bytes that are not UTF-8)"
 _TOO_LONG = f"is longer than {MAX_ID_CHARS} characters"
-
-_EMAIL_CHAR = r"@\s\x00-\x1f\x7f\ud800-\udfff\ufffd<>()\[\]\\,;:" + '"'
-"""What is in no address: blanks, and what stands around one in a list, a link or a mail's header."""
-_LABEL = f"[^.{_EMAIL_CHAR}]+"
-_EMAIL = re.compile(f"[^{_EMAIL_CHAR}]{{1,64}}@(?=.{{1,255}}$){_LABEL}(?:\\.{_LABEL})+")
 
 
 def read_id(value: object) -> str | None:
@@ -158,6 +155,11 @@ def _required_id(value: object) -> str:
     return found
 
 
+def _kind_by_call(_: object, info: ValidationInfo) -> Kind:
+    endpoint = info.data.get("endpoint", "/event")  # absent when it cannot be read
+    return kind_of_call(endpoint, info.data.get("params", {}))
+
+
 def _kind_by_name(_: object, info: ValidationInfo) -> Kind:
     name = info.data.get("event", "")  # absent when it cannot be read
     return TRACKED.get(name.replace(" ", "").replace("_", "").casefold(), Kind.CUSTOM)
@@ -170,6 +172,7 @@ RequiredId = Annotated[str | None, PlainValidator(_required_id)]
 Object = Annotated[dict[str, Any], PlainValidator(_optional_object)]
 OptionalLine = Annotated[str | None, PlainValidator(_optional_line)]
 TrackKind = Annotated[Kind, PlainValidator(_kind_by_name)]
+NativeKind = Annotated[Kind, PlainValidator(_kind_by_call)]
 
 
 class _Common(BaseModel):
@@ -299,29 +302,37 @@ class Alias(_Common):
     user_id: RequiredId
 
 
-Event = Annotated[Identify | Track | Page | Screen | Group | Alias, Field(discriminator="type")]
-_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+class NativeCall(_Common):
+    """A call of Sailthru's own API: it goes out with its parameters as they are.
 
-
-def is_email(text: str) -> bool:
-    """Whether this looks like one deliverable address: there is a dot in its domain, and nothing around it.
-
-    `ann+shop@example.com` and addresses in other scripts are fine; nothing is looked up.
+    What it says of its person is read from these into the fields that every event has (`pipeline.events.native`).
     """
-    return _EMAIL.fullmatch(text) is not None
+
+    type: Literal["sailthru"] = "sailthru"
+    endpoint: Endpoint
+    params: dict[str, Any]
+    kind: NativeKind = Field(Kind.NATIVE_EVENT, exclude=True, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_person(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        own = {name: data[name] for name in _OWN_FIELDS if name in data}
+        return own | person(data.get("endpoint"), data.get("params"))
+
+    @property
+    def event(self) -> str | None:
+        """The name of a custom event, None of any other."""
+        name = self.params.get("event") if self.endpoint == "/event" else None
+        return name if isinstance(name, str) and name.strip() else None
 
 
-def email_in(place: object) -> str | None:
-    """`email` of an object, mended; None when it is no deliverable address, or the place no object."""
-    return read_email(place.get("email")) if isinstance(place, Mapping) else None
-
-
-def read_email(value: object) -> str | None:
-    """A deliverable address as it was written, mended; None when it is nothing or none."""
-    if not isinstance(value, str):
-        return None
-    mended = value.strip() if value.isprintable() else mend_id(value)
-    return mended if is_email(mended) else None
+_OWN_FIELDS = ("type", "endpoint", "params", "messageId")
+Event = Annotated[
+    Identify | Track | Page | Screen | Group | Alias | NativeCall, Field(discriminator="type")
+]
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 def parse_event(raw: bytes) -> Event:

@@ -24,6 +24,12 @@ class Kind(StrEnum):
     GROUP = "group"
     OPTOUT = "optout"
     """What else an event of another kind says of its user: the option `optoutValue`."""
+    NATIVE_USER = "native_user"
+    """This and the following: a call of Sailthru's own API, which is sent as it is."""
+    NATIVE_EVENT = "native_event"
+    NATIVE_ORDER = "native_order"
+    NATIVE_CART = "native_cart"
+    NATIVE_RETURN = "native_return"
 
 
 TRACKED: Mapping[str, Kind] = MappingProxyType(

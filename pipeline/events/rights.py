@@ -57,6 +57,11 @@ BROWSER: Mapping[Kind, Right] = MappingProxyType(
         Kind.ALIAS: _REFUSED,
         Kind.USER_DELETED: _REFUSED,
         Kind.OPTOUT: _REFUSED,
+        Kind.NATIVE_USER: _REFUSED,
+        Kind.NATIVE_EVENT: _REFUSED,
+        Kind.NATIVE_ORDER: _REFUSED,
+        Kind.NATIVE_CART: _REFUSED,
+        Kind.NATIVE_RETURN: _REFUSED,
     }
 )
 """By what the event says it is, whatever the mapping of the account makes of it."""

@@ -10,12 +10,14 @@ from typing import NamedTuple
 
 from pipeline.errors import InvalidEvent
 from pipeline.events.emails import CARRIES_KEY, NO_EMAILS, Emails, read_emails
-from pipeline.events.integrations import is_for_sailthru, read_optout
+from pipeline.events.integrations import OPTOUT_LEVELS, is_for_sailthru, read_optout
 from pipeline.events.kinds import LANES, Ignored, IgnoreReason, Kind, kind_of
-from pipeline.events.models import Alias, Event, Lane, parse_event
+from pipeline.events.models import Alias, Event, Lane, NativeCall, parse_event
 from pipeline.fields import is_nothing
 from pipeline.roles import Role
 from pipeline.settings import AccountSettings
+
+_SAY_OPTOUT = CARRIES_KEY | {Kind.NATIVE_USER}
 
 
 class Facts(NamedTuple):
@@ -36,8 +38,9 @@ class Facts(NamedTuple):
 
     @property
     def has_second(self) -> bool:
-        """Whether its opt-out is a call beside its own: an identify's and a Subscribed's is part of theirs."""
-        return self.optout is not None and self.kind not in CARRIES_KEY
+        """Whether its opt-out is a call beside its own: an identify's, a Subscribed's and that of a call of
+        Sailthru's own is part of theirs."""
+        return self.optout is not None and self.kind not in _SAY_OPTOUT
 
 
 def read_facts(event: Event, settings: AccountSettings) -> Facts:
@@ -52,7 +55,9 @@ def read_facts(event: Event, settings: AccountSettings) -> Facts:
     ids = (user, *visitors) if user else visitors
     emails = NO_EMAILS if _shows_no_email(event, ids) else read_emails(event, kind)
     optout = None
-    if event.integrations or settings.optout or kind is Kind.SUBSCRIBED:
+    if isinstance(event, NativeCall):
+        optout = _optout_of_call(event)
+    elif event.integrations or settings.optout or kind is Kind.SUBSCRIBED:
         optout = _optout(event, kind, settings)
     return Facts(kind, _way(event, kind, settings), emails, ids, visitors, optout)
 
@@ -70,6 +75,13 @@ def _optout(event: Event, kind: Kind, settings: AccountSettings) -> str | None:
     if given is not None or kind not in CARRIES_KEY:
         return given
     return "none" if kind is Kind.SUBSCRIBED else settings.optout
+
+
+def _optout_of_call(event: NativeCall) -> str | None:
+    level = event.params.get("optout_email") if event.endpoint == "/user" else None
+    if is_nothing(level):
+        return None
+    return level if isinstance(level, str) and level in OPTOUT_LEVELS else ""
 
 
 def _shows_no_email(event: Event, ids: Collection[str]) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.errors import MappingRejected, Reason
+from pipeline.events.email_texts import is_email
 from pipeline.events.emails import EMAILS_A_DAY, address, email_in_user_id, first_usable
 from pipeline.events.kinds import kind_of
-from pipeline.events.models import Alias, Event, is_email
+from pipeline.events.models import Alias, Event
 from pipeline.mapping.options import strict_option
 from pipeline.mapping.plan import LastIdentify, Need, PlanContext, WaitForEmail
 from pipeline.mapping.values import reject

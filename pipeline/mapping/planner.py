@@ -8,21 +8,23 @@ from itertools import takewhile
 from typing import assert_never
 
 from pipeline.errors import MappingRejected, Reason
+from pipeline.events.email_texts import read_email
 from pipeline.events.emails import OWN_PROPERTIES, OWN_TRAITS, address_key
-from pipeline.events.kinds import LANES, Ignored, IgnoreReason, Kind, kind_of
+from pipeline.events.kinds import LANES, ORDERS, Ignored, IgnoreReason, Kind, kind_of
 from pipeline.events.models import (
     Alias,
     Event,
     Group,
     Identify,
+    NativeCall,
     OptOut,
     Page,
     Screen,
     Track,
-    read_email,
 )
 from pipeline.fields import Note, is_nothing
 from pipeline.mapping.cart import plan_cart
+from pipeline.mapping.native import plan_native
 from pipeline.mapping.options import unknown_options
 from pipeline.mapping.order import plan_order
 from pipeline.mapping.pageview import plan_pageview
@@ -51,7 +53,7 @@ def plan(events: Sequence[Event], context: PlanContext, settings: AccountSetting
     head = events[0]
     kind = kind_of(head, settings)
     answer = _plan(events, kind, context, settings)
-    if not isinstance(answer, Send):
+    if not isinstance(answer, Send) or isinstance(head, NativeCall):
         return answer
     notes = _unread(head, kind, context.refused)
     for event in events[1 : answer.covers]:
@@ -66,6 +68,8 @@ def _plan(
     head = events[0]
     if _is_too_old(head, kind, context, settings):
         raise MappingRejected(Reason.TOO_OLD, "older than MAX_AGE of its lane")
+    if isinstance(head, NativeCall):
+        return plan_native(head, context)
     if isinstance(head, Alias):
         return plan_alias(head, context, settings)
     if isinstance(head, Page | Screen):
@@ -106,6 +110,11 @@ def _plan_tracked(
             | Kind.SCREEN
             | Kind.GROUP
             | Kind.OPTOUT
+            | Kind.NATIVE_USER
+            | Kind.NATIVE_EVENT
+            | Kind.NATIVE_ORDER
+            | Kind.NATIVE_CART
+            | Kind.NATIVE_RETURN
         ):
             return plan_custom(head, context, settings)
         case unmapped:
@@ -125,7 +134,7 @@ def _fresh(
 
 def _is_too_old(event: Event, kind: Kind, context: PlanContext, settings: AccountSettings) -> bool:
     """By the time it happened, else when it was accepted. Orders keep their own time in `date`."""
-    if kind in {Kind.ORDER, Kind.REFUND, Kind.GROUP}:
+    if kind in ORDERS or kind is Kind.GROUP:
         return False
     limit = settings.max_age.get(LANES[kind])
     if limit is None:

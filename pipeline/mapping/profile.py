@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from pipeline.errors import MappingRejected
-from pipeline.events.models import is_email
+from pipeline.events.email_texts import is_email
 from pipeline.mapping.items import normal_images
 from pipeline.mapping.numbers import quantity
 from pipeline.mapping.plan import Cart, Item, Profile
@@ -47,6 +47,12 @@ def read_time(value: object) -> float | None:
         return None
 
 
+def read_items(value: object) -> tuple[Item, ...]:
+    """The items of a cart as POST takes them back, without those that cannot be told apart or counted."""
+    items = map(_item, value) if isinstance(value, list) else ()
+    return tuple(item for item in items if item)
+
+
 def _extid(value: object) -> str | None:
     """PHP may write an extid of digits as a number."""
     try:
@@ -60,9 +66,7 @@ def _cart(value: object) -> Cart | None:
         value = value[0] if value else None
     if not isinstance(value, Mapping) or not value:
         return None
-    given = value.get("items")
-    items = [_item(one) for one in given] if isinstance(given, list) else []
-    return Cart(tuple(item for item in items if item), read_time(value.get("time")))
+    return Cart(read_items(value.get("items")), read_time(value.get("time")))
 
 
 def _item(value: object) -> Item | None:

@@ -19,13 +19,18 @@ RESERVED_EVENTS = frozenset({"send", "cancel", "open", "click", "purchase", "dai
 _NOT_VARS = frozenset({"scheduletime"})
 
 
+def is_reserved(name: str) -> bool:
+    """Whether Sailthru refuses custom events of this name."""
+    return name.strip().casefold() in RESERVED_EVENTS
+
+
 def plan_custom(event: Track, context: PlanContext, settings: AccountSettings) -> Plan:
     """POST /event with the properties as flat vars.
 
     Raises:
         MappingRejected: reserved_event, unmappable, missing_user_id.
     """
-    if event.event.strip().casefold() in RESERVED_EVENTS:
+    if is_reserved(event.event):
         raise MappingRejected(Reason.RESERVED_EVENT, "Sailthru reserves this event name")
     notes = Notes()
     params: dict[str, Any] = addressee(event, context, settings)

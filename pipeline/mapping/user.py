@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pipeline.errors import MappingRejected, Reason
+from pipeline.events.email_texts import read_email
 from pipeline.events.emails import address, email_in_user_id, first_usable, shown_email
 from pipeline.events.integrations import OPTOUT_LEVELS
 from pipeline.events.kinds import IgnoreReason, Kind, kind_of
-from pipeline.events.models import Alias, Event, OptOut, read_email
+from pipeline.events.models import Alias, Event, OptOut
 from pipeline.fields import Note, Notes
 from pipeline.mapping.flatten import flat_vars
 from pipeline.mapping.identity import (

@@ -163,9 +163,10 @@ class SailthruClient:
     def _form(self, call: Call) -> bytes:
         """The parameters of a signed call, encoded. Key and signature are the only short ones that vary."""
         api_key, secret = self._pairs[self._pair]
-        handed = isinstance(call, HandedCall)
-        text = call.text if handed else to_json(call.params)
-        kind = call.reply_format if handed else "json"
+        if isinstance(call, HandedCall):
+            text, kind = call.text, call.reply_format
+        else:
+            text, kind = to_json(call.params), "json"
         fields = signed_text(text, api_key, secret, kind)
         key, quoted = quote_plus(api_key), quote_plus(text)
         return f"api_key={key}&format={kind}&json={quoted}&sig={fields['sig']}".encode()

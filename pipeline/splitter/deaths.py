@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pipeline.deadletters.letter import Header
 from pipeline.errors import InvalidEvent
-from pipeline.events.names import Kind
+from pipeline.events.kinds import ORDERS
 from pipeline.splitter.entries import ActionKind, Read, RoutedEntry, SplitAction
 from pipeline.storage import keys
-
-_ORDERS = frozenset({Kind.ORDER, Kind.REFUND})
 
 
 def dead_letter(item: Read, problem: InvalidEvent, owning_account: str) -> RoutedEntry:
@@ -22,7 +20,7 @@ def dead_letter(item: Read, problem: InvalidEvent, owning_account: str) -> Route
         died_at=entry.at_ms,
         key=key.hash,
         role=entry.role.said,
-        order=item.event is not None and item.event.kind in _ORDERS,
+        order=item.event is not None and item.event.kind in ORDERS,
     )
     own = key._replace(p=keys.account_prefix(owning_account))
     action = SplitAction(own, ActionKind.DEAD)

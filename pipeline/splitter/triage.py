@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from pipeline.errors import InvalidEvent, Reason, RefusedByRole
 from pipeline.events.kinds import Ignored, IgnoreReason
-from pipeline.events.models import Lane, Track, parse_event, readable_id
+from pipeline.events.models import Lane, NativeCall, Track, parse_event, readable_id
 from pipeline.events.rights import restricted
 from pipeline.events.routing import Facts, read_facts
 from pipeline.identity.placement import UNIDENTIFIED, IdentityMap, Placement, place
@@ -113,6 +113,8 @@ def read(entry: RawEntry, accounts: Mapping[str, Configured]) -> Read:
         return refused(entry, problem, _body(entry.raw), flag, account)
     facts = read_facts(event, account.settings) if account else None
     name = event.event if isinstance(event, Track) else ""
+    if isinstance(event, NativeCall):
+        name = event.endpoint
     key = _dedupe_key(entry, (event.message_id, event.type, name), flag, account)
     optout = _exported_optout(flag) if key.replay else ""
     return Read(entry, key, event, facts, None, optout)

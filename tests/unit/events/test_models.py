@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.errors import InvalidEvent, Reason
+from pipeline.events.email_texts import is_email
 from pipeline.events.models import (
     INGEST_BYTES,
     MAX_EVENT_BYTES,
@@ -17,7 +18,6 @@ from pipeline.events.models import (
     Identify,
     Page,
     Screen,
-    is_email,
     parse_event,
     validate_event,
 )

@@ -8,6 +8,7 @@ from tests.unit.mapping.tables.emails import ADDRESSES, VISITORS
 from tests.unit.mapping.tables.events import EVENTS, FLATTENING, NAMES
 from tests.unit.mapping.tables.items import ITEMS
 from tests.unit.mapping.tables.lifecycle import ALIASES, SUBSCRIPTIONS
+from tests.unit.mapping.tables.native import NATIVE
 from tests.unit.mapping.tables.orders import ORDERS
 from tests.unit.mapping.tables.pages import PAGES
 from tests.unit.mapping.tables.refunds import REFUNDS
@@ -30,6 +31,7 @@ TABLES: tuple[Table, ...] = (
     REFUNDS,
     CARTS,
     PAGES,
+    NATIVE,
     CLASSIC,
 )
 
