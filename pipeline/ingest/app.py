@@ -14,6 +14,8 @@ from pipeline.clock import Clock, SystemClock
 from pipeline.errors import EnqueueError
 from pipeline.ingest.answers import HttpError, error_response
 from pipeline.ingest.paths import PathTable
+from pipeline.ingest.sailthru import SailthruApi
+from pipeline.ingest.sailthru_requests import api_keys
 from pipeline.ingest.segment import CORS, SegmentApi
 from pipeline.ingest.shares import Shares
 from pipeline.ingest.upstream import Upstream
@@ -37,7 +39,9 @@ def create_app(
     health = _Health(producer)
     granted = grants(settings)
     shares = Shares(redis, granted, settings)
-    segment = SegmentApi(producer, granted, shares, clock or SystemClock())
+    clock = clock or SystemClock()
+    segment = SegmentApi(producer, granted, shares, clock)
+    sailthru = SailthruApi(producer, api_keys(settings), upstream, clock)
     rest = Starlette(
         routes=[
             Mount("/v1", routes=[], middleware=[CORS]),
@@ -46,7 +50,7 @@ def create_app(
         ],
         exception_handlers={HTTPException: _not_served},
     )
-    return PathTable(segment.apps(), rest)
+    return PathTable({**segment.apps(), **sailthru.apps()}, rest)
 
 
 class _Health:

@@ -32,6 +32,10 @@ NOT_FOR_PRODUCERS = frozenset({"writeKey", "sailpipe"})
 """A credential, and the flag of an exported dead letter. The flag removes the letter of its id. A visitor who reads
 the write key in a shop's page must not be able to do that."""
 
+NATIVE_TYPE = "sailthru"
+"""Of a call of Sailthru's own API, which is taken by its account's secret alone. No SDK of Segment's says it: such an
+event becomes a letter, as one of any other unknown type."""
+
 MAX_BATCH_EVENTS = 2500
 """Segment's own limit (reference: segment 1.3). SDKs send some hundreds at most; what an event costs in
 Redis and in a dead letter is far more than the three bytes that it may have in a batch."""
@@ -155,6 +159,8 @@ def _finish(event: Mapping[str, Any], batch: Mapping[str, Any], arrival: Arrival
     if len(pydantic_core.to_json(event)) > MAX_EVENT_BYTES:
         raise HttpError(400, "too_large", f"An event is larger than {MAX_EVENT_BYTES} bytes.")
     data = {name: value for name, value in event.items() if name not in NOT_FOR_PRODUCERS}
+    if data.get("type") == NATIVE_TYPE:
+        del data["type"]
     data |= _merged(data, batch) | _times(data, batch.get("sentAt"), arrival)
     raw = pydantic_core.to_json(data)
     return (

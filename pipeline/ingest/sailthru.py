@@ -1,0 +1,165 @@
+"""Sailthru's own API as a way in: an unmodified client needs only this host.
+
+Signed `POST /event`, `/user`, `/purchase` and `/return` wait in mailboxes as every event does. Everything else is made at
+once, signed anew with the account's own key, and answered with Sailthru's reply. Reference: sailthru-api 1 to 4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import uuid
+from collections.abc import Mapping
+from typing import get_args
+from xml.sax.saxutils import escape
+
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pipeline.clock import Clock
+from pipeline.errors import EnqueueError
+from pipeline.events.native import ENDPOINTS
+from pipeline.fields import is_nothing
+from pipeline.ingest.answers import RETRY_AFTER_S, HttpError
+from pipeline.ingest.bodies import read_body
+from pipeline.ingest.sailthru_requests import (
+    OTHER,
+    UNAVAILABLE,
+    UNSUPPORTED,
+    ApiError,
+    Grantor,
+    SignedCall,
+    native_event,
+    read_call,
+    read_fields,
+)
+from pipeline.ingest.upstream import NotNow, Upstream
+from pipeline.producer import AsyncProducer, Labels
+from pipeline.sailthru.answers import RATE_HEADERS, Failed
+from pipeline.sailthru.calls import HandedCall, Method
+from pipeline.sailthru.client import Reply
+
+PASSED_ON = (
+    *(
+        "alert",
+        "blast",
+        "contacts",
+        "content",
+        "email",
+        "horizon",
+        "inbox",
+        "include",
+        "job",
+        "list",
+    ),
+    *("preview", "send", "settings", "stats", "template", "trigger"),
+)
+"""Endpoints none of whose calls wait: those that Sailthru's own clients call, beside the four."""
+LIGHT_BYTES = 8 * 1024
+"""A form up to this is read at once. Larger ones are read one at a time, in a thread."""
+_METHODS: tuple[str, ...] = get_args(Method)
+_HANDED_ON = ("content-type", *RATE_HEADERS)
+"""What of a reply's head its receiver gets."""
+
+
+class SailthruApi:
+    """Takes requests for the accounts with whose keys they are signed."""
+
+    def __init__(
+        self,
+        producer: AsyncProducer,
+        keys: Mapping[str, Grantor],
+        upstream: Upstream,
+        clock: Clock,
+    ) -> None:
+        self._producer = producer
+        self._keys = keys
+        self._upstream = upstream
+        self._clock = clock
+        self._one_at_a_time = asyncio.Lock()
+
+    def apps(self) -> dict[str, ASGIApp]:
+        """By path: what takes its requests."""
+        return dict.fromkeys([*(one.strip("/") for one in ENDPOINTS), *PASSED_ON], self)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        fields: dict[str, str] = {"format": "json"}  # until it is known
+        try:
+            fields = await self._read(scope, receive)
+            response = await self._answer(scope, fields)
+        except ApiError as error:
+            response = _error_response(error, fields.get("format"))
+        await response(scope, receive, send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> dict[str, str]:
+        if scope["method"] not in _METHODS:
+            raise ApiError(405, UNSUPPORTED, "Method is not supported")
+        form = scope["query_string"]
+        try:
+            if scope["method"] == "POST":
+                form = await read_body(receive)
+        except HttpError as error:
+            raise ApiError(413, OTHER, error.message) from None
+        if len(form) <= LIGHT_BYTES:
+            return read_fields(form)
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(read_fields, form)
+
+    async def _answer(self, scope: Scope, fields: Mapping[str, str]) -> Response:
+        method, endpoint = scope["method"], f"/{scope['path'].strip('/')}"
+        signed = read_call(fields, self._keys)
+        if _waits(method, endpoint, signed):
+            return await self._enqueue(endpoint, signed)
+        text, reply_format = signed.text, signed.reply_format
+        call = HandedCall(method, endpoint, signed.params, text, reply_format)
+        return await self._hand_on(signed.account, call)
+
+    async def _enqueue(self, endpoint: str, signed: SignedCall) -> Response:
+        """Each request is an event of its own: two equal ones may be meant so, and Sailthru would act on both."""
+        raw = native_event(endpoint, signed.params, str(uuid.uuid4()), self._clock.now())
+        try:
+            await self._producer.send_all([raw], Labels(signed.account))
+        except EnqueueError as error:
+            raise _unavailable(error.what, RETRY_AFTER_S) from None
+        return JSONResponse({"ok": True})
+
+    async def _hand_on(self, account: str, call: HandedCall) -> Response:
+        try:
+            answer, reply = await self._upstream.exchange(account, call)
+        except NotNow as error:
+            raise _unavailable(error.what, error.wait_s) from None
+        if reply.status is None or reply.broken:
+            if isinstance(answer, Failed) and answer.ambiguous:
+                message = "Sailthru's answer did not come: it may have done what was asked"
+                raise ApiError(502, UNAVAILABLE, message)
+            raise _unavailable("Sailthru does not answer", RETRY_AFTER_S)
+        return _response(reply, reply.status)
+
+
+def _waits(method: str, endpoint: str, signed: SignedCall) -> bool:
+    """Whether a call is queued. One that asks for something of the profile, or for XML, is made at once."""
+    if method != "POST" or endpoint not in ENDPOINTS or signed.reply_format != "json":
+        return False
+    return endpoint != "/user" or is_nothing(signed.params.get("fields"))
+
+
+def _unavailable(what: str, wait_s: float) -> ApiError:
+    return ApiError(503, UNAVAILABLE, f"{what}. Try again.", wait_s)
+
+
+def _response(reply: Reply, status: int) -> Response:
+    given = {name.lower(): value for name, value in reply.headers.items()}
+    headers = {name: given[name] for name in _HANDED_ON if name in given}
+    return Response(bytes(reply.body), status, headers)
+
+
+def _error_response(error: ApiError, reply_format: str | None) -> Response:
+    """As Sailthru answers it: in XML unless the request asked for JSON."""
+    wait_s = error.retry_after_s
+    headers = {} if wait_s is None else {"Retry-After": str(max(1, math.ceil(wait_s)))}
+    if reply_format is not None and reply_format.lower() == "json":
+        body = {"error": error.code, "errormsg": error.message}
+        return JSONResponse(body, error.status, headers)
+    text = f"<error>{error.code}</error><errormsg>{escape(error.message)}</errormsg>"
+    xml = f'<?xml version="1.0" encoding="UTF-8"?>\n<triggermail>{text}</triggermail>\n'
+    return Response(xml, error.status, headers, "application/xml")
