@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import get_args
 from xml.sax.saxutils import escape
 
@@ -33,10 +33,11 @@ from pipeline.ingest.sailthru_requests import (
     read_call,
     read_fields,
 )
+from pipeline.ingest.uploads import is_multipart, read_parts
 from pipeline.ingest.upstream import NotNow, Upstream
 from pipeline.producer import AsyncProducer, Labels
 from pipeline.sailthru.answers import RATE_HEADERS, Failed
-from pipeline.sailthru.calls import HandedCall, Method
+from pipeline.sailthru.calls import HandedCall, Method, Upload
 from pipeline.sailthru.client import Reply
 
 PASSED_ON = (
@@ -57,6 +58,10 @@ PASSED_ON = (
 """Endpoints none of whose calls wait: those that Sailthru's own clients call, beside the four."""
 LIGHT_BYTES = 8 * 1024
 """A form up to this is read at once. Larger ones are read one at a time, in a thread."""
+MAX_HEAVY = 200
+"""Of these that wait for their turn: a hundred megabytes."""
+MAX_UPLOADS = 4
+"""Under way at a time: each may hold ten megabytes twice."""
 _METHODS: tuple[str, ...] = get_args(Method)
 _HANDED_ON = ("content-type", *RATE_HEADERS)
 """What of a reply's head its receiver gets."""
@@ -77,21 +82,36 @@ class SailthruApi:
         self._upstream = upstream
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
+        self._heavy = 0
+        self._uploads = asyncio.Semaphore(MAX_UPLOADS)
 
     def apps(self) -> dict[str, ASGIApp]:
         """By path: what takes its requests."""
         return dict.fromkeys([*(one.strip("/") for one in ENDPOINTS), *PASSED_ON], self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        fields: dict[str, str] = {"format": "json"}  # until it is known
-        try:
-            fields = await self._read(scope, receive)
-            response = await self._answer(scope, fields)
-        except ApiError as error:
-            response = _error_response(error, fields.get("format"))
+        is_upload = scope["method"] == "POST" and is_multipart(scope)
+        if is_upload and self._uploads.locked():
+            error = _unavailable("Too many uploads are under way", RETRY_AFTER_S)
+            response = _error_response(error, "json")
+        elif is_upload:
+            async with self._uploads:
+                response = await self._respond(scope, read_parts(scope, receive))
+        else:
+            response = await self._respond(scope, self._read(scope, receive))
         await response(scope, receive, send)
 
-    async def _read(self, scope: Scope, receive: Receive) -> dict[str, str]:
+    async def _respond(
+        self, scope: Scope, reading: Awaitable[tuple[dict[str, str], Upload | None]]
+    ) -> Response:
+        fields = {"format": "json"}  # until it is known
+        try:
+            fields, upload = await reading
+            return await self._answer(scope, fields, upload)
+        except ApiError as error:
+            return _error_response(error, fields.get("format"))
+
+    async def _read(self, scope: Scope, receive: Receive) -> tuple[dict[str, str], Upload | None]:
         if scope["method"] not in _METHODS:
             raise ApiError(405, UNSUPPORTED, "Method is not supported")
         form = scope["query_string"]
@@ -99,19 +119,31 @@ class SailthruApi:
             if scope["method"] == "POST":
                 form = await read_body(receive)
         except HttpError as error:
-            raise ApiError(413, OTHER, error.message) from None
+            status = 413 if error.code == "too_large" else error.status
+            raise ApiError(status, OTHER, error.message) from None
         if len(form) <= LIGHT_BYTES:
-            return read_fields(form)
-        async with self._one_at_a_time:
-            return await asyncio.to_thread(read_fields, form)
+            return read_fields(form), None
+        return await self._read_heavy(form), None
 
-    async def _answer(self, scope: Scope, fields: Mapping[str, str]) -> Response:
+    async def _read_heavy(self, form: bytes) -> dict[str, str]:
+        if self._heavy >= MAX_HEAVY:
+            raise _unavailable("Too many large requests wait already", RETRY_AFTER_S)
+        self._heavy += 1
+        try:
+            async with self._one_at_a_time:
+                return await asyncio.to_thread(read_fields, form)
+        finally:
+            self._heavy -= 1
+
+    async def _answer(
+        self, scope: Scope, fields: Mapping[str, str], upload: Upload | None
+    ) -> Response:
         method, endpoint = scope["method"], f"/{scope['path'].strip('/')}"
         signed = read_call(fields, self._keys)
-        if _waits(method, endpoint, signed):
+        if upload is None and _waits(method, endpoint, signed):
             return await self._enqueue(endpoint, signed)
         text, reply_format = signed.text, signed.reply_format
-        call = HandedCall(method, endpoint, signed.params, text, reply_format)
+        call = HandedCall(method, endpoint, signed.params, text, reply_format, upload)
         return await self._hand_on(signed.account, call)
 
     async def _enqueue(self, endpoint: str, signed: SignedCall) -> Response:

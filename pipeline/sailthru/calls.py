@@ -48,6 +48,16 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that comes with a call, as a part of the form beside the signed ones (reference: sailthru-api 1)."""
+
+    field: str
+    name: str
+    content_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class HandedCall(Call):
     """The call of another program, which is handed on: its parameters leave as the text they came as.
 
@@ -56,3 +66,4 @@ class HandedCall(Call):
 
     text: str = "{}"
     reply_format: str = "json"
+    upload: Upload | None = None

@@ -14,10 +14,10 @@ import httpx
 from pipeline.clock import Clock, SystemClock
 from pipeline.observe.logs import log_event
 from pipeline.sailthru.answers import Answer, Failed, Failure, read_answer
-from pipeline.sailthru.calls import Call, HandedCall
+from pipeline.sailthru.calls import Call, HandedCall, Upload
 from pipeline.sailthru.connection import Departure
 from pipeline.sailthru.packing import unpacked
-from pipeline.sailthru.signing import signed_text, to_json
+from pipeline.sailthru.signing import signed, signed_text, to_json
 from pipeline.sailthru.transport import DEPARTURE
 from pipeline.settings import AccountSettings
 
@@ -153,23 +153,20 @@ class SailthruClient:
         url, content = address.url, None
         if call.is_pageview:
             content = to_json(call.params).encode()
+        elif isinstance(call, HandedCall) and call.upload is not None:
+            return _with_file(address, self._signed(call), call.upload)
         else:
-            form = self._form(call)
+            form = _form(self._signed(call))
             content = form if call.method == "POST" else None
             url = url if content else url.copy_with(query=form)
         stream = httpx.ByteStream(content or b"")  # given so, httpx derives no headers from it
         return httpx.Request(call.method, url, headers=address.headers, stream=stream)
 
-    def _form(self, call: Call) -> bytes:
-        """The parameters of a signed call, encoded. Key and signature are the only short ones that vary."""
+    def _signed(self, call: Call) -> dict[str, str]:
         api_key, secret = self._pairs[self._pair]
         if isinstance(call, HandedCall):
-            text, kind = call.text, call.reply_format
-        else:
-            text, kind = to_json(call.params), "json"
-        fields = signed_text(text, api_key, secret, kind)
-        key, quoted = quote_plus(api_key), quote_plus(text)
-        return f"api_key={key}&format={kind}&json={quoted}&sig={fields['sig']}".encode()
+            return signed_text(call.text, api_key, secret, call.reply_format)
+        return signed(call.params, api_key, secret)
 
     async def _exchange(self, request: httpx.Request, reply: Reply) -> None:
         """Send the request and take in what comes back, for as long as a call may last."""
@@ -212,6 +209,20 @@ def _address_of(call: Call, credentials: Credentials) -> _Address:
     elif call.method == "POST":
         headers |= _FORM
     return _Address(url, httpx.Headers(headers))
+
+
+def _form(fields: Mapping[str, str]) -> bytes:
+    """The parameters of a signed call, encoded. Format and signature need it not."""
+    key, text = quote_plus(fields["api_key"]), quote_plus(fields["json"])
+    return f"api_key={key}&format={fields['format']}&json={text}&sig={fields['sig']}".encode()
+
+
+def _with_file(address: _Address, fields: Mapping[str, str], upload: Upload) -> httpx.Request:
+    headers = {name: value for name, value in address.headers.items() if name != "content-type"}
+    file = upload.name, upload.content, upload.content_type
+    return httpx.Request(
+        "POST", address.url, headers=headers, data=fields, files={upload.field: file}
+    )
 
 
 @dataclass(slots=True)

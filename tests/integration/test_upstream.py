@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,16 @@ from typing import Any
 import pytest
 import redis.asyncio
 from pydantic import SecretStr
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.types import Message, Receive
 
 from pipeline.addresses import SANDBOX_FILE, write_address
 from pipeline.gates.gates import Closure, Gates
 from pipeline.ingest.upstream import NotNow, Upstream
 from pipeline.sailthru.answers import Accepted, Failed, Failure
-from pipeline.sailthru.calls import HandedCall
+from pipeline.sailthru.calls import HandedCall, Upload
+from pipeline.sailthru.signing import is_signed
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.sandbox.server import RunningSandbox, running_in_thread
 from pipeline.settings import AccountSettings, Settings, load_settings
@@ -78,6 +83,43 @@ async def test_a_handed_call_leaves_as_the_text_it_came_as(
     assert reply.headers["x-rate-limit-limit"] == "18000"
     (profile,) = sandbox.app.sandbox.state.profiles
     assert profile.vars == {"n": 1.1, "café": 1}
+
+
+async def test_a_file_leaves_beside_the_signed_fields(opened: Open) -> None:
+    """Sailthru reads a form of several parts as it reads any other (reference: sailthru-api 1)."""
+    heads: list[bytes] = []
+    bodies: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        length = int(re.findall(rb"(?i)content-length: (\d+)", heads[0])[0])
+        bodies.append(await reader.readexactly(length))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n" + b'{"ok":true}')
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        upload = Upload("file", 'a"b.txt', "text/plain", b"\x00\xff\r\nann@example.com")
+        call = HandedCall("POST", "/job", {"job": "import"}, '{"job":"import"}', upload=upload)
+        _, reply = await opened(api_url=f"http://127.0.0.1:{port}").exchange("default", call)
+    kind = re.findall(rb"(?i)content-type: (.+)\r\n", heads[0])
+    assert (reply.status, len(kind)) == (200, 1)
+    form = await Request(
+        {"type": "http", "headers": [(b"content-type", kind[0])]},
+        _received(bodies[0]),
+    ).form()
+    assert is_signed({name: form[name] for name in ("api_key", "format", "json", "sig")}, "sandbox")
+    file = form["file"]
+    assert isinstance(file, UploadFile)
+    assert (form["json"], await file.read()) == ('{"job":"import"}', upload.content)
+    await form.close()
+
+
+def _received(body: bytes) -> Receive:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
 
 
 async def test_all_who_call_share_one_limit(opened: Open) -> None:

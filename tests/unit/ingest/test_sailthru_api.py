@@ -19,7 +19,7 @@ from pipeline.ingest.sailthru import PASSED_ON
 from pipeline.ingest.upstream import NotNow, Upstream
 from pipeline.producer import AsyncProducer
 from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure, read_answer
-from pipeline.sailthru.calls import Call, HandedCall
+from pipeline.sailthru.calls import Call, HandedCall, Upload
 from pipeline.sailthru.client import Reply
 from pipeline.sailthru.signing import signature, signed
 from pipeline.settings import Settings, load_settings
@@ -286,6 +286,61 @@ async def test_everything_else_is_passed_on_as_it_came(
     assert {name: reply.headers[name] for name in RATE} == RATE
     assert "set-cookie" not in reply.headers
     assert await taken(fake) == []
+
+
+UPLOAD = {"file": ("users.txt", b"\x00\xffann@example.com\r\n", "text/plain")}
+
+
+async def test_a_file_is_passed_on_with_its_call(
+    http: httpx.AsyncClient, upstream: FakeUpstream
+) -> None:
+    """It is no part of what was signed."""
+    sent = form({"job": "import", "list": "News"})
+    reply = await http.post("/job", data=sent, files=UPLOAD)
+    assert reply.status_code == 200
+    [(_, call)] = upstream.calls
+    assert isinstance(call, HandedCall)
+    name, content, kind = UPLOAD["file"]
+    assert (call.bucket, call.params["list"]) == ("POST /job", "News")
+    assert call.upload == Upload("file", name, kind, content)
+
+
+async def test_a_form_of_several_parts_without_a_file_is_as_any_other(
+    http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis
+) -> None:
+    """PHP's client writes one once it has uploaded something."""
+    parts: Any = {name: (None, text) for name, text in form(EVENT).items()}
+    assert (await http.post("/event", files=parts)).json() == {"ok": True}
+    assert len(await taken(fake)) == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        ({"data": form({}, secret="wrong"), "files": UPLOAD}, 401, 5),
+        ({"data": form({}), "files": [*UPLOAD.items(), *UPLOAD.items()]}, 400, 99),
+        ({"data": form({}), "files": {"file": ("f", b"a" * 10_000_001)}}, 413, 99),
+        ({"content": b"--x\r\n", "headers": {"Content-Type": "multipart/form-data"}}, 400, 99),
+        (
+            {
+                "content": b"nonsense",
+                "headers": {"Content-Type": "multipart/form-data; boundary=x"},
+            },
+            400,
+            99,
+        ),
+        ({"content": b"", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}, 400, 2),
+    ],
+    ids=["signature", "two files", "too large", "no boundary", "no form", "empty"],
+)
+async def test_an_upload_that_is_wrong_is_refused(
+    http: httpx.AsyncClient, upstream: FakeUpstream, sent: Any, status: int, code: int
+) -> None:
+    """Before anything is passed on."""
+    reply = await http.post("/job", **sent)
+    assert reply.status_code == status
+    assert str(code) in reply.text
+    assert upstream.calls == []
 
 
 async def test_a_refusal_of_sailthrus_is_passed_back(
