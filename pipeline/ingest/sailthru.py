@@ -41,19 +41,19 @@ from pipeline.sailthru.calls import HandedCall, Method, Upload
 from pipeline.sailthru.client import Reply
 
 PASSED_ON = (
+    *("alert", "blast", "blast_repeat", "contacts", "content", "email", "globalvars", "horizon"),
     *(
-        "alert",
-        "blast",
-        "contacts",
-        "content",
-        "email",
-        "horizon",
         "inbox",
         "include",
         "job",
         "list",
+        "preview",
+        "send",
+        "settings",
+        "stats",
+        "template",
+        "trigger",
     ),
-    *("preview", "send", "settings", "stats", "template", "trigger"),
 )
 """Endpoints none of whose calls wait: those that Sailthru's own clients call, beside the four."""
 LIGHT_BYTES = 8 * 1024

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.events.models import MAX_EVENT_BYTES
+from pipeline.ingest import sailthru_requests
 from pipeline.ingest.bodies import MAX_BODY_BYTES
 from pipeline.ingest.connections import MAX_CONNECTIONS
+from pipeline.ingest.sailthru import PASSED_ON
 from pipeline.ingest.segment import BATCH_PATHS, SINGLE_PATHS
 from pipeline.ingest.segment_events import MAX_BATCH_BYTES, MAX_BATCH_EVENTS
 from pipeline.producer import RAW_BOUND, RAW_HOLD
@@ -38,11 +40,27 @@ def test_every_path_that_a_way_in_spells_out_is_documented() -> None:
     assert "/healthz" in paths
 
 
+def test_every_endpoint_that_is_passed_on_is_documented_and_no_other() -> None:
+    """Those of Sailthru's own API."""
+    (named,) = re.findall(r"and the endpoints ([\w, ]+) \|", PRODUCERS)
+    assert sorted(named.split(", ")) == sorted(PASSED_ON)
+
+
 def test_every_refusal_is_documented_and_no_other() -> None:
     """Status and code of each HttpError that `ingest` raises."""
     raised = set(re.findall(r'HttpError\(\s*(\d{3}),\s*"(\w+)"', INGEST_SOURCES))
     documented = set(re.findall(r"^\| (\d{3}) \| `(\w+)` \|", PRODUCERS, re.MULTILINE))
     assert documented == raised
+
+
+def test_every_refusal_in_sailthrus_form_is_documented_and_no_other() -> None:
+    """Status and error code of each ApiError that `ingest` raises."""
+    raised = {
+        (int(status), getattr(sailthru_requests, name))
+        for status, name in re.findall(r"ApiError\(\s*(\d{3}),\s*([A-Z_0-9]+)", INGEST_SOURCES)
+    }
+    documented = re.findall(r"^\| (\d{3}) \| (\d+) \|", PRODUCERS, re.MULTILINE)
+    assert {(int(status), int(code)) for status, code in documented} == raised
 
 
 @pytest.mark.parametrize(
