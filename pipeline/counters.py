@@ -43,6 +43,8 @@ class Count(StrEnum):
     """By path: fields that delivered events went out without, or with in part."""
     SHARED_IDS = "shared_ids"
     """By what makes it so: events with an id that many people share."""
+    UNCHECKED_USERS = "unchecked_users"
+    """Requests that were taken though Sailthru could not be asked whether it knows their user."""
 
 
 PARTS: Mapping[Count, Iterable[str]] = MappingProxyType(
@@ -56,7 +58,9 @@ PARTS: Mapping[Count, Iterable[str]] = MappingProxyType(
     }
 )
 """What a counter is divided by. One that is not here is a single number."""
-BESIDE = frozenset({Count.TRIMMED, Count.ORDER_ID_REUSED, Count.NOTES, Count.SHARED_IDS})
+BESIDE = frozenset(
+    {Count.TRIMMED, Count.ORDER_ID_REUSED, Count.NOTES, Count.SHARED_IDS, Count.UNCHECKED_USERS}
+)
 """Counters that say more of events which another one counts."""
 OUTCOME_COUNTS = tuple(count for count in Count if count not in BESIDE | {Count.DERIVED})
 """Every accepted or derived event is in exactly one of these, or in the raw stream: what `status` adds up."""

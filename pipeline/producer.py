@@ -186,11 +186,8 @@ class AsyncProducer:
             EnqueueError: Redis is away, or holds another version's data. The caller may send the same again: the events carry
                 messageIds, unless the server had to give them.
         """
+        await self.admit(raws, labels)
         try:
-            await self._check_format()
-            await self._refuse_if_full(labels.account, raws)
-            if labels.bulk:
-                await self._hold_bulk_back()
             if len(raws) == 1:
                 await self._batcher.execute("XADD", keys.RAW, "*", *_words(raws[0], labels))
             elif raws:
@@ -198,11 +195,25 @@ class AsyncProducer:
         except RedisError as error:
             raise enqueue_error(error) from None
 
+    async def admit(self, raws: Sequence[bytes], labels: Labels) -> None:
+        """Return if these events may be appended now, and count them as appended. Raises as `send_all` does."""
+        try:
+            await self._check_format()
+            await self._refuse_if_full(labels.account, raws)
+            if labels.bulk:
+                await self._hold_bulk_back()
+        except RedisError as error:
+            raise enqueue_error(error) from None
+
     async def count_refused(self, account: str, events: int) -> None:
         """Count what is left out of a request, as `refused_by_role`. Raises QueueFull or EnqueueError."""
-        if not events:
-            return
-        field = counter(Count.IGNORED, IgnoreReason.REFUSED_BY_ROLE)
+        if events:
+            field = counter(Count.IGNORED, IgnoreReason.REFUSED_BY_ROLE)
+            await self.count(account, field, events)
+
+    async def count(self, account: str, field: str, events: int = 1) -> None:
+        """Add to a counter (pipeline/counters.py) what is no longer to be delivered, or is said beside. Raises QueueFull or
+        EnqueueError."""
         try:
             await self._check_format()
             await self._batcher.execute("HINCRBY", keys.counts(account), field, events)

@@ -78,6 +78,8 @@ def _show_account(name: str, account: dict[str, Any]) -> None:
     show_counts("Ignored", account["ignored"].items())
     if account["order_id_reused"]:
         result(f"Orders with the id of another: {account['order_id_reused']}")
+    if account["unchecked_users"]:
+        result(f"Requests whose user Sailthru was not asked about: {account['unchecked_users']}")
     show_counts("Trimmed, as there were more than DEAD_MAX", account["trimmed"].items())
     show_shared_ids(account["shared_ids"])
     show_notes(account["notes"])

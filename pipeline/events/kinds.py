@@ -32,6 +32,9 @@ class IgnoreReason(StrEnum):
     UNKNOWN_USER = "unknown_user"
     DUPLICATE_ORDER = "duplicate_order"
     REFUSED_BY_ROLE = "refused_by_role"
+    BOT = "bot"
+    REPEATED_CONFIRMATION = "repeated_confirmation"
+    REPEATED_OPEN = "repeated_open"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from pipeline.ingest.sailthru_requests import api_keys
 from pipeline.ingest.segment import CORS, SegmentApi
 from pipeline.ingest.shares import Shares
 from pipeline.ingest.upstream import Upstream
+from pipeline.ingest.vibetrace import VibetraceApi
 from pipeline.ingest.write_keys import grants
 from pipeline.producer import AsyncProducer
 from pipeline.settings import Settings
@@ -42,6 +43,7 @@ def create_app(
     clock = clock or SystemClock()
     segment = SegmentApi(producer, granted, shares, clock)
     sailthru = SailthruApi(producer, api_keys(settings), upstream, clock)
+    vibetrace = VibetraceApi(redis, producer, shares, upstream, granted, settings, clock)
     rest = Starlette(
         routes=[
             Mount("/v1", routes=[], middleware=[CORS]),
@@ -50,7 +52,7 @@ def create_app(
         ],
         exception_handlers={HTTPException: _not_served},
     )
-    return PathTable({**segment.apps(), **sailthru.apps()}, rest)
+    return PathTable(segment.apps() | sailthru.apps() | vibetrace.apps(), rest)
 
 
 class _Health:

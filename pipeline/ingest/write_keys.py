@@ -36,17 +36,20 @@ def choose_grant(grants: Mapping[str, Grant], authorization: str | None, body_ke
     Raises:
         HttpError: 401, naming the setting.
     """
+    key = _basic_user(authorization) or (body_key if isinstance(body_key, str) else None)
+    return grant_of(grants, key, "No write key, neither as Basic user name nor as writeKey.")
+
+
+def grant_of(grants: Mapping[str, Grant], key: str | None, missing: str) -> Grant:
+    """The grant of a key. Raises HttpError: 401; `missing` is what it says without one."""
     if not grants:
         raise HttpError(
             401,
             "no_write_keys",
             "This server takes no events yet: set SAILPIPE_WRITE_KEYS to the keys producers use.",
         )
-    key = _basic_user(authorization) or (body_key if isinstance(body_key, str) else None)
     if not key:
-        raise HttpError(
-            401, "missing_write_key", "No write key, neither as Basic user name nor as writeKey."
-        )
+        raise HttpError(401, "missing_write_key", missing)
     if key not in grants:
         raise HttpError(
             401, "invalid_write_key", "This write key is not one of SAILPIPE_WRITE_KEYS."

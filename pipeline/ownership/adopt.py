@@ -31,7 +31,7 @@ FORGOTTEN_FIELDS = (
 """Of what is remembered of a user: what deliveries to the other target have left there."""
 _FORGOTTEN = frozenset(
     {
-        *(KeyKind.CART, KeyKind.ORDER, KeyKind.REUSED),
+        *(KeyKind.CART, KeyKind.ORDER, KeyKind.REUSED, KeyKind.ONCE, KeyKind.FOUND),
         *(KeyKind.DEDUPE, KeyKind.DIED, KeyKind.REPLAYED),
     }
 )

@@ -141,7 +141,7 @@ class AccountSettings(_Settings):
     order_window: Window = Field(
         30 * 86400.0,
         description="How long the id of a delivered order is remembered, so that the same order is not"
-        " delivered twice; `off` never asks.",
+        " delivered twice, and that of a confirmation of Vibetrace's API; `off` never asks.",
     )
     dead_keep: PositiveSeconds = Field(30 * 86400.0, description="How long dead letters are kept.")
     dead_max: int = Field(

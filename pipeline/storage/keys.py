@@ -68,6 +68,8 @@ class KeyKind(StrEnum):
     ORDER = "order"
     REUSED = "reused"
     SHARE = "share"
+    ONCE = "once"
+    FOUND = "found"
     SEEN = "seen"
     ALIASES = "aliases"
     DEDUPE = "dedupe"
@@ -122,6 +124,20 @@ def deaths(account: str, lane: str) -> str:
 def share(account: str, write_key: str) -> str:
     """Hash. Lane or `total` -> events that a write key (its hash) sent in this second."""
     return f"sailpipe:{account}:share:{write_key}"
+
+
+# Ways in
+
+
+def once(account: str, reason: str, words: str) -> str:
+    """String. Exists while further events with these words (their hash) are dropped for this reason
+    (pipeline/ingest/rules/once.py)."""
+    return f"sailpipe:{account}:once:{reason}:{words}"
+
+
+def found(account: str, name: str) -> str:
+    """String. Exists for an hour after Sailthru said that it has a profile of this name (the hash of a key and an id)."""
+    return f"sailpipe:{account}:found:{name}"
 
 
 # Mailboxes

@@ -12,9 +12,13 @@ from pipeline.events.models import MAX_EVENT_BYTES
 from pipeline.ingest import sailthru_requests
 from pipeline.ingest.bodies import MAX_BODY_BYTES
 from pipeline.ingest.connections import MAX_CONNECTIONS
+from pipeline.ingest.known_users import MAX_ASKING
+from pipeline.ingest.rules.once import OPEN_MS
 from pipeline.ingest.sailthru import PASSED_ON
 from pipeline.ingest.segment import BATCH_PATHS, SINGLE_PATHS
 from pipeline.ingest.segment_events import MAX_BATCH_BYTES, MAX_BATCH_EVENTS
+from pipeline.ingest.vibetrace import MAX_BODY_BYTES as MAX_VIBETRACE_BYTES
+from pipeline.ingest.vibetrace import PATH
 from pipeline.producer import RAW_BOUND, RAW_HOLD
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +33,9 @@ def test_every_path_is_documented_and_no_other() -> None:
     """What an SDK may call."""
     documented = set(re.findall(r"`/v1/(\w+)`", PRODUCERS))
     assert documented == {*SINGLE_PATHS, *BATCH_PATHS}
+    assert {f"/v1/{name}" for name in documented} | {f"/{PATH}"} == set(
+        re.findall(r"/v1/\w+", PRODUCERS)
+    )
 
 
 def test_every_path_that_a_way_in_spells_out_is_documented() -> None:
@@ -68,6 +75,9 @@ def test_every_refusal_in_sailthrus_form_is_documented_and_no_other() -> None:
     [
         f"{MAX_EVENT_BYTES // 1024} KB",
         f"{MAX_BODY_BYTES // 1024} KB",
+        f"a body over {MAX_VIBETRACE_BYTES // 1024} KB",
+        f"{MAX_ASKING} look-ups",
+        f"{OPEN_MS // 60_000} minutes",
         f"{MAX_BATCH_BYTES >> 20} MB",
         f"{MAX_BATCH_EVENTS:,} events",
         f"{RAW_HOLD:,} events",

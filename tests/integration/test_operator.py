@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from pipeline.counters import Count, counter
 from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, Gates
+from pipeline.producer import AsyncProducer
 from pipeline.splitter.triage import dedupe_hash
 from pipeline.storage import keys
 from tests.support.commands import Command, Setup, sailpipe
@@ -68,6 +70,20 @@ def test_status_says_when_letters_had_to_go(setup: Setup, command: Command) -> N
     out = command("status")[1]
     assert "Trimmed, as there were more than DEAD_MAX: rejected 1" in out
     assert "dead 2, ignored 0, duplicates 0, waiting 0, removed 1" in out
+
+
+def test_status_says_how_many_users_sailthru_was_not_asked_about(
+    setup: Setup, command: Command
+) -> None:
+    """Beside the counts of what became of events."""
+    assert "was not asked about" not in command("status")[1]
+
+    async def take_unchecked(pipeline: Pipeline) -> None:
+        await AsyncProducer(pipeline.redis).count("default", counter(Count.UNCHECKED_USERS), 3)
+
+    setup(take_unchecked)
+    assert "Requests whose user Sailthru was not asked about: 3\n" in command("status")[1]
+    assert counts(command) == {}
 
 
 @pytest.mark.usefixtures("letters")

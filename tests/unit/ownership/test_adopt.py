@@ -114,6 +114,14 @@ async def test_who_is_who_is_kept_and_what_the_old_sailthru_knew_is_not(boxes: M
     assert await boxes.redis.keys("sailpipe:default:cart:*") == []
 
 
+async def test_what_ways_in_remember_of_the_old_sailthru_is_forgotten(boxes: Mailboxes) -> None:
+    """Whom it has, and which confirmations went to it."""
+    for key in (keys.once("default", "repeated_open", "x"), keys.found("default", "x")):
+        await boxes.redis.set(key, "1")
+        await adopt_all(boxes)
+        assert not await boxes.redis.exists(key)
+
+
 async def test_an_order_that_was_posted_to_the_old_sailthru_may_be_posted_to_the_new(
     boxes: Mailboxes,
 ) -> None:

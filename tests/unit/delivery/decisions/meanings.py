@@ -182,7 +182,8 @@ IGNORED: Mapping[IgnoreReason, Meaning] = {
     IgnoreReason.NOTHING_TO_MERGE: Meaning("Sailthru has no profile of this alias's previousId."),
     IgnoreReason.UNKNOWN_USER: Meaning(
         "Sailthru does not know the visitor of a custom event, and no identify will ever name one; or "
-        "UNKNOWN_USER=ignore is set."
+        "UNKNOWN_USER=ignore is set. Also what Vibetrace's API takes with a key of role `browser` about a user "
+        "whom nobody knows."
     ),
     IgnoreReason.DUPLICATE_ORDER: Meaning(
         "An order of the same id, person, lines and total was delivered within ORDER_WINDOW: a thank-you page "
@@ -194,4 +195,19 @@ IGNORED: Mapping[IgnoreReason, Meaning] = {
         "optoutValue. Also counted for what the HTTP server leaves out of a batch.",
         "send it with a server's key",
     ),
+    IgnoreReason.BOT: Meaning(
+        "The user agent that the event names is a bot's (Vibetrace's API).",
+    ),
+    IgnoreReason.REPEATED_CONFIRMATION: Meaning(
+        "A `confirmation` with this orderId was taken within ORDER_WINDOW (Vibetrace's API).",
+        "nothing; if the first died, mend and replay its letter; ORDER_WINDOW=off takes every one",
+    ),
+    IgnoreReason.REPEATED_OPEN: Meaning(
+        "Another opened mail of this user was taken in the 20 minutes before (Vibetrace's API).",
+    ),
 }
+
+ON_THE_WAY_IN = frozenset(
+    {IgnoreReason.BOT, IgnoreReason.REPEATED_CONFIRMATION, IgnoreReason.REPEATED_OPEN}
+)
+"""Counted by rules of the HTTP server (`pipeline/ingest/rules/`): such an event never comes to a decision."""
