@@ -34,8 +34,12 @@ RAW_HOLD = 2_000
 """Entries in the raw stream above which who sends many at once waits, so that a live event is soon split."""
 RAW_BOUND = 1_000_000
 """Entries in the raw stream above which every producer is refused."""
-HOLD_S = 0.2
+HOLD_S = 0.05
 """Seconds between two looks of who waits until more may be appended."""
+MARK_S = 30 * 24 * 3600
+"""For so long after its last event it is known how far an import is."""
+OVERTAKEN = -1
+"""What append.lua returns when a mark is not what its import has left."""
 
 
 class Labels(NamedTuple):
@@ -61,6 +65,21 @@ class Labels(NamedTuple):
 LIVE = Labels()
 
 
+class Mark(NamedTuple):
+    """How far an import is: what lies in a key before its next events are appended, and what is to lie there then."""
+
+    key: str
+    before: str
+    after: str
+
+
+class Chunk(NamedTuple):
+    """Events that are appended together, all of them or none, and with them the mark."""
+
+    raws: Sequence[bytes]
+    mark: Mark | None = None
+
+
 class Producer:
     """Appends raw events to the raw stream over a Redis client that is handed in.
 
@@ -81,11 +100,16 @@ class Producer:
         self._script = redis.register_script(_script())
         self._admission = Admission(bound)
 
-    def send(self, raw: bytes, labels: Labels = LIVE) -> None:
-        """Append one event. Raises QueueFull or EnqueueError."""
+    def send(self, raw: bytes, labels: Labels = LIVE) -> str:
+        """Append one event; returns its entry's id. Raises QueueFull or EnqueueError."""
         if why := self._why_refused([raw], labels):
             raise QueueFull(why)
-        self._append([raw], labels)
+        try:
+            entry_id: Any = self._redis.xadd(keys.RAW, entry(raw, labels))
+        except RedisError as error:
+            raise enqueue_error(error) from None
+        self._admission.took(1)
+        return bytes(entry_id).decode()
 
     def send_many(
         self,
@@ -101,34 +125,49 @@ class Producer:
         Returns: how many were appended.
         Raises: QueueFull or EnqueueError; the message says how many had been taken before.
         """
+        return self.send_chunks(map(Chunk, _chunks(raws, CHUNK)), labels, on_hold)
+
+    def send_chunks(
+        self,
+        chunks: Iterable[Chunk],
+        labels: Labels = LIVE,
+        on_hold: Callable[[str], None] | None = None,
+    ) -> int:
+        """As `send_many`, of chunks that the caller has made.
+
+        Raises: EnqueueError too if a mark is not what lies in Redis, since another process has changed it.
+        """
         sent = 0
-        for chunk in _chunks(raws, CHUNK):
+        for chunk in chunks:
             try:
-                self._wait_for_capacity(chunk, labels, on_hold)
+                self._wait_for_capacity(chunk.raws, labels, on_hold)
                 self._append(chunk, labels)
             except EnqueueError as error:
-                what = f"{error.what} ({sent} events were taken before)"
-                raise type(error)(what, error.fix) from None
-            sent += len(chunk)
+                raise _after(sent, error) from None
+            sent += len(chunk.raws)
         return sent
 
-    def _append(self, raws: list[bytes], labels: Labels) -> None:
-        backlog = None
+    def _append(self, chunk: Chunk, labels: Labels) -> None:
         try:
-            if len(raws) == 1:
-                self._redis.xadd(keys.RAW, entry(raws[0], labels))
-            else:
-                backlog = self._append_chunk(raws, labels)
+            backlog = self._append_chunk(chunk, labels)
         except RedisError as error:
             raise enqueue_error(error) from None
-        self._admission.took(len(raws), backlog)
+        if backlog == OVERTAKEN:
+            raise EnqueueError(
+                "The same file is being enqueued by another process, or its account was reset meanwhile"
+            )
+        self._admission.took(len(chunk.raws), backlog)
 
-    def _append_chunk(self, raws: list[bytes], labels: Labels) -> int | None:
-        """Returns how long the stream is now, if that is known."""
+    def _append_chunk(self, chunk: Chunk, labels: Labels) -> int | None:
+        """Returns how long the stream is now, if that is known; OVERTAKEN if the mark is not what it was."""
+        raws, mark = chunk
+        names = [keys.RAW] if mark is None else [keys.RAW, mark.key]
         args = _arguments(raws, labels)
+        if mark is not None:
+            args = [mark.before, mark.after, MARK_S, *args]
         try:
-            return int(self._script(keys=[keys.RAW], args=args, client=self._redis))
-        except NoPermissionError:  # may append, and may run no script
+            return int(self._script(keys=names, args=args, client=self._redis))
+        except NoPermissionError:  # may append, and may run no script, or write no mark
             pipe = self._redis.pipeline(transaction=True)
             _fill(pipe, raws, labels)
             pipe.execute()
@@ -289,6 +328,11 @@ def enqueue_error(error: RedisError) -> EnqueueError:
     if trouble == FULL:
         return QueueFull(f"Redis {trouble.what}")
     return EnqueueError(f"Redis {trouble.what}", trouble.fix)
+
+
+def _after(sent: int, error: EnqueueError) -> EnqueueError:
+    """The same error of one who sends many."""
+    return type(error)(f"{error.what} ({sent} events were taken before)", error.fix)
 
 
 def _script() -> str:

@@ -77,6 +77,7 @@ class KeyKind(StrEnum):
     REPLAYED = "replayed"
     TARGET = "target"
     RESET = "reset"
+    IMPORT = "import"
 
 
 _KINDS = {kind.value.encode(): kind for kind in KeyKind}
@@ -138,6 +139,12 @@ def once(account: str, reason: str, words: str) -> str:
 def found(account: str, name: str) -> str:
     """String. Exists for an hour after Sailthru said that it has a profile of this name (the hash of a key and an id)."""
     return f"sailpipe:{account}:found:{name}"
+
+
+def import_of(account: str, digest: str) -> str:
+    """String. How far `sailpipe enqueue` is with a file of this content (cli/imports.py), until all files of its command
+    are through; expires 30 days after its last event."""
+    return f"sailpipe:{account}:import:{digest}"
 
 
 # Mailboxes

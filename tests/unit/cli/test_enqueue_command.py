@@ -39,7 +39,8 @@ def test_good_lines_are_enqueued_and_bad_ones_reported_by_number(
     Path("day.jsonl").write_text('{"messageId":"m1"}\nnope\n[1]\n{"type":5}\n')
     assert run(["enqueue", "day.jsonl", "--json"]) == 2
     out, err = capfd.readouterr()
-    assert json.loads(out) == {"enqueued": 2, "bad": 2}
+    said = {"enqueued": 2, "before": 0, "bad": 2, "bad_files": ["day.jsonl.bad"]}
+    assert json.loads(out) == said
     assert "day.jsonl:2: not a JSON object (" in err
     assert "day.jsonl:3: not a JSON object\n" in err
     assert len(entries(client)) == 2
@@ -88,7 +89,7 @@ def test_a_pipe_with_a_name_is_read_once(client: redis.Redis) -> None:
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), EnqueueError("Redis did not take it")])
 @pytest.mark.parametrize(
     ("names", "told"),
-    [(["day.jsonl"], "Enqueue the same files again"), (["day.jsonl", "-"], "has a messageId")],
+    [(["day.jsonl"], "it goes on where it stopped"), (["day.jsonl", "-"], "has a messageId")],
 )
 @pytest.mark.usefixtures("client")
 def test_an_import_that_was_stopped_says_how_to_go_on(
@@ -100,11 +101,11 @@ def test_an_import_that_was_stopped_says_how_to_go_on(
 ) -> None:
     """Ctrl-C, or Redis going away: the same file again is safe, stdin is not."""
 
-    def send_many(*_: object, **__: object) -> int:
+    def send_chunks(*_: object, **__: object) -> int:
         raise stop
 
     Path("day.jsonl").write_text("{}\n")
-    monkeypatch.setattr(Producer, "send_many", send_many)
+    monkeypatch.setattr(Producer, "send_chunks", send_chunks)
     assert run(["enqueue", *names]) == 1
     assert told in capfd.readouterr().err
 

@@ -73,6 +73,13 @@ async def test_waiting_events_belong_to_the_new_target_and_keep_their_order(
     assert (await boxes.wake(Lane.PURCHASE)).boxes == ("eve",)
 
 
+async def test_a_stopped_import_begins_again_for_the_new_target(boxes: Mailboxes) -> None:
+    """As repeats are told anew: what a trial took of a file was not sent to Sailthru."""
+    await boxes.redis.set(keys.import_of("default", "digest"), "500 500 0")
+    await adopt_all(boxes)
+    assert await boxes.redis.exists(keys.import_of("default", "digest")) == 0
+
+
 async def test_the_old_target_s_processes_are_left_without_a_claim(boxes: Mailboxes) -> None:
     """What they had in hand is delivered anew; what they learn of the old target is refused."""
     await boxes.post(identify("m1", "ann"), track("m2", "ann"))
