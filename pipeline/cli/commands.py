@@ -32,6 +32,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Run a stand-in for Sailthru that keeps everything in memory.",
         ),
         "enqueue": ("enqueue:enqueue", "Append events to the pipeline."),
+        "xadd": (
+            "xadd:xadd",
+            "Append one event as XADD would, where there is no redis-cli, and print its entry's id.",
+        ),
         "map": (
             "map_events:map_events",
             "Show the calls each event would become, one line per input, and send nothing.",
