@@ -1,15 +1,17 @@
 """The producer's way in: make an event ready and append it to the raw stream.
 
 The contract with Redis is one command, open to any language (docs/producers.md):
-`XADD sailpipe:raw * event '<json>' [account NAME] [class bulk]`.
+`XADD sailpipe:raw * event '<json>' [account NAME] [class bulk] [role browser]`.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import pydantic_core
 from pydantic import BaseModel
@@ -17,61 +19,115 @@ from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
 from pipeline.addresses import resolve_redis_url
-from pipeline.errors import EnqueueError, InvalidEvent, QueueFull, Reason, SailpipeError
+from pipeline.errors import (
+    EnqueueError,
+    InvalidEvent,
+    QueueFull,
+    Reason,
+    SailpipeError,
+    WrongFormat,
+)
 from pipeline.events.models import check_size, parse_event
+from pipeline.events.rights import restricted
 from pipeline.fields import is_nothing
 from pipeline.json_text import MAX_DEPTH, read_json
-from pipeline.producer import Labels, Producer, enqueue_error
+from pipeline.producer import CHUNK, AsyncProducer, Labels, Producer, enqueue_error, in_time
+from pipeline.roles import Role
 from pipeline.settings import DEFAULT_ACCOUNT, load_settings
 from pipeline.storage.format import check_format
-from pipeline.storage.redis_client import open_redis
+from pipeline.storage.redis_client import open_async_redis, open_redis
 from pipeline.text import clean_json
 
 AnyEvent: TypeAlias = Mapping[str, Any] | BaseModel
 """A Segment-style event: a dict in Segment's spelling, or a model of `pipeline.events.models`."""
 
 
-def enqueue(event: AnyEvent, account: str = DEFAULT_ACCOUNT) -> str:
+def enqueue(event: AnyEvent, account: str = DEFAULT_ACCOUNT, *, role: str = Role.SERVER) -> str:
     """Accept one event and return its messageId, which is assigned when the event has none.
 
     Redis is found as every command finds it: SAILPIPE_REDIS_URL, else the address that a running
     `sailpipe up` left in its data directory. The first call looks; importing connects to nothing.
 
+    role: `browser` for what a page has sent: it may then do no more than with a write key of that role.
+
     Raises:
-        InvalidEvent: it could never be delivered; nothing was sent.
+        InvalidEvent: it could never be delivered, or its role may not send it; nothing was sent.
         QueueFull: too much is waiting already; slow down and try again.
         EnqueueError: Redis is away; try again. An event that carries its own messageId may be
             sent twice without harm, one that doesn't may be delivered twice.
         ConfigError: there is no telling where Redis is, or it holds the data of another version of sailpipe;
             the message says what to do.
     """
-    message_id, raw = prepare(event)
-    _with_producer(lambda producer: producer.send(raw, Labels(account)))
+    labels = Labels(account, role=Role.read(role))
+    message_id, raw = prepare(event, role=labels.role)
+    _with_producer(lambda producer: producer.send(raw, labels))
     return message_id
 
 
 def enqueue_many(
-    events: Iterable[AnyEvent], account: str = DEFAULT_ACCOUNT, *, bulk: bool = False
+    events: Iterable[AnyEvent],
+    account: str = DEFAULT_ACCOUNT,
+    *,
+    bulk: bool = False,
+    role: str = Role.SERVER,
 ) -> list[str]:
     """Accept many events, in order; returns their messageIds. Raises as `enqueue` does.
 
     All are checked before the first is sent. It holds back while the raw stream is long. `bulk`: an import, say,
     which is to delay no live event.
     """
-    ready = [prepare(event) for event in events]
-    labels = Labels(account, bulk=bulk)
+    labels = Labels(account, bulk=bulk, role=Role.read(role))
+    ready = [prepare(event, role=labels.role) for event in events]
     _with_producer(lambda producer: producer.send_many((raw for _, raw in ready), labels))
     return [message_id for message_id, _ in ready]
 
 
-def prepare(event: AnyEvent, new_id: Callable[[], str] | None = None) -> tuple[str, bytes]:
+async def enqueue_async(
+    event: AnyEvent, account: str = DEFAULT_ACCOUNT, *, role: str = Role.SERVER
+) -> str:
+    """`enqueue` for a program that runs in an asyncio loop, which goes on meanwhile.
+
+    Each loop has connections of its own, which are closed when `asyncio.run` ends it.
+    """
+    labels = Labels(account, role=Role.read(role))
+    message_id, raw = prepare(event, role=labels.role)
+    async with _async_producer() as producer, in_time():
+        await producer.send_all([raw], labels)
+    return message_id
+
+
+async def enqueue_many_async(
+    events: Iterable[AnyEvent],
+    account: str = DEFAULT_ACCOUNT,
+    *,
+    bulk: bool = False,
+    role: str = Role.SERVER,
+) -> list[str]:
+    """`enqueue_many` for a program that runs in an asyncio loop, which goes on meanwhile."""
+    labels = Labels(account, bulk=bulk, role=Role.read(role))
+    ready = []
+    for number, event in enumerate(events):
+        ready.append(prepare(event, role=labels.role))
+        if number % CHUNK == CHUNK - 1:
+            await asyncio.sleep(0)
+    async with _async_producer() as producer:
+        await producer.send_many((raw for _, raw in ready), labels)
+    return [message_id for message_id, _ in ready]
+
+
+def prepare(
+    event: AnyEvent, new_id: Callable[[], str] | None = None, role: Role = Role.SERVER
+) -> tuple[str, bytes]:
     """Check an event and write it as JSON: (messageId, raw bytes). No I/O; it may draw an id.
 
-    Raises InvalidEvent, whose detail names fields and never values.
+    Raises InvalidEvent, whose detail names fields and never values; RefusedByRole if its role may not send it.
     """
     data = _as_dict(event)
     raw = _dump(data)
-    message_id = parse_event(raw).message_id
+    parsed = parse_event(raw)
+    if role is not Role.SERVER:
+        restricted(parsed, role)
+    message_id = parsed.message_id
     if message_id is not None:
         return message_id, raw
     message_id = (new_id or _uuid)()
@@ -140,6 +196,61 @@ def _with_producer(use: Callable[[Producer], object]) -> None:
     except EnqueueError:
         _PRODUCERS.pop(pid, None)
         raise
+
+
+class _Opened(NamedTuple):
+    """The producer of an asyncio loop, and what closes its connections when the loop ends or nobody has it any more."""
+
+    producer: AsyncProducer
+    closing: AsyncIterator[AsyncProducer]
+
+
+_ASYNC_PRODUCERS: dict[asyncio.AbstractEventLoop, _Opened] = {}
+"""Connections belong to the loop that made them. A forked child begins a loop of its own."""
+
+
+@contextlib.asynccontextmanager
+async def _async_producer() -> AsyncIterator[AsyncProducer]:
+    """The producer of the running loop; after a failure the next call looks anew where Redis is."""
+    loop = asyncio.get_running_loop()
+    opened = _ASYNC_PRODUCERS.get(loop)
+    if opened is None:
+        closing = _open_async_producer(loop)
+        # Nothing is awaited before it yields, so that of two tasks the second finds what the first has opened.
+        opened = _ASYNC_PRODUCERS[loop] = _Opened(await anext(closing), closing)
+    try:
+        async with in_time():
+            await opened.producer.check_format()
+        yield opened.producer
+    except QueueFull:
+        raise
+    except (EnqueueError, WrongFormat, RedisError) as error:
+        # Other tasks may be at work with it. It is closed once the last of them has let it go.
+        _forget(loop, opened.producer)
+        if isinstance(error, RedisError):
+            raise enqueue_error(error) from None
+        raise
+
+
+async def _open_async_producer(loop: asyncio.AbstractEventLoop) -> AsyncIterator[AsyncProducer]:
+    """An asynchronous generator, since `asyncio.run` closes those before it closes their loop."""
+    for other in list(_ASYNC_PRODUCERS):
+        if other.is_closed():  # it was ended in another way
+            _ASYNC_PRODUCERS.pop(other, None)
+    client = open_async_redis(resolve_redis_url(load_settings(os.environ)))
+    producer = AsyncProducer(client)
+    try:
+        yield producer
+    finally:
+        _forget(loop, producer)
+        await client.aclose()
+
+
+def _forget(loop: asyncio.AbstractEventLoop, producer: AsyncProducer) -> None:
+    """Unless another has taken its place meanwhile."""
+    found = _ASYNC_PRODUCERS.get(loop)
+    if found is not None and found.producer is producer:
+        del _ASYNC_PRODUCERS[loop]
 
 
 def _open_producer() -> Producer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -25,7 +25,8 @@ from pipeline.roles import Role
 from pipeline.settings import DEFAULT_ACCOUNT
 from pipeline.storage import keys
 from pipeline.storage.format import check_format_async
-from pipeline.storage.redis_errors import FULL, explain
+from pipeline.storage.redis_client import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S
+from pipeline.storage.redis_errors import FULL, SILENT, explain
 from pipeline.storage.scripts import Batcher, read_script
 
 CHUNK = 500
@@ -38,6 +39,8 @@ HOLD_S = 0.05
 """Seconds between two looks of who waits until more may be appended."""
 MARK_S = 30 * 24 * 3600
 """For so long after its last event it is known how far an import is."""
+ANSWER_S = CONNECT_TIMEOUT_S + REPLY_TIMEOUT_S
+"""Seconds that a producer waits for a Redis that is away or hangs."""
 OVERTAKEN = -1
 """What append.lua returns when a mark is not what its import has left."""
 
@@ -213,7 +216,7 @@ class AsyncProducer:
     def __init__(self, redis: AsyncRedis, *, bound: int = RAW_BOUND) -> None:
         self._redis = redis
         self._batcher = Batcher(redis)
-        self._append = redis.register_script(_script())
+        self._script = redis.register_script(_script())
         self._admission = Admission(bound)
         self._knows_format = False
 
@@ -227,10 +230,7 @@ class AsyncProducer:
         """
         await self.admit(raws, labels)
         try:
-            if len(raws) == 1:
-                await self._batcher.execute("XADD", keys.RAW, "*", *_words(raws[0], labels))
-            elif raws:
-                await self._send_many(raws, labels)
+            await self._append(raws, labels)
         except RedisError as error:
             raise enqueue_error(error) from None
 
@@ -238,11 +238,33 @@ class AsyncProducer:
         """Return if these events may be appended now, and count them as appended. Raises as `send_all` does."""
         try:
             await self._check_format()
+            if labels.bulk and await self._is_long():
+                raise QueueFull(f"{self._admission.backlog} events wait already")
             await self._refuse_if_full(labels.account, raws)
-            if labels.bulk:
-                await self._hold_bulk_back()
         except RedisError as error:
             raise enqueue_error(error) from None
+
+    async def send_many(self, raws: Iterable[bytes], labels: Labels = LIVE) -> int:
+        """Append events in order, waiting while the raw stream is long. A chunk of 500 is taken whole or not at all.
+        The caller has asked for the format.
+
+        Returns: how many were appended.
+        Raises: QueueFull or EnqueueError; the message says how many had been taken before.
+        """
+        sent = 0
+        for chunk in _chunks(raws, CHUNK):
+            try:
+                while await self._is_long():
+                    await asyncio.sleep(HOLD_S)
+                async with in_time():
+                    await self._refuse_if_full(labels.account, chunk)
+                    await self._append(chunk, labels)
+            except RedisError as error:
+                raise _after(sent, enqueue_error(error)) from None
+            except EnqueueError as error:
+                raise _after(sent, error) from None
+            sent += len(chunk)
+        return sent
 
     async def count_refused(self, account: str, events: int) -> None:
         """Count what is left out of a request, as `refused_by_role`. Raises QueueFull or EnqueueError."""
@@ -277,25 +299,41 @@ class AsyncProducer:
         except RedisError as error:
             raise enqueue_error(error) from None
 
-    async def _send_many(self, raws: Sequence[bytes], labels: Labels) -> None:
+    async def _append(self, raws: Sequence[bytes], labels: Labels) -> None:
+        if len(raws) == 1:
+            await self._batcher.execute("XADD", keys.RAW, "*", *_words(raws[0], labels))
+        elif raws:
+            await self._append_chunk(raws, labels)
+
+    async def _append_chunk(self, raws: Sequence[bytes], labels: Labels) -> None:
         try:
-            await self._append(keys=[keys.RAW], args=_arguments(raws, labels))
+            await self._script(keys=[keys.RAW], args=_arguments(raws, labels))
         except NoPermissionError:  # may append, and may run no script
             pipe = self._redis.pipeline(transaction=True)
             _fill(pipe, raws, labels)
             await pipe.execute()
 
-    async def _check_format(self) -> None:
-        """Once; `serve` asks when it starts, but Redis may be away then."""
+    async def check_format(self) -> None:
+        """Refuse to add to what another version works on. Redis is asked once.
+
+        Raises:
+            WrongFormat: it says what to do.
+            redis.exceptions.RedisError: Redis did not answer.
+        """
         if self._knows_format:
             return
-        try:
+        with contextlib.suppress(
+            NoPermissionError
+        ):  # as for every producer: see check_producers_format
             await check_format_async(self._redis, stamp=True)
-        except NoPermissionError:
-            pass  # as for every producer: see check_producers_format
+        self._knows_format = True
+
+    async def _check_format(self) -> None:
+        """`serve` asks when it starts, but Redis may be away then."""
+        try:
+            await self.check_format()
         except WrongFormat as error:
             raise EnqueueError(str(error)) from None
-        self._knows_format = True
 
     async def _refuse_if_full(self, account: str, raws: Sequence[bytes]) -> None:
         """Count them before they are appended: requests that come together must not all find the same room."""
@@ -309,12 +347,21 @@ class AsyncProducer:
         asked = (self._batcher.execute(*command) for command in LOOK)
         self._admission.looked(await asyncio.gather(*asked, return_exceptions=True))
 
-    async def _hold_bulk_back(self) -> None:
-        """Who sends over HTTP holds back by coming again: bulk has no more of the raw stream than an import has."""
-        if self._admission.backlog >= RAW_HOLD:
+    async def _is_long(self) -> bool:
+        """Whether the raw stream has as much as who sends many may leave there."""
+        if self._admission.is_old or self._admission.backlog >= RAW_HOLD:
             await self._look()
-        if self._admission.backlog >= RAW_HOLD:
-            raise QueueFull(f"{self._admission.backlog} events wait already")
+        return self._admission.backlog >= RAW_HOLD
+
+
+@contextlib.asynccontextmanager
+async def in_time() -> AsyncIterator[None]:
+    """Give up on a Redis that does not answer, whatever of it is waited for. Raises EnqueueError after ANSWER_S."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            yield
+    except TimeoutError:
+        raise EnqueueError(f"Redis {SILENT.what}", SILENT.fix) from None
 
 
 def entry(raw: bytes, labels: Labels = LIVE) -> dict[Any, Any]:

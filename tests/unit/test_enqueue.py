@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import inspect
 import json
 import os
@@ -15,6 +16,8 @@ from typing import Any, get_type_hints
 import fakeredis
 import pytest
 import redis
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from redis.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ResponseError
@@ -263,7 +266,64 @@ def test_a_name_that_the_package_does_not_have_is_an_attribute_error() -> None:
 def test_its_signature_can_be_read_at_run_time() -> None:
     """A program may build a command or an endpoint around it."""
     assert get_type_hints(pipeline.enqueue)["return"] is str
-    assert list(inspect.signature(pipeline.enqueue).parameters) == ["event", "account"]
+    for ours in (pipeline.enqueue, pipeline.enqueue_async):
+        parameters = inspect.signature(ours).parameters
+        assert list(parameters) == ["event", "account", "role"]
+        assert parameters["role"].kind is inspect.Parameter.KEYWORD_ONLY
+
+
+WITHOUT_EXTRA = """
+import sys
+
+class Absent:
+    names = set(sys.argv[1:])
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.names:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+import asyncio, pipeline
+event = {"type": "track", "userId": "u1", "event": "Registered"}
+pipeline.enqueue(event)
+pipeline.enqueue_many([event] * 2)
+asyncio.run(pipeline.enqueue_async(event))
+asyncio.run(pipeline.enqueue_many_async([event] * 2))
+"""
+
+
+def test_a_program_that_enqueues_needs_no_package_beyond_the_base_requirements(
+    redis_url: str,
+) -> None:
+    """As if nothing were installed but what comes without the extra `run`: pydantic, redis, and what these need."""
+    ours = {canonicalize_name("sailpipe"), *base_requirements("sailpipe")}
+    absent = [
+        module
+        for module, owners in importlib.metadata.packages_distributions().items()
+        if ours.isdisjoint(map(canonicalize_name, owners))
+    ]
+    assert {"celery", "typer", "httpx"} <= {*absent}
+    done = subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, "-c", WITHOUT_EXTRA, *absent],
+        env={**os.environ, "SAILPIPE_REDIS_URL": redis_url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.xlen(keys.RAW) == 6
+
+
+def base_requirements(distribution: str, extras: frozenset[str] = frozenset()) -> set[str]:
+    """Names of all that is installed with it, where no extra is asked for but those that it asks for itself."""
+    found: set[str] = set()
+    for text in importlib.metadata.requires(distribution) or ():
+        wanted = Requirement(text)
+        marker = wanted.marker
+        if any(marker is None or marker.evaluate({"extra": extra}) for extra in extras or {""}):
+            name = canonicalize_name(wanted.name)
+            found |= {name, *base_requirements(name, frozenset(wanted.extras))}
+    return found
 
 
 def test_importing_pipeline_loads_neither_celery_nor_http_nor_the_web() -> None:
