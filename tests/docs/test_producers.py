@@ -19,7 +19,7 @@ from pipeline.ingest.segment import BATCH_PATHS, SINGLE_PATHS
 from pipeline.ingest.segment_events import MAX_BATCH_BYTES, MAX_BATCH_EVENTS
 from pipeline.ingest.vibetrace import MAX_BODY_BYTES as MAX_VIBETRACE_BYTES
 from pipeline.ingest.vibetrace import PATH
-from pipeline.producer import RAW_BOUND, RAW_HOLD
+from pipeline.producer import ANSWER_S, CHUNK, RAW_BOUND, RAW_HOLD
 
 ROOT = Path(__file__).parents[2]
 INDEX = ROOT / "docs" / "producers.md"
@@ -80,9 +80,11 @@ def test_every_refusal_in_sailthrus_form_is_documented_and_no_other() -> None:
         f"{OPEN_MS // 60_000} minutes",
         f"{MAX_BATCH_BYTES >> 20} MB",
         f"{MAX_BATCH_EVENTS:,} events",
-        f"{RAW_HOLD:,} events",
+        f"{RAW_HOLD:,} entries",
         f"{RAW_BOUND:,} events",
         f"{MAX_CONNECTIONS:,} connections",
+        f"no longer than {ANSWER_S:g} seconds",
+        f"for each {CHUNK} events",
     ],
 )
 def test_limits_are_those_of_the_code(said: str) -> None:
