@@ -13,11 +13,12 @@ from pipeline.cli.bad_lines import BadLines
 from pipeline.cli.errors import WRONG_USAGE
 from pipeline.cli.event_files import can_be_read_twice
 from pipeline.cli.imports import Import
-from pipeline.cli.options import AccountOption, JsonOption, settings_here
+from pipeline.cli.options import AccountOption, JsonOption, RoleOption, settings_here
 from pipeline.cli.output import json_result, result
 from pipeline.cli.progress import open_progress
 from pipeline.errors import EnqueueError, SailpipeError
 from pipeline.producer import Chunk, Labels, Producer
+from pipeline.roles import Role
 from pipeline.storage.redis_client import open_redis
 
 MAX_LIVE = 1_000
@@ -36,6 +37,7 @@ def enqueue(
             help="Let live events go first; or these among them. Without either: bulk if they are more than 1,000.",
         ),
     ] = None,
+    role: RoleOption = Role.SERVER,
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Begin again where an import was stopped.")
     ] = False,
@@ -56,7 +58,7 @@ def enqueue(
     try:
         with open_redis(url) as redis, open_progress("enqueued") as progress:
             import_ = Import(redis, account, bad_lines, progress, from_start=from_start)
-            sent = _send(Producer(redis), import_, files, bulk)
+            sent = _send(Producer(redis), import_, files, Labels(account, role=role), bulk)
             import_.forget()
     except KeyboardInterrupt:
         raise SailpipeError(f"Stopped. {_how_to_go_on(files)}") from None
@@ -69,14 +71,16 @@ def enqueue(
         raise typer.Exit(WRONG_USAGE)
 
 
-def _send(producer: Producer, import_: Import, files: Sequence[str], bulk: bool | None) -> int:
+def _send(
+    producer: Producer, import_: Import, files: Sequence[str], labels: Labels, bulk: bool | None
+) -> int:
     chunks: Iterator[Chunk] = import_.chunks(files)
     if bulk is None:
         first: list[Chunk] = []
         while import_.seen <= MAX_LIVE and (chunk := next(chunks, None)) is not None:
             first.append(chunk)
         chunks, bulk = chain(first, chunks), import_.seen > MAX_LIVE
-    return producer.send_chunks(chunks, Labels(import_.account, bulk=bulk), import_.progress.hold)
+    return producer.send_chunks(chunks, labels._replace(bulk=bulk), import_.progress.hold)
 
 
 def _how_to_go_on(files: Sequence[str]) -> str:

@@ -61,9 +61,9 @@ class Import:
         self.before = 0
         self.seen = 0
         self.broken = False
-        self.account = account
         self.progress = progress
         self._redis = redis
+        self._account = account
         self._bad_lines = bad_lines
         self._from_start = from_start
         self._reached: dict[str, Reached] = {}
@@ -101,7 +101,7 @@ class Import:
     def _file(self, name: str) -> Iterator[Chunk]:
         digest = digest_of(name)
         self._check_format()
-        key = keys.import_of(self.account, digest)
+        key = keys.import_of(self._account, digest)
         if key in self._reached:
             note(f"{name}: is left out, since a file before it has the same content.")
             return

@@ -12,7 +12,7 @@ from pipeline.accept import check_producers_format
 from pipeline.addresses import resolve_redis_url
 from pipeline.cli.errors import BadInput
 from pipeline.cli.event_files import STDIN
-from pipeline.cli.options import AccountOption, settings_here
+from pipeline.cli.options import AccountOption, RoleOption, settings_here
 from pipeline.cli.output import result
 from pipeline.producer import Labels, Producer
 from pipeline.roles import Role
@@ -23,7 +23,7 @@ def xadd(
     event: Annotated[str, typer.Argument(help="The event as JSON; - is stdin.")],
     account: AccountOption = "default",
     bulk: Annotated[bool, typer.Option("--bulk", help="Let live events go first.")] = False,
-    role: Annotated[Role, typer.Option("--role", help="What the event may do.")] = Role.SERVER,
+    role: RoleOption = Role.SERVER,
 ) -> None:
     """Append one event as XADD would, where there is no redis-cli, and print its entry's id.
 
