@@ -12,6 +12,7 @@ from pipeline.errors import ConfigError
 from pipeline.ownership.accounts import RemovedAccount, removed_accounts
 from pipeline.settings import Settings
 from pipeline.status.owners import Standing, read_standings
+from pipeline.status.raw import HeldAccount, held_by_account
 from pipeline.storage.redis_client import open_async_redis
 
 
@@ -21,9 +22,11 @@ async def check_targets(settings: Settings, accounts: Iterable[str]) -> list[Che
         async with open_async_redis(resolve_redis_url(settings)) as client:
             standings = await read_standings(client, settings)
             removed = await removed_accounts(client, settings.accounts)
+            held = await held_by_account(client)
     except (ConfigError, redis.RedisError):
         return []
-    return [judge(standings[name]) for name in accounts] + [judge_removed(one) for one in removed]
+    checks = [judge(standings[name]) for name in accounts]
+    return [*checks, *map(judge_removed, removed), *map(judge_held, held)]
 
 
 def judge(standing: Standing) -> Check:
@@ -38,3 +41,8 @@ def judge_removed(one: RemovedAccount) -> Check:
     """What is found of an account that is not in the settings any more. No I/O."""
     verdict = Verdict.FAIL if one.waiting else Verdict.WARN
     return Check(f"{one.account} settings", verdict, one.why, one.fix)
+
+
+def judge_held(one: HeldAccount) -> Check:
+    """What is found of an account that the splitter does not know. No I/O."""
+    return Check(f"{one.account} settings", Verdict.FAIL, one.why, one.fix)

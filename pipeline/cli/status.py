@@ -49,6 +49,9 @@ def status(
         _show_foreign(one)
     for one in found["removed_accounts"]:
         _show_removed(one)
+    for one in found["unknown_accounts"]:
+        result(f"Not delivered: {one['why']}.")
+        result(f"  To go on, {one['fix']}.")
     result(f"Raw stream: {found['raw']['backlog']} waiting to be split")
     for name, one in found["accounts"].items():
         _show_account(name, one)

@@ -51,8 +51,8 @@ LogEvent: TypeAlias = Literal[
     # An account's events wait, since it belongs to another target than this process delivers to, or an adopt or
     # reset has not come to its end. Logged once a minute: account, owner, target, fix.
     "foreign_target",
-    # A wake-up names an account that is not in this process's settings; its mailboxes are left to the processes that
-    # know it. Said once a process: account, fix.
+    # A wake-up or an event names an account that is not in this process's settings; its mailboxes are left to the processes
+    # that know it, its events wait for a splitter that does. Said once a process: account, fix.
     "account_unknown",
     # An account that was served here is in the settings no more, and has events or dead letters. Said when a worker
     # starts: account, waiting, letters, fix.

@@ -88,10 +88,15 @@ class _Reset:
     async def cut_raw_stream(self) -> None:
         """Also for the splitter, which may have a batch in hand: it drops what came up to here."""
         last = await self._change.scripts.run("cut", [self._change.prefix, keys.RAW], [])
-        begin: bytes | str = "-"
-        while last:
+        await self._cull(keys.HELD, b"+")
+        if last:
+            await self._cull(keys.RAW, last)
+
+    async def _cull(self, stream: str, last: bytes) -> None:
+        begin = b"-"
+        while True:
             args = [self._account, begin, last, RAW_ENTRIES, *self._others]
-            seen, gone = await self._change.scripts.run("cull", [keys.RAW], args)
+            seen, gone = await self._change.scripts.run("cull", [stream], args)
             self._events(gone)
             if not seen:
                 return

@@ -23,6 +23,7 @@ class ActionKind(StrEnum):
 
     POST = "post"
     DEAD = "dead"
+    HELD = "held"
     IGNORED = "ignored"
 
 
@@ -54,7 +55,7 @@ class Configured(NamedTuple):
 class RawEntry(NamedTuple):
     """One entry of the raw stream. `sid` is its id, `ms-n`, and at_ms the first half of that; `replay` the id of the
     dead letter it was, `key` that letter's dedupe key; `bulk`: it may wait until live ones are through; role: of the
-    write key it came with."""
+    write key it came with; is_given_up: it has waited in vain for a splitter that knows its account."""
 
     sid: str
     at_ms: int
@@ -64,6 +65,7 @@ class RawEntry(NamedTuple):
     key: str = ""
     bulk: bool = False
     role: Role = Role.SERVER
+    is_given_up: bool = False
 
 
 class Read(NamedTuple):
@@ -83,7 +85,8 @@ class Read(NamedTuple):
 
 
 class SplitAction(NamedTuple):
-    """What split.lua is to do with one entry, beside the blob that it posts or buries.
+    """What split.lua is to do with one entry, beside the blob that it posts or buries. One that is held is buried if too
+    many are.
 
     lane, box: of what is posted; reason: why it is ignored.
     emails: (user, email, its strength as evidence, at ms, emails seen today as JSON, whether its events go to another

@@ -14,6 +14,7 @@ from pipeline.clock import Clock
 from pipeline.observe.logs import log_event
 from pipeline.settings import DEFAULT_ACCOUNT, Settings
 from pipeline.splitter.entries import ActionKind, Configured, RawEntry, RoutedEntry
+from pipeline.splitter.held import Held
 from pipeline.splitter.lease import LeaseLost
 from pipeline.splitter.lookups import Lookups
 from pipeline.splitter.pressure import LOOK_S, Pressure
@@ -70,6 +71,7 @@ class Splitter:
         self._wake = wake
         self._stream = stream or RawStream(client, token, time_ms)
         self._lookups = Lookups(Scripts(client, "pipeline.splitter"), self._accounts, time_ms)
+        self._held = Held(client, self._accounts, clock, time_ms)
         self._pressure = Pressure(client, settings, self._stream.lease.token, clock)
         self._watch = RedisWatch("splitter", clock)
         self._nudged = asyncio.Event()
@@ -135,6 +137,7 @@ class Splitter:
             if not await self.hold_lease():
                 await self._stand_by()
             elif await self._may_split():
+                await self._held.give_back()
                 entries = await self.step(block_ms=BLOCK_MS)
                 self._pressure.moved(entries)
                 pause = linger(entries) if entries < self._stream.batch_size else 0.0
@@ -158,6 +161,7 @@ class Splitter:
         return self._stream.batch_size > 0
 
     async def _stand_by(self) -> None:
+        self._held.look_soon()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._nudged.wait(), STAND_BY_S)
         self._nudged.clear()
@@ -193,6 +197,11 @@ class Splitter:
         known = await self._lookups.known(items)
         batch = route_batch(items, known.accounts, known.duplicates)
         await self._stream.move(batch)
+        pairs = zip(items, batch, strict=True)
+        if unknown := {
+            item.entry.account for item, one in pairs if one.action.kind is ActionKind.HELD
+        }:
+            self._held.say(unknown)
         return batch
 
     async def _split_oldest(self) -> list[RoutedEntry]:

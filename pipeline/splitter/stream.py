@@ -78,7 +78,8 @@ class RawStream:
         args: list[Any] = [now, self.lease.token, LEASE_MS]
         for one in batch:
             args += [one.sid, to_json(one.action), one.blob]
-        answer = await self._scripts.run("split", [keys.RAW, keys.SPLITTER], args)
+        names = [keys.RAW, keys.SPLITTER, keys.HELD]
+        answer = await self._scripts.run("split", names, args)
         if answer == b"lost":
             raise LeaseLost
         self._singly = max(0, self._singly - 1)

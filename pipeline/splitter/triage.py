@@ -34,6 +34,8 @@ from pipeline.splitter.entries import (
 )
 from pipeline.storage import keys
 
+GIVEN_UP = b"over"
+"""The field `held` of a raw entry that is to wait for its account no longer (release.lua)."""
 _KEY = re.compile(r"-?[0-9]{1,19}")
 _NO_FLAG: Mapping[str, Any] = MappingProxyType({})
 
@@ -70,7 +72,7 @@ class Duplicates:
         """This action comes next. One that dies leaves a letter, whose exported copy may come (again)."""
         key = action.key
         identity = _identity(key)
-        if identity in self._known:
+        if identity in self._known or action.kind is ActionKind.HELD:
             return
         if key.window or key.replay:
             self._known.add(identity)
@@ -96,7 +98,8 @@ def read_entry(sid: bytes, fields: Mapping[bytes, bytes]) -> RawEntry:
         fields.get(name, b"").decode("utf-8", "replace") for name in (b"replay", b"key", b"role")
     )
     bulk, key = fields.get(b"class") == b"bulk", key if replay else ""
-    return RawEntry(sid.decode(), at_ms, raw, account, replay, key, bulk, Role.read(role))
+    more = bulk, Role.read(role), fields.get(b"held") == GIVEN_UP
+    return RawEntry(sid.decode(), at_ms, raw, account, replay, key, *more)
 
 
 def read(entry: RawEntry, accounts: Mapping[str, Configured]) -> Read:
@@ -226,10 +229,15 @@ def poisoned(entry: RawEntry, strikes: int, owning_account: str) -> RoutedEntry:
 
 
 def _unknown_account(item: Read) -> RoutedEntry:
-    """Kept in the default account. Its header names the account it asked for: replayed, it must not go to
-    another brand's customers."""
+    """It waits for a splitter that knows its account: settings change before all processes have been restarted.
+
+    The letter that it is in the end is kept in the default account. Its header names the account it asked for: replayed,
+    it must not go to another brand's customers."""
     problem = InvalidEvent(Reason.INVALID_EVENT, "names an account that is not configured")
-    return dead_letter(item, problem, DEFAULT_ACCOUNT)
+    letter = dead_letter(item, problem, DEFAULT_ACCOUNT)
+    if item.problem or item.entry.is_given_up:
+        return letter
+    return letter._replace(action=letter.action._replace(kind=ActionKind.HELD))
 
 
 def dedupe_hash(message_id: str, kind: str, event: str, role: Role = Role.SERVER) -> str:

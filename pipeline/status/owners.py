@@ -57,9 +57,11 @@ async def read_standings(client: redis.asyncio.Redis, settings: Settings) -> dic
     """How all accounts of these settings stand. Reads only; no event leaves Redis for it."""
     names = list(settings.accounts)
     owners = await read_owners(client, names)
-    wanted = [keys.RAW, *map(keys.counts, names)]
-    _, _, backlog, *tables = await Scripts(client, "pipeline.status").run("counts", wanted, [])
-    raw = await raw_by_account(client, names, backlog)
+    wanted = [keys.RAW, keys.HELD, *map(keys.counts, names)]
+    _, _, backlog, held, *tables = await Scripts(client, "pipeline.status").run(
+        "counts", wanted, []
+    )
+    raw = await raw_by_account(client, names, backlog, held)
     return {
         name: Standing(
             name,

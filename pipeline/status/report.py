@@ -19,7 +19,7 @@ from pipeline.ratelimit.store_redis import RedisSlotStore
 from pipeline.settings import Settings
 from pipeline.status.lanes import look_at_lane
 from pipeline.status.owners import Standing, read_owners
-from pipeline.status.raw import raw_by_account
+from pipeline.status.raw import held_by_account, raw_by_account
 from pipeline.storage import keys
 from pipeline.storage.redis_client import without_password
 from pipeline.storage.scripts import Scripts
@@ -46,12 +46,12 @@ async def read_status(
     is on its way from one to the other. What lanes wait for is read after them.
     """
     names = list(settings.accounts)
-    wanted = [keys.RAW, *map(keys.counts, names)]
-    seconds, micros, backlog, *tables = await Scripts(client, "pipeline.status").run(
+    wanted = [keys.RAW, keys.HELD, *map(keys.counts, names)]
+    seconds, micros, backlog, held, *tables = await Scripts(client, "pipeline.status").run(
         "counts", wanted, []
     )
     now_ms = int(seconds) * 1000 + int(micros) // 1000
-    raw = await raw_by_account(client, names, backlog)
+    raw = await raw_by_account(client, names, backlog, held)
     full = _full(await client.info("memory"))
     said: Any = await client.get(keys.VERDICT)
     owners = await read_owners(client, names)
@@ -74,11 +74,15 @@ async def read_status(
     return {
         "redis_url": without_password(redis_url),
         "target": settings.target,
-        "raw": {"backlog": backlog},
+        "raw": {"backlog": backlog, "held": held},
         "accounts": accounts,
         "removed_accounts": [
             {"account": one.account, "waiting": one.waiting, "dead": one.letters, "fix": one.fix}
             for one in await removed_accounts(client, names)
+        ],
+        "unknown_accounts": [
+            {"account": one.account, "held": one.events, "why": one.why, "fix": one.fix}
+            for one in (await held_by_account(client) if held else [])
         ],
         "jobs": [],
     }

@@ -13,6 +13,10 @@ from enum import StrEnum
 RAW = "sailpipe:raw"
 """Stream. Producers XADD `event` (JSON) and, where it says something, `account`, `class` (`bulk`) and `role` (`browser`)."""
 
+HELD = "sailpipe:held"
+"""Stream. Entries of accounts that the splitter's settings do not name, with the fields they had in the raw stream; `held`:
+since when (ms). See splitter/held.py."""
+
 RAW_PROBE = "sailpipe:raw:probe"
 """Stream. Never exists: what adds to it without making it (XADD NOMKSTREAM) learns whether Redis takes writes."""
 

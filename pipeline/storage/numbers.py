@@ -35,6 +35,8 @@ RAW_READ_BYTES: Final = 1_000_000
 """Raw entries that are read together end here; the first is read whatever its size."""
 RAW_READ_AT_ONCE: Final = 25
 """Raw entries that Redis reads before it looks at their size again."""
+HELD_MOST: Final = 10_000
+"""Raw entries that wait for a splitter which knows their account; those beyond it are dead letters at once."""
 EXPIRED_PER_WAKE: Final = 500
 """Expired leases that one wake-up takes back."""
 SUSPECTS_PASSED_OVER: Final = 500

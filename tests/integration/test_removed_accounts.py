@@ -1,4 +1,4 @@
-"""An account that is taken out of the settings while events wait for it: every command that looks says so."""
+"""Accounts that come into the settings, or are taken out, while events wait for them: every command that looks says so."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import pytest
 import redis.asyncio
 from redis.exceptions import OutOfMemoryError
 
+from pipeline.events.models import Lane
 from pipeline.ownership.accounts import enrol_accounts, removed_accounts
 from pipeline.settings import AccountSettings, Settings
 from pipeline.storage import keys
-from tests.support.commands import Command, Setup, running
+from tests.support.commands import Command, Setup, running, wait_until
 from tests.support.letters import Pipeline, track
 
 WHY = "account shoes is not in the settings (waiting events: 2, dead letters: 1)"
@@ -86,3 +87,35 @@ async def test_an_account_is_remembered_by_the_workers_that_serve_it(
     assert (found.account, found.waiting, found.letters) == ("shoes", 1, 0)
     await client.delete(keys.counts("shoes"))
     assert await removed_accounts(client, ["default"]) == []
+
+
+def test_an_account_may_be_added_and_processes_restarted_in_any_order(
+    command: Command, redis_url: str, tmp_path: Path
+) -> None:
+    """Producers know it first here: its event waits for the splitter to be restarted, and every command says so."""
+    event = {"event": json.dumps(track(1)), "account": "hats"}
+    settings = tmp_path / "hats.toml"
+    settings.write_text('[accounts.hats]\napi_key = "k"\napi_secret = "s"\n')
+    with redis.Redis.from_url(redis_url) as store:
+        store.xadd(keys.RAW, event)
+        with running("splitter", directory=tmp_path, **NOWHERE) as before:
+            before.wait_for("event=account_unknown account=hats")
+            wait_until(lambda: store.xlen(keys.HELD) == 1, "its event is held")
+            found: dict[str, Any] = json.loads(command("status", "--json")[1])
+            [row] = found["unknown_accounts"]
+            assert (row["account"], row["held"], found["raw"]) == (
+                "hats",
+                1,
+                {"backlog": 0, "held": 1},
+            )
+            assert found["accounts"]["default"]["counts"]["waiting"] == 1
+            why = "account hats is not in the splitter's settings (events held: 1)"
+            assert command("status")[1].splitlines()[1] == f"Not delivered: {why}."
+            code, said, _ = command("doctor")
+            assert code == 1
+            assert f"fail hats settings: {why} -> put [accounts.hats] into the settings" in said
+            before.stop()
+        with running("splitter", directory=tmp_path, SAILPIPE_CONFIG=str(settings), **NOWHERE):
+            waits = keys.mail("hats", Lane.EVENT, "u1")
+            wait_until(lambda: store.llen(waits) == 1, "its event goes on")
+        assert (store.xlen(keys.HELD), store.exists(keys.dead("default"))) == (0, 0)

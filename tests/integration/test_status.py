@@ -43,8 +43,9 @@ async def test_an_empty_installation_has_every_key(pipeline: Pipeline) -> None:
     """Shapes are a contract: a script that reads them must not have to ask whether a key is there."""
     found = await status(pipeline)
     assert found["redis_url"] == "redis://127.0.0.1:1/0", "no password"
-    assert (found["target"], found["raw"], found["jobs"]) == ("sandbox", {"backlog": 0}, [])
-    assert found["removed_accounts"] == []
+    raw_stream = {"backlog": 0, "held": 0}
+    assert (found["target"], found["raw"], found["jobs"]) == ("sandbox", raw_stream, [])
+    assert (found["removed_accounts"], found["unknown_accounts"]) == ([], [])
     one = found["accounts"]["default"]
     assert one["counts"] == dict.fromkeys(("enqueued", "derived", *COUNTS), 0)
     assert one["order_id_reused"] == 0

@@ -1,6 +1,6 @@
--- Remove an account's entries from a part of the raw stream. The default one's are also those that name an account
--- which is not configured: as dead letters they would be.
--- KEYS[1] the raw stream
+-- Remove an account's entries from a part of the raw stream, or of what is held. The default one's are also those that
+-- name an account which is not configured: as dead letters they would be.
+-- KEYS[1] the stream
 -- ARGV    account, id to begin at, last id, most entries to look at, other accounts that are configured...
 -- Returns {id of the last one looked at or '', how many were removed}
 local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[3], 'COUNT', ARGV[4])

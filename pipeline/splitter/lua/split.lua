@@ -1,6 +1,6 @@
 -- Move a batch of raw entries to where they belong. Nothing is read between decision and deletion, so an
 -- entry is never in two places.
--- KEYS[1] the raw stream, KEYS[2] the splitter's lease
+-- KEYS[1] the raw stream, KEYS[2] the splitter's lease, KEYS[3] entries that are held
 -- ARGV    now, the splitter's token, its lease in ms, then for each entry: sid, action (JSON), blob
 --   action: see `SplitAction` in entries.py
 --   blob: the mailbox entry or the dead letter ('' when ignored, unless an opt-out is made of it)
@@ -148,7 +148,7 @@ local function apply(action, blob, head)
   end
   if kind == 'post' then
     post(p, lane, box, blob, now, is_bulk)
-  elseif kind == 'dead' then
+  elseif kind == 'dead' or kind == 'held' then
     bury(p, id, blob, head)
   else
     tally(p, COUNT_IGNORED .. ':' .. reason, 1)
@@ -159,19 +159,39 @@ local function apply(action, blob, head)
   return 0
 end
 
+-- Set an entry of an account that the splitter does not know aside, with all that says something. False when too many are.
+local LABELS = { event = true, account = true, class = true, role = true, replay = true, key = true }
+local function hold(sid)
+  local entry = redis.call('XRANGE', KEYS[1], sid, sid)[1]
+  if not entry or redis.call('XLEN', KEYS[3]) >= HELD_MOST then return false end
+  local kept, since = {}, int(now)
+  for i = 1, #entry[2], 2 do
+    local name, value = entry[2][i], entry[2][i + 1]
+    if name == 'held' then
+      since = value
+    elseif LABELS[name] then
+      kept[#kept + 1] = name
+      kept[#kept + 1] = value
+    end
+  end
+  redis.call('XADD', KEYS[3], '*', 'held', since, unpack(kept))
+  return true
+end
+
 -- All that could fail comes before the first write: a script is not rolled back.
 local batch = {}
 for i = 4, #ARGV, 3 do
   local action, blob = cjson.decode(ARGV[i + 1]), ARGV[i + 2]
   local key, kind = action[1], action[2]
-  local reads = kind == 'dead' or kind == 'post' and key[5]
+  local reads = kind == 'dead' or kind == 'held' or kind == 'post' and key[5]
   batch[#batch + 1] = { ARGV[i], action, blob, reads and cjson.decode(header(blob)) }
 end
 free_first(KEYS[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 local duplicates = 0
 for _, entry in ipairs(batch) do
-  if not is_cut(entry[2][1][1], entry[1]) then
+  local is_gone = is_cut(entry[2][1][1], entry[1]) or entry[2][2] == 'held' and hold(entry[1])
+  if not is_gone then
     duplicates = duplicates + apply(entry[2], entry[3], entry[4])
   end
   redis.call('XDEL', KEYS[1], entry[1])

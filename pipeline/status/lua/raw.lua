@@ -1,5 +1,5 @@
 -- Whose some raw entries are.
--- KEYS[1] the raw stream
+-- KEYS[1] the raw stream, or what is held of it
 -- ARGV    id to begin at, most entries
 -- Returns {id of the last one or '', account, entries, account, entries, ...}
 local found = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])

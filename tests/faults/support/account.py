@@ -35,7 +35,7 @@ class Account:
 
     def counts(self) -> Counts:
         """The account's counters; what a mailbox holds is counted from the lists themselves."""
-        found = Counts(waiting=self.client.xlen(keys.RAW))
+        found = Counts(waiting=self.client.xlen(keys.RAW) + self.client.xlen(keys.HELD))
         for name, value in self.client.hgetall(keys.counts(ACCOUNT)).items():
             kind = name.decode().partition(":")[0]
             if kind not in BESIDE:

@@ -129,7 +129,8 @@ async def _check_places(pipe: Pipe, accepted: int) -> None:
     counts = await pipe.counts()
     derived = counts.pop(Count.DERIVED, 0)
     outcomes = (n for name, n in counts.items() if name.partition(":")[0] not in BESIDE)
-    assert sum(outcomes) == accepted + derived
+    held = await pipe.redis.xlen(keys.HELD)
+    assert sum(outcomes) + held == accepted + derived
     places = await _waiting(pipe)
     assert len(set(places)) == len(places) == _sum(counts, "waiting:")
     assert len(await pipe.reasons()) == _sum(counts, "dead:")

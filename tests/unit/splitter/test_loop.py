@@ -6,12 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import fakeredis
 import pytest
 import redis.exceptions
 
 from pipeline.events.models import Lane
-from pipeline.settings import AccountSettings
 from pipeline.splitter import loop
 from pipeline.splitter.entries import Read, RoutedEntry
 from pipeline.splitter.lease import LeaseLost
@@ -82,21 +80,6 @@ async def test_an_entry_without_event_is_a_dead_letter(boxes: Mailboxes) -> None
     assert [one["raw"] for name, one in letters.items() if name != sid] == [b"\xff\xfe"]
     assert await boxes.mail(Lane.EVENT, "ann") == ["m1"]
     assert other
-
-
-async def test_an_unknown_account_is_a_dead_letter_that_replays_to_its_own() -> None:
-    """Another brand's event never reaches the default account's customers, nor its dedupe."""
-    client = fakeredis.FakeAsyncRedis()
-    boxes = Mailboxes(client)
-    await boxes.post(track("m1", "ann"))
-    await boxes.accept(track("m1", "bob"), account="shoes")
-    await boxes.split()
-    assert {one["reason"] for one in (await boxes.dead()).values()} == {"invalid_event"}
-    await boxes.moves.replay(["m1"])
-    configured = Mailboxes(client, AccountSettings(), AccountSettings(name="shoes"))
-    await configured.split()
-    assert await boxes.counts() == {"waiting:event": 1}
-    assert await client.llen(keys.mail("shoes", Lane.EVENT, "bob")) == 1
 
 
 async def test_a_stale_splitter_is_refused(boxes: Mailboxes) -> None:
