@@ -21,8 +21,8 @@ from pipeline.storage.scripts import Scripts
 
 HELD_FOR_MS = DAY_MS
 LOOK_S = 60.0
-ENTRIES_A_CALL = 100
-"""Entries that one script looks at, of up to 32 kB each."""
+ENTRIES_A_CALL = 200
+"""Entries that one script looks at, if they are not large."""
 NAMES_SAID = 20
 """Accounts that a process names in its log: the names are the producers' to choose."""
 FIX = "name it in the splitter's settings, and restart the splitter"

@@ -3,7 +3,7 @@
 -- KEYS[1] the stream
 -- ARGV    account, id to begin at, last id, most entries to look at, other accounts that are configured...
 -- Returns {id of the last one looked at or '', how many were removed}
-local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[3], 'COUNT', ARGV[4])
+local found = read_stream(KEYS[1], ARGV[2], ARGV[3], tonumber(ARGV[4]))
 local gone, others = 0, {}
 for i = 5, #ARGV do others[ARGV[i]] = true end
 for _, entry in ipairs(found) do

@@ -29,16 +29,4 @@ end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 if not seen[1] then redis.call('SETNX', KEYS[5], ARGV[3]) end
 redis.call('HSET', KEYS[3], 'entry', entry, 'holder', ARGV[1])
-
-local wanted, read, bytes, from = tonumber(ARGV[4] or '0'), {}, 0, '-'
-while #read < wanted do
-  local some = redis.call('XRANGE', KEYS[2], from, '+', 'COUNT', math.min(RAW_READ_AT_ONCE, wanted - #read))
-  for _, one in ipairs(some) do
-    for _, text in ipairs(one[2]) do bytes = bytes + #text end
-    if bytes > RAW_READ_BYTES and #read > 0 then break end
-    read[#read + 1] = one
-  end
-  if bytes > RAW_READ_BYTES or #some < RAW_READ_AT_ONCE then break end
-  from = '(' .. some[#some][1]
-end
-return { redis.call('SCARD', KEYS[4]), read }
+return { redis.call('SCARD', KEYS[4]), read_stream(KEYS[2], '-', '+', tonumber(ARGV[4] or '0')) }

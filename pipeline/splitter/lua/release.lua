@@ -5,7 +5,7 @@
 -- Returns the id of the last one that was looked at, '' without any
 local now, keep, given_up, known = ms(ARGV[1]), tonumber(ARGV[4]), ARGV[5], {}
 for i = 6, #ARGV do known[ARGV[i]] = true end
-local found = redis.call('XRANGE', KEYS[1], ARGV[2], '+', 'COUNT', ARGV[3])
+local found = read_stream(KEYS[1], ARGV[2], '+', tonumber(ARGV[3]))
 free_first(KEYS[1])
 for _, entry in ipairs(found) do
   local fields, account, late = entry[2], DEFAULT_ACCOUNT, nil

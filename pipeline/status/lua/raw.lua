@@ -2,7 +2,7 @@
 -- KEYS[1] the raw stream, or what is held of it
 -- ARGV    id to begin at, most entries
 -- Returns {id of the last one or '', account, entries, account, entries, ...}
-local found = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])
+local found = read_stream(KEYS[1], ARGV[1], '+', tonumber(ARGV[2]))
 local counts, reply = {}, { #found > 0 and found[#found][1] or '' }
 for _, entry in ipairs(found) do
   local account = DEFAULT_ACCOUNT

@@ -9,6 +9,23 @@
 
 local P = KEYS[1]
 
+-- The first entries of a part of a stream: as many as `most`, and as RAW_READ_BYTES hold, but one in any case.
+local function read_stream(key, from, to, most)
+  local read, bytes = {}, 0
+  while #read < most do
+    local wanted = math.min(RAW_READ_AT_ONCE, most - #read)
+    local some = redis.call('XRANGE', key, from, to, 'COUNT', wanted)
+    for _, one in ipairs(some) do
+      for _, text in ipairs(one[2]) do bytes = bytes + #text end
+      if bytes > RAW_READ_BYTES and #read > 0 then return read end
+      read[#read + 1] = one
+    end
+    if #some < wanted then break end
+    from = '(' .. some[#some][1]
+  end
+  return read
+end
+
 -- Milliseconds; tests hand their own time in, everything else uses Redis' clock.
 local function ms(given)
   if given ~= '' then return tonumber(given) end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -9,11 +10,16 @@ from typing import Any
 
 import pytest
 import redis.asyncio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.events.models import Lane
 from pipeline.settings import AccountSettings
+from pipeline.splitter.entries import ActionKind, DedupeKey, RoutedEntry, SplitAction
+from pipeline.splitter.stream import MAX_WORK, parts
 from pipeline.storage import keys
-from pipeline.storage.numbers import RECALLED_LETTERS
+from pipeline.storage.numbers import RAW_READ_BYTES, RECALLED_LETTERS
+from pipeline.storage.scripts import Scripts
 from tests.support.mailboxes import Mailboxes, delivered, letter, order, track
 
 SHOWN = {"traits": {"email": "ann@example.com"}}
@@ -47,7 +53,7 @@ async def test_a_batch_that_shows_an_email_often_brings_a_bounded_number_of_lett
     """Each of its events would bring some; 20,000 in one script took Redis seconds. The rest follows these."""
     orders = 3 * RECALLED_LETTERS
     await bury_orders(boxes, "ann", orders)
-    await boxes.post(*(track(f"t{n}", "ann", context=SHOWN) for n in range(150)))
+    await boxes.post(*(track(f"t{n}", "ann", context=SHOWN) for n in range(100)))
     assert await waiting_letters(boxes, "ann") == orders - RECALLED_LETTERS
     sent = 0
     while "ann" in (await boxes.wake(Lane.PURCHASE)).boxes:
@@ -81,3 +87,59 @@ async def test_the_thousandth_letter_of_one_id_costs_what_the_tenth_does(boxes: 
         costs.append(sum(int(one["calls"]) for one in stats.values()))
     assert len(await boxes.dead()) == 1200
     assert max(costs[1:]) <= min(costs[1:]) + 10
+
+
+LARGE = "x" * 32_000
+
+
+@pytest.mark.parametrize("stream", [keys.RAW, keys.HELD])
+async def test_what_is_read_of_a_stream_at_a_time_is_bounded_in_bytes(
+    boxes: Mailboxes, stream: str
+) -> None:
+    """500 entries of 32 kB are 16 MB, and took Redis 25 ms and more: `status`, `reset`, and what gives held ones back."""
+    async with boxes.redis.pipeline(transaction=False) as pipe:
+        for _ in range(100):
+            pipe.xadd(stream, {"event": LARGE, "account": "nobody", "held": boxes.now_ms()})
+        await pipe.execute()
+    scripts, most = Scripts(boxes.redis, "pipeline.status"), RAW_READ_BYTES // len(LARGE)
+    _, _, counted = await scripts.run("raw", [stream], ["-", 500])
+    assert counted == most
+    _, gone = await scripts.run("pipeline.ownership/cull", [stream], ["default", "-", "+", 500])
+    assert gone == most
+    rest = ["", "-", 500, 1_000_000_000, "over", "nobody"]
+    await scripts.run("pipeline.splitter/release", [stream, "sailpipe:other"], rest)
+    assert await boxes.redis.xlen("sailpipe:other") == most
+
+
+async def test_a_batch_that_links_much_is_moved_by_several_scripts(boxes: Mailboxes) -> None:
+    """200 people of whom all is new kept Redis for 24 ms."""
+    people = [
+        {"type": "identify", "messageId": f"m{n}", "userId": f"u{n}", "anonymousId": f"a{n}"}
+        | {"traits": {"email": f"u{n}@example.com"}}
+        for n in range(200)
+    ]
+    await boxes.accept(*people)
+    await boxes.redis.config_resetstat()
+    assert await boxes.split() == 200
+    stats: dict[str, Any] = await boxes.redis.info("commandstats")
+    assert stats["cmdstat_evalsha"]["calls"] > 2 + 2
+    assert len(await boxes.due(Lane.USER)) == 200
+
+
+KEY = DedupeKey("sailpipe:default:", "m1", "1", 0, replay=False)
+
+
+@given(st.lists(st.integers(0, 5)))
+def test_the_parts_of_a_batch_are_the_batch_in_order_and_none_is_much_work(
+    aliases: list[int],
+) -> None:
+    """An entry is in one part, and a part is as much as one script may do, or one entry."""
+    batch = [
+        RoutedEntry(str(n), SplitAction(KEY, ActionKind.IGNORED, aliases=(("anon:a", "u"),) * many))
+        for n, many in enumerate(aliases * 40)
+    ]
+    found = list(parts(batch))
+    assert [one for part in found for one in part] == batch
+    work = [sum(1 + len(one.action.aliases) for one in part) for part in found]
+    assert max(work) <= MAX_WORK
+    assert all(one + other > MAX_WORK for one, other in itertools.pairwise(work))
