@@ -10,7 +10,7 @@ TESTS := tests
 
 .DEFAULT_GOAL := help
 .PHONY: help setup same-python run test test-pythons test-servers test-random test-histories test-mutants check fix test-faults \
-	test-faults-quick test-faults-ten bench bench-limits lock clean
+	test-faults-quick test-faults-ten test-attack bench bench-limits lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -91,6 +91,9 @@ test-faults: setup ## Break it with real processes and print the report: 5,000 e
 
 test-faults-quick: setup ## The same with a fifth of the events and kills, as CI runs it
 	@FAULTS_QUICK=1 $(BIN)/python $(FAULTS)
+
+test-attack: setup ## An attacker's twenty minutes with a page's write key, beside a shop's orders; ATTACK_S=60 for one
+	@ATTACK_S=$${ATTACK_S:-1200} $(BIN)/python -m pytest -m faults tests/faults/test_attack.py
 
 test-faults-ten: setup ## The whole fault suite ten times in a row; stops at the first failure
 	@for run in 1 2 3 4 5 6 7 8 9 10; do echo "run $$run of 10"; $(BIN)/python $(FAULTS) || exit 1; done

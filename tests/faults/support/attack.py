@@ -1,4 +1,5 @@
-"""What somebody does who has read a page's write key, as a process of its own: `python -m ... URL KEY REQUESTS USERS`.
+"""What somebody does who has read a page's write key, as a process of its own: `python -m ... URL KEY REQUESTS SECONDS
+USERS`, in bursts over so many seconds (0: as fast as it can).
 
 And a process that asks /healthz all the while: `python -m ... URL`. Each prints what it found as JSON when it ends; the
 latter when its standard input is closed.
@@ -6,20 +7,26 @@ latter when its standard input is closed.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import select
+import socket
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
 SENDERS = 6
+BURST = 50
+"""Requests that are sent as fast as it goes, before the next ones wait for their time."""
+LEFT_OPEN = 200
 PROBE_EVERY_S = 0.02
 EVIL = "eve@evil.example"
 Body = tuple[str, bytes]
@@ -86,23 +93,116 @@ def bomb(random: Random, user: str) -> Body:
     return "/v1/batch", gzip.compress(b" " * (50 << 20))
 
 
+def odd_json(random: Random, user: str) -> Body:
+    """JSON that parsers disagree about, and none at all."""
+    event = b'{"type":"track","event":"E","userId":%s}'
+    odd = [event % value for value in ODD_VALUES]
+    odd += [b'{"batch":[%s]}' % b",".join(odd), b'{"batch":{}}', b'{"batch":null}', b"[]", b'"x"']
+    odd += [b"", b"\xff\xfe{", '{"batch":[]}'.encode("utf-16"), b'{"batch":[' + b"{}," * 9_000]
+    return random.choice(["/v1/batch", "/v1/track", "/v1/identify"]), random.choice(odd)
+
+
+ODD_VALUES = (
+    *(
+        b"NaN",
+        b"-Infinity",
+        b"1e999",
+        b"1" + b"0" * 5_000,
+        b'"\\ud800"',
+        b'"\\u0000"',
+        b"[[]]",
+        b"{}",
+    ),
+    *(b'"u1","userId":"u2"', b'"' + b"x" * 9_000 + b'"', b'"\xff"', b"null", b"true"),
+)
+
+
+def other_doors(random: Random, user: str) -> Body:
+    """Ways in that the key does not open, and pages that are not for it."""
+    path = random.choice(DOORS)
+    body = {"api_key": "page", "sig": "0", "format": "json", "json": json.dumps({"id": user})}
+    return path, json.dumps(body).encode()
+
+
+DOORS = (
+    *("/event", "/user", "/purchase", "/return", "/v1/event", "/webhook/segment", "/api/status"),
+    *(
+        "/api/dead/replay",
+        "/metrics",
+        "/console",
+        "/openapi.json",
+        "/v1/%2e%2e/x",
+        "/v1/batch?a=%00",
+    ),
+)
+CROOKED = (
+    *(
+        b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n{",
+        b"POST /v1/batch HTT",
+    ),
+    b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\n{}{}",
+    b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffff\r\n",
+    *(
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100_000,
+        b"\x16\x03\x01",
+        b"GET /healthz\r\n\r\n",
+    ),
+    b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 200,
+)
+"""Requests that do not end, that two readers would read in two ways, and answers that are not read."""
+
+
+class Crooked:
+    """Connections on which something crooked was sent; they are left open, the latest of them."""
+
+    def __init__(self, url: str) -> None:
+        at = urlsplit(url)
+        self._address = at.hostname or "", at.port or 0
+        self._open: deque[socket.socket] = deque(maxlen=LEFT_OPEN)
+
+    def send(self, random: Random) -> str:
+        with contextlib.suppress(OSError):
+            one = socket.create_connection(self._address, timeout=5)
+            if len(self._open) == LEFT_OPEN:
+                self._open.popleft().close()
+            self._open.append(one)
+            one.sendall(random.choice(CROOKED))
+        return "crooked"
+
+
 KINDS: tuple[Callable[[Random, str], Body], ...] = (
-    *(flood, flood, flood, carts, forged_orders, other_address, letters, deep),
+    *(
+        flood,
+        flood,
+        flood,
+        carts,
+        forged_orders,
+        other_address,
+        letters,
+        deep,
+        odd_json,
+        other_doors,
+    ),
 )
 RARE: tuple[Callable[[Random, str], Body], ...] = (heavy, bomb)
 """One of these in so many requests as there are of both."""
 
 
-def attack(url: str, key: str, requests: int, users: list[str]) -> Counter[str]:
+def attack(url: str, key: str, requests: int, seconds: float, users: list[str]) -> Counter[str]:
     """Send so many requests, SENDERS at a time; how they were answered."""
-    random = Random(1)
+    random, crooked, began = Random(1), Crooked(url), time.monotonic()
     with (
         httpx.Client(base_url=url, auth=(key, ""), timeout=60) as http,
         ThreadPoolExecutor(SENDERS) as senders,
     ):
 
         def send(number: int) -> str:
-            make = random.choice(RARE if number % 50 == 0 else KINDS)
+            at = began + number // BURST * BURST * seconds / requests
+            time.sleep(max(0.0, at - time.monotonic()))
+            if number % 8 == 0:
+                return crooked.send(random)
+            make = random.choice(RARE if number % 50 == 1 else KINDS)
             path, body = make(random, random.choice(users))
             return str(http.post(path, content=body).status_code)
 
@@ -123,7 +223,7 @@ def probe(url: str) -> list[float]:
 if __name__ == "__main__":
     url, *more = sys.argv[1:]
     if more:
-        key, requests, *users = more
-        sys.stdout.write(json.dumps(attack(url, key, int(requests), users)))
+        key, requests, seconds, *users = more
+        sys.stdout.write(json.dumps(attack(url, key, int(requests), float(seconds), users)))
     else:
         sys.stdout.write(json.dumps(probe(url)))
