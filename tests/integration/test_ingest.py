@@ -98,6 +98,7 @@ def test_one_curl_like_request_puts_one_event_into_redis(base_url: str, store: r
     body = {"userId": "u1", "traits": {"email": "ann@example.com"}}
     reply = httpx.post(f"{base_url}/v1/identify", json=body, auth=("sandbox", ""))
     assert (reply.status_code, reply.json()) == (200, {"success": True})
+    assert "server" not in reply.headers  # a stranger is told no version to look up faults of
     (event,) = taken(store)
     assert (event["type"], event["traits"]) == ("identify", {"email": "ann@example.com"})
 

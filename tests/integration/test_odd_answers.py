@@ -23,11 +23,12 @@ from structlog.testing import capture_logs
 
 from pipeline.gates.alerts import Alerts
 from pipeline.gates.gates import Closure
+from pipeline.lanes import PAGEVIEW_ENDPOINT
 from pipeline.sailthru import client as client_module
 from pipeline.sailthru import transport
 from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure, RateHeaders
 from pipeline.sailthru.calls import Call
-from pipeline.sailthru.client import MAX_REPLY_BYTES, Credentials, SailthruClient
+from pipeline.sailthru.client import MAX_REPLY_BYTES, TOO_LONG, Credentials, SailthruClient
 from pipeline.sailthru.connection import MAX_HEAD_BYTES
 from pipeline.sailthru.transport import open_http
 from tests.support.odd_replies import BODIES, BOMB, HARMLESS, OK, VALUES, VISIBLE, heads, reply
@@ -38,6 +39,7 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Nothing here speaks TLS; an empty context is quick to make."""
 WRITE = Call("POST", "/purchase", {"id": "usr_42", "key": "extid"})
 READ = Call("GET", "/purchase", {"id": "usr_42", "key": "extid"})
+PAGE = Call("POST", PAGEVIEW_ENDPOINT, {"url": "https://shop.example.org/"})
 AMPLE_S, SHORT_S = 20.0, 0.2
 LATE_S = 10.0
 """How much later than its timeout a call may end on a busy machine."""
@@ -64,9 +66,8 @@ class Loopback:
 def sailthru(
     server: OddServer, http: httpx.AsyncBaseTransport, timeout_s: float = AMPLE_S
 ) -> SailthruClient:
-    return SailthruClient(
-        Credentials("key-4711", "hush-hush", server.url), http, timeout_s=timeout_s
-    )
+    credentials = Credentials("key-4711", "hush-hush", server.url, "c1", server.url)
+    return SailthruClient(credentials, http, timeout_s=timeout_s)
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +196,17 @@ def test_a_reply_that_says_nothing_is_an_outage_with_the_status_that_is_known(
     read = loopback.ask(Script([raw]), READ)
     assert isinstance(read, Failed)
     assert not read.ambiguous
+
+
+@pytest.mark.parametrize("name", ["no end", "a bomb"])
+def test_a_reply_that_is_too_long_is_no_success_of_a_page_view(
+    loopback: Loopback, name: str
+) -> None:
+    """An empty reply is one. Of this nothing is kept, and it must not look like that."""
+    answer = loopback.ask(Script([OUTAGES[name][0]]), PAGE)
+    assert isinstance(answer, Failed), answer
+    assert (answer.failure, answer.ambiguous) == (Failure.UNAVAILABLE, True)
+    assert TOO_LONG in answer.message
 
 
 def test_a_429_is_throttled_by_its_status_alone(loopback: Loopback) -> None:

@@ -199,6 +199,17 @@ def test_a_drop_asks_and_is_counted(command: Command) -> None:
     assert counts(command) == {"enqueued": 3, "dead": 1, "removed": 2}
 
 
+@pytest.mark.parametrize(("verb", "done"), [("drop", "dropped"), ("replay", "replayed")])
+@pytest.mark.usefixtures("letters")
+def test_a_change_of_many_letters_tells_how_far_it_is(
+    command: Command, verb: str, done: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred thousand take a while."""
+    monkeypatch.setattr("pipeline.cli.progress.LINE_EVERY", 2)
+    err = command("dead", verb, "--reason", "rejected", "--yes")[2]
+    assert err.endswith(f"2 {done} ...\n")
+
+
 @pytest.mark.usefixtures("letters")
 def test_an_export_can_be_enqueued_again(setup: Setup, command: Command) -> None:
     """Each event takes the place of its letter; what no line can bring back is told of."""

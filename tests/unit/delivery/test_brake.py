@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,10 +15,12 @@ from hypothesis import strategies as st
 
 from pipeline.delivery import session
 from pipeline.events.models import Event, Lane
+from pipeline.gates import brake
 from pipeline.gates.brake import USERS, Death, is_mass_dying
 from pipeline.mapping import plan
 from pipeline.mapping.plan import Plan, PlanContext
 from pipeline.settings import AccountSettings
+from pipeline.storage import keys
 from pipeline.storage.scripts import Scripts
 from tests.support.fake_sailthru import REFUSED
 from tests.support.pipe import Pipe, added, identify, open_pipe, order, track
@@ -245,6 +248,18 @@ async def test_a_lane_remembers_its_newest_deaths_and_no_more_than_it_may() -> N
         found = await scripts.run("death", ["died"], [f"death {at}", at, 1000, 3])
         assert found == [f"death {n}".encode() for n in range(max(1, at - 2), at + 1)]
     await client.aclose()
+
+
+async def test_a_lanes_deaths_are_kept_up_to_the_cap(pipe: Pipe) -> None:
+    """The brake says how many that are."""
+    key = keys.deaths("default", Lane.USER)
+    pipe.sailthru.trouble(REFUSED, on="POST /user")
+    with patch.object(brake, "MAX_DEATHS", 3):
+        for number in range(5):
+            await pipe.post(identify(f"u{number}"))
+            await pipe.run(1)
+    rows: Any = await pipe.redis.zrange(key, 0, -1)
+    assert [json.loads(row)[1] for row in rows] == ["u2", "u3", "u4"]
 
 
 def test_one_user_who_dies_often_is_no_mass_dying() -> None:

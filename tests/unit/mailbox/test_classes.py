@@ -61,6 +61,19 @@ async def test_bulk_mailboxes_are_leased_while_little_is_out(boxes: Mailboxes) -
     assert len(await boxes.leased(Lane.EVENT)) == 6
 
 
+@pytest.mark.parametrize("bulk", [False, True])
+async def test_a_bound_below_what_is_leased_already_leases_nothing_more(
+    boxes: Mailboxes, *, bulk: bool
+) -> None:
+    """A process of a lower LEASE bound, or one whose lane has become slow, asks beside others."""
+    events = [track(f"m{n}", f"u{n}") for n in range(40)]
+    await (post_bulk(boxes, *events) if bulk else boxes.post(*events))
+    assert len(await wake(boxes, 10)) == 10
+    for bound in (10, 9, 3, 0):
+        assert await wake(boxes, bound) == ()
+    assert len(await wake(boxes, 12)) == 2
+
+
 @pytest.mark.parametrize(("live_events", "bulk_events"), [(1, 1), (8, 1), (1, 8), (8, 8)])
 async def test_bulk_has_a_tenth_of_the_calls_while_live_fills_the_lane(
     boxes: Mailboxes, live_events: int, bulk_events: int

@@ -78,6 +78,7 @@ def _answer(events: list[Event], reply: dict[str, Any] | None, account: AccountS
         answer = plan(events, context, account)
         while isinstance(answer, Need):
             _check_json(answer.call.params)
+            assert 1 <= answer.covers <= len(events)  # who is covered by none fails for ever
             context = answered(context, answer, found)
             answer = plan(events, context, account)
     except MappingRejected as refusal:

@@ -240,8 +240,29 @@ async def test_waiting_for_email_is_refused_at_once_while_reads_are_closed(fleet
     """It must not take a place in its own share's queue first."""
     limiter = fleet.limiters[0]
     await limiter.close("default", "GET /user", fleet.clock.now() + 20.0)
-    with pytest.raises(SlotTooFar):
+    with pytest.raises(SlotTooFar) as refused:
         await limiter.acquire("default", "GET /user", purpose="email")
+    assert refused.value.wait_s == pytest.approx(20.0, abs=0.01)
+
+
+async def test_a_wait_for_both_of_a_reads_slots_is_no_longer_than_a_wait_for_one(
+    clock: VirtualClock,
+) -> None:
+    """What the purpose's share has used up is not there for the whole bucket."""
+    limiter = Limiter(MemorySlotStore(clock), {"default": {"GET /user": 10.0}}, clock)
+    await clock.run(1.0)
+    for _ in range(28):
+        reading = asyncio.create_task(limiter.acquire("default", "GET /user", max_wait=PATIENT))
+    emails = [
+        asyncio.create_task(limiter.acquire("default", "GET /user", purpose="email"))
+        for _ in range(2)
+    ]
+    await clock.run(
+        1.2
+    )  # the second's slot of its share came after one, and 18 of all reads are before it
+    assert [type(one.exception()) for one in emails if one.done()] == [SlotTooFar] * 2
+    await asyncio.gather(reading, clock.run(3.0))
+    await limiter.aclose()
 
 
 @dataclass

@@ -259,6 +259,21 @@ async def test_a_queue_longer_than_the_patience_is_refused_at_once(
         task.cancel()
 
 
+async def test_who_cannot_wait_for_the_next_slot_of_a_slow_limit_hears_at_once_when_it_is(
+    store: CountingStore, clock: VirtualClock
+) -> None:
+    """The slot before may be another process's: only the store knows."""
+    slow = Bucket("default", "POST /event", setting=0.2)
+    first, second = (Pacer(slow, store, clock, Headroom()) for _ in range(2))
+    await asyncio.gather(first.acquire(urgent=False, max_wait=2.0), clock.run(0.0))
+    with pytest.raises(SlotTooFar) as refused:
+        async with asyncio.timeout(3.0):
+            await second.acquire(urgent=False, max_wait=4.0)
+    assert refused.value.wait_s == pytest.approx(1 / pace(0.2))
+    for pacer in (first, second):
+        await pacer.aclose()
+
+
 async def test_an_urgent_call_is_not_refused_for_the_queue_it_overtakes(
     events: Pacer, clock: VirtualClock
 ) -> None:
@@ -362,8 +377,9 @@ async def test_a_store_that_never_answers_costs_no_more_than_the_patience(
         raise AssertionError
 
     store.reserve = hang  # type: ignore[method-assign]
-    with pytest.raises(SlotTooFar):
+    with pytest.raises(SlotTooFar) as refused:
         await events.acquire(urgent=False, max_wait=0.05)
+    assert refused.value.wait_s == 1 / pace(40.0)
 
 
 async def test_each_waiter_gives_up_after_its_own_patience_and_all_share_one_timer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import redis.exceptions
@@ -296,6 +297,19 @@ async def test_only_the_entry_that_crashes_the_splitter_dies(
     assert await boxes.mail(Lane.EVENT, "ann") == ["m1", "m2"]
     assert {name: one["reason"] for name, one in (await boxes.dead()).items()} == {"bad": "crashed"}
     assert "ZeroDivisionError" in (await boxes.dead())["bad"]["detail"]
+
+
+async def test_what_crashed_the_splitter_is_no_duplicate_when_it_is_sent_again(
+    boxes: Mailboxes,
+) -> None:
+    """The sender repeats it once the bug is mended. Each repeat before has a letter of its own."""
+    with patch(ROUTE_ENTRY, side_effect=ZeroDivisionError):
+        await boxes.post(track("m1", "ann"))
+        await boxes.post(track("m1", "ann"))
+    assert await boxes.counts() == {"dead:crashed": 2}
+    await boxes.post(track("m1", "ann"), track("m1", "ann"))
+    assert await boxes.mail(Lane.EVENT, "ann") == ["m1"]
+    assert (await boxes.counts())["duplicates"] == 1
 
 
 async def test_a_script_that_fails_midway_repeats_nothing(
