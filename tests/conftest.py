@@ -20,6 +20,14 @@ for _profile in ("default", "deep"):
     hypothesis.settings.register_profile(
         _profile, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
     )
+# What `make test-mutants` asks for: the same examples for every mutant, and no time for the smallest that fails.
+hypothesis.settings.register_profile(
+    "mutants",
+    hypothesis.settings.get_profile("default"),
+    database=None,
+    derandomize=True,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+)
 
 TIME_TO_SHRINK = 900
 """Seconds. Hypothesis looks for the smallest failure for 300; a time-out then would hide what it found."""
