@@ -9,6 +9,8 @@ import pytest
 from tests.mutants import AREAS, Area, Mutant, changes_what_runs, is_noticed, lua_mistakes
 from tests.pythons import ROOT
 
+PROFILE = "import hypothesis; hypothesis.settings.register_profile('mutants')"
+
 
 def test_lua_is_changed_outside_of_comments_and_strings_only() -> None:
     source = "if a <= 1 and b ~= '<' then -- not 2\n  x = math.min(c, -d)\nend"
@@ -46,6 +48,7 @@ def test_a_mutant_is_noticed_if_a_test_of_its_area_fails(
 ) -> None:
     """The tree is as it was afterwards."""
     (tmp_path / "core.py").write_text("ONE = 1.0")
+    (tmp_path / "conftest.py").write_text(PROFILE)
     (tmp_path / "test_core.py").write_text("import core\ndef test_one(): assert core.ONE == 1")
     area = Area("core", ("core.py",), ("test_core.py",))
     assert is_noticed(Mutant(area, "core.py", text), tmp_path) is noticed

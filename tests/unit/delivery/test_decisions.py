@@ -18,7 +18,7 @@ from pipeline.events.kinds import IgnoreReason
 from pipeline.events.models import Lane
 from pipeline.gates.circuit import Health
 from pipeline.mailbox.claim import Memory, Settlement
-from pipeline.mailbox.history import EventState
+from pipeline.mailbox.history import Attempt, EventState
 from pipeline.mapping.plan import OrderIntent
 from pipeline.outcomes import (
     AddressRefused,
@@ -28,13 +28,14 @@ from pipeline.outcomes import (
     Outcome,
     PostAgain,
     Rejected,
+    Retry,
     Unfold,
 )
 from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure
 from pipeline.settings import AccountSettings
 from tests.unit.delivery.decisions import TABLES, Row
 from tests.unit.delivery.decisions.meanings import ON_THE_WAY_IN
-from tests.unit.delivery.decisions.replies import ORDER
+from tests.unit.delivery.decisions.replies import EVENT, ORDER
 from tests.unit.delivery.decisions.row import (
     HOUR_S,
     NOW,
@@ -149,6 +150,20 @@ def test_a_claim_takes_in_its_settlement_and_nothing_else(
     assert after.memory.email == ("u1@example.org" if learn else None)
     assert after.memory.newest == ({"cart": 5} if learn else {})
     assert (claim.step, claim.memory.email, len(claim.entries)) == (0, None, count)
+
+
+def test_a_failure_is_written_into_the_timeline_of_its_event() -> None:
+    """What the letter shows in the end: when, how long it took, and how long it waits now."""
+    first = Attempt(1, NOW - 60.0, 0.2, 502, "HTTP 502", 0.75)
+    history = EventState(tried=1, failing_since=ago(60.0), attempts=(first,))
+    state = state_of(track(), history=history)
+    failed = Failed(Failure.UNAVAILABLE, None, None, "timed out", duration_s=8.00049)
+    row = Row("", failed, "", request=EVENT, state=state)
+    outcome = row.decide()
+    assert isinstance(outcome, Retry)
+    after = row.settle(outcome).state[state.entry.seq]
+    assert isinstance(after, EventState)
+    assert after.attempts == (first, Attempt(2, NOW, 8.0, None, "timed out", 1.5))
 
 
 @pytest.mark.parametrize("give_back", [True, False])

@@ -50,6 +50,13 @@ def test_an_order_left_unanswered_may_have_been_posted_until_its_call_ended(late
     assert ended == IntentLog(PendingOrder("o1", max(reckoned, NOW + late_s)))
 
 
+def test_an_order_is_looked_at_once_reads_have_caught_up_with_its_call_or_with_the_last_look() -> (
+    None
+):
+    assert PendingOrder("o1", NOW).look_at(3.0) == NOW + 3.0
+    assert MISSED.look_at(3.0) == NOW - 2.0
+
+
 @pytest.mark.parametrize("before", [None, MISSED, PendingCart((), NOW)])
 def test_a_call_that_did_nothing_leaves_what_was_pending_before_it(before: Pending | None) -> None:
     """An earlier call may still have been carried out."""

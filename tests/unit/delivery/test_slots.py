@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pipeline.ratelimit.slots import default_limit
 from tests.support.fake_sailthru import BAD_GATEWAY, TIMED_OUT
 from tests.support.pipe import Pipe, added, identify, order, page, track
@@ -25,3 +27,15 @@ async def test_calls_of_every_kind_stay_within_their_limit(pipe: Pipe) -> None:
     assert buckets >= {"POST /event", "POST /purchase", "GET /user", "GET /purchase"}
     for bucket in buckets:
         assert worst_second(pipe.sailthru.times(bucket)) <= default_limit(bucket), bucket
+
+
+async def test_how_long_calls_take_is_known_within_some_twenty(pipe: Pipe) -> None:
+    """Slow calls need more mailboxes at a time. One that hung says little."""
+    caller = pipe.processor._context.caller
+    pipe.sailthru.latency_s = 1.2
+    await pipe.post(identify("u0"))
+    await pipe.run(5)
+    assert caller.latency_s == pytest.approx(0.3)
+    await pipe.post(*(identify(f"u{number}") for number in range(1, 31)))
+    await pipe.run(60)
+    assert caller.latency_s == pytest.approx(1.2, abs=0.05)

@@ -38,6 +38,7 @@ JOINED = tracked("Subscribed", list="L", **EMAIL)
         (IDENTIFY | {"anonymousId": "a1"}, "merge", 3),
         (IDENTIFY | visitor(traits=EMAIL), "owner", 3),
         (ALIAS, "merge", 1),
+        (ALIAS | {"previousId": "z1"}, "merge", 1),
         (ADDED, "cart", 3),
         (ORDER, "email", 1),
         (REFUND, "email", 1),
