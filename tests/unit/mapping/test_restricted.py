@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 
 from pipeline.errors import MappingRejected
-from pipeline.mapping.plan import LastIdentify, Owner, PlanContext, Profile
+from pipeline.events.models import validate_event
+from pipeline.events.rights import restricted
+from pipeline.mapping import plan
+from pipeline.mapping.plan import Cart, LastIdentify, Owner, PlanContext, Profile, Send
 from pipeline.mapping.restricted import Giving, check_list, may_give
+from pipeline.roles import Role
 from pipeline.settings import AccountSettings
 
 EMAIL, OTHER = "Ann@x.com", "eve@x.com"
@@ -50,3 +54,28 @@ def test_a_page_adds_its_visitors_to_the_default_list_and_those_of_the_settings_
     for name in ("A", "Z"):
         with pytest.raises(MappingRejected, match="neither DEFAULT_LIST nor one of BROWSER_LISTS"):
             check_list(name, settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_kept"),
+    [
+        ("https://shop.example/a", True),
+        ("https://SHOP.example/a", True),
+        ("https://eve:pw@shop.example/a", True),
+        ("/a", True),
+        ("https://evil.example/a", False),
+        ("https://shop.example@evil.example/a", False),
+        ("https://shop.example:8443/a", False),
+        ("//evil.example/a", False),
+    ],
+)
+def test_a_pages_cart_links_to_the_shops_own_host(url: str, is_kept: bool) -> None:
+    """Else to the product below PRODUCT_BASE_URL: the reminder mail is the shop's."""
+    product = {"product_id": "p1", "name": "n", "price": 1, "url": url}
+    body = {"type": "track", "event": "Product Added", "userId": "u1", "properties": product}
+    settings = AccountSettings(product_base_url="https://shop.example/p")
+    context = PlanContext(now=1_700_000_000.0, cart=Cart(), email="ann@x.com")
+    step = plan([restricted(validate_event(body), Role.BROWSER)], context, settings)
+    assert isinstance(step, Send)
+    [item] = step.call.params["items"]
+    assert (item["url"] != "https://shop.example/p/p1") is is_kept
