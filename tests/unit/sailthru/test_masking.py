@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sailthru.masking import MAX_CHARS, mask
+from pipeline.sailthru.masking import mask
 
 
 @pytest.mark.parametrize(
@@ -39,4 +39,4 @@ def test_no_email_survives(before: str, name: str) -> None:
 
 def test_a_long_text_is_cut() -> None:
     """Megabytes of message must not reach the log."""
-    assert len(mask("no " * 100_000)) == MAX_CHARS
+    assert len(mask("no " * 100_000)) == 200  # letters of one group are alike in these

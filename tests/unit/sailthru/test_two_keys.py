@@ -15,6 +15,7 @@ from pipeline.sailthru.answers import Accepted, Failed
 from pipeline.sailthru.calls import Call
 from pipeline.sailthru.client import Credentials, SailthruClient
 from pipeline.sailthru.signing import signed
+from pipeline.settings import AccountSettings
 
 SECRETS = {"old": "hush", "new": "quiet", "newest": "silent"}
 URL = "https://api.example"
@@ -116,3 +117,13 @@ async def test_the_only_key_of_an_account_stays() -> None:
     for _ in range(2):
         await client.send(POST)
     assert server.keys == ["old", "old"]
+
+
+def test_an_accounts_keys_are_used_in_the_order_of_its_settings() -> None:
+    """Each with its own secret. Without any, Sailthru is to refuse the call."""
+    keys = tuple(SECRETS.items())
+    names = {"api_key": ",".join(SECRETS), "api_secret": ",".join(SECRETS.values())}
+    account = AccountSettings(**names, customer_id="c1", api_url=URL)
+    assert Credentials.of(account).pairs == keys
+    assert (Credentials.of(account).api_url, Credentials.of(account).customer_id) == (URL, "c1")
+    assert Credentials.of(AccountSettings()).pairs == (("", ""),)
