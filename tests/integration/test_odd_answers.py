@@ -138,6 +138,7 @@ ACCEPTED = {
     "a length too great": reply(length=100),
     "no last chunk": CHUNKED,
     "informing words first": b"HTTP/1.1 103 \xe9\r\nLink: \xff\r\n\r\n" * 50 + reply(),
+    "leave to go on first": b"HTTP/1.1 100 Continue\r\n\r\n" + reply(),
     "numbers that nothing can hold": reply(body=b'{"ok":true,"a":1e999,"b":' + b"9" * 5000 + b"}"),
     "a name twice": reply(body=b'{"ok":false,"ok":true}'),
 }
