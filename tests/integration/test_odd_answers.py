@@ -29,7 +29,6 @@ from pipeline.sailthru import transport
 from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure, RateHeaders
 from pipeline.sailthru.calls import Call
 from pipeline.sailthru.client import MAX_REPLY_BYTES, TOO_LONG, Credentials, SailthruClient
-from pipeline.sailthru.connection import MAX_HEAD_BYTES
 from pipeline.sailthru.transport import open_http
 from tests.support.odd_replies import BODIES, BOMB, HARMLESS, OK, VALUES, VISIBLE, heads, reply
 from tests.support.odd_server import ENDINGS, OddServer, Script
@@ -126,7 +125,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n" + OK + b
 ACCEPTED = {
     "a reason phrase in Latin-1": reply(b"200 R\xe9ussi"),
     "a reason phrase of nothing": reply(b"200 "),
-    "a long header": reply(b"200 OK", b"X: " + b"x" * (MAX_HEAD_BYTES - 200)),
+    "a long header": reply(b"200 OK", b"X: " + b"x" * 65_000),
     "many headers": reply(b"200 OK", *[b"X-%d: x" % number for number in range(200)]),
     "a cookie that is none": reply(b"200 OK", b"Set-Cookie: \xff=\xfe; expires=\xfd"),
     "a charset that is none": reply(b"200 OK", b"Content-Type: text/html; charset=bogus"),
@@ -146,13 +145,12 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("raw", ACCEPTED.values(), ids=ACCEPTED)
-@pytest.mark.parametrize("pieces", [1, 2])
+@pytest.mark.parametrize("cut", [0, 10, 100, -1])
 def test_an_odd_success_is_accepted_in_one_piece_or_two(
-    loopback: Loopback, raw: bytes, pieces: int
+    loopback: Loopback, raw: bytes, cut: int
 ) -> None:
-    """In one piece or with its last byte late."""
-    script = Script([raw] if pieces == 1 else [raw[:-1], raw[-1:]])
-    answer = loopback.ask(script)
+    """The second comes late: most of it, what follows the head's first lines, or the last byte."""
+    answer = loopback.ask(Script([raw[:cut], raw[cut:]] if cut else [raw]))
     assert isinstance(answer, Accepted), answer
     assert answer.body["ok"] is True
 
@@ -199,15 +197,23 @@ def test_a_reply_that_says_nothing_is_an_outage_with_the_status_that_is_known(
     assert not read.ambiguous
 
 
-@pytest.mark.parametrize("name", ["no end", "a bomb"])
-def test_a_reply_that_is_too_long_is_no_success_of_a_page_view(
-    loopback: Loopback, name: str
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (OUTAGES["no end"][0], TOO_LONG),
+        (OUTAGES["a bomb"][0], TOO_LONG),
+        (reply(body=b"", length=100), "Disconnected"),
+    ],
+    ids=["no end", "a bomb", "nothing of what was announced"],
+)
+def test_a_reply_of_which_nothing_is_kept_is_no_success_of_a_page_view(
+    loopback: Loopback, raw: bytes, why: str
 ) -> None:
-    """An empty reply is one. Of this nothing is kept, and it must not look like that."""
-    answer = loopback.ask(Script([OUTAGES[name][0]]), PAGE)
+    """An empty reply is one, and this must not look like that."""
+    answer = loopback.ask(Script([raw]), PAGE)
     assert isinstance(answer, Failed), answer
     assert (answer.failure, answer.ambiguous) == (Failure.UNAVAILABLE, True)
-    assert TOO_LONG in answer.message
+    assert why in answer.message
 
 
 def test_a_429_is_throttled_by_its_status_alone(loopback: Loopback) -> None:

@@ -77,6 +77,18 @@ def test_status_and_body_decide_together(status: int, body: object, expected: Fa
     assert found.status == status
 
 
+def test_sailthrus_own_no_is_final_with_the_status_of_a_success_or_of_a_bad_request() -> None:
+    """With another, a redirect's or a server's own fault, it may be over when the call is made again."""
+    no = {"error": 99, "errormsg": "That is not allowed"}
+    found = {status: answer(status, no) for status in range(200, 600)}
+    failures = {status: one.failure for status, one in found.items() if isinstance(one, Failed)}
+    assert failures.keys() == found.keys()
+    final = {status for status, failure in failures.items() if failure is Failure.REJECTED}
+    assert final == {*range(200, 300), *range(400, 500)} - {408, 429}
+    rest = {failures[status] for status in failures.keys() - final - {429}}
+    assert rest == {Failure.UNAVAILABLE}
+
+
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 500])
 @pytest.mark.parametrize("body", [b"<html>down</html>", b"", b'{"ok":', b"\xff", b'"ok"', b"[1]"])
 def test_a_reply_that_is_not_in_sailthrus_form_is_an_outage(status: int, body: bytes) -> None:
