@@ -119,6 +119,11 @@ class Mutant:
     path: str
     text: str
 
+    def tests(self) -> list[str]:
+        """Those of its area; those first that are named as its package is."""
+        package = "/".join(("", *Path(self.path).parts[1:2]))
+        return sorted(self.area.tests, key=lambda one: package not in one)
+
     def diff(self) -> str:
         before = (ROOT / self.path).read_text().splitlines()
         lines = difflib.unified_diff(before, self.text.splitlines(), self.path, lineterm="", n=0)
@@ -201,7 +206,7 @@ def is_noticed(mutant: Mutant, tree: Path) -> bool:
     environment = {**os.environ, "PYTHONPATH": str(tree)}
     try:
         tests = subprocess.run(  # noqa: S603 - our own words
-            [*PYTEST, *mutant.area.tests],
+            [*PYTEST, *mutant.tests()],
             cwd=tree,
             env=environment,
             timeout=TIMEOUT_S,

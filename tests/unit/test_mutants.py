@@ -55,6 +55,14 @@ def test_a_mutant_is_noticed_if_a_test_of_its_area_fails(
     assert (tmp_path / "core.py").read_text() == "ONE = 1.0"
 
 
+def test_the_tests_of_the_mistakes_own_package_come_first() -> None:
+    """They notice it soonest."""
+    [lua] = [area for area in AREAS if area.name == "lua"]
+    first, *others = Mutant(lua, "pipeline/splitter/lua/split.lua", "").tests()
+    assert first == "tests/unit/splitter"
+    assert sorted([first, *others]) == sorted(lua.tests)
+
+
 def test_each_area_has_files_and_tests() -> None:
     for area in AREAS:
         assert all(any(ROOT.glob(pattern)) for pattern in area.files), area.name
