@@ -132,6 +132,17 @@ async def test_all_who_call_share_one_limit(opened: Open) -> None:
     assert all(one.wait_s > 0 for one in refused)
 
 
+async def test_the_rate_headers_of_an_answer_hold_the_next_calls_back(
+    opened: Open, sandbox: RunningSandbox
+) -> None:
+    """In every process, and until the minute ends: Sailthru would refuse them."""
+    sandbox.app.sandbox.options = SandboxOptions(limits={"GET /user": 1}, window_s=86_400)
+    assert isinstance(await opened().call("default", "GET", "/user", USER), Failed)
+    with pytest.raises(NotNow):
+        await opened().call("default", "GET", "/user", USER)
+    assert sandbox.app.sandbox.state.calls_seen == 1
+
+
 @pytest.mark.parametrize(
     ("scope", "method", "held"),
     [

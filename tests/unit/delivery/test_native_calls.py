@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
+from pipeline.deadletters.filters import Filter
+from pipeline.deadletters.store import DeadLetters
 from pipeline.events.models import Lane
+from pipeline.mapping.native import order_key
 from pipeline.storage import keys
 from tests.support.fake_sailthru import BAD_ADDRESS, REFUSED, TIMED_OUT
-from tests.support.pipe import ACCOUNT, Pipe, added, identify, order, track
+from tests.support.pipe import ACCOUNT, START, Pipe, added, identify, order, track
 
 EMAIL = "u1@example.org"
 ITEM = {"id": "p1", "title": "Tea", "price": 450, "qty": 2, "url": "https://shop.example.org/p1"}
+JOINED = {"id": "u1", "key": "extid", "event": "Joined"}
 TEA = {"email": EMAIL, "items": [ITEM]}
 
 
@@ -119,6 +123,7 @@ async def test_an_order_is_looked_up_by_the_same_key_the_day_after(pipe: Pipe) -
     await pipe.resume("purchase")
     await pipe.run(120)
     (made,) = orders(pipe)
+    assert made == order_key(TEA, START)
     (asked,) = pipe.sailthru.calls("GET /purchase")
     assert asked.params["purchase_id"] == made
 
@@ -159,6 +164,68 @@ async def test_a_cart_replaces_the_one_there_is_and_the_next_change_builds_on_it
     assert [one["id"] for one in replaced.params["items"]] == ["p1"]
     assert [one["id"] for one in last.params["items"]] == ["p1", "new"]
     assert len(pipe.sailthru.calls("GET /user")) == looked_up
+
+
+async def test_a_cart_of_another_address_of_the_user_is_not_built_on(pipe: Pipe) -> None:
+    """It lies in the profile of that address, until Sailthru joins the two."""
+    newer = "new@example.org"
+    await pipe.post(identify("u1"), identify("u1", traits={"email": newer}))
+    await pipe.run(60)
+    await pipe.post(call("/purchase", email=EMAIL, items=[ITEM], incomplete=1))
+    await pipe.post(added("u1", "new", email=False))
+    await pipe.run(60)
+    of_old, of_new = pipe.sailthru.calls("POST /purchase")
+    assert (of_old.params["email"], of_new.params["email"]) == (EMAIL, newer)
+    assert [one["id"] for one in of_new.params["items"]] == ["new"]
+
+
+async def test_a_call_is_a_repeat_of_one_to_the_same_endpoint_alone(pipe: Pipe) -> None:
+    """By its messageId, which only who writes to Redis can choose."""
+    same = {"messageId": "same"}
+    user, event = call("/user", id="u1", key="extid"), call("/event", **JOINED)
+    await pipe.post(user | same, event | same, event | same)
+    await pipe.run(60)
+    assert await pipe.counts() == {"delivered": 2, "duplicates": 1}
+
+
+@pytest.mark.parametrize(
+    ("dead", "later", "is_overtaken"),
+    [
+        (call("/user", id="u1", key="extid", vars={"city": "died"}), identify("u1"), True),
+        (call("/user", id="u1", key="extid", vars={"city": "died"}), added("u1"), False),
+        (call("/purchase", email=EMAIL, items=[{**ITEM, "id": "died"}], incomplete=1), added("u1"), True),
+        (added("u1", "died"), bought(), True),
+        (added("u1", "died"), bought(incomplete=1), True),
+        (bought(message_id="died"), bought(), False),
+        (call("/event", **JOINED, vars={"a": "died"}), call("/event", **JOINED), False),
+    ],
+    ids=["user", "user and cart", "cart", "order", "later cart", "orders", "events"],
+)  # fmt: skip
+async def test_a_call_is_overtaken_as_a_mapped_event_is(
+    pipe: Pipe, dead: dict[str, Any], later: dict[str, Any], *, is_overtaken: bool
+) -> None:
+    """A replay of everything leaves out what would undo something later."""
+    await pipe.post(identify("u1"))
+    await pipe.run(60)
+    pipe.sailthru.trouble(REFUSED, about="died", times=1)
+    await pipe.post(dead)
+    await pipe.run(60)
+    await pipe.post(later)
+    await pipe.run(60)
+    letters = await DeadLetters(pipe.redis, ACCOUNT).select(Filter())
+    assert letters.overtaken == ({"m2"} if is_overtaken else frozenset())
+
+
+@pytest.mark.parametrize("endpoint", ["/purchase", "/return"])
+async def test_orders_and_returns_are_the_last_letters_to_be_removed(
+    pipe: Pipe, endpoint: str
+) -> None:
+    """As mapped ones are, beyond DEAD_MAX."""
+    pipe.sailthru.trouble(REFUSED, times=1)
+    await pipe.post(call(endpoint, **TEA))
+    await pipe.run(60)
+    (letter,) = await pipe.letters()
+    assert letter.header.order
 
 
 async def test_an_order_empties_the_cart_for_the_next_change(pipe: Pipe) -> None:

@@ -51,6 +51,7 @@ def mailbox(event: dict[str, Any], known: IdentityMap | None = None) -> str:
         ("/event", {"id": 42, "key": "extid"}, "42"),
         ("/event", {"id": "5f1", "key": "sid"}, "sid:5f1"),
         ("/event", {"id": "5f1"}, "sid:5f1"),
+        ("/event", {"id": EMAIL, "key": "sid"}, f"sid:{EMAIL}"),
         ("/event", {"id": "+49123", "key": "sms"}, "sms:+49123"),
         ("/event", {"id": "u1", "key": "extid", "vars": {"email": EMAIL}}, "u1"),
         ("/event", {"id": "guest", "key": "extid"}, "~1-0"),

@@ -82,6 +82,26 @@ NATIVE = Table(
                 ),
             ),
         ),
+        Row(
+            "or when its own is what a broken program sends for every order",
+            _call(
+                "/purchase",
+                email=_EMAIL,
+                items=[_ITEM],
+                incomplete=0,
+                purchase_keys={"extid": "undefined"},
+                extid="o1",
+            ),
+            (
+                post_purchase(
+                    email=_EMAIL,
+                    items=[_ITEM],
+                    incomplete=0,
+                    extid="o1",
+                    purchase_keys={"extid": "o1"},
+                ),
+            ),
+        ),
         _as_it_is(
             "an incomplete purchase replaces the cart",
             "/purchase",
