@@ -180,7 +180,8 @@ def _unavailable(what: str, wait_s: float) -> ApiError:
 
 
 def _response(reply: Reply, status: int) -> Response:
-    given = {name.lower(): value for name, value in reply.headers.items()}
+    # A proxy's may hold what no header of ours can.
+    given = {name.lower(): value for name, value in reply.headers.items() if value.isascii()}
     headers = {name: given[name] for name in _HANDED_ON if name in given}
     return Response(bytes(reply.body), status, headers)
 

@@ -212,9 +212,9 @@ def _address_of(call: Call, credentials: Credentials) -> _Address:
 
 
 def _form(fields: Mapping[str, str]) -> bytes:
-    """The parameters of a signed call, encoded. Format and signature need it not."""
-    key, text = quote_plus(fields["api_key"]), quote_plus(fields["json"])
-    return f"api_key={key}&format={fields['format']}&json={text}&sig={fields['sig']}".encode()
+    """The parameters of a signed call, encoded. The signature needs it not."""
+    key, kind, text = (quote_plus(fields[name]) for name in ("api_key", "format", "json"))
+    return f"api_key={key}&format={kind}&json={text}&sig={fields['sig']}".encode()
 
 
 def _with_file(address: _Address, fields: Mapping[str, str], upload: Upload) -> httpx.Request:

@@ -77,7 +77,7 @@ async def test_a_handed_call_leaves_as_the_text_it_came_as(
 ) -> None:
     """Signed anew; the reply is there as it came, with its rate headers."""
     text = '{ "id" : "42", "key":"extid", "vars": {"n": 1.10, "caf\\u00e9": 1} }'
-    call = HandedCall("POST", "/user", {"id": "42", "key": "extid"}, text)
+    call = HandedCall("POST", "/user", {"id": "42", "key": "extid"}, text, "a&sig=é +")
     _, reply = await opened().exchange("default", call)
     assert (reply.status, bytes(reply.body)) == (200, b'{"ok":true}')
     assert reply.headers["x-rate-limit-limit"] == "18000"

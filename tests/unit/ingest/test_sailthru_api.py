@@ -347,6 +347,7 @@ async def test_a_refusal_of_sailthrus_is_passed_back(
     http: httpx.AsyncClient, upstream: FakeUpstream
 ) -> None:
     """With its status."""
+    upstream.reply.headers = {"Content-Type": "tëxt ☃"}  # an odd proxy's
     upstream.reply.status, upstream.reply.body = 400, bytearray(b'{"error":99,"errormsg":"no"}')
     upstream.answer = read_answer(400, bytes(upstream.reply.body), {})
     reply = await http.get("/user", params=form({"id": "u1"}))
