@@ -58,6 +58,8 @@ PASSED_ON = (
 """Endpoints none of whose calls wait: those that Sailthru's own clients call, beside the four."""
 LIGHT_BYTES = 8 * 1024
 """A form up to this is read at once. Larger ones are read one at a time, in a thread."""
+TRACE = "X-Sailpipe-Trace"
+"""The header that names the event which a request became: its client chooses no messageId."""
 MAX_HEAVY = 200
 """Of these that wait for their turn: a hundred megabytes."""
 MAX_UPLOADS = 4
@@ -148,12 +150,13 @@ class SailthruApi:
 
     async def _enqueue(self, endpoint: str, signed: SignedCall) -> Response:
         """Each request is an event of its own: two equal ones may be meant so, and Sailthru would act on both."""
-        raw = native_event(endpoint, signed.params, str(uuid.uuid4()), self._clock.now())
+        name = str(uuid.uuid4())
+        raw = native_event(endpoint, signed.params, name, self._clock.now())
         try:
             await self._producer.send_all([raw], Labels(signed.account))
         except EnqueueError as error:
             raise _unavailable(error.what, RETRY_AFTER_S) from None
-        return JSONResponse({"ok": True})
+        return JSONResponse({"ok": True}, headers={TRACE: name})
 
     async def _hand_on(self, account: str, call: HandedCall) -> Response:
         try:

@@ -128,7 +128,7 @@ async def test_a_signed_post_is_queued_as_it_is(
     assert (reply.status_code, reply.json()) == (200, {"ok": True})
     (event,) = await taken(fake)
     expected = {"type": "sailthru", "endpoint": f"/{endpoint.strip('/')}", "params": params}
-    assert event == {**expected, "messageId": event["messageId"]}
+    assert event == {**expected, "messageId": reply.headers["x-sailpipe-trace"]}
     assert upstream.calls == []
 
 
