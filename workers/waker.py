@@ -39,7 +39,8 @@ SETTLED_PAUSE_S = 0.05
 REST_CLOSED_S = 1.0
 """How often a lane is woken that may deliver nothing now: so late may it notice that it may again."""
 KEEP_TICKS_A_LEASE = 3
-"""Wakings of an idle lane in one lease: its tick tells other processes that somebody serves the account."""
+"""Wakings in one lease of a lane in which nothing is due, but something waits: its tick tells other processes that the
+account is served. So is one behind a closed gate, whose clock stands still."""
 LOG_INTERVAL_S = 60.0
 
 
@@ -48,6 +49,7 @@ class Waker:
 
     A lane is woken when something is due in it, which one call asks for all lanes: when a nudge names the lane, when a
     mailbox of it was settled, and four times a second in any case. How soon after the last time: see `wake_pause`.
+    One that is empty, behind an open gate, is left alone.
     """
 
     def __init__(self, app: Celery, runtime: Runtime, served: Collection[str]) -> None:
@@ -61,7 +63,9 @@ class Waker:
         accounts = list(runtime.engine.stores)
         self._lines = {lane: list(accounts) for lane in Lane}
         self._lanes = {keys.due(name, lane): (name, lane) for lane in Lane for name in accounts}
+        self._all = tuple(self._lanes.values())
         self._kept = deque(accounts)
+        self._open: set[AccountLane] = set()
         self._ticks: dict[
             AccountLane, tuple[int, float]
         ] = {}  # by Redis' clock, and by ours when it was asked for
@@ -111,17 +115,20 @@ class Waker:
         self._looks_at = -math.inf
 
     async def _tick(self) -> None:
-        """Look at all lanes, and wake those of a few accounts in any case: each once in a part of a lease."""
-        self._schedule.add(self._lanes.values())
+        """Look at all lanes, and wake those of a few accounts that are to be kept: each once in a part of a lease."""
+        self._schedule.add(await self._due.among(self._all))
         await self.wake_due()
         keep_s = self._engine.leases.min_lease_s / KEEP_TICKS_A_LEASE
         turn = tuple(self._kept)[: math.ceil(len(self._kept) * TICK_S / keep_s)]
         self._kept.rotate(-len(turn))
-        await asyncio.gather(*(self._wake_if_well(name, lane) for name in turn for lane in Lane))
+        lanes = [(name, lane) for name in turn for lane in Lane]
+        kept = {*lanes} - self._open
+        kept.update(await self._due.holding(lanes))
+        await asyncio.gather(*(self._wake_if_well(*one) for one in lanes if one in kept))
 
     async def wake_all(self) -> None:
         """Wake every lane of every account once."""
-        await self._wake(list(self._lanes.values()))
+        await self._wake(self._all)
 
     async def wake_due(self) -> None:
         """Wake those marked lanes, which have rested, in which something is due."""
@@ -171,6 +178,7 @@ class Waker:
             serves=lane in self._served,
         )
         self._ticks[account, lane] = leased.now, asked
+        (self._open.add if leased.gate == "open" else self._open.discard)((account, lane))
         self._engine.observe_gate(account, lane, leased.gate)
         rested = self._clock.monotonic() + self._pause(account, lane, leased)
         self._schedule.rest([(account, lane)], rested)

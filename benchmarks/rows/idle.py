@@ -1,4 +1,4 @@
-"""What the default `up` uses while nothing happens, with ten accounts and with one."""
+"""What the default `up` uses while nothing happens, with a hundred accounts, ten, and one."""
 
 from __future__ import annotations
 
@@ -44,8 +44,13 @@ def _name_accounts(world: World, count: int) -> None:
 IDLE = Row(
     "idle",
     "The default `up` while nothing happens",
-    {"ten": lambda bench: idle(bench, 10), "one": lambda bench: idle(bench, 1)},
+    {
+        "hundred": lambda bench: idle(bench, 100),
+        "ten": lambda bench: idle(bench, 10),
+        "one": lambda bench: idle(bench, 1),
+    },
     (
+        Check("a hundred accounts", "hundred.percent", goal=at_most(2), unit="% of a core"),
         Check("ten accounts", "ten.percent", goal=at_most(2), unit="% of a core"),
         Check("one account", "one.percent", unit="% of a core"),
     ),

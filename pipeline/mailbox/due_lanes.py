@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import redis.asyncio
 
@@ -25,11 +26,23 @@ class DueLanes:
 
     async def among(self, lanes: Sequence[tuple[str, Lane]]) -> list[tuple[str, Lane]]:
         """Those of these lanes, (account, lane), in which a mailbox is due or a lease has run out."""
+        return await self._ask(lanes, "" if self._time is None else str(self._time()))
+
+    async def holding(self, lanes: Sequence[tuple[str, Lane]]) -> list[tuple[str, Lane]]:
+        """Those in which anything waits or is leased, whenever it is due."""
+        return await self._ask(lanes, "+inf")
+
+    async def _ask(self, lanes: Sequence[tuple[str, Lane]], until: str) -> list[tuple[str, Lane]]:
         found: list[tuple[str, Lane]] = []
         for start in range(0, len(lanes), LANES_A_CALL):
             asked = lanes[start : start + LANES_A_CALL]
-            names = [key(*one) for one in asked for key in (keys.due, keys.due_bulk, keys.leased)]
-            now = "" if self._time is None else str(self._time())
-            reply: list[int] = await self._scripts.run("due_lanes", names, [now])
+            names = [name for one in asked for name in _sets(*one)]
+            reply: list[int] = await self._scripts.run("due_lanes", names, [until])
             found += [asked[position - 1] for position in reply]
         return found
+
+
+@cache
+def _sets(account: str, lane: Lane) -> tuple[bytes, ...]:
+    """Where the mailboxes of a lane stand. They are named four times a second for every lane there is."""
+    return tuple(name(account, lane).encode() for name in (keys.due, keys.due_bulk, keys.leased))

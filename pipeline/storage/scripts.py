@@ -140,7 +140,7 @@ class Scripts(Batcher):
         super().__init__(client)
         self._package = package
 
-    def run(self, name: str, keys: list[str], args: list[Any]) -> asyncio.Future[Any]:
+    def run(self, name: str, keys: Sequence[str | bytes], args: list[Any]) -> asyncio.Future[Any]:
         """Run one script; one of another package is PACKAGE/NAME (EVALSHA).
 
         Raises, when it is awaited:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from unittest.mock import Mock
 
@@ -139,18 +139,52 @@ async def test_a_nudge_has_its_lane_woken_long_before_the_next_look(
         await asyncio.wait({listening, waking})
 
 
-async def test_idle_lanes_are_looked_at_in_one_call_and_ticked_a_few_times_a_lease(
+TICKS = round(LEASE_S / waker_module.KEEP_TICKS_A_LEASE / waker_module.TICK_S)
+"""In which every account has its turn."""
+
+
+async def ticked(waker: Waker, store: redis.asyncio.Redis) -> set[tuple[str, Lane]]:
+    """The lanes that are woken while each account has a turn."""
+    lanes = [(account, lane) for account in (SHOES, HATS) for lane in Lane]
+    for one in lanes:
+        await store.hset(keys.lane(*one), "tick", 0)
+    for _ in range(TICKS):
+        await waker._tick()
+    return {one for one in lanes if await store.hget(keys.lane(*one), "tick") != b"0"}
+
+
+async def test_empty_lanes_are_looked_at_together_and_left_alone(
     waker: Waker, store: redis.asyncio.Redis
 ) -> None:
     """A hundred accounts that have nothing to do must cost no more than a few."""
     await waker.wake_all()
     before = await scripts_run(store)
-    ticks = round(LEASE_S / waker_module.KEEP_TICKS_A_LEASE / waker_module.TICK_S)
-    for _ in range(ticks):
-        await waker._tick()
-    assert await scripts_run(store) - before <= ticks * (1 + len(Lane))
-    lanes = [keys.lane(account, lane) for account in (SHOES, HATS) for lane in Lane]
-    assert all([await store.hget(name, "tick") for name in lanes])
+    assert await ticked(waker, store) == set()
+    assert await scripts_run(store) - before <= 2 * TICKS
+
+
+@pytest.mark.parametrize("where", [keys.due, keys.due_bulk, keys.leased])
+async def test_a_lane_in_which_something_waits_is_ticked_a_few_times_a_lease(
+    waker: Waker, store: redis.asyncio.Redis, where: Callable[[str, str], str]
+) -> None:
+    """Processes of another target must know that its account is served."""
+    await waker.wake_all()
+    await store.zadd(where(HATS, Lane.PAGE), {"ann": 4_000_000_000_000})
+    assert await ticked(waker, store) == {(HATS, Lane.PAGE)}
+
+
+async def test_an_empty_lane_behind_a_closed_gate_is_ticked_until_that_is_open(
+    waker: Waker, store: redis.asyncio.Redis
+) -> None:
+    """The splitter of a full Redis moves nothing that only closed lanes could deliver, and reads of the lane whether it is."""
+    gates = Gates(store, SHOES)
+    await gates.close(Closure("event", "paused", until=0, since=0))
+    await waker.wake_all()
+    assert await ticked(waker, store) == {(SHOES, Lane.EVENT)}
+    await gates.open("event", "paused")
+    assert await ticked(waker, store) == {(SHOES, Lane.EVENT)}
+    assert await store.hget(keys.lane(SHOES, Lane.EVENT), "closed") == b"0"
+    assert await ticked(waker, store) == set()
 
 
 async def test_a_lane_behind_a_closed_gate_is_left_alone_for_a_while(

@@ -1,9 +1,9 @@
 -- Which lanes a wake-up may find something in: a mailbox that is due, or one whose lease has run out. Writes nothing,
 -- and is cheap for a lane that has neither, so that one call can ask for the lanes of a hundred accounts.
 -- KEYS    the due set, the due set of bulk mailboxes and the leased set of each lane, one after the other
--- ARGV    now
+-- ARGV    now, or '+inf' to find whatever is there
 -- Returns the positions (from 1) of those lanes among the given
-local now = int(ms(ARGV[1]))
+local now = ARGV[1] == '+inf' and ARGV[1] or int(ms(ARGV[1]))
 -- A key that is no sorted set is its lane's wake-up to complain of: it may hide no other lane.
 local function any(key)
   local count = redis.pcall('ZCOUNT', key, '-inf', now)

@@ -28,10 +28,10 @@ class Calls(Scripts):
             self, "double", "key", ["shared"], BOUNDS, in_hand=in_hand, time_ms=lambda: 7
         )
 
-    def run(self, name: str, keys: list[str], args: list[Any]) -> asyncio.Future[Any]:
+    def run(self, name: str, keys: Sequence[str | bytes], args: list[Any]) -> asyncio.Future[Any]:
         return asyncio.ensure_future(self._run(name, keys, args))
 
-    async def _run(self, name: str, keys: list[str], args: list[Any]) -> list[Any]:
+    async def _run(self, name: str, keys: Sequence[str | bytes], args: list[Any]) -> list[Any]:
         now, shared, *things = args
         assert (name, keys, now, shared) == ("double", ["key"], "7", "shared")
         numbers = things[::2]
