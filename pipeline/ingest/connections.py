@@ -17,7 +17,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from pipeline.clock import Clock
 from pipeline.observe.logs import log_event
 
-REQUEST_S = 60.0
+KEEP_ALIVE_S = 65
+"""Seconds after which an idle connection is closed: longer than clients and proxies keep theirs, 60 s at most by default. One
+that both close in the same moment costs the client an error for a request that was never read."""
+REQUEST_S = 70.0
 """Seconds until a request has come whole, counted from the connection or the last answer on it."""
 MAX_CONNECTIONS = 2_000
 """Each may hold a body of half a megabyte that is not whole yet."""

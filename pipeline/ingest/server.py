@@ -17,7 +17,7 @@ from pipeline.addresses import resolve_redis_url
 from pipeline.clock import SystemClock
 from pipeline.errors import ConfigError
 from pipeline.ingest.app import create_app
-from pipeline.ingest.connections import Senders, protocol_for, raise_descriptors
+from pipeline.ingest.connections import KEEP_ALIVE_S, Senders, protocol_for, raise_descriptors
 from pipeline.ingest.upstream import Upstream
 from pipeline.observe.logs import Throttle
 from pipeline.settings import Settings
@@ -75,6 +75,7 @@ def _configuration(app: ASGIApp, senders: Senders) -> uvicorn.Config:
         http=protocol_for(senders),
         ws="none",  # nothing here speaks it, and a half-made handshake would wait for ever
         backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
 

@@ -17,6 +17,7 @@ from uvicorn.server import ServerState
 
 from pipeline.clock import ManualClock
 from pipeline.ingest.connections import REQUEST_S, SAID_EVERY_S, Senders, protocol_for
+from pipeline.ingest.server import _configuration
 from pipeline.observe.logs import Throttle
 from tests.support.commands import DEADLINE_S
 
@@ -44,6 +45,12 @@ def test_of_too_many_connections_the_one_that_has_owed_longest_is_closed() -> No
     senders.has_sent(first)
     third = connect(senders)
     assert (first.closed, second.closed, third.closed) == (False, True, False)
+
+
+def test_an_idle_connection_ends_later_than_its_client_ends_it_and_before_it_is_cut_off() -> None:
+    """uvicorn's own 5 s are httpx's as well, and proxies keep theirs for 60: now and then a request met the end."""
+    config = _configuration(Response(), Senders(9, ManualClock()))
+    assert 60 < config.timeout_keep_alive < REQUEST_S
 
 
 def test_a_newcomer_has_to_go_when_all_others_have_sent() -> None:
