@@ -265,7 +265,8 @@ class CallSession:
     async def _ask(self, request: Request, purpose: Purpose) -> Verdict:
         """Make one call, decide what its answer means, and let gates follow."""
         call, context = request.call, self._context
-        if context.outages.held and (wait_s := context.outages.held_s(call, self.now_ms)):
+        outages = context.outages
+        if outages.is_held(call.bucket) and (wait_s := outages.held_s(call, self.now_ms)):
             return self._without_answer(NotSent("endpoint_closed", wait_s))
         try:
             answer = await context.caller.call(self._lease, call, purpose)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import redis.exceptions
 
 from pipeline.clock import Clock
 from pipeline.gates.circuit import ANSWERS, NO_SIGNS, Health, Signs, probe_delay
 from pipeline.gates.gates import Closure, GateReason, Gates
-from pipeline.lanes import BUCKETS, HOST_OF, Host
+from pipeline.lanes import BUCKETS, HOST_OF
 from pipeline.mailbox.claim import Claim
 from pipeline.observe.logs import log_event
 from pipeline.outcomes import Misconfigured, Outage, Throttled, Verdict
@@ -28,6 +29,23 @@ _LANES = frozenset(BUCKETS.values())
 """The endpoints by which lanes are closed. The gates of others are minded by who is about to call them."""
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What this process knows of one host or endpoint; times are monotonic seconds unless they say what else.
+
+    lately: of a host's last hundred answers, the user whose address was refused, or ''.
+    held_until: of an endpoint that closes no lane, until when its gate is closed (ms); None while it is open.
+    closed_over: why the gate of its host was closed over this endpoint -> when that was.
+    told_at: when the operator was told last that it refuses the account.
+    """
+
+    signs: Signs = NO_SIGNS
+    lately: tuple[str, ...] = ()
+    held_until: int | None = None
+    closed_over: dict[GateReason, float] = field(default_factory=dict)
+    told_at: float | None = None
+
+
 class Outages:
     """One account's view of whether Sailthru is there, shared with other processes by gates.
 
@@ -37,55 +55,46 @@ class Outages:
     def __init__(self, gates: Gates, clock: Clock) -> None:
         self._gates = gates
         self._clock = clock
-        self._signs: dict[str, Signs] = {}
-        self._lately: dict[Host, tuple[str, ...]] = {}
-        self.held: dict[str, int] = {}
-        """Endpoints that close no lane -> until when they are closed (ms)."""
-        self._closed_over: dict[tuple[GateReason, str], float] = {}
-        self._told: dict[str, float] = {}
+        self._seen: defaultdict[str, _Seen] = defaultdict(_Seen)
+
+    def is_held(self, bucket: str) -> bool:
+        """Whether this endpoint closes no lane, and is closed itself or being probed."""
+        return self._seen[bucket].held_until is not None
 
     def held_s(self, call: Call, now_ms: int) -> float | None:
         """Seconds until a call may be made to an endpoint that closes no lane; None when it may be now.
 
         Once its gate's time is up one caller is let through, as a probe.
         """
-        until = self.held.get(call.bucket)
-        if until is None:
+        endpoint = self._seen[call.bucket]
+        if endpoint.held_until is None:
             return None
-        if until > now_ms:
-            return (until - now_ms) / 1000
-        self.held[call.bucket] = now_ms + int(PROBE_S * 1000)
+        if endpoint.held_until > now_ms:
+            return (endpoint.held_until - now_ms) / 1000
+        endpoint.held_until = now_ms + int(PROBE_S * 1000)
         return None
 
     async def seen(self, claim: Claim, call: Call, answer: Answer, now_ms: int) -> Health:
         """The health of the host and endpoint that were called, this answer included."""
         answered = isinstance(answer, Accepted) or answer.failure is not Failure.UNAVAILABLE
         host, bucket, at = HOST_OF.get(call.endpoint, "api"), call.bucket, self._clock.monotonic()
-        for scope in (host, bucket):
-            signs = self._signs.get(scope, NO_SIGNS)
-            self._signs[scope] = (
+        of_host, of_endpoint = self._seen[host], self._seen[bucket]
+        for one in (of_host, of_endpoint):
+            signs = one.signs
+            one.signs = (
                 signs.after_answer(at) if answered else signs.after_failure(at, bucket, claim.user)
             )
-        lately = self._lately.get(host, ())
         if answered:
             refused = isinstance(answer, Failed) and answer.is_bad_address
-            lately = (*lately[-ANSWERS + 1 :], claim.user if refused else "")
-            self._lately[host] = lately
-        return Health(
-            host,
-            bucket,
-            at,
-            answered,
-            self._signs[host],
-            self._signs[bucket],
-            "" if answered else await self._closed(claim, (host, bucket), now_ms),
-            claim.probe or bucket in self.held or not isinstance(answer, Accepted),
-            lately,
-        )
+            of_host.lately = (*of_host.lately[-ANSWERS + 1 :], claim.user if refused else "")
+        seen, lately = (of_host.signs, of_endpoint.signs), of_host.lately
+        closed = "" if answered else await self._closed(claim, (host, bucket), now_ms)
+        moves_gates = claim.probe or self.is_held(bucket) or not isinstance(answer, Accepted)
+        return Health(host, bucket, at, answered, *seen, closed, moves_gates, lately)
 
     async def apply(self, verdict: Verdict, claim: Claim, health: Health, now_ms: int) -> None:
         """Open the gates that an answered probe shows to be over, and close the one a verdict calls for."""
-        if health.answered and (claim.probe or health.bucket in self.held):
+        if health.answered and (claim.probe or self.is_held(health.bucket)):
             await self._unless_away(claim, self._open(health, verdict, now_ms))
         if isinstance(verdict, Outage | Throttled | Misconfigured):
             await self._unless_away(claim, self._close(verdict, claim, health, now_ms))
@@ -109,8 +118,8 @@ class Outages:
     ) -> None:
         match verdict:
             case Outage(scope=scope):
-                for seen in self._signs if scope == health.host else [scope]:
-                    self._signs[seen] = self._signs.get(seen, NO_SIGNS).after_closing()
+                for one in self._seen.values() if scope == health.host else [self._seen[scope]]:
+                    one.signs = one.signs.after_closing()
                 if not health.closed and self._is_endpoints_own("circuit", health):
                     scope = health.bucket
                 text = "Sailthru does not answer"
@@ -139,7 +148,7 @@ class Outages:
     def _is_endpoints_own(self, reason: GateReason, health: Health) -> bool:
         """Whether the host's gate was closed over this endpoint lately, and others have opened it since: then the
         trouble is the endpoint's, and its gate is closed alone."""
-        closed_at = self._closed_over.get((reason, health.bucket))
+        closed_at = self._seen[health.bucket].closed_over.get(reason)
         if closed_at is None or health.at - closed_at > REMEMBERED_S:
             return False
         works_at = health.of_endpoint.answered_at
@@ -156,22 +165,22 @@ class Outages:
             before = replace(closure, until=now_ms + int(probe_delay(closure.tries) * 1000))
             await self._gates.close(before, quiet=self._was_told(before, health.at))
         if scope == health.host:
-            self._closed_over[reason, health.bucket] = health.at
+            self._seen[health.bucket].closed_over[reason] = health.at
         elif scope not in _LANES:
-            self.held[scope] = before.until
+            self._seen[scope].held_until = before.until
 
     def _was_told(self, closure: Closure, at: float) -> bool:
         """Whether the operator knows: an endpoint that refuses some calls and takes others closes again and again."""
         if closure.reason != "misconfigured" or closure.tries > FIRST_CONFIG_PROBE:
             return False
-        told_at = self._told.get(closure.scope)
-        if told_at is not None and at - told_at <= REMEMBERED_S:
+        seen = self._seen[closure.scope]
+        if seen.told_at is not None and at - seen.told_at <= REMEMBERED_S:
             return True
-        self._told[closure.scope] = at
+        seen.told_at = at
         return False
 
     async def _open(self, health: Health, verdict: Verdict, now_ms: int) -> None:
-        self.held.pop(health.bucket, None)
+        self._seen[health.bucket].held_until = None
         over = {"circuit"}
         if not isinstance(verdict, Misconfigured | Throttled):
             over.add("misconfigured")
