@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import redis
 
 from pipeline.storage import keys
 from tests.docs.snippets import snippet, snippets
-from tests.support.commands import DEADLINE_S
+from tests.support.commands import DEADLINE_S, running, wait_until
+from tests.support.redis_server import free_port
 
 PYTHON = "producers/python.md"
 UNREACHABLE = "redis://127.0.0.1:1/0"
@@ -110,6 +114,67 @@ def test_a_view_says_that_redis_is_away(framework: str, tmp_path: Path) -> None:
     """The handler of the page, in place of a traceback."""
     said = run(view(framework), UNREACHABLE, tmp_path)
     assert said == "503 Please try again in a moment.\n"
+
+
+def shell(program: str, url: str, folder: Path, stdin: bytes = b"") -> str:
+    """What commands print that stand on a page; they must end well."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(  # noqa: S603 - our own pages
+        ["/bin/sh", "-ec", program],
+        cwd=folder,
+        env={**os.environ, "PATH": path, "SAILPIPE_REDIS_URL": url},
+        input=stdin,
+        capture_output=True,
+        check=False,
+        timeout=DEADLINE_S,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode()
+
+
+def test_files_are_enqueued_in_their_order(
+    client: redis.Redis, redis_url: str, tmp_path: Path
+) -> None:
+    """One of lines, one that is packed, and standard input."""
+    [program] = snippets("producers/files.md", "sh")
+    first, second, third = (json.dumps(page(number)).encode() for number in range(3))
+    (tmp_path / "events.jsonl").write_bytes(first)
+    (tmp_path / "more.jsonl.gz").write_bytes(gzip.compress(second))
+    assert shell(program, redis_url, tmp_path, third) == "Enqueued: 3.\n"
+    assert [event["userId"] for event in events(client)] == ["u0", "u1", "u2"]
+
+
+def test_an_entry_is_added_without_a_client_of_redis(
+    client: redis.Redis, redis_url: str, tmp_path: Path
+) -> None:
+    [program] = snippets("producers/redis.md", "sh")
+    entry_id = shell(program, redis_url, tmp_path).strip()
+    found: Any = client.xrange(keys.RAW)
+    assert [name.decode() for name, _ in found] == [entry_id]
+    assert [event["type"] for event in events(client)] == ["page"]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
+def test_an_event_is_posted_by_curl(client: redis.Redis, redis_url: str, tmp_path: Path) -> None:
+    """To the server as it is started."""
+    [program] = snippets("producers/segment.md", "sh")
+    port = str(free_port())
+    with running("serve", "--port", port, directory=tmp_path, SAILPIPE_REDIS_URL=redis_url):
+        wait_until(lambda: is_alive(port), "the server answers")
+        said = shell(program.replace("8000", port), redis_url, tmp_path)
+    assert json.loads(said) == {"success": True}
+    assert [event["event"] for event in events(client)] == ["Registered"]
+
+
+def is_alive(port: str) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def page(number: int) -> dict[str, Any]:
+    return {"type": "page", "userId": f"u{number}"}
 
 
 def view(framework: str) -> str:

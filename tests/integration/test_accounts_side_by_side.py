@@ -20,6 +20,7 @@ from pipeline.counters import Count, counter
 from pipeline.errors import RefusedByRole
 from pipeline.events.kinds import IgnoreReason
 from pipeline.ingest.app import create_app
+from pipeline.sailthru.signing import signed
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.sandbox.server import RunningSandbox, running_in_thread
 from pipeline.settings import load_settings
@@ -60,16 +61,27 @@ def by_file(_: redis.Redis, events: list[Event], account: str, role: str) -> Non
 
 def by_segment(client: redis.Redis, events: list[Event], account: str, role: str) -> None:
     """With the key of that account and role, in one batch."""
+    body = {"batch": events, "writeKey": f"{account}-{role}"}
+    assert post(client, "/v1/batch", json=body) == {"success": True}
 
-    async def post(url: str) -> None:
-        async with open_async_redis(url) as opened:
+
+def by_sailthrus_api(client: redis.Redis, calls: dict[str, dict[str, Any]], account: str) -> None:
+    """Signed with the key of that account."""
+    for endpoint, params in calls.items():
+        form = signed(params, f"key-{account}", "s3cret")
+        assert post(client, endpoint, data=form) == {"ok": True}
+
+
+def post(client: redis.Redis, path: str, **body: Any) -> Any:
+    """What the HTTP server answers."""
+
+    async def request() -> Any:
+        async with open_async_redis(url_of(client)) as opened:
             transport = httpx.ASGITransport(create_app(load_settings(settings_env(client)), opened))
             async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as http:
-                body = {"batch": events, "writeKey": f"{account}-{role}"}
-                answer = await http.post("/v1/batch", json=body)
-        assert answer.json() == {"success": True}
+                return (await http.post(path, **body)).json()
 
-    asyncio.run(post(url_of(client)))
+    return asyncio.run(request())
 
 
 WAYS: tuple[Send, ...] = (by_python, by_python_async, by_xadd, by_command, by_file, by_segment)
@@ -137,6 +149,18 @@ def story(way: int, account: str) -> list[Event]:
     return [event | {"messageId": f"m{way}-{number}"} for number, event in enumerate(events)]
 
 
+def native_story(account: str) -> dict[str, dict[str, Any]]:
+    """The same, as a client of Sailthru's tells it."""
+    email = f"native@{account}.example"
+    item = {"id": "p", "title": f"Of {account}", "price": 500, "qty": 1}
+    item |= {"url": f"https://{account}.example/p"}
+    return {
+        "/user": {"id": "n", "key": "extid", "keys": {"email": email}, "vars": {"shop": account}},
+        "/event": {"id": "n", "key": "extid", "event": f"Read {account}"},
+        "/purchase": {"email": email, "items": [item], "purchase_keys": {"extid": "on"}},
+    }
+
+
 def test_the_same_ids_in_two_accounts_never_meet(
     client: redis.Redis, servers: dict[str, RunningSandbox], tmp_path: Path
 ) -> None:
@@ -144,14 +168,16 @@ def test_the_same_ids_in_two_accounts_never_meet(
     for number, send in enumerate(WAYS):
         for account in ACCOUNTS:
             send(client, story(number, account), account, "server")
+    for account in ACCOUNTS:
+        by_sailthrus_api(client, native_story(account), account)
 
     def delivered(account: str) -> int:
         return int(client.hget(keys.counts(account), Count.DELIVERED.value) or 0)
 
-    all_of_them = 3 * len(WAYS)
+    ways = len(WAYS) + 1
     with running("splitter", directory=tmp_path), running("worker", directory=tmp_path) as worker:
         wait_until(
-            lambda: [*map(delivered, ACCOUNTS)] == [all_of_them] * 2, "all of both is delivered"
+            lambda: [*map(delivered, ACCOUNTS)] == [3 * ways] * 2, "all of both is delivered"
         )
         assert "error" not in worker.output
     for account, other in zip(ACCOUNTS, reversed(ACCOUNTS), strict=True):
@@ -160,8 +186,7 @@ def test_the_same_ids_in_two_accounts_never_meet(
         assert other not in said
         for way in range(len(WAYS)):
             assert f"u{way}@{account}.example" in said
-        assert len(state["purchases"]) == len(WAYS)
-        assert len(state["events"]) == len(WAYS)
+        assert len(state["purchases"]) == len(state["events"]) == ways
         assert {one["vars"]["shop"] for one in state["profiles"]} == {account}
 
 

@@ -16,6 +16,7 @@ from pipeline.cli.app import run
 from pipeline.errors import EnqueueError
 from pipeline.producer import CHUNK, Chunk, Mark, Producer
 from pipeline.storage import keys
+from pipeline.storage.verdict import Verdict
 
 LINES = 2 * CHUNK + 7
 
@@ -213,6 +214,17 @@ def test_progress_counts_what_redis_has_taken(
     shown = [line for line in capsys.readouterr().err.splitlines() if line.endswith("enqueued ...")]
     assert shown == [f"{number * CHUNK} enqueued ..." for number in (1, 2)]
     assert client.xlen(keys.RAW) == LINES
+
+
+def test_an_import_waits_while_redis_is_short_of_memory_and_says_so(
+    client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every other way in is refused. The splitter's verdict ends by itself when it is not said again."""
+    client.set(keys.VERDICT, Verdict(memory=90).encode(), px=300)
+    write("day.jsonl", 3)
+    assert run(["enqueue", "day.jsonl"]) == 0
+    assert "Holding back: 90% of Redis' memory is in use" in capsys.readouterr().err
+    assert users(client) == everybody(3)
 
 
 # -- bad lines -------------------------------------------------------------------------------------
