@@ -72,6 +72,13 @@ def by_sailthrus_api(client: redis.Redis, calls: dict[str, dict[str, Any]], acco
         assert post(client, endpoint, data=form) == {"ok": True}
 
 
+def by_vibetraces_api(client: redis.Redis, account: str) -> None:
+    """With the key of that account, about a user who is known by now."""
+    body = {"messageId": "v", "user": {"_id": "u0"}, "event": {f"Seen by {account}": {}}}
+    said = post(client, "/v1/event", json=body, headers={"Authorization": f"{account}-server"})
+    assert said["results"]["message"] == "Event created"
+
+
 def post(client: redis.Redis, path: str, **body: Any) -> Any:
     """What the HTTP server answers."""
 
@@ -179,6 +186,9 @@ def test_the_same_ids_in_two_accounts_never_meet(
         wait_until(
             lambda: [*map(delivered, ACCOUNTS)] == [3 * ways] * 2, "all of both is delivered"
         )
+        for account in ACCOUNTS:
+            by_vibetraces_api(client, account)
+        wait_until(lambda: [*map(delivered, ACCOUNTS)] == [3 * ways + 1] * 2, "and one more each")
         assert "error" not in worker.output
     for account, other in zip(ACCOUNTS, reversed(ACCOUNTS), strict=True):
         state = servers[account].app.sandbox.state.as_json()
@@ -186,7 +196,7 @@ def test_the_same_ids_in_two_accounts_never_meet(
         assert other not in said
         for way in range(len(WAYS)):
             assert f"u{way}@{account}.example" in said
-        assert len(state["purchases"]) == len(state["events"]) == ways
+        assert (len(state["purchases"]), len(state["events"])) == (ways, ways + 1)
         assert {one["vars"]["shop"] for one in state["profiles"]} == {account}
 
 
