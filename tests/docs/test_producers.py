@@ -19,7 +19,7 @@ from pipeline.ingest.segment import BATCH_PATHS, SINGLE_PATHS
 from pipeline.ingest.segment_events import MAX_BATCH_BYTES, MAX_BATCH_EVENTS
 from pipeline.ingest.vibetrace import MAX_BODY_BYTES as MAX_VIBETRACE_BYTES
 from pipeline.ingest.vibetrace import PATH
-from pipeline.producer import ANSWER_S, CHUNK, RAW_BOUND, RAW_HOLD
+from pipeline.producer import ANSWER_S, CHUNK, MARK_S, RAW_BOUND, RAW_HOLD
 
 ROOT = Path(__file__).parents[2]
 INDEX = ROOT / "docs" / "producers.md"
@@ -85,6 +85,7 @@ def test_every_refusal_in_sailthrus_form_is_documented_and_no_other() -> None:
         f"{MAX_CONNECTIONS:,} connections",
         f"no longer than {ANSWER_S:g} seconds",
         f"for each {CHUNK} events",
+        f"for {MARK_S // 86_400} days",
     ],
 )
 def test_limits_are_those_of_the_code(said: str) -> None:
