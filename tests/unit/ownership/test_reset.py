@@ -148,6 +148,24 @@ async def test_events_that_arrive_during_a_reset_are_counted_once_and_delivered(
     assert set((await boxes.wake(Lane.EVENT)).boxes) == {"ann", "eve"}
 
 
+@given(
+    names=st.permutations(["waiting:event", "waiting:user", "dead:poison", "dead:too_old", "sent"])
+)
+async def test_the_counters_that_a_reset_leaves_are_those_of_what_is_still_there(
+    names: list[str],
+) -> None:
+    """Whatever lies beside them."""
+    counts = {"waiting:event": 2, "waiting:user": 0, "dead:poison": 1, "dead:too_old": 0, "sent": 5}
+    client: Any = fakeredis.FakeAsyncRedis()
+    change = Change(client, "default", "reset")
+    await client.hset(keys.counts("default"), mapping={name: counts[name] for name in names})
+    await change.scripts.run("recount", [change.prefix], [])
+    assert await client.hgetall(keys.counts("default")) == {
+        b"waiting:event": b"2",
+        b"dead:poison": b"1",
+    }
+
+
 async def test_no_process_delivers_until_reset_has_ended(boxes: Mailboxes) -> None:
     """Interrupted, it is run again; whose the account was is not forgotten by that."""
     await boxes.post(track("m1", "ann"), track("m2", "bob"))

@@ -218,8 +218,8 @@ async def test_reads_are_shared_by_purpose(fleet: Fleet) -> None:
     await fleet.clock.run(10.0)
     total = fleet.by_purpose.total()
     assert total >= 0.98 * 3000
-    assert fleet.by_purpose["email"] <= 0.1 * 3000
-    assert fleet.by_purpose["pass_through"] <= 0.3 * 3000
+    assert 0.08 * 3000 <= fleet.by_purpose["email"] <= 0.1 * 3000
+    assert 0.25 * 3000 <= fleet.by_purpose["pass_through"] <= 0.3 * 3000
     assert fleet.by_purpose["normal"] >= 0.55 * 3000
     assert worst_second(fleet.sent["GET /user"]) <= 300
 

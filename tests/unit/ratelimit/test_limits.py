@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.ratelimit.slots import default_limit, interval_us, lateness, reservation_size
+from pipeline.ratelimit.slots import (
+    MICROS,
+    Bucket,
+    State,
+    default_limit,
+    interval_us,
+    lateness,
+    reservation_size,
+    usage_of,
+    used_last_minute,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,3 +57,17 @@ def test_a_reservation_is_a_few_slots_when_they_are_close_and_one_when_not(
 ) -> None:
     """What a killed process wastes is at most 0.02 s of the bucket, or one slot."""
     assert reservation_size(rate) == slots
+
+
+@pytest.mark.parametrize(
+    ("minute", "into_s", "used"),
+    [(7, 0, 150), (7, 30, 100), (7, 45, 75), (8, 0, 50), (8, 30, 25), (9, 0, 0), (6, 30, 0)],
+)
+def test_the_use_of_a_minute_is_that_of_the_clock_minute_and_its_share_of_the_one_before(
+    minute: int, into_s: int, used: int
+) -> None:
+    """Fifty slots in minute 7, a hundred in the one before, evenly spread."""
+    state = State(0, total=1050, minute=7, at_minute=1000, before=100)
+    now = (60 * minute + into_s) * MICROS
+    assert used_last_minute(state, now) == used
+    assert usage_of(state, Bucket("default", "POST /event"), now).used == used
