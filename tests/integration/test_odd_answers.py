@@ -150,7 +150,7 @@ def test_an_odd_success_is_accepted_in_one_piece_or_two(
     loopback: Loopback, raw: bytes, cut: int
 ) -> None:
     """The second comes late: most of it, what follows the head's first lines, or the last byte."""
-    answer = loopback.ask(Script([raw[:cut], raw[cut:]] if cut else [raw]))
+    answer = loopback.ask(Script([raw[:cut], raw[cut:]] if cut else [raw], apart=True))
     assert isinstance(answer, Accepted), answer
     assert answer.body["ok"] is True
 

@@ -18,10 +18,14 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What is said, piece by piece, and how the connection ends. `hang`: the other side ends it."""
+    """What is said, piece by piece, and how the connection ends. `hang`: the other side ends it.
+
+    apart: whether who shares this loop is to have read each piece before the next is written.
+    """
 
     pieces: Sequence[bytes]
     ending: Ending = "close"
+    apart: bool = False
 
 
 class OddServer:
@@ -60,7 +64,8 @@ class OddServer:
         for piece in script.pieces:
             writer.write(piece)
             await writer.drain()
-            await asyncio.sleep(0)
+            for _ in range(2 if script.apart else 1):  # the other side reads in the first turn
+                await asyncio.sleep(0)
         if script.ending == "reset":
             sock: socket.socket = writer.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
