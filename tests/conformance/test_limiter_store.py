@@ -22,6 +22,7 @@ from pipeline.ratelimit.slots import (
 )
 from pipeline.ratelimit.store_memory import MemorySlotStore
 from pipeline.ratelimit.store_redis import RedisSlotStore
+from pipeline.storage.numbers import CLOCK_STEP_MS
 
 USERS = Bucket("default", "POST /user", default=300.0)
 EVENTS = Bucket("default", "POST /event")
@@ -250,3 +251,28 @@ async def test_a_full_redis_gives_slots_and_closes_buckets(
             assert (await full.reserve(USERS, Ask())).count == 0
         finally:
             await redis.config_set("maxmemory", "0")
+
+
+async def test_a_clock_that_goes_back_a_little_moves_no_slot(
+    store: SlotStore, clock: ManualClock
+) -> None:
+    """Clocks are corrected by milliseconds all the time."""
+    before = await store.reserve(EVENTS, Ask())
+    clock.advance(-CLOCK_STEP_MS / 1000)
+    after = await store.reserve(EVENTS, Ask())
+    assert after.first == before.first + interval_us(40.0, 1.0, None)
+
+
+async def test_slots_are_reckoned_by_redis_own_clock(redis_url: str) -> None:
+    """In microseconds: all processes share it, whatever their machines' clocks say."""
+
+    async def now(client: Redis) -> int:
+        seconds, micros = await client.time()
+        return int(seconds) * MICROS + int(micros)
+
+    async with Redis.from_url(redis_url) as client:
+        store = RedisSlotStore(client)
+        for _ in range(5):
+            began = await now(client)
+            grant = await store.reserve(EVENTS, Ask())
+            assert began <= grant.now <= await now(client)

@@ -116,14 +116,15 @@ def test_every_way_to_write_an_amount_is_that_amount(
 
 
 @pytest.mark.parametrize(
-    ("count", "expected"), [(None, 1), (3, 3), (" 3", 3), (3.0, 3), ("3.00", 3), ("1e1", 10)]
+    ("count", "expected"),
+    [(None, 1), (1, 1), (3, 3), (" 3", 3), (3.0, 3), ("3.00", 3), ("1e1", 10), (10**6, 10**6)],
 )
 def test_quantities_are_whole(count: object, expected: int) -> None:
     """As a number or as text; one when there is none."""
     assert quantity(count, "quantity") == expected
 
 
-@pytest.mark.parametrize("count", [0, -1, 0.5, "1.5", True, "two", 1_000_001, 1e300, "1e-999"])
+@pytest.mark.parametrize("count", [0, -1, 0.5, 1.4, "1.5", True, "two", 1_000_001, 1e300, "1e-999"])
 def test_other_quantities_are_unmappable(count: object) -> None:
     """Half an item is a mistake somewhere else."""
     with pytest.raises(MappingRejected):
