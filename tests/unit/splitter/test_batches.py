@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.events.models import Lane
+from pipeline.gates.gates import Closure
 from tests.support.mailboxes import Mailboxes, identify, order, track
 
 IDS = st.sampled_from([f"m{number}" for number in range(1, 9)])
@@ -80,3 +81,19 @@ async def _outcome(batches: Sequence[list[dict[str, Any]]]) -> dict[str, Any]:
         for key in await client.keys(f"sailpipe:default:{kind}:*"):
             found[key] = await client.get(key)
     return found
+
+
+async def test_an_event_is_accepted_by_the_clock_of_its_lane(boxes: Mailboxes) -> None:
+    """It stood still behind a gate before the event came: that counts towards no deadline, nor against one."""
+    await boxes.wake(Lane.EVENT)
+    await boxes.gates.close(Closure("event", "paused", 0, boxes.now_ms()))
+    for _ in range(2):
+        await boxes.wake(Lane.EVENT)
+        boxes.clock.advance(30)
+    await boxes.gates.open("event", "paused")
+    await boxes.wake(Lane.EVENT)
+    await boxes.post(track("m1", "ann"))
+    boxes.clock.advance(5)
+    claim = await boxes.lease_and_claim(Lane.EVENT, "ann")
+    assert claim.now - claim.clock == 60_000
+    assert claim.clock - claim.head.clock == 5_000
