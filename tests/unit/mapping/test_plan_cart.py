@@ -124,6 +124,19 @@ def test_an_untouched_cart_is_emptied_by_the_next_change_when_asked() -> None:
 
 
 @pytest.mark.parametrize(
+    ("hours", "are_read"),
+    [(1, True), ("100000", True), (0, False), (0.9, False), (-1, False), (100_000.5, False)],
+)
+def test_a_cart_is_emptied_after_an_hour_at_least(hours: object, are_read: bool) -> None:
+    """Other hours are left out with a note."""
+    event = change(integrations={"Sailthru": {"clearIncompleteCartAfterNHours": hours}})
+    step = plan([event], context(Cart((CARD,), NOW - 7200)), AccountSettings())
+    assert isinstance(step, Send)
+    problems = [note.problem for note in step.notes]
+    assert problems == ([] if are_read else ["must be from 1 to 100000"])
+
+
+@pytest.mark.parametrize(
     "second",
     [
         change("Order Completed"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import fakeredis
+import pytest
 
 from pipeline.events.models import Lane
 from pipeline.settings import AccountSettings
-from tests.support.mailboxes import Mailboxes, letter, order
+from tests.support.mailboxes import Mailboxes, letter, order, track
 
 
 async def kill(boxes: Mailboxes) -> None:
@@ -67,3 +68,16 @@ async def test_a_replayed_refusal_leaves_a_younger_letter_of_its_id_alone() -> N
     younger, again = sorted(await boxes.dead())
     assert (younger, again.startswith("m1~")) == ("m1", True)
     assert await boxes.counts() == {"dead:invalid_event": 2}
+
+
+@pytest.mark.parametrize(
+    "flag", [None, True, "replay", [], {}, {"replay": False}, {"replay": 1}, {"replay": "true"}]
+)
+async def test_what_is_no_flag_of_an_exported_letter_makes_no_replay(
+    boxes: Mailboxes, flag: object
+) -> None:
+    """An event may hold anything under that name. It is deduped as any other."""
+    event = track("m1", "ann") | {"sailpipe": flag}
+    await boxes.post(event, event)
+    assert await boxes.mail(Lane.EVENT, "ann") == ["m1"]
+    assert await boxes.counts() == {"waiting:event": 1, "duplicates": 1}
