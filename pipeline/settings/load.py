@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
@@ -39,6 +39,11 @@ def setting_names() -> FieldNames:
     return FieldNames(
         installation=frozenset(Settings.model_fields) - {"accounts"},
         account=frozenset(AccountSettings.model_fields) - {"name"},
+        secrets=frozenset(
+            name
+            for name, field in {**Settings.model_fields, **AccountSettings.model_fields}.items()
+            if not field.repr or SecretStr in get_args(field.annotation)
+        ),
     )
 
 

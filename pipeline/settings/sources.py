@@ -1,5 +1,5 @@
-"""Where settings come from: `SAILPIPE_*` in the environment over sailpipe.toml. Only names
-are checked here, not values. A name that does not exist is an error that says so."""
+"""Where settings come from: `SAILPIPE_*` in the environment over sailpipe.toml, a secret also from a file that either
+names. Only names are checked here, not values. A name that does not exist is an error that says so."""
 
 from __future__ import annotations
 
@@ -18,15 +18,22 @@ from pipeline.settings.renamed import now_called
 PREFIX = "SAILPIPE_"
 CONFIG = f"{PREFIX}CONFIG"
 DEFAULT_FILE = "sailpipe.toml"
+FROM_FILE = "_file"
+"""Behind the name of a secret: its value is the path of the file that holds it."""
 DEFAULT_ACCOUNT = "default"
 
 
 @dataclass(frozen=True, slots=True)
 class FieldNames:
-    """The settings there are: of the installation, and of each account."""
+    """The settings there are: of the installation, and of each account. secrets: those of either that hold one."""
 
     installation: frozenset[str]
     account: frozenset[str]
+    secrets: frozenset[str]
+
+    def written(self, fields: frozenset[str]) -> frozenset[str]:
+        """As they may be written: of a secret there is the name of its file, too."""
+        return fields | {f"{name}{FROM_FILE}" for name in fields & self.secrets}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +70,18 @@ class RawSettings:
 def read_sources(env: Mapping[str, str], directory: Path, names: FieldNames) -> RawSettings:
     """Read both sources. Raises ConfigError for a missing file, bad TOML or an unknown name."""
     path, document = _read_file(env, directory)
-    tables = _account_tables(document, path, names.account)
-    _check_names(document, names.installation | names.account, path)
-    values = _read_environment(env, names)
+    tables = _account_tables(document, path, names.written(names.account))
+    known = names.written(names.installation | names.account)
+    _check_names(document, known, path)
+    document = _with_secrets(document, names.secrets, directory, path)
+    values = _with_secrets(_read_environment(env, known), names.secrets, directory, "")
     flat = {**document, **values}
     accounts = {
         DEFAULT_ACCOUNT: {k: v for k, v in flat.items() if k in names.account},
-        **tables,
+        **{
+            name: _with_secrets(table, names.secrets, directory, f"[accounts.{name}] of {path}")
+            for name, table in tables.items()
+        },
     }
     return RawSettings(
         installation={k: v for k, v in flat.items() if k in names.installation},
@@ -79,8 +91,8 @@ def read_sources(env: Mapping[str, str], directory: Path, names: FieldNames) -> 
     )
 
 
-def _read_environment(env: Mapping[str, str], names: FieldNames) -> dict[str, str]:
-    known = {f"{PREFIX}{name.upper()}": name for name in names.installation | names.account}
+def _read_environment(env: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:
+    known = {f"{PREFIX}{name.upper()}": name for name in names}
     found: dict[str, str] = {}
     for name, text in env.items():
         if not name.startswith(PREFIX) or name == CONFIG:
@@ -93,6 +105,41 @@ def _read_environment(env: Mapping[str, str], names: FieldNames) -> dict[str, st
         if text.strip():  # compose files pass on what is unset as an empty text
             found[known[name]] = text.strip()
     return found
+
+
+def _with_secrets(
+    values: Mapping[str, Any], secrets: frozenset[str], directory: Path, where: str
+) -> dict[str, Any]:
+    """The values of one source, with the secrets that stand in files. One that is given itself wins over its file.
+
+    where: the file or table they stand in; empty for the environment.
+
+    Raises:
+        ConfigError: a file cannot be read.
+    """
+    found = {name: value for name, value in values.items() if not _names_file(name, secrets)}
+    for written in values.keys() - found.keys():
+        name = written.removesuffix(FROM_FILE)
+        if name not in found:
+            said = f"{written} in {where}" if where else f"{PREFIX}{written.upper()}"
+            found[name] = _read_secret(directory / str(values[written]), said)
+    return found
+
+
+def _names_file(name: str, secrets: frozenset[str]) -> bool:
+    return name.endswith(FROM_FILE) and name.removesuffix(FROM_FILE) in secrets
+
+
+def _read_secret(path: Path, said: str) -> str:
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"{said}: the file cannot be read ({error.strerror}).") from None
+    except ValueError:
+        raise ConfigError(f"{said}: the file is no text.") from None
+    if not secret:
+        raise ConfigError(f"{said}: the file is empty.")
+    return secret
 
 
 def _read_file(env: Mapping[str, str], directory: Path) -> tuple[str, dict[str, Any]]:

@@ -227,3 +227,43 @@ def test_pageviews_that_are_asked_for_need_a_customer_id(name: str) -> None:
         load(**live, **{name: "true"})
     assert load(**live, **{name: "true"}, CUSTOMER_ID="c1")
     assert load(**{name: "true"})
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    """As orchestrators mount them; one that is set itself wins, and what is no secret has no file."""
+    (tmp_path / "key").write_text("key-1\n")
+    (tmp_path / "keys").write_text("new,\nold\n")
+    (tmp_path / "sailpipe.toml").write_text(
+        "api_secret_file = 'key'\n[accounts.b]\napi_key_file = 'keys'\napi_secret = 's,s'\n"
+    )
+    settings = load(
+        tmp_path,
+        API_KEY_FILE="key",
+        WRITE_KEYS_FILE=str(tmp_path / "keys"),
+        CONSOLE_PASSWORD="p",
+        CONSOLE_PASSWORD_FILE="/nowhere",
+    )
+    account = settings.account("default")
+    assert account.credentials == (("key-1", "key-1"),)
+    assert account.write_keys == (WriteKey("new"), WriteKey("old"))
+    assert settings.console_password is not None
+    assert settings.console_password.get_secret_value() == "p"
+    assert settings.account("b").credentials == (("new", "s"), ("old", "s"))
+    with pytest.raises(ConfigError, match="LEASE_FILE is not a setting"):
+        load(LEASE_FILE="x")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"), [(None, "No such file"), (b" \n", "is empty"), (b"\xff", "is no text")]
+)
+def test_a_secret_that_its_file_does_not_give_is_one_sentence(
+    tmp_path: Path, content: bytes | None, problem: str
+) -> None:
+    """It names the setting, and shows nothing of the file."""
+    if content is not None:
+        (tmp_path / "key").write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"^SAILPIPE_API_KEY_FILE: .*{problem}"):
+        load(tmp_path, API_KEY_FILE="key", API_SECRET="s")
+    (tmp_path / "sailpipe.toml").write_text("[accounts.b]\napi_key_file = 'key'\n")
+    with pytest.raises(ConfigError, match=rf"^api_key_file in \[accounts.b\] .*{problem}"):
+        load(tmp_path)
