@@ -35,7 +35,7 @@ from pipeline.events.destinations import given_options
 from pipeline.events.email_texts import email_in, read_email
 from pipeline.events.names import TRACKED, Kind
 from pipeline.events.native import Endpoint, kind_of_call, person
-from pipeline.events.refusals import explain
+from pipeline.events.refusals import explain, problem_line
 from pipeline.fields import Note, as_whole, is_nothing
 from pipeline.json_text import read_mended
 from pipeline.roles import Role
@@ -390,7 +390,8 @@ def _has_target(event: Event) -> bool:
 def _without_person(event: Event) -> InvalidEvent:
     for note in event.notes:
         if note.path == "anonymousId":
-            return InvalidEvent(Reason.INVALID_EVENT, f"{note.path}: {note.problem}")
+            return InvalidEvent(Reason.INVALID_EVENT, problem_line(note.path, note.problem))
     return InvalidEvent(
-        Reason.MISSING_USER_ID, "no userId, anonymousId or email, and no id among its options"
+        Reason.MISSING_USER_ID,
+        "no userId, anonymousId or email, and no id among its options (no_user_anon_id)",
     )

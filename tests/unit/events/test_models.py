@@ -55,12 +55,13 @@ def track(**fields: Any) -> dict[str, Any]:
     ],
 )
 def test_what_segment_discards_is_invalid(code: str, body: dict[str, Any], detail: str) -> None:
-    """The codes are Segment's (reference: segment 1.4); the detail names field and rule."""
+    """The codes are Segment's (reference: segment 1.4); the detail names field, rule and code."""
     with pytest.raises(InvalidEvent) as caught:
         validate_event(body)
 
     assert caught.value.reason is Reason.INVALID_EVENT, code
-    assert detail in caught.value.detail
+    is_segments = code in {"event_not_defined", "event_not_string", "id_required", "id_not_string"}
+    assert (f"{detail} ({code})" if is_segments else detail) in caught.value.detail
 
 
 @pytest.mark.parametrize("ids", [{}, {"userId": ""}, {"userId": None, "anonymousId": " "}])
@@ -69,6 +70,7 @@ def test_an_event_without_id_and_email_is_invalid(ids: dict[str, Any]) -> None:
     with pytest.raises(InvalidEvent) as caught:
         validate_event({"type": "identify", **ids})
     assert caught.value.reason is Reason.MISSING_USER_ID
+    assert "(no_user_anon_id)" in caught.value.detail
 
     validate_event({"type": "identify", **ids, "traits": {"email": "a@example.com"}})
 
