@@ -53,6 +53,7 @@ def status(
         result(f"Not delivered: {one['why']}.")
         result(f"  To go on, {one['fix']}.")
     result(f"Raw stream: {found['raw']['backlog']} waiting to be split")
+    show_counts("Requests refused", found["refusals"].items())
     for name, one in found["accounts"].items():
         _show_account(name, one)
 

@@ -14,6 +14,7 @@ from pipeline.clock import Clock, SystemClock
 from pipeline.errors import EnqueueError
 from pipeline.ingest.answers import HttpError, error_response
 from pipeline.ingest.paths import PathTable
+from pipeline.ingest.refusals import Refusals
 from pipeline.ingest.sailthru import SailthruApi
 from pipeline.ingest.sailthru_requests import api_keys
 from pipeline.ingest.segment import CORS, SegmentApi
@@ -41,7 +42,7 @@ def create_app(
     granted = grants(settings)
     shares = Shares(redis, granted, settings)
     clock = clock or SystemClock()
-    segment = SegmentApi(producer, granted, shares, clock)
+    segment = SegmentApi(producer, granted, shares, Refusals(redis), clock)
     sailthru = SailthruApi(producer, api_keys(settings), upstream, clock)
     vibetrace = VibetraceApi(redis, producer, shares, upstream, granted, settings, clock)
     rest = Starlette(

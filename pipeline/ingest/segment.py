@@ -11,21 +11,23 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from pipeline.clock import Clock
 from pipeline.errors import EnqueueError
-from pipeline.ingest.answers import HttpError, error_response, success_response
-from pipeline.ingest.bodies import is_packed, read_body, read_object, unpacked
+from pipeline.ingest.bodies import is_packed, read_object, unpacked
+from pipeline.ingest.endpoint import Endpoint
+from pipeline.ingest.refusals import Refusals
 from pipeline.ingest.segment_events import (
     Arrival,
     Events,
+    allowed,
     batch_events,
     judge,
     single_event,
@@ -55,6 +57,16 @@ SINGLE_PATHS: Mapping[str, str] = {
 BATCH_PATHS = ("batch", "import", "b")
 """Paths under /v1 that take many: documented; Ruby and Java; mobile SDKs and the browser's."""
 
+_PATHS = (*SINGLE_PATHS, *BATCH_PATHS)
+_SHORT_PATHS = tuple(path for path in _PATHS if len(path) == 1)
+"""Those that are taken without /v1, too: the browser SDK appends them to its `apiHost`, which people write without it."""
+
+_KINDS: Mapping[str, str | None] = {
+    **{f"v1/{path}": SINGLE_PATHS.get(path) for path in _PATHS},
+    **{path: SINGLE_PATHS.get(path) for path in _SHORT_PATHS},
+}
+"""Every path -> the type of its event; None for batches."""
+
 LIGHT_BYTES = 8 * 1024
 """A body up to this, with one event, is read at once, in a millisecond at most. All others are read one at a
 time, in a thread, and their events made in pieces: other requests are answered in between."""
@@ -66,37 +78,53 @@ MAX_HELD_BYTES = 128 << 20
 """Of heavy bodies that wait for their turn, and of batches that wait for Redis: a Redis that hangs must not let
 them fill the memory."""
 
-CORS = Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["POST"], allow_headers=["*"])
+CORS = Middleware(
+    CORSMiddleware,
+    allow_origins=["*"],
+    allow_methods=["POST"],
+    allow_headers=["*"],
+    expose_headers=["Retry-After"],  # or the browser SDK could not read it
+)
 
 
 class SegmentApi:
     """Takes requests for the accounts whose write keys they show, as the roles of those allow."""
 
     def __init__(
-        self, producer: AsyncProducer, grants: Mapping[str, Grant], shares: Shares, clock: Clock
+        self,
+        producer: AsyncProducer,
+        grants: Mapping[str, Grant],
+        shares: Shares,
+        refusals: Refusals,
+        clock: Clock,
     ) -> None:
         self._producer = producer
         self._shares = shares
         self._grants = grants
+        self._refusals = refusals
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
         self._held = 0
 
     def apps(self) -> dict[str, ASGIApp]:
         """By path: what takes its requests."""
-        kinds = {**SINGLE_PATHS, **dict.fromkeys(BATCH_PATHS)}
-        return {f"v1/{path}": _with_cors(_Way(self, kind)) for path, kind in kinds.items()}
+        return {path: self._app(kind) for path, kind in _KINDS.items()}
 
-    async def accept(self, kind: str | None, authorization: str | None, body: bytes) -> None:
+    def _app(self, kind: str | None) -> ASGIApp:
+        app = Endpoint(partial(self.accept, kind), self._refusals)
+        return CORS.cls(app, *CORS.args, **CORS.kwargs)
+
+    async def accept(self, kind: str | None, headers: Headers, body: bytes) -> None:
         """Put the event of type `kind`, or all of a batch (None), into the raw stream.
 
         Raises HttpError or EnqueueError; nothing of the request was taken then.
         """
+        authorization = headers.get("authorization")
         arrival = Arrival(self._clock.now(), lambda: str(uuid.uuid4()))
         if kind is not None and len(body) <= LIGHT_BYTES and not is_packed(body):
             data = read_object(body)
             grant = choose_grant(self._grants, authorization, data.get("writeKey"))
-            await self._take(_single(data, kind, arrival, grant.key.role), grant)
+            await self._take(allowed(single_event(data, kind, arrival), grant.key.role), grant)
             return
         refuse_header(self._grants, authorization)  # before a large body is read
         with self._hold(len(body)):
@@ -106,7 +134,7 @@ class SegmentApi:
                 if kind is None:
                     events = await self._batch(data, arrival, grant.key.role)
                 else:
-                    events = _single(data, kind, arrival, grant.key.role)
+                    events = allowed(single_event(data, kind, arrival), grant.key.role)
             with self._hold(sum(map(len, events.raws))):
                 await self._take(events, grant)
 
@@ -141,42 +169,3 @@ class SegmentApi:
                 await asyncio.sleep(0)
                 began = self._clock.monotonic()
         return Events(raws, refused, lanes)
-
-
-def _single(data: Mapping[str, Any], kind: str, arrival: Arrival, role: Role) -> Events:
-    """Raises HttpError: 403, when the role may not send it."""
-    raw = single_event(data, kind, arrival)
-    right = judge(raw, role)
-    if right.refused:
-        message = f"This write key may not send it: {right.refused}."
-        raise HttpError(403, "refused_by_role", message)
-    return Events([raw], lanes=Counter(right.lanes))
-
-
-class _Way:
-    """What takes the requests of one path, as an ASGI app. `kind`: its events' type; None for batches."""
-
-    def __init__(self, api: SegmentApi, kind: str | None) -> None:
-        self._api = api
-        self._kind = kind
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "POST":
-            response = await self._answer(scope, receive)
-        else:
-            response = error_response(HttpError(405, "method_not_allowed", "Method Not Allowed"))
-        await response(scope, receive, send)
-
-    async def _answer(self, scope: Scope, receive: Receive) -> Response:
-        try:
-            body = await read_body(receive)
-            await self._api.accept(self._kind, Headers(scope=scope).get("authorization"), body)
-        except HttpError as error:
-            return error_response(error)
-        except EnqueueError as error:
-            return error_response(HttpError(503, "unavailable", f"{error.what}. Try again."))
-        return success_response()
-
-
-def _with_cors(app: ASGIApp) -> ASGIApp:
-    return CORS.cls(app, *CORS.args, **CORS.kwargs)

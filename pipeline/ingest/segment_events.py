@@ -1,11 +1,13 @@
 """From a request of Segment's Tracking API to the events it holds. No I/O.
 
 The server adds what Segment's server adds and takes away the write key and our own replay flag. What is wrong
-with a single event is for the splitter to say: a batch must not fail for one of its events.
+with an event of a batch is for the splitter to say, which makes a dead letter of it: an SDK throws a refused batch
+away, with the good events in it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -94,21 +96,35 @@ def judge(raw: bytes, role: Role) -> Judgement:
     return Judgement(lanes=() if lane is None else (lane,))
 
 
+def allowed(raw: bytes, role: Role) -> Events:
+    """The one event of a request. Raises HttpError: 403, when the role may not send it."""
+    right = judge(raw, role)
+    if right.refused:
+        message = f"This key may not send it: {right.refused}."
+        raise HttpError(403, "refused_by_role", message)
+    return Events([raw], lanes=Counter(right.lanes))
+
+
 def single_event(body: Mapping[str, Any], event_type: str, arrival: Arrival) -> bytes:
     """The event of /v1/track and its like; the path decides its type.
 
     Raises:
         HttpError: 400 when it is larger than 32 KB (reference: segment 1.3).
     """
-    return _finish({**body, "type": event_type}, {}, arrival)
+    event = {**body, "type": event_type}
+    if len(pydantic_core.to_json(event)) > MAX_EVENT_BYTES:
+        raise HttpError(400, "too_large", f"The event is larger than {MAX_EVENT_BYTES} bytes.")
+    return _finish(event, {}, arrival)
 
 
 def batch_events(body: Mapping[str, Any], arrival: Arrival) -> Iterator[bytes]:
     """The events of /v1/batch, in order, one by one. None at all is a success, as at Segment.
 
+    What is no object, or too large, is among them as it came: it becomes a dead letter.
+
     Raises:
-        HttpError: 400 when `batch` is no list of objects, or one of them is larger than 32 KB, or
-            all of them are larger than MAX_BATCH_BYTES; 413 when it has more than MAX_BATCH_EVENTS.
+        HttpError: 400 when `batch` is no list, or all of its events are larger than MAX_BATCH_BYTES; 413 when it has
+            more than MAX_BATCH_EVENTS.
     """
     batch = body.get("batch")
     if not isinstance(batch, list):
@@ -122,8 +138,9 @@ def batch_events(body: Mapping[str, Any], arrival: Arrival) -> Iterator[bytes]:
             " send it in parts.",
         )
     left = MAX_BATCH_BYTES
-    for number, event in enumerate(batch):
-        finished = _finish(_item(event, number), body, arrival)
+    for item in batch:
+        is_event = isinstance(item, dict)
+        finished = _finish(item, body, arrival) if is_event else pydantic_core.to_json(item)
         left -= len(finished)
         if left < 0:
             raise HttpError(
@@ -149,23 +166,17 @@ def corrected_timestamp(original: object, sent_at: object, received_at: datetime
         return None
 
 
-def _item(event: object, index: int) -> Mapping[str, Any]:
-    if not isinstance(event, dict):
-        raise HttpError(400, "invalid_batch", f"batch[{index}] is not a JSON object.")
-    return event
-
-
 def _finish(event: Mapping[str, Any], batch: Mapping[str, Any], arrival: Arrival) -> bytes:
-    if len(pydantic_core.to_json(event)) > MAX_EVENT_BYTES:
-        raise HttpError(400, "too_large", f"An event is larger than {MAX_EVENT_BYTES} bytes.")
     data = {name: value for name, value in event.items() if name not in NOT_FOR_PRODUCERS}
     if data.get("type") == NATIVE_TYPE:
         del data["type"]
     data |= _merged(data, batch) | _times(data, batch.get("sentAt"), arrival)
+    return _as_raw(data, arrival.new_id)
+
+
+def _as_raw(data: Mapping[str, Any], new_id: Callable[[], str]) -> bytes:
     raw = pydantic_core.to_json(data)
-    return (
-        with_message_id(raw, data, arrival.new_id()) if is_nothing(data.get("messageId")) else raw
-    )
+    return with_message_id(raw, data, new_id()) if is_nothing(data.get("messageId")) else raw
 
 
 def _merged(event: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,6 +75,7 @@ async def read_status(
         "redis_url": without_password(redis_url),
         "target": settings.target,
         "raw": {"backlog": backlog, "held": held},
+        "refusals": await _refusals(client),
         "accounts": accounts,
         "removed_accounts": [
             {"account": one.account, "waiting": one.waiting, "dead": one.letters, "fix": one.fix}
@@ -86,6 +87,12 @@ async def read_status(
         ],
         "jobs": [],
     }
+
+
+async def _refusals(client: redis.asyncio.Redis) -> dict[str, int]:
+    """Requests that the HTTP servers refused, by code."""
+    found: Any = await client.hgetall(keys.REFUSALS)
+    return {code.decode(): int(requests) for code, requests in sorted(found.items())}
 
 
 def count_up(counters: Counters, raw: int) -> dict[str, int]:

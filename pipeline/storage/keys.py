@@ -35,6 +35,9 @@ ACCOUNTS = "sailpipe:accounts"
 VERDICT = "sailpipe:verdict"
 """String. Why producers are refused, by the splitter's last look (storage/verdict.py); absent while they are not."""
 
+REFUSALS = "sailpipe:refusals"
+"""Hash. Code of an HTTP answer -> requests that were refused with it (ingest/refusals.py)."""
+
 DUE_NUDGES = "sailpipe:due"
 """Channel. Names of due sets, a line each, that have got something new (see storage/nudges.py)."""
 

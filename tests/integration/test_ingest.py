@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from pipeline.events.models import parse_event
 from pipeline.ingest.server import serve
 from pipeline.settings import load_settings
 from pipeline.storage import keys
+from tests.support.commands import wait_until
+from tests.support.node import FOLDER, run_node
 from tests.support.redis_server import RedisServer
 
 README = Path(__file__).parents[2] / "README.md"
@@ -166,6 +169,27 @@ def test_the_sdk_with_a_pages_key_sends_all_but_what_a_page_may_not(
     entries: Any = store.xrange(keys.RAW)
     assert {fields[b"role"] for _, fields in entries} == {b"browser"}
     assert store.hget(keys.counts("default"), "ignored:refused_by_role") == b"2"
+
+
+def test_the_official_node_sdk_comes_again_after_a_503(base_url: str, store: redis.Redis) -> None:
+    """@segment/analytics-node keeps its events while Redis is full, and nothing is lost or there twice."""
+    env = {"HOST": base_url, "WRITE_KEY": "sandbox", "SAYS": "20"}
+    store.config_resetstat()
+    store.config_set("maxmemory", "1")
+    with ThreadPoolExecutor() as pool:
+        try:
+            running = pool.submit(run_node, FOLDER / "segment.cjs", env)
+            wait_until(
+                lambda: running.done() or "errorstat_OOM" in store.info("errorstats"), "full"
+            )
+        finally:
+            store.config_set("maxmemory", "0")
+        said = json.loads(running.result())
+    assert said["errors"] == []
+    assert {"200", "503"} == set(map(str, said["statuses"]))
+    assert "1" in said["retries"]
+    assert sorted(one["event"] for one in taken(store)) == sorted(f"Seen {n}" for n in range(20))
+    wait_until(lambda: store.hget(keys.REFUSALS, "unavailable"), "what was refused is counted")
 
 
 def test_a_client_that_offers_http_2_keeps_its_body(base_url: str, store: redis.Redis) -> None:

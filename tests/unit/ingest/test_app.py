@@ -17,7 +17,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
 
 from pipeline.clock import ManualClock
-from pipeline.errors import QueueFull
+from pipeline.errors import InvalidEvent, QueueFull
+from pipeline.events.models import parse_event
 from pipeline.ingest import create_app
 from pipeline.ingest.bodies import MAX_BODY_BYTES
 from pipeline.producer import AsyncProducer
@@ -106,14 +107,44 @@ async def test_every_batch_path_takes_many_in_order(
     assert [event["event"] for event in await taken(fake)] == [str(n) for n in range(30)]
 
 
-async def test_one_bad_event_does_not_spoil_its_batch(
+async def test_bad_items_do_not_spoil_their_batch(
     http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis
 ) -> None:
-    """Every JSON object is enqueued; the splitter makes a dead letter of the bad one."""
-    items = [{"type": "nonsense"}, {"type": "track", **EVENT}]
+    """Everything is enqueued; the splitter makes dead letters of the bad ones."""
+    good = {"type": "track", **EVENT}
+    items = [good, {"type": "nonsense"}, None, "text", [good], {**good, "p": "x" * 40_000}, good]
     reply = await http.post("/v1/batch", json={"batch": items}, headers=KEY)
-    assert reply.status_code == 200
-    assert len(await taken(fake)) == 2
+    assert (reply.status_code, reply.json()) == (200, {"success": True})
+    events = [parsed(json.dumps(one).encode()) for one in await taken(fake)]
+    assert events == [
+        "u1",
+        "invalid_event",
+        "invalid_event",
+        "invalid_event",
+        "invalid_event",
+        "too_large",
+        "u1",
+    ]
+
+
+def parsed(raw: bytes) -> str | None:
+    """The userId of an event; the reason of the letter that it becomes."""
+    try:
+        return parse_event(raw).user_id
+    except InvalidEvent as problem:
+        return problem.reason
+
+
+@pytest.mark.parametrize("path", ["t", "i", "p", "s", "g", "a", "b", "b/"])
+async def test_the_short_paths_are_taken_without_v1(
+    http: httpx.AsyncClient, fake: fakeredis.FakeAsyncRedis, path: str
+) -> None:
+    """The browser SDK's, where `apiHost` is the host alone."""
+    body = {"batch": [{"type": "track", **EVENT}], **EVENT}
+    assert (await http.post(f"/{path}", json=body, headers=KEY)).status_code == 200
+    assert len(await taken(fake)) == 1
+    asking = {"Origin": "https://shop.example.com", "Access-Control-Request-Method": "POST"}
+    assert (await http.options(f"/{path}", headers=asking)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["batch", "import", "b"])
@@ -315,6 +346,7 @@ async def test_a_browser_may_read_a_refusal(http: httpx.AsyncClient) -> None:
     ):
         assert reply.status_code in {400, 401, 405}
         assert reply.headers["Access-Control-Allow-Origin"] == "*"
+        assert reply.headers["Access-Control-Expose-Headers"] == "Retry-After"
 
 
 async def test_healthz_and_readyz_answer_200(
@@ -329,4 +361,6 @@ async def test_healthz_and_readyz_answer_200(
 async def test_what_is_not_served_is_refused_in_the_same_shape(http: httpx.AsyncClient) -> None:
     """A wrong path or method must not look like success to any SDK."""
     check_refusal(await http.post("/v1/nothing", json=EVENT), 404, "not_found")
-    check_refusal(await http.get("/v1/track"), 405, "method_not_allowed")
+    reply = await http.get("/v1/track")
+    check_refusal(reply, 405, "method_not_allowed")
+    assert reply.headers["Allow"] == "POST"

@@ -144,8 +144,17 @@ def test_an_empty_batch_is_a_success() -> None:
     assert batch(batch=[]) == []
 
 
-@pytest.mark.parametrize("value", [None, {}, "x", [1], [{}, "x"], [None]])
-def test_a_batch_that_is_no_list_of_objects_is_refused(value: object) -> None:
+@pytest.mark.parametrize("item", [None, 1, "x", True, [{}], 1.5])
+def test_what_is_no_object_goes_on_as_it_came_between_the_events_of_its_batch(item: object) -> None:
+    """The splitter makes a dead letter of it. Refusing the batch would lose the events in it: SDKs throw it away."""
+    context = {"locale": "de"}
+    first, odd, last = batch(context=context, batch=[{"type": "page"}, item, {"type": "page"}])
+    assert odd == item
+    assert first["context"] == last["context"] == context
+
+
+@pytest.mark.parametrize("value", [None, {}, "x", 1])
+def test_a_batch_that_is_no_list_is_refused(value: object) -> None:
     """Whole: what was not understood must not be acknowledged."""
     with pytest.raises(HttpError) as refused:
         batch(batch=value)
@@ -171,14 +180,12 @@ def test_a_batch_of_more_than_2500_events_is_refused_with_the_number_beyond(item
     assert refused.value.message.startswith("The batch has 2517 events, 17 beyond the 2500")
 
 
-def test_an_event_over_32_kb_is_refused() -> None:
-    """Segment's limit for one event, alone or in a batch; its own bytes count, not our additions."""
+def test_an_event_over_32_kb_is_refused_alone_and_goes_on_in_a_batch() -> None:
+    """Segment's limit for one event; its own bytes count, not our additions. In a batch it becomes a dead letter."""
     padding = "x" * (32 * 1024 - len('{"type":"track","p":""}'))
     assert single({"p": padding})["p"] == padding
-    for refuse in (
-        lambda: single({"p": padding + "x"}),
-        lambda: batch(batch=[{"p": "x" * 40_000}]),
-    ):
-        with pytest.raises(HttpError) as refused:
-            refuse()
-        assert (refused.value.status, refused.value.code) == (400, "too_large")
+    with pytest.raises(HttpError) as refused:
+        single({"p": padding + "x"})
+    assert (refused.value.status, refused.value.code) == (400, "too_large")
+    large = "x" * 40_000
+    assert [event["p"] for event in batch(batch=[{"p": large}, {"p": "small"}])] == [large, "small"]

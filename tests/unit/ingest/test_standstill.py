@@ -47,6 +47,12 @@ BODIES = {
     "one large event": json.dumps(
         _event(writeKey=KEY, properties={str(n): {} for n in range(40_000)})
     ).encode(),
+    "one large event among others": _batch(
+        _event(), _event(properties={str(n): {} for n in range(35_000)}), _event()
+    ),
+    "large texts in place of events": json.dumps(
+        {"batch": ["x" * 100_000] * 5, "writeKey": KEY}
+    ).encode(),
     "broken texts": _batch(*[_event(properties={"t": "\ud83d" * 9})] * 2_000),
 }
 

@@ -118,7 +118,7 @@ async def test_a_batch_that_is_refused_lets_the_next_have_its_turn(
 ) -> None:
     """Whatever ended it."""
     async with open_client(fake, tmp_path) as http:
-        for refused in (b"{", b'{"writeKey": "sandbox", "batch": [1]}', b'{"batch": []}'):
+        for refused in (b"{", b'{"writeKey": "sandbox", "batch": 1}', b'{"batch": []}'):
             assert (await http.post("/v1/batch", content=refused)).status_code in {400, 401}
         assert (await http.post("/v1/batch", content=BATCH)).status_code == 200
 

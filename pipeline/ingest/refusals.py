@@ -1,0 +1,54 @@
+"""How many requests were refused, by the code of the answer: kept in Redis over all processes, for `status`."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, RedisError
+
+from pipeline.storage import keys
+
+
+class Refusals:
+    """Counts refusals. What Redis does not take, it may be what requests are refused for, is written behind a later
+    request; a process that is stopped meanwhile loses it."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._unwritten = Counter[str]()
+        self._is_writing = False
+
+    @property
+    def are_unwritten(self) -> bool:
+        """Whether `write` has something to do."""
+        return bool(self._unwritten) and not self._is_writing
+
+    def count(self, code: str) -> None:
+        """Count one. `code` is a word of our own: each is a field in Redis for ever."""
+        self._unwritten[code] += 1
+
+    async def write(self) -> None:
+        """Write what was counted, and what is counted meanwhile. It is for when the answer has gone out."""
+        if self._is_writing:
+            return
+        self._is_writing = True
+        try:
+            while self._unwritten and await self._write():
+                pass
+        finally:
+            self._is_writing = False
+
+    async def _write(self) -> bool:
+        counted, self._unwritten = self._unwritten, Counter()
+        pipe = self._redis.pipeline(transaction=True)
+        for code, requests in counted.items():
+            pipe.hincrby(keys.REFUSALS, code, requests)
+        try:
+            await pipe.execute()
+        except NoPermissionError:  # a Redis user that may only append counts nothing
+            return True
+        except RedisError:
+            self._unwritten += counted
+            return False
+        return True
