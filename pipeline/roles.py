@@ -25,7 +25,7 @@ class Role(StrEnum):
 
 
 class WriteKey(NamedTuple):
-    """One of WRITE_KEYS. rate: events a second, over all processes, that go ahead of bulk; None for no bound."""
+    """One of WRITE_KEYS or WEBHOOK_SECRETS. rate: events a second, over all processes, that go ahead of bulk; None for no bound."""
 
     key: str
     role: Role = Role.SERVER

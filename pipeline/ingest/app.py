@@ -21,7 +21,8 @@ from pipeline.ingest.segment import CORS, SegmentApi
 from pipeline.ingest.shares import Shares
 from pipeline.ingest.upstream import Upstream
 from pipeline.ingest.vibetrace import VibetraceApi
-from pipeline.ingest.write_keys import grants
+from pipeline.ingest.webhook import SegmentWebhook
+from pipeline.ingest.write_keys import grants, webhook_grants
 from pipeline.producer import AsyncProducer
 from pipeline.settings import Settings
 
@@ -39,10 +40,12 @@ def create_app(
     producer = AsyncProducer(redis)
     upstream = upstream or Upstream(settings, redis)
     health = _Health(producer)
-    granted = grants(settings)
-    shares = Shares(redis, granted, settings)
+    granted, signers = grants(settings), webhook_grants(settings)
+    shares = Shares(redis, {**granted, **signers}, settings)
+    refusals = Refusals(redis)
     clock = clock or SystemClock()
-    segment = SegmentApi(producer, granted, shares, Refusals(redis), clock)
+    segment = SegmentApi(producer, granted, shares, refusals, clock)
+    webhook = SegmentWebhook(producer, signers, shares, refusals)
     sailthru = SailthruApi(producer, api_keys(settings), upstream, clock)
     vibetrace = VibetraceApi(redis, producer, shares, upstream, granted, settings, clock)
     rest = Starlette(
@@ -53,7 +56,8 @@ def create_app(
         ],
         exception_handlers={HTTPException: _not_served},
     )
-    return PathTable(segment.apps() | sailthru.apps() | vibetrace.apps(), rest)
+    apps = segment.apps() | webhook.apps() | sailthru.apps() | vibetrace.apps()
+    return PathTable(apps, rest)
 
 
 class _Health:

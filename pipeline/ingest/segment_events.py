@@ -1,4 +1,4 @@
-"""From a request of Segment's Tracking API to the events it holds. No I/O.
+"""From a request of Segment's Tracking API, or of its Webhooks destination, to the events it holds. No I/O.
 
 The server adds what Segment's server adds and takes away the write key and our own replay flag. What is wrong
 with an event of a batch is for the splitter to say, which makes a dead letter of it: an SDK throws a refused batch
@@ -117,6 +117,24 @@ def single_event(body: Mapping[str, Any], event_type: str, arrival: Arrival) -> 
     return _finish(event, {}, arrival)
 
 
+def forwarded_event(body: Mapping[str, Any], new_id: Callable[[], str]) -> bytes:
+    """An event as Segment forwards it to a webhook, with what Segment has done to it already.
+
+    Its four times stay as they are, or they would be corrected twice. `All` of its integrations said which of Segment's
+    destinations get it: it came here, and what names Sailthru still holds. A request to erase a person (type
+    `delete`) is what shops call `User Deleted`.
+    """
+    data = _without_ours(body)
+    switches = data.get("integrations")
+    if isinstance(switches, dict):
+        data["integrations"] = {
+            name: value for name, value in switches.items() if name.strip().casefold() != "all"
+        }
+    if data.get("type") == "delete":
+        data |= {"type": "track", "event": "User Deleted"}
+    return _as_raw(data, new_id)
+
+
 def batch_events(body: Mapping[str, Any], arrival: Arrival) -> Iterator[bytes]:
     """The events of /v1/batch, in order, one by one. None at all is a success, as at Segment.
 
@@ -167,11 +185,16 @@ def corrected_timestamp(original: object, sent_at: object, received_at: datetime
 
 
 def _finish(event: Mapping[str, Any], batch: Mapping[str, Any], arrival: Arrival) -> bytes:
+    data = _without_ours(event)
+    data |= _merged(data, batch) | _times(data, batch.get("sentAt"), arrival)
+    return _as_raw(data, arrival.new_id)
+
+
+def _without_ours(event: Mapping[str, Any]) -> dict[str, Any]:
     data = {name: value for name, value in event.items() if name not in NOT_FOR_PRODUCERS}
     if data.get("type") == NATIVE_TYPE:
         del data["type"]
-    data |= _merged(data, batch) | _times(data, batch.get("sentAt"), arrival)
-    return _as_raw(data, arrival.new_id)
+    return data
 
 
 def _as_raw(data: Mapping[str, Any], new_id: Callable[[], str]) -> bytes:

@@ -12,7 +12,7 @@ from pipeline.settings import Settings
 
 
 class Grant(NamedTuple):
-    """What a write key lets its requests do: for which account, with what rights, how fast."""
+    """What a write key, or the secret of a webhook, lets its requests do: for which account, with what rights, how fast."""
 
     account: str
     key: WriteKey
@@ -22,6 +22,14 @@ def grants(settings: Settings) -> dict[str, Grant]:
     """Write key -> what it grants. `load_settings` has given keys to accounts of the sandbox."""
     accounts = settings.accounts.items()
     return {one.key: Grant(name, one) for name, account in accounts for one in account.write_keys}
+
+
+def webhook_grants(settings: Settings) -> dict[str, Grant]:
+    """Shared secret of a webhook -> what it grants."""
+    accounts = settings.accounts.items()
+    return {
+        one.key: Grant(name, one) for name, account in accounts for one in account.webhook_secrets
+    }
 
 
 def choose_grant(grants: Mapping[str, Grant], authorization: str | None, body_key: object) -> Grant:

@@ -94,6 +94,12 @@ class AccountSettings(_Settings):
         description="Keys that producers may use over HTTP, with role and rate: `erp,page:browser:200`. A key that"
         " stands in a page has the role `browser`.",
     )
+    webhook_secrets: WriteKeys = Field(
+        (),
+        repr=False,
+        description="Shared secrets that Segment's Webhooks destination signs with, `NEW,OLD` while one is being"
+        " changed; role and rate as in WRITE_KEYS.",
+    )
     browser_lists: frozenset[str] = Field(
         frozenset(),
         description="Lists that a `Subscribed` may join with a key of role `browser`, beside DEFAULT_LIST.",
@@ -303,9 +309,16 @@ class Settings(_Settings):
     @model_validator(mode="after")
     def _check_keys(self) -> Settings:
         accounts = self.accounts.values()
-        keys = Counter(one.key for account in accounts for one in account.write_keys)
+        keys = Counter(
+            one.key
+            for account in accounts
+            for one in (*account.write_keys, *account.webhook_secrets)
+        )
         if any(count > 1 for count in keys.values()):
-            msg = "a key stands twice in WRITE_KEYS, or in those of two accounts: give each place a key of its own"
+            msg = (
+                "a key stands twice in WRITE_KEYS and WEBHOOK_SECRETS, or in those of two accounts: give each place"
+                " a key of its own"
+            )
             raise ValueError(msg)
         api_keys = Counter(
             key for account in accounts for key in {key for key, _ in account.credentials}

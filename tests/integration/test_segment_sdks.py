@@ -70,7 +70,8 @@ class Machine:
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     folder, port = tmp_path_factory.mktemp("machine"), free_port()
-    with running("up", "--port", str(port), directory=folder) as up:
+    secrets = {"SAILPIPE_WEBHOOK_SECRETS": "SECRET"}
+    with running("up", "--port", str(port), directory=folder, **secrets) as up:
         up.wait_for("Ctrl-C stops")
         yield Machine(up, folder, f"http://127.0.0.1:{port}")
         assert up.stop() == 0
@@ -138,6 +139,7 @@ def test_the_node_sdk_gives_up_on_a_wrong_key_and_the_operator_sees_it(machine: 
     [
         ("segment.md", "python"),
         ("segment.md", "js"),
+        ("webhooks.md", "python"),
     ],
 )
 def test_the_examples_of_a_page_are_taken(

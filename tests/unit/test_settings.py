@@ -267,3 +267,11 @@ def test_a_secret_that_its_file_does_not_give_is_one_sentence(
     (tmp_path / "sailpipe.toml").write_text("[accounts.b]\napi_key_file = 'key'\n")
     with pytest.raises(ConfigError, match=rf"^api_key_file in \[accounts.b\] .*{problem}"):
         load(tmp_path)
+
+
+def test_a_webhooks_secret_is_no_other_key() -> None:
+    """Who has the write key of a page would sign for a server."""
+    roles = load(WEBHOOK_SECRETS="a,b:browser:200").account("default").webhook_secrets
+    assert roles == (WriteKey("a"), WriteKey("b", Role.BROWSER, 200.0))
+    with pytest.raises(ConfigError, match="WRITE_KEYS and WEBHOOK_SECRETS"):
+        load(WRITE_KEYS="page:browser", WEBHOOK_SECRETS="page")

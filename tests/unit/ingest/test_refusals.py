@@ -42,10 +42,12 @@ async def test_each_refusal_is_counted_by_its_code(
         for key in ("mistyped", "mistyped", "hunter2"):
             assert (await http.post("/v1/track", json={}, auth=(key, ""))).status_code == 401
         assert (await http.post("/v1/t", content=b"{")).status_code == 400
+        assert (await http.post("/webhook/segment", json={})).status_code == 401
         assert (await http.post("/v1/t", json={"writeKey": "sandbox"})).status_code == 200
     assert await counted(fake) == {
         b"invalid_write_key": b"3",
         b"invalid_json": b"1",
+        b"no_webhook_secrets": b"1",
     }
 
 

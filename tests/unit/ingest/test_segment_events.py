@@ -14,6 +14,7 @@ from pipeline.ingest.segment_events import (
     Arrival,
     batch_events,
     corrected_timestamp,
+    forwarded_event,
     single_event,
 )
 
@@ -189,3 +190,56 @@ def test_an_event_over_32_kb_is_refused_alone_and_goes_on_in_a_batch() -> None:
     assert (refused.value.status, refused.value.code) == (400, "too_large")
     large = "x" * 40_000
     assert [event["p"] for event in batch(batch=[{"p": large}, {"p": "small"}])] == [large, "small"]
+
+
+def forwarded(body: dict[str, Any]) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads(forwarded_event(body, lambda: "fresh"))
+    return event
+
+
+def test_what_segment_forwards_keeps_the_times_that_segment_gave_it() -> None:
+    """They are corrected already."""
+    times = {
+        "originalTimestamp": "2026-11-22T11:00:00Z",
+        "sentAt": "2026-11-22T11:00:10Z",
+        "receivedAt": "2026-11-22T11:59:59.000Z",
+        "timestamp": "2026-11-22T11:59:49.000Z",
+    }
+    event = {"type": "page", "userId": "u1", "messageId": "m1", **times}
+    assert forwarded(event) == event
+    assert forwarded({"type": "page", "userId": "u1"}) == {
+        "type": "page",
+        "userId": "u1",
+        "messageId": "fresh",
+    }
+
+
+@pytest.mark.parametrize(
+    ("integrations", "left"),
+    [
+        ({"All": False, "Webhooks": True}, {"Webhooks": True}),
+        ({"all ": False, "Sailthru": {"id": "x"}}, {"Sailthru": {"id": "x"}}),
+        ({"Sailthru": False}, {"Sailthru": False}),
+        ("odd", "odd"),
+    ],
+)
+def test_what_segment_forwards_has_passed_all(integrations: object, left: object) -> None:
+    """`All: false` left other destinations out, as each of Segment's replays does; what names Sailthru holds."""
+    assert forwarded({"type": "page", "integrations": integrations})["integrations"] == left
+
+
+def test_segments_request_to_erase_a_person_is_a_user_deleted() -> None:
+    """ALLOW_DELETE decides about it."""
+    event = forwarded({"type": "delete", "userId": "u1"})
+    assert (event["type"], event["event"], event["userId"]) == ("track", "User Deleted", "u1")
+
+
+def test_what_segment_forwards_has_neither_a_write_key_nor_a_replay_flag() -> None:
+    """As every event that comes over HTTP."""
+    event = {"type": "page", "writeKey": "k", "sailpipe": {"replay": True}, "messageId": "m"}
+    assert forwarded(event) == {"type": "page", "messageId": "m"}
+
+
+def test_what_segment_forwards_is_no_call_of_sailthrus_own_api() -> None:
+    """Only the account's secret signs one."""
+    assert forwarded({"type": "sailthru", "messageId": "m"}) == {"messageId": "m"}
