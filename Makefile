@@ -9,7 +9,7 @@ ROWS :=
 TESTS := tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup same-python run test test-pythons test-servers test-random test-histories test-mutants check fix test-faults \
+.PHONY: help setup same-python run test test-pythons test-servers test-random test-schemas test-histories test-mutants check fix test-faults \
 	test-faults-quick test-faults-ten test-attack bench bench-limits lock clean
 
 help: ## Show what can be made
@@ -63,6 +63,9 @@ test-servers: setup ## On Redis 6.2, 7 and 8 and Valkey: conformance, the shop's
 test-random: setup ## Feed 10,000 random events to the mapping, 1,000 carts, 2,000 raw streams, 4,000 replies (6 minutes)
 	@$(BIN)/python -m pytest --hypothesis-profile=deep tests/unit/mapping/test_any_event.py \
 		tests/unit/mapping/test_folding.py tests/unit/splitter/test_fuzz.py tests/integration/test_odd_answers.py
+
+test-schemas: setup ## Send a real HTTP server thousands of requests made from /openapi.json (about 10 minutes)
+	@$(BIN)/python -m pytest --hypothesis-profile=deep tests/integration/test_openapi.py
 
 test-histories: setup ## Put 2,000 random histories of mailboxes beside their model (about 8 minutes)
 	@$(BIN)/python -m pytest --hypothesis-profile=deep tests/conformance/test_mailbox_machine.py

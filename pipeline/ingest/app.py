@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from pipeline.clock import Clock, SystemClock
 from pipeline.errors import EnqueueError
 from pipeline.ingest.answers import HttpError, error_response
+from pipeline.ingest.openapi import Way, document
 from pipeline.ingest.paths import PathTable
 from pipeline.ingest.refusals import Refusals
 from pipeline.ingest.sailthru import SailthruApi
@@ -44,19 +45,27 @@ def create_app(
     shares = Shares(redis, {**granted, **signers}, settings)
     refusals = Refusals(redis)
     clock = clock or SystemClock()
-    segment = SegmentApi(producer, granted, shares, refusals, clock)
-    webhook = SegmentWebhook(producer, signers, shares, refusals)
-    sailthru = SailthruApi(producer, api_keys(settings), upstream, clock)
-    vibetrace = VibetraceApi(redis, producer, shares, upstream, granted, settings, clock)
+    ways: list[Way] = [
+        SegmentApi(producer, granted, shares, refusals, clock),
+        SegmentWebhook(producer, signers, shares, refusals),
+        SailthruApi(producer, api_keys(settings), upstream, clock),
+        VibetraceApi(redis, producer, shares, upstream, granted, settings, clock),
+    ]
+    described = document(ways)
+
+    async def openapi(_: Request) -> Response:
+        return JSONResponse(described)
+
     rest = Starlette(
         routes=[
             Mount("/v1", routes=[], middleware=[CORS]),
             Route("/healthz", health.alive, name="healthz"),
             Route("/readyz", health.ready, name="readyz"),
+            Route("/openapi.json", openapi, name="openapi"),
         ],
         exception_handlers={HTTPException: _not_served},
     )
-    apps = segment.apps() | webhook.apps() | sailthru.apps() | vibetrace.apps()
+    apps = {path: app for way in ways for path, app in way.apps().items()}
     return PathTable(apps, rest)
 
 

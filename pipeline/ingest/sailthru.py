@@ -22,8 +22,10 @@ from pipeline.events.native import ENDPOINTS
 from pipeline.fields import is_nothing
 from pipeline.ingest.answers import RETRY_AFTER_S, HttpError
 from pipeline.ingest.bodies import read_body
+from pipeline.ingest.openapi import TEXT, PathItem, exactly, operation, refusals
 from pipeline.ingest.sailthru_requests import (
     OTHER,
+    REQUIRED,
     UNAVAILABLE,
     UNSUPPORTED,
     ApiError,
@@ -90,6 +92,10 @@ class SailthruApi:
     def apps(self) -> dict[str, ASGIApp]:
         """By path: what takes its requests."""
         return dict.fromkeys([*(one.strip("/") for one in ENDPOINTS), *PASSED_ON], self)
+
+    def describe(self) -> dict[str, PathItem]:
+        """The same paths, as `/openapi.json` says them."""
+        return dict.fromkeys(self.apps(), _DESCRIBED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_upload = scope["method"] == "POST" and is_multipart(scope)
@@ -171,6 +177,26 @@ class SailthruApi:
         return _response(reply, reply.status)
 
 
+def _described() -> PathItem:
+    call = {"type": "object", "properties": dict.fromkeys(REQUIRED, TEXT), "required": REQUIRED}
+    refusal = exactly(error={"type": "integer"}, errormsg=TEXT)
+    answers = refusals((400, 401, 413, 502, 503), refusal)
+    for said in answers.values():
+        said["content"]["application/xml"] = {}
+    answers |= {
+        "200": {"description": "Taken, or Sailthru's answer."},
+        "default": {"description": "Sailthru's answer to what was passed on."},
+    }
+    query = [{"name": one, "in": "query", "required": True, "schema": TEXT} for one in REQUIRED]
+    form = "application/x-www-form-urlencoded"
+    asked = operation("Pass a call on", answers, parameters=query)
+    posted = operation("Take a call, or pass it on", answers, body=call, media=form)
+    return {"post": posted, "get": asked, "delete": asked}
+
+
+_DESCRIBED = _described()
+
+
 def _waits(method: str, endpoint: str, signed: SignedCall) -> bool:
     """Whether a call is queued. One that asks for something of the profile, or for XML, is made at once."""
     if method != "POST" or endpoint not in ENDPOINTS or signed.reply_format != "json":
@@ -193,6 +219,8 @@ def _error_response(error: ApiError, reply_format: str | None) -> Response:
     """As Sailthru answers it: in XML unless the request asked for JSON."""
     wait_s = error.retry_after_s
     headers = {} if wait_s is None else {"Retry-After": str(max(1, math.ceil(wait_s)))}
+    if error.status == 405:
+        headers["Allow"] = ", ".join(_METHODS)
     if reply_format is not None and reply_format.lower() == "json":
         body = {"error": error.code, "errormsg": error.message}
         return JSONResponse(body, error.status, headers)

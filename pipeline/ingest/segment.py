@@ -23,8 +23,10 @@ from pipeline.clock import Clock
 from pipeline.errors import EnqueueError
 from pipeline.ingest.bodies import is_packed, read_object, unpacked
 from pipeline.ingest.endpoint import Endpoint
+from pipeline.ingest.openapi import ANY_OBJECT, WRITE_KEY, PathItem, segment_post
 from pipeline.ingest.refusals import Refusals
 from pipeline.ingest.segment_events import (
+    MAX_BATCH_EVENTS,
     Arrival,
     Events,
     allowed,
@@ -110,6 +112,10 @@ class SegmentApi:
         """By path: what takes its requests."""
         return {path: self._app(kind) for path, kind in _KINDS.items()}
 
+    def describe(self) -> dict[str, PathItem]:
+        """The same paths, as `/openapi.json` says them."""
+        return {path: _described(kind) for path, kind in _KINDS.items()}
+
     def _app(self, kind: str | None) -> ASGIApp:
         app = Endpoint(partial(self.accept, kind), self._refusals)
         return CORS.cls(app, *CORS.args, **CORS.kwargs)
@@ -169,3 +175,29 @@ class SegmentApi:
                 await asyncio.sleep(0)
                 began = self._clock.monotonic()
         return Events(raws, refused, lanes)
+
+
+_BATCH = {
+    "type": "object",
+    "properties": {
+        "batch": {
+            "type": "array",
+            "maxItems": MAX_BATCH_EVENTS,
+            "description": "Events, each with its `type`. One that is wrong becomes a dead letter.",
+        },
+        "context": {"description": "Merged into the context of each event."},
+        "integrations": {"description": "Merged into the integrations of each event."},
+        "sentAt": {"description": "When the request left, by the clock of the events' times."},
+        "writeKey": {"description": "The key, unless it is the user name of Basic."},
+    },
+    "required": ["batch"],
+}
+
+
+def _described(kind: str | None) -> PathItem:
+    if kind is None:
+        refused = (400, 401, 413, 503)
+        return segment_post("Take a batch of events", _BATCH, refused, security=WRITE_KEY)
+    refused = (400, 401, 403, 503)
+    summary = f"Take one event of type {kind}"
+    return segment_post(summary, ANY_OBJECT, refused, security=WRITE_KEY)

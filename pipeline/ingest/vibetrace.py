@@ -27,6 +27,15 @@ from pipeline.events.rights import restricted
 from pipeline.ingest.answers import RETRY_AFTER_S, HttpError
 from pipeline.ingest.bodies import read_body, read_object, unpacked
 from pipeline.ingest.known_users import Asks, Knowledge, KnownUser, KnownUsers
+from pipeline.ingest.openapi import (
+    PLAIN_KEY,
+    TEXT,
+    PathItem,
+    answer,
+    exactly,
+    operation,
+    refusals,
+)
 from pipeline.ingest.rules import bots
 from pipeline.ingest.rules.once import Once, OnceSender, one_confirmation, one_open
 from pipeline.ingest.segment import CORS
@@ -46,6 +55,18 @@ CREATED = {
         "email": "Event was created for the specified user",
     }
 }
+_REQUEST = {
+    "type": "object",
+    "properties": {
+        "user": {"type": "object", "properties": {"_id": {}, "email": {}}},
+        "event": {"type": "object", "description": "One object, under the name of its type."},
+        "messageId": {},
+    },
+    "required": ["user", "event"],
+}
+_REFUSAL = exactly(
+    errors={"type": "array", "items": exactly(message=TEXT, description=TEXT), "minItems": 1}
+)
 MAX_BODY_BYTES = 4 * MAX_EVENT_BYTES
 """Of one event with its user, unpacked. JSON may need several bytes where the event that is kept needs one."""
 
@@ -79,6 +100,13 @@ class VibetraceApi:
         | `/v1/event` | POST | `{"user": {"_id", "email"}, "event": {TYPE: {}}, "messageId"}` | 200 `CREATED`, else `errors` |
         """
         return {PATH: CORS.cls(self._app, *CORS.args, **CORS.kwargs)}
+
+    def describe(self) -> dict[str, PathItem]:
+        """The same path, as `/openapi.json` says it."""
+        created = answer("Taken, or dropped by a rule.", {"const": CREATED})
+        answers = {"200": created} | refusals((400, 401, 403, 503), _REFUSAL)
+        said = operation("Take one event", answers, body=_REQUEST, security=PLAIN_KEY)
+        return {PATH: {"post": said}}
 
     async def accept(self, authorization: str | None, body: bytes) -> None:
         """Put the request's event into the raw stream, or drop and count it by a rule.

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from pipeline.ingest.answers import HttpError
 from pipeline.ingest.bodies import read_object
 from pipeline.ingest.endpoint import Endpoint
+from pipeline.ingest.openapi import ANY_OBJECT, TEXT, PathItem, segment_post
 from pipeline.ingest.refusals import Refusals
 from pipeline.ingest.segment_events import allowed, forwarded_event
 from pipeline.ingest.shares import Shares
@@ -45,6 +46,20 @@ class SegmentWebhook:
     def apps(self) -> dict[str, ASGIApp]:
         """By path: what takes its requests."""
         return {PATH.strip("/"): Endpoint(self.accept, self._refusals)}
+
+    def describe(self) -> dict[str, PathItem]:
+        """The same path, as `/openapi.json` says it."""
+        signature = {
+            "name": SIGNATURE,
+            "in": "header",
+            "required": True,
+            "description": "HMAC-SHA1 of the body with the shared secret, in hex.",
+            "schema": TEXT,
+        }
+        refused = (400, 401, 403, 503)
+        summary = "Take one event from Segment"
+        item = segment_post(summary, ANY_OBJECT, refused, parameters=[signature])
+        return {PATH.strip("/"): item}
 
     async def accept(self, headers: Headers, body: bytes) -> None:
         """Put the event into the raw stream. Raises HttpError or EnqueueError; it was not taken then."""

@@ -407,6 +407,7 @@ async def test_other_methods_are_not_supported(http: httpx.AsyncClient, method: 
     """Error 1."""
     reply = await http.request(method, "/event", params=form(EVENT))
     assert reply.status_code == 405
+    assert reply.headers["Allow"] == "GET, POST, DELETE"
 
 
 @pytest.mark.parametrize("path", ["/v1/batch", "/v1/track"])
