@@ -31,7 +31,8 @@ from pipeline.events.models import check_size, parse_event
 from pipeline.events.rights import restricted
 from pipeline.fields import is_nothing
 from pipeline.json_text import MAX_DEPTH, read_json
-from pipeline.producer import CHUNK, AsyncProducer, Labels, Producer, enqueue_error, in_time
+from pipeline.producer import AsyncProducer, Producer, enqueue_error, in_time
+from pipeline.raw_entries import CHUNK, Labels
 from pipeline.roles import Role
 from pipeline.settings import DEFAULT_ACCOUNT, load_settings
 from pipeline.storage.format import check_format

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
@@ -21,16 +20,25 @@ from pipeline.admission import LOOK, Admission
 from pipeline.counters import Count, counter
 from pipeline.errors import EnqueueError, QueueFull, WrongFormat
 from pipeline.events.kinds import IgnoreReason
-from pipeline.roles import Role
+from pipeline.raw_entries import (
+    CHUNK,
+    LIVE,
+    Chunk,
+    Labels,
+    append_script,
+    arguments,
+    chunks_of,
+    entry,
+    fill,
+    words,
+)
 from pipeline.settings import DEFAULT_ACCOUNT
 from pipeline.storage import keys
 from pipeline.storage.format import check_format_async
 from pipeline.storage.redis_client import CONNECT_TIMEOUT_S, REPLY_TIMEOUT_S
 from pipeline.storage.redis_errors import FULL, SILENT, explain
-from pipeline.storage.scripts import Batcher, read_script
+from pipeline.storage.scripts import Batcher
 
-CHUNK = 500
-"""Events per pipelined round trip: large enough to hide the trip, small enough to stay atomic."""
 RAW_HOLD = 2_000
 """Entries in the raw stream above which who sends many at once waits, so that a live event is soon split."""
 RAW_BOUND = 1_000_000
@@ -43,44 +51,6 @@ ANSWER_S = CONNECT_TIMEOUT_S + REPLY_TIMEOUT_S
 """Seconds that a producer waits for a Redis that is away or hangs."""
 OVERTAKEN = -1
 """What append.lua returns when a mark is not what its import has left."""
-
-
-class Labels(NamedTuple):
-    """What a raw entry says beside its event. bulk: it may wait until live events are through. role: of its write
-    key."""
-
-    account: str = DEFAULT_ACCOUNT
-    bulk: bool = False
-    role: Role = Role.SERVER
-
-    def fields(self) -> dict[str, str]:
-        """As the entry has them: what they say by being absent is left out."""
-        fields = {}
-        if self.account != DEFAULT_ACCOUNT:
-            fields["account"] = self.account
-        if self.bulk:
-            fields["class"] = "bulk"
-        if self.role is not Role.SERVER:
-            fields["role"] = self.role.value
-        return fields
-
-
-LIVE = Labels()
-
-
-class Mark(NamedTuple):
-    """How far an import is: what lies in a key before its next events are appended, and what is to lie there then."""
-
-    key: str
-    before: str
-    after: str
-
-
-class Chunk(NamedTuple):
-    """Events that are appended together, all of them or none, and with them the mark."""
-
-    raws: Sequence[bytes]
-    mark: Mark | None = None
 
 
 class Producer:
@@ -100,7 +70,7 @@ class Producer:
         self._redis = redis
         self._hold = hold
         self._sleep = sleep
-        self._script = redis.register_script(_script())
+        self._script = redis.register_script(append_script())
         self._admission = Admission(bound)
 
     def send(self, raw: bytes, labels: Labels = LIVE) -> str:
@@ -128,7 +98,7 @@ class Producer:
         Returns: how many were appended.
         Raises: QueueFull or EnqueueError; the message says how many had been taken before.
         """
-        return self.send_chunks(map(Chunk, _chunks(raws, CHUNK)), labels, on_hold)
+        return self.send_chunks(map(Chunk, chunks_of(raws, CHUNK)), labels, on_hold)
 
     def send_chunks(
         self,
@@ -165,14 +135,14 @@ class Producer:
         """Returns how long the stream is now, if that is known; OVERTAKEN if the mark is not what it was."""
         raws, mark = chunk
         names = [keys.RAW] if mark is None else [keys.RAW, mark.key]
-        args = _arguments(raws, labels)
+        args = arguments(raws, labels)
         if mark is not None:
             args = [mark.before, mark.after, MARK_S, *args]
         try:
             return int(self._script(keys=names, args=args, client=self._redis))
         except NoPermissionError:  # may append, and may run no script, or write no mark
             pipe = self._redis.pipeline(transaction=True)
-            _fill(pipe, raws, labels)
+            fill(pipe, raws, labels)
             pipe.execute()
             return None
 
@@ -216,7 +186,7 @@ class AsyncProducer:
     def __init__(self, redis: AsyncRedis, *, bound: int = RAW_BOUND) -> None:
         self._redis = redis
         self._batcher = Batcher(redis)
-        self._script = redis.register_script(_script())
+        self._script = redis.register_script(append_script())
         self._admission = Admission(bound)
         self._knows_format = False
 
@@ -252,7 +222,7 @@ class AsyncProducer:
         Raises: QueueFull or EnqueueError; the message says how many had been taken before.
         """
         sent = 0
-        for chunk in _chunks(raws, CHUNK):
+        for chunk in chunks_of(raws, CHUNK):
             try:
                 while await self._is_long():
                     await asyncio.sleep(HOLD_S)
@@ -301,16 +271,16 @@ class AsyncProducer:
 
     async def _append(self, raws: Sequence[bytes], labels: Labels) -> None:
         if len(raws) == 1:
-            await self._batcher.execute("XADD", keys.RAW, "*", *_words(raws[0], labels))
+            await self._batcher.execute("XADD", keys.RAW, "*", *words(raws[0], labels))
         elif raws:
             await self._append_chunk(raws, labels)
 
     async def _append_chunk(self, raws: Sequence[bytes], labels: Labels) -> None:
         try:
-            await self._script(keys=[keys.RAW], args=_arguments(raws, labels))
+            await self._script(keys=[keys.RAW], args=arguments(raws, labels))
         except NoPermissionError:  # may append, and may run no script
             pipe = self._redis.pipeline(transaction=True)
-            _fill(pipe, raws, labels)
+            fill(pipe, raws, labels)
             await pipe.execute()
 
     async def check_format(self) -> None:
@@ -364,11 +334,6 @@ async def in_time() -> AsyncIterator[None]:
         raise EnqueueError(f"Redis {SILENT.what}", SILENT.fix) from None
 
 
-def entry(raw: bytes, labels: Labels = LIVE) -> dict[Any, Any]:
-    """The fields of a raw-stream entry."""
-    return {"event": raw, **labels.fields()}
-
-
 def enqueue_error(error: RedisError) -> EnqueueError:
     """What a Redis error means for a producer. Its text is left out: it can quote the event."""
     trouble = explain(error)
@@ -380,29 +345,3 @@ def enqueue_error(error: RedisError) -> EnqueueError:
 def _after(sent: int, error: EnqueueError) -> EnqueueError:
     """The same error of one who sends many."""
     return type(error)(f"{error.what} ({sent} events were taken before)", error.fix)
-
-
-def _script() -> str:
-    return read_script("pipeline", "append")
-
-
-def _arguments(raws: Iterable[bytes], labels: Labels) -> list[bytes | str | int]:
-    """What append.lua takes."""
-    words = [word for field in labels.fields().items() for word in field]
-    return [len(words), *words, *raws]
-
-
-def _words(raw: bytes, labels: Labels) -> list[bytes | str]:
-    """What XADD takes after the id."""
-    return [word for field in entry(raw, labels).items() for word in field]
-
-
-def _fill(pipe: Any, raws: Iterable[bytes], labels: Labels) -> None:
-    for raw in raws:
-        pipe.xadd(keys.RAW, entry(raw, labels))
-
-
-def _chunks(raws: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
-    iterator = iter(raws)
-    while chunk := list(islice(iterator, size)):
-        yield chunk

@@ -17,7 +17,8 @@ from pipeline.cli.options import AccountOption, JsonOption, RoleOption, settings
 from pipeline.cli.output import json_result, result
 from pipeline.cli.progress import open_progress
 from pipeline.errors import EnqueueError, SailpipeError
-from pipeline.producer import Chunk, Labels, Producer
+from pipeline.producer import Producer
+from pipeline.raw_entries import Chunk, Labels
 from pipeline.roles import Role
 from pipeline.storage.redis_client import open_redis
 

@@ -21,7 +21,8 @@ from pipeline.cli.event_files import can_be_read_twice, digest_of, open_lines
 from pipeline.cli.output import note
 from pipeline.cli.progress import Progress
 from pipeline.errors import InvalidEvent
-from pipeline.producer import CHUNK, Chunk, Mark, enqueue_error
+from pipeline.producer import enqueue_error
+from pipeline.raw_entries import CHUNK, Chunk, Mark
 from pipeline.storage import keys
 
 

@@ -14,7 +14,8 @@ from pipeline.cli.errors import BadInput
 from pipeline.cli.event_files import STDIN
 from pipeline.cli.options import AccountOption, RoleOption, settings_here
 from pipeline.cli.output import result
-from pipeline.producer import Labels, Producer
+from pipeline.producer import Producer
+from pipeline.raw_entries import Labels
 from pipeline.roles import Role
 from pipeline.storage.redis_client import open_redis
 

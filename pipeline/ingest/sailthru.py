@@ -37,7 +37,8 @@ from pipeline.ingest.sailthru_requests import (
 )
 from pipeline.ingest.uploads import is_multipart, read_parts
 from pipeline.ingest.upstream import NotNow, Upstream
-from pipeline.producer import AsyncProducer, Labels
+from pipeline.producer import AsyncProducer
+from pipeline.raw_entries import Labels
 from pipeline.sailthru.answers import RATE_HEADERS, Failed
 from pipeline.sailthru.calls import HandedCall, Method, Upload
 from pipeline.sailthru.client import Reply

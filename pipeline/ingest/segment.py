@@ -37,7 +37,8 @@ from pipeline.ingest.segment_events import (
 from pipeline.ingest.shares import Shares
 from pipeline.ingest.write_keys import Grant, choose_grant, refuse_header
 from pipeline.lanes import Lane
-from pipeline.producer import AsyncProducer, Labels
+from pipeline.producer import AsyncProducer
+from pipeline.raw_entries import Labels
 from pipeline.roles import Role
 
 SINGLE_PATHS: Mapping[str, str] = {

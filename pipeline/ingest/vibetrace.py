@@ -44,7 +44,8 @@ from pipeline.ingest.shares import Shares
 from pipeline.ingest.vibetrace_events import EventType, VibetraceEvent, read_request, segment_events
 from pipeline.ingest.write_keys import Grant, grant_of
 from pipeline.lanes import Lane
-from pipeline.producer import AsyncProducer, Labels
+from pipeline.producer import AsyncProducer
+from pipeline.raw_entries import Labels
 from pipeline.roles import Role
 from pipeline.settings import Settings
 

@@ -21,7 +21,8 @@ from pipeline.ingest.refusals import Refusals
 from pipeline.ingest.segment_events import allowed, forwarded_event
 from pipeline.ingest.shares import Shares
 from pipeline.ingest.write_keys import Grant
-from pipeline.producer import AsyncProducer, Labels
+from pipeline.producer import AsyncProducer
+from pipeline.raw_entries import Labels
 
 PATH = "/webhook/segment"
 SIGNATURE = "X-Signature"

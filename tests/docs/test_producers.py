@@ -19,7 +19,8 @@ from pipeline.ingest.segment import BATCH_PATHS, SINGLE_PATHS
 from pipeline.ingest.segment_events import MAX_BATCH_BYTES, MAX_BATCH_EVENTS
 from pipeline.ingest.vibetrace import MAX_BODY_BYTES as MAX_VIBETRACE_BYTES
 from pipeline.ingest.vibetrace import PATH
-from pipeline.producer import ANSWER_S, CHUNK, MARK_S, RAW_BOUND, RAW_HOLD
+from pipeline.producer import ANSWER_S, MARK_S, RAW_BOUND, RAW_HOLD
+from pipeline.raw_entries import CHUNK
 
 ROOT = Path(__file__).parents[2]
 INDEX = ROOT / "docs" / "producers.md"

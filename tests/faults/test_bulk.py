@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.producer import Labels, Producer
+from pipeline.producer import Producer
+from pipeline.raw_entries import Labels
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.storage.redis_client import open_redis
 from tests.faults.support.account import ACCOUNT

@@ -10,7 +10,8 @@ import time
 import pytest
 
 from pipeline.errors import EnqueueError, QueueFull
-from pipeline.producer import Labels, Producer
+from pipeline.producer import Producer
+from pipeline.raw_entries import Labels
 from pipeline.sandbox.faults import FaultKind
 from pipeline.storage import keys
 from tests.faults.conftest import Open

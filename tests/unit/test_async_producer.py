@@ -11,7 +11,8 @@ import redis.asyncio
 
 from pipeline.admission import LOOK_EVERY
 from pipeline.errors import QueueFull
-from pipeline.producer import AsyncProducer, Labels
+from pipeline.producer import AsyncProducer
+from pipeline.raw_entries import Labels
 from pipeline.storage import keys
 
 

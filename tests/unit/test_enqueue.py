@@ -27,7 +27,8 @@ from pipeline.accept import (
     _PRODUCERS,
 )
 from pipeline.errors import ConfigError, EnqueueError, InvalidEvent, QueueFull
-from pipeline.producer import Labels, Producer
+from pipeline.producer import Producer
+from pipeline.raw_entries import Labels
 from pipeline.storage import keys
 
 NOTHING: tuple[Any, ...] = (None, "  ", False, [], "\x00")

@@ -16,7 +16,8 @@ from redis.exceptions import RedisError
 from pipeline.counters import Count, counter
 from pipeline.events.kinds import IgnoreReason
 from pipeline.mapping.basket import is_placeholder
-from pipeline.producer import AsyncProducer, Labels, enqueue_error
+from pipeline.producer import AsyncProducer, enqueue_error
+from pipeline.raw_entries import Labels
 from pipeline.roles import Role
 from pipeline.settings import AccountSettings
 from pipeline.storage import keys

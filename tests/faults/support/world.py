@@ -10,7 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pipeline.lanes import PAGEVIEW_ENDPOINT
-from pipeline.producer import Labels, Producer
+from pipeline.producer import Producer
+from pipeline.raw_entries import Labels
 from pipeline.sandbox.faults import Fault, FaultKind
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.settings import AccountSettings, load_settings

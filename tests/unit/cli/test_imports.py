@@ -14,7 +14,8 @@ import redis
 
 from pipeline.cli.app import run
 from pipeline.errors import EnqueueError
-from pipeline.producer import CHUNK, Chunk, Mark, Producer
+from pipeline.producer import Producer
+from pipeline.raw_entries import CHUNK, Chunk, Mark
 from pipeline.storage import keys
 from pipeline.storage.verdict import Verdict
 

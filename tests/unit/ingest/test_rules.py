@@ -17,7 +17,8 @@ from pipeline.errors import EnqueueError, QueueFull
 from pipeline.events.kinds import IgnoreReason
 from pipeline.ingest.rules.bots import is_bot
 from pipeline.ingest.rules.once import OPEN_MS, Once, OnceSender, one_confirmation, one_open
-from pipeline.producer import AsyncProducer, Labels
+from pipeline.producer import AsyncProducer
+from pipeline.raw_entries import Labels
 from pipeline.roles import Role
 from pipeline.settings import AccountSettings
 from pipeline.storage import keys

@@ -19,7 +19,8 @@ from pipeline.clock import ManualClock
 from pipeline.errors import QueueFull
 from pipeline.events.models import Lane
 from pipeline.lanes import BUCKETS
-from pipeline.producer import AsyncProducer, Labels, Producer
+from pipeline.producer import AsyncProducer, Producer
+from pipeline.raw_entries import Labels
 from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter import loop
 from pipeline.splitter.loop import Splitter
