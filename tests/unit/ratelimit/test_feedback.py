@@ -150,3 +150,14 @@ def test_an_answer_that_comes_late_changes_nothing(remaining: int, reset: float)
     before = headroom.cap(now=MINUTE + 30.0)
     headroom.observe(RateHeaders(2400, remaining, reset), now=MINUTE + 30.0, ours=0, in_flight=0)
     assert headroom.cap(now=MINUTE + 30.0) == before
+
+
+@pytest.mark.parametrize(("beyond_ours", "others"), [(0, 0), (3, 0), (4, 0), (8, 8)])
+def test_what_our_own_calls_under_way_may_be_is_nobody_elses(beyond_ours: int, others: int) -> None:
+    """Sailthru may have counted them, or not yet. More than these is all someone's."""
+    headroom = Headroom()
+    _answer(headroom, 10.0, used=100, ours=100, in_flight=4)
+    _answer(headroom, 12.0, used=180 + beyond_ours, ours=180, in_flight=4)
+    left = 2400 - 180 - beyond_ours - 4 - (24 if others else 0)
+    cap = headroom.cap(now=MINUTE + 12.0)
+    assert cap == pytest.approx(left / 48 - 0.5 * others / 2)

@@ -23,6 +23,12 @@ def test_what_was_packed_is_unpacked_again(text: str, layers: list[bool]) -> Non
     assert unpacked(body, most=MAX) == plain
 
 
+@pytest.mark.parametrize("window", range(9, 16))
+def test_a_zlib_stream_is_known_by_its_head_whatever_its_window(window: int) -> None:
+    packer = zlib.compressobj(wbits=window)
+    assert unpacked(packer.compress(b'{"ok":true}') + packer.flush(), most=MAX) == b'{"ok":true}'
+
+
 @given(body=st.binary(max_size=100), layers=st.integers(0, 2))
 def test_unpacking_any_bytes_gives_bytes(body: bytes, layers: int) -> None:
     """What is no packing, or a broken one, stays as it came."""
