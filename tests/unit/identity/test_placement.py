@@ -71,6 +71,24 @@ def test_an_anonymous_id_or_email_leads_to_the_user_id_it_came_with() -> None:
     assert arrivals.place(**shown("e@X.com")).user == "u"
 
 
+@pytest.mark.parametrize("anonymous", ["a", "z", "u1", "t"])
+def test_an_anonymous_id_follows_an_email_and_then_whoever_it_signs_in_as(anonymous: str) -> None:
+    """Whichever of the ids sorts first."""
+    arrivals = Arrivals()
+    arrivals.place(userId="u", **shown("ann@x.com"))
+    assert arrivals.visit(anonymous, "ann@x.com").user == "u"
+    updates = arrivals.place(userId="t2", anonymousId=anonymous).updates
+    assert set(updates.aliases) == {(f"anon:{anonymous}", "t2"), (f"follows:{anonymous}", "t2")}
+    assert arrivals.place(anonymousId=anonymous).user == "t2"
+
+
+def test_an_event_whose_ids_are_one_links_nothing() -> None:
+    """Some SDKs send the userId as the anonymousId, too."""
+    same = "".join(["u", "1"])
+    event = {"type": "alias", "userId": "u1", "anonymousId": same, "previousId": same}
+    assert Arrivals().place(**event).updates.aliases == ()
+
+
 def test_a_custom_events_property_links_nothing_and_is_no_sighting() -> None:
     """Invited friends are not the inviter, whose ids stay their own, however many friends there are."""
     arrivals = Arrivals()
