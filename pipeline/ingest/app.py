@@ -48,8 +48,8 @@ def create_app(
     ways: list[Way] = [
         SegmentApi(producer, granted, shares, refusals, clock),
         SegmentWebhook(producer, signers, shares, refusals),
-        SailthruApi(producer, api_keys(settings), upstream, clock),
-        VibetraceApi(redis, producer, shares, upstream, granted, settings, clock),
+        SailthruApi(producer, api_keys(settings), upstream, refusals, clock),
+        VibetraceApi(redis, producer, shares, upstream, granted, settings, refusals, clock),
     ]
     described = document(ways)
 

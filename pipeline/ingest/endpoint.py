@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from starlette.background import BackgroundTask
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -32,9 +31,7 @@ class Endpoint:
         else:
             response = error_response(HttpError(405, "method_not_allowed", "Method Not Allowed"))
             response.headers["Allow"] = "POST"
-        if self._refusals.are_unwritten:
-            response.background = BackgroundTask(self._refusals.write)
-        await response(scope, receive, send)
+        await self._refusals.write_behind(response)(scope, receive, send)
 
     async def _answer(self, headers: Headers, receive: Receive) -> Response:
         try:

@@ -6,6 +6,8 @@ from collections import Counter
 
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError
+from starlette.background import BackgroundTask
+from starlette.responses import Response
 
 from pipeline.storage import keys
 
@@ -19,17 +21,18 @@ class Refusals:
         self._unwritten = Counter[str]()
         self._is_writing = False
 
-    @property
-    def are_unwritten(self) -> bool:
-        """Whether `write` has something to do."""
-        return bool(self._unwritten) and not self._is_writing
-
     def count(self, code: str) -> None:
         """Count one. `code` is a word of our own: each is a field in Redis for ever."""
         self._unwritten[code] += 1
 
+    def write_behind(self, response: Response) -> Response:
+        """The same answer; when it has gone out, what was counted is written."""
+        if self._unwritten and not self._is_writing:
+            response.background = BackgroundTask(self.write)
+        return response
+
     async def write(self) -> None:
-        """Write what was counted, and what is counted meanwhile. It is for when the answer has gone out."""
+        """Write what was counted, and what is counted meanwhile; one does so at a time."""
         if self._is_writing:
             return
         self._is_writing = True

@@ -23,6 +23,7 @@ from pipeline.fields import is_nothing
 from pipeline.ingest.answers import RETRY_AFTER_S, HttpError
 from pipeline.ingest.bodies import read_body
 from pipeline.ingest.openapi import TEXT, PathItem, exactly, operation, refusals
+from pipeline.ingest.refusals import Refusals
 from pipeline.ingest.sailthru_requests import (
     OTHER,
     REQUIRED,
@@ -80,11 +81,13 @@ class SailthruApi:
         producer: AsyncProducer,
         keys: Mapping[str, Grantor],
         upstream: Upstream,
+        refusals: Refusals,
         clock: Clock,
     ) -> None:
         self._producer = producer
         self._keys = keys
         self._upstream = upstream
+        self._refusals = refusals
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
         self._heavy = 0
@@ -102,13 +105,13 @@ class SailthruApi:
         is_upload = scope["method"] == "POST" and is_multipart(scope)
         if is_upload and self._uploads.locked():
             error = _unavailable("Too many uploads are under way", RETRY_AFTER_S)
-            response = _error_response(error, "json")
+            response = self._refuse(error, "json")
         elif is_upload:
             async with self._uploads:
                 response = await self._respond(scope, read_parts(scope, receive))
         else:
             response = await self._respond(scope, self._read(scope, receive))
-        await response(scope, receive, send)
+        await self._refusals.write_behind(response)(scope, receive, send)
 
     async def _respond(
         self, scope: Scope, reading: Awaitable[tuple[dict[str, str], Upload | None]]
@@ -118,7 +121,11 @@ class SailthruApi:
             fields, upload = await reading
             return await self._answer(scope, fields, upload)
         except ApiError as error:
-            return _error_response(error, fields.get("format"))
+            return self._refuse(error, fields.get("format"))
+
+    def _refuse(self, error: ApiError, reply_format: str | None) -> Response:
+        self._refusals.count(f"sailthru_{error.code}")
+        return _error_response(error, reply_format)
 
     async def _read(self, scope: Scope, receive: Receive) -> tuple[dict[str, str], Upload | None]:
         if scope["method"] not in _METHODS:

@@ -36,6 +36,7 @@ from pipeline.ingest.openapi import (
     operation,
     refusals,
 )
+from pipeline.ingest.refusals import Refusals
 from pipeline.ingest.rules import bots
 from pipeline.ingest.rules.once import Once, OnceSender, one_confirmation, one_open
 from pipeline.ingest.segment import CORS
@@ -83,6 +84,7 @@ class VibetraceApi:
         upstream: Asks,
         grants: Mapping[str, Grant],
         settings: Settings,
+        refusals: Refusals,
         clock: Clock,
     ) -> None:
         self._producer = producer
@@ -91,6 +93,7 @@ class VibetraceApi:
         self._known = KnownUsers(redis, upstream, settings)
         self._grants = grants
         self._settings = settings
+        self._refusals = refusals
         self._clock = clock
 
     def apps(self) -> dict[str, ASGIApp]:
@@ -161,17 +164,21 @@ class VibetraceApi:
         else:
             response = error_response(HttpError(405, "method_not_allowed", "Please send a POST"))
             response.headers["Allow"] = "POST"
-        await response(scope, receive, send)
+        await self._refusals.write_behind(response)(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         try:
             body = await read_body(receive)
             await self.accept(Headers(scope=scope).get("authorization"), body)
         except HttpError as error:
-            return error_response(error)
+            return self._refuse(error)
         except EnqueueError as error:
-            return error_response(HttpError(503, "unavailable", f"{error.what}. Try again."))
+            return self._refuse(HttpError(503, "unavailable", f"{error.what}. Try again."))
         return JSONResponse(CREATED)
+
+    def _refuse(self, error: HttpError) -> Response:
+        self._refusals.count(error.code)
+        return error_response(error)
 
 
 def error_response(error: HttpError) -> JSONResponse:
