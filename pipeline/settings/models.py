@@ -70,7 +70,8 @@ class AccountSettings(_Settings):
     api_key: str | None = Field(
         None,
         repr=False,
-        description="Sailthru API key; without it everything goes to a sandbox. `NEW,OLD` while a key is being changed.",
+        description="Sailthru API key; without it everything goes to a sandbox. `NEW,OLD` while a key is being changed."
+        " Programs that call this server as they would call Sailthru sign with it and its secret.",
     )
     api_secret: SecretStr | None = Field(
         None, description="Sailthru API secret; one for each key, or two of one key: `NEW,OLD`."

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.store import DeadLetters
 from pipeline.events.models import Lane
 from pipeline.mapping.native import order_key
+from pipeline.sailthru.answers import Answer
 from pipeline.storage import keys
-from tests.support.fake_sailthru import BAD_ADDRESS, REFUSED, TIMED_OUT
-from tests.support.pipe import ACCOUNT, START, Pipe, added, identify, order, track
+from pipeline.storage.numbers import POISON_AFTER
+from tests.support.fake_sailthru import BAD_ADDRESS, BAD_GATEWAY, REFUSED, TIMED_OUT
+from tests.support.pipe import ACCOUNT, START, Pipe, added, identify, open_pipe, order, track
 
 EMAIL = "u1@example.org"
 ITEM = {"id": "p1", "title": "Tea", "price": 450, "qty": 2, "url": "https://shop.example.org/p1"}
@@ -290,3 +296,78 @@ async def test_a_page_may_send_no_call_of_sailthrus_own(pipe: Pipe) -> None:
     await pipe.run(60)
     assert pipe.sailthru.sent == []
     assert await pipe.counts() == {"ignored:refused_by_role": 1}
+
+
+TROUBLES: Sequence[tuple[Answer | None, bool]] = (
+    (None, True),
+    (None, False),
+    (TIMED_OUT, True),
+    (TIMED_OUT, False),
+    (BAD_GATEWAY, True),
+)
+"""What may happen to one call: its worker is killed, or its answer lost; and whether it was carried out."""
+STEPS = st.lists(
+    st.one_of(
+        st.sampled_from(("order", "equal order", "cart", "empty", "mapped order", "added")),
+        st.tuples(st.sampled_from(TROUBLES), st.sampled_from(("POST", "POST", "GET"))),
+        st.sampled_from((0.05, 5.0, 20.0)),
+    ),
+    min_size=2,
+    max_size=12,
+).filter(lambda steps: sum(isinstance(step, tuple) for step in steps) < POISON_AFTER)
+
+
+def event_of(step: str, number: int) -> dict[str, Any]:
+    """The event of one step; `number` tells those of one kind apart."""
+    one = [{**ITEM, "id": f"p{number}"}]
+    match step:
+        case "order":
+            return call("/purchase", email=EMAIL, items=one, purchase_keys={"extid": f"n{number}"})
+        case "equal order":
+            return call("/purchase", email=EMAIL, items=[ITEM], message_id=str(number))
+        case "cart":
+            return call("/purchase", email=EMAIL, items=one, incomplete=1)
+        case "empty":
+            return call("/purchase", email=EMAIL, items=[], incomplete=1)
+        case "mapped order":
+            return order("u1", f"o{number}")
+        case _:
+            return added("u1", f"a{number}")
+
+
+async def bought_and_left(steps: Sequence[Any], *, calm: bool) -> tuple[list[Any], list[Any]]:
+    """The orders that Sailthru has, in order, and the cart, after these steps; `calm`: one by one, without troubles."""
+    async with open_pipe() as pipe:
+        await pipe.post(identify("u1"))
+        await pipe.run(10)
+        for number, step in enumerate(steps):
+            if isinstance(step, str):
+                await pipe.post(event_of(step, number))
+            elif isinstance(step, float):
+                await pipe.run(step)
+            elif not calm:
+                (answer, processed), method = step
+                on = f"{method} /purchase"
+                pipe.sailthru.trouble(answer, on=on, processed=processed, times=1)
+            if calm:
+                await pipe.run(60)
+        await pipe.run(3600)
+        assert (await pipe.counts()).keys() == {"delivered"}
+        state = pipe.sailthru.sandbox.state
+        (profile,) = state.profiles
+        cart = [one["id"] for one in profile.cart.shown["items"]] if profile.cart else []
+        return [one.extid for one in state.purchases], cart
+
+
+@settings(max_examples=20)
+@given(STEPS)
+def test_whatever_is_lost_or_killed_every_order_is_there_once_and_the_cart_is_right(
+    steps: Sequence[Any],
+) -> None:
+    """As if the same calls and mapped events had been sent one after the other."""
+
+    async def run() -> None:
+        stormy = await bought_and_left(steps, calm=False)
+        assert stormy == await bought_and_left(steps, calm=True)
+
+    asyncio.run(run())
