@@ -29,7 +29,7 @@ from pipeline.ratelimit.store_redis import RedisSlotStore
 from pipeline.roles import Role, WriteKey
 from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.aliases import forget_old_aliases
-from pipeline.splitter.held import ENTRIES_A_CALL, Held
+from pipeline.splitter.held import ENTRIES_A_CALL, HeldEntries
 from pipeline.splitter.pressure import Pressure
 from pipeline.splitter.stream import BATCH
 from pipeline.status.report import read_status
@@ -217,7 +217,7 @@ async def given_back(shop: Shop) -> None:
     """Large events of an account that is known by now."""
     fields = ("held", shop.now, "event", BIG)
     await shop.run(("XADD", keys.HELD, "*", *fields) for _ in range(3 * ENTRIES_A_CALL))
-    held = Held(shop.redis, ["default"], ManualClock(), shop.boxes.now_ms)
+    held = HeldEntries(shop.redis, ["default"], ManualClock(), shop.boxes.now_ms)
     await held.give_back()
     settings = Settings(accounts={"default": AccountSettings(), "b": AccountSettings(name="b")})
     await shop.run(("XADD", keys.RAW, "*", "event", BIG) for _ in range(1_500))

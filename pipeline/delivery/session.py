@@ -266,7 +266,7 @@ class CallSession:
         """Make one call, decide what its answer means, and let gates follow."""
         call, context = request.call, self._context
         outages = context.outages
-        if outages.is_held(call.bucket) and (wait_s := outages.held_s(call, self.now_ms)):
+        if outages.held and (wait_s := outages.held_s(call, self.now_ms)):
             return self._without_answer(NotSent("endpoint_closed", wait_s))
         try:
             answer = await context.caller.call(self._lease, call, purpose)

@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from pipeline.events.email_texts import email_in, is_email
 from pipeline.events.models import Event
 from pipeline.events.names import Kind
 from pipeline.roles import Role
+from pipeline.text import email_in, is_email
 
 CARRIES_KEY = frozenset({Kind.IDENTIFY, Kind.SUBSCRIBED})
 """Their calls give a profile its email."""

@@ -32,14 +32,13 @@ from pydantic_core import from_json
 from pipeline import lanes
 from pipeline.errors import InvalidEvent, Reason
 from pipeline.events.destinations import given_options
-from pipeline.events.email_texts import email_in, read_email
 from pipeline.events.names import TRACKED, Kind
 from pipeline.events.native import Endpoint, kind_of_call, person
 from pipeline.events.refusals import explain, problem_line
 from pipeline.fields import Note, as_whole, is_nothing
 from pipeline.json_text import read_mended
 from pipeline.roles import Role
-from pipeline.text import mend_id, mend_line
+from pipeline.text import email_in, mend_id, mend_line, read_email
 from pipeline.times import read_time
 
 Lane = lanes.Lane

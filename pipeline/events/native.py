@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-from pipeline.events.email_texts import email_in, read_email
 from pipeline.events.names import Kind
 from pipeline.fields import is_nothing
+from pipeline.text import email_in, read_email
 
 Endpoint = Literal["/event", "/user", "/purchase", "/return"]
 ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)

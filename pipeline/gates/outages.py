@@ -34,14 +34,12 @@ class _Seen:
     """What this process knows of one host or endpoint; times are monotonic seconds unless they say what else.
 
     lately: of a host's last hundred answers, the user whose address was refused, or ''.
-    held_until: of an endpoint that closes no lane, until when its gate is closed (ms); None while it is open.
     closed_over: why the gate of its host was closed over this endpoint -> when that was.
     told_at: when the operator was told last that it refuses the account.
     """
 
     signs: Signs = NO_SIGNS
     lately: tuple[str, ...] = ()
-    held_until: int | None = None
     closed_over: dict[GateReason, float] = field(default_factory=dict)
     told_at: float | None = None
 
@@ -50,28 +48,27 @@ class Outages:
     """One account's view of whether Sailthru is there, shared with other processes by gates.
 
     Nothing here may cost the answer that it was told of: while Redis is away gates stay as they are.
+
+    held: endpoint that closes no lane and is closed itself or being probed -> until when (ms).
     """
 
     def __init__(self, gates: Gates, clock: Clock) -> None:
         self._gates = gates
         self._clock = clock
         self._seen: defaultdict[str, _Seen] = defaultdict(_Seen)
-
-    def is_held(self, bucket: str) -> bool:
-        """Whether this endpoint closes no lane, and is closed itself or being probed."""
-        return self._seen[bucket].held_until is not None
+        self.held: dict[str, int] = {}
 
     def held_s(self, call: Call, now_ms: int) -> float | None:
         """Seconds until a call may be made to an endpoint that closes no lane; None when it may be now.
 
         Once its gate's time is up one caller is let through, as a probe.
         """
-        endpoint = self._seen[call.bucket]
-        if endpoint.held_until is None:
+        until = self.held.get(call.bucket)
+        if until is None:
             return None
-        if endpoint.held_until > now_ms:
-            return (endpoint.held_until - now_ms) / 1000
-        endpoint.held_until = now_ms + int(PROBE_S * 1000)
+        if until > now_ms:
+            return (until - now_ms) / 1000
+        self.held[call.bucket] = now_ms + int(PROBE_S * 1000)
         return None
 
     async def seen(self, claim: Claim, call: Call, answer: Answer, now_ms: int) -> Health:
@@ -89,12 +86,12 @@ class Outages:
             of_host.lately = (*of_host.lately[-ANSWERS + 1 :], claim.user if refused else "")
         seen, lately = (of_host.signs, of_endpoint.signs), of_host.lately
         closed = "" if answered else await self._closed(claim, (host, bucket), now_ms)
-        moves_gates = claim.probe or self.is_held(bucket) or not isinstance(answer, Accepted)
+        moves_gates = claim.probe or bucket in self.held or not isinstance(answer, Accepted)
         return Health(host, bucket, at, answered, *seen, closed, moves_gates, lately)
 
     async def apply(self, verdict: Verdict, claim: Claim, health: Health, now_ms: int) -> None:
         """Open the gates that an answered probe shows to be over, and close the one a verdict calls for."""
-        if health.answered and (claim.probe or self.is_held(health.bucket)):
+        if health.answered and (claim.probe or health.bucket in self.held):
             await self._unless_away(claim, self._open(health, verdict, now_ms))
         if isinstance(verdict, Outage | Throttled | Misconfigured):
             await self._unless_away(claim, self._close(verdict, claim, health, now_ms))
@@ -167,7 +164,7 @@ class Outages:
         if scope == health.host:
             self._seen[health.bucket].closed_over[reason] = health.at
         elif scope not in _LANES:
-            self._seen[scope].held_until = before.until
+            self.held[scope] = before.until
 
     def _was_told(self, closure: Closure, at: float) -> bool:
         """Whether the operator knows: an endpoint that refuses some calls and takes others closes again and again."""
@@ -180,7 +177,7 @@ class Outages:
         return False
 
     async def _open(self, health: Health, verdict: Verdict, now_ms: int) -> None:
-        self._seen[health.bucket].held_until = None
+        self.held.pop(health.bucket, None)
         over = {"circuit"}
         if not isinstance(verdict, Misconfigured | Throttled):
             over.add("misconfigured")

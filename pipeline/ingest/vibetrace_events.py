@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
-from pipeline.events.email_texts import read_email
 from pipeline.events.models import MAX_EVENT_BYTES, read_person_id, readable_id
 from pipeline.fields import is_nothing
 from pipeline.ingest.answers import HttpError
+from pipeline.text import read_email
 
 EventBody = tuple[str, dict[str, Any]]
 """The type of a Segment event, and the event."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.errors import MappingRejected, Reason
-from pipeline.events.email_texts import is_email
 from pipeline.events.emails import EMAILS_A_DAY, address, email_in_user_id, first_usable
 from pipeline.events.kinds import kind_of
 from pipeline.events.models import Alias, Event
@@ -14,6 +13,7 @@ from pipeline.mapping.plan import LastIdentify, Need, PlanContext, WaitForEmail
 from pipeline.mapping.values import reject
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
+from pipeline.text import is_email
 
 USER_KEYS = frozenset({"sid", "email", "extid", "cookie", "sms", "fb", "twitter"})
 

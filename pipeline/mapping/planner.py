@@ -8,7 +8,6 @@ from itertools import takewhile
 from typing import assert_never
 
 from pipeline.errors import MappingRejected, Reason
-from pipeline.events.email_texts import read_email
 from pipeline.events.emails import OWN_PROPERTIES, OWN_TRAITS, address_key
 from pipeline.events.kinds import LANES, ORDERS, Ignored, IgnoreReason, Kind, kind_of
 from pipeline.events.models import (
@@ -39,6 +38,7 @@ from pipeline.mapping.user import (
     plan_subscribed,
 )
 from pipeline.settings import AccountSettings
+from pipeline.text import read_email
 from pipeline.times import READABLE
 
 

@@ -8,11 +8,11 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from pipeline.errors import MappingRejected
-from pipeline.events.email_texts import is_email
 from pipeline.mapping.items import normal_images
 from pipeline.mapping.numbers import quantity
 from pipeline.mapping.plan import Cart, Item, Profile
 from pipeline.mapping.values import text
+from pipeline.text import is_email
 
 
 def read_profile(status_ok: bool, body: Mapping[str, Any]) -> Profile:

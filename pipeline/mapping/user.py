@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pipeline.errors import MappingRejected, Reason
-from pipeline.events.email_texts import read_email
 from pipeline.events.emails import address, email_in_user_id, first_usable, shown_email
 from pipeline.events.integrations import OPTOUT_LEVELS
 from pipeline.events.kinds import IgnoreReason, Kind, kind_of
@@ -29,6 +28,7 @@ from pipeline.mapping.values import elements, field, reject, switch, text, unpac
 from pipeline.roles import Role
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
+from pipeline.text import read_email
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ NAMES_SAID = 20
 FIX = "name it in the splitter's settings, and restart the splitter"
 
 
-class Held:
+class HeldEntries:
     """What is held, as the splitter with the lease sees it. `time_ms` replaces Redis' clock in tests."""
 
     def __init__(

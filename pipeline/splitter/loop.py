@@ -14,7 +14,7 @@ from pipeline.clock import Clock
 from pipeline.observe.logs import log_event
 from pipeline.settings import DEFAULT_ACCOUNT, Settings
 from pipeline.splitter.entries import ActionKind, Configured, RawEntry, RoutedEntry
-from pipeline.splitter.held import Held
+from pipeline.splitter.held import HeldEntries
 from pipeline.splitter.lease import LeaseLost
 from pipeline.splitter.lookups import Lookups
 from pipeline.splitter.pressure import LOOK_S, Pressure
@@ -71,7 +71,7 @@ class Splitter:
         self._wake = wake
         self._stream = stream or RawStream(client, token, time_ms)
         self._lookups = Lookups(Scripts(client, "pipeline.splitter"), self._accounts, time_ms)
-        self._held = Held(client, self._accounts, clock, time_ms)
+        self._held = HeldEntries(client, self._accounts, clock, time_ms)
         self._pressure = Pressure(client, settings, self._stream.lease.token, clock)
         self._watch = RedisWatch("splitter", clock)
         self._nudged = asyncio.Event()

@@ -10,7 +10,6 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.errors import InvalidEvent, Reason
-from pipeline.events.email_texts import is_email
 from pipeline.events.models import (
     INGEST_BYTES,
     MAX_EVENT_BYTES,
@@ -21,6 +20,7 @@ from pipeline.events.models import (
     parse_event,
     validate_event,
 )
+from pipeline.text import is_email
 
 SECRET = "secret.person@example.com"
 NOTHING: tuple[Any, ...] = (None, False, "", " ", "\x00\ufeff", [], {})
