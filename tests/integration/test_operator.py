@@ -52,8 +52,10 @@ def test_status_is_a_table_for_people_and_one_object_for_programs(command: Comma
         "redis_url",
         "target",
         "raw",
+        "refusals",
         "accounts",
         "removed_accounts",
+        "unknown_accounts",
         "jobs",
     ]
 
