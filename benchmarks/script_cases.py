@@ -283,6 +283,13 @@ async def limits_and_gates(shop: Shop) -> None:
     key = WriteKey("page", Role.BROWSER, 100.0)
     shares = Shares(shop.redis, {"page": Grant("default", key)}, shop.boxes.settings)
     await shares.is_bulk(Grant("default", key), 4, dict.fromkeys(Lane, 1))
+    words = Scripts(
+        shop.redis, "pipeline.ingest"
+    )  # their callers ask Sailthru, or a request, as well
+    await words.run("known_user", ["sailpipe:default:", "sailpipe:none"], ["u1", "u1@example.com"])
+    await words.run(
+        "once", [keys.RAW, "sailpipe:none", "sailpipe:counts"], [9, "ignored", 0, *[BIG] * 20]
+    )
     await Gates(shop.redis, "default").close(Closure("event", "brake", 0, shop.now, "x" * 500))
     scripts, name = Scripts(shop.redis, "pipeline.gates"), keys.deaths("default", "event")
     minutes = [[n, 1_000] for n in range(10)]

@@ -24,7 +24,7 @@ SMALL = b'{"type":"track","event":"Seen","userId":"u","messageId":"m","propertie
 BIG = b'{"type":"track","event":"Seen","userId":"u","properties":{"a":"%s"}}' % (
     b"x" * (MAX_EVENT_BYTES - 70)
 )
-PIPE = 500
+PIPE = 50
 DEATHS_A_MS = 20
 Command: TypeAlias = tuple[Any, ...]
 

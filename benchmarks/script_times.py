@@ -30,6 +30,8 @@ from pipeline.storage import scripts as storage_scripts
 from pipeline.storage.scripts import Batcher, read_script, sha1, source
 from tests.support.redis_server import RedisServer
 
+PATIENCE_S = 120.0
+"""For one reply: a case fills Redis with hundreds of megabytes, on a machine that may be busy."""
 MAX_MS = 20.0
 MAX_REPLY_BYTES = 1_100_000
 """One megabyte of what is asked for, and what stands around it."""
@@ -110,7 +112,7 @@ def run_once(case: Case) -> Round:
 
 
 async def _run(url: str, case: Case) -> Round:
-    async with redis.asyncio.Redis.from_url(url) as client:
+    async with redis.asyncio.Redis.from_url(url, socket_timeout=PATIENCE_S) as client:
         pid = int((await client.info("server"))["process_id"])
         for name in scripts():
             await client.script_load(source(f"pipeline.{name}"))
