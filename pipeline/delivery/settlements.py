@@ -46,6 +46,7 @@ from pipeline.outcomes import (
     WaitingForOrder,
     WaitingForUser,
 )
+from pipeline.roles import Role
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 from pipeline.targets import target_of
@@ -120,9 +121,24 @@ def settlement_for(outcome: Outcome, state: TurnState, settling: Settling) -> Se
     else:
         intent, is_last = _pending_after(outcome, state, settling).encode(), False
     back = settlement.back or settling.give_back or is_last
-    failing = _failing_after(outcome, state)
-    at = settling.now_ms
-    return replace(settlement, at=at, intent=intent, learn=learn, back=back, failing=failing)
+    return replace(
+        settlement,
+        at=settling.now_ms,
+        intent=intent,
+        learn=learn,
+        back=back,
+        failing=_failing_after(outcome, state),
+        bulk=_bulk_after(outcome, state),
+    )
+
+
+def _bulk_after(outcome: Outcome, state: TurnState) -> int:
+    """What a page's key has sent is tried once as live. Of made-up users it is tried again and again, and would take the
+    calls that the key's share of the lane leaves to others."""
+    entries = state.claim.entries
+    if not isinstance(outcome, Retry | WaitingForUser | WaitingForEmail):
+        return 0
+    return len(entries) if all(entry.role is Role.BROWSER for entry in entries) else 0
 
 
 def _settlement(outcome: Outcome, state: TurnState, settling: Settling) -> Settlement:

@@ -278,7 +278,8 @@ class Settlement:
     """All that is written when the first events of a claim are settled; see settle.lua.
 
     order: what another mailbox has reserved, when this one waits for it. lift: the user for whose mailboxes this one waits,
-        which are bulk no more unless it is. absence: None leaves what is on record. failing: what is on record
+        which are bulk no more unless it is. bulk: how many events it holds, if all of them may wait as bulk from now on: it
+        is bulk then, unless more have come. absence: None leaves what is on record. failing: what is on record
         afterwards. Only the owner's next step is written, so that a settlement may be repeated.
     """
 
@@ -299,6 +300,7 @@ class Settlement:
     waits: Waits | None = None
     order: str | None = None
     lift: str | None = None
+    bulk: int = 0
     wake: Sequence[Lane] = ()
 
 

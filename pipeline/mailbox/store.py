@@ -237,6 +237,7 @@ def encode_settlement(settlement: Settlement) -> bytes:
         "back": settlement.back,
         "at": settlement.at,
         "lift": settlement.lift,
+        "bulk": settlement.bulk,
         "wake": settlement.wake,
     }
     said = {name: value for name, value in doc.items() if value}

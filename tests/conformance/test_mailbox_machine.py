@@ -175,17 +175,25 @@ class MailboxMachine(LeaseRules):
         what=st.sampled_from(["email", "user", "identify"]),
         late_email=st.booleans(),
         lift=st.none() | USERS,
+        as_bulk=st.booleans(),
     )
-    def settle_waits(self, pick: int, what: Any, late_email: bool, lift: str | None) -> None:
+    def settle_waits(
+        self, pick: int, what: Any, late_email: bool, lift: str | None, as_bulk: bool
+    ) -> None:
         """What it waits for may have come since it was claimed: then it waits no longer. Else it is no more bulk than
-        what waits for it."""
+        what waits for it. All that it holds may be bulk from now on, but nothing that its owner has not seen."""
         owner, box, still = self._owner(pick)
         if late_email:
             message_id = f"late {self.model.accepted}"
             self.arrive_with_email(message_id, owner.claim.user, LATE_EMAIL, split=True)
         due = self.model.now + 60_000
-        settlement = Settlement(owner.claim, back=True, due=due, waits=what, lift=lift)
+        seen = len(owner.claim.entries)
+        bulk = seen if as_bulk else 0
+        settlement = Settlement(owner.claim, back=True, due=due, waits=what, lift=lift, bulk=bulk)
         if self._settle(owner, box, settlement, still=still):
+            if bulk == len(box.items):
+                for item in box.items:
+                    item.bulk, item.lifted = True, False
             box.waits = what
             self.model.outlive(box)
             changed = owner.expected != self._expected_now(owner)

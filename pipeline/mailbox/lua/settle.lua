@@ -11,6 +11,7 @@
 --   at       what time the owner believes it is (absent = now): it reckons from the time of its claim
 --   waits    what it waits for; expected: what the decision to wait was based on {email, identified, head}, or
 --            {order}: what another mailbox had reserved
+--   bulk     how many events it holds, if all of them may wait as bulk from now on
 --   lift     the user for whose mailboxes it waits: if this mailbox is live they are so, too
 --   wake     lanes in which mailboxes of this user may wait for what happened
 -- Returns 0, and for each claim, in order: {'yes' | 'again' | 'stale', events left},
@@ -174,6 +175,10 @@ local function settle(lane, box, token, step, text)
   end
   gone[#gone + 1] = 'token'
   gone[#gone + 1] = 'step'
+  if settlement.bulk == left then
+    lifted = '0'
+    put('lifted', lifted)
+  end
   change(state_key, set, gone)
   local due = settlement.due or now
   if due == 'old' then due = tonumber(due_before(have[5], now)) end

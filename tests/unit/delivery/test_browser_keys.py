@@ -380,3 +380,26 @@ def test_whatever_a_page_sends_nobody_is_harmed(sent: list[dict[str, Any]]) -> N
             assert emails(pipe)["ann"] == "ann@example.org"
 
     asyncio.run(run())
+
+
+async def test_made_up_users_of_a_page_take_one_live_call_each(pipe: Pipe) -> None:
+    """Sailthru does not know them, so each is looked for again and again while its wait lasts: as bulk."""
+    await from_page(pipe, *(track(f"nobody{n}") for n in range(60)))
+    await pipe.run(5)
+    assert len({one.call.params["id"] for one in pipe.sailthru.sent}) == 60
+    pipe.clock.advance(600)
+    pipe.sailthru.sent.clear()
+    await pipe.post(identify("ann"), track("ann"))
+    await pipe.run(1)
+    calls = [one.call for one in pipe.sailthru.sent if one.call.bucket == EVENT]
+    assert calls[0].params["id"] == "ann"
+
+
+async def test_a_servers_event_behind_those_of_a_page_is_live(pipe: Pipe) -> None:
+    await from_page(pipe, *(track(f"nobody{n}") for n in range(60)), track("ann"))
+    await pipe.run(5)
+    await pipe.post(track("ann"))
+    pipe.clock.advance(600)
+    pipe.sailthru.sent.clear()
+    await pipe.run(1)
+    assert pipe.sailthru.sent[0].call.params["id"] == "ann"
