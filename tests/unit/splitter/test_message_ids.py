@@ -14,7 +14,8 @@ from pipeline.deadletters.export import export_line
 from pipeline.deadletters.store import DeadLetters
 from pipeline.events.models import Lane
 from pipeline.settings import AccountSettings
-from pipeline.splitter.triage import dedupe_hash
+from pipeline.splitter.entries import Configured
+from pipeline.splitter.triage import dedupe_hash, read, read_entry
 from tests.support.mailboxes import Mailboxes, letter, order, track
 
 ORDER = order("m1", "ann")
@@ -177,3 +178,11 @@ async def test_letters_of_one_message_id_cost_the_same_however_many_there_are(
     assert len(letters) == 1_200
     assert max(map(len, letters)) < 40
     assert stats["cmdstat_hexists"]["calls"] <= 4 * 1_200
+
+
+def test_a_message_is_known_for_the_window_of_the_settings_to_the_millisecond() -> None:
+    """One without a messageId has nothing that a repeat could be known by."""
+    account = Configured(AccountSettings(dedupe_window=86_400.0), "sailpipe:default:")
+    for event, window in ((track("m1", "ann"), 86_400_000), (track("", "ann"), 0)):
+        entry = read_entry(b"1700000000000-0", {b"event": json.dumps(event).encode()})
+        assert read(entry, {"default": account}).key.window == window
