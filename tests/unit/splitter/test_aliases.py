@@ -152,3 +152,18 @@ async def test_a_visitor_follows_who_owns_its_email_days_after_it_showed_it(
     await boxes.post(identify("m3", "ann", email="ann@example.com"), track("m4", anonymousId="a"))
     owner = "a" if shown_since else "ann"
     assert await boxes.mail(Lane.EVENT, owner) == ["m4"]
+
+
+async def test_the_email_that_a_visitors_order_is_handed_is_as_strong_as_its_users(
+    boxes: Mailboxes,
+) -> None:
+    """Weaker evidence replaces it no more than it would the user's own."""
+    await boxes.post(order("o1", anonymousId="v1"))
+    await boxes.post(identify("i1", "ann", email="ann@example.com"))
+    await boxes.post(identify("i2", "ann", anonymousId="v1"))
+    memories = [
+        await boxes.redis.hmget(keys.user("default", user), "email", "email_strength", "email_at")
+        for user in ("ann", "v1")
+    ]
+    assert memories[0] == memories[1]
+    assert memories[0][0] == b"ann@example.com"
