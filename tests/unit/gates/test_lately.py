@@ -1,4 +1,4 @@
-"""Which answers count when a refused address may be Sailthru's trouble."""
+"""What one account has seen of its hosts lately: the answers that count, and endpoints that are being probed."""
 
 from __future__ import annotations
 
@@ -28,3 +28,12 @@ async def test_of_a_hosts_answers_the_last_hundred_count() -> None:
         first = max(0, number - ANSWERS + 1)
         expected = tuple(f"u{n}" if n % 2 else "" for n in range(first, number + 1))
         assert health.lately == expected
+
+
+def test_while_an_endpoint_is_probed_by_one_caller_the_others_wait_a_second() -> None:
+    """They would be as many probes as there are events."""
+    outages, other = Outages(NO_GATES, ManualClock()), Call("GET", "/purchase", {})
+    outages.held[POST.bucket] = 5_000
+    asked = [outages.held_s(POST, at) for at in (4_000, 5_000, 5_001, 5_900, 6_000, 6_500)]
+    assert asked == [1.0, None, 0.999, 0.1, None, 0.5]
+    assert outages.held_s(other, 4_000) is None
