@@ -240,6 +240,15 @@ def test_a_till_that_is_used_all_day_stays_shared() -> None:
     assert arrivals.place(userId="till").user.startswith("~")
 
 
+def test_a_till_does_not_follow_a_customer_who_turns_out_to_own_its_latest_email() -> None:
+    """The day after, all that others do there would be that customer's."""
+    arrivals = Arrivals()
+    for n in (0, 1, 2, 3, 4, 5, 0):
+        arrivals.visit("till", f"e{n}@x.com")
+    updates = arrivals.place(userId="ann", **shown("e0@x.com")).updates
+    assert set(updates.aliases) == {("email:e0@x.com", "ann")}
+
+
 def test_the_sightings_of_an_id_stay_few() -> None:
     """However many people share an id, six emails say that it is shared."""
     arrivals = Arrivals()
