@@ -1,5 +1,5 @@
 """Looks after each account once a minute: prunes its dead letters to DEAD_KEEP and DEAD_MAX (what goes is counted as
-removed), and what is remembered of who is who to MEMORY_KEEP, and sees whether its order ids are ids."""
+removed), what is remembered of who is who to MEMORY_KEEP and the log of outcomes to TRACE_KEEP and TRACE_MAX, and sees whether its order ids are ids."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.aliases import forget_old_aliases
 from pipeline.storage import keys
 from pipeline.storage.numbers import REUSED_WINDOW_MS
+from pipeline.trace.log import TraceLog
 
 EVERY_S = 60.0
 ALERT_EVERY_S = 3600.0
@@ -38,6 +39,7 @@ async def prune_forever(
         for account in settings.accounts.values():
             try:
                 await keep(DeadLetters(client, account.name), account, alert, clock)
+                await keep_traces(client, account, len(settings.accounts))
                 await forget_old_aliases(client, account.name, account.memory_keep)
                 await watch_order_ids(client, account.name, alert, clock)
             except redis.exceptions.RedisError:
@@ -63,6 +65,12 @@ async def keep(
         now_ms = int(clock.now() * 1000)
         detail = _describe(trimmed, account.dead_max)
         alert(Alert("dead_letters_trimmed", account.name, "dead", detail, now_ms))
+
+
+async def keep_traces(client: redis.asyncio.Redis, account: AccountSettings, accounts: int) -> None:
+    """Remove from the log of outcomes what is too old or too much; all of it where it is off."""
+    log = TraceLog(client, account.name)
+    await log.trim(account.trace_keep, await log.room(account.trace_max, accounts))
 
 
 async def watch_order_ids(

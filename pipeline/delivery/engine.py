@@ -20,6 +20,7 @@ from pipeline.delivery.capacity import (
 from pipeline.delivery.leases import Caller, DryRun, Leases, Sender
 from pipeline.delivery.processor import MailboxProcessor
 from pipeline.delivery.session import DeliveryContext
+from pipeline.delivery.traces import settled_records
 from pipeline.events.models import Lane
 from pipeline.gates.alerts import Alerts
 from pipeline.gates.brake import Brake
@@ -34,6 +35,7 @@ from pipeline.sailthru.client import Credentials, SailthruClient
 from pipeline.sailthru.transport import open_http
 from pipeline.settings import AccountSettings, Settings
 from pipeline.targets import NO_TARGET, target_of
+from pipeline.trace.queue import LAST_FLUSH_S, TraceQueue
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,10 @@ class Engine:
         lease_s = {name: account.lease for name, account in settings.accounts.items()}
         self.leases = Leases(clock, lease_s=lease_s)
         self._claims = ClaimPool()
+        self.traces = TraceQueue(client, settings.accounts, settled_records, clock)
         self.accounts = {name: self._open(one) for name, one in settings.accounts.items()}
         self.renewing: asyncio.Task[None] | None = None
+        self._tracing: asyncio.Task[None] | None = None
         self.on_settled: Callable[[str, Lane], None] = _nothing
 
     @classmethod
@@ -101,8 +105,9 @@ class Engine:
         *,
         sender: Sender | None = None,
     ) -> Engine:
-        """Connect nothing yet; start renewing leases. `sender` stands in for Sailthru."""
+        """Connect nothing yet; start renewing leases and writing outcomes. `sender` stands in for Sailthru."""
         engine = cls(settings, client, clock, random, Seams(sender=sender))
+        engine._tracing = asyncio.create_task(engine.traces.run())
         engine.renewing = asyncio.create_task(engine.leases.renew_forever(engine.stores))
         return engine
 
@@ -155,6 +160,9 @@ class Engine:
         """Close connections and background work."""
         if self.renewing is not None:
             self.renewing.cancel()
+        if self._tracing is not None:
+            self._tracing.cancel()
+            await asyncio.wait([self._tracing], timeout=LAST_FLUSH_S)
         await self.limiter.aclose()
         await self.alerts.aclose()
         await self._http.aclose()
@@ -183,9 +191,9 @@ class Engine:
         )
         gates = Gates(self.redis, account.name, self._seams.alert or self.alerts.post)
         outages, brake = Outages(gates, self._clock), Brake(self.redis, gates)
-        context = DeliveryContext(
-            account, store, caller, outages, brake, self.leases, self._clock, self._random
-        )
+        own = account, store, caller, outages, brake
+        traces = self.traces.pending if account.trace_keep is not None else None
+        context = DeliveryContext(*own, self.leases, self._clock, self._random, traces)
         capacity = {lane: self._capacity_of(account.name, lane, caller) for lane in Lane}
         return Delivery(gates, context, MailboxProcessor(context), capacity)
 

@@ -10,6 +10,7 @@ from pipeline.delivery.capacity import BULK_TURNS, CLAIM_EVENTS, CLAIM_S, CLAIM_
 from pipeline.delivery.leases import Lease
 from pipeline.delivery.session import CallSession, DeliveryContext
 from pipeline.delivery.settlements import Settling, settlement_for
+from pipeline.delivery.traces import Settled
 from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
 from pipeline.mailbox.claim import Claim, Settlement
@@ -72,6 +73,12 @@ class MailboxProcessor:
             settling = Settling(context.settings, now_ms, context.random, give_back)
             settlement = settlement_for(outcome, session.state, settling)
             await self._persist(settlement)
+            if context.traces is not None:
+                # A C function: what it costs to tell is paid later, when nobody waits.
+                what = session.events, session.calls, now_ms
+                context.traces.append(Settled(claim, outcome, settlement, *what))
+            if settlement.pop:
+                session.calls = []
             await context.brake.record(outcome, claim, now_ms)
             _report(claim, outcome)
             if settlement.back:

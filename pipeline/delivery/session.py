@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 from typing import overload
 
@@ -20,6 +21,7 @@ from pipeline.delivery.classify import (
 from pipeline.delivery.context import TurnState, plan_context, turn_state, with_profile
 from pipeline.delivery.intents import IntentLog, PendingOrder, reservation_of
 from pipeline.delivery.leases import Caller, Lease, Leases, Stopping
+from pipeline.delivery.traces import Settled
 from pipeline.errors import InvalidEvent, MappingRejected
 from pipeline.events.emails import email_in_user_id, first_usable
 from pipeline.events.models import Event, OptOut, parse_event
@@ -50,7 +52,10 @@ _PURPOSE: dict[str, Purpose] = {
 
 @dataclass(frozen=True, slots=True)
 class DeliveryContext:
-    """What delivering for one account takes. Made once a process; all claims share what is in it."""
+    """What delivering for one account takes. Made once a process; all claims share what is in it.
+
+    traces: where settlements go for the log of outcomes; None when the account keeps none.
+    """
 
     settings: AccountSettings
     store: MailboxStore
@@ -60,10 +65,12 @@ class DeliveryContext:
     leases: Leases
     clock: Clock
     random: Random
+    traces: deque[Settled] | None = None
 
 
 class CallSession:
-    """One claim's turns. `state` is what the present turn is based on, kept up to date for its settlement.
+    """One claim's turns. `state` is what the present turn is based on, kept up to date for its settlement. `events`: those
+    of the claim that were read, by `seq`; `calls`: those that were made (see `Settled` in traces.py).
 
     Once there is an answer it becomes an Outcome: errors of Redis are raised only before a call is made.
     """
@@ -78,7 +85,8 @@ class CallSession:
         self._lease = lease
         self._claimed_ms = claim.now
         self._started = started
-        self._events: dict[str, Event] = {}
+        self.events: dict[str, Event] = {}
+        self.calls: list[tuple[str, int | None, float, int]] = []
 
     @property
     def now_ms(self) -> int:
@@ -119,7 +127,7 @@ class CallSession:
         return events
 
     def _event(self, entry: Entry) -> Event:
-        event = self._events.get(entry.seq)
+        event = self.events.get(entry.seq)
         if event is None:
             event = parse_event(entry.raw)
             if entry.role is not Role.SERVER:
@@ -128,7 +136,7 @@ class CallSession:
                 event = without_shared_ids(event, tuple(entry.shared_ids.split(",")))
             if entry.optout == "only":
                 event = OptOut.of(event)
-            self._events[entry.seq] = event
+            self.events[entry.seq] = event
         return event
 
     async def _must_wait(self, head: Event) -> Outcome | None:
@@ -275,6 +283,7 @@ class CallSession:
         except Stopping:
             return self._without_answer(NotSent("stopping"))
         now_ms, claim = self.now_ms, self.state.claim
+        self.calls.append((call.bucket, answer.status, answer.duration_s, now_ms))
         health = await context.outages.seen(claim, call, answer, now_ms)
         verdict = decide(answer, request, self.state, health, context.settings, now_ms / 1000)
         if health.moves_gates:

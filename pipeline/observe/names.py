@@ -68,6 +68,8 @@ LogEvent: TypeAlias = Literal[
     "dead_letters_trimmed",
     # Many orders of a day had the id of another order, said once a day: account, orders.
     "order_ids_reused",
+    # Outcomes were not written to the log that `sailpipe trace` reads; delivery goes on. Said once a minute: error class.
+    "outcomes_lost",
     # The HTTP server closed connections whose requests did not come whole in time, or that were too many. Said once
     # a minute: connections.
     "senders_cut_off",

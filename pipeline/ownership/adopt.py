@@ -1,8 +1,8 @@
 """Takes over what waits for another target: events, dead letters, and the identity map.
 
 What speaks of the other Sailthru is forgotten: carts, order ids, merges and what was identified there, calls that
-were about to be made or had failed, gates that its answers closed. So are the ids that drop repeats, and how far
-stopped imports are: what was sent to a trial has not been sent to the new target.
+were about to be made or had failed, gates that its answers closed, the log of outcomes. So are the ids that drop
+repeats, and how far stopped imports are: what was sent to a trial has not been sent to the new target.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FORGOTTEN_FIELDS = (
 _FORGOTTEN = frozenset(
     {
         *(KeyKind.CART, KeyKind.ORDER, KeyKind.REUSED, KeyKind.ONCE, KeyKind.FOUND),
-        *(KeyKind.DEDUPE, KeyKind.DIED, KeyKind.REPLAYED, KeyKind.IMPORT),
+        *(KeyKind.DEDUPE, KeyKind.DIED, KeyKind.REPLAYED, KeyKind.IMPORT, KeyKind.TRACE),
     }
 )
 _BY_A_PERSON = b"paused"

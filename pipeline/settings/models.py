@@ -36,6 +36,7 @@ from pipeline.settings.values import (
     Seconds,
     Share,
     SharedIds,
+    Size,
     WholeHours,
     Window,
     WriteKeys,
@@ -156,6 +157,15 @@ class AccountSettings(_Settings):
         ge=1,
         description="How many dead letters are kept. Beyond it the largest groups lose some, orders and"
         " refunds last, with an alert.",
+    )
+    trace_keep: Window = Field(
+        3 * 86400.0,
+        description="How long what became of an event is kept, for `sailpipe trace` and `user`; `off` keeps nothing.",
+    )
+    trace_max: Size = Field(
+        256 << 20,
+        description="How much room that may take in Redis, and no more than an eighth of its memory. Page views go first,"
+        " orders last.",
     )
     memory_keep: PositiveSeconds = Field(
         MEMORY_KEEP_S,

@@ -18,6 +18,7 @@ from pipeline.lanes import Lane
 from pipeline.roles import Role, WriteKey
 
 _UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZES = {"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _BUCKET = re.compile(r"(GET|POST|DELETE) (/\S+)")
 _OUR_KEYS = frozenset({"raw", "splitter", "celery", "format"})
@@ -63,6 +64,17 @@ def parse_share(value: object) -> object:
         msg = f"{value!r} is not a percentage; write for example 80%"
         raise ValueError(msg)
     return float(found[1]) / 100
+
+
+def parse_size(value: object) -> object:
+    """`256MB`, `64KB` or `1GB` in bytes. A number from Python is bytes already."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"(\d+)\s*([KMG]B)", value.strip().upper())
+    if found is None:
+        msg = f"{value!r} is not a size; write a whole number and a unit: 64KB, 256MB or 1GB"
+        raise ValueError(msg)
+    return int(found[1]) * _SIZES[found[2]]
 
 
 def parse_limits(value: object) -> object:
@@ -191,6 +203,7 @@ Window = Annotated[
     Annotated[float, Field(gt=0, allow_inf_nan=False)] | None, BeforeValidator(parse_window)
 ]
 Share = Annotated[float, BeforeValidator(parse_share), Field(gt=0, le=1)]
+Size = Annotated[int, BeforeValidator(parse_size), Field(ge=1 << 16)]
 Rate = Annotated[float, Field(gt=0, le=MAX_RATE)]
 Limits = Annotated[dict[str, Rate], BeforeValidator(parse_limits)]
 MaxAge = Annotated[dict[str, PositiveSeconds], BeforeValidator(parse_max_age)]

@@ -119,3 +119,11 @@ class RoutedEntry(NamedTuple):
     sid: str
     action: SplitAction
     blob: bytes = b""
+
+
+class Moved(NamedTuple):
+    """Ids of entries that have left the stream: which were duplicates, and which went elsewhere (a reset removed them, or
+    they are held until their account is known)."""
+
+    duplicates: frozenset[bytes] = frozenset()
+    gone: frozenset[bytes] = frozenset()

@@ -13,17 +13,19 @@ import redis.exceptions
 from pipeline.clock import Clock
 from pipeline.observe.logs import log_event
 from pipeline.settings import DEFAULT_ACCOUNT, Settings
-from pipeline.splitter.entries import ActionKind, Configured, RawEntry, RoutedEntry
+from pipeline.splitter.entries import ActionKind, Configured, RawEntry, Read, RoutedEntry
 from pipeline.splitter.held import HeldEntries
 from pipeline.splitter.lease import LeaseLost
 from pipeline.splitter.lookups import Lookups
 from pipeline.splitter.pressure import LOOK_S, Pressure
 from pipeline.splitter.stream import BATCH, RawFields, RawStream
+from pipeline.splitter.traces import SplitBatch, split_records
 from pipeline.splitter.triage import crashed, poisoned, read, read_entry, route_batch
 from pipeline.storage.keys import account_prefix
 from pipeline.storage.numbers import POISON_AFTER
 from pipeline.storage.redis_watch import RedisWatch
 from pipeline.storage.scripts import Scripts, is_own_fault
+from pipeline.trace.queue import LAST_FLUSH_S, TraceQueue
 
 BLOCK_MS = 1_000
 LINGER_S = 0.02
@@ -74,6 +76,7 @@ class Splitter:
         self._held = HeldEntries(client, self._accounts, clock, time_ms)
         self._pressure = Pressure(client, settings, self._stream.lease.token, clock)
         self._watch = RedisWatch("splitter", clock)
+        self.traces = TraceQueue(client, settings.accounts, split_records, clock)
         self._nudged = asyncio.Event()
         self.released = False
 
@@ -82,14 +85,17 @@ class Splitter:
 
         Whatever else ends it leaves the lease to expire: that is a strike, as a killed process is.
         """
+        tracing = asyncio.create_task(self.traces.run())
         try:
             while True:
                 await self.turn()
         except asyncio.CancelledError:
+            tracing.cancel()
             # A Redis that hangs is not waited for: the lease runs out by itself.
             with contextlib.suppress(redis.exceptions.RedisError, TimeoutError):
                 async with asyncio.timeout(RELEASE_WITHIN_S):
                     await self.release()
+            await asyncio.wait([tracing], timeout=LAST_FLUSH_S)
             raise
 
     async def release(self) -> None:
@@ -173,7 +179,7 @@ class Splitter:
         for sid, fields in entries:
             entry = read_entry(sid, fields)
             account = self._owning_account(entry)
-            await self._stream.move([poisoned(entry, strikes, account)])
+            await self._bury(entry, poisoned(entry, strikes, account))
             log_event("split_poison", logging.ERROR, account=account, entry=entry.sid)
         return len(entries)
 
@@ -196,7 +202,8 @@ class Splitter:
         items = [read(read_entry(sid, fields), self._accounts) for sid, fields in entries]
         known = await self._lookups.known(items)
         batch = route_batch(items, known.accounts, known.duplicates)
-        await self._stream.move(batch)
+        moved = await self._stream.move(batch)
+        self.traces.pending.append(SplitBatch(items, batch, moved))
         pairs = zip(items, batch, strict=True)
         if unknown := {
             item.entry.account for item, one in pairs if one.action.kind is ActionKind.HELD
@@ -216,8 +223,13 @@ class Splitter:
             _raise_unless_own_fault(error)
             entry = read_entry(*entries[0])
             one = crashed(entry, error, self._owning_account(entry))
-            await self._stream.move([one])
+            await self._bury(entry, one)
             return [one]
+
+    async def _bury(self, entry: RawEntry, one: RoutedEntry) -> None:
+        moved = await self._stream.move([one])
+        unread = Read(entry, one.action.key, None, None, None)
+        self.traces.pending.append(SplitBatch([unread], [one], moved))
 
 
 def _raise_unless_own_fault(error: Exception) -> None:

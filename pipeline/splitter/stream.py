@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import redis.asyncio
 from pydantic_core import to_json
 
-from pipeline.splitter.entries import RoutedEntry
+from pipeline.splitter.entries import Moved, RoutedEntry
 from pipeline.splitter.lease import LEASE_MS, LeaseLost, SplitterLease
 from pipeline.storage import keys
 from pipeline.storage.numbers import SINGLY_AFTER
@@ -70,7 +70,7 @@ class RawStream:
         reply = await self._redis.xread({keys.RAW: "0-0"}, count=count, block=block_ms)
         return _entries(reply)
 
-    async def move(self, batch: Sequence[RoutedEntry]) -> None:
+    async def move(self, batch: Sequence[RoutedEntry]) -> Moved:
         """Do what these actions say and remove their entries, in one script, or in a few when they are much work.
 
         Raises:
@@ -78,11 +78,12 @@ class RawStream:
             redis.exceptions.RedisError: Redis is away, refuses to write, or a script failed. Entries before its
                 own are moved.
         """
-        for part in parts(batch):
-            await self._move(part)
+        moved = [await self._move(part) for part in parts(batch)]
         self._singly = max(0, self._singly - 1)
+        duplicates, gone = zip(*moved, strict=True)
+        return Moved(frozenset().union(*duplicates), frozenset().union(*gone))
 
-    async def _move(self, batch: Sequence[RoutedEntry]) -> None:
+    async def _move(self, batch: Sequence[RoutedEntry]) -> Moved:
         now = "" if self._time is None else str(self._time())
         args: list[Any] = [now, self.lease.token, LEASE_MS]
         for one in batch:
@@ -91,6 +92,8 @@ class RawStream:
         answer = await self._scripts.run("split", names, args)
         if answer == b"lost":
             raise LeaseLost
+        duplicates, gone = answer
+        return Moved(frozenset(duplicates), frozenset(gone))
 
     def one_by_one(self, entries: int) -> None:
         """Let so many entries, at least, come one at a time."""

@@ -82,6 +82,7 @@ class KeyKind(StrEnum):
     DEDUPE = "dedupe"
     DEAD = "dead"
     REPLAYED = "replayed"
+    TRACE = "trace"
     TARGET = "target"
     RESET = "reset"
     IMPORT = "import"
@@ -93,6 +94,11 @@ _KINDS = {kind.value.encode(): kind for kind in KeyKind}
 def account_prefix(account: str) -> str:
     """What every key of one account begins with."""
     return f"sailpipe:{account}:"
+
+
+def account_of(prefix: str) -> str:
+    """The account whose keys begin with this."""
+    return prefix.removeprefix("sailpipe:").removesuffix(":")
 
 
 def kind_of(name: bytes) -> KeyKind | None:
@@ -305,6 +311,20 @@ def replayed(account: str) -> str:
     """Sorted set. `ID KEY` of a letter that left the store for its mailbox -> when (ms): an exported copy of it
     must not go out a second time."""
     return f"sailpipe:{account}:replayed"
+
+
+# What became of events: see pipeline/trace
+
+
+def trace_book(account: str) -> str:
+    """Hash. Of the log of outcomes: began (when its first block was written, ms), lost (when some were lost last, ms), and
+    of each part bytes:PART, records:PART, cut:PART (when the newest of the blocks that were removed had been written, ms)."""
+    return f"sailpipe:{account}:trace"
+
+
+def trace(account: str, part: str) -> str:
+    """Stream. Blocks of a part of the log: n (records), i (their names, hashed), d (the records); trace/records.py."""
+    return f"sailpipe:{account}:trace:{part}"
 
 
 # Whose the data are

@@ -82,3 +82,10 @@ DEDUPE_SET_FULL: Final = 500
 """Keys after which a set is split in two. Redis keeps one of at most 512 integers in 8 bytes a member."""
 DEDUPE_MAX_DEPTH: Final = 15
 """Splits in a row: 32,768 sets for one slice."""
+
+TRACE_BLOCK_BYTES: Final = 120
+"""What Redis needs for a block of the log of outcomes beside its text (measured; pipeline/trace)."""
+TRACE_TRIMMED: Final = 20
+"""Blocks of that log that one script removes, of some kilobytes each."""
+TRACE_LOOKED: Final = 1_000_000
+"""Bytes of that log that one script looks through: some milliseconds."""

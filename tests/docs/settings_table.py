@@ -49,6 +49,8 @@ def _shown(name: str, value: object) -> str:
         return "`guest`, `undefined`, `null`, `0`, …"
     if name == "memory_high":
         return f"`{value:.0%}`"
+    if name == "trace_max" and isinstance(value, int):
+        return f"`{value >> 20}MB`"
     return f"`{_text(value)}`"
 
 

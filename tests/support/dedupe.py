@@ -33,7 +33,8 @@ class Dedupe:
             args: list[str | int | bytes] = [str(self.now), "token", 5000]
             for name in ids[start : start + 500]:
                 args += ["1-1", self._action(name), ""]
-            found += await self._scripts.run("split", [keys.RAW, keys.SPLITTER], args)
+            duplicates, _ = await self._scripts.run("split", [keys.RAW, keys.SPLITTER], args)
+            found += len(duplicates)
         return found
 
     def _action(self, name: str) -> bytes:

@@ -15,6 +15,7 @@ import redis.asyncio
 
 from pipeline.storage import keys
 
+_NO_KEYS = {"account_prefix", "account_of", "kind_of"}
 TYPES = {
     "String": "string",
     "Hash": "hash",
@@ -64,7 +65,7 @@ async def check_keys(client: redis.asyncio.Redis) -> None:
 
 def _functions() -> Iterator[KeyRow]:
     for name, function in inspect.getmembers(keys, inspect.isfunction):
-        if function.__module__ == keys.__name__ and name not in {"account_prefix", "kind_of"}:
+        if function.__module__ == keys.__name__ and name not in _NO_KEYS:
             parts = {part: part.upper() for part in inspect.signature(function).parameters}
             doc = "List." if function is keys.celery_queue else function.__doc__
             yield KeyRow(function(**parts), _type(doc))

@@ -31,6 +31,9 @@ from pipeline.sandbox.sandbox import Sandbox
 from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.loop import Splitter
 from pipeline.storage import keys
+from pipeline.trace.log import TraceLog
+from pipeline.trace.queue import TraceQueue
+from pipeline.trace.records import Record
 from tests.support.fake_sailthru import FakeSailthru, Killed
 from tests.support.key_table import check_keys
 
@@ -60,6 +63,7 @@ class Pipe:
         self._slots = MemorySlotStore(self.clock)
         self.limiter = Limiter(self._slots, {}, self.clock)
         self._numbers = count(1)
+        self._queues: list[TraceQueue[Any]] = []
         self._ticks: dict[Lane, int] = {}
         self.moves = LetterMoves(self.redis, ACCOUNT, time_ms=self.now_ms)
         self._due = [due(ACCOUNT, lane) for lane in Lane for due in (keys.due, keys.due_bulk)]
@@ -86,6 +90,7 @@ class Pipe:
         delivery = engine.accounts[ACCOUNT]
         self.leases, self.processor = engine.leases, delivery.processor
         self.store, self.gates = delivery.context.store, delivery.gates
+        self._queues = [*self._queues, engine.traces]
 
     def now_ms(self) -> int:
         return int(self.clock.now() * 1000)
@@ -126,6 +131,12 @@ class Pipe:
                 self.clock.advance(max(0.0, end - self.clock.now()))
                 return
             self.clock.advance(max(0.001, soon - self.clock.now()))
+
+    async def outcomes(self, *names: bytes) -> list[Record]:
+        """What the log says by now of what has one of these names, the oldest first."""
+        for queue in (self._splitter.traces, *self._queues):
+            await queue.flush()
+        return await TraceLog(self.redis, ACCOUNT).find(names)
 
     async def letters(self) -> list[Letter]:
         """The dead letters, oldest first."""

@@ -4,7 +4,8 @@
 -- ARGV    now, the splitter's token, its lease in ms, then for each entry: sid, action (JSON), blob
 --   action: see `SplitAction` in entries.py
 --   blob: the mailbox entry or the dead letter ('' when ignored, unless an opt-out is made of it)
--- Returns 'lost' when the lease is another's, else how many were duplicates
+-- Returns 'lost' when the lease is another's, else {{sid of each duplicate}, {sid of each that a reset has removed, or
+--   that is held until its account is known}}
 local now, lease = ms(ARGV[1]), redis.call('GET', KEYS[2])
 if lease ~= ARGV[2] then return 'lost' end
 
@@ -112,12 +113,13 @@ local function see_to_optout(p, optout, entry, now, keep, is_bulk)
   redis.call('PEXPIRE', memory, int(keep))
 end
 
+-- Whether it was a duplicate, of which nothing is kept.
 local function apply(action, blob, head)
   local key, kind, lane, box, reason, emails, aliases, optout, shared_by, is_bulk, hands_down, keep = unpack(action)
   local p, id, hash, window, replay = unpack(key)
   if is_duplicate(key, now) then
     tally(p, COUNT_DUPLICATES, 1)
-    return 1
+    return true
   end
   if replay then
     local found = find_letter(p, id, hash)
@@ -156,7 +158,7 @@ local function apply(action, blob, head)
   for _, cause in ipairs(shared_by) do tally(p, COUNT_SHARED_IDS .. ':' .. cause, 1) end
   if optout[1] then see_to_optout(p, optout, blob, now, keep, is_bulk) end
   if window > 0 then remember(p, hash, window) end
-  return 0
+  return false
 end
 
 -- Set an entry of an account that the splitter does not know aside, with all that says something. False when too many are.
@@ -188,12 +190,13 @@ for i = 4, #ARGV, 3 do
 end
 free_first(KEYS[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
-local duplicates = 0
+local duplicates, gone = {}, {}
 for _, entry in ipairs(batch) do
-  local is_gone = is_cut(entry[2][1][1], entry[1]) or entry[2][2] == 'held' and hold(entry[1])
-  if not is_gone then
-    duplicates = duplicates + apply(entry[2], entry[3], entry[4])
+  if is_cut(entry[2][1][1], entry[1]) or entry[2][2] == 'held' and hold(entry[1]) then
+    gone[#gone + 1] = entry[1]
+  elseif apply(entry[2], entry[3], entry[4]) then
+    duplicates[#duplicates + 1] = entry[1]
   end
   redis.call('XDEL', KEYS[1], entry[1])
 end
-return duplicates
+return { duplicates, gone }

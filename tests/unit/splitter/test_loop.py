@@ -12,7 +12,7 @@ import redis.exceptions
 
 from pipeline.events.models import Lane
 from pipeline.splitter import loop
-from pipeline.splitter.entries import Read, RoutedEntry
+from pipeline.splitter.entries import Moved, Read, RoutedEntry
 from pipeline.splitter.lease import LeaseLost
 from pipeline.splitter.loop import Splitter
 from pipeline.splitter.stream import RawStream
@@ -121,10 +121,10 @@ class TroubledStream(RawStream):
         await self._before_read(self.batch_size)
         return await super().hold()
 
-    async def move(self, batch: Sequence[RoutedEntry]) -> None:
+    async def move(self, batch: Sequence[RoutedEntry]) -> Moved:
         self.moved.append(len(batch))
         await self._before_move(len(batch))
-        await super().move(batch)
+        return await super().move(batch)
 
 
 async def _no_trouble(_entries: int) -> None:
