@@ -41,6 +41,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Show the calls each event would become, one line per input, and send nothing.",
         ),
         "status": ("status:status", "Show lanes, gates, counts and dead letters."),
+        "trace": (
+            "trace:trace",
+            "Show what happened to an event, by its messageId or the id of its order.",
+        ),
         "pause": ("gates:pause", "Stop delivering; what arrives is kept."),
         "resume": (
             "gates:resume",
