@@ -45,6 +45,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "trace:trace",
             "Show what happened to an event, by its messageId or the id of its order.",
         ),
+        "user": (
+            "user:user",
+            "Show what is known of a person: what waits, last outcomes, email, cart.",
+        ),
         "pause": ("gates:pause", "Stop delivering; what arrives is kept."),
         "resume": (
             "gates:resume",

@@ -105,3 +105,23 @@ def test_each_event_is_found_with_what_became_of_it(tmp_path: Path, command: Com
         for one in ("delivered", "o-17", "o-18"):
             shown = command("trace", one)[1]
             assert max(map(len, shown.splitlines())) <= 80, shown
+
+        found = json.loads(command("user", "u2", "--json")[1])
+        assert (found["user"], found["email"], found["waiting"]["purchase"]["events"]) == (
+            "u2",
+            None,
+            1,
+        )
+        assert [one["fate"] for one in found["outcomes"]] == ["waits"]
+        found = json.loads(command("user", "Ann@example.org", "--json")[1])
+        assert (found["user"], found["email"]["source"]) == ("u1", "stated")
+        assert [one["id"] for one in found["dead"]] == ["dies"]
+        code, out, err = command("user", "u1", "--why")
+        assert code == 0, err
+        said = "\n".join(line.strip() for line in out.splitlines())
+        assert "yes profile: Sailthru knows this person" in said
+        assert "yes optout: not opted out" in said
+        assert "NO  order: Order Completed (dies) is a dead letter: unmappable" in said
+        code, out, err = command("user", "u2", "--why")
+        assert "NO  profile: Sailthru does not know this person" in out
+        assert command("user", "nobody")[0] == 1
