@@ -34,7 +34,7 @@ class Count(StrEnum):
     DERIVED = "derived"
     """A second entry was made of an event, for its optoutValue. It is counted again by what becomes of it."""
     REMOVED = "removed"
-    """Its letter was dropped or took too much room, or another copy took its place."""
+    """Its letter was dropped or took too much room, another copy took its place, or it was removed while it waited."""
     TRIMMED = "trimmed"
     """By reason: of those removed, letters that went because there were more than DEAD_MAX."""
     ORDER_ID_REUSED = "order_id_reused"

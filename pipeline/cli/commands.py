@@ -49,6 +49,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "user:user",
             "Show what is known of a person: what waits, last outcomes, email, cart.",
         ),
+        "waiting": (
+            "waiting:waiting",
+            "Show what waits, by cause, with its next try and the end of the wait; let it go, or drop it.",
+        ),
         "pause": ("gates:pause", "Stop delivering; what arrives is kept."),
         "resume": (
             "gates:resume",

@@ -125,3 +125,15 @@ def test_each_event_is_found_with_what_became_of_it(tmp_path: Path, command: Com
         code, out, err = command("user", "u2", "--why")
         assert "NO  profile: Sailthru does not know this person" in out
         assert command("user", "nobody")[0] == 1
+
+        rows = [json.loads(line) for line in command("waiting", "--json")[1].splitlines()]
+        assert [(one["lane"], one["waits_for"], one["events"]) for one in rows] == [
+            ("purchase", "email", 1)
+        ]
+        assert rows[0]["next_try"] < rows[0]["first_ends"]
+        drop = ("waiting", "--drop", "--for", "email")
+        assert "1 events of 1 people" in command(*drop, "--dry-run")[1]
+        assert command("waiting", "--drop")[0] == 2
+        assert "Dropped: 1 of 1" in command(*drop, "--yes")[1]
+        assert command.fates("waits") == ["removed"]
+        assert command("waiting")[2] == "Nothing waits.\n"
