@@ -14,6 +14,7 @@ from benchmarks.rows.live import BESIDE, LIVE
 from benchmarks.rows.profile import PROFILE
 from benchmarks.rows.programs import COMMANDS, DOOR, HTTP_CALLS, PRODUCERS, SPLITTER
 from benchmarks.rows.scaling import SCALING
+from benchmarks.rows.trace import TRACE
 
 ROWS: Sequence[Row] = (
     CPU,
@@ -27,6 +28,7 @@ ROWS: Sequence[Row] = (
     CARTS,
     IDENTIFIES,
     BACKLOG,
+    TRACE,
     PRODUCERS,
     DOOR,
     HTTP_CALLS,
