@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 
 from benchmarks.events import Event, identifies, mixed_day
 from benchmarks.figures import Bench, Check, Figures, Row, at_least, at_most
+from benchmarks.rows.trace import log_size
 from benchmarks.usage import cores, cost, rate
 from benchmarks.world import LIFTED, ROOT, World, open_world, wait_until
 
@@ -29,7 +30,7 @@ def ours(bench: Bench, events: Sequence[Event]) -> Figures:
         world.wait_delivered(len(events), "all events are delivered")
         after = world.snapshot()
         spent = cost(before, after, len(events))
-        left = (world.used_memory() - memory) / len(events)
+        left = (world.used_memory() - log_size(world, "bytes") - memory) / len(events)
         bench.handed_on["calls"] = calls_of(world.stand_in.said())
         per_second = rate(world.stand_in.times())
         calls = len(bench.handed_on["calls"]) / len(events)

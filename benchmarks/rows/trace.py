@@ -20,19 +20,22 @@ def _delivered(bench: Bench, *, keep: str) -> Figures:
     with open_world({**LIFTED, "TRACE_KEEP": keep}) as world:
         world.start_workers()
         world.warm()
-        before, written = world.snapshot(), _log(world, "records")
+        before, written = world.snapshot(), log_size(world, "records")
         world.add(events)
         world.wait_delivered(len(events), "all events are delivered")
         if keep != "off":
             wait_until(
-                lambda: _log(world, "records") - written >= len(events), "all is written", WRITTEN_S
+                lambda: log_size(world, "records") - written >= len(events),
+                "all is written",
+                WRITTEN_S,
             )
         spent = cost(before, world.snapshot(), len(events))
-        size = _log(world, "bytes") / max(1, _log(world, "records"))
+        size = log_size(world, "bytes") / max(1, log_size(world, "records"))
         return {**spent, "log_bytes": size}
 
 
-def _log(world: World, what: str) -> int:
+def log_size(world: World, what: str) -> int:
+    """How many `bytes` or `records` it holds."""
     fields: Any = world.redis.hgetall(keys.trace_book("default"))
     return sum(int(value) for name, value in fields.items() if name.startswith(what.encode()))
 

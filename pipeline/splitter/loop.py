@@ -32,6 +32,8 @@ LINGER_S = 0.02
 """Least pause after a batch that was not full: see `linger`."""
 MAX_LINGER_S = 0.08
 LINGER_ENTRY_S = 0.004
+MAX_BATCHES = 200
+"""Batches that wait to be told of in the log of outcomes: more than are split between two of its writes."""
 STAND_BY_S = 1.0
 RELEASE_WITHIN_S = 1.0
 
@@ -76,7 +78,7 @@ class Splitter:
         self._held = HeldEntries(client, self._accounts, clock, time_ms)
         self._pressure = Pressure(client, settings, self._stream.lease.token, clock)
         self._watch = RedisWatch("splitter", clock)
-        self.traces = TraceQueue(client, settings.accounts, split_records, clock)
+        self.traces = TraceQueue(client, settings.accounts, split_records, clock, MAX_BATCHES)
         self._nudged = asyncio.Event()
         self.released = False
 

@@ -125,7 +125,7 @@ class TraceLog:
         for part in parts:
             of_part: list[Record] = []
             async for block in self._blocks(part, names):
-                of_part += reversed(list(named(decode_block(block), names)))
+                of_part += reversed(_read(block, names))
                 if len(of_part) >= most:
                     break
             found += reversed(of_part[:most])
@@ -141,6 +141,14 @@ class TraceLog:
 
     def _all_keys(self) -> Sequence[str]:
         return [keys.trace_book(self.account), *(keys.trace(self.account, part) for part in Part)]
+
+
+def _read(block: Block, names: Collection[bytes]) -> list[Record]:
+    """Its records that have one of these names; none when another version has written it."""
+    try:
+        return list(named(decode_block(block), names))
+    except ValueError:
+        return []
 
 
 def _arguments(oldest: str, most: int, *, lost: bool) -> list[Any]:

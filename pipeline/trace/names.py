@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
 from pipeline.events.email_texts import email_in
 from pipeline.events.kinds import LANES
-from pipeline.events.models import Alias, Event, Lane, readable_id
+from pipeline.events.models import Alias, Event, Lane, NativeCall, readable_id
 from pipeline.mapping.basket import is_placeholder
 from pipeline.mapping.values import field
 
@@ -53,6 +53,9 @@ def event_names(
 
 def event_order(event: Event) -> str | None:
     """The id of the order that an event is about, as the mapping reads it; None when it has none."""
+    if isinstance(event, NativeCall):
+        keys = event.params.get("purchase_keys")
+        return readable_id(keys.get("extid")) if isinstance(keys, Mapping) else None
     found = (readable_id(field(event.properties, (name,))[1]) for name in _ORDER_FIELDS)
     return next((one for one in found if one and not is_placeholder(one)), None)
 

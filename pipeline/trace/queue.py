@@ -21,7 +21,7 @@ from pipeline.trace.records import Record
 
 T = TypeVar("T")
 MAX_PENDING = 5_000
-"""Settlements or batches that wait; beyond it the oldest are lost."""
+"""Settlements that wait; beyond it the oldest are lost."""
 FLUSH_S = 0.5
 LAST_FLUSH_S = 1.0
 """How long the end of a process waits for its last records."""
@@ -41,9 +41,11 @@ class TraceQueue(Generic[T]):
         accounts: Mapping[str, AccountSettings],
         read: Callable[[T], Iterable[tuple[str, Record]]],
         clock: Clock,
+        most: int = MAX_PENDING,
     ) -> None:
-        """read: the records of one thing, each with its account; those of an account that keeps none are left out."""
-        self.pending: deque[T] = deque(maxlen=MAX_PENDING)
+        """read: the records of one thing, each with its account; those of an account that keeps none are left out. most:
+        things that may wait."""
+        self.pending: deque[T] = deque(maxlen=most)
         self._accounts = {name: one for name, one in accounts.items() if one.trace_keep is not None}
         self._logs = {name: TraceLog(client, name) for name in self._accounts}
         self._read = read
@@ -54,18 +56,24 @@ class TraceQueue(Generic[T]):
 
     async def run(self) -> None:
         """Write every half second what has come since, until cancelled; then what is left."""
+        flushing: asyncio.Future[None] | None = None
         try:
             while True:
                 await asyncio.sleep(FLUSH_S)
-                await self.flush()
+                flushing = asyncio.ensure_future(self.flush())
+                await asyncio.shield(
+                    flushing
+                )  # what is being written when the process stops is written
         finally:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST_FLUSH_S):
+                    if flushing is not None:
+                        await flushing
                     await self.flush()
 
     async def flush(self) -> None:
         """Write what has come by now. What cannot be written is lost."""
-        if len(self.pending) == MAX_PENDING:
+        if len(self.pending) == self.pending.maxlen:
             self._lost |= self._logs.keys()
         records = self._records(len(self.pending))
         while some := list(islice(records, 2 * BLOCK)):

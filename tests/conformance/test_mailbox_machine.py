@@ -14,9 +14,12 @@ from hypothesis.stateful import invariant, precondition, rule, run_state_machine
 from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, GateReason
-from pipeline.mailbox.claim import Settlement
+from pipeline.mailbox.claim import Entry, Settlement
+from pipeline.mailbox.moves import Doomed, WaitingMoves
+from pipeline.settings import DEFAULT_ACCOUNT
+from pipeline.storage import keys
 from tests.support.key_table import check_keys
-from tests.support.lease_rules import LATE_EMAIL, USERS, LeaseRules, Owner
+from tests.support.lease_rules import LANES, LATE_EMAIL, USERS, LeaseRules, Owner
 from tests.support.letter_rules import PICK
 from tests.support.mailbox_model import LEASE, Box, Expected
 from tests.support.mailboxes import delivered, letter, tried_again
@@ -219,6 +222,29 @@ class MailboxMachine(LeaseRules):
     def kill(self, pick: int) -> None:
         """A process dies: its claim is never settled."""
         self.owners.remove(self._owner(pick)[0])
+
+    # --- an operator
+
+    @rule(lane=LANES, user=USERS, count=st.integers(1, 3), due=st.booleans())
+    def remove_what_waits(self, lane: Lane, user: str, count: int, due: bool) -> None:
+        """From a mailbox that is not leased, and waits for what the operator saw; else nothing goes."""
+        box = self.model.box(lane, user)
+        entries = self.run(self.boxes.redis.lrange(keys.mail(DEFAULT_ACCOUNT, lane, user), 0, 0))
+        seq = Entry.decode(entries[0]).seq if entries else "1-1"
+        waits = box.waits if due else "order"
+        moves = WaitingMoves(self.boxes.redis, DEFAULT_ACCOUNT, time_ms=self.boxes.now_ms)
+        [gone] = self.run(moves.remove(lane, waits, [Doomed(user, seq, count)]))
+        if box.due is None or waits != box.waits:
+            assert gone == 0
+            return
+        assert gone == min(count, len(box.items))
+        box.items = box.items[gone:]
+        box.waits, box.intent, box.strikes, box.singles = "", "", 0, 0
+        box.due = min(box.due, self.model.now) if box.items else None
+        self.model.counts["removed"] += gone
+        if lane is Lane.USER:
+            for other in Lane:
+                self.model.bring_forward(other, user, {"user", "identify"})
 
     # --- gates
 

@@ -24,7 +24,13 @@ local function remove(box, seq, most)
     for _, is_bulk in ipairs({ false, true }) do redis.call('ZREM', due_set(P, lane, is_bulk), box) end
   else
     redis.call('HDEL', state_key, 'waits', 'absence', 'order', 'intent', 'failing', 'strikes', 'singles', unpack(gone))
-    if have[5] then redis.call('HSET', state_key, 'lifted', int(math.max(0, tonumber(have[5]) - popped))) end
+    local left = have[5] and math.max(0, tonumber(have[5]) - popped)
+    if left then redis.call('HSET', state_key, 'lifted', int(left)) end
+    local due = left == 0 and redis.call('ZSCORE', due_set(P, lane), box)
+    if due then -- what is left is bulk
+      redis.call('ZREM', due_set(P, lane), box)
+      redis.call('ZADD', due_set(P, lane, true), due, box)
+    end
     look_now(P, lane, box, now)
   end
   if lane == IDENTIFY_LANE then
