@@ -64,12 +64,17 @@ def say_since(log: dict[str, Any] | None) -> str:
     """Since when outcomes are kept, as a sentence."""
     if log is None:
         return "No outcomes are kept (SAILPIPE_TRACE_KEEP), or none were written yet."
-    return f"Outcomes are complete since {at(log['complete_since'])}."
+    return f"Outcomes are complete since {at(log['complete_since'])}. Times are UTC."
 
 
 def at(time: str | None) -> str:
     """An ISO time for people: to the second, in UTC."""
     return "-" if time is None else f"{time[:10]} {time[11:19]}"
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """`1 event`, `2 events`."""
+    return f"{number} {one if number == 1 else many}"
 
 
 def outcome_line(one: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from pipeline.cli.options import AccountOption, DryRunOption, JsonOption
 from pipeline.cli.output import json_result, note, result
 from pipeline.cli.progress import open_progress
 from pipeline.cli.session import Session, in_session
-from pipeline.cli.trace import at
+from pipeline.cli.trace import at, counted
 from pipeline.clock import SystemClock
 from pipeline.events.models import Lane
 from pipeline.status.let_go import DROPPED, RELEASED, doomed_events, drop, release
@@ -54,10 +54,11 @@ def waiting(
             _show(Waiting(tuple(boxes), found.complete), as_json=as_json)
             return
         count = sum(map(doomed_events, boxes)) if drop_ else len(boxes)
+        people = counted(len(boxes), "person", "people")
         what = (
-            f"{count} events of {len(boxes)} people"
+            f"{counted(count, 'event', 'events')} of {people}"
             if drop_
-            else f"{len(boxes)} people's mailboxes"
+            else f"what waits of {people}"
         )
         if dry_run or not boxes:
             result(f"Would be {'dropped' if drop_ else 'tried now'}: {what}.")
@@ -97,9 +98,11 @@ def _show(found: Waiting, *, as_json: bool) -> None:
         if as_json:
             json_result(row)
             continue
-        people = f"{row['events']} events of {row['people']} people"
-        result(f"{row['lane']}: {people} wait for {CAUSES[row['waits_for']]} ({row['waits_for']})")
-        result(f"  oldest {at(row['oldest'])}, next try {at(row['next_try'])}")
+        events = counted(row["events"], "event", "events")
+        people = counted(row["people"], "person", "people")
+        result(f"{row['lane']}: {events} of {people}, waiting for {CAUSES[row['waits_for']]}")
+        times = f"oldest {at(row['oldest'])}, next try {at(row['next_try'])}"
+        result(f"  cause {row['waits_for']}, {times}")
         if row["first_ends"]:
             result(f"  given up from {at(row['first_ends'])} to {at(row['last_ends'])}")
     if not found.boxes:

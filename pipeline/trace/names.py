@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
-from pipeline.events.email_texts import email_in
-from pipeline.events.kinds import LANES
-from pipeline.events.models import Alias, Event, Lane, NativeCall, readable_id
+from pipeline.events.kinds import ORDERS
+from pipeline.events.models import Alias, Event, NativeCall, readable_id
 from pipeline.mapping.basket import is_placeholder
 from pipeline.mapping.values import field
 
@@ -41,12 +40,12 @@ def event_names(
     if isinstance(event, Alias):
         people[event.previous_id] = None
     for place in (event.traits, event.properties, event.context.get("traits")):
-        if place and (email := email_in(place)):
-            people[email.lower()] = None
+        if place and isinstance(place, Mapping) and isinstance(email := place.get("email"), str):
+            people[email.strip().lower()] = None
     names = [message_name(identity), *map(person_name, filter(None, people))]
     if event.message_id and event.message_id != identity:
         names.append(message_name(event.message_id))
-    if LANES.get(event.kind) is Lane.PURCHASE and (order := event_order(event)):
+    if event.kind in ORDERS and (order := event_order(event)):
         names.append(order_name(order))
     return names
 

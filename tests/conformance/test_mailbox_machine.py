@@ -229,7 +229,8 @@ class MailboxMachine(LeaseRules):
     def remove_what_waits(self, lane: Lane, user: str, count: int, due: bool) -> None:
         """From a mailbox that is not leased, and waits for what the operator saw; else nothing goes."""
         box = self.model.box(lane, user)
-        entries = self.run(self.boxes.redis.lrange(keys.mail(DEFAULT_ACCOUNT, lane, user), 0, 0))
+        redis: Any = self.boxes.redis
+        entries = self.run(redis.lrange(keys.mail(DEFAULT_ACCOUNT, lane, user), 0, 0))
         seq = Entry.decode(entries[0]).seq if entries else "1-1"
         waits = box.waits if due else "order"
         moves = WaitingMoves(self.boxes.redis, DEFAULT_ACCOUNT, time_ms=self.boxes.now_ms)

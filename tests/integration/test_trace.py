@@ -132,7 +132,7 @@ def test_each_event_is_found_with_what_became_of_it(tmp_path: Path, command: Com
         ]
         assert rows[0]["next_try"] < rows[0]["first_ends"]
         drop = ("waiting", "--drop", "--for", "email")
-        assert "1 events of 1 people" in command(*drop, "--dry-run")[1]
+        assert "1 event of 1 person" in command(*drop, "--dry-run")[1]
         assert command("waiting", "--drop")[0] == 2
         assert "Dropped: 1 of 1" in command(*drop, "--yes")[1]
         assert command.fates("waits") == ["removed"]

@@ -112,6 +112,8 @@ def test_a_share_is_written_as_a_percentage() -> None:
         ({"LIMITS": "POST /event=0"}, ["SAILPIPE_LIMITS", "greater than 0"]),
         ({"MAX_AGE": "evnt=1h"}, ["SAILPIPE_MAX_AGE", "'evnt'", "purchase"]),
         ({"MEMORY_HIGH": "0.8"}, ["SAILPIPE_MEMORY_HIGH", "'0.8'", "80%"]),
+        ({"TRACE_MAX": "256"}, ["SAILPIPE_TRACE_MAX", "'256'", "256MB"]),
+        ({"TRACE_KEEP": "3"}, ["SAILPIPE_TRACE_KEEP", "'3'", "72h"]),
         ({"MEMORY_HIGH": "120%"}, ["SAILPIPE_MEMORY_HIGH", "less than or equal to 1"]),
         ({"MEMORY_KEEP": "180"}, ["SAILPIPE_MEMORY_KEEP", "'180'", "30d"]),
         ({"LANE_BOUND": "0"}, ["SAILPIPE_LANE_BOUND", "greater than or equal to 1"]),
