@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from benchmarks.script_shop import BIG, SMALL, Shop
-from pipeline.clock import ManualClock
+from pipeline.clock import ManualClock, SystemClock
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.letter import Header
 from pipeline.delivery.capacity import MAX_LEASED, PROCESS_CLAIMS
@@ -18,8 +18,9 @@ from pipeline.gates.brake import MAX_DEATHS, WINDOW_MS
 from pipeline.gates.gates import Closure, Gates
 from pipeline.ingest.shares import Shares
 from pipeline.ingest.write_keys import Grant
-from pipeline.mailbox.claim import Claim, Settlement
+from pipeline.mailbox.claim import Claim, Entry, Settlement
 from pipeline.mailbox.due_lanes import DueLanes
+from pipeline.mailbox.moves import Doomed, WaitingMoves
 from pipeline.mailbox.reservations import Reservation
 from pipeline.ownership.accounts import enrol_accounts
 from pipeline.ownership.adopt import adopt
@@ -32,7 +33,10 @@ from pipeline.splitter.aliases import forget_old_aliases
 from pipeline.splitter.held import ENTRIES_A_CALL, HeldEntries
 from pipeline.splitter.pressure import Pressure
 from pipeline.splitter.stream import BATCH
+from pipeline.status.lanes import CHUNK
 from pipeline.status.report import read_status
+from pipeline.status.seek import seek
+from pipeline.status.waiting import read_waiting
 from pipeline.storage import keys
 from pipeline.storage.format import check_format_async
 from pipeline.storage.numbers import (
@@ -47,6 +51,9 @@ from pipeline.storage.numbers import (
 )
 from pipeline.storage.scripts import Scripts, source
 from pipeline.targets import Target
+from pipeline.trace.log import TraceLog
+from pipeline.trace.names import person_name
+from pipeline.trace.records import Fate, Record
 from tests.support.mailboxes import track
 
 ACCOUNTS = 100
@@ -298,13 +305,37 @@ async def limits_and_gates(shop: Shop) -> None:
         await scripts.run("death", [name], [row, shop.now, WINDOW_MS, MAX_DEATHS])
 
 
+async def inquiries(shop: Shop) -> None:
+    """A full log of outcomes is looked through; of what waits, small and large, one event is sought, let go and removed."""
+    log = TraceLog(shop.redis, "default")
+    names = tuple(person_name(f"u{n}") for n in range(4))
+    for start in range(0, 60_000, 1_000):
+        ids = (f"m{n}" for n in range(start, start + 1_000))
+        await log.write([Record(one, Fate.DELIVERED, names=names) for one in ids], 4 << 20)
+    await log.trim(0.0, 4 << 20)
+    await log.write([Record("m", Fate.DELIVERED, names=names)], 1)
+    await log.find([person_name("other")])
+    boxes = [f"u{n}" for n in range(CHUNK)]
+    await shop.fill(Lane.EVENT, boxes, 220)
+    await shop.fill(Lane.USER, boxes[:40], 40, BIG)
+    await shop.run(("XADD", keys.RAW, "*", "event", BIG) for _ in range(200))
+    settings = shop.boxes.settings.account("default")
+    await seek(shop.redis, "default", "not there", SystemClock())
+    waiting = await read_waiting(shop.redis, settings)
+    moves = WaitingMoves(shop.redis, "default", time_ms=shop.boxes.now_ms)
+    await moves.release(Lane.EVENT, "", boxes)
+    for box in [one for one in waiting.boxes if one.lane is Lane.EVENT][:20]:
+        heads: Any = await shop.redis.lrange(keys.mail("default", box.lane, box.user), 0, 0)
+        await moves.remove(box.lane, "", [Doomed(box.user, Entry.decode(heads[0]).seq, 1_000)])
+
+
 CASES: Mapping[str, Callable[[Shop], Awaitable[None]]] = MappingProxyType(
     {
         case.__name__: case
         for case in (
             *(suspects, all_at_once, claims, deaths, orders, many_accounts),
             *(split_small, split_large, split_recalls, split_exports, given_back, old_aliases),
-            *(many_letters, takeover, limits_and_gates),
+            *(many_letters, takeover, limits_and_gates, inquiries),
         )
     }
 )

@@ -12,7 +12,6 @@ import redis.asyncio
 from pipeline.clock import iso
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.store import DeadLetters
-from pipeline.events.email_texts import is_email
 from pipeline.events.emails import BOUGHT, SHOWN, STATED
 from pipeline.events.models import Lane
 from pipeline.mailbox.store import MailboxStore
@@ -23,6 +22,7 @@ from pipeline.status.mailboxes import read_mailbox
 from pipeline.status.trace import log_row, outcome_row
 from pipeline.storage import keys
 from pipeline.storage.numbers import LOOKED_UP
+from pipeline.text import is_email
 from pipeline.trace.log import TraceLog
 from pipeline.trace.names import person_name
 

@@ -23,7 +23,7 @@ from pipeline.trace.names import event_order
 SEEK_FOR_S = 10.0
 """For so long is looked: about two million events."""
 BOXES = 50
-ENTRIES = 200
+"""Mailboxes in one script, unless they hold too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,14 @@ class Sought:
 
 
 async def seek(client: redis.asyncio.Redis, account: str, identity: str, clock: Clock) -> Sought:
-    """Look through all that waits."""
+    """Look through all that waits, SOUGHT_ENTRIES events of each mailbox."""
     until = clock.monotonic() + SEEK_FOR_S
     scripts = Scripts(client, "pipeline.status")
     raw: list[tuple[str, Event | None]] = []
     boxes: list[tuple[Lane, str]] = []
-    begin = "-"
+    begin, is_whole = "-", True
     while begin and clock.monotonic() < until:
-        on, *flat = await scripts.run("seek", [keys.RAW], [identity, "raw", begin, ENTRIES])
+        on, *flat = await scripts.run("seek_raw", [keys.RAW], [identity, begin])
         begin = on.decode()
         for sid, text, owner in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
             event = _read(text)
@@ -51,15 +51,20 @@ async def seek(client: redis.asyncio.Redis, account: str, identity: str, clock: 
             if owner.decode("utf-8", "replace") == account and is_it:
                 raw.append((sid.decode(), event))
     async for lane, names in _mailboxes(client, account):
+        left, offset = names, 0
+        while left and clock.monotonic() < until:
+            found = [keys.mail(account, lane, name) for name in left]
+            on, offset, deeper, *flat = await scripts.run("seek", found, [identity, offset])
+            is_whole = is_whole and not deeper
+            for at, blob in zip(flat[::2], flat[1::2], strict=True):
+                entry = Entry.decode(blob)
+                if entry.id == identity or _is(_read(entry.raw), identity):
+                    boxes.append((lane, left[at - 1]))
+            left = left[on - 1 :] if on else []
         if clock.monotonic() >= until:
-            return Sought(tuple(boxes), tuple(raw), complete=False)
-        found = [keys.mail(account, lane, name) for name in names]
-        flat = await scripts.run("seek", found, [identity, "mail"])
-        for at, blob in zip(flat[::2], flat[1::2], strict=True):
-            entry = Entry.decode(blob)
-            if entry.id == identity or _is(_read(entry.raw), identity):
-                boxes.append((lane, names[at - 1]))
-    return Sought(tuple(dict.fromkeys(boxes)), tuple(raw), complete=clock.monotonic() < until)
+            break
+    is_whole = is_whole and clock.monotonic() < until
+    return Sought(tuple(dict.fromkeys(boxes)), tuple(raw), is_whole)
 
 
 async def _mailboxes(

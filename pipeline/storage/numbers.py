@@ -89,5 +89,5 @@ TRACE_TRIMMED: Final = 20
 """Blocks of that log that one script removes, of some kilobytes each."""
 TRACE_LOOKED: Final = 1_000_000
 """Bytes of that log that one script looks through: some milliseconds."""
-SOUGHT_ENTRIES: Final = 1_000
+SOUGHT_ENTRIES: Final = 200
 """Entries at the head of a mailbox among which an event is looked for by its id."""
