@@ -27,6 +27,7 @@ from pipeline.outcomes import (
     WaitingForOrder,
     WaitingForUser,
 )
+from pipeline.words import REASONS
 
 NOTHING = "nothing"
 
@@ -99,64 +100,25 @@ OUTCOMES: Mapping[type[Any], Meaning] = {
     Postponed: Meaning("No call was made. The mailbox is given back and is due again later."),
 }
 
+_DEAD: Mapping[Reason, str] = {
+    Reason.INVALID_JSON: "It is not JSON.",
+    Reason.INVALID_EVENT: "It is JSON and no event: a field is missing or of the wrong kind; the detail names it.",
+    Reason.TOO_LARGE: "It is larger than an event may be.",
+    Reason.MISSING_USER_ID: "It has no email, and no id or only shared ids; the detail says whether an id is one of SHARED_IDS or came with too many emails in a day. Or it is a cart change without a userId (see CART_USERS).",
+    Reason.RESERVED_EVENT: "Sailthru reserves this event name for itself.",
+    Reason.UNMAPPABLE: "A value that its call must have is missing or cannot be read; the detail has its path.",
+    Reason.NOTHING_TO_REMOVE: "A product was to be removed from a cart that does not have it, and still did not have it past the read lag.",
+    Reason.REJECTED: "Sailthru refused the call. The detail has its words, and `dead show` the call.",
+    Reason.UNKNOWN_USER: "A custom event's user was unknown to Sailthru for USER_WAIT.",
+    Reason.MISSING_EMAIL: "No email turned up within EMAIL_WAIT. An order or refund is replayed by itself as soon as an event shows its user's.",
+    Reason.CART_LOOKUP_FAILED: "The cart could not be read for RETRY_FOR and RETRY_ATTEMPTS, so that changing it would have overwritten it.",
+    Reason.EXHAUSTED: "The call failed for RETRY_FOR and RETRY_ATTEMPTS, while others were answered.",
+    Reason.TOO_OLD: "It is older than MAX_AGE of its lane.",
+    Reason.POISON: "Five workers or splitters in a row died or hung while they worked on it.",
+    Reason.CRASHED: "The mapping failed over it, which is a bug in sailpipe.",
+}
 DEAD: Mapping[Reason, Meaning] = {
-    Reason.INVALID_JSON: Meaning("It is not JSON.", "mend the producer, enqueue it again"),
-    Reason.INVALID_EVENT: Meaning(
-        "It is JSON and no event: a field is missing or of the wrong kind; the detail names it.",
-        "mend the producer, enqueue it again",
-    ),
-    Reason.TOO_LARGE: Meaning("It is larger than an event may be.", "send less with it"),
-    Reason.MISSING_USER_ID: Meaning(
-        "It has no email, and no id or only shared ids; the detail says whether an id is one of SHARED_IDS or came "
-        "with too many emails in a day. Or it is a cart change without a userId (see CART_USERS).",
-        "send a userId; take an id that is a person's out of SHARED_IDS",
-    ),
-    Reason.RESERVED_EVENT: Meaning(
-        "Sailthru reserves this event name for itself.", "send it by another name"
-    ),
-    Reason.UNMAPPABLE: Meaning(
-        "A value that its call must have is missing or cannot be read; the detail has its path.",
-        "mend the producer, or change the settings and replay",
-    ),
-    Reason.NOTHING_TO_REMOVE: Meaning(
-        "A product was to be removed from a cart that does not have it, and still did not have it past "
-        "the read lag.",
-        "nothing as a rule: the cart is as it should be",
-    ),
-    Reason.REJECTED: Meaning(
-        "Sailthru refused the call. The detail has its words, and `dead show` the call.",
-        "mend what they name (a template, a list, a value), then replay the group",
-    ),
-    Reason.UNKNOWN_USER: Meaning(
-        "A custom event's user was unknown to Sailthru for USER_WAIT.",
-        "send an identify, then replay; or set UNKNOWN_USER=ignore",
-    ),
-    Reason.MISSING_EMAIL: Meaning(
-        "No email turned up within EMAIL_WAIT. An order or refund is replayed by itself as soon as an event "
-        "shows its user's.",
-        "send an identify with the email",
-    ),
-    Reason.CART_LOOKUP_FAILED: Meaning(
-        "The cart could not be read for RETRY_FOR and RETRY_ATTEMPTS, so that changing it would have "
-        "overwritten it.",
-        "see the timeline; replay when Sailthru answers",
-    ),
-    Reason.EXHAUSTED: Meaning(
-        "The call failed for RETRY_FOR and RETRY_ATTEMPTS, while others were answered.",
-        "see the timeline; replay when the cause is gone",
-    ),
-    Reason.TOO_OLD: Meaning(
-        "It is older than MAX_AGE of its lane.",
-        "if it should be delivered all the same, raise MAX_AGE, then replay",
-    ),
-    Reason.POISON: Meaning(
-        "Five workers or splitters in a row died or hung while they worked on it.",
-        "replay it if they were killed for another reason; else report it with the letter",
-    ),
-    Reason.CRASHED: Meaning(
-        "The mapping failed over it, which is a bug in sailpipe.",
-        "report it with the letter; replay after the upgrade",
-    ),
+    reason: Meaning(means, REASONS[reason].do) for reason, means in _DEAD.items()
 }
 
 IGNORED: Mapping[IgnoreReason, Meaning] = {
