@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.clock import iso
 from pipeline.deadletters.letter import Letter
@@ -12,7 +12,10 @@ from pipeline.deadletters.letter import Letter
 
 @dataclass(slots=True)
 class Group:
-    """What the letters of one fingerprint have in common; `example` is the newest one's."""
+    """What the letters of one fingerprint have in common; `example` is the newest one's.
+
+    people: how many users they are of, where their names were not gathered.
+    """
 
     fingerprint: str
     example: Letter
@@ -21,6 +24,7 @@ class Group:
     lanes: set[str] = field(default_factory=set)
     first_ms: int = 0
     last_ms: int = 0
+    people: int = 0
 
     def add(self, letter: Letter) -> None:
         """Count one more letter of this group."""
@@ -40,11 +44,39 @@ class Group:
             "account": self.example.account,
             **shared,
             "letters": self.letters,
-            "users": len(self.users),
+            "users": len(self.users) or self.people,
             "lanes": sorted(self.lanes),
             "first": iso(self.first_ms),
             "last": iso(self.last_ms),
         }
+
+
+class CauseRow(NamedTuple):
+    """One group as causes.lua answers it."""
+
+    fingerprint: bytes
+    letters: bytes
+    people: int
+    first: bytes
+    last: bytes
+    id: bytes
+    header: bytes
+
+
+def read_cause(account: str, row: CauseRow) -> Group:
+    """The group of that row."""
+    example = Letter.read(account, row.id.decode(), row.header + b"\n")
+    lanes = set(filter(None, [example.header.lane]))
+    return Group(
+        row.fingerprint.decode(),
+        example,
+        int(row.letters),
+        set(),
+        lanes,
+        int(row.first),
+        int(row.last),
+        row.people,
+    )
 
 
 class Groups:

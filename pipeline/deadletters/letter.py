@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.clock import iso
 from pipeline.mailbox.history import Attempt, read_attempts
+from pipeline.packed import pack, unpack
 from pipeline.roles import Role
 
 _LISTED = (
@@ -33,6 +34,7 @@ class Header:
     follows: what a later event of the same user overtakes it in: `identify`, `cart`.
     target: what was delivered to when it died (`Target.name`); '' when that made no difference.
     fingerprint: what letters of one cause share; version: sailpipe's. Both are '' until they are written down.
+    packed: so the raw event is stored. edited: how often a person has edited the event.
     """
 
     account: str
@@ -61,13 +63,17 @@ class Header:
     target: str = ""
     fingerprint: str = ""
     version: str = ""
+    packed: bool = False
+    edited: int = 0
 
     @classmethod
-    def read(cls, line: bytes) -> Header:
-        """What `as_line` wrote. Fields of another version are left out."""
+    def read(cls, line: bytes, *, whole: bool = True) -> Header:
+        """What `as_line` wrote. Fields of another version are left out; calls and timeline, too, unless `whole`."""
         fields = json.loads(line)
-        past = fields.get("past")
+        past, calls = (fields.get(name) if whole else None for name in ("past", "packed_calls"))
         known = {name: value for name, value in fields.items() if name in cls.__slots__}
+        if calls:
+            known["calls"] = json.loads(unpack(calls))
         return cls(timeline=read_attempts(json.loads(past)) if past else (), **known)
 
     def as_line(self) -> str:
@@ -83,10 +89,15 @@ class Header:
             "awaits_email",
             "follows",
             "target",
+            "packed",
+            "edited",
+            "calls",
         ):
             fields[name] = fields[name] or None
+        if self.calls and (calls := pack(json.dumps(self.calls).encode())):
+            fields |= {"calls": None, "packed_calls": calls}
         cause = (self.reason, self.endpoint, self.error, self.detail)
-        fields["fingerprint"] = self.fingerprint or fingerprint(*cause)
+        fields["fingerprint"] = self.fingerprint or fingerprint(*cause, self.lane)
         fields["past"] = _past(self.timeline)
         fields["version"] = self.version or _version()
         return json.dumps({name: value for name, value in fields.items() if value is not None})
@@ -102,9 +113,11 @@ class Letter:
     raw: bytes
 
     @classmethod
-    def read(cls, account: str, identity: str, blob: bytes) -> Letter:
-        header, _, raw = blob.partition(b"\n")
-        return cls(identity, account, Header.read(header), raw)
+    def read(cls, account: str, identity: str, blob: bytes, *, whole: bool = True) -> Letter:
+        """From what the store holds; without calls and timeline unless `whole`."""
+        line, _, raw = blob.partition(b"\n")
+        header = Header.read(line, whole=whole)
+        return cls(identity, account, header, unpack(raw) if header.packed and raw else raw)
 
     def as_row(self) -> dict[str, Any]:
         """The shape of `dead list --json`; times are ISO 8601 in UTC."""
@@ -126,6 +139,7 @@ class Letter:
             "version": self.header.version or None,
             "target": self.header.target or None,
             "role": Role.read(self.header.role).value,
+            "edited": self.header.edited,
         }
 
 
@@ -140,8 +154,10 @@ def _version() -> str:
     return version("sailpipe")
 
 
-def fingerprint(reason: str, endpoint: str | None, error: int | None, detail: str) -> str:
+def fingerprint(
+    reason: str, endpoint: str | None, error: int | None, detail: str, lane: str
+) -> str:
     """What letters of one cause share. Digits are left out of the message: they are ids or sizes."""
     message = "".join("#" if char.isdigit() else char for char in detail)
-    key = json.dumps([reason, endpoint, error, message])
+    key = json.dumps([reason, endpoint, error, message, lane])
     return hashlib.blake2b(key.encode(), digest_size=6).hexdigest()

@@ -7,20 +7,23 @@ import math
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import redis.asyncio
 from aiolimiter import AsyncLimiter
 
-from pipeline.deadletters.filters import Filter, Selection
-from pipeline.deadletters.groups import Group, Groups
+from pipeline.deadletters.filters import Cursor, Filter, Page, Selection
+from pipeline.deadletters.groups import CauseRow, Group, Groups, read_cause
 from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.moves import LetterMoves
 from pipeline.deadletters.trimming import TrimGroup, Trimmed, by_hour, shares
 from pipeline.errors import SailpipeError
+from pipeline.events.models import Lane
 from pipeline.producer import HOLD_S, RAW_HOLD
 from pipeline.storage import keys
+from pipeline.storage.numbers import DAY_MS
 from pipeline.storage.scripts import Scripts
 
 PAGE = 500
@@ -29,6 +32,16 @@ CHUNK = 100
 """Letters moved, removed or read whole in one step."""
 PACED_STEPS = 10
 """Steps a second of a paced replay."""
+CAUSES = 200
+"""Groups that are read in one step."""
+MAX_LOOKED = 20_000
+"""Letters that a page may look at: half a second for a filter that matches few."""
+NAMES_A_SCAN = 5_000
+"""Ids that Redis looks through in one step, some milliseconds."""
+SHORTEST_ID = 4
+"""Characters from which the beginning of an id may stand for it."""
+EMAILING = frozenset({Lane.EVENT, Lane.PURCHASE})
+"""Lanes whose calls may start emails at Sailthru: triggers of custom events, receipts and reminders."""
 
 _T = TypeVar("_T")
 Done = Callable[[int], None]
@@ -45,6 +58,28 @@ class _Line(NamedTuple):
     user: str
     follows: str
     target: str
+    lane: str
+
+
+@dataclass(slots=True)
+class Looked:
+    """How far a scan has come, in pages of so many letters (0: PAGE). whole: with calls and timeline."""
+
+    last: Cursor | None = None
+    page: int = 0
+    letters: int = 0
+    whole: bool = False
+
+
+class SeveralLetters(SailpipeError):
+    """More than one letter begins with what was to name one. `found`: their ids."""
+
+    def __init__(self, text: str, found: Sequence[str]) -> None:
+        super().__init__(text, found)
+        self.found = tuple(found)
+
+    def __str__(self) -> str:
+        return f"{len(self.found)} dead letters begin with {self.args[0]!r}: write more of the id."
 
 
 class UnknownLetter(SailpipeError):
@@ -60,23 +95,35 @@ class DeadLetters:
         self._scripts = Scripts(client, "pipeline.deadletters")
         self._moves = LetterMoves(client, account)
 
-    async def scan(self, wanted: Filter) -> AsyncIterator[Letter]:
-        """Matching letters, newest first, without their raw events (`raw` is empty).
+    async def scan(
+        self, wanted: Filter, after: Cursor | None = None, *, whole: bool = False
+    ) -> AsyncIterator[Letter]:
+        """Matching letters, newest first, without their raw events (`raw` is empty) unless the filter reads them.
 
-        Letters may come and go meanwhile; none is returned twice.
+        whole: with calls and timeline. Letters may come and go meanwhile; none is returned twice.
         """
-        newest: bytes | str = "+inf"
-        at_newest: set[bytes] = set()
-        while page := await self._read_page(newest, wanted.since_ms, skip=at_newest):
-            for identity, died_at, header in page:
-                if died_at != newest:
-                    newest, at_newest = died_at, set()
-                at_newest.add(identity)
-                if header and wanted.matches(letter := self._letter(identity, header + b"\n")):
-                    yield letter
+        async for letter in self._each(wanted, Looked(after, whole=whole)):
+            if letter is not None:
+                yield letter
+
+    async def page(
+        self, wanted: Filter, *, limit: int, after: Cursor | None = None, most: int = MAX_LOOKED
+    ) -> Page:
+        """The `limit` newest matching letters behind `after`, or fewer, once `most` were looked at."""
+        found: list[Letter] = []
+        looked = Looked(after, min(PAGE, limit + 1) if wanted.is_indexed else PAGE)
+        async for letter in self._each(wanted, looked):
+            if letter is not None and len(found) == limit:  # there is one more
+                last = found[-1]
+                return Page(tuple(found), Cursor(last.header.died_at, last.id), looked.letters)
+            if letter is not None:
+                found.append(letter)
+            if looked.letters >= most and looked.last is not None and len(found) < limit:
+                return Page(tuple(found), looked.last, looked.letters)
+        return Page(tuple(found), None, looked.letters)
 
     async def find(self, wanted: Filter, *, limit: int) -> list[Letter]:
-        """The `limit` newest matching letters, without their raw events."""
+        """The `limit` newest matching letters, without their raw events unless the filter reads them."""
         found: list[Letter] = []
         if limit > 0:
             async for letter in self.scan(wanted):
@@ -84,6 +131,17 @@ class DeadLetters:
                 if len(found) >= limit:
                     break
         return found
+
+    async def count(self, wanted: Filter) -> int:
+        """How many letters match. At once where an index knows; else all that it holds are looked at."""
+        if not wanted.is_indexed:
+            return sum([1 async for _ in self.scan(wanted)])
+        oldest = "-inf" if wanted.since_ms is None else wanted.since_ms
+        newest = "+inf" if wanted.until_ms is None else wanted.until_ms
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for key in wanted.indexes(self.account):
+                pipe.zcount(key, oldest, newest)
+            return sum(await pipe.execute())
 
     async def get(self, identity: str) -> Letter:
         """One whole letter. Raises UnknownLetter."""
@@ -93,21 +151,41 @@ class DeadLetters:
         return self._letter(identity.encode(), blob)
 
     async def named(self, identity: str) -> list[str]:
-        """The letters of one messageId: this id, if it is one's, then those that have it and a suffix."""
-        scan = self._redis.zscan_iter(
-            keys.dead_by_time(self.account), match=f"{_literal(identity)}~*", count=PAGE
-        )
-        found = {name.decode() async for name, _ in scan}  # a scan may return one twice
+        """The letters that a text names: this id, if it is one's, then those of the same messageId, which have a suffix.
+
+        Where there is neither, those whose ids begin with it, if it has SHORTEST_ID characters.
+        """
         is_there = await self._redis.hexists(keys.dead(self.account), identity)
-        return [*([identity] if is_there else []), *sorted(found)]
+        pattern = f"{_literal(identity)}{'*' if len(identity) >= SHORTEST_ID else '~*'}"
+        scan = self._redis.zscan_iter(
+            keys.dead_by_time(self.account), match=pattern, count=NAMES_A_SCAN
+        )
+        found = {name.decode() async for name, _ in scan} - {
+            identity
+        }  # a scan may return one twice
+        same = {name for name in found if name.startswith(f"{identity}~")}
+        return [*([identity] if is_there else []), *sorted(same if is_there or same else found)]
+
+    async def id_of(self, text: str) -> str:
+        """The id of the one letter that `text` names, whole or shortened; `text` itself when it names none.
+
+        Raises SeveralLetters when more than one begins with it.
+        """
+        if await self._redis.hexists(keys.dead(self.account), text):
+            return text
+        found = await self.named(text)
+        if len(found) > 1:
+            raise SeveralLetters(text, found)
+        return found[0] if found else text
 
     async def select(self, wanted: Filter) -> Selection:
         """Count and name all matching letters."""
         return await self._selection([_line(letter) async for letter in self.scan(wanted)])
 
     async def select_ids(self, ids: Iterable[str]) -> Selection:
-        """Name these letters. Raises UnknownLetter when one is not there."""
-        lines = [_line(await self.get(identity)) for identity in dict.fromkeys(ids)]
+        """Name these letters; ids may be shortened. Raises UnknownLetter when one is not there, or SeveralLetters."""
+        whole = [await self.id_of(identity) for identity in ids]
+        lines = [_line(await self.get(identity)) for identity in dict.fromkeys(whole)]
         return await self._selection(lines)
 
     async def read(self, ids: Iterable[str]) -> AsyncIterator[Letter]:
@@ -156,11 +234,31 @@ class DeadLetters:
         return dropped
 
     async def groups(self, wanted: Filter) -> list[Group]:
-        """Matching letters by fingerprint, largest group first."""
-        groups = Groups()
-        async for letter in self.scan(wanted):
-            groups.add(letter)
-        return list(groups.largest_first())
+        """Matching letters by fingerprint, largest group first.
+
+        What an index knows is not counted anew; users are then counted to about one in a hundred.
+        """
+        if not wanted.is_of_causes:
+            groups = Groups()
+            async for letter in self.scan(wanted):
+                groups.add(letter)
+            return list(groups.largest_first())
+        found: list[Group] = []
+        start = 0
+        while rows := await self._causes(start):
+            start += len(rows)
+            found += [group for group in rows if wanted.fits_header(group.example.header)]
+        return sorted(found, key=lambda group: (-group.letters, group.fingerprint))
+
+    async def _causes(self, start: int) -> list[Group]:
+        flat = await self._scripts.run(
+            "causes", [keys.account_prefix(self.account)], [start, CAUSES]
+        )
+        rows = [
+            flat[at : at + len(CauseRow._fields)]
+            for at in range(0, len(flat), len(CauseRow._fields))
+        ]
+        return [read_cause(self.account, CauseRow(*row)) for row in rows]
 
     async def expire(self, keep_s: float) -> int:
         """Remove what died more than `keep_s` ago; returns how many. They are counted as removed.
@@ -219,25 +317,40 @@ class DeadLetters:
         )
         return [identity.decode() for identity in old]
 
+    async def _each(self, wanted: Filter, looked: Looked) -> AsyncIterator[Letter | None]:
+        """Every letter that the filter's indexes hold: the letter if it matches, else None."""
+        while page := await self._read_page(wanted, looked.last, looked.page or PAGE):
+            for identity, died_at, blob in page:
+                looked.letters += 1
+                looked.last = Cursor(int(died_at), identity.decode())
+                if not blob:
+                    continue
+                text = blob if wanted.reads_raw else blob + b"\n"
+                letter = Letter.read(self.account, looked.last.id, text, whole=looked.whole)
+                yield letter if wanted.matches(letter) else None
+
     async def _read_page(
-        self, newest: bytes | str, since_ms: int | None, *, skip: set[bytes]
+        self, wanted: Filter, after: Cursor | None, size: int
     ) -> list[tuple[bytes, bytes, bytes]]:
-        """Letters that died at or before `newest`, as (id, died at, header), without `skip`."""
-        names = [keys.dead_by_time(self.account), keys.dead(self.account)]
-        oldest = "-inf" if since_ms is None else since_ms
-        flat = await self._scripts.run(
-            "page", names, [newest, oldest, PAGE + len(skip), len(skip) + 1]
-        )
-        page = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
-        return [row for row in page if row[0] not in skip]
+        """`size` letters behind `after`, as (id, died at, header or the whole letter)."""
+        begin = ("", "") if after is None else (after.died_at, after.id)
+        newest = "+inf" if wanted.until_ms is None else wanted.until_ms
+        oldest = "-inf" if wanted.since_ms is None else wanted.since_ms
+        args = [*begin, newest, oldest, size, int(wanted.reads_raw), *wanted.indexes(self.account)]
+        flat = await self._scripts.run("page", [keys.account_prefix(self.account)], args)
+        return list(zip(flat[::3], flat[1::3], flat[2::3], strict=True))
 
     async def _selection(self, lines: list[_Line]) -> Selection:
         lines.sort()
+        now_ms = (await self._redis.time())[0] * 1000
         return Selection(
             tuple(line.id for line in lines),
             Counter(line.reason for line in lines),
             await self._overtaken([line for line in lines if line.follows]),
             frozenset(line.target for line in lines),
+            lines[0].first_seen_ms if lines else 0,
+            sum(line.first_seen_ms < now_ms - DAY_MS for line in lines),
+            sum(line.lane in EMAILING for line in lines),
         )
 
     async def _overtaken(self, lines: list[_Line]) -> frozenset[str]:
@@ -269,6 +382,7 @@ def _line(letter: Letter) -> _Line:
         header.user,
         header.follows,
         header.target,
+        header.lane,
     )
 
 

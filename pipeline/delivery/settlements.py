@@ -46,6 +46,7 @@ from pipeline.outcomes import (
     WaitingForOrder,
     WaitingForUser,
 )
+from pipeline.packed import pack
 from pipeline.roles import Role
 from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
@@ -289,7 +290,10 @@ def _dead(no: Rejected, state: TurnState, settling: Settling) -> Settlement:
     # A letter carries the intent of an order only: it is looked up by its extid at any time.
     is_order = isinstance(intents.pending, PendingOrder)
     header = _header(no, state, settling, intents.encode() if is_order else "")
-    settlement = replace(_through(state, 1), dead=((1, state.entry.id, header.as_line()),))
+    packed = pack(state.entry.raw)
+    line = replace(header, packed=packed is not None).as_line()
+    settlement = replace(_through(state, 1), dead=((1, state.entry.id, line),))
+    settlement = replace(settlement, packed=(packed or "",))
     if no.reason is Reason.UNKNOWN_USER and no.sent and no.call is not None:
         settlement = replace(settlement, absence=_unknown(no, no.call, state))
     if isinstance(intents.pending, PendingCart):

@@ -93,7 +93,7 @@ class Brake:
     async def _record_death(self, no: Rejected, claim: Claim, now_ms: int) -> None:
         lane = claim.lane
         endpoint = no.call.bucket if no.call else None
-        cause = fingerprint(no.reason, endpoint, no.code, no.detail)
+        cause = fingerprint(no.reason, endpoint, no.code, no.detail, lane)
         delivered = lately(self._delivered.pop(lane, {}), now_ms)
         # `seq` tells two deaths apart that are alike in all else.
         row = [cause, claim.user, list(delivered.items()), claim.head.seq]

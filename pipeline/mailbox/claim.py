@@ -16,6 +16,7 @@ from pydantic_core import from_json, to_json
 from pipeline.events.emails import first_usable
 from pipeline.events.models import Lane
 from pipeline.mailbox.history import Absence, EventState, Failing, read_attempts, read_record
+from pipeline.packed import unpack
 from pipeline.roles import Role
 
 OptOutFlag: TypeAlias = Literal["", "only", "seen to"]
@@ -80,6 +81,8 @@ class Entry:
                 found[name] = int(found[name])
         if "role" in found:
             found["role"] = Role.read(found["role"])
+        if fields.get("packed"):  # a replayed letter's
+            raw = unpack(raw)
         return cls(raw=raw, **{"at": at, "clock": at, **found})
 
     @property
@@ -277,6 +280,7 @@ class Claim:
 class Settlement:
     """All that is written when the first events of a claim are settled; see settle.lua.
 
+    packed: the raw events of those in `dead`, in order, as packed.py writes them; '' or none keeps one as it came.
     order: what another mailbox has reserved, when this one waits for it. lift: the user for whose mailboxes this one waits,
         which are bulk no more unless it is. bulk: how many events it holds, if all of them may wait as bulk from now on: it
         is bulk then, unless more have come. absence: None leaves what is on record. failing: what is on record
@@ -287,6 +291,7 @@ class Settlement:
     pop: int = 0
     count: Mapping[str, int] = field(default_factory=dict)
     dead: Sequence[tuple[int, str, str]] = ()
+    packed: Sequence[str] = ()
     state: Mapping[str, EventState] = field(default_factory=dict)
     intent: str | None = None
     absence: Absence | None = None

@@ -232,6 +232,7 @@ def encode_settlement(settlement: Settlement) -> bytes:
         "gone": gone,
         "count": settlement.count,
         "dead": settlement.dead,
+        "packed": settlement.packed,
         "state": state,
         "learn": learn,
         "back": settlement.back,

@@ -85,7 +85,9 @@ class _Adoption:
 
     async def relabel_letters(self) -> None:
         letters: list[Letter] = []
-        async for letter in DeadLetters(self._redis, self._change.account).scan(Filter()):
+        async for letter in DeadLetters(self._redis, self._change.account).scan(
+            Filter(), whole=True
+        ):
             letters.append(letter)
             if len(letters) >= CHUNK:
                 await self._relabel(letters)

@@ -44,7 +44,7 @@ DUE_NUDGES = "sailpipe:due"
 FORMAT = "sailpipe:format"
 """String. FORMAT_NUMBER of the version that first worked on this Redis; see format.py."""
 
-FORMAT_NUMBER = 4
+FORMAT_NUMBER = 5
 """Raise it with every change of keys, or of what lies in them, that another version would misread."""
 
 SLOTS_BEGAN = "sailpipe:slots-began"
@@ -283,13 +283,38 @@ def dedupe_set(account: str, time_slice: str, depth: str, branch: str) -> str:
 
 
 def dead(account: str) -> str:
-    """Hash. Id -> dead letter, `HEADER JSON\\nRAW BYTES` (deadletters/letter.py)."""
+    """Hash. Id -> dead letter, `HEADER JSON\\nRAW BYTES` (deadletters/letter.py), which may be packed (packed.py)."""
     return f"sailpipe:{account}:dead"
 
 
 def dead_by_time(account: str) -> str:
     """Sorted set. Dead letter id -> when it died (ms)."""
     return f"sailpipe:{account}:dead:at"
+
+
+def dead_by_cause(account: str, fingerprint: str) -> str:
+    """Sorted set. The same for the letters of one fingerprint."""
+    return f"sailpipe:{account}:dead:by:cause:{fingerprint}"
+
+
+def dead_by_kind(account: str, lane: str, reason: str) -> str:
+    """Sorted set. The same for those that died of a reason in a lane, `-` for those that had none yet."""
+    return f"sailpipe:{account}:dead:by:kind:{lane or '-'}:{reason}"
+
+
+def dead_by_user(account: str, user: str) -> str:
+    """Sorted set. The same for those of one user."""
+    return f"sailpipe:{account}:dead:by:user:{user}"
+
+
+def dead_causes(account: str) -> str:
+    """Sorted set. Fingerprint -> how many dead letters have it."""
+    return f"sailpipe:{account}:dead:causes"
+
+
+def dead_people(account: str, fingerprint: str) -> str:
+    """HyperLogLog. The users whose events died of this, about one in a hundred more or less."""
+    return f"sailpipe:{account}:dead:people:{fingerprint}"
 
 
 def dead_groups(account: str) -> str:

@@ -23,6 +23,7 @@ TYPES = {
     "Set": "set",
     "Sorted set": "zset",
     "Stream": "stream",
+    "HyperLogLog": "string",
 }
 PLACEHOLDER = re.compile(r"\b[A-Z][A-Z_]*\b")
 
@@ -60,7 +61,9 @@ async def check_keys(client: redis.asyncio.Redis) -> None:
         row = row_of(name)
         assert row is not None, f"{name!r} is no key that pipeline/storage/keys.py names"
         found: Any = await client.type(name)
-        assert found.decode() == row.type, (name, row)
+        # fakeredis keeps what a HyperLogLog counts as a set.
+        is_fake_count = row.template.endswith("dead:people:FINGERPRINT") and found == b"set"
+        assert found.decode() == row.type or is_fake_count, (name, row)
 
 
 def _functions() -> Iterator[KeyRow]:

@@ -14,6 +14,7 @@ import redis.asyncio
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.store import DeadLetters
 from pipeline.deadletters.trimming import TrimGroup
 from pipeline.events.models import Lane
@@ -25,6 +26,16 @@ PICK = st.integers(0, 1_000)
 HOUR_MS = 3_600_000
 NUMBERED = r"~\d+-\d+"
 """How the id of a letter ends whose event had a letter already."""
+
+
+async def indexed(client: redis.asyncio.Redis) -> dict[str, set[str]]:
+    """Index -> the ids in it."""
+    names: list[Any] = await client.keys("*:dead:by:*")
+    found: dict[str, set[str]] = {}
+    for name in names:
+        ids: list[Any] = await client.zrange(name, 0, -1)
+        found[name.decode()] = {one.decode() for one in ids}
+    return found
 
 
 class LetterRules(RuleBasedStateMachine):
@@ -101,3 +112,17 @@ class LetterRules(RuleBasedStateMachine):
             for one in self.run(self.boxes.dead()).values()
         )
         assert self.run(self.boxes.dead_groups()) == found
+
+    @invariant()
+    def every_letter_is_in_its_indexes_and_nothing_else_is(self) -> None:
+        """By cause, by lane and reason, by user: what filters go by."""
+        expected: dict[str, set[str]] = {}
+        for name, one in self.run(self.boxes.dead()).items():
+            wanted = [
+                Filter(group=one["fingerprint"]),
+                Filter(lane=one["lane"], reason=one["reason"]),
+                *([Filter(user=one["user"])] if one["user"] else []),
+            ]
+            for key in (key for each in wanted for key in each.indexes("default")):
+                expected.setdefault(key, set()).add(name)
+        assert self.run(indexed(self.boxes.redis)) == expected

@@ -3,7 +3,8 @@
 --   settlement (JSON), in which what says nothing is absent:
 --   pop      events that are through, from the head;  gone: the fields of the state that go
 --   count    counter -> by how much
---   dead     [[position among the popped from 1, id, letter header], ...]; the raw bytes are taken from the entry
+--   dead     [[position among the popped from 1, id, letter header], ...]
+--   packed   [raw bytes of those, packed, ...]; where they are absent or '', the raw bytes are taken from the entry
 --   state    fields of the mailbox's state, of events that stay and of the mailbox itself -> what is put into them
 --   intent   '' forgets it, text replaces it, absent keeps it
 --   learn    fields of the user's memory;  cart, cart_keep: the cart we left behind and for how many ms to know it
@@ -101,7 +102,8 @@ local function settle(lane, box, token, step, text)
   local letters, heads = {}, {}
   local entries = #dead > 0 and redis.call('LRANGE', list, 0, popped - 1)
   for i, letter in ipairs(dead) do
-    letters[i], heads[i] = letter[3] .. '\n' .. raw(entries[letter[1]]), cjson.decode(letter[3])
+    local packed = settlement.packed and settlement.packed[i] ~= '' and settlement.packed[i]
+    letters[i], heads[i] = letter[3] .. '\n' .. (packed or raw(entries[letter[1]])), cjson.decode(letter[3])
   end
   work = work + 1 + 2 * #letters
   local owed = have[7] ~= '0' and 1 or step ~= '0' and 1 - BULK_SHARE or 0

@@ -191,6 +191,29 @@ local function count_in_group(p, head, by)
   if redis.call('HINCRBY', p .. 'dead:groups', group, by) <= 0 then redis.call('HDEL', p .. 'dead:groups', group) end
 end
 
+-- What letters are found by, each a sorted set of ids by the time of their deaths.
+local function indexes_of(p, head)
+  local lane = head.lane == '' and '-' or head.lane
+  local found = { p .. 'dead:by:cause:' .. (head.fingerprint or ''), p .. 'dead:by:kind:' .. lane .. ':' .. head.reason }
+  if head.user ~= '' then found[3] = p .. 'dead:by:user:' .. head.user end
+  return found
+end
+
+local function add_to_indexes(p, id, head)
+  local cause = head.fingerprint or ''
+  for _, key in ipairs(indexes_of(p, head)) do redis.call('ZADD', key, int(head.died_at), id) end
+  redis.call('ZINCRBY', p .. 'dead:causes', 1, cause)
+  if head.user ~= '' then redis.call('PFADD', p .. 'dead:people:' .. cause, head.user) end
+end
+
+local function take_from_indexes(p, id, head)
+  local cause = head.fingerprint or ''
+  for _, key in ipairs(indexes_of(p, head)) do redis.call('ZREM', key, id) end
+  if tonumber(redis.call('ZINCRBY', p .. 'dead:causes', -1, cause)) > 0 then return end
+  redis.call('ZREM', p .. 'dead:causes', cause)
+  redis.call('DEL', p .. 'dead:people:' .. cause)
+end
+
 -- `head` is the letter's header, decoded: the caller's text may be at fault, and must be before it writes.
 local function bury(p, id, letter, head)
   local key = head.key or ''
@@ -200,6 +223,7 @@ local function bury(p, id, letter, head)
   redis.call('ZADD', p .. 'dead:at', int(head.died_at), id)
   tally(p, COUNT_DEAD .. ':' .. head.reason, 1)
   count_in_group(p, head, 1)
+  add_to_indexes(p, id, head)
   if head.awaits_email then
     redis.call('ZADD', p .. 'dead:email:' .. head.user, redis.call('INCR', p .. 'token'), id)
   end
@@ -214,6 +238,7 @@ local function unbury(p, id)
   redis.call('ZREM', p .. 'dead:at', id)
   tally(p, COUNT_DEAD .. ':' .. head.reason, -1)
   count_in_group(p, head, -1)
+  take_from_indexes(p, id, head)
   redis.call('ZREM', p .. 'dead:email:' .. head.user, id)
   return letter, head
 end
@@ -227,25 +252,39 @@ end
 -- of that lane dies, or comes back behind others, it is not known any more; sending it again does no harm.
 local function forget_optout(p, user) redis.call('HDEL', p .. 'user:' .. user, 'optout') end
 
--- Back into its mailbox, as if it had just arrived.
+-- A letter that a person has edited may belong into another mailbox by now: it is split again, as an exported one that
+-- is enqueued is. Its event holds the replay flag (export.py), by which split.lua takes the letter out of the store.
+local function split_edited(p, letter, head, id, is_bulk)
+  redis.call('XADD', 'sailpipe:raw', '*', 'event', raw(letter), 'account', head.account,
+    'class', is_bulk and 'bulk' or 'live')
+  redis.call('ZREM', p .. 'dead:email:' .. head.user, id) -- it is on its way: an email that is learned sends it no more
+end
+
+-- Back into its mailbox, as if it had just arrived. Returns the letter's header; nil when there is no such letter.
 local function revive(p, id, now, is_bulk)
+  local stored = redis.call('HGET', p .. 'dead', id)
+  local edited = stored and cjson.decode(header(stored))
+  if edited and edited.edited then
+    split_edited(p, stored, edited, id, is_bulk)
+    return edited
+  end
   local letter, head = unbury(p, id)
-  if not letter then return false end
+  if not letter then return nil end
   local key = head.key or ''
   redis.call('ZADD', p .. 'replayed', int(now), replay_of(id, key))
   if head.lane == '' then -- the splitter refused it: it is split again
     redis.call('XADD', 'sailpipe:raw', '*', 'event', raw(letter), 'account', head.account, 'replay', id, 'key', key,
       'class', is_bulk and 'bulk' or 'live', 'role', head.role or 'server')
-    return true
+    return head
   end
   local entry = {
     id = id, key = key, seq = int(now) .. '-' .. int(redis.call('INCR', p .. 'token')), clock = lane_clock(p, head.lane, now),
-    shared_ids = head.shared_ids, optout = head.optout, role = head.role,
+    shared_ids = head.shared_ids, optout = head.optout, role = head.role, packed = head.packed,
   }
   if head.lane == IDENTIFY_LANE then forget_optout(p, head.user) end
   inherit(entry, head)
   post(p, head.lane, head.user, cjson.encode(entry) .. '\n' .. raw(letter), now, is_bulk)
-  return true
+  return head
 end
 
 -- What died for want of this user's email goes on, bulk if what showed it is, once a script, and no more than a script
