@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kombu.exceptions import OperationalError
 
 from pipeline.clock import SystemClock
+from pipeline.deadletters.runner import JobRunner
 from pipeline.observe.logs import log_event
 from pipeline.splitter.lease import LEASE_MS
 from pipeline.splitter.loop import Splitter
@@ -118,12 +119,15 @@ class OwnSplitter:
         watchdog = asyncio.create_task(Watchdog("splitter", LEASE_MS / 1000, backstop=True).run())
         fail_fast("splitter_watchdog", watchdog)
         async with open_async_redis(self._redis_url) as client, Nudges(client) as nudges:
-            self._splitter = Splitter(
-                client, self._settings, uuid.uuid4().hex, nudges.send, SystemClock()
-            )
+            token, clock = uuid.uuid4().hex, SystemClock()
+            self._splitter = Splitter(client, self._settings, token, nudges.send, clock)
+            runner = JobRunner(client, self._settings.accounts, token, clock)
+            jobs = asyncio.create_task(runner.run())
+            fail_fast("jobs", jobs)
             try:
                 await self._splitter.run()
             finally:
+                jobs.cancel()
                 watchdog.cancel()
 
 

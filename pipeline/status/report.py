@@ -9,6 +9,7 @@ import redis.asyncio
 
 from pipeline.clock import iso
 from pipeline.counters import BESIDE, OUTCOME_COUNTS, PARTS, Count, Counters
+from pipeline.deadletters.jobs import Jobs
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, Gates
 from pipeline.lanes import SPECS
@@ -85,7 +86,9 @@ async def read_status(
             {"account": one.account, "held": one.events, "why": one.why, "fix": one.fix}
             for one in (await held_by_account(client) if held else [])
         ],
-        "jobs": [],
+        "jobs": [
+            job.as_json(now_ms) for name in accounts for job in await Jobs(client, name).active()
+        ],
     }
 
 

@@ -83,6 +83,8 @@ class KeyKind(StrEnum):
     DEAD = "dead"
     REPLAYED = "replayed"
     TRACE = "trace"
+    JOBS = "jobs"
+    AUDIT = "audit"
     TARGET = "target"
     RESET = "reset"
     IMPORT = "import"
@@ -350,6 +352,49 @@ def trace_book(account: str) -> str:
 def trace(account: str, part: str) -> str:
     """Stream. Blocks of a part of the log: n (records), i (their names, hashed), d (the records); trace/records.py."""
     return f"sailpipe:{account}:trace:{part}"
+
+
+def dead_states(account: str) -> str:
+    """Hash. Fingerprint -> what a person said of the group (JSON): state, by, at (ms), why."""
+    return f"sailpipe:{account}:dead:states"
+
+
+# What people ask for
+
+
+def jobs(account: str) -> str:
+    """Sorted set. Id of a job -> when it was asked for (ms). The latest JOBS_KEPT, and those that have not ended."""
+    return f"sailpipe:{account}:jobs"
+
+
+def jobs_active(account: str) -> str:
+    """Set. Ids of the jobs that have not ended."""
+    return f"sailpipe:{account}:jobs:active"
+
+
+def jobs_lease(account: str) -> str:
+    """String. The token of the process that carries the account's jobs out; expires with its lease."""
+    return f"sailpipe:{account}:jobs:lease"
+
+
+def job(account: str, identity: str) -> str:
+    """Hash. One job (deadletters/jobs.py's Job)."""
+    return f"sailpipe:{account}:jobs:job:{identity}"
+
+
+def job_ids(account: str, identity: str) -> str:
+    """List. The letters that a job has still to send, in their order."""
+    return f"sailpipe:{account}:jobs:ids:{identity}"
+
+
+def job_sent(account: str, identity: str) -> str:
+    """List. [id, fingerprint, when (ms)] of the letters that it sent last, for those that die again."""
+    return f"sailpipe:{account}:jobs:sent:{identity}"
+
+
+def audit(account: str) -> str:
+    """Stream. What people did to dead letters: by, verb, what, count, why. The latest AUDIT_KEPT."""
+    return f"sailpipe:{account}:audit"
 
 
 # Whose the data are

@@ -47,6 +47,12 @@ MOVED_BACK_PER_WAKE: Final = 500
 """Mailboxes that one wake-up makes due sooner, after the clock was set back."""
 RECALLED_LETTERS: Final = 50
 """Letters that one script brings back because their users' emails are known now, but for one of each user."""
+JOBS_KEPT: Final = 100
+"""Jobs of an account that are remembered after their ends."""
+JOB_WATCHED: Final = 1_000
+"""Letters that a job sent last, of which it sees whether they die again."""
+AUDIT_KEPT: Final = 10_000
+"""Acts of people that are remembered."""
 PAGE_BYTES: Final = 1_000_000
 """A page of dead letters ends when their headers, which hold the calls that were made, are longer."""
 MAX_BASKETS: Final = 20

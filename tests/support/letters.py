@@ -92,8 +92,11 @@ class Pipeline:
             await self.split()
             claim = await self.claim(str(event["userId"]), lane)
             header = self._header(claim, event, reason, detail, died_at_ms)
-            dead = [(1, claim.head.id, header)]
-            await self.mailboxes.settle(Settlement(claim, pop=1, dead=dead, back=True))
+            await self.mailboxes.settle(self.settlement(claim, header, back=True))
+
+    def settlement(self, claim: Claim, header: str, *, back: bool) -> Settlement:
+        """The death of the first event of a claim."""
+        return Settlement(claim, pop=1, dead=[(1, claim.head.id, header)], back=back)
 
     def _header(
         self, claim: Claim, event: dict[str, Any], reason: Reason, detail: str, at_ms: int | None

@@ -301,6 +301,16 @@ local function recall(p, user, now, is_bulk)
   return #ids
 end
 
+-- A job's new state; what has ended keeps nothing but its figures.
+local function end_or_go_on(p, id, state, now)
+  redis.call('HSET', p .. 'jobs:job:' .. id, 'state', state)
+  if state == 'running' then redis.call('HSETNX', p .. 'jobs:job:' .. id, 'began_at', int(now)) end
+  if state ~= 'done' and state ~= 'stopped' then return end
+  redis.call('HSET', p .. 'jobs:job:' .. id, 'ended_at', int(now))
+  redis.call('SREM', p .. 'jobs:active', id)
+  redis.call('DEL', p .. 'jobs:ids:' .. id)
+end
+
 -- Whether Sailthru refused this address lately. `refused`: the user's field of this name, decoded; an address stands in
 -- it as `address_key` in events/emails.py writes it.
 local function is_refused(refused, email, now)

@@ -1,0 +1,72 @@
+"""Who did what to dead letters, when and why: a bounded stream.
+
+It names fields that were changed and filters that were used, never the values that were written: a person who is
+erased must not go on living here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import redis.asyncio
+
+from pipeline.clock import iso
+from pipeline.storage import keys
+from pipeline.storage.numbers import AUDIT_KEPT
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One act. by: who, as the face knows it. verb: `replay`, `edit`, `fix`, `drop`, `mark`. what: the filter in
+    words, or the letter, and the changes. count: letters. why: what the person said, may be ''. at_ms: 0 until it
+    is written."""
+
+    by: str
+    verb: str
+    what: str
+    count: int
+    why: str = ""
+    at_ms: int = 0
+
+    def as_json(self, account: str) -> dict[str, Any]:
+        """One line of `dead audit --json`; the time is ISO 8601 in UTC."""
+        return {
+            "at": iso(self.at_ms),
+            "account": account,
+            "by": self.by,
+            "verb": self.verb,
+            "what": self.what,
+            "count": self.count,
+            "why": self.why or None,
+        }
+
+
+class AuditTrail:
+    """One account's acts. Connection errors propagate."""
+
+    def __init__(self, client: redis.asyncio.Redis, account: str) -> None:
+        self._redis = client
+        self._key = keys.audit(account)
+
+    async def record(self, act: Act) -> None:
+        """Write an act down, before or after it is done."""
+        row: dict[Any, Any] = {
+            "by": act.by,
+            "verb": act.verb,
+            "what": act.what,
+            "count": act.count,
+            "why": act.why,
+        }
+        await self._redis.xadd(self._key, row, maxlen=AUDIT_KEPT, approximate=True)
+
+    async def latest(self, limit: int) -> list[Act]:
+        """The newest acts, the newest first."""
+        found: Any = await self._redis.xrevrange(self._key, count=limit)
+        return [_act(sid, fields) for sid, fields in found]
+
+
+def _act(sid: bytes, fields: dict[bytes, bytes]) -> Act:
+    text = {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items()}
+    at_ms = int(sid.partition(b"-")[0])
+    return Act(text["by"], text["verb"], text["what"], int(text["count"]), text["why"], at_ms)
