@@ -12,6 +12,7 @@ import redis.exceptions
 
 from pipeline.clock import Clock
 from pipeline.deadletters.moves import LetterMoves
+from pipeline.deadletters.states import GroupStates
 from pipeline.deadletters.store import DeadLetters
 from pipeline.deadletters.trimming import Trimmed
 from pipeline.events.models import Lane
@@ -40,6 +41,8 @@ async def prune_forever(
             try:
                 await keep(DeadLetters(client, account.name), account, alert, clock)
                 await keep_traces(client, account, len(settings.accounts))
+                oldest_ms = int((clock.now() - account.dead_keep) * 1000)
+                await GroupStates(client, account.name).forget(oldest_ms)
                 await forget_old_aliases(client, account.name, account.memory_keep)
                 await watch_order_ids(client, account.name, alert, clock)
             except redis.exceptions.RedisError:
