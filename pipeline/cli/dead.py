@@ -1,4 +1,5 @@
-"""`sailpipe dead`: lists, shows, counts and exports dead letters; dead_change.py replays and drops them."""
+"""`sailpipe dead`: lists, shows, counts and exports dead letters; dead_change.py replays and drops them, dead_mend.py
+edits them."""
 
 from __future__ import annotations
 
@@ -7,27 +8,35 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli import dead_change
-from pipeline.cli.dead_options import takes_filter
-from pipeline.cli.errors import FAILED
+from pipeline.cli import dead_change, dead_mend
+from pipeline.cli.dead_options import (
+    Format,
+    FormatOption,
+    IdArgument,
+    WhyOption,
+    person,
+    takes_filter,
+)
+from pipeline.cli.dead_rows import AUDIT, LIST, STATS, shape_of, show_advice, show_letter, show_rows
+from pipeline.cli.errors import FAILED, BadInput
 from pipeline.cli.options import AccountOption, JsonOption
 from pipeline.cli.output import json_result, note, result
 from pipeline.cli.session import Session, in_session
-from pipeline.cli.tables import printable, show_table
+from pipeline.cli.tables import printable
+from pipeline.deadletters.audit import Act, AuditTrail
 from pipeline.deadletters.export import export_line
-from pipeline.deadletters.filters import Filter
+from pipeline.deadletters.filters import Cursor, Filter
 from pipeline.deadletters.groups import Group
 from pipeline.deadletters.letter import Letter
-from pipeline.deadletters.store import DeadLetters
+from pipeline.deadletters.states import GroupState, GroupStates, Mark
+from pipeline.deadletters.store import DeadLetters, SeveralLetters
 from pipeline.errors import SailpipeError
+from pipeline.words import words_of
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 
 MAX_NAMED = 10
 """Ids in one sentence."""
-
-_LIST = ("id", "died_at", "reason", "lane", "user", "event", "detail")
-_STATS = ("fingerprint", "letters", "users", "reason", "endpoint", "error", "last", "detail")
 
 
 @app.callback()
@@ -40,23 +49,36 @@ def dead() -> None:
 def list_letters(
     wanted: Filter,
     limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 50,
+    cursor: Annotated[
+        str | None, typer.Option(help="Where the last list ended, as it said.")
+    ] = None,
     account: AccountOption = "default",
+    shape: FormatOption = Format.TABLE,
     as_json: JsonOption = False,
 ) -> None:
     """List dead letters, newest first."""
+    after = _cursor(cursor)
 
-    async def work(session: Session) -> list[Letter]:
-        return await DeadLetters(session.redis, account).find(wanted, limit=limit + 1)
+    async def work(session: Session) -> tuple[list[Letter], Cursor | None]:
+        letters, found, at = DeadLetters(session.redis, account), list[Letter](), after
+        while True:
+            page = await letters.page(wanted, limit=limit - len(found), after=at)
+            found, at = [*found, *page.letters], page.after
+            if at is None or len(found) >= limit:
+                return found, at
 
-    found = in_session(account, work)
-    _show_rows([letter.as_row() for letter in found[:limit]], _LIST, as_json=as_json)
-    if len(found) > limit:
-        note(f"There are more than these {limit}; --limit shows more.")
+    found, end = in_session(account, work)
+    rows = [letter.as_row() for letter in found]
+    show_rows(rows, LIST, shape_of(shape, as_json=as_json), nothing="No dead letters.")
+    if end is not None:
+        note(
+            f"There are more than these {limit}; --cursor {printable(end)} goes on, --limit shows more."
+        )
 
 
 @app.command("show")
 def show(
-    identity: Annotated[str, typer.Argument(metavar="ID")],
+    identity: IdArgument,
     account: AccountOption = "default",
     as_json: JsonOption = False,
 ) -> None:
@@ -66,6 +88,9 @@ def show(
         letters = DeadLetters(session.redis, account)
         found = await letters.named(identity)
         if len(found) > 1 and identity not in found:
+            same = all(name.startswith(f"{identity}~") for name in found)
+            if not same:
+                raise SeveralLetters(identity, found)
             raise SailpipeError(f"Several dead letters have this messageId: {_few(found)}.")
         return await letters.get(found[0] if found else identity), found[1:]
 
@@ -75,31 +100,76 @@ def show(
         note(f"Others of the same messageId: {_few(others)}.")
     if as_json:
         json_result(letter)
-        return
-    raw, calls, timeline = (letter.pop(name) for name in ("raw", "calls", "timeline"))
-    for name, value in letter.items():
-        result(f"{name:<12}{printable(value)}")
-    for call in calls:
-        result(f"{'call':<12}{printable(call)}")
-    if timeline:
-        show_table(tuple(timeline[0]), [tuple(attempt.values()) for attempt in timeline])
-    result(printable(raw))
+    else:
+        show_letter(letter)
 
 
 @app.command("stats")
 @takes_filter
 def stats(
     wanted: Filter,
+    state: Annotated[
+        GroupState | None, typer.Option(help="Only groups that were marked so.")
+    ] = None,
     account: AccountOption = "default",
+    shape: FormatOption = Format.TABLE,
     as_json: JsonOption = False,
 ) -> None:
-    """Count dead letters by cause: same reason, endpoint, error and message."""
+    """Count dead letters by cause: same lane, reason, endpoint, error and message."""
 
-    async def work(session: Session) -> list[Group]:
-        return await DeadLetters(session.redis, account).groups(wanted)
+    async def work(session: Session) -> tuple[list[Group], dict[str, Mark]]:
+        groups = await DeadLetters(session.redis, account).groups(wanted)
+        return groups, await GroupStates(session.redis, account).read()
 
-    rows = [one.as_json() for one in in_session(account, work)]
-    _show_rows(rows, _STATS, as_json=as_json)
+    groups, marks = in_session(account, work)
+    rows = [_group_row(one, marks.get(one.fingerprint, Mark())) for one in groups]
+    rows = [row for row in rows if state is None or row["state"] == state]
+    chosen = shape_of(shape, as_json=as_json)
+    show_rows(rows, STATS, chosen, nothing="No dead letters.")
+    if chosen is Format.TABLE:
+        show_advice(rows)
+
+
+@app.command("mark")
+def mark(
+    group: Annotated[
+        str, typer.Argument(metavar="GROUP", help="A fingerprint, whole or its beginning.")
+    ],
+    state: GroupState,
+    why: WhyOption = "",
+    account: AccountOption = "default",
+) -> None:
+    """Say of a group that it is seen to (acknowledged), may stay (ignored), or is open again."""
+
+    async def work(session: Session) -> str:
+        found = await DeadLetters(session.redis, account).groups(Filter())
+        names = [one.fingerprint for one in found if one.fingerprint.startswith(group)]
+        if len(names) != 1:
+            raise SailpipeError(f"{len(names)} groups of dead letters begin with {group!r}.")
+        who = person()
+        await AuditTrail(session.redis, account).record(
+            Act(who, "mark", f"group {names[0]} {state}", 0, why)
+        )
+        await GroupStates(session.redis, account).set(names[0], state, who, why)
+        return names[0]
+
+    result(f"Group {in_session(account, work)} is {state}.")
+
+
+@app.command("audit")
+def audit(
+    limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 50,
+    account: AccountOption = "default",
+    shape: FormatOption = Format.TABLE,
+    as_json: JsonOption = False,
+) -> None:
+    """Show who replayed, edited, dropped or marked what, when and why, newest first."""
+
+    async def work(session: Session) -> list[Act]:
+        return await AuditTrail(session.redis, account).latest(limit)
+
+    rows = [act.as_json(account) for act in in_session(account, work)]
+    show_rows(rows, AUDIT, shape_of(shape, as_json=as_json), nothing="Nothing was done yet.")
 
 
 @app.command("export")
@@ -134,6 +204,9 @@ def export(
 
 
 app.command("replay")(dead_change.replay)
+app.command("jobs")(dead_change.show_jobs)
+app.command("edit")(dead_mend.edit)
+app.command("fix")(dead_mend.fix_letters)
 app.command("drop")(dead_change.drop)
 
 
@@ -142,11 +215,14 @@ def _few(ids: Sequence[str]) -> str:
     return ", ".join(map(printable, ids[:MAX_NAMED])) + more
 
 
-def _show_rows(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
-    if as_json:
-        for row in rows:
-            json_result(row)
-    elif rows:
-        show_table(columns, [[row[name] for name in columns] for row in rows])
-    else:
-        note("No dead letters.")
+def _group_row(group: Group, mark: Mark) -> dict[str, Any]:
+    words = words_of(group.example.header.reason)
+    said = {"title": words.title, "to_do": words.do, "fault": words.fault.value}
+    return group.as_json() | said | mark.as_json()
+
+
+def _cursor(text: str | None) -> Cursor | None:
+    try:
+        return None if text is None else Cursor.read(text)
+    except ValueError as error:
+        raise BadInput(f"--cursor: {error}.") from None

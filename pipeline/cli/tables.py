@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Literal
 
 from pipeline.cli.output import result
 
@@ -20,17 +21,32 @@ def printable(value: object) -> str:
     )
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Rows under headings; numbers are right-aligned."""
-    from rich import box, console, table  # noqa: PLC0415 - slow to import, and only for people
+def show_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    whole: Collection[str] | None = None,
+) -> None:
+    """Rows under headings; numbers are right-aligned.
+
+    whole: columns of which no character is lost or folded; the others end with an ellipsis where the line is too
+        short, so that a row is one line. None folds what is too long.
+    """
+    from rich import box, console, table, text  # noqa: PLC0415 - slow to import, and only for people
 
     made = [list(row) for row in rows]
     shown = table.Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(columns):
         is_number = any(isinstance(row[number], (int, float)) for row in made)
-        shown.add_column(name, justify="right" if is_number else "left", overflow="fold")
+        is_whole = whole is not None and name in whole
+        justify: Literal["left", "right"] = "right" if is_number else "left"
+        shown.add_column(name, justify=justify, overflow="fold", no_wrap=is_whole)
     for row in made:
-        shown.add_row(*map(printable, row))
+        cells = map(printable, row)
+        if whole is None:
+            shown.add_row(*cells)
+        else:
+            shown.add_row(*(text.Text(one, no_wrap=True, overflow="ellipsis") for one in cells))
     width = None if sys.stdout.isatty() else PIPE_WIDTH
     console.Console(file=sys.stdout, markup=False, highlight=False, emoji=False, width=width).print(
         shown
@@ -42,6 +58,18 @@ def show_counts(title: str, counts: Iterable[tuple[str, int]]) -> None:
     text = ", ".join(f"{printable(name)} {count}" for name, count in counts)
     if text:
         result(f"{title}: {text}")
+
+
+def show_tsv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Rows under headings for a program: tabs between the cells, which have none; nothing is an empty cell."""
+    result("\t".join(columns))
+    for row in rows:
+        result("\t".join("" if one is None else " ".join(printable(one).split()) for one in row))
+
+
+def ago(seconds: float) -> str:
+    """How long ago in one unit: `4s ago`, `5m ago`, `3d ago`."""
+    return f"{age(max(0.0, seconds)).partition(' ')[0]} ago"
 
 
 def age(seconds: float | None) -> str:

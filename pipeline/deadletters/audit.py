@@ -13,7 +13,7 @@ import redis.asyncio
 
 from pipeline.clock import iso
 from pipeline.storage import keys
-from pipeline.storage.numbers import AUDIT_KEPT
+from pipeline.storage.scripts import Scripts
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +48,14 @@ class AuditTrail:
     def __init__(self, client: redis.asyncio.Redis, account: str) -> None:
         self._redis = client
         self._key = keys.audit(account)
+        self._prefix = keys.account_prefix(account)
+        self._scripts = Scripts(client, "pipeline.deadletters")
 
     async def record(self, act: Act) -> None:
         """Write an act down, before or after it is done."""
-        row: dict[Any, Any] = {
-            "by": act.by,
-            "verb": act.verb,
-            "what": act.what,
-            "count": act.count,
-            "why": act.why,
-        }
-        await self._redis.xadd(self._key, row, maxlen=AUDIT_KEPT, approximate=True)
+        row = {"by": act.by, "verb": act.verb, "what": act.what, "count": act.count, "why": act.why}
+        flat = [part for pair in row.items() for part in pair]
+        await self._scripts.run("audit", [self._prefix], flat)
 
     async def latest(self, limit: int) -> list[Act]:
         """The newest acts, the newest first."""

@@ -6,7 +6,6 @@ is enqueued: with another userId it belongs to another person's mailbox.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -118,8 +117,7 @@ class Mending:
         stored: Any = await self._redis.hget(self._key, letter.id)
         if stored is None or Letter.read(letter.account, letter.id, stored) != letter:
             raise _changed(letter)
-        seen = hashlib.sha1(stored, usedforsecurity=False).hexdigest()
-        args = [letter.id, seen, header.as_line().encode() + b"\n" + line]
+        args = [letter.id, stored, header.as_line().encode() + b"\n" + line]
         if not await self._scripts.run("edit", [self._prefix], args):
             raise _changed(letter)
 

@@ -3,6 +3,7 @@
 -- Returns 1, or 0 when there is such a job already
 local now, id = ms(ARGV[1]), ARGV[2]
 local key = P .. 'jobs:job:' .. id
+free_first(P)
 if redis.call('EXISTS', key) == 1 then return 0 end
 redis.call('HSET', key, 'state', 'filling', 'created_at', int(now), unpack(ARGV, 3))
 redis.call('ZADD', P .. 'jobs', int(now), id)
