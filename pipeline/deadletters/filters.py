@@ -125,9 +125,9 @@ class Filter:
 
 def is_endpoint(asked: str, endpoint: str | None) -> bool:
     """Whether a bucket such as `POST /event` is what a person means by `/event`, `event` or `post /EVENT`."""
-    method, _, path = (endpoint or "").casefold().partition(" ")
-    said = asked.strip().casefold()
-    return bool(path) and said in {f"{method} {path}", path, path.removeprefix("/")}
+    whole = (endpoint or "").casefold()
+    path = whole.rpartition(" ")[2]
+    return bool(whole) and asked.strip().casefold() in {whole, path, path.removeprefix("/")}
 
 
 def order_numbers(raw: bytes) -> set[str]:
