@@ -88,17 +88,31 @@ class Shop:
         return [claim for claim in found if claim is not None]
 
     async def bury(
-        self, count: int, raw: bytes = BIG, *, user: str = "", lane: str = "event", calls: int = 1
+        self,
+        count: int,
+        raw: bytes = BIG,
+        *,
+        user: str = "",
+        lane: str = "event",
+        calls: int = 1,
+        reason: str = "missing_email",
+        names: Sequence[str] = (),
     ) -> list[str]:
-        """So many letters with so many bytes of calls."""
+        """So many letters with so many bytes of calls; `names` are new ones unless they are given."""
         said = [{"method": "POST", "endpoint": "/event", "params": {"id": "x" * calls}}]
-        names = [f"letter-{self._count + number}" for number in range(count)]
+        names = names or [f"letter-{self._count + number}" for number in range(count)]
         self._count += count
-        await self.run(self._burying(names, said, raw, user, lane))
-        return names
+        await self.run(self._burying(names, said, raw, user, lane, reason))
+        return [*names]
 
     def _burying(
-        self, names: Sequence[str], calls: Sequence[Any], raw: bytes, user: str, lane: str
+        self,
+        names: Sequence[str],
+        calls: Sequence[Any],
+        raw: bytes,
+        user: str,
+        lane: str,
+        reason: str,
     ) -> Iterator[Command]:
         for number, name in enumerate(names):
             died_at = self.now - number // DEATHS_A_MS
@@ -106,7 +120,7 @@ class Shop:
                 account="default",
                 lane=lane,
                 user=user or f"of-{name}",
-                reason="missing_email",
+                reason=reason,
                 calls=calls,
                 key="1",
                 first_seen_ms=self.now,
@@ -118,9 +132,15 @@ class Shop:
             yield "HSET", keys.dead("default"), name, blob
             yield "ZADD", keys.dead_by_time("default"), died_at, name
             yield "HINCRBY", keys.dead_groups("default"), _group(header, self.now), 1
+            cause = _cause(header)
+            yield "ZADD", keys.dead_by_cause("default", cause), died_at, name
+            yield "ZADD", keys.dead_by_kind("default", lane, reason), died_at, name
+            yield "ZADD", keys.dead_by_user("default", header.user), died_at, name
+            yield "ZINCRBY", keys.dead_causes("default"), 1, cause
+            yield "PFADD", keys.dead_people("default", cause), header.user
             if user:
                 yield "ZADD", keys.dead_for_email("default", user), number, name
-        yield "HINCRBY", keys.counts("default"), "dead:missing_email", len(names)
+        yield "HINCRBY", keys.counts("default"), f"dead:{reason}", len(names)
 
     async def accept(self, raws: Iterable[bytes], **fields: str) -> None:
         """Into the raw stream."""
@@ -135,5 +155,8 @@ class Shop:
 
 def _group(header: Header, now: int) -> str:
     """As `group_of` in lib.lua says it."""
-    slot = json.loads(header.as_line())["fingerprint"][-1:]
-    return f"{now // HOUR_MS} {header.lane} {header.reason} {slot}"
+    return f"{now // HOUR_MS} {header.lane} {header.reason} {_cause(header)[-1:]}"
+
+
+def _cause(header: Header) -> str:
+    return str(json.loads(header.as_line())["fingerprint"])
