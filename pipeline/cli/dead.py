@@ -21,6 +21,7 @@ from pipeline.cli.dead_rows import AUDIT, LIST, STATS, shape_of, show_advice, sh
 from pipeline.cli.errors import FAILED, BadInput
 from pipeline.cli.options import AccountOption, JsonOption
 from pipeline.cli.output import json_result, note, result
+from pipeline.cli.progress import open_progress
 from pipeline.cli.session import Session, in_session
 from pipeline.cli.tables import printable
 from pipeline.deadletters.audit import Act, AuditTrail
@@ -61,11 +62,13 @@ def list_letters(
 
     async def work(session: Session) -> tuple[list[Letter], Cursor | None]:
         letters, found, at = DeadLetters(session.redis, account), list[Letter](), after
-        while True:
-            page = await letters.page(wanted, limit=limit - len(found), after=at)
-            found, at = [*found, *page.letters], page.after
-            if at is None or len(found) >= limit:
-                return found, at
+        with open_progress("looked at") as progress:
+            while True:
+                page = await letters.page(wanted, limit=limit - len(found), after=at)
+                progress.advance(page.looked)
+                found, at = [*found, *page.letters], page.after
+                if at is None or len(found) >= limit:
+                    return found, at
 
     found, end = in_session(account, work)
     rows = [letter.as_row() for letter in found]

@@ -9,7 +9,7 @@ import typer
 from pipeline.cli.options import JsonOption
 from pipeline.cli.output import json_result, result
 from pipeline.cli.session import Session, in_session
-from pipeline.cli.tables import age, show_counts, show_table
+from pipeline.cli.tables import age, printable, show_counts, show_table
 
 _ENDED_BY_PEOPLE = ("paused", "brake")
 """Reasons that an operator may end; the others end by themselves when their cause is over."""
@@ -56,6 +56,17 @@ def status(
     show_counts("Requests refused", found["refusals"].items())
     for name, one in found["accounts"].items():
         _show_account(name, one)
+    for one in found["jobs"]:
+        result(f"Replay {describe_job(one)}")
+
+
+def describe_job(job: dict[str, Any]) -> str:
+    """One line about a replay that has not ended."""
+    ends = f", ends {job['ends_at']}" if job["ends_at"] else ""
+    again = f", {job['died_again']} died again of the same" if job["died_again"] else ""
+    through = job["sent"] + job["gone"]
+    what = f"{printable(job['what'])}: {through} of {job['total']} letters through"
+    return f"{job['id'][:8]} ({job['account']}) is {job['state']}, {what}{again}{ends}; sailpipe dead jobs"
 
 
 def _show_foreign(account: dict[str, Any]) -> None:

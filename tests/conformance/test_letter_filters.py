@@ -14,7 +14,7 @@ import redis.asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.deadletters import store
+from pipeline.deadletters import reading
 from pipeline.deadletters.filters import Cursor, Filter
 from pipeline.deadletters.letter import Header, Letter
 from pipeline.deadletters.store import DeadLetters
@@ -120,7 +120,7 @@ def run(
 
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "PAGE", 3)
+    monkeypatch.setattr(reading, "PAGE", 3)
 
 
 @given(headers=STORES, wanted=FILTERS, limit=st.integers(1, 4))

@@ -214,6 +214,10 @@ def test_a_replay_of_many_is_a_job(
     [job] = rows(command("dead", "jobs", "--json")[1])
     assert (job["state"], job["sent"], job["total"], job["what"]) == ("asking", 1, 2, "lane event")
     assert rows(command("status", "--json")[1])[0]["jobs"][0]["id"] == job["id"]
+    line = command("status")[1].splitlines()[-1]
+    assert line == (
+        f"Replay {job['id'][:8]} (default) is asking, lane event: 1 of 2 letters through; sailpipe dead jobs"
+    )
     for action, state in (("resume", "running"), ("pause", "paused"), ("stop", "stopped")):
         code, out, _ = command("dead", "jobs", action, job["id"][:6], "--json")
         assert (code, rows(out)[0]["state"]) == (0, state)

@@ -11,7 +11,7 @@ import fakeredis
 import pytest
 import redis.asyncio
 
-from pipeline.deadletters import store
+from pipeline.deadletters import reading
 from pipeline.deadletters.export import export_line
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.store import DeadLetters, UnknownLetter
@@ -79,7 +79,7 @@ async def test_paging_returns_every_letter_once_even_when_all_died_in_one_millis
     pipeline: Pipeline, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pages go by time, and a crash can kill a whole batch in the same millisecond."""
-    monkeypatch.setattr(store, "PAGE", 2)
+    monkeypatch.setattr(reading, "PAGE", 2)
     await pipeline.kill(*(track(n) for n in range(5)), died_at_ms=5_000)
     await pipeline.kill(*(track(n) for n in range(5, 8)), died_at_ms=4_000)
     assert sorted(await ids(letters)) == [f"m{n}" for n in range(8)]
@@ -99,7 +99,7 @@ async def test_a_page_stays_small_however_many_letters_came_before_it(
         return reply
 
     monkeypatch.setattr(letters._scripts, "run", watched)
-    monkeypatch.setattr(store, "PAGE", 2)
+    monkeypatch.setattr(reading, "PAGE", 2)
     for number in range(8):
         await pipeline.kill(track(number), died_at_ms=1_000)
     assert len(await ids(letters)) == 8
