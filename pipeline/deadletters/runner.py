@@ -21,6 +21,7 @@ from pipeline.observe.logs import log_event
 from pipeline.producer import RAW_HOLD
 from pipeline.settings import AccountSettings
 from pipeline.storage import keys
+from pipeline.storage.scripts import is_own_fault
 from pipeline.targets import Owner, target_of
 
 LEASE_MS = 5_000
@@ -76,8 +77,10 @@ class JobRunner:
         while True:
             try:
                 busy = await self.turn()
-            except redis.exceptions.RedisError:  # the splitter logs it
+            except redis.exceptions.RedisError as error:
                 busy = False
+                if is_own_fault(error):  # of a Redis that is away the splitter tells
+                    log_event("jobs_failed", logging.ERROR, error=type(error).__name__)
             await self._clock.sleep(TICK_S if busy else IDLE_S)
 
     async def turn(self) -> bool:
@@ -86,16 +89,17 @@ class JobRunner:
             for name in self._jobs:
                 pipe.scard(keys.jobs_active(name))
             active = await pipe.execute()
-        busy = False
+        running: list[str] = []
         for name, count in zip(self._jobs, active, strict=True):
             if count and await self._is_ours(name):
                 for job in await self._jobs[name].active():
                     if job.state is JobState.RUNNING:
-                        busy = True
+                        running.append(job.id)
                         await self._advance(self._jobs[name], job)
                     elif job.state is JobState.FILLING:
                         await self._give_up_old(self._jobs[name], job)
-        return busy
+        self._paces = {name: pace for name, pace in self._paces.items() if name in running}
+        return bool(running)
 
     async def _give_up_old(self, jobs: Jobs, job: Job) -> None:
         """End a job whose letters were never listed to the end: the process that did so is gone."""
@@ -118,10 +122,7 @@ class JobRunner:
             most = min(MOST_A_SCRIPT, wanted - through)
             state, moved = await jobs.step(job.id, self._token, LEASE_MS, most)
             through += moved
-            if state != JobState.RUNNING:
-                self._paces.pop(job.id, None)
-                break
-            if not moved:
+            if state != JobState.RUNNING or not moved:
                 break
         pace.owed -= through
         pace.step = min(MOST_A_TICK, 2 * pace.step) if through else pace.step

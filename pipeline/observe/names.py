@@ -66,6 +66,8 @@ LogEvent: TypeAlias = Literal[
     # There were more than DEAD_MAX dead letters, and some were removed before their time, at ERROR: account,
     # letters, how many of them orders or refunds, DEAD_MAX.
     "dead_letters_trimmed",
+    # A step of a replay job failed in Redis, which is well; it is tried again: error class.
+    "jobs_failed",
     # A replay stopped itself, since its letters died again of the same cause: account, job, again, sent.
     "replay_stopped",
     # Many orders of a day had the id of another order, said once a day: account, orders.

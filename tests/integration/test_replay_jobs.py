@@ -19,6 +19,7 @@ from pipeline.deadletters.runner import JobRunner
 from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
+from pipeline.ownership.reset import reset
 from pipeline.settings import AccountSettings
 from pipeline.storage import keys
 from pipeline.storage.redis_client import open_async_redis
@@ -191,6 +192,18 @@ async def test_a_job_waits_while_much_bulk_could_go_out_already(
     assert await process.turn()
     assert await process.turn()
     assert (await jobs.get(TOKEN)).sent == runner.FIRST_STEP
+
+
+async def test_a_reset_removes_jobs_that_a_process_is_at(pipeline: Pipeline) -> None:
+    """What that process asks of them afterwards leaves nothing behind."""
+    await kill(pipeline, 3)
+    await start(pipeline, asked(3))
+    jobs = Jobs(pipeline.redis, "default")
+    await reset(pipeline.redis, "default", [], lambda _: None)
+    assert await jobs.step(TOKEN, "one", 1_000, 9) == ("stopped", 0)
+    assert await jobs.watch(TOKEN) == (0, 0)
+    assert await jobs.latest(9) == []
+    assert await pipeline.redis.keys("*:jobs:job:*") == []
 
 
 async def test_a_job_of_another_targets_account_waits(pipeline: Pipeline) -> None:

@@ -3,6 +3,7 @@
 -- Returns {how many died of what they had died of before, how many of something else}, since the job began
 local id = ARGV[1]
 local key, sent_key = P .. 'jobs:job:' .. id, P .. 'jobs:sent:' .. id
+if redis.call('EXISTS', key) == 0 then return { 0, 0 } end -- a reset has removed it meanwhile
 local left, again, others, found = {}, 0, 0, redis.call('LRANGE', sent_key, 0, -1)
 for _, row in ipairs(found) do
   local letter, cause, at = unpack(cjson.decode(row))
