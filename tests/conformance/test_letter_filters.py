@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import fakeredis
 import pytest
@@ -206,3 +207,25 @@ def test_a_filter_is_said_in_words() -> None:
 def test_what_is_no_cursor_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no cursor"):
         Cursor.read(text)
+
+
+@pytest.mark.parametrize("first", ["user", "group", "reason", "none"])
+@pytest.mark.parametrize(
+    "second", [{"match": "rare"}, {"event": "Rare"}, {"code": 7}, {"endpoint": "/rare"}]
+)
+async def test_a_count_looks_at_what_the_index_does_not_say(
+    first: str, second: dict[str, Any]
+) -> None:
+    """One of three letters that an index holds."""
+    client = fakeredis.FakeAsyncRedis()
+    rows = {f"m{n}": header(Lane.EVENT, "rejected", "ann", None, 1_000 + n) for n in range(3)}
+    rows["m1"] = replace(rows["m1"], event="Rare", error=7, endpoint="POST /rare", fingerprint="f1")
+    rows["m0"], rows["m2"] = (replace(rows[name], fingerprint="f1") for name in ("m0", "m2"))
+    await bury(client, "default", rows.items())
+    indexed = {
+        "user": {"user": "ann"},
+        "group": {"group": "f1"},
+        "reason": {"reason": Reason.REJECTED},
+    }
+    wanted = Filter(**indexed.get(first, {}), **second)  # type: ignore[arg-type]
+    assert await DeadLetters(client, "default").count(wanted) == 1
