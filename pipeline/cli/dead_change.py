@@ -37,6 +37,8 @@ from pipeline.targets import Target, target_of, ways_on, why_not
 
 AT_ONCE = 500
 """Letters that are replayed while the person waits; more are a job."""
+SHORT_ID = 8
+"""Characters of a job's id that people are shown."""
 
 
 class JobAction(StrEnum):
@@ -130,7 +132,10 @@ def show_jobs(
 
     found, now_ms = in_session(account, work)
     rows = [one.as_json(now_ms) for one in found]
-    show_rows(rows, JOBS, shape_of(shape, as_json=as_json), nothing="No jobs.")
+    chosen = shape_of(shape, as_json=as_json)
+    if chosen is Format.TABLE:
+        rows = [row | {"id": row["id"][:SHORT_ID]} for row in rows]
+    show_rows(rows, JOBS, chosen, nothing="No jobs.")
     for one in found:
         if one.detail and not as_json:
             note(f"{one.id} is {one.state}: {one.detail}.")
@@ -190,7 +195,7 @@ async def _act(jobs: Jobs, action: JobAction, identity: str) -> Job:
 def _announce(job: Job) -> None:
     result(f"Job {job.id}: {job.total} letters.")
     note(
-        "Workers carry it out. `sailpipe dead jobs` shows how far it is, and pauses, resumes or stops it."
+        "The splitter carries it out. `sailpipe dead jobs` shows how far it is, and pauses, resumes or stops it."
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.cli.dead_options import Format
 from pipeline.cli.output import json_result, note, result
-from pipeline.cli.tables import ago, printable, show_table, show_tsv
+from pipeline.cli.tables import age, ago, line_width, printable, show_table, show_tsv
 from pipeline.clock import SystemClock
 from pipeline.words import FAULTS, words_of
 
@@ -28,12 +28,21 @@ STATS = (
 )
 JOBS = ("id", "state", "total", "sent", "died_again", "created_at", "ends_at", "what")
 AUDIT = ("at", "by", "verb", "count", "what", "why")
+NARROW: Mapping[tuple[str, ...], tuple[str, ...]] = {
+    LIST: ("id", "died_at", "reason", "user", "event"),
+    STATS: ("fingerprint", "letters", "users", "last", "state", "reason", "detail"),
+    JOBS: ("id", "state", "total", "sent", "died_again", "ends_at", "what"),
+}
+"""What of it is shown where a line is shorter than WIDE."""
+WIDE = 120
 _TIMES = frozenset({"died_at", "first_seen", "first", "last", "created_at", "at"})
-_WHOLE = frozenset({"id", "fingerprint", *_TIMES, "letters", "users", "count", "total", "sent"})
+_WHOLE = frozenset(
+    {"id", "fingerprint", "state", *_TIMES, "letters", "users", "count", "total", "sent"}
+)
 
 
 def show_rows(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], shape: Format, *, nothing: str
+    rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...], shape: Format, *, nothing: str
 ) -> None:
     """Rows in the wanted shape; `nothing` is said when there are none."""
     if shape is Format.JSON:
@@ -43,8 +52,9 @@ def show_rows(
         show_tsv(columns, [[row[name] for name in columns] for row in rows])
     elif rows:
         now = SystemClock().now()
-        made = [[_shown(name, row[name], now) for name in columns] for row in rows]
-        show_table(columns, made, whole=_WHOLE)
+        shown = columns if line_width() >= WIDE else NARROW.get(columns, columns)
+        made = [[_shown(name, row[name], now) for name in shown] for row in rows]
+        show_table(shown, made, whole=_WHOLE)
     else:
         note(nothing)
 
@@ -76,7 +86,7 @@ def show_advice(rows: Sequence[Mapping[str, Any]]) -> None:
     """A line for each reason among these: what happened, and what to do."""
     for reason in dict.fromkeys(row["reason"] for row in rows):
         words = words_of(reason)
-        note(f"{reason}: {words.title}. To do: {words.do}.")
+        note(f"{reason} ({FAULTS[words.fault]}): {words.title}. To do: {words.do}.")
 
 
 def _json(value: Any) -> str:
@@ -84,6 +94,8 @@ def _json(value: Any) -> str:
 
 
 def _shown(name: str, value: Any, now: float) -> object:
+    if name == "ends_at" and value is not None:
+        return f"in {age(max(0.0, _seconds(value) - now)).partition(' ')[0]}"
     return ago(now - _seconds(value)) if name in _TIMES and value is not None else value
 
 

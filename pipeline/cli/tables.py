@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
@@ -40,7 +41,8 @@ def show_table(
         is_number = any(isinstance(row[number], (int, float)) for row in made)
         is_whole = whole is not None and name in whole
         justify: Literal["left", "right"] = "right" if is_number else "left"
-        shown.add_column(name, justify=justify, overflow="fold", no_wrap=is_whole)
+        heading = name if whole is None else text.Text(name, no_wrap=True, overflow="ellipsis")
+        shown.add_column(heading, justify=justify, overflow="fold", no_wrap=is_whole)
     for row in made:
         cells = map(printable, row)
         if whole is None:
@@ -58,6 +60,11 @@ def show_counts(title: str, counts: Iterable[tuple[str, int]]) -> None:
     text = ", ".join(f"{printable(name)} {count}" for name, count in counts)
     if text:
         result(f"{title}: {text}")
+
+
+def line_width() -> int:
+    """Characters that a row may have."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPE_WIDTH
 
 
 def show_tsv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
