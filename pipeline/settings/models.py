@@ -28,6 +28,7 @@ from pipeline.settings.values import (
     MEMORY_KEEP_S,
     SHARED_IDS,
     AccountName,
+    HostNames,
     HttpUrl,
     Limits,
     MaxAge,
@@ -43,9 +44,18 @@ from pipeline.settings.values import (
     split_collection,
 )
 
+Secret = SecretStr | None
 ReminderTime = Annotated[str, AfterValidator(parse_reminder_time)]
 OptOut = Literal["none", "basic", "blast", "all"]
 Target = Literal["sandbox", "live"]
+
+_CONSOLE_SECRETS = {
+    "console_password": 8,
+    "console_read_password": 8,
+    "console_token": 20,
+    "console_read_token": 20,
+}
+"""How long each must be: tries at a password are slowed down, tries at a token are not."""
 
 SANDBOX_KEY = "sandbox"
 """API key, secret, customer id and write key when no API key is set."""
@@ -283,7 +293,31 @@ class Settings(_Settings):
         description="Address of Redis; without it the embedded one of `sailpipe up`.",
     )
     data_dir: str = Field(".sailpipe", description="Where the embedded Redis keeps its data.")
-    console_password: SecretStr | None = Field(None, description="Password of the web console.")
+    console_password: Secret = Field(
+        None,
+        description="Password of the web console; without it the console answers this machine alone.",
+    )
+    console_read_password: Secret = Field(
+        None,
+        description="Password of the console for who may look and change nothing.",
+    )
+    console_token: Secret = Field(
+        None,
+        description="Bearer token of `/api`, for programs; `openssl rand -hex 20`.",
+    )
+    console_read_token: Secret = Field(
+        None, description="Bearer token of `/api` for programs that change nothing."
+    )
+    console_hosts: HostNames = Field(
+        frozenset(),
+        description="Names under which console and `/api` answer, without ports; by default those of this machine:"
+        " `localhost`, `127.0.0.1`, `::1`.",
+    )
+    redact: frozenset[str] = Field(
+        frozenset(),
+        description="Fields that console and `/api` show masked, wherever they stand in an event or call:"
+        " `phone,street`.",
+    )
     alert_url: HttpUrl | None = Field(
         None, repr=False, description="Address that alerts are posted to."
     )
@@ -308,6 +342,25 @@ class Settings(_Settings):
             known = ", ".join(sorted(self.accounts))
             raise ConfigError(f"There is no account {name!r}; the accounts are {known}.")
         return self.accounts[name]
+
+    @model_validator(mode="after")
+    def _check_console(self) -> Settings:
+        if self.console_read_password and not self.console_password:
+            msg = "SAILPIPE_CONSOLE_READ_PASSWORD is set but CONSOLE_PASSWORD is not: set both"
+            raise ValueError(msg)
+        found = {
+            name: secret.get_secret_value()
+            for name in _CONSOLE_SECRETS
+            if (secret := getattr(self, name)) is not None
+        }
+        for name, text in found.items():
+            if len(text) < _CONSOLE_SECRETS[name]:
+                msg = f"SAILPIPE_{name.upper()}: this is too short; write {_CONSOLE_SECRETS[name]} characters or more"
+                raise ValueError(msg)
+        if len(set(found.values())) < len(found):
+            msg = "a password or token of the console stands twice: a read-only one must be another"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _check_targets(self) -> Settings:

@@ -21,9 +21,10 @@ _UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _BUCKET = re.compile(r"(GET|POST|DELETE) (/\S+)")
-_OUR_KEYS = frozenset({"raw", "splitter", "celery", "format"})
+_OUR_KEYS = frozenset({"raw", "splitter", "celery", "format", "console"})
 _MAX_KEY_PARTS = 2
 MAX_RATE = 100_000
+_HOST_NAME = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]+")
 _LIVES_IN_A_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 MEMORY_KEEP_S = 180 * 86400.0
@@ -158,6 +159,17 @@ def _check_http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def parse_host_names(value: object) -> object:
+    """Host names as the console compares them: lower case, an IPv6 address without its brackets."""
+    if not isinstance(value, list | set | frozenset | tuple):
+        return value
+    names = [str(name).strip().lower().strip("[]").removesuffix(".") for name in value]
+    if any(not _HOST_NAME.fullmatch(name) for name in names):
+        msg = "write names without scheme and port, such as sailpipe.example.com"
+        raise ValueError(msg)
+    return frozenset(names)
+
+
 def _check_redis_url(value: str) -> str:
     if not re.match(r"(rediss?://|unix://|redis\+sentinel://)\S", value):
         msg = "this is not a Redis address; write redis://HOST:6379/0 (or rediss:, unix:)"
@@ -211,6 +223,7 @@ SharedIds = Annotated[
     frozenset[str], AfterValidator(lambda ids: frozenset(one.casefold() for one in ids))
 ]
 HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
+HostNames = Annotated[frozenset[str], BeforeValidator(parse_host_names)]
 RedisUrl = Annotated[str, AfterValidator(_check_redis_url)]
 AccountName = Annotated[str, AfterValidator(check_account_name)]
 WriteKeys = Annotated[tuple[WriteKey, ...], BeforeValidator(parse_write_keys)]

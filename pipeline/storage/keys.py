@@ -38,6 +38,9 @@ VERDICT = "sailpipe:verdict"
 REFUSALS = "sailpipe:refusals"
 """Hash. Code of an HTTP answer -> requests that were refused with it (ingest/refusals.py)."""
 
+CONSOLE_KEY = "sailpipe:console:key"
+"""String. Random bytes that the key of the console's sessions is made of (pipeline/guard/sessions.py)."""
+
 DUE_NUDGES = "sailpipe:due"
 """Channel. Names of due sets, a line each, that have got something new (see storage/nudges.py)."""
 

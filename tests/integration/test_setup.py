@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NEEDED = ("Makefile", "pyproject.toml", "requirements.lock", "requirements-server.lock")
+NEEDED = (
+    "Makefile",
+    "hatch_build.py",
+    "pyproject.toml",
+    "requirements.lock",
+    "requirements-htmx.lock",
+    "requirements-server.lock",
+)
 PYTHON = """#!/bin/sh
 echo "$*" >> "$ASKED"
 case "$*" in
@@ -77,7 +84,14 @@ def test_what_is_set_up_is_not_set_up_again(clone: Clone) -> None:
 
 
 @pytest.mark.parametrize(
-    "step", ["-r requirements.lock", "-e .", "pipeline.embedded.install", "pip --version"]
+    "step",
+    [
+        "-r requirements.lock",
+        "-r requirements-htmx.lock",
+        "-e .",
+        "pipeline.embedded.install",
+        "pip --version",
+    ],
 )
 def test_a_set_up_that_was_cut_off_is_done_again(clone: Clone, step: str) -> None:
     """A lost network, a Ctrl-C: a venv that lacks something must not count as installed."""

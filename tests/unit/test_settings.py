@@ -21,7 +21,7 @@ def load(directory: Path | None = None, /, **values: str) -> Settings:
 
 
 def test_every_setting_is_described_and_used() -> None:
-    """One that nothing reads would be set in vain. CONSOLE_PASSWORD waits for the console."""
+    """One that nothing reads would be set in vain."""
     fields = {**Settings.model_fields, **AccountSettings.model_fields}
     names = setting_names().installation | setting_names().account
     assert [name for name in names if not fields[name].description] == []
@@ -29,7 +29,7 @@ def test_every_setting_is_described_and_used() -> None:
     modules = [*root.glob("pipeline/**/*.py"), *root.glob("workers/*.py")]
     code = "\n".join(path.read_text() for path in modules if path.parent.name != "settings")
     unused = {name for name in names if not re.search(rf"\.{name}\b", code)}
-    assert unused == {"console_password"}
+    assert unused == set()
 
 
 def test_without_any_setting_the_target_is_the_sandbox_with_its_key() -> None:
@@ -40,6 +40,35 @@ def test_without_any_setting_the_target_is_the_sandbox_with_its_key() -> None:
     assert account.api_secret is not None
     assert (account.api_key, account.api_secret.get_secret_value()) == ("sandbox", "sandbox")
     assert account.write_keys == (WriteKey("sandbox"),)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"CONSOLE_PASSWORD": "short"}, "CONSOLE_PASSWORD: this is too short; write 8 characters"),
+        ({"CONSOLE_TOKEN": "s" * 19}, "CONSOLE_TOKEN: this is too short; write 20 characters"),
+        ({"CONSOLE_READ_PASSWORD": "long enough"}, "CONSOLE_PASSWORD is not: set both"),
+        (
+            {"CONSOLE_PASSWORD": "the same one", "CONSOLE_READ_PASSWORD": "the same one"},
+            "stands twice: a read-only one must be another",
+        ),
+        ({"CONSOLE_HOSTS": "https://pipe.example"}, "write names without scheme and port"),
+        ({"CONSOLE_HOSTS": "pipe.example:8000"}, "write names without scheme and port"),
+    ],
+)
+def test_who_may_open_the_console_is_set_clearly_or_not_at_all(
+    values: dict[str, str], sentence: str
+) -> None:
+    """A password that is easily guessed, or that cannot be told from another, is none."""
+    with pytest.raises(ConfigError, match=re.escape(sentence)) as caught:
+        load(**values)
+    assert "the same one" not in str(caught.value)
+
+
+def test_host_names_are_read_as_browsers_write_them() -> None:
+    """In any case, IPv6 with its brackets."""
+    hosts = load(CONSOLE_HOSTS="Pipe.Example.com., [::1]").console_hosts
+    assert hosts == {"pipe.example.com", "::1"}
 
 
 def test_against_the_real_sailthru_no_write_key_is_made_up() -> None:
@@ -242,14 +271,14 @@ def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
         tmp_path,
         API_KEY_FILE="key",
         WRITE_KEYS_FILE=str(tmp_path / "keys"),
-        CONSOLE_PASSWORD="p",
+        CONSOLE_PASSWORD="password",
         CONSOLE_PASSWORD_FILE="/nowhere",
     )
     account = settings.account("default")
     assert account.credentials == (("key-1", "key-1"),)
     assert account.write_keys == (WriteKey("new"), WriteKey("old"))
     assert settings.console_password is not None
-    assert settings.console_password.get_secret_value() == "p"
+    assert settings.console_password.get_secret_value() == "password"
     assert settings.account("b").credentials == (("new", "s"), ("old", "s"))
     with pytest.raises(ConfigError, match="LEASE_FILE is not a setting"):
         load(LEASE_FILE="x")

@@ -1,0 +1,51 @@
+"""Masks fields of events and calls before they are shown (REDACT). No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import pydantic_core
+
+from pipeline.json_text import read_json
+from pipeline.settings import Settings
+
+MASK: Final = "•••"
+UNREADABLE: Final = "(not shown: it is not JSON, so that the fields of REDACT cannot be masked)"
+
+
+class Masking:
+    """What is shown of events, with the fields of REDACT masked."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._fields = frozenset(name.casefold() for name in settings.redact)
+
+    def value(self, value: Any) -> Any:
+        """A JSON value with the fields masked, however deep they are."""
+        if not self._fields:
+            return value
+        if isinstance(value, dict):
+            return {
+                name: MASK if str(name).casefold() in self._fields else self.value(inner)
+                for name, inner in value.items()
+            }
+        return [self.value(one) for one in value] if isinstance(value, list) else value
+
+    def text(self, raw: str) -> str:
+        """An event as it came; once a field is masked, as JSON of the same content."""
+        if not self._fields:
+            return raw
+        try:
+            found = read_json(raw.encode("utf-8", "replace"))
+        except ValueError:
+            return UNREADABLE
+        masked = self.value(found)
+        return raw if masked == found else pydantic_core.to_json(masked).decode()
+
+    def letter(self, shown: dict[str, Any]) -> dict[str, Any]:
+        """A dead letter as `Letter.as_json` shows it."""
+        masked = {"raw": self.text(shown["raw"]), "calls": self._calls(shown["calls"])}
+        return {**shown, **masked}
+
+    def _calls(self, calls: Iterable[Any]) -> list[Any]:
+        return [self.value(call) for call in calls]
