@@ -89,7 +89,7 @@ def show(
 
     async def work(session: Session) -> tuple[Letter, list[str]]:
         letters = DeadLetters(session.redis, account)
-        found = await letters.named(identity)
+        found = await letters.meant(identity)
         if len(found) > 1 and identity not in found:
             same = all(name.startswith(f"{identity}~") for name in found)
             if not same:

@@ -83,20 +83,17 @@ class DeadLetters(LetterReader):
         return self._letter(identity.encode(), blob)
 
     async def named(self, identity: str) -> list[str]:
-        """The letters that a text names: this id, if it is one's, then those of the same messageId, which have a suffix.
-
-        Where there is neither, those whose ids begin with it, if it has SHORTEST_ID characters.
-        """
+        """The letters of one messageId: this id, if it is one's, then those that have it and a suffix."""
+        found = await self._like(f"{_literal(identity)}~*")
         is_there = await self._redis.hexists(keys.dead(self.account), identity)
-        pattern = f"{_literal(identity)}{'*' if len(identity) >= SHORTEST_ID else '~*'}"
-        scan = self._redis.zscan_iter(
-            keys.dead_by_time(self.account), match=pattern, count=NAMES_A_SCAN
-        )
-        found = {name.decode() async for name, _ in scan} - {
-            identity
-        }  # a scan may return one twice
-        same = {name for name in found if name.startswith(f"{identity}~")}
-        return [*([identity] if is_there else []), *sorted(same if is_there or same else found)]
+        return [*([identity] if is_there else []), *found]
+
+    async def meant(self, text: str) -> list[str]:
+        """As `named`; where that finds none, the letters whose ids begin with it, if it has SHORTEST_ID characters."""
+        found = await self.named(text)
+        if found or len(text) < SHORTEST_ID:
+            return found
+        return await self._like(f"{_literal(text)}*")
 
     async def id_of(self, text: str) -> str:
         """The id of the one letter that `text` names, whole or shortened; `text` itself when it names none.
@@ -105,10 +102,17 @@ class DeadLetters(LetterReader):
         """
         if await self._redis.hexists(keys.dead(self.account), text):
             return text
-        found = await self.named(text)
+        found = await self.meant(text)
         if len(found) > 1:
             raise SeveralLetters(text, found)
         return found[0] if found else text
+
+    async def _like(self, pattern: str) -> list[str]:
+        """The ids that match a pattern, in order."""
+        scan = self._redis.zscan_iter(
+            keys.dead_by_time(self.account), match=pattern, count=NAMES_A_SCAN
+        )
+        return sorted({name.decode() async for name, _ in scan})  # a scan may return one twice
 
     async def select(self, wanted: Filter) -> Selection:
         """Count and name all matching letters."""

@@ -188,6 +188,9 @@ async def test_a_shortened_id_names_one_letter_or_none(
     with pytest.raises(SeveralLetters, match="2 dead letters begin with 'm100'"):
         await letters.id_of("m100")
     assert (await letters.select_ids(["m200"])).ids == ("m2000",)
+    assert await letters.named("m200") == [], (
+        "another event's id that begins so is no letter of this messageId"
+    )
 
 
 async def test_a_groups_state_is_kept_until_it_is_open_again_or_old(pipeline: Pipeline) -> None:
