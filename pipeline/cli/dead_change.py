@@ -31,9 +31,7 @@ from pipeline.deadletters.filters import Filter, Selection
 from pipeline.deadletters.jobs import Job, Jobs
 from pipeline.deadletters.replays import ReplayRequest, begin_replay, describe
 from pipeline.deadletters.store import DeadLetters
-from pipeline.errors import SailpipeError
-from pipeline.status.owners import read_owners
-from pipeline.targets import Target, target_of, ways_on, why_not
+from pipeline.verbs.letters import check_target
 
 AT_ONCE = 500
 """Letters that are replayed while the person waits; more are a job."""
@@ -81,7 +79,7 @@ def replay(
     async def work(session: Session) -> None:
         letters = DeadLetters(session.redis, account)
         chosen = await choose(letters, ids, wanted)
-        await _refuse_foreign(session, account, chosen)
+        await check_target(session.redis, session.settings, account, chosen)
         for line in describe(chosen, overtaken=overtaken):
             note(line)
         if not overtaken:
@@ -197,23 +195,6 @@ def _announce(job: Job) -> None:
     note(
         "The splitter carries it out. `sailpipe dead jobs` shows how far it is, and pauses, resumes or stops it."
     )
-
-
-async def _refuse_foreign(session: Session, account: str, chosen: Selection) -> None:
-    """Refuse to replay what died at another target than these settings deliver to. Raises SailpipeError."""
-    if not chosen.ids:
-        return
-    own = target_of(session.settings.account(account))
-    owner = (await read_owners(session.redis, [account]))[account]
-    if not owner.lets(own):
-        raise SailpipeError(
-            f"Nothing was replayed, since {why_not(account, owner, own)}: {ways_on(account, owner)}."
-        )
-    for name in sorted(chosen.targets - {"", *own.names}):
-        raise SailpipeError(
-            f"Nothing was replayed, since letters among these died at {Target(name)}, and these settings"
-            f" deliver to {own}: leave them out, or export and enqueue them."
-        )
 
 
 def _what(ids: list[str] | None, wanted: Filter) -> str:

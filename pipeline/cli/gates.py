@@ -11,13 +11,15 @@ from pipeline.cli.output import note, result
 from pipeline.cli.session import Session, in_session
 from pipeline.cli.status import describe_gate
 from pipeline.events.models import Lane
-from pipeline.gates.gates import Closure, GateReason, Gates
+from pipeline.gates.gates import GateReason, Gates
 from pipeline.status.report import gate_row
+from pipeline.verbs import pausing as verbs
+from pipeline.verbs.pausing import ACCOUNT_SCOPE
 
 LaneOption: TypeAlias = Annotated[
     Lane | None, typer.Option(help="Only this lane; without it, the whole account.")
 ]
-_OURS: dict[GateReason, str] = {"paused": "paused", "brake": "stopped by the brake"}
+_WORDS: dict[GateReason, str] = {"paused": "paused", "brake": "stopped by the brake"}
 """The reasons that an operator may end, in words."""
 
 
@@ -25,18 +27,10 @@ def pause(lane: LaneOption = None, account: AccountOption = "default") -> None:
     """Stop delivering; what arrives is kept. Lasts until `sailpipe resume`."""
 
     async def work(session: Session) -> None:
-        gates, now_ms = Gates(session.redis, account), await _now_ms(session)
-        scope = str(lane or "account")
-        paused = [
-            closure
-            for closure in await gates.closures([scope], now_ms)
-            if closure.reason == "paused"
-        ]
-        if paused:
+        scope = str(lane or ACCOUNT_SCOPE)
+        if not await verbs.pause(session.redis, account, scope):
             note(f"{_what(scope, account)} is paused already.")
-        else:
-            await gates.close(Closure(scope, "paused", 0, now_ms, "by the operator"))
-        await _show(gates, now_ms)
+        await _show(session, account)
 
     in_session(account, work)
 
@@ -45,18 +39,19 @@ def resume(lane: LaneOption = None, account: AccountOption = "default") -> None:
     """End a pause, and the brake that stopped a lane in which most events died."""
 
     async def work(session: Session) -> None:
-        gates, scope = Gates(session.redis, account), str(lane or "account")
-        ended = [words for reason, words in _OURS.items() if await gates.open(scope, reason)]
-        why = " and ".join(ended) or f"not {' or '.join(_OURS.values())}"
+        scope = str(lane or ACCOUNT_SCOPE)
+        ended = [_WORDS[reason] for reason in await verbs.resume(session.redis, account, scope)]
+        why = " and ".join(ended) or f"not {' or '.join(_WORDS.values())}"
         note(f"{_what(scope, account)} was {why}.")
-        await _show(gates, await _now_ms(session))
+        await _show(session, account)
 
     in_session(account, work)
 
 
-async def _show(gates: Gates, now_ms: int) -> None:
+async def _show(session: Session, account: str) -> None:
     """The gates that are closed now. A lane that was paused by itself stays paused when the account is resumed."""
-    closures = await gates.all_closures(now_ms)
+    now_ms = await verbs.redis_now_ms(session.redis)
+    closures = await Gates(session.redis, account).all_closures(now_ms)
     if not closures:
         result("All gates are open.")
     for closure in closures:
@@ -64,9 +59,4 @@ async def _show(gates: Gates, now_ms: int) -> None:
 
 
 def _what(scope: str, account: str) -> str:
-    return f"Account {account}" if scope == "account" else f"Lane {scope}"
-
-
-async def _now_ms(session: Session) -> int:
-    seconds, micros = await session.redis.time()
-    return int(seconds * 1000 + micros // 1000)
+    return f"Account {account}" if scope == ACCOUNT_SCOPE else f"Lane {scope}"

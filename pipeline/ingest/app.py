@@ -10,11 +10,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
+from pipeline.api import Api
 from pipeline.clock import Clock, SystemClock
 from pipeline.errors import EnqueueError
+from pipeline.guard import Guard
 from pipeline.ingest.answers import HttpError, error_response
 from pipeline.ingest.openapi import Way, document
-from pipeline.ingest.paths import PathTable
+from pipeline.ingest.paths import PathTable, PrefixTable
 from pipeline.ingest.refusals import Refusals
 from pipeline.ingest.sailthru import SailthruApi
 from pipeline.ingest.sailthru_requests import api_keys
@@ -26,6 +28,7 @@ from pipeline.ingest.webhook import SegmentWebhook
 from pipeline.ingest.write_keys import grants, webhook_grants
 from pipeline.producer import AsyncProducer
 from pipeline.settings import Settings
+from pipeline.status.reader import StatusReader
 
 
 def create_app(
@@ -33,8 +36,9 @@ def create_app(
     redis: Redis,
     clock: Clock | None = None,
     upstream: Upstream | None = None,
+    redis_url: str = "",
 ) -> ASGIApp:
-    """An ASGI app that puts what comes in over HTTP into the raw stream of `redis`.
+    """An ASGI app that puts what comes in over HTTP into the raw stream of `redis`, with the operator's `/api`.
 
     The caller opens and closes `redis` and `upstream`; nothing connects before the first request.
     """
@@ -56,7 +60,7 @@ def create_app(
     async def openapi(_: Request) -> Response:
         return JSONResponse(described)
 
-    rest = Starlette(
+    rest: ASGIApp = Starlette(
         routes=[
             Mount("/v1", routes=[], middleware=[CORS]),
             Route("/healthz", health.alive, name="healthz"),
@@ -65,6 +69,9 @@ def create_app(
         ],
         exception_handlers={HTTPException: _not_served},
     )
+    status = StatusReader(redis, settings, redis_url, clock)
+    api = Api(settings, redis, status, clock).app(Guard(settings, redis, clock))
+    rest = PrefixTable({"api": api}, rest)
     apps = {path: app for way in ways for path, app in way.apps().items()}
     return PathTable(apps, rest)
 

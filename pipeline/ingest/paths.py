@@ -31,6 +31,21 @@ class PathTable:
         await (app or self._otherwise)(scope, receive, send)
 
 
+class PrefixTable:
+    """An ASGI app that hands a request to the app of its path's first part, and any other to `otherwise`."""
+
+    def __init__(self, apps: Mapping[str, ASGIApp], otherwise: ASGIApp) -> None:
+        """apps: by the first part of their paths, without slashes."""
+        self._apps = apps
+        self._otherwise = otherwise
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app: ASGIApp | None = None
+        if scope["type"] == "http":
+            app = self._apps.get(scope["path"].split("/", 2)[1])
+        await (app or self._otherwise)(scope, receive, send)
+
+
 def _has_two_lengths(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return len({name for name, _ in headers} & _LENGTHS) > 1
 

@@ -52,7 +52,7 @@ async def _run(settings: Settings, redis_url: str, listener: socket.socket) -> N
     senders = Senders(raise_descriptors(), SystemClock())
     redis = open_async_redis(redis_url)
     upstream = Upstream(settings, redis)
-    app = create_app(settings, redis, upstream=upstream)
+    app = create_app(settings, redis, upstream=upstream, redis_url=redis_url)
     server = uvicorn.Server(_configuration(app, senders))
     watching = asyncio.create_task(senders.watch())
     try:

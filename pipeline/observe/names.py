@@ -16,6 +16,8 @@ LogEvent: TypeAlias = Literal[
     "alert_failed",
     # A gate lost a reason: account, scope, reason.
     "gate_opened",
+    # An operator changed something over HTTP: account, who (how they logged in), verb, count.
+    "operator_acted",
     # An event became a dead letter: account, lane, reason. Never the user.
     "event_died",
     # A mailbox' claim was lost to another owner before it was settled: account, lane.

@@ -85,13 +85,14 @@ class Pipeline:
         reason: Reason = Reason.REJECTED,
         detail: str = "no such thing 17",
         died_at_ms: int | None = None,
+        target: str = "",
     ) -> None:
         """Send events of one user each and let every one of them die."""
         for event in events:
             await self.send(event)
             await self.split()
             claim = await self.claim(str(event["userId"]), lane)
-            header = self._header(claim, event, reason, detail, died_at_ms)
+            header = self._header(claim, event, reason, detail, died_at_ms, target)
             await self.mailboxes.settle(self.settlement(claim, header, back=True))
 
     def settlement(self, claim: Claim, header: str, *, back: bool) -> Settlement:
@@ -99,7 +100,13 @@ class Pipeline:
         return Settlement(claim, pop=1, dead=[(1, claim.head.id, header)], back=back)
 
     def _header(
-        self, claim: Claim, event: dict[str, Any], reason: Reason, detail: str, at_ms: int | None
+        self,
+        claim: Claim,
+        event: dict[str, Any],
+        reason: Reason,
+        detail: str,
+        at_ms: int | None,
+        target: str = "",
     ) -> str:
         return Header(
             account=self.account,
@@ -116,6 +123,7 @@ class Pipeline:
             status=400,
             error=99,
             key=claim.head.key,
+            target=target,
         ).as_line()
 
 

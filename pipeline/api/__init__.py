@@ -1,0 +1,10 @@
+"""`/api`: the operator's verbs as JSON, behind the guard.
+
+queries (what a request asks for) -> app (routes: parse, call one verb, answer) -> descriptions (the same for OpenAPI)
+"""
+
+from __future__ import annotations
+
+from pipeline.api.app import Api
+
+__all__ = ["Api"]

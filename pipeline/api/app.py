@@ -1,0 +1,232 @@
+"""The routes of `/api`: each parses, calls one verb and answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+import redis.asyncio
+from redis.exceptions import RedisError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from pipeline.api.descriptions import DESCRIPTIONS
+from pipeline.api.queries import (
+    FILTERS,
+    BadRequest,
+    bad,
+    check_names,
+    compact,
+    not_found,
+    parse_json,
+    query,
+    read_body,
+    read_filter,
+    read_json_object,
+    read_number,
+)
+from pipeline.clock import Clock
+from pipeline.deadletters.filters import Filter
+from pipeline.deadletters.store import DeadLetters, UnknownLetter
+from pipeline.events.models import Lane
+from pipeline.guard import Guard, operator_of
+from pipeline.guard.guard import refused
+from pipeline.guard.masking import Masking
+from pipeline.guard.rules import Refusal
+from pipeline.mapping import dry_run
+from pipeline.observe.logs import log_event
+from pipeline.settings import DEFAULT_ACCOUNT, Settings
+from pipeline.status.reader import StatusReader
+from pipeline.storage.redis_errors import describe
+from pipeline.verbs import pausing
+from pipeline.verbs.letters import NotReplayed, check_count, choose, resend
+
+MAP: Final = "/api/map"
+MAX_MAPPED: Final = 100
+"""Events in one request: each costs up to some milliseconds of the process that takes events."""
+MAX_REPLAYED: Final = 1000
+"""Letters that one request sends again."""
+MAX_LISTED: Final = 500
+MAX_REASON: Final = 200
+_Answer = Callable[[Request], Awaitable[Response]]
+
+
+class Api:
+    """The operator's verbs as JSON."""
+
+    def __init__(
+        self, settings: Settings, client: redis.asyncio.Redis, status: StatusReader, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._redis = client
+        self._status = status
+        self._clock = clock
+        self._masking = Masking(settings)
+
+    def app(self, guard: Guard) -> ASGIApp:
+        """All routes, behind the guard."""
+        routes = [
+            Route("/api/status", _answering(self.status)),
+            Route(MAP, _answering(self.map), methods=["POST"]),
+            Route("/api/dead", _answering(self.list_letters)),
+            Route("/api/dead/replay", _answering(self.replay), methods=["POST"]),
+            Route("/api/dead/{id:path}", _answering(self.letter)),
+            Route("/api/lanes/{lane}/pause", _answering(self.pause), methods=["POST"]),
+            Route("/api/lanes/{lane}/resume", _answering(self.resume), methods=["POST"]),
+        ]
+        app = Starlette(routes=routes, exception_handlers=_HANDLERS)
+        return guard.around(app, harmless=[MAP])
+
+    def describe(self) -> Mapping[str, Mapping[str, Any]]:
+        """By path without slashes around it: what `/openapi.json` says of it."""
+        return DESCRIPTIONS
+
+    async def status(self, request: Request) -> Response:
+        """How everything stands, as `sailpipe status --json`."""
+        query(request, ())
+        return JSONResponse(await self._status.read())
+
+    async def map(self, request: Request) -> Response:
+        """Which calls events would become, as `sailpipe map`. Nothing is sent."""
+        account = self._account(query(request, ()))
+        raw = await read_body(request)
+        body = parse_json(raw)
+        events = [compact(one) for one in body] if isinstance(body, list) else [raw]
+        if len(events) > MAX_MAPPED:
+            raise bad(f"These are more than {MAX_MAPPED} events.", "too_many")
+        settings, now = self._settings.account(account), self._clock.now()
+        return JSONResponse({"results": [dry_run(one, settings, None, now) for one in events]})
+
+    async def list_letters(self, request: Request) -> Response:
+        """Dead letters, newest first, as `sailpipe dead list --json`."""
+        values = query(request, {*FILTERS, "limit"})
+        letters = DeadLetters(self._redis, self._account(values))
+        limit = read_number(values, "limit", 50, MAX_LISTED)
+        found = await letters.find(self._filter(values), limit=limit + 1)
+        rows = [letter.as_row() for letter in found[:limit]]
+        return JSONResponse({"letters": rows, "more": len(found) > limit})
+
+    async def letter(self, request: Request) -> Response:
+        """One dead letter, as `sailpipe dead show --json`."""
+        letters = DeadLetters(self._redis, self._account(query(request, ())))
+        letter = await letters.get(request.path_params["id"])
+        return JSONResponse(self._masking.letter(letter.as_json()))
+
+    async def replay(self, request: Request) -> Response:
+        """Send letters again: those of `ids`, or all that a filter means, whose number was shown before."""
+        account = self._account(query(request, ()))
+        body = await read_json_object(request)
+        check_names(list(body), {"ids", "filter", "count", "overtaken", "dry_run"})
+        ids, wanted, shown = self._meant(body)
+        chosen = await choose(DeadLetters(self._redis, account), ids, wanted)
+        if not ids:
+            check_count(chosen, shown)
+        if body.get("dry_run"):
+            return JSONResponse({"letters": len(chosen.ids), "overtaken": len(chosen.overtaken)})
+        if len(chosen.ids) > MAX_REPLAYED:
+            raise NotReplayed(
+                f"Nothing was sent, since these are more than {MAX_REPLAYED}: narrow the filter, or use"
+                " `sailpipe dead replay`."
+            )
+        overtaken = body.get("overtaken") is True
+        done = await resend(self._redis, self._settings, account, chosen, overtaken=overtaken)
+        _note_act(request, "replay", account, done.replayed)
+        return JSONResponse(asdict(done))
+
+    async def pause(self, request: Request) -> Response:
+        """Stop delivering in a lane, or with `account` in all; what arrives is kept."""
+        account, scope = self._account(query(request, ())), _scope(request)
+        body = await read_json_object(request)
+        check_names(list(body), {"reason"})
+        why = body.get("reason", "")
+        if not isinstance(why, str) or len(why) > MAX_REASON:
+            raise bad(f"reason is a text of at most {MAX_REASON} characters.")
+        changed = await pausing.pause(self._redis, account, scope, why)
+        if changed:
+            _note_act(request, "pause", account, 1)
+        return JSONResponse({"lane": scope, "paused": True, "changed": changed})
+
+    async def resume(self, request: Request) -> Response:
+        """End a pause, and the brake."""
+        account, scope = self._account(query(request, ())), _scope(request)
+        ended = await pausing.resume(self._redis, account, scope)
+        if ended:
+            _note_act(request, "resume", account, 1)
+        return JSONResponse({"lane": scope, "ended": ended})
+
+    def _account(self, values: Mapping[str, str]) -> str:
+        name = values.get("account", DEFAULT_ACCOUNT)
+        if name not in self._settings.accounts:
+            raise not_found("There is no such account.")
+        return name
+
+    def _filter(self, values: Mapping[str, Any]) -> Filter:
+        asked = {name: value for name, value in values.items() if name in FILTERS}
+        return read_filter(asked, self._clock.now())
+
+    def _meant(self, body: Mapping[str, Any]) -> tuple[list[str], Filter, int]:
+        ids, asked, shown = body.get("ids"), body.get("filter"), body.get("count")
+        if isinstance(ids, list) and ids and asked is None:
+            if not all(isinstance(one, str) for one in ids) or len(ids) > MAX_REPLAYED:
+                raise bad(f"ids are at most {MAX_REPLAYED} texts.")
+            return ids, Filter(), 0
+        if ids is not None or not isinstance(asked, dict):
+            raise bad("Say which letters: `ids`, or `filter` and `count`.")
+        check_names(list(asked), FILTERS)
+        wanted = self._filter(asked)
+        if wanted == Filter():
+            raise bad("A filter that is empty means everything, and is refused.")
+        if type(shown) is not int or shown < 1:
+            raise bad("count is how many letters were shown for this filter.")
+        return [], wanted, shown
+
+
+def _answering(answer: _Answer) -> _Answer:
+    async def answered(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except BadRequest as error:
+            return refused(error.refusal)
+        except UnknownLetter:
+            return refused(Refusal(404, "not_found", "There is no such dead letter."))
+        except NotReplayed as error:
+            return refused(Refusal(409, "not_replayed", str(error)))
+
+    return answered
+
+
+def _scope(request: Request) -> str:
+    scope: str = request.path_params["lane"]
+    if scope not in {*Lane, pausing.ACCOUNT_SCOPE}:
+        raise not_found(f"The lanes are {', '.join(Lane)}; account means all of them.")
+    return scope
+
+
+def _note_act(request: Request, verb: str, account: str, count: int) -> None:
+    operator = operator_of(request.scope)
+    who = operator.who if operator else ""
+    log_event("operator_acted", logging.WARNING, account=account, who=who, verb=verb, count=count)
+
+
+async def _not_served(_: Request, error: Exception) -> Response:
+    """Unknown paths and wrong methods."""
+    if not isinstance(error, HTTPException):
+        raise error
+    code = error.detail.lower().replace(" ", "_")
+    return refused(Refusal(error.status_code, code, error.detail))
+
+
+async def _redis_away(_: Request, error: Exception) -> Response:
+    """Redis does not answer, or refuses."""
+    if not isinstance(error, RedisError):
+        raise error
+    return refused(Refusal(503, "unavailable", describe(error, "")))
+
+
+_HANDLERS: Final[Mapping[Any, Any]] = {HTTPException: _not_served, RedisError: _redis_away}

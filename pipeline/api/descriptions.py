@@ -1,0 +1,164 @@
+"""What `/openapi.json` says of `/api`, by path without slashes around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pipeline.errors import Reason
+from pipeline.events.models import Lane
+
+TOKEN: Final = "operatorToken"  # noqa: S105 - the name of a scheme
+SECURITY_SCHEME: Final[Mapping[str, Any]] = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "CONSOLE_TOKEN or CONSOLE_READ_TOKEN. On this machine, while no password is set, none is needed.",
+}
+_Json = Mapping[str, Any]
+_TEXT: Final[_Json] = {"type": "string"}
+_COUNT: Final[_Json] = {"type": "integer", "minimum": 0}
+_REFUSED: Final[_Json] = {"$ref": "#/components/schemas/Refused"}
+_REFUSALS: Final[Mapping[int, str]] = {
+    400: "The request says something that is not known here, or came under a name that is not allowed.",
+    401: "It shows no token that is known here.",
+    403: "It may not change anything, or was sent by another site.",
+    404: "There is no such thing.",
+    409: "Nothing was done: what is meant has changed, or may not be done as things stand.",
+    503: "Redis does not answer, or refuses.",
+}
+_FILTER_SCHEMAS: Final[Mapping[str, _Json]] = {
+    "reason": {"enum": list(Reason), "description": "What they died of."},
+    "lane": {"enum": list(Lane), "description": "The lane they were in."},
+    "user": {**_TEXT, "description": "The user they are about."},
+    "since": {**_TEXT, "description": "They died no longer ago than this: 30m, 2h, 7d."},
+    "group": {**_TEXT, "description": "Their fingerprint."},
+}
+_ROW: Final[_Json] = {
+    "type": "object",
+    "properties": {
+        "id": _TEXT,
+        "account": _TEXT,
+        "lane": {"enum": [*Lane, None]},
+        "reason": _TEXT,
+        "first_seen": _TEXT,
+        "died_at": _TEXT,
+    },
+    "required": ["id", "account", "lane", "reason", "first_seen", "died_at"],
+}
+
+
+def _parameter(name: str, schema: _Json, *, where: str = "query") -> _Json:
+    return {"name": name, "in": where, "required": where == "path", "schema": schema}
+
+
+_ACCOUNT: Final = _parameter("account", {**_TEXT, "default": "default"})
+_LANE: Final = _parameter("lane", {"enum": [*Lane, "account"]}, where="path")
+
+
+def _object(required: Mapping[str, _Json], **optional: _Json) -> _Json:
+    return {
+        "type": "object",
+        "properties": {**required, **optional},
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def _operation(
+    summary: str,
+    answer: _Json,
+    *,
+    parameters: tuple[_Json, ...] = (),
+    body: _Json | None = None,
+    is_required: bool = True,
+    refusals: tuple[int, ...] = (400, 401, 403, 404, 503),
+) -> _Json:
+    answers = {"200": _answer("Done.", answer)}
+    answers |= {str(status): _answer(_REFUSALS[status], _REFUSED) for status in refusals}
+    operation: dict[str, Any] = {
+        "summary": summary,
+        "parameters": [*parameters, _ACCOUNT],
+        "responses": answers,
+        "security": [{TOKEN: []}, {}],
+    }
+    if body is not None:
+        content = {"application/json": {"schema": body}}
+        operation["requestBody"] = {"required": is_required, "content": content}
+    return operation
+
+
+def _answer(description: str, schema: _Json) -> _Json:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+_FILTER_PARAMETERS: Final = tuple(_parameter(*one) for one in _FILTER_SCHEMAS.items())
+_LIMIT: Final = _parameter(
+    "limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}
+)
+_ANY: Final[_Json] = {"type": "object"}
+
+DESCRIPTIONS: Final[Mapping[str, _Json]] = {
+    "api/status": {
+        "get": _operation("How everything stands, as `sailpipe status --json`", _ANY),
+    },
+    "api/map": {
+        "post": _operation(
+            "Which calls events would become, as `sailpipe map`; nothing is sent",
+            _object({"results": {"type": "array", "items": _ANY}}),
+            body={"anyOf": [_ANY, {"type": "array", "items": {}, "maxItems": 100}]},
+        )
+    },
+    "api/dead": {
+        "get": _operation(
+            "Dead letters, newest first, as `sailpipe dead list --json`",
+            _object({"letters": {"type": "array", "items": _ROW}, "more": {"type": "boolean"}}),
+            parameters=(*_FILTER_PARAMETERS, _LIMIT),
+        )
+    },
+    "api/dead/{id}": {
+        "get": _operation(
+            "One dead letter: the event as it came, calls, every attempt, as `sailpipe dead show --json`",
+            _ROW,
+            parameters=(_parameter("id", _TEXT, where="path"),),
+        )
+    },
+    "api/dead/replay": {
+        "post": _operation(
+            "Send dead letters again: those of `ids`, or up to 1,000 that `filter` means, of which `count` were shown",
+            {
+                "anyOf": [
+                    _object({"replayed": _COUNT, "gone": _COUNT, "overtaken": _COUNT}),
+                    _object({"letters": _COUNT, "overtaken": _COUNT}),
+                ]
+            },
+            body=_object(
+                {},
+                ids={"type": "array", "items": _TEXT, "minItems": 1, "maxItems": 1000},
+                filter=_object({}, **_FILTER_SCHEMAS),
+                count={"type": "integer", "minimum": 1},
+                overtaken={
+                    "type": "boolean",
+                    "description": "Also what a later event of the same user has overtaken.",
+                },
+                dry_run={"type": "boolean", "description": "Count them and stop."},
+            ),
+            refusals=(400, 401, 403, 404, 409, 503),
+        )
+    },
+    "api/lanes/{lane}/pause": {
+        "post": _operation(
+            "Stop delivering in a lane, or with `account` in all; what arrives is kept",
+            _object({"lane": _TEXT, "paused": {"const": True}, "changed": {"type": "boolean"}}),
+            parameters=(_LANE,),
+            body=_object({}, reason={**_TEXT, "maxLength": 200}),
+            is_required=False,
+        )
+    },
+    "api/lanes/{lane}/resume": {
+        "post": _operation(
+            "End a pause, and the brake that stopped a lane in which most events died",
+            _object({"lane": _TEXT, "ended": {"type": "array", "items": _TEXT}}),
+            parameters=(_LANE,),
+        )
+    },
+}

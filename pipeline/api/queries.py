@@ -1,0 +1,130 @@
+"""What a request to `/api` asks for, read strictly: a filter that is misspelt must not mean everything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from starlette.requests import ClientDisconnect, Request
+
+from pipeline.deadletters.filters import Filter
+from pipeline.errors import Reason
+from pipeline.events.models import Lane
+from pipeline.guard.rules import Refusal
+from pipeline.json_text import read_json
+from pipeline.settings.values import parse_duration
+
+MAX_BODY_BYTES: Final = 512 * 1024
+FILTERS: Final = ("reason", "lane", "user", "since", "group")
+"""As `sailpipe dead list` has them."""
+
+
+class BadRequest(Exception):
+    """A request is refused; `refusal` quotes nothing of it."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal)
+        self.refusal = refusal
+
+
+def bad(message: str, code: str = "invalid") -> BadRequest:
+    """The refusal of a request that says something wrong."""
+    return BadRequest(Refusal(400, code, message))
+
+
+def not_found(message: str) -> BadRequest:
+    """The refusal of a request about something that is not there."""
+    return BadRequest(Refusal(404, "not_found", message))
+
+
+def query(request: Request, allowed: Collection[str]) -> dict[str, str]:
+    """The parameters of a request, each once. Raises BadRequest for one that is not allowed."""
+    pairs = request.query_params.multi_items()
+    check_names([name for name, _ in pairs], {*allowed, "account"})
+    if len(pairs) > len(dict(pairs)):
+        raise bad("A parameter stands twice.")
+    return {name: value for name, value in pairs if value}
+
+
+def check_names(names: Collection[str], allowed: Collection[str]) -> None:
+    """Raises BadRequest when a name is none of those that are allowed."""
+    if set(names) - set(allowed):
+        raise bad(
+            f"There is a name that is not known here; known are {', '.join(sorted(allowed))}."
+        )
+
+
+def read_filter(values: Mapping[str, Any], now: float) -> Filter:
+    """The letters that these values mean. `now`: seconds since the epoch. Raises BadRequest."""
+    if any(not isinstance(value, str) for value in values.values()):
+        raise bad("Each filter is a text.")
+    return Filter(
+        _one_of(Reason, values, "reason"),
+        _one_of(Lane, values, "lane"),
+        values.get("user"),
+        _since_ms(values["since"], now) if "since" in values else None,
+        values.get("group"),
+    )
+
+
+def read_number(values: Mapping[str, str], name: str, default: int, most: int) -> int:
+    """A whole number from 1 to `most`. Raises BadRequest."""
+    text = values.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= most:
+        raise bad(f"{name} is a whole number from 1 to {most}.")
+    return int(text)
+
+
+async def read_body(request: Request) -> bytes:
+    """The whole body. Raises BadRequest when it is too large, or its sender went before its end."""
+    body = bytearray()
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_BODY_BYTES:
+                raise bad(f"The body is larger than {MAX_BODY_BYTES} bytes.", "too_large")
+    except ClientDisconnect:
+        raise bad("The request ended early.", "incomplete") from None
+    return bytes(body)
+
+
+async def read_json_object(request: Request) -> dict[str, Any]:
+    """The JSON object a body holds; an empty body is an empty one. Raises BadRequest."""
+    body = await read_body(request)
+    found = parse_json(body) if body.strip() else {}
+    if not isinstance(found, dict):
+        raise bad("The body is not a JSON object.", "invalid_json")
+    return found
+
+
+def parse_json(body: bytes) -> Any:
+    """Raises BadRequest when it is not JSON."""
+    try:
+        return read_json(body)
+    except ValueError:
+        raise bad("The body is not JSON.", "invalid_json") from None
+
+
+def compact(value: Any) -> bytes:
+    """A JSON value as bytes, as a producer would send it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _one_of(kind: Any, values: Mapping[str, str], name: str) -> Any:
+    if name not in values:
+        return None
+    try:
+        return kind(values[name])
+    except ValueError:
+        raise bad(f"{name} is one of {', '.join(kind)}.") from None
+
+
+def _since_ms(text: str, now: float) -> int:
+    try:
+        seconds = parse_duration(text)
+    except ValueError:
+        raise bad("since is a duration: 30m, 2h, 7d.") from None
+    return int((now - float(str(seconds))) * 1000)

@@ -1,0 +1,269 @@
+"""`/api` over ASGI and fakeredis: each verb once, what it refuses, and who may not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from pipeline.api import Api
+from pipeline.api.descriptions import DESCRIPTIONS
+from pipeline.clock import ManualClock
+from pipeline.deadletters.filters import Filter
+from pipeline.deadletters.store import DeadLetters
+from pipeline.gates.gates import Closure, Gates
+from pipeline.ingest.app import create_app
+from pipeline.settings import load_settings
+from pipeline.status import reader
+from pipeline.storage.redis_client import open_async_redis
+from pipeline.verbs.pausing import redis_now_ms
+from tests.support.letters import Pipeline, track
+from tests.support.redis_server import free_port
+
+TOKEN = "r" * 40
+SETTINGS = {"SAILPIPE_CONSOLE_READ_TOKEN": TOKEN, "SAILPIPE_REDACT": "phone"}
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with open_async_redis(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def http(redis: Redis) -> AsyncIterator[httpx.AsyncClient]:
+    url = "redis://:secret@h/0"
+    app = create_app(load_settings(SETTINGS), redis, ManualClock(), redis_url=url)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        yield client
+
+
+@pytest.fixture
+def pipeline(redis: Redis) -> Pipeline:
+    return Pipeline(redis)
+
+
+def check_refusal(reply: httpx.Response, status: int, code: str) -> None:
+    body = reply.json()
+    assert (reply.status_code, body["code"], body["success"]) == (status, code, False)
+    assert body["error"] == body["message"] != ""
+
+
+async def test_status_is_that_of_the_command_line(
+    http: httpx.AsyncClient, pipeline: Pipeline
+) -> None:
+    """The password of Redis never shows."""
+    await pipeline.kill(track(1), died_at_ms=1_000)
+    found = (await http.get("/api/status")).json()
+    assert found["accounts"]["default"]["counts"]["dead"] == 1
+    assert "secret" not in json.dumps(found)
+
+
+async def test_many_who_look_at_once_cost_one_reading(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second later it is read anew."""
+    readings = []
+
+    async def noting(*_: object) -> dict[str, Any]:
+        readings.append(1)
+        return {"reading": len(readings)}
+
+    monkeypatch.setattr(reader, "read_status", noting)
+    clock = ManualClock()
+    status = reader.StatusReader(redis, load_settings({}), "", clock)
+    assert [await status.read() for _ in range(5)] == [{"reading": 1}] * 5
+    clock.advance(reader.FRESH_S)
+    assert await status.read() == {"reading": 2}
+
+
+async def test_map_shows_the_calls_and_sends_nothing(http: httpx.AsyncClient, redis: Redis) -> None:
+    """One event or several; a bad one is told of in its line."""
+    event = {"type": "track", "event": "Registered", "userId": "u1"}
+    one = (await http.post("/api/map", json=event)).json()["results"]
+    assert one[0]["calls"][-1]["endpoint"] == "/event"
+    many = (await http.post("/api/map", json=[event, 7])).json()["results"]
+    assert [line["error"] and line["error"]["reason"] for line in many] == [None, "invalid_event"]
+    assert await redis.keys() == []
+    check_refusal(await http.post("/api/map", content=b"{"), 400, "invalid_json")
+    check_refusal(await http.post("/api/map", json=[event] * 101), 400, "too_many")
+    check_refusal(await http.post("/api/map", content=b'"' + b"x" * 600_000), 400, "too_large")
+
+
+async def test_letters_are_listed_by_filter_and_shown_whole(
+    http: httpx.AsyncClient, pipeline: Pipeline
+) -> None:
+    """The list has the shape of `dead list --json`, one letter that of `dead show --json`, fields masked."""
+    await pipeline.kill(track(1), died_at_ms=1_000)
+    await pipeline.kill(
+        {**track(2), "messageId": "a/b c", "properties": {"phone": "+49 30"}}, died_at_ms=2_000
+    )
+    found = (await http.get("/api/dead", params={"limit": "1"})).json()
+    assert ([row["id"] for row in found["letters"]], found["more"]) == (["a/b c"], True)
+    none = (await http.get("/api/dead", params={"reason": "too_old"})).json()
+    assert none == {"letters": [], "more": False}
+    letter = (await http.get("/api/dead/a%2Fb%20c")).json()
+    assert (letter["id"], letter["timeline"]) == ("a/b c", [])
+    assert json.loads(letter["raw"])["properties"] == {"phone": "•••"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "reasn=rejected",
+        "reason=nonsense",
+        "lane=x",
+        "since=2",
+        "limit=0",
+        "limit=501",
+        "limit=²",
+        "reason=rejected&reason=too_old",
+    ],
+)
+async def test_a_filter_that_is_not_understood_is_refused(
+    http: httpx.AsyncClient, query: str
+) -> None:
+    """Ignored, it would mean more letters than were meant."""
+    check_refusal(await http.get(f"/api/dead?{query}"), 400, "invalid")
+
+
+async def test_what_is_not_there_is_said_to_be(http: httpx.AsyncClient) -> None:
+    """A letter, an account, a lane, a path, a method."""
+    for path in ("/api/dead/nobody", "/api/dead?account=x", "/api/nowhere", "/api"):
+        check_refusal(await http.get(path), 404, "not_found")
+    check_refusal(await http.post("/api/lanes/x/pause"), 404, "not_found")
+    check_refusal(await http.get("/api/lanes/user/pause"), 405, "method_not_allowed")
+
+
+async def test_letters_are_sent_again_by_id(
+    http: httpx.AsyncClient, pipeline: Pipeline, redis: Redis
+) -> None:
+    """Twice sends them once: the second finds nothing."""
+    await pipeline.kill(track(1), died_at_ms=1_000)
+    body = {
+        "ids": [letter.id for letter in await DeadLetters(redis, "default").find(Filter(), limit=9)]
+    }
+    reply = await http.post("/api/dead/replay", json={**body, "dry_run": True})
+    assert reply.json() == {"letters": 1, "overtaken": 0}
+    reply = await http.post("/api/dead/replay", json=body)
+    assert reply.json() == {"replayed": 1, "gone": 0, "overtaken": 0}
+    check_refusal(await http.post("/api/dead/replay", json=body), 404, "not_found")
+
+
+async def test_what_matches_is_sent_again_as_long_as_it_is_what_was_shown(
+    http: httpx.AsyncClient, pipeline: Pipeline
+) -> None:
+    """Ten per cent more may have come meanwhile."""
+    for number in range(11):
+        await pipeline.kill(track(number), died_at_ms=1_000 + number)
+    (row, *_) = (await http.get("/api/dead")).json()["letters"]
+    wanted = {"filter": {"reason": row["reason"]}}
+    check_refusal(
+        await http.post("/api/dead/replay", json={**wanted, "count": 9}), 409, "not_replayed"
+    )
+    reply = await http.post("/api/dead/replay", json={**wanted, "count": 10})
+    assert reply.json() == {"replayed": 11, "gone": 0, "overtaken": 0}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"filter": {}, "count": 1},
+        {"filter": {"reason": "too_old"}},
+        {"filter": {"reason": "too_old"}, "count": True},
+        {"filter": {"resn": "too_old"}, "count": 1},
+        {"filter": {"reason": 7}, "count": 1},
+        {"ids": ["1"], "filter": {"reason": "too_old"}, "count": 1},
+        {"ids": []},
+        {"ids": [1]},
+        {"ids": ["1"], "all": True},
+    ],
+)
+async def test_a_replay_that_does_not_say_what_it_means_is_refused(
+    http: httpx.AsyncClient, body: dict[str, Any]
+) -> None:
+    """Before anything is looked at."""
+    check_refusal(await http.post("/api/dead/replay", json=body), 400, "invalid")
+
+
+async def test_letters_of_another_target_are_not_sent(
+    http: httpx.AsyncClient, pipeline: Pipeline, redis: Redis
+) -> None:
+    """The sandbox's never reach the real Sailthru, nor the other way round."""
+    await pipeline.kill(track(1), died_at_ms=1_000, target="live https://api.sailthru.com 1a2b")
+    ids = [letter.id for letter in await DeadLetters(redis, "default").find(Filter(), limit=9)]
+    check_refusal(await http.post("/api/dead/replay", json={"ids": ids}), 409, "not_replayed")
+
+
+async def test_a_lane_is_paused_and_resumed(http: httpx.AsyncClient, redis: Redis) -> None:
+    """With a reason that status shows; a pause and the brake end, an outage does not."""
+    reply = await http.post("/api/lanes/event/pause", json={"reason": "a bad release"})
+    assert reply.json() == {"lane": "event", "paused": True, "changed": True}
+    assert (await http.post("/api/lanes/event/pause")).json()["changed"] is False
+    gates, now = Gates(redis, "default"), await redis_now_ms(redis)
+    (closure,) = await gates.all_closures(now)
+    assert (closure.scope, closure.detail) == ("event", "by the operator: a bad release")
+    await gates.close(Closure("event", "brake", 0, now))
+    await gates.close(Closure("event", "circuit", now + 60_000, now))
+    reply = await http.post("/api/lanes/event/resume")
+    assert reply.json() == {"lane": "event", "ended": ["paused", "brake"]}
+    assert [one.reason for one in await gates.all_closures(now)] == ["circuit"]
+    assert (await http.post("/api/lanes/account/pause")).json()["changed"] is True
+    for body in ({"reason": 7}, {"reason": "x" * 201}, {"why": "x"}):
+        check_refusal(await http.post("/api/lanes/user/pause", json=body), 400, "invalid")
+
+
+async def test_a_read_only_token_reads_and_maps_and_changes_nothing(
+    http: httpx.AsyncClient, redis: Redis
+) -> None:
+    """Every path that changes something, as the description names them."""
+    http.headers["Authorization"] = f"Bearer {TOKEN}"
+    for path, item in DESCRIPTIONS.items():
+        for method in item:
+            url = "/" + path.replace("{id}", "1").replace("{lane}", "user")
+            reply = await http.request(method.upper(), url)
+            may = method == "get" or path == "api/map"
+            assert (reply.json().get("code") != "read_only") is may, path
+    assert await redis.keys("sailpipe:default:gates*") == []
+
+
+async def test_another_site_or_another_machine_reaches_nothing(http: httpx.AsyncClient) -> None:
+    """The guard stands before the whole of `/api`."""
+    cross = {"Sec-Fetch-Site": "cross-site"}
+    check_refusal(await http.post("/api/lanes/user/pause", headers=cross), 403, "cross_site")
+    foreign = {"Host": "evil.example"}
+    check_refusal(await http.get("/api/status", headers=foreign), 400, "unknown_host")
+    proxied = {"X-Forwarded-For": "10.0.0.1"}
+    check_refusal(await http.get("/api/status", headers=proxied), 403, "no_password")
+
+
+async def test_without_redis_the_answer_says_so() -> None:
+    """In the shape of every other refusal."""
+    async with Redis(port=free_port()) as nowhere:
+        app = create_app(load_settings({}), nowhere, ManualClock())
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            check_refusal(await client.get("/api/status"), 503, "unavailable")
+            check_refusal(await client.get("/api/dead/1"), 503, "unavailable")
+
+
+async def test_every_route_is_described_and_every_description_is_a_route() -> None:
+    """By path and method."""
+    api = Api.__new__(Api)
+    seen = {}
+
+    class Noting:
+        def around(self, app: Any, **_: object) -> Any:
+            for route in app.routes:
+                path = route.path.strip("/").replace(":path", "")
+                seen[path] = route.methods - {"HEAD"}
+            return app
+
+    api.app(Noting())  # type: ignore[arg-type]
+    assert seen == {path: {m.upper() for m in item} for path, item in DESCRIPTIONS.items()}
