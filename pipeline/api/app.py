@@ -27,13 +27,14 @@ from pipeline.api.queries import (
     parse_json,
     query,
     read_body,
+    read_cursor,
     read_filter,
     read_json_object,
     read_number,
 )
 from pipeline.clock import Clock
 from pipeline.deadletters.filters import Filter
-from pipeline.deadletters.store import DeadLetters, UnknownLetter
+from pipeline.deadletters.store import DeadLetters, SeveralLetters, UnknownLetter
 from pipeline.events.models import Lane
 from pipeline.guard import Guard, operator_of
 from pipeline.guard.guard import refused
@@ -105,17 +106,17 @@ class Api:
 
     async def list_letters(self, request: Request) -> Response:
         """Dead letters, newest first, as `sailpipe dead list --json`."""
-        values = query(request, {*FILTERS, "limit"})
+        values = query(request, {*FILTERS, "limit", "cursor"})
         letters = DeadLetters(self._redis, self._account(values))
         limit = read_number(values, "limit", 50, MAX_LISTED)
-        found = await letters.find(self._filter(values), limit=limit + 1)
-        rows = [letter.as_row() for letter in found[:limit]]
-        return JSONResponse({"letters": rows, "more": len(found) > limit})
+        found = await letters.page(self._filter(values), limit=limit, after=read_cursor(values))
+        rows = [letter.as_row() for letter in found.letters]
+        return JSONResponse({"letters": rows, "next": found.after and str(found.after)})
 
     async def letter(self, request: Request) -> Response:
         """One dead letter, as `sailpipe dead show --json`."""
         letters = DeadLetters(self._redis, self._account(query(request, ())))
-        letter = await letters.get(request.path_params["id"])
+        letter = await letters.get(await letters.id_of(request.path_params["id"]))
         return JSONResponse(self._masking.letter(letter.as_json()))
 
     async def replay(self, request: Request) -> Response:
@@ -136,7 +137,7 @@ class Api:
             )
         overtaken = body.get("overtaken") is True
         done = await resend(self._redis, self._settings, account, chosen, overtaken=overtaken)
-        _note_act(request, "replay", account, done.replayed)
+        note_act(request, "replay", account, done.replayed)
         return JSONResponse(asdict(done))
 
     async def pause(self, request: Request) -> Response:
@@ -149,7 +150,7 @@ class Api:
             raise bad(f"reason is a text of at most {MAX_REASON} characters.")
         changed = await pausing.pause(self._redis, account, scope, why)
         if changed:
-            _note_act(request, "pause", account, 1)
+            note_act(request, "pause", account, 1)
         return JSONResponse({"lane": scope, "paused": True, "changed": changed})
 
     async def resume(self, request: Request) -> Response:
@@ -157,7 +158,7 @@ class Api:
         account, scope = self._account(query(request, ())), _scope(request)
         ended = await pausing.resume(self._redis, account, scope)
         if ended:
-            _note_act(request, "resume", account, 1)
+            note_act(request, "resume", account, 1)
         return JSONResponse({"lane": scope, "ended": ended})
 
     def _account(self, values: Mapping[str, str]) -> str:
@@ -193,6 +194,10 @@ def _answering(answer: _Answer) -> _Answer:
             return await answer(request)
         except BadRequest as error:
             return refused(error.refusal)
+        except SeveralLetters:
+            return refused(
+                Refusal(404, "not_found", "Several dead letters have ids that begin so.")
+            )
         except UnknownLetter:
             return refused(Refusal(404, "not_found", "There is no such dead letter."))
         except NotReplayed as error:
@@ -208,7 +213,8 @@ def _scope(request: Request) -> str:
     return scope
 
 
-def _note_act(request: Request, verb: str, account: str, count: int) -> None:
+def note_act(request: Request, verb: str, account: str, count: int) -> None:
+    """Write down who changed what."""
     operator = operator_of(request.scope)
     who = operator.who if operator else ""
     log_event("operator_acted", logging.WARNING, account=account, who=who, verb=verb, count=count)

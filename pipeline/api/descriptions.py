@@ -31,7 +31,16 @@ _FILTER_SCHEMAS: Final[Mapping[str, _Json]] = {
     "lane": {"enum": list(Lane), "description": "The lane they were in."},
     "user": {**_TEXT, "description": "The user they are about."},
     "since": {**_TEXT, "description": "They died no longer ago than this: 30m, 2h, 7d."},
+    "until": {**_TEXT, "description": "They died at least so long ago."},
     "group": {**_TEXT, "description": "Their fingerprint."},
+    "endpoint": {
+        **_TEXT,
+        "description": "Of the call that was refused: `POST /event`, or its path.",
+    },
+    "code": {**_TEXT, "description": "Sailthru's error, or the HTTP status."},
+    "event": {**_TEXT, "description": "The event's name."},
+    "order": {**_TEXT, "description": "An order's number, wherever the event has it."},
+    "match": {**_TEXT, "description": "Text in the event, its id, its user or the detail."},
 }
 _ROW: Final[_Json] = {
     "type": "object",
@@ -111,8 +120,10 @@ DESCRIPTIONS: Final[Mapping[str, _Json]] = {
     "api/dead": {
         "get": _operation(
             "Dead letters, newest first, as `sailpipe dead list --json`",
-            _object({"letters": {"type": "array", "items": _ROW}, "more": {"type": "boolean"}}),
-            parameters=(*_FILTER_PARAMETERS, _LIMIT),
+            _object(
+                {"letters": {"type": "array", "items": _ROW}, "next": {"type": ["string", "null"]}}
+            ),
+            parameters=(*_FILTER_PARAMETERS, _LIMIT, _parameter("cursor", _TEXT)),
         )
     },
     "api/dead/{id}": {

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from starlette.requests import ClientDisconnect, Request
 
-from pipeline.deadletters.filters import Filter
+from pipeline.deadletters.filters import Cursor, Filter
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.guard.rules import Refusal
@@ -16,8 +16,12 @@ from pipeline.json_text import read_json
 from pipeline.settings.values import parse_duration
 
 MAX_BODY_BYTES: Final = 512 * 1024
-FILTERS: Final = ("reason", "lane", "user", "since", "group")
-"""As `sailpipe dead list` has them."""
+MAX_CODE: Final = 99_999
+FILTERS: Final = (
+    *("reason", "lane", "user", "since", "until", "group"),
+    *("endpoint", "code", "event", "order", "match"),
+)
+"""As `Filter` has them; times are durations before now."""
 
 
 class BadRequest(Exception):
@@ -59,13 +63,25 @@ def read_filter(values: Mapping[str, Any], now: float) -> Filter:
     """The letters that these values mean. `now`: seconds since the epoch. Raises BadRequest."""
     if any(not isinstance(value, str) for value in values.values()):
         raise bad("Each filter is a text.")
+    texts = {
+        name: values.get(name) for name in ("user", "group", "endpoint", "event", "order", "match")
+    }
     return Filter(
-        _one_of(Reason, values, "reason"),
-        _one_of(Lane, values, "lane"),
-        values.get("user"),
-        _since_ms(values["since"], now) if "since" in values else None,
-        values.get("group"),
+        reason=_one_of(Reason, values, "reason"),
+        lane=_one_of(Lane, values, "lane"),
+        since_ms=_before(values, "since", now),
+        until_ms=_before(values, "until", now),
+        code=read_number(values, "code", 0, MAX_CODE) or None,
+        **texts,
     )
+
+
+def read_cursor(values: Mapping[str, str]) -> Cursor | None:
+    """Where a page begins. Raises BadRequest."""
+    try:
+        return Cursor.read(values["cursor"]) if "cursor" in values else None
+    except ValueError:
+        raise bad("cursor is what the page before said.") from None
 
 
 def read_number(values: Mapping[str, str], name: str, default: int, most: int) -> int:
@@ -122,9 +138,11 @@ def _one_of(kind: Any, values: Mapping[str, str], name: str) -> Any:
         raise bad(f"{name} is one of {', '.join(kind)}.") from None
 
 
-def _since_ms(text: str, now: float) -> int:
+def _before(values: Mapping[str, str], name: str, now: float) -> int | None:
+    if name not in values:
+        return None
     try:
-        seconds = parse_duration(text)
+        seconds = parse_duration(values[name])
     except ValueError:
-        raise bad("since is a duration: 30m, 2h, 7d.") from None
+        raise bad(f"{name} is a duration: 30m, 2h, 7d.") from None
     return int((now - float(str(seconds))) * 1000)

@@ -6,12 +6,13 @@ from redis.asyncio import Redis
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from pipeline.api import Api
 from pipeline.clock import Clock, SystemClock
+from pipeline.console import Console, History
 from pipeline.errors import EnqueueError
 from pipeline.guard import Guard
 from pipeline.ingest.answers import HttpError, error_response
@@ -37,10 +38,12 @@ def create_app(
     clock: Clock | None = None,
     upstream: Upstream | None = None,
     redis_url: str = "",
+    history: History | None = None,
 ) -> ASGIApp:
-    """An ASGI app that puts what comes in over HTTP into the raw stream of `redis`, with the operator's `/api`.
+    """An ASGI app that puts what comes in over HTTP into the raw stream of `redis`, with the operator's `/console` and `/api`.
 
-    The caller opens and closes `redis` and `upstream`; nothing connects before the first request.
+    The caller opens and closes `redis` and `upstream`, and has `history` watch; nothing connects before the first
+    request.
     """
     producer = AsyncProducer(redis)
     upstream = upstream or Upstream(settings, redis)
@@ -63,6 +66,7 @@ def create_app(
     rest: ASGIApp = Starlette(
         routes=[
             Mount("/v1", routes=[], middleware=[CORS]),
+            Route("/", _to_console, name="console"),
             Route("/healthz", health.alive, name="healthz"),
             Route("/readyz", health.ready, name="readyz"),
             Route("/openapi.json", openapi, name="openapi"),
@@ -70,8 +74,13 @@ def create_app(
         exception_handlers={HTTPException: _not_served},
     )
     status = StatusReader(redis, settings, redis_url, clock)
-    api = Api(settings, redis, status, clock).app(Guard(settings, redis, clock))
-    rest = PrefixTable({"api": api}, rest)
+    guard = Guard(settings, redis, clock)
+    history = history or History(redis, settings, clock)
+    site = {
+        "api": Api(settings, redis, status, clock).app(guard),
+        "console": Console(settings, redis, status, history, clock).app(guard),
+    }
+    rest = PrefixTable(site, rest)
     apps = {path: app for way in ways for path, app in way.apps().items()}
     return PathTable(apps, rest)
 
@@ -91,6 +100,10 @@ class _Health:
         except EnqueueError as error:
             return error_response(HttpError(503, "unavailable", f"{error.what}."))
         return JSONResponse({"ok": True})
+
+
+async def _to_console(_: Request) -> Response:
+    return RedirectResponse("/console", 303)
 
 
 async def _not_served(_: Request, error: Exception) -> Response:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from pipeline.addresses import resolve_redis_url
 from pipeline.clock import SystemClock
+from pipeline.console import History
 from pipeline.errors import ConfigError
 from pipeline.ingest.app import create_app
 from pipeline.ingest.connections import KEEP_ALIVE_S, Senders, protocol_for, raise_descriptors
@@ -52,15 +53,17 @@ async def _run(settings: Settings, redis_url: str, listener: socket.socket) -> N
     senders = Senders(raise_descriptors(), SystemClock())
     redis = open_async_redis(redis_url)
     upstream = Upstream(settings, redis)
-    app = create_app(settings, redis, upstream=upstream, redis_url=redis_url)
+    history = History(redis, settings, SystemClock())
+    app = create_app(settings, redis, upstream=upstream, redis_url=redis_url, history=history)
     server = uvicorn.Server(_configuration(app, senders))
-    watching = asyncio.create_task(senders.watch())
+    watching = [asyncio.create_task(senders.watch()), asyncio.create_task(history.watch())]
     try:
         with contextlib.suppress(RedisError):  # away: the first request asks again
             await check_format_async(redis, stamp=True)
         await server.serve(sockets=[listener])
     finally:
-        watching.cancel()
+        for task in watching:
+            task.cancel()
         await upstream.aclose()
         await redis.aclose()
 

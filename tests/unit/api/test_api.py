@@ -104,9 +104,13 @@ async def test_letters_are_listed_by_filter_and_shown_whole(
         {**track(2), "messageId": "a/b c", "properties": {"phone": "+49 30"}}, died_at_ms=2_000
     )
     found = (await http.get("/api/dead", params={"limit": "1"})).json()
-    assert ([row["id"] for row in found["letters"]], found["more"]) == (["a/b c"], True)
+    assert [row["id"] for row in found["letters"]] == ["a/b c"]
+    older = (await http.get("/api/dead", params={"cursor": found["next"]})).json()
+    assert ([row["id"] for row in older["letters"]], older["next"]) == (["m1"], None)
+    matched = (await http.get("/api/dead", params={"match": "+49", "code": "99"})).json()
+    assert [row["id"] for row in matched["letters"]] == ["a/b c"]
     none = (await http.get("/api/dead", params={"reason": "too_old"})).json()
-    assert none == {"letters": [], "more": False}
+    assert none == {"letters": [], "next": None}
     letter = (await http.get("/api/dead/a%2Fb%20c")).json()
     assert (letter["id"], letter["timeline"]) == ("a/b c", [])
     assert json.loads(letter["raw"])["properties"] == {"phone": "•••"}
@@ -122,6 +126,8 @@ async def test_letters_are_listed_by_filter_and_shown_whole(
         "limit=0",
         "limit=501",
         "limit=²",
+        "code=x",
+        "cursor=x",
         "reason=rejected&reason=too_old",
     ],
 )

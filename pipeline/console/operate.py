@@ -1,0 +1,232 @@
+"""The pages of the operator: overview, pause and resume, try it, set-up, help, and the log-in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import SecretStr
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from pipeline.api.queries import bad, compact, not_found, parse_json
+from pipeline.console import views
+from pipeline.console.history import History
+from pipeline.console.overview import PLOT_HEIGHT, PLOT_WIDTH, cards, flow, verdicts
+from pipeline.console.pages import THEME_COOKIE, THEMES, Done, Form, Pages
+from pipeline.deadletters.filters import Filter
+from pipeline.events.models import Lane
+from pipeline.guard import Guard
+from pipeline.guard.sessions import log_in, log_out
+from pipeline.mapping import dry_run
+from pipeline.status.signs import read_signs
+from pipeline.verbs import pausing
+from pipeline.words import REASONS, TERMS
+
+_EVERYTHING: Final = Filter()
+MAX_TRIED: Final = 10
+MAX_REASON: Final = 200
+TOP: Final = 3
+EXAMPLE: Final = """{
+  "type": "track",
+  "userId": "u-1",
+  "event": "Order Completed",
+  "properties": {
+    "order_id": "10045",
+    "email": "ann@example.com",
+    "products": [
+      {"product_id": "tea", "name": "Green tea", "price": 4.50, "quantity": 2, "url": "https://shop.example.com/tea"}
+    ]
+  }
+}"""
+
+
+class OperatorPages:
+    """What the operator sees and steers."""
+
+    def __init__(self, pages: Pages, guard: Guard, history: History) -> None:
+        self._pages = pages
+        self._guard = guard
+        self._history = history
+
+    async def overview(self, request: Request) -> Response:
+        """Is it well, and if not, what to do."""
+        name, now = self._pages.account(request), self._pages.clock.now()
+        account = (await self._pages.status.read())["accounts"][name]
+        signs = await read_signs(self._pages.redis, name)
+        letters = self._pages.letters(name)
+        groups = await letters.groups(_EVERYTHING) if account["counts"]["dead"] else []
+        return self._pages.render(
+            request,
+            "overview",
+            title="Overview",
+            verdicts=verdicts(account, signs),
+            flow=flow(account["counts"]),
+            cards=cards(name, account, self._history, now),
+            plot=(PLOT_WIDTH, PLOT_HEIGHT),
+            problems=[views.group_row(one, now) for one in groups[:TOP]],
+            is_empty=not account["counts"]["enqueued"],
+            is_paused=any(
+                g["scope"] == "account" and g["reason"] == "paused" for g in account["gates"]
+            ),
+            address=str(request.base_url).rstrip("/"),
+            has_sandbox_key=self._pages.settings.target == "sandbox",
+        )
+
+    async def ask_pause(self, request: Request) -> Response:
+        """Why it is to be paused, before it is."""
+        self._pages.account(request)
+        scope = _scope(request)
+        return self._pages.render(
+            request, "pause", title="Pause", scope=scope, what=TERMS.get(scope, "Everything")
+        )
+
+    async def pause(self, request: Request, form: Form) -> Done:
+        """Pause a lane or everything."""
+        scope, why = _scope(request), form.values.get("reason", "").strip()
+        if len(why) > MAX_REASON:
+            raise bad(f"The reason has more than {MAX_REASON} characters.")
+        changed = await pausing.pause(self._pages.redis, form.account, scope, why)
+        return Done("pause", int(changed), "/console", f"{_called(scope)} paused.")
+
+    async def resume(self, request: Request, form: Form) -> Done:
+        """End a pause, and the brake."""
+        scope = _scope(request)
+        ended = await pausing.resume(self._pages.redis, form.account, scope)
+        notice = f"{_called(scope)} resumed." if ended else f"{_called(scope)} was not paused."
+        return Done("resume", len(ended), "/console", notice)
+
+    async def try_it(self, request: Request) -> Response:
+        """What events would become; nothing is sent."""
+        account, text, wrong = self._pages.account(request), EXAMPLE, ""
+        lines: list[dict[str, Any]] = []
+        if request.method == "POST":
+            form = await self._pages.form(request)
+            account, text = form.account, form.values.get("event", "")
+            lines, wrong = self._tried(account, text)
+        return self._pages.render(
+            request, "try", title="Try it", text=text, lines=lines, wrong=wrong, tried=account
+        )
+
+    async def setup(self, request: Request) -> Response:
+        """How it is set, without secrets; to be changed elsewhere."""
+        name = self._pages.account(request)
+        found = await self._pages.status.read()
+        return self._pages.render(
+            request,
+            "setup",
+            title="Set-up",
+            installation=_shown(self._pages.settings, leave={"accounts"}),
+            settings=_shown(self._pages.settings.account(name), leave={"name"}),
+            redis_url=found["redis_url"],
+            signs=await read_signs(self._pages.redis, name),
+            ownership=found["accounts"][name]["ownership"],
+        )
+
+    async def help(self, request: Request) -> Response:
+        """The words, and the keys."""
+        return self._pages.render(request, "help", title="Help", reasons=REASONS)
+
+    async def ask_password(self, request: Request) -> Response:
+        """The log-in."""
+        if not self._guard.credentials.has_password:
+            return RedirectResponse("/console", 303)
+        return self._login_page(request, request.query_params.get("next", ""))
+
+    async def log_in(self, request: Request) -> Response:
+        """A password was shown."""
+        form = await self._pages.form(request)
+        peer = request.client.host if request.client else None
+        target = form.values.get("next", "")
+        wait_s = self._guard.tries.take(peer)
+        if wait_s:
+            response = self._login_page(request, target, f"Too many tries: wait {wait_s} s.", 429)
+            response.headers["Retry-After"] = str(wait_s)
+            return response
+        operator = self._guard.credentials.by_password(form.values.get("password", ""))
+        if operator is None:
+            return self._login_page(request, target, "This is not the password.", 401)
+        self._guard.tries.forget(peer)
+        log_in(request.scope, operator)
+        return RedirectResponse(local_path(target), 303)
+
+    async def log_out(self, request: Request) -> Response:
+        """The session ends in this browser."""
+        if "session" in request.scope:
+            log_out(request.scope)
+        return RedirectResponse("/console", 303)
+
+    async def theme(self, request: Request) -> Response:
+        """Light, dark, or as the browser has it: one after the other, kept in a cookie."""
+        form = await self._pages.form(request)
+        chosen = form.values.get("theme", "")
+        response = RedirectResponse(local_path(form.values.get("next", "")), 303)
+        if chosen in THEMES:
+            response.set_cookie(
+                THEME_COOKIE, chosen, max_age=31_536_000, path="/console", samesite="lax"
+            )
+        return response
+
+    def _login_page(
+        self, request: Request, target: str, wrong: str = "", status: int = 200
+    ) -> Response:
+        return self._pages.render(
+            request, "login", status=status, title="Log in", target=local_path(target), wrong=wrong
+        )
+
+    def _tried(self, account: str, text: str) -> tuple[list[dict[str, Any]], str]:
+        raw = text.encode("utf-8", "replace")
+        body = parse_json(raw) if text.lstrip().startswith("[") else None
+        events = [compact(one) for one in body] if isinstance(body, list) else [raw]
+        if len(events) > MAX_TRIED:
+            return [], f"These are more than {MAX_TRIED} events."
+        now = self._pages.clock.now()
+        settings = self._pages.settings.account(account)
+        return [_tried_line(dry_run(one, settings, None, now)) for one in events], ""
+
+
+def local_path(target: str) -> str:
+    """Where to go after a log-in: a page of the console, and never another site."""
+    is_ours = target == "/console" or target.startswith(("/console/", "/console?"))
+    is_plain = all(char.isprintable() and char != "\\" for char in target)
+    return target if is_ours and is_plain and "//" not in target.partition("?")[0] else "/console"
+
+
+def _tried_line(line: Mapping[str, Any]) -> dict[str, Any]:
+    calls = [
+        (f"{one['method']} {one['endpoint']}", views.pretty(one["params"])) for one in line["calls"]
+    ]
+    return {**line, "calls": calls, "lane": TERMS.get(line["lane"] or "", "")}
+
+
+def _shown(values: Any, *, leave: set[str]) -> list[tuple[str, str]]:
+    """Settings as text. Of what is secret only whether it is set."""
+    fields = type(values).model_fields
+    return [
+        (name.upper(), _text(getattr(values, name), is_secret=not field.repr))
+        for name, field in fields.items()
+        if name not in leave
+    ]
+
+
+def _text(value: Any, *, is_secret: bool) -> str:
+    if value is None or value in ((), frozenset(), {}):
+        return ""
+    if is_secret or isinstance(value, SecretStr):
+        return "set"
+    if isinstance(value, (frozenset, tuple)):
+        return ", ".join(sorted(map(str, value)))
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={one:g}" for name, one in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _scope(request: Request) -> str:
+    scope: str = request.path_params["lane"]
+    if scope not in {*Lane, pausing.ACCOUNT_SCOPE}:
+        raise not_found("There is no such lane.")
+    return scope
+
+
+def _called(scope: str) -> str:
+    return TERMS.get(scope, "Everything")

@@ -1,0 +1,201 @@
+"""The overview: is it well, and if not, what to do. From the status to sentences; no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from pipeline.console.history import History, Outlook, outlook, points
+from pipeline.status.signs import Signs
+from pipeline.words import TERMS
+
+PLOT_WIDTH: Final = 240
+PLOT_HEIGHT: Final = 40
+SLOW_S: Final = 60.0
+"""Seconds that the oldest event of a lane may wait, unless it waits for something of its own."""
+
+
+class Mood(StrEnum):
+    """How it stands at a glance; shown as shape, word and colour."""
+
+    GOOD = "good"
+    SLOW = "slow"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One sentence, and what to do about it. since: ISO time; may be ''."""
+
+    mood: Mood
+    title: str
+    detail: str = ""
+    since: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One lane. share: of the limit that is aimed at, in per cent."""
+
+    lane: str
+    title: str
+    waiting: int
+    oldest_s: float | None
+    trying_again: int
+    waiting_email: int
+    least: bool
+    rate: float
+    limit: float
+    outlook: Outlook
+    points: str
+    most: int
+    paused: bool
+    verdicts: tuple[Verdict, ...]
+
+
+def verdicts(account: Mapping[str, Any], signs: Signs) -> list[Verdict]:
+    """What is to be said of an account, the worst first; never empty."""
+    found = [
+        *_ownership(account),
+        *_silence(account, signs),
+        *(_gate(gate) for gate in account["gates"]),
+    ]
+    found += _slowness(account) if not found else []
+    order = list(Mood)
+    found.sort(key=lambda one: -order.index(one.mood))
+    return found or [Verdict(Mood.GOOD, "Delivering", _well(account))]
+
+
+def cards(name: str, account: Mapping[str, Any], history: History, now: float) -> list[Card]:
+    """The lanes, in their order."""
+    found = []
+    for lane, one in account["lanes"].items():
+        samples = history.of(name, lane)
+        gates = [gate for gate in account["gates"] if gate["scope"] == lane]
+        card = Card(
+            lane=lane,
+            title=TERMS[lane],
+            waiting=one["backlog"],
+            oldest_s=one["oldest_s"],
+            trying_again=one["retrying"],
+            waiting_email=one["waiting_email"],
+            least=not one["complete"],
+            rate=one["rate"],
+            limit=one["limit"],
+            outlook=outlook(samples, one["backlog"], one["rate"], now),
+            points=points(samples, PLOT_WIDTH, PLOT_HEIGHT),
+            most=max((sample.waiting for sample in samples), default=0),
+            paused=any(gate["reason"] == "paused" for gate in gates),
+            verdicts=tuple(map(_gate, gates)),
+        )
+        found.append(card)
+    return found
+
+
+def flow(counts: Mapping[str, int]) -> list[tuple[str, str, int]]:
+    """Where what arrived is: (name, word, how many). The first is the sum of the others."""
+    arrived = counts["enqueued"] + counts["derived"]
+    words = (
+        ("waiting", "waiting"),
+        ("delivered", "delivered"),
+        ("dead", TERMS["dead letter"]),
+        ("ignored", "not for Sailthru"),
+        ("duplicates", "repeats"),
+        ("removed", "discarded"),
+    )
+    return [("arrived", "arrived", arrived), *((key, word, counts[key]) for key, word in words)]
+
+
+def _well(account: Mapping[str, Any]) -> str:
+    counts = account["counts"]
+    if not counts["enqueued"]:
+        return "Nothing has arrived yet."
+    if counts["dead"]:
+        return "What waits is on its way. Some events could not be delivered: see Problems."
+    return "Everything that arrived was delivered, is waiting its turn, or was meant to be ignored."
+
+
+def _ownership(account: Mapping[str, Any]) -> Sequence[Verdict]:
+    owner = account["ownership"]
+    if not owner["foreign"]:
+        return ()
+    return (Verdict(Mood.STOPPED, f"Not delivering: {owner['why']}", f"To go on, {owner['fix']}."),)
+
+
+def _silence(account: Mapping[str, Any], signs: Signs) -> Sequence[Verdict]:
+    found = []
+    silent = [TERMS[lane] for lane, seen in signs.workers.items() if not seen]
+    if silent:
+        title = (
+            "No worker is running"
+            if len(silent) == len(signs.workers)
+            else (f"No worker delivers {', '.join(silent)}")
+        )
+        found.append(Verdict(Mood.STOPPED, title, "Events are kept. Start `sailpipe worker`."))
+    if not signs.splitter:
+        detail = "Events are kept, and wait to be sorted. Start `sailpipe splitter`."
+        found.append(Verdict(Mood.STOPPED, "No splitter is running", detail))
+    return found
+
+
+def _gate(gate: Mapping[str, Any]) -> Verdict:
+    mood, title, detail = _GATES.get(gate["reason"], (Mood.STOPPED, gate["reason"], ""))
+    scope = gate["scope"]
+    what = TERMS.get(scope, "" if scope in {"account", "redis"} else scope)
+    said = f"{what}: {title}" if what else title
+    until = f" Next try {gate['until'][11:16]} UTC." if gate["until"] else ""
+    return Verdict(
+        mood,
+        said,
+        f"{gate['detail'] or ''}{'. ' if gate['detail'] else ''}{detail}{until}".strip(),
+        gate["since"] or "",
+    )
+
+
+_GATES: Final[Mapping[str, tuple[Mood, str, str]]] = {
+    "paused": (
+        Mood.STOPPED,
+        "paused by the operator",
+        "What arrives is kept. Resume when you are ready.",
+    ),
+    "brake": (
+        Mood.STOPPED,
+        "stopped, because most events died",
+        "See Problems, mend the cause, then resume.",
+    ),
+    "misconfigured": (Mood.STOPPED, "Sailthru refuses our credentials", "Run sailpipe doctor."),
+    "circuit": (Mood.SLOW, "Sailthru is down", "It is tried again by itself; nothing is lost."),
+    "throttled": (Mood.SLOW, "at Sailthru's limit", "It goes on by itself."),
+    "memory_high": (
+        Mood.SLOW,
+        "Redis is nearly full: new events are refused",
+        "What was accepted is delivered.",
+    ),
+    "redis_full": (Mood.STOPPED, "Redis is full: new events are refused", "Give it more memory."),
+    "lane_full": (Mood.SLOW, "full: new events are refused", "What was accepted is delivered."),
+}
+
+
+def _slowness(account: Mapping[str, Any]) -> Sequence[Verdict]:
+    late = [
+        (lane, one)
+        for lane, one in account["lanes"].items()
+        if (one["oldest_s"] or 0) > SLOW_S
+        and one["backlog"] > one["retrying"] + one["waiting_email"]
+    ]
+    return [
+        Verdict(
+            Mood.SLOW,
+            f"{TERMS[lane]} wait {_minutes(one['oldest_s'])}",
+            f"{one['backlog']:,} wait; up to {one['limit']:g} calls a second are allowed.",
+        )
+        for lane, one in late
+    ]
+
+
+def _minutes(seconds: float) -> str:
+    if seconds >= 7200:
+        return f"{seconds / 3600:.0f} h"
+    return f"{max(1, round(seconds / 60))} min"

@@ -1,0 +1,194 @@
+"""What all pages have in common: templates, the frame around them, forms, and the one handler of every post."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+import redis.asyncio
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from pipeline.api.app import note_act
+from pipeline.api.queries import BadRequest, bad, not_found, read_body
+from pipeline.clock import Clock
+from pipeline.console import views
+from pipeline.deadletters.store import DeadLetters
+from pipeline.guard import operator_of
+from pipeline.guard.masking import Masking
+from pipeline.guard.rules import Refusal
+from pipeline.guard.sessions import logged_in
+from pipeline.settings import DEFAULT_ACCOUNT, Settings
+from pipeline.status.reader import StatusReader
+from pipeline.words import TERMS
+
+THEMES: Final = ("auto", "light", "dark")
+THEME_COOKIE: Final = "sailpipe-theme"
+NAV: Final = (
+    ("/console", "Overview", "o"),
+    ("/console/problems", "Problems", "p"),
+    ("/console/dead", "Not delivered", "d"),
+    ("/console/try", "Try it", "t"),
+    ("/console/setup", "Set-up", "s"),
+)
+_MAX_FIELDS: Final = 50
+Page = Callable[[Request], Awaitable[Response]]
+Act = Callable[[Request, "Form"], Awaitable["Done"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What was posted, each field once, and the account it is about."""
+
+    account: str
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an act did: the verb and number of the audit line, and where to go now, with a notice."""
+
+    verb: str
+    count: int
+    path: str
+    notice: str = ""
+
+
+class Pages:
+    """What pages are made of; one for each HTTP server."""
+
+    def __init__(
+        self, settings: Settings, client: redis.asyncio.Redis, status: StatusReader, clock: Clock
+    ) -> None:
+        self.settings = settings
+        self.redis = client
+        self.status = status
+        self.clock = clock
+        self.masking = Masking(settings)
+        self._templates = _templates()
+
+    def account(self, request: Request) -> str:
+        """The account a page is about. Raises BadRequest."""
+        return self._known(request.query_params.get("account", DEFAULT_ACCOUNT))
+
+    def letters(self, account: str) -> DeadLetters:
+        """The dead letters of an account."""
+        return DeadLetters(self.redis, account)
+
+    def render(
+        self, request: Request, name: str, *, status: int = 200, **shown: Any
+    ) -> HTMLResponse:
+        """A whole page."""
+        account = request.query_params.get("account", DEFAULT_ACCOUNT)
+        operator = operator_of(request.scope)
+        theme = request.cookies.get(THEME_COOKIE)
+        frame = {
+            "account": account,
+            "accounts": sorted(self.settings.accounts),
+            "operator": operator,
+            "may_change": operator is not None and operator.may_change,
+            "logged_in": logged_in(request.scope) is not None,
+            "target": self.settings.target,
+            "theme": theme if theme in THEMES else THEMES[0],
+            "path": request.url.path,
+            "here": str(request.url.path) + (f"?{request.url.query}" if request.url.query else ""),
+            "now": self.clock.now(),
+            "notice": request.query_params.get("notice", "")[:200],
+            "nav": NAV,
+            "url": _address(account),
+            "terms": TERMS,
+            "version": version("sailpipe"),
+        }
+        text = self._templates.get_template(f"{name}.html").render({**frame, **shown})
+        return HTMLResponse(text, status)
+
+    def refused(self, request: Request, refusal: Refusal) -> Response:
+        """A page that says why there is nothing else to see."""
+        return self.render(
+            request,
+            "message",
+            status=refusal.status,
+            title="This did not work",
+            text=refusal.message,
+        )
+
+    def page(self, answer: Page) -> Page:
+        """A page that is only looked at."""
+
+        async def answered(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except BadRequest as error:
+                return self.refused(request, error.refusal)
+
+        return answered
+
+    def acting(self, act: Act) -> Page:
+        """The one handler of what changes something: read the form, act, write it down, and lead on.
+
+        The guard has seen to origin and role.
+        """
+
+        async def acted(request: Request) -> Response:
+            form = await self.form(request)
+            done = await act(request, form)
+            note_act(request, done.verb, form.account, done.count)
+            query = {"account": form.account} if form.account != DEFAULT_ACCOUNT else {}
+            if done.notice:
+                query["notice"] = done.notice
+            return RedirectResponse(done.path + (f"?{urlencode(query)}" if query else ""), 303)
+
+        return self.page(acted)
+
+    async def form(self, request: Request) -> Form:
+        """A posted form. Raises BadRequest."""
+        body = await read_body(request)
+        try:
+            pairs = parse_qsl(
+                body.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_FIELDS
+            )
+        except ValueError:
+            raise bad("The form cannot be read.") from None
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            raise bad("A field of the form stands twice.")
+        return Form(self._known(values.pop("account", DEFAULT_ACCOUNT)), values)
+
+    def _known(self, name: str) -> str:
+        if name not in self.settings.accounts:
+            raise not_found("There is no such account.")
+        return name
+
+
+def _address(account: str) -> Callable[..., str]:
+    """Makes addresses that stay in the account a page is about."""
+
+    def address(path: str, **values: Any) -> str:
+        query = {"account": account} if account != DEFAULT_ACCOUNT else {}
+        query |= {name: str(value) for name, value in values.items() if value not in (None, "")}
+        return path + (f"?{urlencode(query)}" if query else "")
+
+    return address
+
+
+def _templates() -> Environment:
+    made = Environment(
+        loader=PackageLoader("pipeline.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "foreign": views.foreign,
+        "plain": views.plain,
+        "clock": views.clock_tag,
+        "duration": views.duration,
+        "sentence": lambda text: text[:1].upper() + text[1:],
+        "number": lambda value: f"{value:,}",
+    }
+    return made

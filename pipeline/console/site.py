@@ -1,0 +1,94 @@
+"""All routes of the console, behind the guard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import redis.asyncio
+from redis.exceptions import RedisError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from pipeline.clock import Clock
+from pipeline.console.history import History
+from pipeline.console.letters import LetterPages
+from pipeline.console.operate import OperatorPages
+from pipeline.console.pages import Pages
+from pipeline.guard import Guard
+from pipeline.guard.guard import LOGIN
+from pipeline.guard.rules import Refusal
+from pipeline.settings import Settings
+from pipeline.status.reader import StatusReader
+from pipeline.storage.redis_errors import describe
+
+STATIC: Final = "/console/static"
+HARMLESS: Final = ("/console/try", "/console/logout", "/console/theme")
+"""Posts that change nothing of what is delivered."""
+
+
+class Console:
+    """The web console."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: redis.asyncio.Redis,
+        status: StatusReader,
+        history: History,
+        clock: Clock,
+    ) -> None:
+        self._pages = Pages(settings, client, status, clock)
+        self._history = history
+
+    def app(self, guard: Guard) -> ASGIApp:
+        """All routes, behind the guard."""
+        seen, act = self._pages.page, self._pages.acting
+        letters = LetterPages(self._pages)
+        operate = OperatorPages(self._pages, guard, self._history)
+        post = ["POST"]
+        routes = [
+            Route("/console", seen(operate.overview)),
+            Route("/console/problems", seen(letters.problems)),
+            Route("/console/problems/{group}", seen(letters.problem)),
+            Route("/console/dead", seen(letters.list_letters)),
+            Route("/console/dead/{id:path}", seen(letters.letter)),
+            Route("/console/find", seen(letters.find)),
+            Route("/console/resend", seen(letters.confirm)),
+            Route("/console/resend", act(letters.resend), methods=post),
+            Route("/console/discard", seen(letters.confirm)),
+            Route("/console/discard", act(letters.discard), methods=post),
+            Route("/console/lanes/{lane}/pause", seen(operate.ask_pause)),
+            Route("/console/lanes/{lane}/pause", act(operate.pause), methods=post),
+            Route("/console/lanes/{lane}/resume", act(operate.resume), methods=post),
+            Route("/console/try", seen(operate.try_it), methods=["GET", "POST"]),
+            Route("/console/setup", seen(operate.setup)),
+            Route("/console/help", seen(operate.help)),
+            Route("/console/theme", seen(operate.theme), methods=post),
+            Route("/console/logout", seen(operate.log_out), methods=post),
+            Route(LOGIN, seen(operate.ask_password)),
+            Route(LOGIN, seen(operate.log_in), methods=post),
+            Mount(STATIC, StaticFiles(packages=[("pipeline.console", "static")])),
+        ]
+        handlers: Mapping[Any, Any] = {
+            HTTPException: self._not_served,
+            RedisError: self._redis_away,
+        }
+        app = Starlette(routes=routes, exception_handlers=handlers)
+        return guard.around(app, harmless=HARMLESS, public=[f"{STATIC}/", "/console/theme"])
+
+    async def _not_served(self, request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        text = "There is no such page." if error.status_code == 404 else error.detail
+        return self._pages.refused(request, Refusal(error.status_code, "not_served", text))
+
+    async def _redis_away(self, request: Request, error: Exception) -> Response:
+        if not isinstance(error, RedisError):
+            raise error
+        return self._pages.refused(request, Refusal(503, "unavailable", describe(error, "")))

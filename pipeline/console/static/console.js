@@ -1,0 +1,58 @@
+// What a browser adds to pages that work without it: keys, copying, times in its own zone, and a word when the
+// connection is lost. Each key clicks or focuses a visible control that carries data-key.
+"use strict";
+(() => {
+  let prefix = "", refreshes = true;
+  const all = (selector) => [...document.querySelectorAll(selector)];
+
+  function local(root) {
+    for (const time of root.querySelectorAll("time")) {
+      const at = new Date(time.dateTime);
+      if (Number.isNaN(at.valueOf())) continue;
+      time.title = at.toLocaleString();
+      if ("clock" in time.dataset) time.textContent = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    }
+    for (const button of root.querySelectorAll("[data-copy], [data-pause-refresh]")) button.hidden = false;
+    const pause = root.querySelector("[data-pause-refresh]");
+    if (pause && !refreshes) pause.textContent = "Refresh again";
+  }
+
+  function step(by) {
+    const rows = all("[data-row]"), at = rows.indexOf(document.activeElement);
+    const next = rows[at < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, at + by))];
+    if (next) next.focus();
+  }
+
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest("input:not([type=checkbox]), textarea, select");
+    if (typing && event.key === "Escape") typing.blur();
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "j" || event.key === "k") return step(event.key === "j" ? 1 : -1);
+    const key = (prefix ? prefix + " " : "") + event.key;
+    prefix = event.key === "g" && !prefix ? "g" : "";
+    const control = all("[data-key]").find((one) => one.dataset.key === key);
+    if (!control) return;
+    event.preventDefault();
+    if (control.matches("input")) control.focus(); else control.click();
+  });
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button && button.dataset.copy) {
+      navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+      button.textContent = "Copied";
+    } else if (button && "pauseRefresh" in button.dataset) {
+      refreshes = !refreshes;
+      button.textContent = refreshes ? "Stop refreshing" : "Refresh again";
+    }
+  });
+
+  const lost = (is) => { const bar = document.getElementById("lost"); if (bar) bar.hidden = !is; };
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.target.id === "live" && !refreshes) event.preventDefault();
+  });
+  document.addEventListener("htmx:sendError", () => lost(true));
+  document.addEventListener("htmx:responseError", () => lost(true));
+  document.addEventListener("htmx:afterOnLoad", () => { lost(false); local(document); });
+  document.addEventListener("DOMContentLoaded", () => local(document));
+})();

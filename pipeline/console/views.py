@@ -1,0 +1,154 @@
+"""Letters and times as a page shows them. No I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from markupsafe import Markup, escape
+
+from pipeline.clock import iso
+from pipeline.deadletters.filters import order_numbers
+from pipeline.deadletters.groups import Group
+from pipeline.deadletters.letter import Letter
+from pipeline.guard.masking import Masking
+from pipeline.json_text import read_json
+from pipeline.words import FAULTS, TERMS, words_of
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+
+def ago(at_ms: int, now: float) -> str:
+    """`just now`, `5 min ago`, `3 h ago`, `2 days ago`."""
+    passed = max(0.0, now - at_ms / 1000)
+    if passed < _MINUTE:
+        return "just now"
+    if passed < _HOUR:
+        return f"{passed // _MINUTE:.0f} min ago"
+    if passed < 2 * _DAY:
+        return f"{passed // _HOUR:.0f} h ago"
+    return f"{passed // _DAY:.0f} days ago"
+
+
+def time_tag(at_ms: int, now: float) -> Markup:
+    """How long ago, with the exact time as its title."""
+    exact = iso(at_ms)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(exact, exact, ago(at_ms, now))
+
+
+def clock_tag(at: float) -> Markup:
+    """A time of day, UTC until the page's script writes it in the browser's zone."""
+    moment = datetime.fromtimestamp(at, UTC)
+    return Markup('<time datetime="{}" data-clock>{} UTC</time>').format(
+        moment.isoformat(), moment.strftime("%H:%M")
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """`4 s`, `6 min`, `2 h`, `3 days`; nothing for None."""
+    if seconds is None:
+        return ""
+    for size, unit in ((_DAY, "days"), (_HOUR, "h"), (_MINUTE, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def plain(value: object) -> str:
+    """Text without controls, and without what reorders the text around it."""
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else "\ufffd" for char in str(value)
+    )
+
+
+def foreign(value: object) -> Markup:
+    """Text that came from outside: escaped, plain, and with a direction of its own."""
+    return Markup("<bdi>{}</bdi>").format(escape(plain(value)))
+
+
+def what(letter: Letter) -> str:
+    """What the letter is, in a few words: the event's name, else its type."""
+    return letter.header.event or letter.header.type or "An event that cannot be read"
+
+
+def letter_row(letter: Letter, now: float) -> dict[str, Any]:
+    """One row of a list."""
+    header = letter.header
+    return {
+        "id": letter.id,
+        "what": what(letter),
+        "who": header.user,
+        "lane": TERMS.get(header.lane, ""),
+        "reason": header.reason,
+        "why": words_of(header.reason).title,
+        "when": time_tag(header.died_at, now),
+        "tries": header.attempts,
+    }
+
+
+def letter_page(letter: Letter, masking: Masking, now: float) -> dict[str, Any]:
+    """Everything about one letter."""
+    shown = masking.letter(letter.as_json())
+    words, numbers = words_of(letter.header.reason), sorted(order_numbers(letter.raw))
+    name = f"Order {numbers[0]}" if numbers and letter.header.lane == "purchase" else what(letter)
+    return {
+        **letter_row(letter, now),
+        "title": name,
+        "detail": letter.header.detail.rstrip("."),
+        "do": words.do,
+        "fault": FAULTS[words.fault],
+        "group": letter.header.fingerprint,
+        "raw": shown["raw"],
+        "pretty": pretty_text(shown["raw"]),
+        "calls": [
+            (f"{one.get('method', '')} {one.get('endpoint', '')}", pretty(one.get("params")))
+            for one in shown["calls"]
+        ],
+        "timeline": [
+            {**one, "ago": time_tag(int(one["at"] * 1000), now)} for one in shown["timeline"]
+        ],
+        "arrived": time_tag(letter.header.first_seen_ms, now),
+        "endpoint": letter.header.endpoint,
+        "status": letter.header.status,
+        "error": letter.header.error,
+    }
+
+
+def group_row(group: Group, now: float) -> dict[str, Any]:
+    """One problem: letters that died of the same cause."""
+    shown, words = group.as_json(), words_of(group.example.header.reason)
+    return {
+        "group": group.fingerprint,
+        "reason": shown["reason"],
+        "title": words.title,
+        "do": words.do,
+        "fault": words.fault.value,
+        "whose": FAULTS[words.fault],
+        "detail": shown["detail"],
+        "letters": group.letters,
+        "people": shown["users"],
+        "lanes": ", ".join(TERMS[lane] for lane in shown["lanes"]),
+        "first": time_tag(group.first_ms, now),
+        "last": time_tag(group.last_ms, now),
+    }
+
+
+def pretty(value: Any) -> str:
+    """JSON that a person can read."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def pretty_text(raw: str) -> str:
+    """An event that a person can read; as it came when it is no JSON."""
+    try:
+        return pretty(read_json(raw.encode("utf-8", "replace")))
+    except ValueError:
+        return raw
+
+
+def filter_query(values: Mapping[str, str]) -> str:
+    """The filters of a page as the query of another."""
+    return urlencode({name: value for name, value in values.items() if value})

@@ -1,0 +1,318 @@
+"""The console over ASGI and a real Redis: every page, every act, and what must not happen on either."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from pipeline.clock import ManualClock
+from pipeline.deadletters.filters import Filter
+from pipeline.deadletters.store import DeadLetters
+from pipeline.errors import Reason
+from pipeline.gates.gates import Gates
+from pipeline.guard.tries import MAX_TRIES
+from pipeline.ingest.app import create_app
+from pipeline.settings import load_settings
+from pipeline.storage import keys
+from pipeline.storage.redis_client import open_async_redis
+from pipeline.verbs.pausing import redis_now_ms
+from tests.support.letters import Pipeline, track
+from tests.support.redis_server import free_port
+
+PASSWORD, READ_PASSWORD = "correct horse", "battery staple"
+HOSTILE = "<img src=x onerror=alert(1)>\u202e{{ 7*7 }}"
+PAGES = (
+    "/console",
+    "/console/problems",
+    "/console/dead",
+    "/console/dead/m1",
+    "/console/resend?id=m1",
+    "/console/resend?reason=rejected",
+    "/console/discard?id=m1",
+    "/console/lanes/user/pause",
+    "/console/lanes/account/pause",
+    "/console/try",
+    "/console/setup",
+    "/console/help",
+)
+
+
+def browser(redis: Redis, **settings: str) -> httpx.AsyncClient:
+    env = {f"SAILPIPE_{name}": value for name, value in settings.items()}
+    app = create_app(load_settings(env), redis, ManualClock())
+    transport = httpx.ASGITransport(app)
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost:8000")
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with open_async_redis(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def http(redis: Redis) -> AsyncIterator[httpx.AsyncClient]:
+    async with browser(redis) as client:
+        yield client
+
+
+@pytest.fixture
+def pipeline(redis: Redis) -> Pipeline:
+    return Pipeline(redis)
+
+
+async def everything(redis: Redis) -> dict[bytes, bytes | None]:
+    """What is in Redis, but for the cached counts of people, which PFCOUNT writes."""
+    names = [name async for name in redis.scan_iter() if b":people:" not in name]
+    return {name: await redis.dump(name) for name in names}
+
+
+async def test_the_address_of_the_server_leads_to_the_console(http: httpx.AsyncClient) -> None:
+    """What a newcomer types is host and port."""
+    assert (await http.get("/")).headers["location"] == "/console"
+
+
+async def test_every_page_is_shown_and_changes_nothing(
+    http: httpx.AsyncClient, redis: Redis, pipeline: Pipeline
+) -> None:
+    """GET is for looking: crawlers, previews and prefetching browsers do it, too."""
+    await pipeline.kill(track(1))
+    before = await everything(redis)
+    for path in PAGES:
+        reply = await http.get(path)
+        assert reply.status_code == 200, path
+        assert reply.text.count("<h1") == 1, path
+    assert await everything(redis) == before
+
+
+async def test_pages_link_only_to_pages_that_exist(
+    http: httpx.AsyncClient, pipeline: Pipeline
+) -> None:
+    """From every page, every link and every form that is sent by GET."""
+    await pipeline.kill(track(1))
+    seen = set()
+    for path in PAGES:
+        text = (await http.get(path)).text
+        seen |= set(re.findall(r'href="(/[^"]*)"', text)) | set(re.findall(r'src="(/[^"]*)"', text))
+        assert re.findall(r'(?:href|src|action)="(?!/)[^"#]', text) == []
+    for link in seen:
+        assert (await http.get(link.replace("&amp;", "&"))).status_code in {200, 303}, link
+
+
+async def test_an_empty_console_says_what_to_do_first(http: httpx.AsyncClient) -> None:
+    """Zero is a sentence."""
+    page = (await http.get("/console")).text
+    assert "Nothing has arrived yet" in page
+    assert "curl -u sandbox: http://localhost:8000/v1/identify" in page
+    assert "No worker is running" in page
+    problems = (await http.get("/console/problems")).text
+    assert "Everything that arrived was delivered, is waiting its turn" in problems
+
+
+async def test_what_an_event_holds_is_text_wherever_it_is_shown(
+    http: httpx.AsyncClient, pipeline: Pipeline
+) -> None:
+    """Names, ids, messages, fields: no tag, no template, and no way to turn the text around it."""
+    event = {**track(1), "event": HOSTILE, "userId": HOSTILE, "properties": {HOSTILE: HOSTILE}}
+    await pipeline.kill(event, detail=HOSTILE)
+    letter = "/console/dead/m1"
+    found = await DeadLetters(pipeline.redis, "default").find(Filter(), limit=1)
+    problem = f"/console/problems/{found[0].header.fingerprint}"
+    for path in (
+        "/console",
+        "/console/problems",
+        problem,
+        "/console/dead",
+        letter,
+        "/console/resend?id=m1",
+    ):
+        text = (await http.get(path)).text
+        assert "<img" not in text, path
+        assert "7*7" in text, path
+        assert "\u202e" not in text, path
+    tried = await http.post("/console/try", data={"event": json.dumps(event)})
+    assert "<img" not in tried.text
+    notice = await http.get("/console", params={"notice": HOSTILE})
+    assert "<img" not in notice.text
+
+
+async def test_a_letter_is_found_shown_and_sent_again(
+    http: httpx.AsyncClient, redis: Redis, pipeline: Pipeline
+) -> None:
+    """By its messageId, or by what is in it; what is shown is what is sent."""
+    order = {**track(1), "properties": {"order_id": "10045"}}
+    await pipeline.kill(order, reason=Reason.MISSING_EMAIL)
+    assert (await http.get("/console/find?q=m1")).headers["location"] == "/console/dead/m1"
+    found = (await http.get("/console/find?q=10045")).headers["location"]
+    assert "/console/dead/m1" in (await http.get(found)).text
+    page = (await http.get("/console/dead/m1")).text
+    assert "it has no e-mail address" in page
+    assert "Send an identify with the email" in page
+    done = await http.post("/console/resend", data={"id": "m1", "count": "1"})
+    assert (done.status_code, done.headers["location"]) == (
+        303,
+        "/console/dead?notice=1+sent+again.",
+    )
+    assert await DeadLetters(redis, "default").count(Filter()) == 0
+    again = await http.post("/console/resend", data={"id": "m1", "count": "1"})
+    assert again.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"count": "1"}, 400),
+        ({"count": "1", "reason": ""}, 400),
+        ({"reason": "rejected"}, 400),
+        ({"reason": "rejected", "count": "x"}, 400),
+        ({"reason": "rejected", "count": "2"}, 400),
+        ({"id": "m1", "reason": "rejected", "count": "1"}, 400),
+        ({"reason": "nonsense", "count": "9"}, 400),
+        ({"reason": "rejected", "count": "9", "account": "x"}, 404),
+    ],
+)
+@pytest.mark.parametrize("verb", ["resend", "discard"])
+async def test_an_act_that_does_not_say_what_it_means_does_nothing(
+    http: httpx.AsyncClient, pipeline: Pipeline, verb: str, form: dict[str, str], status: int
+) -> None:
+    """An empty filter, or one that means more by now than was shown."""
+    await pipeline.kill(track(1), track(2), track(3))
+    reply = await http.post(f"/console/{verb}", data=form)
+    assert reply.status_code == status
+    assert await DeadLetters(pipeline.redis, "default").count(Filter()) == 3
+
+
+async def test_letters_are_discarded_by_filter(http: httpx.AsyncClient, pipeline: Pipeline) -> None:
+    """With the count that was shown."""
+    await pipeline.kill(track(1), track(2))
+    form = {"reason": "rejected", "count": "2"}
+    assert (await http.post("/console/discard", data=form)).status_code == 303
+    assert await DeadLetters(pipeline.redis, "default").count(Filter()) == 0
+
+
+async def test_a_lane_is_paused_with_a_reason_and_resumed(
+    http: httpx.AsyncClient, redis: Redis
+) -> None:
+    """The overview says since when and why, first of all."""
+    await http.post("/console/lanes/event/pause", data={"reason": "a bad release"})
+    page = (await http.get("/console")).text
+    assert "Events: paused by the operator" in page
+    assert "a bad release" in page
+    await http.post("/console/lanes/event/resume")
+    assert await Gates(redis, "default").all_closures(await redis_now_ms(redis)) == []
+    assert (await http.post("/console/lanes/x/pause")).status_code == 404
+
+
+async def test_try_it_shows_the_calls_and_keeps_nothing(
+    http: httpx.AsyncClient, redis: Redis
+) -> None:
+    """The example works, and so does nonsense."""
+    page = (await http.get("/console/try")).text
+    example = re.search(r"<textarea[^>]*>(.*?)</textarea>", page, re.DOTALL)
+    assert example is not None
+    text = example[1].replace("&#34;", '"')
+    assert "POST /purchase" in (await http.post("/console/try", data={"event": text})).text
+    for nonsense in ("", "{", "[", "[7]", "null", "x" * 1000):
+        reply = await http.post("/console/try", data={"event": nonsense})
+        assert reply.status_code in {200, 400}
+    assert [name async for name in redis.scan_iter()] == []
+
+
+async def test_set_up_shows_no_secret(redis: Redis) -> None:
+    """Only whether it is set."""
+    secret = {
+        "API_KEY": "k3y",
+        "API_SECRET": "s3cret",
+        "WRITE_KEYS": "wr1te",
+        "CONSOLE_PASSWORD": PASSWORD,
+        "CONSOLE_TOKEN": "t" * 40,
+        "ALERT_URL": "https://h/al3rt",
+        "REDIS_URL": "redis://:r3dis@h/0",
+    }
+    async with browser(redis, **secret) as http:
+        await http.post("/console/login", data={"password": PASSWORD})
+        text = (await http.get("/console/setup")).text
+    assert "API_KEY" in text
+    for value in ("k3y", "s3cret", "wr1te", PASSWORD, "t" * 40, "al3rt", "r3dis"):
+        assert value not in text
+
+
+async def test_the_log_in_leads_back_and_nowhere_else(redis: Redis) -> None:
+    """A link in a mail could name another site."""
+    async with browser(redis, CONSOLE_PASSWORD=PASSWORD) as http:
+        for target, leads in (
+            ("/console/dead?reason=rejected", "/console/dead?reason=rejected"),
+            ("https://evil.example/", "/console"),
+            ("//evil.example/console", "/console"),
+            ("/console//evil.example", "/console"),
+            ("/console/\\evil", "/console"),
+            ("/consolex", "/console"),
+            ("/console/\r\nSet-Cookie: a=b", "/console"),
+            ("", "/console"),
+        ):
+            form = {"password": PASSWORD, "next": target}
+            assert (await http.post("/console/login", data=form)).headers["location"] == leads
+        await http.post("/console/logout")
+        assert (await http.get("/console")).status_code == 303
+
+
+async def test_after_five_wrong_passwords_even_the_right_one_waits(redis: Redis) -> None:
+    """And says how long."""
+    async with browser(redis, CONSOLE_PASSWORD=PASSWORD) as http:
+        for _ in range(MAX_TRIES):
+            assert (await http.post("/console/login", data={"password": "x"})).status_code == 401
+        reply = await http.post("/console/login", data={"password": PASSWORD})
+        assert (reply.status_code, reply.headers["retry-after"]) == (429, "30")
+        assert (await http.get("/console")).status_code == 303
+
+
+async def test_who_may_only_read_sees_everything_and_changes_nothing(
+    redis: Redis, pipeline: Pipeline
+) -> None:
+    """Each form of each page, sent all the same."""
+    await pipeline.kill(track(1))
+    settings = {"CONSOLE_PASSWORD": PASSWORD, "CONSOLE_READ_PASSWORD": READ_PASSWORD}
+    async with browser(redis, **settings) as http:
+        await http.post("/console/login", data={"password": READ_PASSWORD})
+        before = await everything(redis)
+        for path in PAGES:
+            reply = await http.get(path)
+            assert reply.status_code == 200
+            assert "read-only" in reply.text
+        for path in ("resend", "discard", "lanes/user/pause", "lanes/user/resume"):
+            form = {"id": "m1", "count": "1"}
+            assert (await http.post(f"/console/{path}", data=form)).status_code == 403
+        assert await everything(redis) == before
+
+
+async def test_fields_of_redact_are_masked_on_every_page(redis: Redis, pipeline: Pipeline) -> None:
+    """In what came and in what would be sent."""
+    event = {**track(1), "properties": {"phone": "+49 30 123"}}
+    await pipeline.kill(event)
+    async with browser(redis, REDACT="phone") as http:
+        for path in ("/console/dead", "/console/dead/m1", "/console/resend?id=m1"):
+            assert "+49" not in (await http.get(path)).text
+        assert "•••" in (await http.get("/console/dead/m1")).text
+
+
+async def test_without_redis_each_page_says_so() -> None:
+    """No page is a stack trace."""
+    async with Redis(port=free_port()) as nowhere, browser(nowhere) as http:
+        for path in ("/console", "/console/problems", "/console/dead/m1"):
+            reply = await http.get(path)
+            assert reply.status_code == 503
+            assert "This did not work" in reply.text
+
+
+async def test_colours_are_kept_in_a_cookie(http: httpx.AsyncClient) -> None:
+    """So that the first paint is right, without a script."""
+    await http.post("/console/theme", data={"theme": "dark", "next": "/console/help"})
+    assert 'data-theme="dark"' in (await http.get("/console/help")).text
+    await http.post("/console/theme", data={"theme": '"><script>', "next": ""})
+    assert 'data-theme="dark"' in (await http.get("/console/help")).text
+    assert keys.CONSOLE_KEY == "sailpipe:console:key"

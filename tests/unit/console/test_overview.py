@@ -1,0 +1,156 @@
+"""What the overview says: the verdict, when a lane clears, and that no number is made up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fakeredis
+import pytest
+
+from pipeline.clock import ManualClock
+from pipeline.console.history import EVERY_S, KEPT, TREND, History, Outlook, Sample, outlook, points
+from pipeline.console.overview import Mood, flow, verdicts
+from pipeline.events.models import Lane
+from pipeline.settings import load_settings
+from pipeline.status.signs import SILENT_MS, Signs, read_signs
+from pipeline.storage import keys
+
+ALIVE = Signs(splitter=True, workers=dict.fromkeys(Lane, True))
+
+
+def account(
+    *gates: dict[str, Any], oldest_s: float = 0.0, waiting: int = 0, dead: int = 0
+) -> dict[str, Any]:
+    lane = {
+        "backlog": waiting,
+        "oldest_s": oldest_s,
+        "retrying": 0,
+        "waiting_email": 0,
+        "limit": 40.0,
+    }
+    counts = {"enqueued": 10, "derived": 1, "waiting": waiting, "delivered": 11 - waiting - dead}
+    return {
+        "gates": list(gates),
+        "counts": counts | {"dead": dead, "ignored": 0, "duplicates": 0, "removed": 0},
+        "lanes": {"purchase": lane},
+        "ownership": {"foreign": False, "why": None, "fix": None},
+    }
+
+
+def gate(reason: str, scope: str = "account") -> dict[str, Any]:
+    return {"scope": scope, "reason": reason, "until": None, "since": None, "detail": "said so"}
+
+
+def said(one: dict[str, Any], signs: Signs = ALIVE) -> list[tuple[Mood, str]]:
+    return [(verdict.mood, verdict.title) for verdict in verdicts(one, signs)]
+
+
+def test_when_nothing_is_wrong_it_says_so() -> None:
+    """In one sentence; letters are named, and do not make it bad."""
+    assert said(account()) == [(Mood.GOOD, "Delivering")]
+    assert said(account(dead=3)) == [(Mood.GOOD, "Delivering")]
+
+
+@pytest.mark.parametrize(
+    ("reason", "mood"),
+    [
+        ("paused", Mood.STOPPED),
+        ("brake", Mood.STOPPED),
+        ("misconfigured", Mood.STOPPED),
+        ("circuit", Mood.SLOW),
+        ("throttled", Mood.SLOW),
+        ("memory_high", Mood.SLOW),
+    ],
+)
+def test_a_closed_gate_is_said_in_words(reason: str, mood: Mood) -> None:
+    """The lane's name as people know it, and no private word."""
+    ((found, title),) = said(account(gate(reason, "purchase")))
+    assert found is mood
+    assert title.startswith("Orders & carts: ")
+    assert reason not in title.split(": ")[1] or reason == "paused"
+
+
+def test_the_worst_comes_first() -> None:
+    """A lane that is slow is no news while everything stands still."""
+    found = said(account(gate("circuit", "purchase"), gate("paused"), oldest_s=500, waiting=9))
+    assert [mood for mood, _ in found] == [Mood.STOPPED, Mood.SLOW]
+
+
+def test_no_worker_or_no_splitter_is_the_first_thing_said() -> None:
+    """Nothing moves then, and nothing else says so."""
+    silent = Signs(splitter=False, workers=dict.fromkeys(Lane, False))
+    titles = [title for _, title in said(account(), silent)]
+    assert titles == ["No worker is running", "No splitter is running"]
+    some = Signs(splitter=True, workers={**ALIVE.workers, Lane.PAGE: False})
+    assert said(account(), some) == [(Mood.STOPPED, "No worker delivers Page views")]
+
+
+def test_a_lane_is_slow_when_its_oldest_event_waits_for_its_turn_alone() -> None:
+    """An order that waits for an email is not slow."""
+    assert said(account(oldest_s=360, waiting=9)) == [(Mood.SLOW, "Orders & carts wait 6 min")]
+    one = account(oldest_s=360, waiting=9)
+    one["lanes"]["purchase"]["waiting_email"] = 9
+    assert said(one) == [(Mood.GOOD, "Delivering")]
+
+
+def test_what_arrived_is_the_sum_of_what_became_of_it() -> None:
+    """Derived entries included."""
+    (_, _, arrived), *others = flow(account(waiting=4, dead=2)["counts"])
+    assert arrived == sum(count for _, _, count in others) == 11
+
+
+def samples(*waiting: int) -> list[Sample]:
+    return [Sample(EVERY_S * number, count) for number, count in enumerate(waiting)]
+
+
+def test_when_a_lane_clears_is_told_by_how_it_has_emptied() -> None:
+    """Two minutes of it; with fewer samples nothing is claimed."""
+    falling = samples(*range(1000, 1000 - 10 * TREND, -10))
+    now = falling[-1].at
+    last = falling[-1].waiting
+    found = outlook(falling, last, 39.0, now)
+    assert found.clears_at == pytest.approx(now + last / (10 / EVERY_S))
+    assert outlook(falling[:-1], last, 39.0, now) == Outlook()
+    growing = samples(*range(1000, 1000 + 30 * TREND, 30))
+    assert outlook(growing, 1200, 39.0, now) == Outlook(grows=2.0)
+    assert outlook(falling, 5, 39.0, now) == Outlook(keeps_up=True)
+    assert outlook(samples(*[500] * TREND), 500, 0.0, now) == Outlook()
+
+
+def test_the_plot_stays_in_its_box() -> None:
+    """The newest sample is at the right, the most at the top."""
+    drawn = points(samples(*range(KEPT)), 240, 40).split()
+    places = [tuple(map(float, one.split(","))) for one in drawn]
+    assert places[-1] == (240.0, 1.0)
+    assert all(0 <= x <= 240 and 0 <= y <= 40 for x, y in places)
+    assert points(samples(0, 0), 240, 40) != ""
+    assert points(samples(7), 240, 40) == ""
+
+
+async def test_samples_are_of_what_waits_and_bounded() -> None:
+    """Fifteen minutes of them."""
+    redis = fakeredis.FakeAsyncRedis()
+    clock = ManualClock()
+    await redis.hset(keys.counts("default"), "waiting:event", "7")
+    history = History(redis, load_settings({}), clock)
+    for _ in range(KEPT + 5):
+        await history.sample()
+        clock.advance(EVERY_S)
+    found = history.of("default", "event")
+    assert (len(found), found[-1].waiting) == (KEPT, 7)
+
+
+async def test_signs_of_life_are_by_redis_clock() -> None:
+    """A worker that was seen half a minute ago is gone."""
+    redis = fakeredis.FakeAsyncRedis()
+    assert await read_signs(redis, "default") == Signs(
+        splitter=False, workers=dict.fromkeys(Lane, False)
+    )
+    seconds, _ = await redis.time()
+    await redis.set(keys.SPLITTER, "x")
+    await redis.hset(keys.lane("default", Lane.USER), "tick", str(seconds * 1000))
+    await redis.hset(
+        keys.lane("default", Lane.EVENT), "tick", str(seconds * 1000 - SILENT_MS - 2000)
+    )
+    found = await read_signs(redis, "default")
+    assert (found.splitter, found.workers["user"], found.workers["event"]) == (True, True, False)
