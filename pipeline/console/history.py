@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from pipeline.clock import Clock
 from pipeline.counters import Count, Counters
+from pipeline.events.models import Lane
 from pipeline.settings import Settings
 from pipeline.storage import keys
 
@@ -69,11 +70,10 @@ class History:
             tables = await pipe.execute()
         now = self._clock.now()
         for account, table in zip(self._accounts, tables, strict=True):
-            for lane, waiting in (
-                Counters.read([*chain(*table.items())]).by_part(Count.WAITING).items()
-            ):
+            waiting = Counters.read([*chain(*table.items())]).by_part(Count.WAITING)
+            for lane in Lane:
                 kept = self._samples.setdefault((account, lane), deque(maxlen=KEPT))
-                kept.append(Sample(now, waiting))
+                kept.append(Sample(now, waiting.get(lane, 0)))
 
     def of(self, account: str, lane: str) -> tuple[Sample, ...]:
         """The samples of a lane, oldest first."""

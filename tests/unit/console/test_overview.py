@@ -138,6 +138,7 @@ async def test_samples_are_of_what_waits_and_bounded() -> None:
         clock.advance(EVERY_S)
     found = history.of("default", "event")
     assert (len(found), found[-1].waiting) == (KEPT, 7)
+    assert history.of("default", "page")[-1].waiting == 0
 
 
 async def test_signs_of_life_are_by_redis_clock() -> None:
