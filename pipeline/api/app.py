@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
+from uuid import uuid4
 
 import redis.asyncio
 from redis.exceptions import RedisError
@@ -33,7 +33,10 @@ from pipeline.api.queries import (
     read_number,
 )
 from pipeline.clock import Clock
+from pipeline.deadletters.audit import Act
 from pipeline.deadletters.filters import Filter
+from pipeline.deadletters.jobs import Job, Jobs, UnknownJob
+from pipeline.deadletters.replays import Refused, ReplayRequest
 from pipeline.deadletters.store import DeadLetters, SeveralLetters, UnknownLetter
 from pipeline.events.models import Lane
 from pipeline.guard import Guard, operator_of
@@ -41,18 +44,22 @@ from pipeline.guard.guard import refused
 from pipeline.guard.masking import Masking
 from pipeline.guard.rules import Refusal
 from pipeline.mapping import dry_run
-from pipeline.observe.logs import log_event
 from pipeline.settings import DEFAULT_ACCOUNT, Settings
 from pipeline.status.reader import StatusReader
 from pipeline.storage.redis_errors import describe
 from pipeline.verbs import pausing
-from pipeline.verbs.letters import NotReplayed, check_count, choose, resend
+from pipeline.verbs.acts import record_act
+from pipeline.verbs.letters import NotReplayed, choose, resend, start_job
 
 MAP: Final = "/api/map"
 MAX_MAPPED: Final = 100
 """Events in one request: each costs up to some milliseconds of the process that takes events."""
 MAX_REPLAYED: Final = 1000
-"""Letters that one request sends again."""
+"""Letters that one request sends again by their ids."""
+MIN_RATE: Final = 0.1
+MAX_RATE: Final = 10_000.0
+MAX_FIRST: Final = 10_000
+_OF_JOBS: Final = ("rate", "first", "why", "token")
 MAX_LISTED: Final = 500
 MAX_REASON: Final = 200
 _Answer = Callable[[Request], Awaitable[Response]]
@@ -77,6 +84,8 @@ class Api:
             Route(MAP, _answering(self.map), methods=["POST"]),
             Route("/api/dead", _answering(self.list_letters)),
             Route("/api/dead/replay", _answering(self.replay), methods=["POST"]),
+            Route("/api/jobs/{id}", _answering(self.job)),
+            Route("/api/jobs/{id}/{verb}", _answering(self.change_job), methods=["POST"]),
             Route("/api/dead/{id:path}", _answering(self.letter)),
             Route("/api/lanes/{lane}/pause", _answering(self.pause), methods=["POST"]),
             Route("/api/lanes/{lane}/resume", _answering(self.resume), methods=["POST"]),
@@ -120,25 +129,36 @@ class Api:
         return JSONResponse(self._masking.letter(letter.as_json()))
 
     async def replay(self, request: Request) -> Response:
-        """Send letters again: those of `ids`, or all that a filter means, whose number was shown before."""
+        """Send letters again: those of `ids` at once, or as a job all that a filter means, whose number was shown."""
         account = self._account(query(request, ()))
         body = await read_json_object(request)
-        check_names(list(body), {"ids", "filter", "count", "overtaken", "dry_run"})
+        check_names(list(body), {"ids", "filter", "count", "overtaken", "dry_run", *_OF_JOBS})
         ids, wanted, shown = self._meant(body)
-        chosen = await choose(DeadLetters(self._redis, account), ids, wanted)
-        if not ids:
-            check_count(chosen, shown)
+        overtaken, letters = body.get("overtaken") is True, DeadLetters(self._redis, account)
         if body.get("dry_run"):
+            chosen = await choose(letters, ids, wanted)
             return JSONResponse({"letters": len(chosen.ids), "overtaken": len(chosen.overtaken)})
-        if len(chosen.ids) > MAX_REPLAYED:
-            raise NotReplayed(
-                f"Nothing was sent, since these are more than {MAX_REPLAYED}: narrow the filter, or use"
-                " `sailpipe dead replay`."
-            )
-        overtaken = body.get("overtaken") is True
+        if not ids:
+            asked = _job(body, wanted, shown, who(request), overtaken=overtaken)
+            job = await start_job(self._redis, self._settings, account, asked)
+            return JSONResponse({"job": job.as_json(self._now_ms())})
+        chosen = await choose(letters, ids, wanted)
         done = await resend(self._redis, self._settings, account, chosen, overtaken=overtaken)
-        note_act(request, "replay", account, done.replayed)
+        act = Act(who(request), "replay", f"{len(ids)} by id", done.replayed)
+        await record_act(self._redis, account, act)
         return JSONResponse(asdict(done))
+
+    async def job(self, request: Request) -> Response:
+        """One job, as `sailpipe dead jobs --json`."""
+        jobs = Jobs(self._redis, self._account(query(request, ())))
+        return JSONResponse((await jobs.get(request.path_params["id"])).as_json(self._now_ms()))
+
+    async def change_job(self, request: Request) -> Response:
+        """Pause, resume or stop a job."""
+        account, verb = self._account(query(request, ())), request.path_params["verb"]
+        job = await change_job(Jobs(self._redis, account), request.path_params["id"], verb)
+        await record_act(self._redis, account, Act(who(request), verb, f"job {job.id}", 1))
+        return JSONResponse(job.as_json(self._now_ms()))
 
     async def pause(self, request: Request) -> Response:
         """Stop delivering in a lane, or with `account` in all; what arrives is kept."""
@@ -150,7 +170,8 @@ class Api:
             raise bad(f"reason is a text of at most {MAX_REASON} characters.")
         changed = await pausing.pause(self._redis, account, scope, why)
         if changed:
-            note_act(request, "pause", account, 1)
+            act = Act(who(request), "pause", scope, 1, why)
+            await record_act(self._redis, account, act)
         return JSONResponse({"lane": scope, "paused": True, "changed": changed})
 
     async def resume(self, request: Request) -> Response:
@@ -158,8 +179,11 @@ class Api:
         account, scope = self._account(query(request, ())), _scope(request)
         ended = await pausing.resume(self._redis, account, scope)
         if ended:
-            note_act(request, "resume", account, 1)
+            await record_act(self._redis, account, Act(who(request), "resume", scope, 1))
         return JSONResponse({"lane": scope, "ended": ended})
+
+    def _now_ms(self) -> int:
+        return int(self._clock.now() * 1000)
 
     def _account(self, values: Mapping[str, str]) -> str:
         name = values.get("account", DEFAULT_ACCOUNT)
@@ -200,7 +224,9 @@ def _answering(answer: _Answer) -> _Answer:
             )
         except UnknownLetter:
             return refused(Refusal(404, "not_found", "There is no such dead letter."))
-        except NotReplayed as error:
+        except UnknownJob:
+            return refused(Refusal(404, "not_found", "There is no such job."))
+        except (NotReplayed, Refused) as error:
             return refused(Refusal(409, "not_replayed", str(error)))
 
     return answered
@@ -213,11 +239,41 @@ def _scope(request: Request) -> str:
     return scope
 
 
-def note_act(request: Request, verb: str, account: str, count: int) -> None:
-    """Write down who changed what."""
+def who(request: Request) -> str:
+    """Who asks, for the audit trail."""
     operator = operator_of(request.scope)
-    who = operator.who if operator else ""
-    log_event("operator_acted", logging.WARNING, account=account, who=who, verb=verb, count=count)
+    return operator.who if operator else ""
+
+
+async def change_job(jobs: Jobs, identity: str, verb: str) -> Job:
+    """Pause, resume or stop it. Raises UnknownJob, and BadRequest for another verb."""
+    match verb:
+        case "pause":
+            return await jobs.pause(identity)
+        case "resume":
+            return await jobs.resume(identity)
+        case "stop":
+            return await jobs.stop(identity, "by the operator")
+        case _:
+            raise not_found("A job can be paused, resumed and stopped.")
+
+
+def _job(
+    body: Mapping[str, Any], wanted: Filter, shown: int, by: str, *, overtaken: bool
+) -> ReplayRequest:
+    rate, first, why = body.get("rate"), body.get("first", 0), body.get("why", "")
+    if rate is not None and (type(rate) not in (int, float) or not MIN_RATE <= rate <= MAX_RATE):
+        raise bad(f"rate is letters a second, from {MIN_RATE:g} to {MAX_RATE:g}.")
+    if type(first) is not int or not 0 <= first <= MAX_FIRST:
+        raise bad(f"first is a whole number up to {MAX_FIRST}.")
+    if not isinstance(why, str) or len(why) > MAX_REASON:
+        raise bad(f"why is a text of at most {MAX_REASON} characters.")
+    token = body.get("token", uuid4().hex)
+    if not isinstance(token, str):
+        raise bad("token is a text.")
+    return ReplayRequest(
+        wanted, shown, token, by, why=why, rate=rate, first=first, overtaken=overtaken
+    )
 
 
 async def _not_served(_: Request, error: Exception) -> Response:

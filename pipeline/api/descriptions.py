@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pipeline.deadletters.jobs import JobState
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
 
@@ -105,6 +106,19 @@ _LIMIT: Final = _parameter(
     "limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}
 )
 _ANY: Final[_Json] = {"type": "object"}
+_ID: Final = _parameter("id", _TEXT, where="path")
+_JOB: Final[_Json] = {
+    "type": "object",
+    "properties": {
+        "id": _TEXT,
+        "state": {"enum": list(JobState)},
+        "total": _COUNT,
+        "sent": _COUNT,
+        "gone": _COUNT,
+        "died_again": _COUNT,
+    },
+    "required": ["id", "state", "total", "sent", "gone", "died_again"],
+}
 
 DESCRIPTIONS: Final[Mapping[str, _Json]] = {
     "api/status": {
@@ -130,16 +144,18 @@ DESCRIPTIONS: Final[Mapping[str, _Json]] = {
         "get": _operation(
             "One dead letter: the event as it came, calls, every attempt, as `sailpipe dead show --json`",
             _ROW,
-            parameters=(_parameter("id", _TEXT, where="path"),),
+            parameters=(_ID,),
         )
     },
     "api/dead/replay": {
         "post": _operation(
-            "Send dead letters again: those of `ids`, or up to 1,000 that `filter` means, of which `count` were shown",
+            "Send dead letters again: those of `ids` at once, or as a job all that `filter` means, of which `count` were"
+            " shown",
             {
                 "anyOf": [
                     _object({"replayed": _COUNT, "gone": _COUNT, "overtaken": _COUNT}),
                     _object({"letters": _COUNT, "overtaken": _COUNT}),
+                    _object({"job": _JOB}),
                 ]
             },
             body=_object(
@@ -152,8 +168,29 @@ DESCRIPTIONS: Final[Mapping[str, _Json]] = {
                     "description": "Also what a later event of the same user has overtaken.",
                 },
                 dry_run={"type": "boolean", "description": "Count them and stop."},
+                rate={"type": "number", "minimum": 0.1, "maximum": 10000},
+                first={"type": "integer", "minimum": 0, "description": "Pause after so many."},
+                why={**_TEXT, "maxLength": 200},
+                token={
+                    **_TEXT,
+                    "pattern": "^[A-Za-z0-9_-]{8,64}$",
+                    "description": "The job's id: twice is once.",
+                },
             ),
             refusals=(400, 401, 403, 404, 409, 503),
+        )
+    },
+    "api/jobs/{id}": {
+        "get": _operation("How far a job is", _JOB, parameters=(_ID,)),
+    },
+    "api/jobs/{id}/{verb}": {
+        "post": _operation(
+            "Pause, resume or stop a job",
+            _JOB,
+            parameters=(
+                _ID,
+                _parameter("verb", {"enum": ["pause", "resume", "stop"]}, where="path"),
+            ),
         )
     },
     "api/lanes/{lane}/pause": {

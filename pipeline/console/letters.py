@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
+from uuid import uuid4
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from pipeline.api.app import MAX_REPLAYED
+from pipeline.api.app import MAX_RATE, MIN_RATE, who
 from pipeline.api.queries import FILTERS, bad, not_found, read_cursor, read_filter
 from pipeline.console import views
 from pipeline.console.pages import Done, Form, Pages
 from pipeline.deadletters.filters import Filter, Selection
 from pipeline.deadletters.groups import Group
+from pipeline.deadletters.replays import Refused, ReplayRequest, check_growth
+from pipeline.deadletters.states import GroupState, GroupStates, Mark
 from pipeline.deadletters.store import SeveralLetters, UnknownLetter
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.guard.rules import Refusal
 from pipeline.mapping import dry_run
-from pipeline.verbs.letters import NotReplayed, check_count, choose, resend
+from pipeline.verbs.letters import NotReplayed, Resent, choose, resend, start_job
 from pipeline.words import FAULTS
 
 PAGE_SIZE: Final = 50
-DAY_MS: Final = 86_400_000
 SAMPLES: Final = 3
+FIRST: Final = 10
+"""Letters that are sent before a person is asked again."""
+MAX_WHY: Final = 200
+_FINGERPRINT: Final = re.compile(r"[0-9a-f]{12}")
 
 
 class LetterPages:
@@ -39,14 +45,25 @@ class LetterPages:
         """Groups of letters of one cause, the largest first."""
         account = self._pages.account(request)
         fault = request.query_params.get("fault", "")
-        rows = [self._group(one) for one in await self._groups(account)]
+        state = request.query_params.get("state", GroupState.OPEN.value)
+        marks = await GroupStates(self._pages.redis, account).read()
+        rows = [self._group(one, marks) for one in await self._groups(account)]
+        tabs = [(one.value, sum(row["state"] == one.value for row in rows)) for one in GroupState]
+        rows = [row for row in rows if row["state"] == state]
         shown = [row for row in rows if fault in {"", row["fault"]}]
         chips = [
             (one.value, words, sum(row["fault"] == one.value for row in rows))
             for one, words in FAULTS.items()
         ]
         return self._pages.render(
-            request, "problems", title="Problems", rows=shown, chips=chips, fault=fault
+            request,
+            "problems",
+            title="Problems",
+            rows=shown,
+            chips=chips,
+            fault=fault,
+            tabs=tabs,
+            state=state,
         )
 
     async def problem(self, request: Request) -> Response:
@@ -60,12 +77,14 @@ class LetterPages:
             )
         letters = self._pages.letters(account)
         sample = await letters.get(found[0].example.id)
-        row = self._group(found[0])
+        marks = await GroupStates(self._pages.redis, account).read()
+        row = self._group(found[0], marks)
         return self._pages.render(
             request,
             "problem",
             title=row["title"],
             problem=row,
+            states=[one.value for one in GroupState if one.value != row["state"]],
             sample=views.letter_page(sample, self._pages.masking, self._pages.clock.now()),
             **await self._listed(request, {"group": name}),
         )
@@ -132,7 +151,6 @@ class LetterPages:
         letters = self._pages.letters(account)
         now = self._pages.clock.now()
         samples = [one async for one in letters.read(chosen.ids[:SAMPLES])]
-        old = 0 if identity else await letters.count(_older(wanted, int(now * 1000) - DAY_MS))
         return self._pages.render(
             request,
             "confirm",
@@ -143,48 +161,80 @@ class LetterPages:
             words=f"the letter {identity}" if identity else wanted.in_words(),
             count=len(chosen.ids),
             overtaken=len(chosen.overtaken),
-            old=old,
-            too_many=len(chosen.ids) > MAX_REPLAYED,
-            most=MAX_REPLAYED,
+            older=chosen.older,
+            emailing=chosen.emailing,
+            token=uuid4().hex,
             samples=[views.letter_row(one, now) for one in samples],
         )
 
-    async def resend(self, _: Request, form: Form) -> Done:
-        """Send again what was shown."""
-        chosen = await self._agreed(form)
-        overtaken = "overtaken" in form.values
+    async def resend(self, request: Request, form: Form) -> Done:
+        """Send again what was shown: one letter at once, what a filter means as a job."""
+        overtaken, account = "overtaken" in form.values, form.account
         try:
-            done = await resend(
-                self._pages.redis, self._pages.settings, form.account, chosen, overtaken=overtaken
-            )
-        except NotReplayed as error:
+            if "id" in form.values:
+                chosen = await self._one(form)
+                done = await resend(
+                    self._pages.redis, self._pages.settings, account, chosen, overtaken=overtaken
+                )
+                return _resent(form.values["id"], done)
+            asked = self._asked(form, who(request), overtaken=overtaken)
+            job = await start_job(self._pages.redis, self._pages.settings, account, asked)
+        except (NotReplayed, Refused) as error:
             raise bad(str(error), "not_replayed") from None
-        gone = f" {done.gone} were gone already." if done.gone else ""
-        left = (
-            f" {done.overtaken} stay: something newer was already sent." if done.overtaken else ""
-        )
-        notice = f"{done.replayed} sent again.{gone}{left}"
-        return Done("replay", done.replayed, "/console/dead", notice)
+        path = f"/console/resends/{quote(job.id, safe='')}"
+        return Done("replay", job.total, path, is_written=True)
 
     async def discard(self, _: Request, form: Form) -> Done:
         """Delete what was shown, for good."""
-        chosen = await self._agreed(form)
+        if "id" in form.values:
+            chosen, what = await self._one(form), form.values["id"]
+        else:
+            wanted = self._wanted(form)
+            chosen, what = await self._pages.letters(form.account).select(wanted), wanted.in_words()
+            try:
+                check_growth(_shown(form), len(chosen.ids))
+            except Refused as error:
+                raise bad(str(error), "not_discarded") from None
         done = await self._pages.letters(form.account).drop(chosen.ids)
-        return Done("drop", done, "/console/dead", f"{done} discarded.")
+        return Done("drop", done, "/console/dead", f"{done} discarded.", what=what)
 
-    async def _agreed(self, form: Form) -> Selection:
-        identity = form.values.get("id", "")
-        chosen, _ = await self._chosen(form.account, identity, _filters(form.values))
-        shown = form.values.get("count", "")
-        if not shown.isascii() or not shown.isdecimal():
-            raise bad("The form does not say how many letters were shown.")
+    async def mark(self, request: Request, form: Form) -> Done:
+        """Say of a problem that a person works on it, or that it may stay, or that it is open again."""
+        group, why = request.path_params["group"], form.values.get("why", "").strip()[:MAX_WHY]
         try:
-            check_count(chosen, int(shown[:9]))
-        except NotReplayed as error:
-            raise bad(str(error), "not_replayed") from None
-        if len(chosen.ids) > MAX_REPLAYED:
-            raise bad(f"These are more than {MAX_REPLAYED:,}: narrow the filter.", "too_many")
+            state = GroupState(form.values.get("state", ""))
+        except ValueError:
+            raise bad("There is no such state.") from None
+        if not _FINGERPRINT.fullmatch(group):
+            raise not_found("There is no such problem.")
+        states = GroupStates(self._pages.redis, form.account)
+        await states.set(group, state, who(request), why)
+        what = f"{group} {state.value}"
+        return Done("mark", 1, f"/console/problems/{group}", f"Now {state.value}.", what, why)
+
+    async def _one(self, form: Form) -> Selection:
+        if _filters(form.values):
+            raise bad("Say which letters: one, or those of a filter.")
+        chosen, _ = await self._chosen(form.account, form.values["id"], {})
         return chosen
+
+    def _wanted(self, form: Form) -> Filter:
+        wanted = read_filter(_filters(form.values), self._pages.clock.now())
+        if wanted == Filter():
+            raise bad("Say which letters. A filter that is empty is refused.")
+        return wanted
+
+    def _asked(self, form: Form, by: str, *, overtaken: bool) -> ReplayRequest:
+        return ReplayRequest(
+            self._wanted(form),
+            _shown(form),
+            form.values.get("token", ""),
+            by,
+            why=form.values.get("why", "").strip()[:MAX_WHY],
+            rate=_rate(form.values.get("rate", "")),
+            first=FIRST if "first" in form.values else 0,
+            overtaken=overtaken,
+        )
 
     async def _chosen(
         self, account: str, identity: str, asked: Mapping[str, str]
@@ -219,18 +269,40 @@ class LetterPages:
     async def _groups(self, account: str) -> list[Group]:
         return await self._pages.letters(account).groups(Filter())
 
-    def _group(self, group: Group) -> dict[str, Any]:
-        return views.group_row(group, self._pages.clock.now())
+    def _group(self, group: Group, marks: Mapping[str, Mark]) -> dict[str, Any]:
+        return views.group_row(group, self._pages.clock.now(), marks.get(group.fingerprint))
 
 
 def _filters(values: Mapping[str, str]) -> dict[str, str]:
     return {name: values[name].strip() for name in FILTERS if values.get(name, "").strip()}
 
 
-def _older(wanted: Filter, at_ms: int) -> Filter:
-    until = at_ms if wanted.until_ms is None else min(wanted.until_ms, at_ms)
-    return replace(wanted, until_ms=until)
-
-
 def _unless_default(account: str) -> str:
     return "" if account == "default" else account
+
+
+def _shown(form: Form) -> int:
+    text = form.values.get("count", "")
+    if not text.isascii() or not text.isdecimal():
+        raise bad("The form does not say how many letters were shown.")
+    return int(text[:9])
+
+
+def _rate(text: str) -> float | None:
+    if not text.strip():
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise bad(f"The rate is a number of letters a second, from {MIN_RATE:g} to {MAX_RATE:g}.")
+    return rate
+
+
+def _resent(identity: str, done: Resent) -> Done:
+    if done.overtaken:
+        notice = "Not sent: something newer was already sent. Tick the box to send it all the same."
+    else:
+        notice = "Sent again." if done.replayed else "It was gone already."
+    return Done("replay", done.replayed, "/console/dead", notice, what=identity)

@@ -14,7 +14,9 @@ from pipeline.console import views
 from pipeline.console.history import History
 from pipeline.console.overview import PLOT_HEIGHT, PLOT_WIDTH, cards, flow, verdicts
 from pipeline.console.pages import THEME_COOKIE, THEMES, Done, Form, Pages
+from pipeline.deadletters.audit import AuditTrail
 from pipeline.deadletters.filters import Filter
+from pipeline.deadletters.jobs import Jobs
 from pipeline.events.models import Lane
 from pipeline.guard import Guard
 from pipeline.guard.sessions import log_in, log_out
@@ -27,6 +29,8 @@ _EVERYTHING: Final = Filter()
 MAX_TRIED: Final = 10
 MAX_REASON: Final = 200
 TOP: Final = 3
+MAX_ACTS: Final = 200
+MAX_JOBS: Final = 50
 EXAMPLE: Final = """{
   "type": "track",
   "userId": "u-1",
@@ -64,6 +68,7 @@ class OperatorPages:
             flow=flow(account["counts"]),
             cards=cards(name, account, self._history, now),
             plot=(PLOT_WIDTH, PLOT_HEIGHT),
+            jobs=[views.job_row(one, now) for one in await Jobs(self._pages.redis, name).active()],
             problems=[views.group_row(one, now) for one in groups[:TOP]],
             is_empty=not account["counts"]["enqueued"],
             is_paused=any(
@@ -87,14 +92,16 @@ class OperatorPages:
         if len(why) > MAX_REASON:
             raise bad(f"The reason has more than {MAX_REASON} characters.")
         changed = await pausing.pause(self._pages.redis, form.account, scope, why)
-        return Done("pause", int(changed), "/console", f"{_called(scope)} paused.")
+        return Done(
+            "pause", int(changed), "/console", f"{_called(scope)} paused.", what=scope, why=why
+        )
 
     async def resume(self, request: Request, form: Form) -> Done:
         """End a pause, and the brake."""
         scope = _scope(request)
         ended = await pausing.resume(self._pages.redis, form.account, scope)
         notice = f"{_called(scope)} resumed." if ended else f"{_called(scope)} was not paused."
-        return Done("resume", len(ended), "/console", notice)
+        return Done("resume", len(ended), "/console", notice, what=scope)
 
     async def try_it(self, request: Request) -> Response:
         """What events would become; nothing is sent."""
@@ -106,6 +113,19 @@ class OperatorPages:
             lines, wrong = self._tried(account, text)
         return self._pages.render(
             request, "try", title="Try it", text=text, lines=lines, wrong=wrong, tried=account
+        )
+
+    async def activity(self, request: Request) -> Response:
+        """Who did what, the newest first, and what is being sent again."""
+        account, now = self._pages.account(request), self._pages.clock.now()
+        acts = await AuditTrail(self._pages.redis, account).latest(MAX_ACTS)
+        jobs = await Jobs(self._pages.redis, account).latest(MAX_JOBS)
+        return self._pages.render(
+            request,
+            "activity",
+            title="Activity",
+            acts=[(views.time_tag(act.at_ms, now), act) for act in acts],
+            jobs=[views.job_row(job, now) for job in jobs],
         )
 
     async def setup(self, request: Request) -> Response:

@@ -13,10 +13,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from pipeline.api.app import note_act
+from pipeline.api.app import who
 from pipeline.api.queries import BadRequest, bad, not_found, read_body
 from pipeline.clock import Clock
 from pipeline.console import views
+from pipeline.deadletters.audit import Act
 from pipeline.deadletters.store import DeadLetters
 from pipeline.guard import operator_of
 from pipeline.guard.masking import Masking
@@ -24,6 +25,7 @@ from pipeline.guard.rules import Refusal
 from pipeline.guard.sessions import logged_in
 from pipeline.settings import DEFAULT_ACCOUNT, Settings
 from pipeline.status.reader import StatusReader
+from pipeline.verbs.acts import log_act, record_act
 from pipeline.words import TERMS
 
 THEMES: Final = ("auto", "light", "dark")
@@ -33,11 +35,12 @@ NAV: Final = (
     ("/console/problems", "Problems", "p"),
     ("/console/dead", "Not delivered", "d"),
     ("/console/try", "Try it", "t"),
+    ("/console/activity", "Activity", "a"),
     ("/console/setup", "Set-up", "s"),
 )
 _MAX_FIELDS: Final = 50
 Page = Callable[[Request], Awaitable[Response]]
-Act = Callable[[Request, "Form"], Awaitable["Done"]]
+Acting = Callable[[Request, "Form"], Awaitable["Done"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,19 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What an act did: the verb and number of the audit line, and where to go now, with a notice."""
+    """What an act did, and where to go now, with a notice.
+
+    verb, what, count, why: the audit line; what names fields and filters, never values. is_written: the verb has written
+    it already.
+    """
 
     verb: str
     count: int
     path: str
     notice: str = ""
+    what: str = ""
+    why: str = ""
+    is_written: bool = False
 
 
 class Pages:
@@ -127,7 +137,7 @@ class Pages:
 
         return answered
 
-    def acting(self, act: Act) -> Page:
+    def acting(self, act: Acting) -> Page:
         """The one handler of what changes something: read the form, act, write it down, and lead on.
 
         The guard has seen to origin and role.
@@ -136,7 +146,11 @@ class Pages:
         async def acted(request: Request) -> Response:
             form = await self.form(request)
             done = await act(request, form)
-            note_act(request, done.verb, form.account, done.count)
+            act_line = Act(who(request), done.verb, done.what, done.count, done.why)
+            if done.is_written:
+                log_act(form.account, act_line)
+            else:
+                await record_act(self.redis, form.account, act_line)
             query = {"account": form.account} if form.account != DEFAULT_ACCOUNT else {}
             if done.notice:
                 query["notice"] = done.notice

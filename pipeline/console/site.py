@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from pipeline.clock import Clock
 from pipeline.console.history import History
 from pipeline.console.letters import LetterPages
+from pipeline.console.mending import MendingPages
 from pipeline.console.operate import OperatorPages
 from pipeline.console.pages import Pages
 from pipeline.guard import Guard
@@ -28,7 +29,7 @@ from pipeline.status.reader import StatusReader
 from pipeline.storage.redis_errors import describe
 
 STATIC: Final = "/console/static"
-HARMLESS: Final = ("/console/try", "/console/logout", "/console/theme")
+HARMLESS: Final = ("/console/try", "/console/edit", "/console/logout", "/console/theme")
 """Posts that change nothing of what is delivered."""
 
 
@@ -50,6 +51,7 @@ class Console:
         """All routes, behind the guard."""
         seen, act = self._pages.page, self._pages.acting
         letters = LetterPages(self._pages)
+        mending = MendingPages(self._pages)
         operate = OperatorPages(self._pages, guard, self._history)
         post = ["POST"]
         routes = [
@@ -63,6 +65,12 @@ class Console:
             Route("/console/resend", act(letters.resend), methods=post),
             Route("/console/discard", seen(letters.confirm)),
             Route("/console/discard", act(letters.discard), methods=post),
+            Route("/console/problems/{group}/mark", act(letters.mark), methods=post),
+            Route("/console/edit", seen(mending.edit), methods=["GET", "POST"]),
+            Route("/console/save", act(mending.save), methods=post),
+            Route("/console/resends/{job}", seen(mending.job)),
+            Route("/console/resends/{job}/{verb}", act(mending.change), methods=post),
+            Route("/console/activity", seen(operate.activity)),
             Route("/console/lanes/{lane}/pause", seen(operate.ask_pause)),
             Route("/console/lanes/{lane}/pause", act(operate.pause), methods=post),
             Route("/console/lanes/{lane}/resume", act(operate.resume), methods=post),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from markupsafe import Markup, escape
@@ -13,7 +13,9 @@ from markupsafe import Markup, escape
 from pipeline.clock import iso
 from pipeline.deadletters.filters import order_numbers
 from pipeline.deadletters.groups import Group
+from pipeline.deadletters.jobs import Job, JobState
 from pipeline.deadletters.letter import Letter
+from pipeline.deadletters.states import GroupState, Mark
 from pipeline.guard.masking import Masking
 from pipeline.json_text import read_json
 from pipeline.words import FAULTS, TERMS, words_of
@@ -117,7 +119,7 @@ def letter_page(letter: Letter, masking: Masking, now: float) -> dict[str, Any]:
     }
 
 
-def group_row(group: Group, now: float) -> dict[str, Any]:
+def group_row(group: Group, now: float, mark: Mark | None = None) -> dict[str, Any]:
     """One problem: letters that died of the same cause."""
     shown, words = group.as_json(), words_of(group.example.header.reason)
     return {
@@ -133,6 +135,9 @@ def group_row(group: Group, now: float) -> dict[str, Any]:
         "lanes": ", ".join(TERMS[lane] for lane in shown["lanes"]),
         "first": time_tag(group.first_ms, now),
         "last": time_tag(group.last_ms, now),
+        "state": mark.state.value if mark else GroupState.OPEN.value,
+        "marked_by": mark.by if mark else "",
+        "marked_why": mark.why if mark else "",
     }
 
 
@@ -152,3 +157,39 @@ def pretty_text(raw: str) -> str:
 def filter_query(values: Mapping[str, str]) -> str:
     """The filters of a page as the query of another."""
     return urlencode({name: value for name, value in values.items() if value})
+
+
+def job_row(job: Job, now: float) -> dict[str, Any]:
+    """One re-send: how far it is, and what is to be said of it."""
+    now_ms = int(now * 1000)
+    ends_at, through = job.ends_at(now_ms), job.sent + job.gone
+    return {
+        "id": job.id,
+        "state": job.state.value,
+        "words": _STATES[job.state],
+        "what": job.what,
+        "by": job.by,
+        "why": job.why,
+        "total": job.total,
+        "through": through,
+        "sent": job.sent,
+        "gone": job.gone,
+        "again": job.again,
+        "others": job.others,
+        "detail": job.detail,
+        "has_ended": job.has_ended,
+        "can_pause": job.state is JobState.RUNNING,
+        "can_resume": job.state in {JobState.PAUSED, JobState.ASKING},
+        "when": time_tag(job.created_at, now),
+        "ends_at": None if ends_at is None else clock_tag(ends_at / 1000),
+    }
+
+
+_STATES: Final[Mapping[JobState, str]] = {
+    JobState.FILLING: "beginning",
+    JobState.RUNNING: "sending",
+    JobState.PAUSED: "paused",
+    JobState.ASKING: "the first are sent: shall it go on?",
+    JobState.STOPPED: "stopped",
+    JobState.DONE: "done",
+}

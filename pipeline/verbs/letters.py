@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import redis.asyncio
 
+from pipeline.deadletters.audit import AuditTrail
 from pipeline.deadletters.filters import Filter, Selection
+from pipeline.deadletters.jobs import Job, Jobs
+from pipeline.deadletters.replays import ReplayRequest, check_request, start_replay
 from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import SailpipeError
 from pipeline.settings import Settings
 from pipeline.status.owners import read_owners
 from pipeline.targets import Target, target_of, ways_on, why_not
-
-GROWTH: Final = 1.1
-"""A filter may mean so many times the letters that were shown for it, no more."""
 
 
 class NotReplayed(SailpipeError):
@@ -56,13 +55,19 @@ async def check_target(
         )
 
 
-def check_count(chosen: Selection, shown: int) -> None:
-    """Refuse when a filter means more letters by now than whoever agreed was shown. Raises NotReplayed."""
-    found = len(chosen.ids)
-    if found > shown * GROWTH:
-        raise NotReplayed(
-            f"Nothing was sent, since there are {found} by now and {shown} were shown: look again."
-        )
+async def start_job(
+    client: redis.asyncio.Redis, settings: Settings, account: str, asked: ReplayRequest
+) -> Job:
+    """Begin to send again all that a filter means, as a job; with the token of one that was begun, that one.
+
+    Raises:
+        NotReplayed: letters among them died at another target.
+        Refused: the filter is empty, nothing matches, or the count has grown.
+    """
+    check_request(asked.token, asked.wanted, everything=asked.everything)
+    letters = DeadLetters(client, account)
+    await check_target(client, settings, account, await letters.select(asked.wanted))
+    return await start_replay(letters, Jobs(client, account), AuditTrail(client, account), asked)
 
 
 async def resend(

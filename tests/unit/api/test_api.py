@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from pipeline.api import Api
 from pipeline.api.descriptions import DESCRIPTIONS
 from pipeline.clock import ManualClock
+from pipeline.deadletters.audit import AuditTrail
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.store import DeadLetters
 from pipeline.gates.gates import Closure, Gates
@@ -172,8 +173,17 @@ async def test_what_matches_is_sent_again_as_long_as_it_is_what_was_shown(
     check_refusal(
         await http.post("/api/dead/replay", json={**wanted, "count": 9}), 409, "not_replayed"
     )
-    reply = await http.post("/api/dead/replay", json={**wanted, "count": 10})
-    assert reply.json() == {"replayed": 11, "gone": 0, "overtaken": 0}
+    asked = {**wanted, "count": 10, "rate": 5, "first": 2, "why": "mended", "token": "token-01"}
+    job = (await http.post("/api/dead/replay", json=asked)).json()["job"]
+    assert (job["id"], job["total"], job["rate"]) == ("token-01", 11, 5.0)
+    assert (await http.post("/api/dead/replay", json=asked)).json()["job"]["id"] == "token-01"
+    assert (await http.get("/api/jobs/token-01")).json()["by"] == "this machine"
+    for verb, state in (("pause", "paused"), ("resume", "running"), ("stop", "stopped")):
+        assert (await http.post(f"/api/jobs/token-01/{verb}")).json()["state"] == state
+    check_refusal(await http.post("/api/jobs/token-01/burn"), 404, "not_found")
+    check_refusal(await http.get("/api/jobs/nothing"), 404, "not_found")
+    verbs = [act.verb for act in await AuditTrail(pipeline.redis, "default").latest(9)]
+    assert verbs == ["stop", "resume", "pause", "replay"]
 
 
 @pytest.mark.parametrize(
@@ -189,6 +199,10 @@ async def test_what_matches_is_sent_again_as_long_as_it_is_what_was_shown(
         {"ids": []},
         {"ids": [1]},
         {"ids": ["1"], "all": True},
+        {"filter": {"reason": "too_old"}, "count": 1, "rate": 0},
+        {"filter": {"reason": "too_old"}, "count": 1, "first": -1},
+        {"filter": {"reason": "too_old"}, "count": 1, "why": 7},
+        {"filter": {"reason": "too_old"}, "count": 1, "token": 7},
     ],
 )
 async def test_a_replay_that_does_not_say_what_it_means_is_refused(
@@ -232,7 +246,9 @@ async def test_a_read_only_token_reads_and_maps_and_changes_nothing(
     http.headers["Authorization"] = f"Bearer {TOKEN}"
     for path, item in DESCRIPTIONS.items():
         for method in item:
-            url = "/" + path.replace("{id}", "1").replace("{lane}", "user")
+            url = "/" + path.replace("{id}", "1").replace("{verb}", "stop").replace(
+                "{lane}", "user"
+            )
             reply = await http.request(method.upper(), url)
             may = method == "get" or path == "api/map"
             assert (reply.json().get("code") != "read_only") is may, path

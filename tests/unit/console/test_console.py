@@ -11,9 +11,11 @@ import pytest
 from redis.asyncio import Redis
 
 from pipeline.clock import ManualClock
+from pipeline.deadletters.audit import AuditTrail
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
+from pipeline.events.models import Lane
 from pipeline.gates.gates import Gates
 from pipeline.guard.tries import MAX_TRIES
 from pipeline.ingest.app import create_app
@@ -38,6 +40,8 @@ PAGES = (
     "/console/lanes/account/pause",
     "/console/try",
     "/console/setup",
+    "/console/edit?id=m1",
+    "/console/activity",
     "/console/help",
 )
 
@@ -156,7 +160,7 @@ async def test_a_letter_is_found_shown_and_sent_again(
     done = await http.post("/console/resend", data={"id": "m1", "count": "1"})
     assert (done.status_code, done.headers["location"]) == (
         303,
-        "/console/dead?notice=1+sent+again.",
+        "/console/dead?notice=Sent+again.",
     )
     assert await DeadLetters(redis, "default").count(Filter()) == 0
     again = await http.post("/console/resend", data={"id": "m1", "count": "1"})
@@ -185,6 +189,103 @@ async def test_an_act_that_does_not_say_what_it_means_does_nothing(
     reply = await http.post(f"/console/{verb}", data=form)
     assert reply.status_code == status
     assert await DeadLetters(pipeline.redis, "default").count(Filter()) == 3
+
+
+async def test_what_a_filter_means_is_sent_again_as_a_job(
+    http: httpx.AsyncClient, pipeline: Pipeline
+) -> None:
+    """Once for each form, however often its button is pressed; it can be paused, resumed and stopped."""
+    await pipeline.kill(track(1), track(2))
+    page = (await http.get("/console/resend?reason=rejected")).text
+    token = re.search(r'name="token" value="(\w+)"', page)
+    assert token is not None
+    form = {"reason": "rejected", "count": "2", "token": token[1], "first": "on", "why": "mended"}
+    where = {(await http.post("/console/resend", data=form)).headers["location"] for _ in range(2)}
+    assert where == {f"/console/resends/{token[1]}"}
+    path = where.pop()
+    assert "mended" in (await http.get(path)).text
+    for verb, words in (("pause", "paused"), ("resume", "sending"), ("stop", "stopped")):
+        assert (await http.post(f"{path}/{verb}")).headers["location"] == path
+        assert words in (await http.get(path)).text
+    assert await DeadLetters(pipeline.redis, "default").count(Filter()) == 2
+    activity = (await http.get("/console/activity")).text
+    assert activity.count("reason rejected") == 2
+    assert (await http.get("/console/resends/nothing")).status_code == 404
+
+
+async def test_an_order_is_given_its_email_previewed_saved_and_sent(
+    http: httpx.AsyncClient, redis: Redis, pipeline: Pipeline
+) -> None:
+    """The audit trail names the field, and not the address."""
+    order = {
+        **track(1),
+        "event": "Order Completed",
+        "properties": {
+            "order_id": "10045",
+            "products": [
+                {
+                    "product_id": "t",
+                    "name": "Tea",
+                    "price": 4.5,
+                    "quantity": 1,
+                    "url": "https://h/t",
+                }
+            ],
+        },
+    }
+    await pipeline.kill(order, lane=Lane.PURCHASE, reason=Reason.MISSING_EMAIL)
+    page = (await http.get("/console/edit?id=m1")).text
+    assert "The e-mail address that it lacks" in page
+    form = {"id": "m1", "event": json.dumps(order), "email": "ann@example.com"}
+    shown = (await http.post("/console/edit", data=form)).text
+    assert "properties.email: &#34;ann@example.com&#34;" in shown
+    assert "POST /purchase" in shown
+    assert b"ann@example.com" not in (await DeadLetters(redis, "default").get("m1")).raw
+    saved = await http.post("/console/save", data=form)
+    assert saved.headers["location"] == "/console/dead/m1?notice=Saved."
+    assert b"ann@example.com" in (await DeadLetters(redis, "default").get("m1")).raw
+    form["event"] = json.dumps(
+        {**order, "properties": {**order["properties"], "email": "ann@example.com"}}
+    )
+    sent = await http.post("/console/save", data={**form, "send": "1"})
+    assert "sent+again" in sent.headers["location"]
+    await pipeline.split()
+    assert await DeadLetters(redis, "default").count(Filter()) == 0
+    acts = await AuditTrail(redis, "default").latest(9)
+    assert [act.verb for act in acts] == ["edit and replay", "edit"]
+    assert acts[1].what == "m1: properties.email"
+
+
+@pytest.mark.parametrize("event", ["", "{", "[]", "7", '{"a": "' + "x" * 40_000 + '"}'])
+async def test_an_edit_that_is_no_event_is_not_written(
+    http: httpx.AsyncClient, redis: Redis, pipeline: Pipeline, event: str
+) -> None:
+    """The letter stays as it was."""
+    await pipeline.kill(track(1))
+    before = (await DeadLetters(redis, "default").get("m1")).raw
+    form = {"id": "m1", "event": event}
+    assert (await http.post("/console/save", data=form)).status_code == 400
+    assert (await http.post("/console/edit", data=form)).status_code in {200, 400}
+    assert (await DeadLetters(redis, "default").get("m1")).raw == before
+
+
+async def test_a_problem_is_acknowledged_ignored_and_opened_again(
+    http: httpx.AsyncClient, pipeline: Pipeline
+) -> None:
+    """The list shows open ones first."""
+    await pipeline.kill(track(1))
+    (found,) = await DeadLetters(pipeline.redis, "default").find(Filter(), limit=1)
+    path = f"/console/problems/{found.header.fingerprint}"
+    assert path in (await http.get("/console/problems")).text
+    for state in ("acknowledged", "ignored"):
+        await http.post(f"{path}/mark", data={"state": state, "why": "known"})
+        assert path not in (await http.get("/console/problems")).text
+        assert path in (await http.get(f"/console/problems?state={state}")).text
+        assert "known" in (await http.get(path)).text
+    await http.post(f"{path}/mark", data={"state": "open"})
+    assert path in (await http.get("/console/problems")).text
+    assert (await http.post(f"{path}/mark", data={"state": "x"})).status_code == 400
+    assert (await http.post("/console/problems/x/mark", data={"state": "open"})).status_code == 404
 
 
 async def test_letters_are_discarded_by_filter(http: httpx.AsyncClient, pipeline: Pipeline) -> None:
@@ -284,7 +385,8 @@ async def test_who_may_only_read_sees_everything_and_changes_nothing(
             reply = await http.get(path)
             assert reply.status_code == 200
             assert "read-only" in reply.text
-        for path in ("resend", "discard", "lanes/user/pause", "lanes/user/resume"):
+        acts = "resend discard save lanes/user/pause lanes/user/resume resends/x/stop"
+        for path in (*acts.split(), "problems/0123456789ab/mark"):
             form = {"id": "m1", "count": "1"}
             assert (await http.post(f"/console/{path}", data=form)).status_code == 403
         assert await everything(redis) == before
