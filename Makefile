@@ -9,7 +9,7 @@ ROWS :=
 TESTS := tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup same-python run test test-pythons test-servers test-random test-schemas test-histories test-mutants check fix test-faults \
+.PHONY: help setup same-python run test test-web test-pythons test-servers test-random test-schemas test-histories test-mutants check fix test-faults \
 	test-faults-quick test-faults-ten test-attack bench bench-limits lock clean
 
 help: ## Show what can be made
@@ -53,7 +53,11 @@ $(NODE): tests/node/package-lock.json
 	else echo "No Node 20 here: tests of clients in Node are skipped." >&2; fi
 
 test: setup $(NODE) ## Run the tests: unit, conformance, integration (under 5 minutes); TESTS="tests/unit" for some
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not faults" $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not faults and not web" $(TESTS)
+
+test-web: setup ## The console in a real browser (Debian's Chromium): its stories, every page, screenshots/ of each
+	@if command -v chromium >/dev/null; then $(BIN)/python -m pytest -m web tests/web; \
+	else echo "There is no chromium here (apt-get install chromium): the console is not tried in a browser." >&2; fi
 
 test-pythons: setup ## On every other Python from 3.11 on: install, test the most of it, run once; on this one: run once
 	@$(BIN)/python -m tests.pythons

@@ -205,6 +205,7 @@ class Launcher:
 
     def _announce(self) -> None:
         account = self._settings.account(DEFAULT_ACCOUNT)
+        result(f"Console     {_console(self._host, self._port)}")
         result(f"HTTP        http://{self._host}:{self._port}")
         result(f"Write keys  {_shown_keys(account)}")
         if account.dry_run:
@@ -245,6 +246,12 @@ async def _listens(host: str, port: int) -> bool:
         return False
     writer.close()
     return True
+
+
+def _console(host: str, port: int) -> str:
+    """Where a browser on this machine finds the console."""
+    name = _reachable(host)
+    return f"http://[{name}]:{port}/console" if ":" in name else f"http://{name}:{port}/console"
 
 
 def _reachable(host: str) -> str:

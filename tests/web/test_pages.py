@@ -1,0 +1,78 @@
+"""Every page at a desk and on a phone, in light and dark: nothing sticks out, and axe finds nothing serious."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from tests.support.commands import wait_until
+from tests.web.conftest import Site
+from tests.web.test_stories import order
+
+pytestmark = pytest.mark.web
+
+SCREENSHOTS = Path(__file__).parents[2] / "screenshots"
+PAGES = ("", "/problems", "/dead", "/try", "/activity", "/setup", "/help")
+LOOKS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
+
+
+@pytest.fixture(scope="module")
+def paths(site: Site) -> list[str]:
+    """All pages, those of one letter and one problem among them."""
+    site.enqueue(order("40001", "p-1", products=[], note="x" * 300))
+    wait_until(lambda: site.dead(user="p-1"), "it is a letter")
+    (letter,) = site.dead(user="p-1")
+    one = f"id={letter['id']}"
+    return [
+        *PAGES,
+        f"/problems/{letter['fingerprint']}",
+        f"/dead/{letter['id']}",
+        f"/edit?{one}",
+        f"/resend?{one}",
+        "/resend?reason=unmappable",
+        f"/discard?{one}",
+        "/lanes/user/pause",
+        "/dead?match=nothing-like-this",
+        "/nowhere",
+    ]
+
+
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_no_page_sticks_out_or_shuts_anybody_out(
+    site: Site, page: Page, paths: list[str], width: int, scheme: str
+) -> None:
+    """A screenshot of each is left in screenshots/."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    check(page, [f"{site.address}/console{path}" for path in paths], f"{width}-{scheme}")
+
+
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_the_log_in_is_as_good(guarded: str, page: Page, width: int, scheme: str) -> None:
+    """It has no navigation."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    check(page, [f"{guarded}/console/login"], f"{width}-{scheme}")
+
+
+def check(page: Page, addresses: list[str], look: str) -> None:
+    found = []
+    for address in addresses:
+        page.goto(address)
+        name = re.sub(r"\W+", "-", address.partition("/console")[2]).strip("-") or "overview"
+        name = re.sub(r"[0-9a-f]{12}", "one", name)
+        SCREENSHOTS.mkdir(exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / f"{name}-{look}.png", full_page=True)
+        if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+            found.append(f"{name} sticks out")
+        violations = Axe().run(page).response["violations"]
+        found += [
+            f"{name}: {one['id']}: {one['nodes'][0]['html'][:200]}"
+            for one in violations
+            if one["impact"] in {"serious", "critical"}
+        ]
+    assert found == []
