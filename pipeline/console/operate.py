@@ -191,7 +191,12 @@ class OperatorPages:
         self, request: Request, target: str, wrong: str = "", status: int = 200
     ) -> Response:
         return self._pages.render(
-            request, "login", status=status, title="Log in", target=local_path(target), wrong=wrong
+            request,
+            "login",
+            status=status,
+            title="Log in",
+            leads_to=local_path(target),
+            wrong=wrong,
         )
 
     def _tried(self, account: str, text: str) -> tuple[list[dict[str, Any]], str]:

@@ -203,6 +203,7 @@ def _templates() -> Environment:
         "clock": views.clock_tag,
         "duration": views.duration,
         "sentence": lambda text: text[:1].upper() + text[1:],
+        "many": lambda count, one, more: f"{count:,} {one if count == 1 else more}",
         "number": lambda value: f"{value:,}",
     }
     return made

@@ -57,6 +57,7 @@ def test_the_log_in_is_as_good(guarded: str, page: Page, width: int, scheme: str
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     check(page, [f"{guarded}/console/login"], f"{width}-{scheme}")
+    assert page.locator(".badge").inner_text() == "sandbox"
 
 
 def check(page: Page, addresses: list[str], look: str) -> None:
