@@ -6,5 +6,6 @@ queries (what a request asks for) -> app (routes: parse, call one verb, answer) 
 from __future__ import annotations
 
 from pipeline.api.app import Api
+from pipeline.api.descriptions import DESCRIPTIONS, SCHEMES
 
-__all__ = ["Api"]
+__all__ = ["DESCRIPTIONS", "SCHEMES", "Api"]

@@ -16,7 +16,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from pipeline.api.descriptions import DESCRIPTIONS
 from pipeline.api.queries import (
     FILTERS,
     BadRequest,
@@ -92,10 +91,6 @@ class Api:
         ]
         app = Starlette(routes=routes, exception_handlers=_HANDLERS)
         return guard.around(app, harmless=[MAP])
-
-    def describe(self) -> Mapping[str, Mapping[str, Any]]:
-        """By path without slashes around it: what `/openapi.json` says of it."""
-        return DESCRIPTIONS
 
     async def status(self, request: Request) -> Response:
         """How everything stands, as `sailpipe status --json`."""
@@ -281,7 +276,9 @@ async def _not_served(_: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     code = error.detail.lower().replace(" ", "_")
-    return refused(Refusal(error.status_code, code, error.detail))
+    response = refused(Refusal(error.status_code, code, error.detail))
+    response.headers.update(error.headers or {})  # which methods there are
+    return response
 
 
 async def _redis_away(_: Request, error: Exception) -> Response:

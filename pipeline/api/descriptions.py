@@ -10,15 +10,22 @@ from pipeline.errors import Reason
 from pipeline.events.models import Lane
 
 TOKEN: Final = "operatorToken"  # noqa: S105 - the name of a scheme
-SECURITY_SCHEME: Final[Mapping[str, Any]] = {
-    "type": "http",
-    "scheme": "bearer",
-    "description": "CONSOLE_TOKEN or CONSOLE_READ_TOKEN. On this machine, while no password is set, none is needed.",
+SCHEMES: Final[Mapping[str, Mapping[str, Any]]] = {
+    TOKEN: {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "CONSOLE_TOKEN or CONSOLE_READ_TOKEN. On this machine, while no password is set, none is needed.",
+    }
 }
 _Json = Mapping[str, Any]
 _TEXT: Final[_Json] = {"type": "string"}
 _COUNT: Final[_Json] = {"type": "integer", "minimum": 0}
-_REFUSED: Final[_Json] = {"$ref": "#/components/schemas/Refused"}
+_REFUSED: Final[_Json] = {
+    "type": "object",
+    "properties": {"success": {"const": False}, "code": _TEXT, "message": _TEXT, "error": _TEXT},
+    "required": ["success", "code", "message", "error"],
+    "additionalProperties": False,
+}
 _REFUSALS: Final[Mapping[int, str]] = {
     400: "The request says something that is not known here, or came under a name that is not allowed.",
     401: "It shows no token that is known here.",
@@ -128,7 +135,9 @@ DESCRIPTIONS: Final[Mapping[str, _Json]] = {
         "post": _operation(
             "Which calls events would become, as `sailpipe map`; nothing is sent",
             _object({"results": {"type": "array", "items": _ANY}}),
-            body={"anyOf": [_ANY, {"type": "array", "items": {}, "maxItems": 100}]},
+            body={
+                "description": "An event, or an array of up to 100. What is none is said to be in its result."
+            },
         )
     },
     "api/dead": {

@@ -7,6 +7,7 @@ history, overview, views (what a page says; no I/O) -> pages (what they have in 
 from __future__ import annotations
 
 from pipeline.console.history import History
+from pipeline.console.pages import HOME
 from pipeline.console.site import Console
 
-__all__ = ["Console", "History"]
+__all__ = ["HOME", "Console", "History"]

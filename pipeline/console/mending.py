@@ -20,6 +20,7 @@ from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.mending import ChangedMeanwhile, Mended, Mending, preview, shown_event
 from pipeline.deadletters.store import UnknownLetter
 from pipeline.errors import Reason
+from pipeline.guard import operator_of
 from pipeline.guard.rules import Refusal
 from pipeline.verbs.letters import NotReplayed, choose, resend
 
@@ -41,6 +42,14 @@ class MendingPages:
         else:
             form, account = None, self._pages.account(request)
             identity = request.query_params.get("id", "")
+        operator = operator_of(request.scope)
+        if self._pages.settings.redact and not (operator and operator.may_change):
+            refusal = Refusal(
+                403,
+                "redacted",
+                "An edit shows what REDACT masks: it takes a log-in that may change it.",
+            )
+            return self._pages.refused(request, refusal)
         letter = await self._letter(account, identity)
         text, email, mended, wrong = _text(letter), "", None, ""
         if form is not None:

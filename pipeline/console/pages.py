@@ -28,10 +28,11 @@ from pipeline.status.reader import StatusReader
 from pipeline.verbs.acts import log_act, record_act
 from pipeline.words import TERMS
 
+HOME: Final = "/console"
 THEMES: Final = ("auto", "light", "dark")
 THEME_COOKIE: Final = "sailpipe-theme"
 NAV: Final = (
-    ("/console", "Overview", "o"),
+    (HOME, "Overview", "o"),
     ("/console/problems", "Problems", "p"),
     ("/console/dead", "Not delivered", "d"),
     ("/console/try", "Try it", "t"),

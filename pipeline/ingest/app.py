@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from pipeline.api import Api
 from pipeline.clock import Clock, SystemClock
-from pipeline.console import Console, History
+from pipeline.console import HOME, Console, History
 from pipeline.errors import EnqueueError
 from pipeline.guard import Guard
 from pipeline.ingest.answers import HttpError, error_response
@@ -58,18 +58,13 @@ def create_app(
         SailthruApi(producer, api_keys(settings), upstream, refusals, clock),
         VibetraceApi(redis, producer, shares, upstream, granted, settings, refusals, clock),
     ]
-    described = document(ways)
-
-    async def openapi(_: Request) -> Response:
-        return JSONResponse(described)
-
+    described = JSONResponse(document(ways))
     rest: ASGIApp = Starlette(
         routes=[
             Mount("/v1", routes=[], middleware=[CORS]),
             Route("/", _to_console, name="console"),
             Route("/healthz", health.alive, name="healthz"),
             Route("/readyz", health.ready, name="readyz"),
-            Route("/openapi.json", openapi, name="openapi"),
         ],
         exception_handlers={HTTPException: _not_served},
     )
@@ -77,6 +72,7 @@ def create_app(
     guard = Guard(settings, redis, clock)
     history = history or History(redis, settings, clock)
     site = {
+        "openapi.json": guard.around(described),
         "api": Api(settings, redis, status, clock).app(guard),
         "console": Console(settings, redis, status, history, clock).app(guard),
     }
@@ -103,7 +99,7 @@ class _Health:
 
 
 async def _to_console(_: Request) -> Response:
-    return RedirectResponse("/console", 303)
+    return RedirectResponse(HOME, 303)
 
 
 async def _not_served(_: Request, error: Exception) -> Response:

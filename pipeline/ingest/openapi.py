@@ -1,4 +1,4 @@
-"""`/openapi.json`: what every way in over HTTP takes and answers, as OpenAPI 3.1. Each way describes its own paths."""
+"""`/openapi.json`: what every way in over HTTP and `/api` take and answer, as OpenAPI 3.1. Each describes its own paths."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from importlib.metadata import version
 from typing import Any, Protocol, TypeAlias
 
 from starlette.types import ASGIApp
+
+from pipeline.api import DESCRIPTIONS, SCHEMES
 
 Schema: TypeAlias = Mapping[str, Any]
 PathItem: TypeAlias = Mapping[str, Any]
@@ -38,25 +40,24 @@ _REFUSED = {
     502: "It was passed on, and no answer came: it may have taken effect.",
     503: "It cannot be taken now. Come again after so many seconds.",
 }
-_COMPONENTS: Mapping[str, Any] = {
-    "securitySchemes": {
-        WRITE_KEY: {
-            "type": "http",
-            "scheme": "basic",
-            "description": "The write key is the user name; or it stands in the body as `writeKey`.",
-        },
-        PLAIN_KEY: {"type": "apiKey", "in": "header", "name": "Authorization"},
+_SCHEMES: Mapping[str, Any] = {
+    WRITE_KEY: {
+        "type": "http",
+        "scheme": "basic",
+        "description": "The write key is the user name; or it stands in the body as `writeKey`.",
     },
+    PLAIN_KEY: {"type": "apiKey", "in": "header", "name": "Authorization"},
 }
 
 
 def document(ways: Iterable[Way]) -> dict[str, Any]:
-    """The document of all ways in."""
+    """The document of all ways in, and of `/api`."""
+    described = [*(way.describe() for way in ways), DESCRIPTIONS]
     return {
         "openapi": "3.1.0",
-        "info": {"title": "sailpipe: ways in", "version": version("sailpipe")},
-        "paths": {f"/{path}": item for way in ways for path, item in way.describe().items()},
-        "components": _COMPONENTS,
+        "info": {"title": "sailpipe", "version": version("sailpipe")},
+        "paths": {f"/{path}": item for one in described for path, item in one.items()},
+        "components": {"securitySchemes": {**_SCHEMES, **SCHEMES}},
     }
 
 

@@ -400,6 +400,17 @@ async def test_fields_of_redact_are_masked_on_every_page(redis: Redis, pipeline:
         for path in ("/console/dead", "/console/dead/m1", "/console/resend?id=m1"):
             assert "+49" not in (await http.get(path)).text
         assert "•••" in (await http.get("/console/dead/m1")).text
+        assert (
+            "+49" in (await http.get("/console/edit?id=m1")).text
+        )  # what is edited is what is sent
+    logs_in = {"CONSOLE_PASSWORD": PASSWORD, "CONSOLE_READ_PASSWORD": READ_PASSWORD}
+    async with browser(redis, REDACT="phone", **logs_in) as http:
+        await http.post("/console/login", data={"password": READ_PASSWORD})
+        for reply in (
+            await http.get("/console/edit?id=m1"),
+            await http.post("/console/edit", data={"id": "m1"}),
+        ):
+            assert (reply.status_code, "+49" in reply.text) == (403, False)
 
 
 async def test_without_redis_each_page_says_so() -> None:

@@ -19,9 +19,10 @@ async def test_every_path_that_takes_events_is_described_and_no_other(tmp_path: 
         app = create_app(load_settings({}, directory=tmp_path), redis)
         assert isinstance(app, PathTable)
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
             reply = await http.get("/openapi.json")
     document: dict[str, Any] = reply.json()
-    assert {path.strip("/") for path in document["paths"]} == set(app._apps)
+    ways = {path: item for path, item in document["paths"].items() if not path.startswith("/api/")}
+    assert {path.strip("/") for path in ways} == set(app._apps)
     assert document["openapi"] == "3.1.0"
-    assert all("post" in item for item in document["paths"].values())
+    assert all("post" in item for item in ways.values())
