@@ -44,7 +44,9 @@ from pipeline.guard.masking import Masking
 from pipeline.guard.rules import Refusal
 from pipeline.mapping import dry_run
 from pipeline.settings import DEFAULT_ACCOUNT, Settings
+from pipeline.status.person import read_person
 from pipeline.status.reader import StatusReader
+from pipeline.status.trace import trace_event
 from pipeline.storage.redis_errors import describe
 from pipeline.verbs import pausing
 from pipeline.verbs.acts import record_act
@@ -83,6 +85,8 @@ class Api:
             Route(MAP, _answering(self.map), methods=["POST"]),
             Route("/api/dead", _answering(self.list_letters)),
             Route("/api/dead/replay", _answering(self.replay), methods=["POST"]),
+            Route("/api/trace/{id:path}", _answering(self.trace)),
+            Route("/api/users/{id:path}", _answering(self.user)),
             Route("/api/jobs/{id}", _answering(self.job)),
             Route("/api/jobs/{id}/{verb}", _answering(self.change_job), methods=["POST"]),
             Route("/api/dead/{id:path}", _answering(self.letter)),
@@ -142,6 +146,19 @@ class Api:
         act = Act(who(request), "replay", f"{len(ids)} by id", done.replayed)
         await record_act(self._redis, account, act)
         return JSONResponse(asdict(done))
+
+    async def trace(self, request: Request) -> Response:
+        """What happened to an event, by its messageId or order id, as `sailpipe trace --json`."""
+        settings = self._settings.account(self._account(query(request, ())))
+        identity = request.path_params["id"]
+        found = await trace_event(self._redis, settings, identity, self._clock)
+        return JSONResponse(found)
+
+    async def user(self, request: Request) -> Response:
+        """What is known of a person, by userId, anonymousId or email, as `sailpipe user --json`."""
+        settings = self._settings.account(self._account(query(request, ())))
+        found = await read_person(self._redis, settings, request.path_params["id"])
+        return JSONResponse(self._masking.value(found))
 
     async def job(self, request: Request) -> Response:
         """One job, as `sailpipe dead jobs --json`."""

@@ -189,6 +189,21 @@ DESCRIPTIONS: Final[Mapping[str, _Json]] = {
             refusals=(400, 401, 403, 404, 409, 503),
         )
     },
+    "api/trace/{id}": {
+        "get": _operation(
+            "What happened to an event, by its messageId or order id, as `sailpipe trace --json`; `seen` is false of one"
+            " that nothing is known of",
+            {**_ANY, "required": ["seen", "events"]},
+            parameters=(_ID,),
+        ),
+    },
+    "api/users/{id}": {
+        "get": _operation(
+            "What is known of a person, by userId, anonymousId or email, as `sailpipe user --json`",
+            _ANY,
+            parameters=(_ID,),
+        ),
+    },
     "api/jobs/{id}": {
         "get": _operation("How far a job is", _JOB, parameters=(_ID,)),
     },

@@ -239,6 +239,18 @@ async def test_a_lane_is_paused_and_resumed(http: httpx.AsyncClient, redis: Redi
         check_refusal(await http.post("/api/lanes/user/pause", json=body), 400, "invalid")
 
 
+async def test_what_happened_to_an_event_is_told(
+    http: httpx.AsyncClient, pipeline: Pipeline
+) -> None:
+    """In the shape of `sailpipe trace --json`."""
+    await pipeline.kill(track(1))
+    found = (await http.get("/api/trace/m1")).json()
+    assert (found["seen"], found["events"][0]["id"]) == (True, "m1")
+    assert (await http.get("/api/trace/nobody")).json()["seen"] is False
+    person = (await http.get("/api/users/u1")).json()
+    assert "m1" in json.dumps(person)
+
+
 async def test_a_read_only_token_reads_and_maps_and_changes_nothing(
     http: httpx.AsyncClient, redis: Redis
 ) -> None:
