@@ -53,6 +53,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "waiting:waiting",
             "Show what waits, by cause, with its next try and the end of the wait; let it go, or drop it.",
         ),
+        "metrics": (
+            "metrics:metrics",
+            "Show the metrics of all processes as Prometheus reads them.",
+        ),
         "pause": ("gates:pause", "Stop delivering; what arrives is kept."),
         "resume": (
             "gates:resume",

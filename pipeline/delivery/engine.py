@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 import httpx
 import redis.asyncio
+import redis.exceptions
 
+from pipeline.calltimes import CallTimes
 from pipeline.clock import Clock, Random
 from pipeline.delivery.capacity import (
     AdaptiveLimiter,
@@ -31,11 +33,16 @@ from pipeline.lanes import BUCKETS
 from pipeline.mailbox.store import MailboxStore
 from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.store_redis import RedisSlotStore
+from pipeline.sailthru.answers import Accepted
 from pipeline.sailthru.client import Credentials, SailthruClient
 from pipeline.sailthru.transport import open_http
 from pipeline.settings import AccountSettings, Settings
+from pipeline.storage import keys
 from pipeline.targets import NO_TARGET, target_of
 from pipeline.trace.queue import LAST_FLUSH_S, TraceQueue
+
+TIMES_EVERY_S = 1.0
+"""How often a process writes how long its calls took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,7 @@ class Delivery:
     context: DeliveryContext
     processor: MailboxProcessor
     capacity: dict[Lane, AdaptiveLimiter]
+    times: CallTimes = field(default_factory=CallTimes)
     waiting: dict[Lane, set[str]] = field(default_factory=lambda: {lane: set() for lane in Lane})
     slow_starts: dict[Lane, SlowStart] = field(
         default_factory=lambda: {lane: SlowStart() for lane in Lane}
@@ -93,6 +101,7 @@ class Engine:
         self.accounts = {name: self._open(one) for name, one in settings.accounts.items()}
         self.renewing: asyncio.Task[None] | None = None
         self._tracing: asyncio.Task[None] | None = None
+        self.timing: asyncio.Task[None] | None = None
         self.on_settled: Callable[[str, Lane], None] = _nothing
 
     @classmethod
@@ -109,6 +118,7 @@ class Engine:
         engine = cls(settings, client, clock, random, Seams(sender=sender))
         engine._tracing = asyncio.create_task(engine.traces.run())
         engine.renewing = asyncio.create_task(engine.leases.renew_forever(engine.stores))
+        engine.timing = asyncio.create_task(engine.write_times_forever())
         return engine
 
     @property
@@ -158,15 +168,42 @@ class Engine:
 
     async def close(self) -> None:
         """Close connections and background work."""
-        if self.renewing is not None:
-            self.renewing.cancel()
+        for task in (self.renewing, self.timing):
+            if task is not None:
+                task.cancel()
         if self._tracing is not None:
             self._tracing.cancel()
             await asyncio.wait([self._tracing], timeout=LAST_FLUSH_S)
+        await self.write_times()
         await self.limiter.aclose()
         await self.alerts.aclose()
         await self._http.aclose()
         await self.redis.aclose()
+
+    async def write_times_forever(self) -> None:
+        """Write how long calls took, once a second while there were any."""
+        while True:
+            await asyncio.sleep(TIMES_EVERY_S)
+            await self.write_times()
+
+    async def write_times(self) -> None:
+        """What a Redis that is away does not take is written later, so that nothing of an outage goes missing."""
+        for name, account in self.accounts.items():
+            ended, times = account.context.caller.ended, account.times
+            while ended:
+                bucket, answer = ended.popleft()
+                result = "ok" if isinstance(answer, Accepted) else answer.failure.value
+                times.add(bucket, result, answer.duration_s)
+            taken = times.take()
+            if not taken:
+                continue
+            try:
+                async with self.redis.pipeline(transaction=True) as pipe:
+                    for field_name, by in taken.items():
+                        pipe.hincrby(keys.calls(name), field_name, by)
+                    await pipe.execute()
+            except redis.exceptions.RedisError:
+                times.put_back(taken)
 
     def _pace(self, account: str, lane: Lane, caller: Caller) -> tuple[float, float]:
         """Calls/s of a lane, and how long one takes (s)."""

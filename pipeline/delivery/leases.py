@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Protocol
@@ -176,8 +176,12 @@ class RateFeedback:
                 await self._limiter.close(self._account, bucket, until)
 
 
+ENDED_MOST = 10_000
+"""Calls that are remembered until the engine counts how long they took, once a second."""
+
+
 class Caller:
-    """Calls for one account."""
+    """Calls for one account. `ended`: those that nobody has counted yet, by bucket."""
 
     def __init__(
         self,
@@ -196,6 +200,7 @@ class Caller:
         self._enough = http_timeout + MARGIN_S
         self._feedback = RateFeedback(account, limiter)
         self.latency_s = 0.2
+        self.ended = deque[tuple[str, Answer]](maxlen=ENDED_MOST)
         self.stopping = False
 
     def stop(self) -> None:
@@ -224,6 +229,7 @@ class Caller:
             is_over = partial(self._leases.is_over, lease, self._http_timeout)
             answer = await self._sender.send(call, is_over)
         self.latency_s += 0.1 * (answer.duration_s - self.latency_s)
+        self.ended.append((bucket, answer))
         await self._feedback.observe(bucket, answer)
         return answer
 

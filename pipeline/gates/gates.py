@@ -98,7 +98,7 @@ class Gates:
         found = [
             sorted(map(read_closure, table.values()), key=attrgetter("since")) for table in tables
         ]
-        return [closure for closures in found for closure in closures if _holds(closure, now_ms)]
+        return [closure for closures in found for closure in closures if holds(closure, now_ms)]
 
     async def all_closures(self, now_ms: int) -> list[Closure]:
         """Every reason of the account that holds now."""
@@ -114,5 +114,6 @@ def read_closure(value: bytes | str) -> Closure:
     return Closure(**{name: fields[name] for name in Closure.__slots__})
 
 
-def _holds(closure: Closure, now_ms: int) -> bool:
+def holds(closure: Closure, now_ms: int) -> bool:
+    """Whether it still closes its gate, or waits for a probe."""
     return closure.until == 0 or closure.until > now_ms or closure.reason in PROBED

@@ -33,6 +33,7 @@ KEPT = frozenset(
             KeyKind.TOKEN,
             KeyKind.TARGET,
             KeyKind.COUNTS,
+            KeyKind.CALLS,
             KeyKind.DEAD,
             KeyKind.RESET,
         ),

@@ -41,6 +41,18 @@ REFUSALS = "sailpipe:refusals"
 CONSOLE_KEY = "sailpipe:console:key"
 """String. Random bytes that the key of the console's sessions is made of (pipeline/guard/sessions.py)."""
 
+ALERTS = "sailpipe:alerts"
+"""Hash. What a person was or will be told (`KIND|ACCOUNT|SCOPE`) -> since when, and whether it was (JSON; alerting/state.py)."""
+
+ALERTS_TURN = "sailpipe:alerts:turn"
+"""String. Exists while a process has the turn to look at what there is to alert; expires with it."""
+
+ALERTS_FAILED = "sailpipe:alerts:failed"
+"""String. How many posts to ALERT_URL have failed."""
+
+ALERTS_REFUSED = "sailpipe:alerts:refused"
+"""String. The refusals at the door, all codes together, as they stood at each of the last minutes (JSON: [ms, count], ...)."""
+
 DUE_NUDGES = "sailpipe:due"
 """Channel. Names of due sets, a line each, that have got something new (see storage/nudges.py)."""
 
@@ -65,6 +77,7 @@ class KeyKind(StrEnum):
     GATES = "gates"
     DIED = "died"
     COUNTS = "counts"
+    CALLS = "calls"
     DUE = "due"
     BULK = "bulk"
     LEASED = "leased"
@@ -171,6 +184,12 @@ def import_of(account: str, digest: str) -> str:
 def counts(account: str) -> str:
     """Hash. Counters of an account; pipeline/counters.py names them all."""
     return f"sailpipe:{account}:counts"
+
+
+def calls(account: str) -> str:
+    """Hash. ENDPOINT|RESULT|BOUND -> calls to Sailthru that took no longer (pipeline/calltimes.py); ENDPOINT|RESULT|sum ->
+    milliseconds of all."""
+    return f"sailpipe:{account}:calls"
 
 
 def due(account: str, lane: str) -> str:

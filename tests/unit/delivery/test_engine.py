@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 import fakeredis
 import httpx
+import redis.exceptions
 
 from pipeline.clock import SystemClock
 from pipeline.delivery.engine import Engine, Seams
@@ -201,3 +202,16 @@ async def test_mailboxes_of_an_account_that_a_process_does_not_know_go_back_at_o
     await engine.close()
     assert set(first.boxes) == {"u1", "u2"}
     assert (set(again.boxes), again.in_process) == ({"u1", "u2"}, "shared")
+
+
+async def test_how_long_calls_took_is_written_at_the_end_and_kept_while_redis_is_away() -> None:
+    """A worker that stops takes nothing along, and one without Redis forgets nothing."""
+    async with open_engine(lambda _: httpx.Response(200, json={"ok": True})) as (engine, _):
+        ended = engine.accounts["default"].context.caller.ended
+        ended.append(("POST /event", Accepted(200, {}, duration_s=0.2)))
+        with patch.object(engine.redis, "pipeline", side_effect=redis.exceptions.ConnectionError):
+            await engine.write_times()
+        await engine.write_times()
+        await engine.write_times()
+        found = await engine.redis.hgetall(keys.calls("default"))
+    assert found == {b"POST /event|ok|0.25": b"1", b"POST /event|ok|sum": b"200"}
