@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from pipeline.alerting.watch import watch_alerts
 from pipeline.clock import SystemClock
 from pipeline.storage import nudges
 from workers.fail_fast import fail_fast
@@ -41,9 +42,8 @@ class DeliveryPart:
             "waker": waker.run(),
             "nudges": nudges.listen(engine.redis, waker.nudged),
             "watchdog": Watchdog("delivery", engine.leases.min_lease_s, backstop=True).run(),
-            "pruner": prune_forever(
-                engine.redis, self._runtimes.settings, engine.alerts.send, SystemClock()
-            ),
+            "pruner": prune_forever(engine.redis, self._runtimes.settings, SystemClock()),
+            "alerts": watch_alerts(engine.redis, self._runtimes.settings, SystemClock()),
         }
         for name, part in parts.items():
             running = runtime.run(part)

@@ -5,18 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 import redis.asyncio
 import redis.exceptions
 
+from pipeline.alerting.rules import REUSED_A_DAY
 from pipeline.clock import Clock
 from pipeline.deadletters.moves import LetterMoves
 from pipeline.deadletters.states import GroupStates
 from pipeline.deadletters.store import DeadLetters
-from pipeline.deadletters.trimming import Trimmed
-from pipeline.events.models import Lane
-from pipeline.gates.alerts import Alert
 from pipeline.observe.logs import log_event
 from pipeline.settings import AccountSettings, Settings
 from pipeline.splitter.aliases import forget_old_aliases
@@ -26,32 +23,26 @@ from pipeline.trace.log import TraceLog
 
 EVERY_S = 60.0
 ALERT_EVERY_S = 3600.0
-"""A flood is trimmed once a minute by each process, and alerted once an hour."""
-REUSED_A_DAY = 20
-"""Orders delivered in a day with the id of another from which a person should look at the shop's order ids."""
+"""For so long after a trim the account is said to lose letters (pipeline/alerting)."""
 
 
-async def prune_forever(
-    client: redis.asyncio.Redis, settings: Settings, alert: Callable[[Alert], None], clock: Clock
-) -> None:
+async def prune_forever(client: redis.asyncio.Redis, settings: Settings, clock: Clock) -> None:
     """Look after every account once a minute, until cancelled."""
     while True:
         await asyncio.sleep(EVERY_S)
         for account in settings.accounts.values():
             try:
-                await keep(DeadLetters(client, account.name), account, alert, clock)
+                await keep(DeadLetters(client, account.name), account)
                 await keep_traces(client, account, len(settings.accounts))
                 oldest_ms = int((clock.now() - account.dead_keep) * 1000)
                 await GroupStates(client, account.name).forget(oldest_ms)
                 await forget_old_aliases(client, account.name, account.memory_keep)
-                await watch_order_ids(client, account.name, alert, clock)
+                await watch_order_ids(client, account.name)
             except redis.exceptions.RedisError:
                 continue  # the waker logs it; the next minute tries again
 
 
-async def keep(
-    letters: DeadLetters, account: AccountSettings, alert: Callable[[Alert], None], clock: Clock
-) -> None:
+async def keep(letters: DeadLetters, account: AccountSettings) -> None:
     """Remove what is too old, then what is too many; say so.
 
     Removing by age is retention. Removing by number loses letters that were promised: an error and an alert.
@@ -64,10 +55,7 @@ async def keep(
         return
     fields = {"letters": trimmed.letters, "orders": trimmed.orders, "most": account.dead_max}
     log_event("dead_letters_trimmed", logging.ERROR, account=account.name, **fields)
-    if await letters.is_first_trim(ALERT_EVERY_S):
-        now_ms = int(clock.now() * 1000)
-        detail = _describe(trimmed, account.dead_max)
-        alert(Alert("dead_letters_trimmed", account.name, "dead", detail, now_ms))
+    await letters.is_first_trim(ALERT_EVERY_S)
 
 
 async def keep_traces(client: redis.asyncio.Redis, account: AccountSettings, accounts: int) -> None:
@@ -76,9 +64,7 @@ async def keep_traces(client: redis.asyncio.Redis, account: AccountSettings, acc
     await log.trim(account.trace_keep, await log.room(account.trace_max, accounts))
 
 
-async def watch_order_ids(
-    client: redis.asyncio.Redis, account: str, alert: Callable[[Alert], None], clock: Clock
-) -> None:
+async def watch_order_ids(client: redis.asyncio.Redis, account: str) -> None:
     """Say so, once a day, when many orders have the id of another: they are told apart by what is in them alone."""
     reused = int(await client.get(keys.orders_reused(account)) or 0)
     if reused < REUSED_A_DAY:
@@ -86,15 +72,3 @@ async def watch_order_ids(
     moves = LetterMoves(client, account)
     if await moves.is_first(keys.reuse_told(account), REUSED_WINDOW_MS):
         log_event("order_ids_reused", logging.WARNING, account=account, orders=reused)
-        detail = (
-            f"{reused} orders in a day had the id of another order with other lines, total or email"
-        )
-        alert(Alert("order_ids_reused", account, Lane.PURCHASE, detail, int(clock.now() * 1000)))
-
-
-def _describe(trimmed: Trimmed, most: int) -> str:
-    reasons = ", ".join(f"{reason} {count}" for reason, count in trimmed.reasons.most_common(3))
-    return (
-        f"There were more than {most} dead letters (DEAD_MAX): {trimmed.letters} of the largest groups"
-        f" were removed ({reasons}), {trimmed.orders} of them orders or refunds"
-    )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kombu.exceptions import OperationalError
 
+from pipeline.alerting.watch import watch_alerts
 from pipeline.clock import SystemClock
 from pipeline.deadletters.runner import JobRunner
 from pipeline.observe.logs import log_event
@@ -124,11 +125,13 @@ class OwnSplitter:
             runner = JobRunner(client, self._settings.accounts, token, clock)
             jobs = asyncio.create_task(runner.run())
             fail_fast("jobs", jobs)
+            alerts = asyncio.create_task(watch_alerts(client, self._settings, clock))
             try:
                 await self._splitter.run()
             finally:
                 jobs.cancel()
                 watchdog.cancel()
+                alerts.cancel()
 
 
 class ChildSplitter:

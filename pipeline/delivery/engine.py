@@ -24,9 +24,8 @@ from pipeline.delivery.processor import MailboxProcessor
 from pipeline.delivery.session import DeliveryContext
 from pipeline.delivery.traces import settled_records
 from pipeline.events.models import Lane
-from pipeline.gates.alerts import Alerts
 from pipeline.gates.brake import Brake
-from pipeline.gates.gates import Alert, Gates
+from pipeline.gates.gates import Alert, Closure, Gates
 from pipeline.gates.outages import Outages
 from pipeline.gates.slow_start import SlowStart
 from pipeline.lanes import BUCKETS
@@ -50,7 +49,7 @@ class Seams:
     """What may stand in for the parts that reach outside: tests put in their own.
 
     sender: in the place of Sailthru, for every account. limiter: one that keeps its slots elsewhere. alert: told
-    of gates instead of ALERT_URL. time_ms: in the place of Redis' clock.
+    of gates that close. time_ms: in the place of Redis' clock.
     """
 
     http: httpx.AsyncBaseTransport | None = None
@@ -89,7 +88,6 @@ class Engine:
         self.redis = client
         self._http = seams.http or open_http()
         self._seams = seams
-        self.alerts = Alerts(settings.alert_url, self._http)
         self._clock = clock
         self._random = random
         limits = {name: account.limits for name, account in settings.accounts.items()}
@@ -176,7 +174,6 @@ class Engine:
             await asyncio.wait([self._tracing], timeout=LAST_FLUSH_S)
         await self.write_times()
         await self.limiter.aclose()
-        await self.alerts.aclose()
         await self._http.aclose()
         await self.redis.aclose()
 
@@ -226,7 +223,7 @@ class Engine:
             self.leases,
             http_timeout=account.http_timeout,
         )
-        gates = Gates(self.redis, account.name, self._seams.alert or self.alerts.post)
+        gates = Gates(self.redis, account.name, self._seams.alert or _logged)
         outages, brake = Outages(gates, self._clock), Brake(self.redis, gates)
         own = account, store, caller, outages, brake
         traces = self.traces.pending if account.trace_keep is not None else None
@@ -244,6 +241,10 @@ class Engine:
             return DryRun()
         credentials = Credentials.of(account)
         return SailthruClient(credentials, self._http, timeout_s=account.http_timeout)
+
+
+def _logged(_account: str, _closure: Closure) -> None:
+    """The default of `alert`: gates log it themselves, and pipeline/alerting finds them closed."""
 
 
 def _nothing(_account: str, _lane: Lane) -> None:

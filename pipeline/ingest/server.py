@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from starlette.types import ASGIApp
 
 from pipeline.addresses import resolve_redis_url
+from pipeline.alerting.watch import watch_alerts
 from pipeline.clock import SystemClock
 from pipeline.console import History
 from pipeline.errors import ConfigError
@@ -56,7 +57,11 @@ async def _run(settings: Settings, redis_url: str, listener: socket.socket) -> N
     history = History(redis, settings, SystemClock())
     app = create_app(settings, redis, upstream=upstream, redis_url=redis_url, history=history)
     server = uvicorn.Server(_configuration(app, senders))
-    watching = [asyncio.create_task(senders.watch()), asyncio.create_task(history.watch())]
+    watching = [
+        asyncio.create_task(senders.watch()),
+        asyncio.create_task(history.watch()),
+        asyncio.create_task(watch_alerts(redis, settings, SystemClock())),
+    ]
     try:
         with contextlib.suppress(RedisError):  # away: the first request asks again
             await check_format_async(redis, stamp=True)

@@ -12,7 +12,11 @@ LogEvent: TypeAlias = Literal[
     "gate_closed",
     # A gate could not be closed or opened because Redis is away: account, error class.
     "gate_unwritten",
-    # An alert could not be posted to ALERT_URL: account, kind, error class or HTTP status.
+    # A person is told of something (docs/alerts.md), or would be if ALERT_URL were set: kind, account, scope, detail.
+    "alert_raised",
+    # It is over: kind, account, scope.
+    "alert_resolved",
+    # An alert could not be posted to ALERT_URL, and will be posted again. Logged once a minute: error class or HTTP status.
     "alert_failed",
     # A gate lost a reason: account, scope, reason.
     "gate_opened",

@@ -28,6 +28,8 @@ from pipeline.settings.values import (
     MEMORY_KEEP_S,
     SHARED_IDS,
     AccountName,
+    AlertTemplate,
+    HookUrl,
     HostNames,
     HttpUrl,
     Limits,
@@ -318,8 +320,20 @@ class Settings(_Settings):
         description="Fields that console and `/api` show masked, wherever they stand in an event or call:"
         " `phone,street`.",
     )
-    alert_url: HttpUrl | None = Field(
-        None, repr=False, description="Address that alerts are posted to."
+    alert_url: HookUrl | None = Field(
+        None, repr=False, description="Address that alerts are posted to ([alerts](alerts.md))."
+    )
+    alert_template: AlertTemplate | None = Field(
+        None,
+        repr=False,
+        description="JSON that is posted in the place of ours, with `$summary`, `$state` and so on, for Slack or PagerDuty"
+        " ([alerts](alerts.md)).",
+    )
+    alert_late: PositiveSeconds = Field(
+        900.0, description="From when on a lane that falls behind is an alert."
+    )
+    alert_letters: int = Field(
+        1000, ge=1, description="From how many dead letters of an account on there is an alert."
     )
     memory_high: Share = Field(
         0.8,

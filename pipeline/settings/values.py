@@ -7,8 +7,10 @@ secret are never quoted.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from string import Template
 from typing import Annotated, Any, get_origin
 from urllib.parse import urlsplit
 
@@ -27,6 +29,11 @@ MAX_RATE = 100_000
 _HOST_NAME = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]+")
 _LIVES_IN_A_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
+ALERT_NAMES = (
+    *("kind", "account", "scope", "detail", "since", "state", "id", "severity", "summary"),
+    "action",
+)
+"""What ALERT_TEMPLATE may name, each as `$NAME`."""
 MEMORY_KEEP_S = 180 * 86400.0
 LEASE_MARGIN_S = 4.0
 """A call begins only with a lease that outlives it: 1 s to settle, 3 s between renewals."""
@@ -170,6 +177,14 @@ def parse_host_names(value: object) -> object:
     return frozenset(names)
 
 
+def _check_hook_url(value: str) -> str:
+    """An address that is posted to as it is: a receiver's token is often in its query."""
+    if not re.fullmatch(r"https?://[^/\s?#]+([/?][^\s#]*)?", value):
+        msg = "this is not an http:// or https:// address; write https://HOST/PATH"
+        raise ValueError(msg)
+    return value
+
+
 def _check_redis_url(value: str) -> str:
     if not re.match(r"(rediss?://|unix://|redis\+sentinel://)\S", value):
         msg = "this is not a Redis address; write redis://HOST:6379/0 (or rediss:, unix:)"
@@ -207,6 +222,21 @@ def _pair(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
+def _check_alert_template(value: str) -> str:
+    """Whether it is JSON once its names are filled in, and names nothing but what an alert has."""
+    template = Template(value)
+    unknown = sorted(set(template.get_identifiers()) - set(ALERT_NAMES))
+    if unknown:
+        msg = f"${unknown[0]} is not in an alert; the names are {', '.join(ALERT_NAMES)}"
+        raise ValueError(msg)
+    try:
+        json.loads(template.substitute(dict.fromkeys(ALERT_NAMES, "x")))
+    except ValueError:
+        msg = 'this is not JSON; write, for example, {"text": "$summary"} ($$ is a dollar sign)'
+        raise ValueError(msg) from None
+    return value
+
+
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(ge=0, allow_inf_nan=False)]
 PositiveSeconds = Annotated[
     float, BeforeValidator(parse_duration), Field(gt=0, allow_inf_nan=False)
@@ -214,6 +244,7 @@ PositiveSeconds = Annotated[
 Window = Annotated[
     Annotated[float, Field(gt=0, allow_inf_nan=False)] | None, BeforeValidator(parse_window)
 ]
+AlertTemplate = Annotated[str, AfterValidator(_check_alert_template)]
 Share = Annotated[float, BeforeValidator(parse_share), Field(gt=0, le=1)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(ge=1 << 16)]
 Rate = Annotated[float, Field(gt=0, le=MAX_RATE)]
@@ -222,6 +253,7 @@ MaxAge = Annotated[dict[str, PositiveSeconds], BeforeValidator(parse_max_age)]
 SharedIds = Annotated[
     frozenset[str], AfterValidator(lambda ids: frozenset(one.casefold() for one in ids))
 ]
+HookUrl = Annotated[str, AfterValidator(_check_hook_url)]
 HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
 HostNames = Annotated[frozenset[str], BeforeValidator(parse_host_names)]
 RedisUrl = Annotated[str, AfterValidator(_check_redis_url)]

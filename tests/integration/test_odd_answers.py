@@ -17,12 +17,13 @@ from unittest.mock import patch
 
 import httpx
 import pytest
+import redis.asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from pipeline.gates.alerts import Alerts
-from pipeline.gates.gates import Closure
+from pipeline.alerting.watch import AlertWatch
+from pipeline.clock import SystemClock
 from pipeline.lanes import PAGEVIEW_ENDPOINT
 from pipeline.sailthru import client as client_module
 from pipeline.sailthru import transport
@@ -30,6 +31,8 @@ from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure, RateHea
 from pipeline.sailthru.calls import Call
 from pipeline.sailthru.client import MAX_REPLY_BYTES, TOO_LONG, Credentials, SailthruClient
 from pipeline.sailthru.transport import open_http
+from pipeline.settings import Settings
+from pipeline.storage import keys
 from tests.support.odd_replies import BODIES, BOMB, HARMLESS, OK, VALUES, VISIBLE, heads, reply
 from tests.support.odd_server import ENDINGS, OddServer, Script
 
@@ -322,14 +325,17 @@ async def test_no_log_quotes_what_a_server_says(caplog: pytest.LogCaptureFixture
     assert "zoe" not in caplog.text
 
 
-async def test_an_odd_answer_to_an_alert_is_logged_and_raises_nothing() -> None:
+async def test_an_odd_answer_to_an_alert_is_logged_and_raises_nothing(
+    client: redis.asyncio.Redis,
+) -> None:
     """ALERT_URL's receiver is answered by the same client."""
     odd = (reply(b"503 Servi\xe7o"), reply(b"302 F", b"Location: mailto:x@y"), b"HTTP/9")
+    await client.set(keys.orders_reused("default"), 1_000)
     async with OddServer() as server, open_http(NO_TLS) as http:
-        alerts = Alerts(server.url, http)
         for raw in odd:
             server.script = Script([raw])
+            watch = AlertWatch(client, Settings(alert_url=server.url), http, SystemClock())
+            await client.delete(keys.ALERTS_TURN)
             with capture_logs() as lines:
-                alerts.post("default", Closure("api", "circuit", 0, 0, ""))
-                await alerts.aclose()
+                await watch.turn()
             assert [line["event"] for line in lines] == ["alert_failed"]

@@ -18,6 +18,7 @@ import redis.exceptions
 from pipeline.clock import SystemClock
 from pipeline.delivery.engine import Engine, Seams
 from pipeline.events.models import Lane
+from pipeline.gates.gates import Closure
 from pipeline.gates.slow_start import FIRST
 from pipeline.mailbox.claim import WakeResult
 from pipeline.mailbox.store import MailboxStore
@@ -29,7 +30,6 @@ from pipeline.splitter.loop import Splitter
 from pipeline.storage import keys
 from tests.support.letters import Pipeline, track
 
-ALERT_URL = "https://alerts.example.org/hook"
 DEADLINE_S = 10.0
 Answer = Callable[[httpx.Request], httpx.Response]
 
@@ -37,25 +37,24 @@ Answer = Callable[[httpx.Request], httpx.Response]
 @asynccontextmanager
 async def open_engine(
     answer: Answer, *others: AccountSettings, **options: Any
-) -> AsyncIterator[tuple[Engine, list[dict[str, Any]]]]:
-    """An engine whose HTTP goes to `answer`, and the alerts it has posted.
+) -> AsyncIterator[tuple[Engine, list[Closure]]]:
+    """An engine whose HTTP goes to `answer`, and the closings of gates that raise an alert.
 
     `options` are the default account's; there may be others beside it.
     """
-    alerts: list[dict[str, Any]] = []
-
-    def respond(request: httpx.Request) -> httpx.Response:
-        if str(request.url) != ALERT_URL:
-            return answer(request)
-        alerts.append(json.loads(request.content))
-        return httpx.Response(204)
+    alerts: list[Closure] = []
 
     account = AccountSettings(api_key="key", api_secret="secret", **options)
     accounts = {one.name: one for one in (account, *others)}
-    settings = Settings(accounts=accounts, alert_url=ALERT_URL)
+    settings = Settings(accounts=accounts)
     client = fakeredis.FakeAsyncRedis()
-    http = httpx.MockTransport(respond)
-    engine = Engine(settings, client, SystemClock(), random.Random(1), Seams(http=http))
+    engine = Engine(
+        settings,
+        client,
+        SystemClock(),
+        random.Random(1),
+        Seams(httpx.MockTransport(answer), alert=lambda _, closure: alerts.append(closure)),
+    )
     try:
         yield engine, alerts
     finally:
@@ -156,7 +155,7 @@ async def test_an_account_has_its_own_leases_and_time_for_a_call() -> None:
 
 
 async def test_wrong_credentials_are_alerted_once_and_without_secrets() -> None:
-    """Many calls find out; one alert is posted."""
+    """Many calls find out; one closing raises an alert."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(401, json={"error": 3, "errormsg": "Invalid API key: key"})
@@ -166,8 +165,8 @@ async def test_wrong_credentials_are_alerted_once_and_without_secrets() -> None:
         await deliver(engine)
         await deliver(engine)
     (alert,) = alerts
-    assert (alert["kind"], alert["account"], alert["scope"]) == ("misconfigured", "default", "api")
-    assert "u1" not in json.dumps(alert)
+    assert (alert.reason, alert.scope) == ("misconfigured", "api")
+    assert "u1" not in alert.detail
 
 
 async def test_a_lane_whose_gate_was_closed_is_leased_little_at_first() -> None:
