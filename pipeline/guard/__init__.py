@@ -1,4 +1,4 @@
-"""The one guard before what an operator sees and does over HTTP: console, `/api`, `/openapi.json`.
+"""The one guard before what an operator sees and does over HTTP: console, `/api`, `/metrics`.
 
 rules (which requests are answered at all) -> credentials (who asks) -> sessions, tries -> guard (the ASGI middleware)
 """

@@ -28,6 +28,7 @@ class Credentials:
             ("token", Access.FULL, settings.console_token),
             ("read-only token", Access.READ, settings.console_read_token),
         )
+        self._metrics = _digests(("metrics token", Access.READ, settings.metrics_token))
 
     @property
     def has_password(self) -> bool:
@@ -37,9 +38,9 @@ class Credentials:
         """Whose password this is."""
         return _whose(self._passwords, text)
 
-    def by_token(self, text: str) -> Operator | None:
-        """Whose bearer token this is."""
-        return _whose(self._tokens, text)
+    def by_token(self, text: str, *, metrics: bool = False) -> Operator | None:
+        """Whose bearer token this is; one that is for metrics alone counts only there."""
+        return _whose(self._tokens + (self._metrics if metrics else ()), text)
 
     def session_key(self, random: bytes) -> str:
         """What signs sessions. Another password makes another key: a change of it ends all sessions."""

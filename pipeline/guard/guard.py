@@ -52,14 +52,20 @@ class Guard:
         self._redis = client
 
     def around(
-        self, app: ASGIApp, *, harmless: Collection[str] = (), public: Collection[str] = ()
+        self,
+        app: ASGIApp,
+        *,
+        harmless: Collection[str] = (),
+        public: Collection[str] = (),
+        metrics: bool = False,
     ) -> ASGIApp:
         """The app behind this guard.
 
         harmless: paths whose POST changes nothing, which a read-only operator may send, too.
         public: paths, or folders that end in `/`, which who is not logged in may see.
+        metrics: METRICS_TOKEN lets in, too.
         """
-        door = _Door(self, app, frozenset(harmless), frozenset(public))
+        door = _Door(self, app, frozenset(harmless), frozenset(public), metrics=metrics)
         sessions = Sessions(door, self._redis, self.credentials)
         return _Entrance(self, door, sessions)
 
@@ -70,11 +76,11 @@ class Guard:
             _visit(scope), self._hosts, has_password=self.credentials.has_password or has_token
         )
 
-    def operator(self, scope: Scope) -> Operator | None:
+    def operator(self, scope: Scope, *, metrics: bool = False) -> Operator | None:
         """Who asks. A token that is shown counts, right or wrong; else the session, else this machine."""
         token = bearer(_visit(scope).header("authorization"))
         if token is not None:
-            return self.credentials.by_token(token)
+            return self.credentials.by_token(token, metrics=metrics)
         return logged_in(scope) if self.credentials.has_password else LOCAL
 
 
@@ -115,15 +121,23 @@ class _Door:
     """Lets in who shows who they are, for what they may do."""
 
     def __init__(
-        self, guard: Guard, app: ASGIApp, harmless: frozenset[str], public: frozenset[str]
+        self,
+        guard: Guard,
+        app: ASGIApp,
+        harmless: frozenset[str],
+        public: frozenset[str],
+        *,
+        metrics: bool,
     ) -> None:
         self._guard = guard
         self._app = app
         self._harmless = harmless | {LOGIN}
         self._public = public | {LOGIN}
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        operator, path = self._guard.operator(scope), scope["path"]
+        operator = self._guard.operator(scope, metrics=self._metrics)
+        path = scope["path"]
         scope[OPERATOR] = operator
         response: Response | None = None
         if operator is None and not self._is_public(path):

@@ -16,6 +16,7 @@ from pipeline.console import HOME, Console, History
 from pipeline.errors import EnqueueError
 from pipeline.guard import Guard
 from pipeline.ingest.answers import HttpError, error_response
+from pipeline.ingest.metrics import Metrics
 from pipeline.ingest.openapi import Way, document
 from pipeline.ingest.paths import PathTable, PrefixTable
 from pipeline.ingest.refusals import Refusals
@@ -78,6 +79,8 @@ def create_app(
     }
     rest = PrefixTable(site, rest)
     apps = {path: app for way in ways for path, app in way.apps().items()}
+    guard = Guard(settings, redis, clock)
+    apps["metrics"] = Metrics(settings, redis).guarded(guard)
     return PathTable(apps, rest)
 
 

@@ -56,6 +56,7 @@ _CONSOLE_SECRETS = {
     "console_read_password": 8,
     "console_token": 20,
     "console_read_token": 20,
+    "metrics_token": 20,
 }
 """How long each must be: tries at a password are slowed down, tries at a token are not."""
 
@@ -310,9 +311,12 @@ class Settings(_Settings):
     console_read_token: Secret = Field(
         None, description="Bearer token of `/api` for programs that change nothing."
     )
+    metrics_token: Secret = Field(
+        None, description="Bearer token that shows `/metrics` and nothing else."
+    )
     console_hosts: HostNames = Field(
         frozenset(),
-        description="Names under which console and `/api` answer, without ports; by default those of this machine:"
+        description="Names under which console, `/api` and `/metrics` answer, without ports; by default those of this machine:"
         " `localhost`, `127.0.0.1`, `::1`.",
     )
     redact: frozenset[str] = Field(
