@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from typing import Any
 
@@ -10,6 +11,7 @@ from celery import signals
 from celery.exceptions import SecurityWarning
 
 from pipeline.observe.logs import set_up_logging
+from pipeline.settings import load_settings
 
 
 def set_up_worker_logging() -> None:
@@ -20,4 +22,4 @@ def set_up_worker_logging() -> None:
 
 
 def _set_up(loglevel: int = logging.INFO, **_options: Any) -> None:
-    set_up_logging(loglevel)
+    set_up_logging(loglevel, form=load_settings(os.environ).log_format)

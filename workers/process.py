@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Collection
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
 from celery import bootsteps, signals
@@ -16,6 +17,7 @@ from celery.platforms import EX_FAILURE
 from pipeline.events.models import Lane
 from pipeline.observe.logs import log_event
 from pipeline.settings import Settings
+from pipeline.storage.redis_client import without_password
 from pipeline.supervisor.celery_command import APP_MODULE, SPLIT_QUEUE
 from workers.delivering import DeliveryPart
 from workers.format import wait_for_format
@@ -74,6 +76,14 @@ class WorkerProcess:
         wait_for_format(self.redis_url)
         signals.worker_shutting_down.connect(self._on_shutdown)
         self._parts = self._parts_for(app, queues)
+        log_event(
+            "process_started",
+            role="splitter" if tuple(queues) == (SPLIT_QUEUE,) else "worker",
+            version=version("sailpipe"),
+            queues=",".join(queues),
+            target=self.settings.target,
+            redis=without_password(self.redis_url),
+        )
         for part in self._parts:
             part.start()
         collect_rarely()

@@ -25,6 +25,7 @@ from pipeline.settings import Settings
 from pipeline.status.snapshot import Snapshot, read_snapshot
 from pipeline.storage import keys
 from pipeline.storage.redis_errors import FORBIDDEN, explain
+from pipeline.storage.redis_watch import RedisWatch
 
 EVERY_S: Final = 5.0
 """How often a process asks for the turn."""
@@ -50,12 +51,14 @@ class AlertWatch:
         settings: Settings,
         http: httpx.AsyncBaseTransport | None,
         clock: Clock,
+        redis_watch: RedisWatch | None = None,
     ) -> None:
         """The caller opens and closes `client` and `http`, which may be None without ALERT_URL."""
         self._redis = client
         self._settings = settings
         self._http = http
         self._clock = clock
+        self._redis_watch = redis_watch
         self._bounds = Bounds(settings.alert_late, settings.alert_letters)
         self._away_since: float | None = None
         self._away: Told | None = None
@@ -160,6 +163,8 @@ class AlertWatch:
         why = explain(error)
         if why is FORBIDDEN:  # an HTTP server whose Redis user may only append: others watch
             return
+        if self._redis_watch is not None:
+            self._redis_watch.away(error)
         now = self._clock.monotonic()
         if self._away_since is None:
             self._away_since = now
@@ -175,6 +180,8 @@ class AlertWatch:
 
     async def _redis_back(self) -> None:
         self._away_since = None
+        if self._redis_watch is not None:
+            self._redis_watch.back()
         if self._away is None:
             return
         if not self._away.is_told or await self._say(self._away, "resolved"):
@@ -187,11 +194,17 @@ class AlertWatch:
             log_event("alert_failed", logging.WARNING, error=error)
 
 
-async def watch_alerts(client: redis.asyncio.Redis, settings: Settings, clock: Clock) -> None:
-    """What a process runs beside its work, until cancelled."""
+async def watch_alerts(
+    client: redis.asyncio.Redis,
+    settings: Settings,
+    clock: Clock,
+    redis_watch: RedisWatch | None = None,
+) -> None:
+    """What a process runs beside its work, until cancelled. `redis_watch` logs for a process that has nothing else that
+    asks Redis now and then."""
     http = open_http() if settings.alert_url else None  # it loads certificates, which takes a while
     try:
-        await AlertWatch(client, settings, http, clock).run()
+        await AlertWatch(client, settings, http, clock, redis_watch).run()
     finally:
         if http is not None:
             await http.aclose()

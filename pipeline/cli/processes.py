@@ -30,7 +30,7 @@ def serve(host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
     from pipeline.ingest.server import serve as serve_ingest  # noqa: PLC0415 - the web, only here
 
     settings = settings_here()
-    set_up_logging()
+    set_up_logging(form=settings.log_format)
     serve_ingest(settings, host, port)
 
 

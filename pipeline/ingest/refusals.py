@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 
 from redis.asyncio import Redis
@@ -9,6 +10,8 @@ from redis.exceptions import NoPermissionError, RedisError
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
+from pipeline.observe.logs import log_event
+from pipeline.observe.minutely import Minutely, as_text
 from pipeline.storage import keys
 
 
@@ -20,10 +23,12 @@ class Refusals:
         self._redis = redis
         self._unwritten = Counter[str]()
         self._is_writing = False
+        self._minutely = Minutely(_say)
 
     def count(self, code: str) -> None:
         """Count one. `code` is a word of our own: each is a field in Redis for ever."""
         self._unwritten[code] += 1
+        self._minutely.add(code)
 
     def write_behind(self, response: Response) -> Response:
         """The same answer; when it has gone out, what was counted is written."""
@@ -55,3 +60,8 @@ class Refusals:
             self._unwritten += counted
             return False
         return True
+
+
+def _say(codes: Counter[str]) -> None:
+    fields = {"requests": codes.total(), "codes": as_text(codes)}
+    log_event("requests_refused", logging.WARNING, **fields)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import logging
 import socket
 import sys
+from importlib.metadata import version
 
 import uvicorn
 from redis.exceptions import RedisError
@@ -21,10 +21,11 @@ from pipeline.errors import ConfigError
 from pipeline.ingest.app import create_app
 from pipeline.ingest.connections import KEEP_ALIVE_S, Senders, protocol_for, raise_descriptors
 from pipeline.ingest.upstream import Upstream
-from pipeline.observe.logs import Throttle
+from pipeline.observe.logs import Throttle, log_event
 from pipeline.settings import Settings
 from pipeline.storage.format import check_format_async
-from pipeline.storage.redis_client import open_async_redis
+from pipeline.storage.redis_client import open_async_redis, without_password
+from pipeline.storage.redis_watch import RedisWatch
 
 SWITCH_S = 0.001
 """A thread that reads a large body hands the interpreter over after so long, not after Python's 5 ms: a light
@@ -57,14 +58,26 @@ async def _run(settings: Settings, redis_url: str, listener: socket.socket) -> N
     history = History(redis, settings, SystemClock())
     app = create_app(settings, redis, upstream=upstream, redis_url=redis_url, history=history)
     server = uvicorn.Server(_configuration(app, senders))
+    watch = RedisWatch("http", SystemClock())
     watching = [
         asyncio.create_task(senders.watch()),
         asyncio.create_task(history.watch()),
-        asyncio.create_task(watch_alerts(redis, settings, SystemClock())),
+        asyncio.create_task(watch_alerts(redis, settings, SystemClock(), watch)),
     ]
+    host, port = listener.getsockname()[:2]
+    log_event(
+        "process_started",
+        role="http",
+        version=version("sailpipe"),
+        address=f"{host}:{port}",
+        target=settings.target,
+        redis=without_password(redis_url),
+    )
     try:
-        with contextlib.suppress(RedisError):  # away: the first request asks again
+        try:
             await check_format_async(redis, stamp=True)
+        except RedisError as error:  # the first request asks again
+            watch.away(error)
         await server.serve(sockets=[listener])
     finally:
         for task in watching:

@@ -1,4 +1,4 @@
-"""Logging: one line an event, `key=value`, on stderr, for our events and for libraries' alike.
+"""Logging: one line an event, `key=value` or JSON, on stderr, for our events and for libraries' alike.
 
 Set up by entry points only. Nothing that names a person belongs in a log; as a second line of
 defence whatever looks like an email address is masked on its way out. structlog, which brings rich along, is
@@ -13,13 +13,14 @@ import re
 import sys
 import time
 from collections.abc import Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from pipeline.observe.names import LogEvent
 
 if TYPE_CHECKING:
     import structlog
 
+LogFormat = Literal["logfmt", "json"]
 _EMAIL = re.compile(r"[^\s@\"'<>=,;:()]+(?:@|%40)[^\s@\"'<>=,;:()&]+\.[^\s@\"'<>=,;:()&]+")
 _LOGGER = "sailpipe"
 CHATTY = ("uvicorn.error", "httpx", "celery.worker.strategy", "celery.app.trace")
@@ -33,7 +34,9 @@ def log_event(event: LogEvent, level: int = logging.INFO, **fields: object) -> N
     structlog.stdlib.get_logger(_LOGGER).log(level, event, **fields)
 
 
-def set_up_logging(level: int = logging.INFO, stream: TextIO | None = None) -> None:
+def set_up_logging(
+    level: int = logging.INFO, stream: TextIO | None = None, *, form: LogFormat = "logfmt"
+) -> None:
     """Send all logging of this process to `stream` (stderr). May be called again."""
     import structlog  # noqa: PLC0415 - slow
 
@@ -49,7 +52,7 @@ def set_up_logging(level: int = logging.INFO, stream: TextIO | None = None) -> N
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
                 mask_emails,
-                structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+                _renderer(form),
             ],
         )
     )
@@ -67,6 +70,14 @@ def set_up_logging(level: int = logging.INFO, stream: TextIO | None = None) -> N
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+
+
+def _renderer(form: LogFormat) -> structlog.typing.Processor:
+    import structlog  # noqa: PLC0415 - slow
+
+    if form == "json":
+        return structlog.processors.JSONRenderer(ensure_ascii=False)
+    return structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
 
 
 class Throttle(logging.Filter):

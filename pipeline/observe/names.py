@@ -12,6 +12,10 @@ LogEvent: TypeAlias = Literal[
     "gate_closed",
     # A gate could not be closed or opened because Redis is away: account, error class.
     "gate_unwritten",
+    # A process begins its work: role, version, target, redis (without its password), and its address (HTTP) or queues.
+    "process_started",
+    # Requests were refused at the door, said once a minute while there are any: requests, codes.
+    "requests_refused",
     # A person is told of something (docs/alerts.md), or would be if ALERT_URL were set: kind, account, scope, detail.
     "alert_raised",
     # It is over: kind, account, scope.
@@ -48,6 +52,8 @@ LogEvent: TypeAlias = Literal[
     "slowed_by_headers",
     # An event waits or failed and stays in its mailbox: account, lane, why. At DEBUG: nothing was tried.
     "event_waits",
+    # Events became dead letters as they were split, said once a minute while there are any: events, accounts.
+    "split_died",
     # A batch of raw entries failed and is split one by one: entries, error class.
     "split_batch_failed",
     # A raw entry ended every process that split it and is a dead letter: account, entry.

@@ -339,6 +339,9 @@ class Settings(_Settings):
     alert_letters: int = Field(
         1000, ge=1, description="From how many dead letters of an account on there is an alert."
     )
+    log_format: Literal["logfmt", "json"] = Field(
+        "logfmt", description="How log lines are written: `logfmt` (`key=value`) or `json`."
+    )
     memory_high: Share = Field(
         0.8,
         description="From which share of Redis' maxmemory on producers are refused; without a maxmemory, of the"

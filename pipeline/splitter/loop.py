@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 import redis.asyncio
@@ -12,6 +13,7 @@ import redis.exceptions
 
 from pipeline.clock import Clock
 from pipeline.observe.logs import log_event
+from pipeline.observe.minutely import Minutely, as_text
 from pipeline.settings import DEFAULT_ACCOUNT, Settings
 from pipeline.splitter.entries import ActionKind, Configured, RawEntry, Read, RoutedEntry
 from pipeline.splitter.held import HeldEntries
@@ -79,6 +81,7 @@ class Splitter:
         self._pressure = Pressure(client, settings, self._stream.lease.token, clock)
         self._watch = RedisWatch("splitter", clock)
         self.traces = TraceQueue(client, settings.accounts, split_records, clock, MAX_BATCHES)
+        self._died = Minutely(_say_died)
         self._nudged = asyncio.Event()
         self.released = False
 
@@ -131,6 +134,9 @@ class Splitter:
             # A batch too slow for one lease or too big for one request ends so each time it is read whole.
             self._stream.one_by_one(len(entries))
             raise
+        for one in done:
+            if one.action.kind is ActionKind.DEAD:
+                self._died.add(one.action.key.p.split(":")[1])
         posted = (one.action for one in done if one.action.kind is ActionKind.POST)
         if due := {
             f"{action.key.p}due:{action.lane}" for action in posted
@@ -232,6 +238,11 @@ class Splitter:
         moved = await self._stream.move([one])
         unread = Read(entry, one.action.key, None, None, None)
         self.traces.pending.append(SplitBatch([unread], [one], moved))
+
+
+def _say_died(accounts: Counter[str]) -> None:
+    fields = {"events": accounts.total(), "accounts": as_text(accounts)}
+    log_event("split_died", logging.WARNING, **fields)
 
 
 def _raise_unless_own_fault(error: Exception) -> None:

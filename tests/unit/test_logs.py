@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,17 @@ def test_an_event_is_one_line_of_names_and_values(log: io.StringIO) -> None:
     [line] = log.getvalue().splitlines()
     assert " level=info event=gate_closed account=default lane=user reason=throttled" in line
     assert line.startswith("timestamp=")
+
+
+def test_a_line_may_be_json(log: io.StringIO) -> None:
+    """For log stores that read nothing else; libraries' lines are, too."""
+    set_up_logging(stream=log, form="json")
+    log_event("gate_closed", account="default", lane="user", detail='a "quote" of ann@example.com')
+    logging.getLogger("library").warning("odd: %s", {"a": 1})
+    ours, other = map(json.loads, log.getvalue().splitlines())
+    assert (ours["event"], ours["level"], ours["lane"]) == ("gate_closed", "info", "user")
+    assert ours["detail"] == 'a "quote" of ***'
+    assert other["event"] == "odd: {'a': 1}"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import fakeredis
 import httpx
 import pytest
 from redis.exceptions import NoPermissionError, OutOfMemoryError
+from structlog.testing import capture_logs
 
 from pipeline.clock import ManualClock
 from pipeline.ingest import create_app
@@ -106,3 +107,20 @@ async def test_a_redis_user_that_may_only_append_counts_nothing(
         await refusals.write()
     await refusals.write()
     assert await counted(fake) == {}
+
+
+async def test_six_thousand_refusals_are_one_line_a_minute(
+    fake: fakeredis.FakeAsyncRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With their codes, and nothing that who is refused may choose."""
+    monkeypatch.setattr("pipeline.observe.minutely.EVERY_S", 0.0)
+    refusals = Refusals(fake)
+    with capture_logs() as lines:
+        for _ in range(3_000):
+            refusals.count("unauthorized")
+            refusals.count("too_large")
+        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)
+    [line] = lines
+    assert (line["event"], line["requests"]) == ("requests_refused", 6_000)
+    assert line["codes"] == "too_large:3000 unauthorized:3000"
