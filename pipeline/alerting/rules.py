@@ -141,7 +141,9 @@ def _of_lane(
     if not waiting.backlog:
         return
     late_ms = 0 if waiting.late_ms is None else now - waiting.late_ms
-    seen_ms = waiting.woken_ms if waiting.woken_ms is not None else now - late_ms
+    # A worker looks seldom while nothing is due, however much waits for an email.
+    due_ms = now if waiting.untended_ms is None else waiting.untended_ms
+    seen_ms = max(due_ms, waiting.woken_ms or 0)
     if now - seen_ms >= AWAY_MS:
         text = f"No worker looks after the lane, and {waiting.backlog} events wait: start sailpipe worker"
         yield Trouble("lane_unserved", account, lane, text, seen_ms)

@@ -119,6 +119,7 @@ def _lane_rows(labels: tuple[str, str], lane: LaneView, now_ms: int) -> Iterator
     yield names.BACKLOG, labels, lane.backlog
     yield names.OLDEST, labels, _age_s(lane.oldest_ms, now_ms)
     yield names.LATE, labels, _age_s(lane.late_ms, now_ms)
+    yield names.UNTENDED, labels, _age_s(lane.untended_ms, now_ms)
     if lane.woken_ms is not None:
         yield names.WOKEN, labels, _age_s(lane.woken_ms, now_ms)
     for cause, number in _causes(lane).items():

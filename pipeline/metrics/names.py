@@ -124,10 +124,16 @@ WAITING: Final = Metric(
     "Mailboxes of a lane by cause: due (could be delivered now), in_hand (a worker has them), and, estimated from a sample, retrying, email (no address is known), other (a later time, an identify)",
     ("account", "lane", "cause"),
 )
+UNTENDED: Final = Metric(
+    "sailpipe_lane_untended_seconds",
+    "gauge",
+    "The same of any mailbox, also of bulk ones and of those whose worker has died",
+    _BY_LANE,
+)
 WOKEN: Final = Metric(
     "sailpipe_lane_woken_seconds",
     "gauge",
-    "Seconds since a worker last looked after a lane; it is about one while one lives",
+    "Seconds since a worker last looked after a lane; while something is due it is a second or less",
     _BY_LANE,
 )
 

@@ -39,7 +39,9 @@ class LaneView:
 
     backlog: events. due, later, in_hand: mailboxes that could be delivered now, that wait for a time or for something, and
     that a worker has. oldest_ms: when the oldest event seen was accepted. late_ms: since when the live mailbox that is due
-    longest has waited for a worker. woken_ms: when a worker last looked. retrying, waiting_email: of the `sampled` ones.
+    longest has waited for a worker. untended_ms: the same
+    of any mailbox, bulk ones and those whose lease has run out among them. woken_ms: when a worker last looked, which is seldom
+    while nothing is due. retrying, waiting_email: of the `sampled` ones.
     """
 
     backlog: int = 0
@@ -48,6 +50,7 @@ class LaneView:
     in_hand: int = 0
     oldest_ms: int | None = None
     late_ms: int | None = None
+    untended_ms: int | None = None
     woken_ms: int | None = None
     sampled: int = 0
     retrying: int = 0
@@ -198,7 +201,7 @@ def _ask_lane(pipe: redis.asyncio.client.Pipeline, name: str, lane: Lane) -> Non
     pipe.zrange(due, 0, SAMPLE - 1, withscores=True)
     pipe.zrange(due, 0, SAMPLE - 1, desc=True, withscores=True)
     pipe.zrange(bulk, 0, SAMPLE - 1, withscores=True)
-    pipe.zrange(leased, 0, SAMPLE - 1)
+    pipe.zrange(leased, 0, SAMPLE - 1, withscores=True)
     pipe.zcard(leased)
     pipe.zcard(due)
     pipe.zcard(bulk)
@@ -234,17 +237,18 @@ async def _look(
 
 
 def _lane_view(read: Sequence[Any], look: Sequence[Any], backlog: int, now_ms: int) -> LaneView:
-    tick, first, _, _, _, in_hand, live, bulk = read
+    tick, first, _, first_bulk, leased, in_hand, live, bulk = read
     live_due, bulk_due, (oldest, retrying, waiting_email) = look
     due = live_due + bulk_due
-    longest = int(first[0][1]) if first else None
+    untended = [int(boxes[0][1]) for boxes in (first, first_bulk, leased) if boxes]
     return LaneView(
         backlog,
         due,
         max(0, live + bulk - due),
         in_hand,
         int(oldest) or None,
-        longest if longest is not None and longest <= now_ms else None,
+        _past(int(first[0][1]) if first else None, now_ms),
+        _past(min(untended, default=None), now_ms),
         int(tick or 0) or None,
         len(_sample(read)),
         retrying,
@@ -252,10 +256,14 @@ def _lane_view(read: Sequence[Any], look: Sequence[Any], backlog: int, now_ms: i
     )
 
 
+def _past(at_ms: int | None, now_ms: int) -> int | None:
+    return None if at_ms is None or at_ms > now_ms else at_ms
+
+
 def _sample(read: Sequence[Any]) -> list[str]:
     """Mailboxes that are due longest, due last, bulk, and in hand."""
     _, first, last, bulk, leased, *_ = read
-    seen = [*(box for box, _ in (*first, *last, *bulk)), *leased]
+    seen = [box for box, _ in (*first, *last, *bulk, *leased)]
     return [box.decode() for box in dict.fromkeys(seen)]
 
 

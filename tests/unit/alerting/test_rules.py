@@ -16,7 +16,9 @@ from pipeline.storage.verdict import Verdict
 
 NOW = 1_700_000_000_000
 BOUNDS = Bounds(late_s=900.0, letters=1000)
-WELL = LaneView(backlog=5, due=5, late_ms=NOW - 1_000, woken_ms=NOW - 1_000)
+WELL = LaneView(
+    backlog=5, due=5, late_ms=NOW - 1_000, untended_ms=NOW - 1_000, woken_ms=NOW - 1_000
+)
 
 
 def account(lane: LaneView = WELL, **fields: Any) -> AccountView:
@@ -61,23 +63,28 @@ CASES: dict[str, tuple[Snapshot, int, list[tuple[str, str]]]] = {
         [("backlog_old", "raw")],
     ),
     "nobody serves a lane": (
-        seen(account(replace(WELL, woken_ms=NOW - 60_000))),
+        seen(account(replace(WELL, untended_ms=NOW - 60_000, woken_ms=NOW - 60_000))),
         0,
         [("lane_unserved", "event")],
     ),
     "nobody ever served a lane": (
-        seen(account(replace(WELL, woken_ms=None, late_ms=NOW - 60_000))),
+        seen(account(replace(WELL, woken_ms=None, untended_ms=NOW - 60_000))),
         0,
         [("lane_unserved", "event")],
     ),
     "nobody serves an empty lane": (seen(account(LaneView(woken_ms=NOW - 600_000))), 0, []),
+    "an idle lane gets an event": (
+        seen(account(replace(WELL, woken_ms=NOW - 600_000))),
+        0,
+        [],
+    ),
     "a lane is late": (
         seen(account(replace(WELL, late_ms=NOW - 900_000))),
         0,
         [("backlog_old", "event")],
     ),
     "events that wait for an email make no lane late": (
-        seen(account(LaneView(backlog=413, later=413, oldest_ms=1, woken_ms=NOW))),
+        seen(account(LaneView(backlog=413, later=413, oldest_ms=1, woken_ms=NOW - 600_000))),
         0,
         [],
     ),
