@@ -60,7 +60,7 @@ def create_app(
         VibetraceApi(redis, producer, shares, upstream, granted, settings, refusals, clock),
     ]
     described = JSONResponse(document(ways))
-    rest: ASGIApp = Starlette(
+    rest = Starlette(
         routes=[
             Mount("/v1", routes=[], middleware=[CORS]),
             Route("/", _to_console, name="console"),
@@ -77,11 +77,9 @@ def create_app(
         "api": Api(settings, redis, status, clock).app(guard),
         "console": Console(settings, redis, status, history, clock).app(guard),
     }
-    rest = PrefixTable(site, rest)
     apps = {path: app for way in ways for path, app in way.apps().items()}
-    guard = Guard(settings, redis, clock)
     apps["metrics"] = Metrics(settings, redis).guarded(guard)
-    return PathTable(apps, rest)
+    return PathTable(apps, PrefixTable(site, rest))
 
 
 class _Health:
