@@ -37,16 +37,20 @@ class Right(NamedTuple):
 _ALL = Right()
 _TAKEN = Right()
 _REFUSED = Right(refused=True)
-_PROFILE = Right(options=("lists", "login"))
+_AS_CUSTOM = ("schedule_time",)
+"""A tracked event of any name is a custom one where the account's mapping knows no more of it (`kind_of`)."""
 _CART = Right(
-    options=("reminder_template", "reminder_time", "clear_incomplete_cart_after_n_hours", "date")
+    options=(
+        *("reminder_template", "reminder_time", "clear_incomplete_cart_after_n_hours", "date"),
+        *_AS_CUSTOM,
+    )
 )
 
 BROWSER: Mapping[Kind, Right] = MappingProxyType(
     {
-        Kind.IDENTIFY: _PROFILE,
-        Kind.SUBSCRIBED: _PROFILE,
-        Kind.CUSTOM: Right(options=("schedule_time",)),
+        Kind.IDENTIFY: Right(options=("lists", "login")),
+        Kind.SUBSCRIBED: Right(options=("lists", "login", *_AS_CUSTOM)),
+        Kind.CUSTOM: Right(options=_AS_CUSTOM),
         Kind.CART_ADD: _CART,
         Kind.CART_REMOVE: _CART,
         Kind.PAGE: _TAKEN,

@@ -61,10 +61,9 @@ def test_a_hang_up_does_not_end_a_worker_that_outlives_its_terminal(
             worker.wait_for("ready.")
             worker.process.send_signal(signal.SIGHUP)
             with redis.Redis.from_url(redis_url) as client:
-                tick = client.hget(keys.lane("default", "user"), "tick")
-                wait_until(
-                    lambda: client.hget(keys.lane("default", "user"), "tick") != tick, "it wakes"
-                )
+                due = keys.due("default", "user")
+                client.zadd(due, {"nobody": 1})
+                wait_until(lambda: client.zcard(due) == 0, "it looks at what is due")
             assert worker.process.poll() is None
     finally:
         signal.signal(signal.SIGHUP, before)

@@ -382,6 +382,18 @@ def test_whatever_a_page_sends_nobody_is_harmed(sent: list[dict[str, Any]]) -> N
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("mapping", ["default", "classic"])
+@pytest.mark.parametrize("name", ["Subscribed", "Product Added", "Product Removed", "Any Name"])
+async def test_a_page_schedules_no_event_whatever_it_is_called(name: str, mapping: str) -> None:
+    """A Subscribed that names no list is a custom event; with MAPPING=classic all but orders are."""
+    async with open_pipe(mapping=mapping) as pipe:
+        await pipe.post(identify("ann"))
+        await from_page(pipe, track("ann", name) | {"properties": {"schedule_time": "+1 hour"}})
+        await pipe.run(20)
+        events = [one.call for one in pipe.sailthru.sent if one.call.bucket == EVENT]
+        assert all(_is_harmless(call) for call in events)
+
+
 async def test_made_up_users_of_a_page_take_one_live_call_each(pipe: Pipe) -> None:
     """Sailthru does not know them, so each is looked for again and again while its wait lasts: as bulk."""
     await from_page(pipe, *(track(f"nobody{n}") for n in range(60)))
