@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from pipeline.events.models import Lane
 from pipeline.storage.keys import CELERY_PREFIX
@@ -41,7 +41,10 @@ def celery_config(redis_url: str) -> dict[str, Any]:
             "health_check_interval": 10,
             **broker.options,
         },
-        "task_queues": [Queue(name) for name in (SPLIT_QUEUE, *map(str, Lane))],
+        "task_queues": [
+            Queue(name, Exchange(name, type="direct"), routing_key=name)
+            for name in (SPLIT_QUEUE, *map(str, Lane))
+        ],
         "task_create_missing_queues": False,
         "task_default_queue": str(Lane.USER),
         "task_acks_late": False,
@@ -56,6 +59,7 @@ def celery_config(redis_url: str) -> dict[str, Any]:
         "worker_pool": "threads",
         "worker_consumer": "workers.consumer:PatientConsumer",
         "worker_concurrency": 8,
-        "worker_enable_remote_control": False,
+        # `celery inspect`, `control` and `status` ask by it: one connection that waits, in each process.
+        "worker_enable_remote_control": True,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
     }
