@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pipeline.alerting.watch import watch_alerts
 from pipeline.clock import SystemClock
+from pipeline.events.models import Lane
+from pipeline.processes.heartbeat import Heartbeat
+from pipeline.processes.records import HeadersSeen, ProcessRole, this_process
 from pipeline.storage import nudges
 from workers.fail_fast import fail_fast
 from workers.pruner import prune_forever
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
 
     from celery import Celery
 
-    from pipeline.events.models import Lane
+    from pipeline.ratelimit.limiter import Limiter
     from workers.runtime import Runtime, Runtimes
 
 
@@ -38,12 +42,22 @@ class DeliveryPart:
         engine = runtime.engine
         waker = Waker(self._app, runtime, self._lanes)
         engine.on_settled = waker.settled
+        clock = SystemClock()
+        served = [lane for lane in Lane if lane in self._lanes]
+        process = this_process(ProcessRole.WORKER, clock, lanes=served)
         parts = {
             "waker": waker.run(),
             "nudges": nudges.listen(engine.redis, waker.nudged),
             "watchdog": Watchdog("delivery", engine.leases.min_lease_s, backstop=True).run(),
-            "pruner": prune_forever(engine.redis, self._runtimes.settings, SystemClock()),
-            "alerts": watch_alerts(engine.redis, self._runtimes.settings, SystemClock()),
+            "pruner": prune_forever(engine.redis, self._runtimes.settings, clock),
+            "alerts": watch_alerts(engine.redis, self._runtimes.settings, clock),
+            "heartbeat": Heartbeat(
+                engine.redis,
+                process,
+                engine.accounts,
+                clock,
+                partial(_headers_seen, engine.limiter),
+            ).run(),
         }
         for name, part in parts.items():
             running = runtime.run(part)
@@ -58,3 +72,11 @@ class DeliveryPart:
 
     def stop(self) -> None:
         self._runtimes.stop_here()
+
+
+def _headers_seen(limiter: Limiter) -> list[HeadersSeen]:
+    """What this process saw in Sailthru's headers this minute."""
+    return [
+        HeadersSeen(account, bucket, left.limit, left.remaining, left.ends, left.others)
+        for (account, bucket), left in limiter.left().items()
+    ]

@@ -25,6 +25,7 @@ from workers.fail_fast import fail_fast
 
 START_TIMEOUT_S = 30.0
 UNKNOWN_FIX = "restart this worker with the settings of the others"
+PARTS_END_WITHIN_S = 1.0
 STOP_TIMEOUT_S = 8.5
 """From when a process is told to stop until what it delivers is cut off: more than the HTTP timeout."""
 
@@ -36,6 +37,7 @@ class Runtime:
         self._settings = settings
         self._redis_url = redis_url
         self._tasks: set[asyncio.Task[None]] = set()
+        self._parts: set[asyncio.Task[Any]] = set()
         self._drained = False
         self._clock = SystemClock()
         self._draining: Future[None] | None = None
@@ -65,7 +67,7 @@ class Runtime:
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run a coroutine on the loop from another thread."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop)
+        return asyncio.run_coroutine_threadsafe(self._run(work), self.loop)
 
     def request_stop(self) -> Future[None]:
         """Begin no further call, let those in flight end, and give every claim back.
@@ -89,6 +91,13 @@ class Runtime:
             log_event("stop_timed_out", logging.WARNING, mailboxes=len(self._tasks))
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(1.0)
+
+    async def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine that runs is a task's
+        self._parts.add(task)
+        task.add_done_callback(self._parts.discard)
+        return await work
 
     def _main(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -147,6 +156,9 @@ class Runtime:
         while self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
         self._drained = True
+        # What was cancelled may have a last word for Redis: that this process is no more.
+        if ending := {part for part in self._parts if part.cancelling()}:
+            await asyncio.wait(ending, timeout=PARTS_END_WITHIN_S)
         await self.engine.close()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import uuid
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,8 @@ from pipeline.alerting.watch import watch_alerts
 from pipeline.clock import SystemClock
 from pipeline.deadletters.runner import JobRunner
 from pipeline.observe.logs import log_event
+from pipeline.processes.heartbeat import Heartbeat
+from pipeline.processes.records import ProcessRole, this_process
 from pipeline.splitter.lease import LEASE_MS
 from pipeline.splitter.loop import Splitter
 from pipeline.storage.nudges import Nudges
@@ -120,9 +121,14 @@ class OwnSplitter:
         watchdog = asyncio.create_task(Watchdog("splitter", LEASE_MS / 1000, backstop=True).run())
         fail_fast("splitter_watchdog", watchdog)
         async with open_async_redis(self._redis_url) as client, Nudges(client) as nudges:
-            token, clock = uuid.uuid4().hex, SystemClock()
-            self._splitter = Splitter(client, self._settings, token, nudges.send, clock)
-            runner = JobRunner(client, self._settings.accounts, token, clock)
+            clock = SystemClock()
+            process = this_process(ProcessRole.SPLITTER, clock)
+            heartbeat = asyncio.create_task(
+                Heartbeat(client, process, self._settings.accounts, clock).run()
+            )
+            fail_fast("heartbeat", heartbeat)
+            self._splitter = Splitter(client, self._settings, process.id, nudges.send, clock)
+            runner = JobRunner(client, self._settings.accounts, process.id, clock)
             jobs = asyncio.create_task(runner.run())
             fail_fast("jobs", jobs)
             alerts = asyncio.create_task(watch_alerts(client, self._settings, clock))
@@ -132,6 +138,8 @@ class OwnSplitter:
                 jobs.cancel()
                 watchdog.cancel()
                 alerts.cancel()
+                heartbeat.cancel()
+                await asyncio.wait([heartbeat])
 
 
 class ChildSplitter:

@@ -40,7 +40,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "map_events:map_events",
             "Show the calls each event would become, one line per input, and send nothing.",
         ),
-        "status": ("status:status", "Show lanes, gates, counts and dead letters."),
+        "status": ("status:status", "Show processes, lanes, gates, counts and dead letters."),
         "trace": (
             "trace:trace",
             "Show what happened to an event, by its messageId or the id of its order.",
@@ -70,7 +70,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "adopt:adopt",
             "Deliver what waits for another target to the one of these settings.",
         ),
-        "doctor": ("doctor:doctor", "Check settings, Redis and credentials."),
+        "doctor": ("doctor:doctor", "Check settings, Redis, processes and credentials."),
         "dead": ("dead:app", "See, replay, drop and export what could not be delivered."),
         "limits": ("limits:app", "Show or change the limits, in calls per second."),
     }

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.checks import Check, Verdict
+from pipeline.cli.checks_processes import check_processes
 from pipeline.cli.checks_redis import check_redis
 from pipeline.cli.checks_target import check_targets
 from pipeline.cli.errors import FAILED
@@ -24,7 +25,7 @@ def doctor(
     account: Annotated[str | None, typer.Option(help="Check this account alone.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check settings, Redis and credentials. Ends with 1 when something must be mended."""
+    """Check settings, Redis, processes and credentials. Ends with 1 when something must be mended."""
     checks = asyncio.run(_run(account, live))
     for check in checks:
         if as_json:
@@ -44,6 +45,7 @@ async def _run(account: str | None, live: str | None) -> list[Check]:
         return [Check("settings", Verdict.FAIL, str(error))]
     checks = [Check("settings", Verdict.OK, f"read; target is {settings.target}")]
     checks += await check_redis(settings)
+    checks += await check_processes(settings)
     chosen = [account] if account else sorted(settings.accounts)
     checks += await check_targets(settings, chosen)
     for one in chosen:

@@ -1,15 +1,19 @@
-"""`sailpipe status`: how everything stands, once."""
+"""`sailpipe status`: how everything stands, once or again and again."""
 
 from __future__ import annotations
 
+import sys
+import time
 from typing import Annotated, Any
 
 import typer
 
+from pipeline.cli.errors import FAILED
 from pipeline.cli.options import JsonOption
-from pipeline.cli.output import json_result, result
+from pipeline.cli.output import json_result, note, result
 from pipeline.cli.session import Session, in_session
 from pipeline.cli.tables import age, printable, show_counts, show_table
+from pipeline.errors import SailpipeError
 
 _ENDED_BY_PEOPLE = ("paused", "brake")
 """Reasons that an operator may end; the others end by themselves when their cause is over."""
@@ -25,26 +29,71 @@ _SHARED_BY = {
     "EMAILS_A_DAY": "too many emails in a day",
 }
 _PATHS_SHOWN = 5
-_LANE_COLUMNS = ("lane", "backlog", "oldest", "retrying", "no email", "calls/s", "limit")
+_LANE_COLUMNS = (
+    *("lane", "backlog", "oldest", "retrying", "no email"),
+    *("calls/s", "aims at", "limit", "empty"),
+)
+_PROCESS_COLUMNS = ("process", "host", "pid", "does", "version", "since", "seen")
+WATCH_S = 2.0
+"""Seconds between two looks of `--watch`."""
 
 
 def status(
     account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
     as_json: JsonOption = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Say what needs a person, and end with 1 if anything does."),
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it again every two seconds, until Ctrl-C.")
+    ] = False,
 ) -> None:
-    """Show lanes, gates, counts and dead letters."""
+    """Show processes, lanes, gates, counts and dead letters."""
+    found = _read(account)
+    _show(found, as_json=as_json, check=check)
+    while watch:
+        try:
+            time.sleep(WATCH_S)
+            found = _read(account)
+        except SailpipeError as error:  # Redis is away: it may come back
+            note(str(error))
+            continue
+        except KeyboardInterrupt:
+            break
+        if sys.stdout.isatty():
+            from rich.console import Console  # noqa: PLC0415 - slow to import, and only for people
 
+            Console().clear()
+        _show(found, as_json=as_json, check=check)
+    if check and found["needs_person"]:
+        raise typer.Exit(FAILED)
+
+
+def _read(account: str | None) -> dict[str, Any]:
     async def work(session: Session) -> dict[str, Any]:
         from pipeline.status.report import read_status  # noqa: PLC0415 - only this command
 
         only = None if account is None else [account]
         return await read_status(session.redis, session.settings, session.redis_url, only=only)
 
-    found = in_session(account, work)
+    return in_session(account, work)
+
+
+def _show(found: dict[str, Any], *, as_json: bool, check: bool) -> None:
     if as_json:
         json_result(found)
-        return
-    result(f"Redis {found['redis_url']}, target {found['target']}")
+    elif check:
+        result(found["headline"])
+        for one in found["needs_person"]:
+            result(f"A person is needed: {one}.")
+    else:
+        _show_all(found)
+    sys.stdout.flush()
+
+
+def _show_all(found: dict[str, Any]) -> None:
+    result(found["headline"])
     for one in found["accounts"].values():
         _show_foreign(one)
     for one in found["removed_accounts"]:
@@ -52,12 +101,32 @@ def status(
     for one in found["unknown_accounts"]:
         result(f"Not delivered: {one['why']}.")
         result(f"  To go on, {one['fix']}.")
-    result(f"Raw stream: {found['raw']['backlog']} waiting to be split")
+    result(f"Redis {found['redis_url']}, target {found['target']}")
+    _show_raw(found["raw"])
     show_counts("Requests refused", found["refusals"].items())
     for name, one in found["accounts"].items():
         _show_account(name, one)
     for one in found["jobs"]:
         result(f"Replay {describe_job(one)}")
+    if found["processes"]:
+        result("")
+        show_table(_PROCESS_COLUMNS, map(_process_row, found["processes"]))
+
+
+def _show_raw(raw: dict[str, Any]) -> None:
+    oldest = f", the oldest for {age(raw['oldest_s'])}" if raw["oldest_s"] is not None else ""
+    result(f"Raw stream: {raw['backlog']} waiting to be split{oldest}")
+
+
+def _process_row(process: dict[str, Any]) -> tuple[object, ...]:
+    does = ", ".join(process["lanes"]) or process["address"]
+    if process["role"] == "splitter":
+        does = "splits" if process["lease"] else "stands by"
+    since = process["since"][:16].replace("T", " ")
+    return (
+        *(process["role"], process["host"], process["pid"], does, process["version"]),
+        *(f"{since} UTC", f"{age(process['seen_s'])} ago"),
+    )
 
 
 def describe_job(job: dict[str, Any]) -> str:
@@ -87,6 +156,11 @@ def _show_account(name: str, account: dict[str, Any]) -> None:
     counts = account["counts"].items()
     show_counts(f"Account {name}", ((what, n) for what, n in counts if n or what != "derived"))
     show_table(_LANE_COLUMNS, [_lane_row(*lane) for lane in account["lanes"].items()])
+    for lane, one in account["lanes"].items():
+        if one["headers"] and one["headers"]["others"]:
+            result(f"{lane}: {describe_headers(one['headers'])}")
+    if account["delivered_per_minute"] is not None:
+        result(f"Delivered in a minute: {account['delivered_per_minute']}")
     for gate in account["gates"]:
         result(describe_gate(gate))
     show_counts("Dead", account["dead"].items())
@@ -122,9 +196,27 @@ def _lane_row(name: str, lane: dict[str, Any]) -> tuple[object, ...]:
         age(lane["oldest_s"]),
         f"{lane['retrying']}{least}",
         f"{lane['waiting_email']}{least}",
+        lane["measured"],
         lane["rate"],
         lane["limit"],
+        describe_prospect(lane),
     )
+
+
+def describe_headers(headers: dict[str, Any]) -> str:
+    """How much others use of the account's limit, which Sailthru counts together."""
+    return (
+        f"other programs make {headers['others']:g} calls/s on this account; Sailthru leaves {headers['remaining']}"
+        f" of {headers['limit']} calls until {headers['ends'][11:19]} UTC"
+    )
+
+
+def describe_prospect(lane: dict[str, Any]) -> str:
+    """When a lane will be empty: `14:35 UTC`, `keeps up`, `will not clear`."""
+    if lane["clears_at"]:
+        day, _, clock = lane["clears_at"].partition("T")
+        return f"{day} {clock[:5]} UTC"
+    return str(lane["prospect"]).replace("_", " ")
 
 
 def describe_gate(gate: dict[str, Any]) -> str:

@@ -22,6 +22,8 @@ from pipeline.ingest.app import create_app
 from pipeline.ingest.connections import KEEP_ALIVE_S, Senders, protocol_for, raise_descriptors
 from pipeline.ingest.upstream import Upstream
 from pipeline.observe.logs import Throttle, log_event
+from pipeline.processes.heartbeat import END_WITHIN_S, Heartbeat
+from pipeline.processes.records import ProcessRole, this_process
 from pipeline.settings import Settings
 from pipeline.storage.format import check_format_async
 from pipeline.storage.redis_client import open_async_redis, without_password
@@ -52,24 +54,27 @@ async def _run(settings: Settings, redis_url: str, listener: socket.socket) -> N
     sys.setswitchinterval(SWITCH_S)
     for library in ("asyncio", "uvicorn.error"):
         logging.getLogger(library).addFilter(Throttle())
-    senders = Senders(raise_descriptors(), SystemClock())
+    clock = SystemClock()
+    senders = Senders(raise_descriptors(), clock)
     redis = open_async_redis(redis_url)
     upstream = Upstream(settings, redis)
     history = History(redis, settings, SystemClock())
     app = create_app(settings, redis, upstream=upstream, redis_url=redis_url, history=history)
     server = uvicorn.Server(_configuration(app, senders))
-    watch = RedisWatch("http", SystemClock())
+    watch = RedisWatch("http", clock)
+    address = _address(listener)
+    process = this_process(ProcessRole.HTTP, clock, address=address)
     watching = [
         asyncio.create_task(senders.watch()),
         asyncio.create_task(history.watch()),
-        asyncio.create_task(watch_alerts(redis, settings, SystemClock(), watch)),
+        asyncio.create_task(watch_alerts(redis, settings, clock, watch)),
+        asyncio.create_task(Heartbeat(redis, process, settings.accounts, clock).run()),
     ]
-    host, port = listener.getsockname()[:2]
     log_event(
         "process_started",
         role="http",
         version=version("sailpipe"),
-        address=f"{host}:{port}",
+        address=address,
         target=settings.target,
         redis=without_password(redis_url),
     )
@@ -82,6 +87,7 @@ async def _run(settings: Settings, redis_url: str, listener: socket.socket) -> N
     finally:
         for task in watching:
             task.cancel()
+        await asyncio.wait(watching, timeout=END_WITHIN_S)
         await upstream.aclose()
         await redis.aclose()
 
@@ -113,6 +119,12 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise ConfigError(_why_not(host, port, error)) from None
     return listener
+
+
+def _address(listener: socket.socket) -> str:
+    """`HOST:PORT`, where it listens; an IPv6 address in brackets."""
+    host, port, *_ = listener.getsockname()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _why_not(host: str, port: int, error: OSError) -> str:

@@ -20,6 +20,17 @@ def believed_reset(reset: float, now: float) -> float:
     return min(reset, now + MINUTE_S)
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What the headers leave of the present minute, for people. limit, remaining: calls; ends: Unix seconds; others: calls/s
+    of other programs on the same account, as estimated."""
+
+    limit: int
+    remaining: int
+    ends: float
+    others: float
+
+
 @dataclass(slots=True)
 class Headroom:
     """How fast the rest of the minute may be spent. `heard`: whether any header has come yet.
@@ -67,6 +78,13 @@ class Headroom:
             return whole if self._others else None
         left = max(_LAST_MOMENT_S, self._ends - now)
         return (self._headers.remaining - self._in_flight - margin) / left - self._others
+
+    def left(self, *, now: float) -> Left | None:
+        """What is left of the minute; None when no header told of this one."""
+        if self._headers is None or now >= self._ends:
+            return None
+        found = self._headers
+        return Left(found.limit, found.remaining, self._ends, round(self._others, 2))
 
     def _compare_clocks(self, reset: float, now: float) -> None:
         """A minute that begins while answers flow shows how far our clock is ahead of Sailthru's."""

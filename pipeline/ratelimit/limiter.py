@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from pipeline.clock import Clock, SystemClock
 from pipeline.lanes import KNOWN_BUCKETS
 from pipeline.observe.logs import log_event
-from pipeline.ratelimit.feedback import MINUTE_S, Headroom, believed_reset
+from pipeline.ratelimit.feedback import MINUTE_S, Headroom, Left, believed_reset
 from pipeline.ratelimit.pacer import MIN_RATE, Pacer, SlotTooFar
 from pipeline.ratelimit.slots import (
     SHARES,
@@ -112,6 +112,14 @@ class Limiter:
     def rate(self, account: str, bucket: str) -> float:
         """Calls/s all processes together aim at now; 0 while the bucket is closed."""
         return self._pacer(account, bucket).rate
+
+    def left(self) -> dict[tuple[str, str], Left]:
+        """What Sailthru's headers leave of the present minute, by account and bucket, as this process has seen them."""
+        seen = {
+            (account, bucket): headroom.left(now=self.now(account, bucket))
+            for (account, bucket), headroom in self._headrooms.items()
+        }
+        return {key: left for key, left in seen.items() if left is not None}
 
     def late(self, account: str, bucket: str) -> int:
         """Slots this process could not use in time: its loop or its machine was too busy."""

@@ -14,11 +14,16 @@ from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, Gates
 from pipeline.lanes import SPECS
 from pipeline.ownership.accounts import removed_accounts
+from pipeline.processes.history import Sample, read_samples
+from pipeline.processes.records import HeadersSeen
 from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.slots import Usage, pace
 from pipeline.ratelimit.store_redis import RedisSlotStore
 from pipeline.settings import Settings
-from pipeline.status.lanes import look_at_lane
+from pipeline.status.fleet import Fleet, process_row, read_fleet
+from pipeline.status.headline import headline, needs_person
+from pipeline.status.lanes import Look, look_at_lane
+from pipeline.status.outlook import WINDOW, delivered_per_minute, measure, outlook
 from pipeline.status.owners import Standing, read_owners
 from pipeline.status.raw import held_by_account, raw_by_account
 from pipeline.storage import keys
@@ -56,11 +61,12 @@ async def read_status(
     full = _full(await client.info("memory"))
     said: Any = await client.get(keys.VERDICT)
     owners = await read_owners(client, names)
+    fleet = await read_fleet(client)
     accounts = {}
     for name, table in zip(names, tables, strict=True):
         if only is None or name in only:
             counters = Counters.read(table)
-            account = await _account(client, settings, name, counters, now_ms)
+            account = await _account(client, settings, name, counters, fleet)
             account["counts"] = count_up(counters, raw.get(name, 0))
             account["gates"] += [*full, *refusal_rows(Verdict.decode(said), name)]
             standing = Standing(
@@ -72,10 +78,13 @@ async def read_status(
             )
             account["ownership"] = ownership_row(standing)
             accounts[name] = account
-    return {
+    oldest_s = await _oldest_raw(client, now_ms)
+    found = {
+        "headline": headline(fleet, accounts),
         "redis_url": without_password(redis_url),
         "target": settings.target,
-        "raw": {"backlog": backlog, "held": held},
+        "raw": {"backlog": backlog, "held": held, "oldest_s": oldest_s},
+        "processes": [process_row(one) for one in fleet.alive],
         "refusals": await _refusals(client),
         "accounts": accounts,
         "removed_accounts": [
@@ -90,6 +99,13 @@ async def read_status(
             job.as_json(now_ms) for name in accounts for job in await Jobs(client, name).active()
         ],
     }
+    return {**found, "needs_person": needs_person(fleet, found)}
+
+
+async def _oldest_raw(client: redis.asyncio.Redis, now_ms: int) -> float | None:
+    """For how long the oldest entry of the raw stream has waited (s); its id says when it came."""
+    first: Any = await client.xrange(keys.RAW, count=1)
+    return max(0, now_ms - int(first[0][0].partition(b"-")[0])) / 1000 if first else None
 
 
 async def _refusals(client: redis.asyncio.Redis) -> dict[str, int]:
@@ -151,40 +167,84 @@ async def _account(
     settings: Settings,
     name: str,
     counters: Counters,
-    now_ms: int,
+    fleet: Fleet,
 ) -> Json:
+    now_ms = fleet.now_ms
     limiter = Limiter(RedisSlotStore(client), {name: settings.account(name).limits})
     usage = {one.bucket: one for one in await limiter.usage(name)}
     closures = await Gates(client, name).all_closures(now_ms)
     waiting = counters.by_part(Count.WAITING)
+    samples = await read_samples(client, name, WINDOW)
     lanes = {}
     for lane in Lane:
         look = await look_at_lane(client, name, lane, now_ms=now_ms)
-        oldest = None if look.oldest_ms is None else max(0, now_ms - look.oldest_ms) / 1000
+        bucket = usage[SPECS[lane].bucket]
+        opens = _opens_at(lane, bucket, closures, now_ms)
         lanes[str(lane)] = {
-            "backlog": waiting.get(str(lane), 0),
-            "oldest_s": oldest,
-            "retrying": look.retrying,
-            "waiting_email": look.waiting_email,
-            "rate": _rate(lane, usage[SPECS[lane].bucket], closures, now_ms),
-            "limit": usage[SPECS[lane].bucket].limit,
-            "complete": look.complete,
+            **_waits(waiting.get(str(lane), 0), look, now_ms),
+            "rate": round(pace(bucket.limit), 2) if opens == now_ms else 0.0,
+            "limit": bucket.limit,
+            "headers": headers_row(fleet.headers(name, SPECS[lane].bucket)),
+            **_prospect(lane, waiting.get(str(lane), 0), look, samples, bucket, opens, now_ms),
         }
+    per_minute = delivered_per_minute(samples, now_ms)
     return {
         "gates": [gate_row(closure) for closure in closures],
         "counts": {},
         "lanes": lanes,
+        "delivered_per_minute": None if per_minute is None else round(per_minute),
         **{count.value: counters.read_out(count) for count in _APART},
     }
 
 
-def _rate(lane: Lane, usage: Usage, closures: Sequence[Closure], now_ms: int) -> float:
-    """Calls/s that all processes together aim at in this lane; 0 behind a closed gate."""
-    closed = any(
-        closure.scope in SPECS[lane].scopes and not 0 < closure.until <= now_ms
-        for closure in closures
-    )
-    return 0.0 if closed or usage.closed_until is not None else round(pace(usage.limit), 2)
+def _waits(backlog: int, look: Look, now_ms: int) -> Json:
+    return {
+        "backlog": backlog,
+        "oldest_s": None if look.oldest_ms is None else max(0, now_ms - look.oldest_ms) / 1000,
+        "retrying": look.retrying,
+        "waiting_email": look.waiting_email,
+        "complete": look.complete,
+    }
+
+
+def headers_row(seen: HeadersSeen | None) -> Json | None:
+    """What Sailthru's headers leave of this minute's calls, and calls/s of others on the account; None without any."""
+    if seen is None:
+        return None
+    return {
+        "limit": seen.limit,
+        "remaining": seen.remaining,
+        "ends": iso(int(seen.ends * 1000)),
+        "others": seen.others,
+    }
+
+
+def _prospect(
+    lane: Lane,
+    backlog: int,
+    look: Look,
+    samples: Sequence[Sample],
+    bucket: Usage,
+    opens: int | None,
+    now_ms: int,
+) -> Json:
+    """measured: calls/s of the last 45 s. clears_at: when the lane will be empty, if prospect is `clears`."""
+    measured = measure(samples, lane, now_ms)
+    due = backlog - look.retrying - look.waiting_email
+    found = outlook(due, measured, pace(bucket.limit), opens_at_ms=opens, now_ms=now_ms)
+    return {
+        "measured": None if measured is None else round(measured.calls, 2),
+        "prospect": found.prospect.value,
+        "clears_at": None if found.clears_at_ms is None else iso(found.clears_at_ms),
+    }
+
+
+def _opens_at(lane: Lane, usage: Usage, closures: Sequence[Closure], now_ms: int) -> int | None:
+    """When a lane may make calls again (Unix ms): now if it may; None if that takes a person."""
+    until = [closure.until for closure in closures if closure.scope in SPECS[lane].scopes]
+    if usage.closed_until is not None:
+        until.append(int(usage.closed_until * 1000))
+    return None if 0 in until else max([now_ms, *until])
 
 
 def _full(memory: Mapping[str, Any]) -> list[Json]:

@@ -35,6 +35,14 @@ ACCOUNTS = "sailpipe:accounts"
 VERDICT = "sailpipe:verdict"
 """String. Why producers are refused, by the splitter's last look (storage/verdict.py); absent while they are not."""
 
+PROCESSES = "sailpipe:processes"
+"""Hash. Id of a process -> `WHEN RECORD`: when it last said that it lives (ms), and what it says of itself (JSON;
+processes/records.py)."""
+
+LAST_SEEN = "sailpipe:processes:seen"
+"""Hash. What of an installation a process was last seen of, and when (ms): a lane, `splitter`, `http`; sampled: when the
+counters last were (processes/history.py)."""
+
 REFUSALS = "sailpipe:refusals"
 """Hash. Code of an HTTP answer -> requests that were refused with it (ingest/refusals.py)."""
 
@@ -78,6 +86,7 @@ class KeyKind(StrEnum):
     DIED = "died"
     COUNTS = "counts"
     CALLS = "calls"
+    HISTORY = "history"
     DUE = "due"
     BULK = "bulk"
     LEASED = "leased"
@@ -190,6 +199,11 @@ def calls(account: str) -> str:
     """Hash. ENDPOINT|RESULT|BOUND -> calls to Sailthru that took no longer (pipeline/calltimes.py); ENDPOINT|RESULT|sum ->
     milliseconds of all."""
     return f"sailpipe:{account}:calls"
+
+
+def history(account: str) -> str:
+    """Stream. The account's counters every 15 seconds, for an hour: delivered, and by lane waiting and calls."""
+    return f"sailpipe:{account}:history"
 
 
 def due(account: str, lane: str) -> str:

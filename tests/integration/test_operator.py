@@ -49,14 +49,17 @@ def test_status_is_a_table_for_people_and_one_object_for_programs(command: Comma
     assert "Dead: rejected 2, too_old 1" in out
     assert counts(command) == {"enqueued": 3, "dead": 3}
     assert list(rows(command("status", "--json", "--account", "default")[1])[0]) == [
+        "headline",
         "redis_url",
         "target",
         "raw",
+        "processes",
         "refusals",
         "accounts",
         "removed_accounts",
         "unknown_accounts",
         "jobs",
+        "needs_person",
     ]
 
 

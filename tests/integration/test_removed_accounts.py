@@ -106,7 +106,7 @@ def test_an_account_may_be_added_and_processes_restarted_in_any_order(
             assert (row["account"], row["held"], found["raw"]) == (
                 "hats",
                 1,
-                {"backlog": 0, "held": 1},
+                {"backlog": 0, "held": 1, "oldest_s": None},
             )
             assert found["accounts"]["default"]["counts"]["waiting"] == 1
             why = "account hats is not in the splitter's settings (events held: 1)"

@@ -43,7 +43,9 @@ async def test_an_empty_installation_has_every_key(pipeline: Pipeline) -> None:
     """Shapes are a contract: a script that reads them must not have to ask whether a key is there."""
     found = await status(pipeline)
     assert found["redis_url"] == "redis://127.0.0.1:1/0", "no password"
-    raw_stream = {"backlog": 0, "held": 0}
+    raw_stream = {"backlog": 0, "held": 0, "oldest_s": None}
+    assert found["headline"] == "NOTHING runs: no worker, no splitter, no HTTP"
+    assert (found["processes"], len(found["needs_person"])) == ([], len(Lane) + 1)
     assert (found["target"], found["raw"], found["jobs"]) == ("sandbox", raw_stream, [])
     assert (found["removed_accounts"], found["unknown_accounts"]) == ([], [])
     one = found["accounts"]["default"]
@@ -60,7 +62,12 @@ async def test_an_empty_installation_has_every_key(pipeline: Pipeline) -> None:
         "rate": round(pace(40), 2),
         "limit": 40.0,
         "complete": True,
+        "headers": None,
+        "measured": None,
+        "prospect": "keeps_up",
+        "clears_at": None,
     }
+    assert one["delivered_per_minute"] is None
 
 
 async def test_every_event_is_counted_exactly_once(pipeline: Pipeline) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,14 @@ import pytest
 from pipeline.cli import checks_redis, checks_sailthru
 from pipeline.cli.app import run
 from pipeline.cli.checks import Verdict
+from pipeline.clock import SystemClock
+from pipeline.lanes import Lane
+from pipeline.processes.heartbeat import Heartbeat
+from pipeline.processes.records import ProcessRole, this_process
 from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure
 from pipeline.sandbox.server import running_in_thread
 from pipeline.settings import AccountSettings
+from pipeline.storage.redis_client import open_async_redis
 
 GOOD: dict[str, Any] = {
     "redis_version": "7.2.4",
@@ -83,6 +89,14 @@ def lines(capfd: pytest.CaptureFixture[str]) -> dict[str, dict[str, str]]:
     return {line["check"]: line for line in found}
 
 
+async def all_processes_beat(redis_url: str) -> None:
+    """As a worker of all lanes and a splitter do every few seconds."""
+    clock = SystemClock()
+    async with open_async_redis(redis_url) as client:
+        for role, lanes in ((ProcessRole.WORKER, list(Lane)), (ProcessRole.SPLITTER, [])):
+            await Heartbeat(client, this_process(role, clock, lanes=lanes), [], clock).beat()
+
+
 def test_a_healthy_installation_ends_with_0(
     redis_url: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -92,6 +106,7 @@ def test_a_healthy_installation_ends_with_0(
     """Every line is one JSON object; --live writes a profile and finds it again."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SAILPIPE_REDIS_URL", redis_url)
+    asyncio.run(all_processes_beat(redis_url))
     with running_in_thread() as sandbox:
         monkeypatch.setenv("SAILPIPE_API_URL", sandbox.url)
         monkeypatch.setenv("SAILPIPE_PAGEVIEW_URL", sandbox.url)

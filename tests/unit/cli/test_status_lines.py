@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.cli.status import show_notes, show_shared_ids
+from pipeline.cli.status import describe_headers, show_notes, show_shared_ids
 
 
 def test_the_fields_that_were_left_out_most_come_first(capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,3 +27,11 @@ def test_what_was_never_counted_is_not_mentioned(capsys: pytest.CaptureFixture[s
     show_notes({})
     show_shared_ids({})
     assert capsys.readouterr().out == ""
+
+
+def test_what_other_programs_use_of_the_limit_is_said_in_calls_a_second() -> None:
+    """Sailthru counts all API keys of an account together."""
+    ends = "2026-11-27T14:36:00.000+00:00"
+    said = describe_headers({"limit": 2400, "remaining": 800, "ends": ends, "others": 12.5})
+    assert said.startswith("other programs make 12.5 calls/s")
+    assert said.endswith("800 of 2400 calls until 14:36:00 UTC")

@@ -23,6 +23,19 @@ def _answer(headroom: Headroom, second: float, *, used: int, ours: int, in_fligh
 def test_without_any_header_there_is_no_cap() -> None:
     """Before the first answer the limit alone counts."""
     assert Headroom().cap(now=MINUTE) is None
+    assert Headroom().left(now=MINUTE) is None
+
+
+def test_what_is_left_of_a_minute_is_told_with_what_others_use_until_it_ends() -> None:
+    """Of 20 calls a second that Sailthru counts ten are ours."""
+    headroom = Headroom()
+    for second in range(20):
+        _answer(headroom, second, used=20 * second, ours=10 * second)
+    found = headroom.left(now=MINUTE + 20)
+    assert found is not None
+    assert (found.limit, found.remaining, found.ends) == (2400, 2400 - 380, MINUTE + 60.0)
+    assert found.others == pytest.approx(10, rel=0.01)
+    assert headroom.left(now=MINUTE + 60) is None
 
 
 def test_alone_on_the_account_the_headers_never_slow_us() -> None:
