@@ -109,3 +109,24 @@ def test_a_splitter_frozen_past_its_lease_posts_nothing_when_it_goes_on(
     world.wait_settled()
     assert stale.starts == 1
     world.judge("SIGSTOP the splitter past its lease, SIGCONT", may_repeat=False)
+
+
+@pytest.mark.timeout(200)
+def test_a_rolling_restart_under_load_repeats_and_loses_nothing(open_world: Open) -> None:
+    """Each worker in turn: its successor starts, it is told to stop, and delivery goes on meanwhile. So an upgrade goes,
+    and a new setting."""
+    with open_world(HTTP_TIMEOUT="8s", LEASE="12s", READ_LAG="3s") as world:
+        before = [world.crew.hire() for _ in range(2)]
+        events = traffic(3_000, 120, seed=21)
+        load = [events[start : start + 1_000] for start in (2_000, 1_000, 0)]  # the last one first
+        world.send(load.pop())
+        world.wait_for_calls(50)
+        for worker in before:
+            world.send(load.pop())
+            world.crew.hire()
+            assert worker.stop() <= STOPS_WITHIN_S
+            assert worker.process.returncode == 0
+            assert not world.settled(), "the load outlasts the stop"
+            world.wait_for_calls(50)
+        world.wait_settled()
+        world.judge("restart two workers one by one", may_repeat=False)
