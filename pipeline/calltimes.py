@@ -6,9 +6,9 @@ A call itself only leaves its answer in a list. A process counts those once a se
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pipeline.lanes import KNOWN_BUCKETS
 
@@ -47,12 +47,12 @@ class CallTimes:
             self._counted[endpoint, result, what] += by
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Histogram:
     """Calls of one endpoint that ended alike. counts: by bound, each without those below it; `sum_s` of all (s)."""
 
-    counts: list[int] = field(default_factory=lambda: [0] * len(_LABELS))
-    sum_s: float = 0.0
+    counts: tuple[int, ...]
+    sum_s: float
 
     def cumulative(self) -> list[tuple[str, float]]:
         """(`le`, calls that took no longer), as Prometheus wants them."""
@@ -65,12 +65,11 @@ class Histogram:
 
 def read_histograms(table: Mapping[bytes, bytes]) -> dict[tuple[str, str], Histogram]:
     """(endpoint, result) -> its histogram, from the hash in Redis. Fields of another version's bounds are left out."""
-    found: dict[tuple[str, str], Histogram] = {}
+    found: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for name, value in sorted(table.items()):
         endpoint, result, what = name.decode().split("|")
-        one = found.setdefault((endpoint, result), Histogram())
-        if what == _SUM:
-            one.sum_s = int(value) / 1000
-        elif what in _LABELS:
-            one.counts[_LABELS.index(what)] = int(value)
-    return found
+        found[endpoint, result][what] = int(value)
+    return {
+        name: Histogram(tuple(one.get(label, 0) for label in _LABELS), one.get(_SUM, 0) / 1000)
+        for name, one in found.items()
+    }

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import socket
 import sys
+from collections.abc import AsyncIterator, Coroutine
 from importlib.metadata import version
+from typing import Any
 
 import uvicorn
 from redis.exceptions import RedisError
@@ -58,38 +61,44 @@ async def _run(settings: Settings, redis_url: str, listener: socket.socket) -> N
     senders = Senders(raise_descriptors(), clock)
     redis = open_async_redis(redis_url)
     upstream = Upstream(settings, redis)
-    history = History(redis, settings, SystemClock())
+    history = History(redis, settings, clock)
     app = create_app(settings, redis, upstream=upstream, redis_url=redis_url, history=history)
     server = uvicorn.Server(_configuration(app, senders))
     watch = RedisWatch("http", clock)
     address = _address(listener)
     process = this_process(ProcessRole.HTTP, clock, address=address)
-    watching = [
-        asyncio.create_task(senders.watch()),
-        asyncio.create_task(history.watch()),
-        asyncio.create_task(watch_alerts(redis, settings, clock, watch)),
-        asyncio.create_task(Heartbeat(redis, process, settings.accounts, clock).run()),
-    ]
-    log_event(
-        "process_started",
-        role="http",
-        version=version("sailpipe"),
-        address=address,
-        target=settings.target,
-        redis=without_password(redis_url),
-    )
     try:
         try:
             await check_format_async(redis, stamp=True)
         except RedisError as error:  # the first request asks again
             watch.away(error)
-        await server.serve(sockets=[listener])
+        log_event(
+            "process_started",
+            role="http",
+            version=version("sailpipe"),
+            address=address,
+            target=settings.target,
+            redis=without_password(redis_url),
+        )
+        alerts = watch_alerts(redis, settings, clock, watch)
+        beats = Heartbeat(redis, process, settings.accounts, clock).run()
+        async with _beside(senders.watch(), history.watch(), alerts, beats):
+            await server.serve(sockets=[listener])
     finally:
-        for task in watching:
-            task.cancel()
-        await asyncio.wait(watching, timeout=END_WITHIN_S)
         await upstream.aclose()
         await redis.aclose()
+
+
+@contextlib.asynccontextmanager
+async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Does this while the block runs."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=END_WITHIN_S)
 
 
 def _configuration(app: ASGIApp, senders: Senders) -> uvicorn.Config:

@@ -16,7 +16,7 @@ def test_a_call_counts_in_the_first_bound_that_it_does_not_pass() -> None:
     for seconds in (0.001, 0.025, 0.026, 60.0):
         times.add("POST /event", "ok", seconds)
     [histogram] = read_histograms(stored(times)).values()
-    assert histogram.counts == [2, 1, *[0] * (len(BOUNDS_S) - 2), 1]
+    assert histogram.counts == (2, 1, *[0] * (len(BOUNDS_S) - 2), 1)
     assert histogram.cumulative()[0] == ("0.025", 2.0)
     assert histogram.cumulative()[-1] == ("+Inf", 4.0)
     assert round(histogram.sum_s, 3) == 60.052
