@@ -283,8 +283,8 @@ class CallSession:
         except Stopping:
             return self._without_answer(NotSent("stopping"))
         now_ms, claim = self.now_ms, self.state.claim
-        self.calls.append((call.bucket, answer.status, answer.duration_s, now_ms))
         health = await context.outages.seen(claim, call, answer, now_ms)
+        self.calls.append((health.bucket, answer.status, answer.duration_s, now_ms))
         verdict = decide(answer, request, self.state, health, context.settings, now_ms / 1000)
         if health.moves_gates:
             await context.outages.apply(verdict, claim, health, now_ms)
