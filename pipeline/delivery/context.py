@@ -80,10 +80,11 @@ def plan_context(state: TurnState, head: Event, now: float, read_lag: float) -> 
     still lag our own write of it.
     """
     claim, entry, pending = state.claim, state.entry, state.intents.pending
-    own, last = _own_cart_of(claim, head), claim.memory.last_identify
+    own, last = written_cart(state), claim.memory.last_identify
     cart: Cart | None = None
     if isinstance(pending, PendingCart):
-        cart = Cart(pending.base, pending.at)
+        # Another user of the same address may have bought since.
+        cart = own if _is_newer(own, pending.at) else Cart(pending.base, pending.at)
     elif own is not None and own.at is not None and now - own.at <= read_lag:
         cart = own
     return PlanContext(
@@ -117,36 +118,56 @@ def _learned_user_id(claim: Claim, head: Event) -> str | None:
     return None if email and claim.user == email.lower() else claim.user
 
 
-def with_profile(known: PlanContext, profile: Profile, claim: Claim) -> PlanContext:
+def with_profile(known: PlanContext, profile: Profile, state: TurnState) -> PlanContext:
     """`known` after GET /user. A cart read there that is older than our last write loses to ours.
 
     So does one read from a profile without our user's email, or with another: a cart is written by
     email, and until an identify joins the two profiles, it lies in one that our look-up does not read.
     """
-    own = own_cart(claim) if known.cart_written_at is not None else None
-    emails = (known.email, email_in_user_id(claim.user), profile.email)
+    own = written_cart(state, first_usable([profile.email], known.refused))
+    emails = (known.email, email_in_user_id(state.claim.user), profile.email)
     email = first_usable(emails, known.refused)
+    known = replace(known, profile=profile, email=email, cart_written_at=own.at if own else None)
     hidden = not profile.exists or _differ(profile.email, email)
     stale = own is not None and _is_stale(profile.cart, own)
     if known.cart is None and own is not None and (hidden or stale):
-        return replace(known, profile=profile, email=email, cart=own)
-    return replace(known, profile=profile, email=email)
+        return replace(known, cart=own)
+    return known
 
 
-def own_cart(claim: Claim) -> Cart | None:
-    """The cart we wrote last, as remembered."""
-    if not claim.cart:
-        return None
-    fields = json.loads(claim.cart)
-    return Cart(tuple(fields["items"]), fields["at"], fields.get("email"))
+def known_address(state: TurnState) -> str | None:
+    """Where the head's call goes to as far as Sailthru's profile is not needed to tell; see `find_email` of the mapping."""
+    head, memory, refused = state.event, state.claim.memory, state.refused
+    own = address(head, head.kind, refused) if head else None
+    learned = None if memory.email_by_page else memory.email
+    return own or first_usable((learned, email_in_user_id(state.claim.user)), refused)
 
 
-def _own_cart_of(claim: Claim, head: Event) -> Cart | None:
-    """The same, unless it is of another person than the head: at a shared device each has a cart."""
-    own = own_cart(claim)
-    if own is None or own.email is None:
+def written_cart(state: TurnState, looked_up: str | None = None) -> Cart | None:
+    """The cart that we wrote last for the head's user, or for another of the same address if that is newer.
+
+    looked_up: the address that Sailthru's profile has; it counts when no other is known.
+    """
+    claim, own = state.claim, read_cart(state.claim.cart)
+    there, text = claim.cart_of
+    if not text and (own is None or own.email is None):
         return own
-    return None if _differ(own.email, address(head, head.kind) or claim.memory.email) else own
+    email = known_address(state)
+    # At a shared device each person has a cart.
+    if own and own.email is not None and _differ(own.email, email or claim.memory.email):
+        own = None
+    if not text or _differ(there, email or looked_up):
+        return own
+    other = read_cart(text)
+    return other if own is None or _is_newer(other, own.at) else own
+
+
+def read_cart(text: str) -> Cart | None:
+    """What `write_cart` wrote; None for ''."""
+    if not text:
+        return None
+    fields = json.loads(text)
+    return Cart(tuple(fields["items"]), fields["at"], fields.get("email"))
 
 
 def write_cart(cart: Cart, now: float) -> str:
@@ -159,6 +180,10 @@ def write_cart(cart: Cart, now: float) -> str:
 
 def _differ(one: str | None, other: str | None) -> bool:
     return (one or "").lower() != (other or "").lower()
+
+
+def _is_newer(cart: Cart | None, at: float | None) -> bool:
+    return cart is not None and cart.at is not None and (at is None or cart.at > at)
 
 
 def _is_stale(read: Cart | None, own: Cart) -> bool:

@@ -18,12 +18,18 @@ from pipeline.delivery.classify import (
     Struck,
     decide,
 )
-from pipeline.delivery.context import TurnState, plan_context, turn_state, with_profile
+from pipeline.delivery.context import (
+    TurnState,
+    known_address,
+    plan_context,
+    turn_state,
+    with_profile,
+)
 from pipeline.delivery.intents import IntentLog, PendingOrder, reservation_of
 from pipeline.delivery.leases import Caller, Lease, Leases, Stopping
 from pipeline.delivery.traces import Settled
 from pipeline.errors import InvalidEvent, MappingRejected
-from pipeline.events.emails import email_in_user_id, first_usable
+from pipeline.events.emails import address_key, email_in_user_id, first_usable
 from pipeline.events.models import Event, OptOut, parse_event
 from pipeline.events.rights import restricted
 from pipeline.gates.brake import Brake
@@ -210,7 +216,10 @@ class CallSession:
         is_known = first_usable((claim.memory.email, email_in_user_id(claim.user)), known.refused)
         email = None if is_known else first_usable([found.email], known.refused)
         self.state = replace(self.state, email=self.state.email or email)
-        return with_profile(known, found, claim)
+        if need.what == "cart" and found.email and known_address(self.state) is None:
+            there = address_key(found.email), await self._context.store.cart_of(found.email)
+            self.state = replace(self.state, claim=replace(claim, cart_of=there))
+        return with_profile(known, found, self.state)
 
     async def _find_owner(self, need: Need, known: PlanContext) -> PlanContext | Outcome:
         """What was learned of an email, what its last look-up said, or else Sailthru.

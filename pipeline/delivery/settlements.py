@@ -13,7 +13,7 @@ from pipeline import retry
 from pipeline.clock import Random
 from pipeline.counters import Count, counter
 from pipeline.deadletters.letter import Header
-from pipeline.delivery.context import TurnState, write_cart
+from pipeline.delivery.context import TurnState, known_address, write_cart
 from pipeline.delivery.intents import IntentLog, PendingCart, PendingOrder
 from pipeline.delivery.waiting import merged_away
 from pipeline.errors import Reason
@@ -265,7 +265,10 @@ def _delivered(outcome: Delivered, state: TurnState, settling: Settling) -> Sett
         settlement = replace(settlement, count={**settlement.count, **_count_notes(outcome.notes)})
     if outcome.cart_after is None:
         return settlement
-    return _with_cart(settlement, outcome.cart_after, settling.now_ms)
+    settlement = _with_cart(settlement, outcome.cart_after, settling.now_ms)
+    # A call that only found the order names no address.
+    email = (outcome.call and outcome.call.address) or known_address(state)
+    return replace(settlement, cart_of=email)
 
 
 def _count_notes(notes: Sequence[Note]) -> Counter[str]:

@@ -210,8 +210,9 @@ class Claim:
 
     user: whose mailbox it is, and its name. `clock` is the lane's, in ms. `head_of_user` is the header of the oldest
     entry in the same user's user-lane mailbox, empty when there is none. `probe`: it was leased to see
-    whether a closed gate's cause is over. `bulk`: it holds bulk events only. step: how many settlements of this claim have
-    been written.
+    whether a closed gate's cause is over. `bulk`: it holds bulk events only. cart: what was written last for the user, as
+    `write_cart` writes it, '' when none is known. cart_of: an address (`address_key`), and the cart that another user left
+    there, '' when none is known. step: how many settlements of this claim have been written.
     """
 
     account: str
@@ -232,6 +233,7 @@ class Claim:
     absence: Absence | None = None
     failing: Failing | None = None
     step: int = 0
+    cart_of: tuple[str, str] = ("", "")
 
     @property
     def head(self) -> Entry:
@@ -283,8 +285,9 @@ class Settlement:
     packed: the raw events of those in `dead`, in order, as packed.py writes them; '' or none keeps one as it came.
     order: what another mailbox has reserved, when this one waits for it. lift: the user for whose mailboxes this one waits,
         which are bulk no more unless it is. bulk: how many events it holds, if all of them may wait as bulk from now on: it
-        is bulk then, unless more have come. absence: None leaves what is on record. failing: what is on record
-        afterwards. Only the owner's next step is written, so that a settlement may be repeated.
+        is bulk then, unless more have come. cart_of: the address to which the cart was written, if it is known.
+    absence: None leaves what is on record. failing: what is on record afterwards. Only the owner's next step is written, so
+        that a settlement may be repeated.
     """
 
     claim: Claim
@@ -299,6 +302,7 @@ class Settlement:
     learn: Mapping[str, str] = field(default_factory=dict)
     cart: str | None = None
     cart_keep_ms: int = 0
+    cart_of: str | None = None
     back: bool = False
     due: int | Literal["old"] | None = None
     at: int | None = None
@@ -314,7 +318,7 @@ def read_claim(
 ) -> Claim:
     """A claim from what claim.lua answers: the clocks of all that it claimed, and what it says of this mailbox."""
     now, clock = clocks
-    token, head, cart, state, memory, *blobs = reply
+    token, head, cart, email, cart_there, state, memory, *blobs = reply
     fields = _pairs(state)
     entries = tuple(Entry.decode(blob) for blob in blobs)
     return Claim(
@@ -339,6 +343,7 @@ def read_claim(
         bulk=fields.get("lifted") == b"0",
         absence=read_record(Absence, fields["absence"]) if "absence" in fields else None,
         failing=read_record(Failing, fields["failing"]) if "failing" in fields else None,
+        cart_of=(email.decode(), cart_there.decode()),
     )
 
 

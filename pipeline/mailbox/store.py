@@ -9,6 +9,7 @@ import redis.asyncio
 from pydantic_core import to_json
 
 from pipeline.errors import StaleClaim
+from pipeline.events.emails import address_key
 from pipeline.events.models import Lane
 from pipeline.lanes import SPECS
 from pipeline.mailbox.claim import (
@@ -198,6 +199,11 @@ class MailboxStore:
             *lengths, identified = await pipe.execute()
         return UserBacklog(dict(zip(Lane, lengths, strict=True)), int(identified or 0))
 
+    async def cart_of(self, email: str) -> str:
+        """The cart that was written last to this address, for whichever user; '' when none is known."""
+        found: Any = await self._redis.get(keys.cart_of(self.account, address_key(email)))
+        return (found or b"").decode()
+
     async def leads_to(self, visitor: str) -> str | None:
         """The id to which the events of an anonymousId go by now; None when it is not known to be any other's."""
         return next(iter(await self._aliases(visitor, "follows", "anon")), None)
@@ -248,6 +254,8 @@ def encode_settlement(settlement: Settlement) -> bytes:
         said["due"] = settlement.due
     if settlement.cart is not None:
         said |= {"cart": settlement.cart, "cart_keep": settlement.cart_keep_ms}
+        if settlement.cart_of:
+            said["cart_of"] = address_key(settlement.cart_of)
     if settlement.waits:
         said["waits"] = settlement.waits
         said["expected"] = _expected(settlement)

@@ -31,7 +31,14 @@ FORGOTTEN_FIELDS = (
 """Of what is remembered of a user: what deliveries to the other target have left there."""
 _FORGOTTEN = frozenset(
     {
-        *(KeyKind.CART, KeyKind.ORDER, KeyKind.REUSED, KeyKind.ONCE, KeyKind.FOUND),
+        *(
+            KeyKind.CART,
+            KeyKind.CART_OF,
+            KeyKind.ORDER,
+            KeyKind.REUSED,
+            KeyKind.ONCE,
+            KeyKind.FOUND,
+        ),
         *(KeyKind.DEDUPE, KeyKind.DIED, KeyKind.REPLAYED, KeyKind.IMPORT, KeyKind.TRACE),
     }
 )

@@ -78,9 +78,13 @@ async def _memory(client: redis.asyncio.Redis, account: str, user: str) -> Json:
     async with client.pipeline(transaction=False) as pipe:
         pipe.hgetall(keys.user(account, user))
         pipe.get(keys.cart(account, user))
-        fields, cart = await pipe.execute()
+        fields, own = await pipe.execute()
     known = {name.decode(): value.decode() for name, value in fields.items()}
     email = known.get("email")
+    by_page = known.get("email_by") == "browser"
+    address = user if by_page or email is None else email
+    there = await MailboxStore(client, account).cart_of(address)
+    carts = [json.loads(one) for one in (own, there) if one]
     strength, at = int(known.get("email_strength", LOOKED_UP)), known.get("email_at")
     return {
         "email": email
@@ -88,12 +92,12 @@ async def _memory(client: redis.asyncio.Redis, account: str, user: str) -> Json:
             "address": email,
             "source": STRENGTHS.get(strength),
             "at": iso(int(at)) if at else None,
-            "by_page": known.get("email_by") == "browser",
+            "by_page": by_page,
         },
         "refused": sorted(json.loads(known.get("refused", "{}"))),
         "identified": iso(int(known["identified"])) if "identified" in known else None,
         "merged": json.loads(known.get("merged", "[]")),
-        "cart": json.loads(cart) if cart else None,
+        "cart": max(carts, key=lambda one: one["at"], default=None),
     }
 
 

@@ -97,6 +97,7 @@ class KeyKind(StrEnum):
     TOKEN = "token"  # noqa: S105 - the name of a key
     USER = "user"
     CART = "cart"
+    CART_OF = "cart-of"
     ORDER = "order"
     REUSED = "reused"
     SHARE = "share"
@@ -267,6 +268,11 @@ def user(account: str, key: str) -> str:
 def cart(account: str, key: str) -> str:
     """String. The cart we wrote last for a user, JSON."""
     return f"sailpipe:{account}:cart:{key}"
+
+
+def cart_of(account: str, email: str) -> str:
+    """String. The cart we wrote last to an address (`address_key`), for whichever user, JSON."""
+    return f"sailpipe:{account}:cart-of:{email}"
 
 
 def order(account: str, order_id: str) -> str:

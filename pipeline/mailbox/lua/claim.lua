@@ -5,7 +5,8 @@
 --           {'no'} when there is nothing to own (a lost, doubled or late wake-up, or one of another target),
 --           {'later'} when the entries of those before it are as much as one reply may hold,
 --           {'failed', why} when what lies in it is at fault; nothing was written of it, else
---           {token, header of the user lane's head or '', cart or '', state of the mailbox (flat), user (flat), entry...}
+--           {token, header of the user lane's head or '', cart or '', the user's address, the cart that was written there or
+--            '', state of the mailbox (flat), user (flat), entry...}
 local now, lane, lease, most_bytes = ms(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local target, first = ARGV[5], 7 + tonumber(ARGV[6])
 local scopes = {}
@@ -42,6 +43,18 @@ local function that_fit(entries)
   return taken
 end
 
+-- The address that is known of a user, and what was written to it for another user: Sailthru keeps a cart by its address.
+-- A mailbox may have an address for a name; of any other name there is no such cart.
+local function cart_of(box, memory, own)
+  local email = box
+  for n = 1, #memory, 2 do
+    if memory[n] == 'email' then email = memory[n + 1] end
+  end
+  email = string.lower(email)
+  local cart = redis.call('GET', P .. 'cart-of:' .. email)
+  return email, cart and cart ~= own and cart or ''
+end
+
 local function claim(i, box)
   local state_key = mailbox_state(P, lane, box)
   if is_full then return { 'later' } end -- and read nothing: what waits may be a megabyte in each mailbox
@@ -71,7 +84,9 @@ local function claim(i, box)
   end
   local head = lane ~= IDENTIFY_LANE and redis.call('LINDEX', mail(P, IDENTIFY_LANE, box), 0)
   local token = int(tokens + i) .. stamp
-  local found = { token, head and header(head) or '', held[i] or '', flat, redis.call('HGETALL', P .. 'user:' .. box) }
+  local memory, email, cart = redis.call('HGETALL', P .. 'user:' .. box), '', ''
+  if awaits_email(lane) then email, cart = cart_of(box, memory, held[i]) end -- the lane of carts
+  local found = { token, head and header(head) or '', held[i] or '', email, cart, flat, memory }
   for _, entry in ipairs(entries) do found[#found + 1] = entry end
 
   if state.waits then redis.call('HDEL', state_key, 'waits') end

@@ -8,6 +8,7 @@
 --   state    fields of the mailbox's state, of events that stay and of the mailbox itself -> what is put into them
 --   intent   '' forgets it, text replaces it, absent keeps it
 --   learn    fields of the user's memory;  cart, cart_keep: the cart we left behind and for how many ms to know it
+--   cart_of  the address to which that was written, if it is known
 --   back     give the mailbox back; due: when (absent = now, 'old' = when it was due);
 --   at       what time the owner believes it is (absent = now): it reckons from the time of its claim
 --   waits    what it waits for; expected: what the decision to wait was based on {email, identified, head}, or
@@ -143,6 +144,9 @@ local function settle(lane, box, token, step, text)
 
   if settlement.learn then learn(memory, settlement.learn, refused) end
   if settlement.cart then redis.call('SET', cart, settlement.cart, 'PX', int(settlement.cart_keep)) end
+  if settlement.cart_of then
+    redis.call('SET', P .. 'cart-of:' .. settlement.cart_of, settlement.cart, 'PX', int(settlement.cart_keep))
+  end
   -- An order may have died of an email that was learned since its claim, and learn_email brings some back.
   if awaits_email(lane) and popped > 0 and redis.call('HEXISTS', memory, 'email') == 1 then
     local recalled = recall(P, box, now, was_bulk)

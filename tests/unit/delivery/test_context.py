@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -62,9 +64,10 @@ def test_our_own_cart_write_is_never_taken_for_an_empty_cart(
     claim = claim_with(write_cart(Cart((ITEM,)), settled), now)
     read = Profile(True, "ann@example.com", Cart((ITEM,), float(written_ms // 1000)))
 
-    known = plan_context(turn_state(claim), MORE, now, read_lag=1.0)
+    state = replace(turn_state(claim), event=MORE)
+    known = plan_context(state, MORE, now, read_lag=1.0)
     if known.cart is None:
-        known = with_profile(known, read, claim)
+        known = with_profile(known, read, state)
     step = plan([MORE], known, AccountSettings())
 
     assert isinstance(step, Send)

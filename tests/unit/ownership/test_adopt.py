@@ -107,8 +107,9 @@ async def test_who_is_who_is_kept_and_what_the_old_sailthru_knew_is_not(boxes: M
     claim = await boxes.lease_and_claim(Lane.USER, "ann")
     learned = dict.fromkeys(FORGOTTEN_FIELDS, "1") | {"refused": '{"a@example.org": 1}'}
     await boxes.store.settle(
-        delivered(claim, learn=learned, cart="[]", cart_keep_ms=60_000, back=True)
+        delivered(claim, learn=learned, cart="[]", cart_keep_ms=60_000, cart_of="a@b.co", back=True)
     )
+    assert len(await boxes.redis.keys("sailpipe:default:cart*")) == 2
     kept = {
         name: value for name, value in (await memory(boxes, "ann")).items() if name not in learned
     }
@@ -118,7 +119,7 @@ async def test_who_is_who_is_kept_and_what_the_old_sailthru_knew_is_not(boxes: M
     await adopt_all(boxes)
     assert await memory(boxes, "ann") == kept
     assert await aliases(boxes) == known
-    assert await boxes.redis.keys("sailpipe:default:cart:*") == []
+    assert await boxes.redis.keys("sailpipe:default:cart*") == []
 
 
 async def test_what_ways_in_remember_of_the_old_sailthru_is_forgotten(boxes: Mailboxes) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pipeline.sailthru.answers import Accepted, Answer, read_answer
 from pipeline.sailthru.calls import Call
 from pipeline.status.person import find_profile, person_of, read_person, why_no_mail
-from tests.support.pipe import ACCOUNT, Pipe, added, identify, open_pipe, order, track
+from tests.support.pipe import ACCOUNT, Pipe, added, identify, open_pipe, order, product, track
 
 
 async def person(pipe: Pipe, identity: str) -> dict[str, Any]:
@@ -43,6 +43,18 @@ async def test_of_a_stranger_nothing_is_known() -> None:
         found = await person(pipe, "u1")
         assert (found["known"], found["email"], found["cart"]) == (False, None, None)
         assert found["outcomes"] == found["dead"] == []
+
+
+async def test_the_cart_of_a_person_is_the_newest_at_their_address() -> None:
+    """Another id may have bought it."""
+    async with open_pipe() as pipe:
+        await pipe.post(added("u1"))
+        await pipe.run(5)
+        assert [one["id"] for one in (await person(pipe, "u1"))["cart"]["items"]] == ["p1"]
+        properties = {"order_id": "o1", "products": [product("p1")], "email": "u1@example.org"}
+        await pipe.post(track("u2", "Order Completed", **properties))
+        await pipe.run(5)
+        assert (await person(pipe, "u1"))["cart"]["items"] == []
 
 
 async def test_cart_waiting_outcomes_and_letters_are_shown() -> None:

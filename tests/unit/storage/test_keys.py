@@ -69,7 +69,9 @@ async def test_what_lies_in_redis_after_events_of_each_lane_is_named_with_its_ty
     await boxes.post(order("m3", "bob"), track("m4", "bob"), {"type": "nonsense"})
     claim = await boxes.lease_and_claim(Lane.USER, "ann")
     await boxes.store.settle(
-        delivered(claim, learn={"identified": "1"}, cart="[]", cart_keep_ms=60_000)
+        delivered(
+            claim, learn={"identified": "1"}, cart="[]", cart_keep_ms=60_000, cart_of="a@b.co"
+        )
     )
     dying = await boxes.lease_and_claim(Lane.PURCHASE, "bob")
     await boxes.store.settle(letter(dying, reason="missing_email"))
