@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -14,7 +15,7 @@ import pytest
 
 from pipeline.sailthru import transport as module
 from pipeline.sailthru.connection import Departure, Disconnected, Malformed, TooLate
-from pipeline.sailthru.transport import KEEPALIVE_S, open_http
+from pipeline.sailthru.transport import KEEPALIVE_S, NAME_S, open_http
 from tests.support.keeping_server import NO_TLS, call, serving, until
 from tests.support.odd_replies import OK, reply
 from tests.support.odd_server import OddServer
@@ -113,8 +114,9 @@ async def test_no_more_sockets_are_open_than_may_be() -> None:
             assert http._busy == 0
 
 
-async def test_a_burst_of_new_sockets_is_one_look_up() -> None:
-    """Resolvers refuse a client that asks for the same name a hundred times a second."""
+@contextmanager
+def looked_up() -> Iterator[list[object]]:
+    """The names that are looked up meanwhile."""
     loop = asyncio.get_running_loop()
     asked: list[object] = []
     look_up = loop.getaddrinfo
@@ -123,11 +125,31 @@ async def test_a_burst_of_new_sockets_is_one_look_up() -> None:
         asked.append(host)
         return await look_up(host, port, **options)
 
+    with patch.object(loop, "getaddrinfo", getaddrinfo):
+        yield asked
+
+
+async def test_a_burst_of_new_sockets_is_one_look_up() -> None:
+    """Resolvers refuse a client that asks for the same name a hundred times a second."""
     async with serving() as server, open_http(NO_TLS) as http:
         url = server.url.replace("127.0.0.1", "localhost")
-        with patch.object(loop, "getaddrinfo", getaddrinfo):
+        with looked_up() as asked:
             await asyncio.gather(*(call(http, url) for _ in range(30)))
         assert asked == ["localhost"]
+
+
+async def test_a_name_is_looked_up_again_when_its_addresses_may_have_changed() -> None:
+    """A server that has moved would be called at its old address for ever. The loop's clock is moved by hand."""
+    loop = asyncio.get_running_loop()
+    now = began = loop.time()
+    async with serving() as server, open_http(NO_TLS) as http:
+        url = server.url.replace("127.0.0.1", "localhost")
+        server.answer = reply(b"200 OK", b"Connection: close")
+        with looked_up() as asked, patch.object(loop, "time", lambda: now):
+            for after_s, look_ups in ((0.0, 1), (NAME_S - 0.5, 1), (NAME_S, 2), (2.1 * NAME_S, 3)):
+                now = began + after_s
+                await call(http, url)
+                assert len(asked) == look_ups, after_s
 
 
 # ---- what leaves, and when -----------------------------------------------------------------------------
