@@ -104,16 +104,18 @@ async def claims(shop: Shop) -> None:
         owned = await shop.own(lane, await shop.wake(lane))
         await shop.store.renew(owned)
         await asyncio.gather(*(shop.store.settle(_delivered(one)) for one in owned))
-    await shop.fill(Lane.PURCHASE, [f"p{n}" for n in range(PROCESS_CLAIMS)])
+    await shop.fill(Lane.PURCHASE, [f"u{n}" for n in range(PROCESS_CLAIMS)])
     owned = await shop.own(Lane.PURCHASE, await shop.wake(Lane.PURCHASE))
     await shop.store.renew(owned)
 
 
 def _delivered(claim: Claim) -> Settlement:
-    learn = {"identified": "1", "newest:identify": "1", "email": f"{claim.user}@example.com"}
+    email = f"{claim.user}@example.com"
+    learn = {"identified": "1", "newest:identify": "1", "email": email}
     many = len(claim.entries)
     wake = [lane for lane in Lane if lane is not claim.lane]
-    fields = {"learn": learn, "cart": "x" * 1_000, "cart_keep_ms": 1_000, "wake": wake}
+    cart = {"cart": "x" * 1_000, "cart_keep_ms": 60_000, "cart_of": email}
+    fields = {"learn": learn, **cart, "wake": wake}
     return Settlement(claim, pop=many, count={"delivered": many}, intent="", back=True, **fields)  # type: ignore[arg-type]
 
 
