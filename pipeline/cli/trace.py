@@ -12,25 +12,7 @@ from pipeline.cli.output import json_result, note, result
 from pipeline.cli.session import Session, in_session
 from pipeline.cli.tables import printable
 from pipeline.clock import SystemClock
-from pipeline.status.mailboxes import CAUSES
-
-_FATES = {
-    "delivered": "delivered",
-    "ignored": "ignored",
-    "duplicate": "dropped as a repeat",
-    "dead": "dead letter",
-    "removed": "removed",
-    "waits": "waits",
-}
-_WAITS = {
-    "cart": "its cart to be read once more",
-    "order_unverified": "its order to be looked up",
-    "throttled": "Sailthru's limit",
-    "circuit": "Sailthru, which does not answer",
-    "misconfigured": "credentials that Sailthru takes",
-    "split": "the splitter: it is in the raw stream",
-    **CAUSES,
-}
+from pipeline.status.wording import WAITS, fate_words
 
 
 def trace(
@@ -79,15 +61,13 @@ def counted(number: int, one: str, many: str) -> str:
 
 def outcome_line(one: dict[str, Any]) -> str:
     """What became of an event, in a few words."""
-    reason = one["reason"]
-    if one["fate"] == "waits":
-        return f"waits for {_WAITS.get(reason, reason)}{_until(one)}"
-    return f"{_FATES[one['fate']]}{f': {reason}' if reason else ''}"
+    words = fate_words(one["fate"], one["reason"])
+    return words + _until(one) if one["fate"] == "waits" else words
 
 
 def waiting_line(row: dict[str, Any]) -> str:
     """What an event waits for by now, in a few words."""
-    return f"waits for {_WAITS.get(row['waits_for'], row['waits_for'])}{_until(row)}"
+    return f"waits for {WAITS.get(row['waits_for'], row['waits_for'])}{_until(row)}"
 
 
 def call_line(call: dict[str, Any]) -> str:

@@ -13,14 +13,8 @@ from pipeline.cli.output import json_result, note, result
 from pipeline.cli.session import Session, in_session
 from pipeline.cli.tables import printable
 from pipeline.cli.trace import at, outcome_line, say_since, waiting_line
-from pipeline.errors import SailpipeError
+from pipeline.status.wording import SOURCES
 
-_SOURCES = {
-    "stated": "an identify said so",
-    "shown": "an event's context showed it",
-    "bought": "an order or a page showed it",
-    "looked_up": "Sailthru's profile has it",
-}
 _MARKS = {True: "yes", False: "NO", None: "?"}
 
 
@@ -47,7 +41,7 @@ def user(
 
         person = await read_person(session.redis, session.settings.account(account), identity)
         if why:
-            person["why"] = await _why(session, account, person)
+            person["why"] = await _why(session, person)
         return person
 
     found = in_session(account, work)
@@ -59,23 +53,15 @@ def user(
         raise typer.Exit(FAILED)
 
 
-async def _why(session: Session, account: str, person: dict[str, Any]) -> list[dict[str, Any]]:
-    from pipeline.ingest.upstream import NotNow, Upstream  # noqa: PLC0415 - only with --why
-    from pipeline.status.person import why_no_mail  # noqa: PLC0415
+async def _why(session: Session, person: dict[str, Any]) -> list[dict[str, Any]]:
+    from pipeline.ingest.upstream import Upstream  # noqa: PLC0415 - only with --why
+    from pipeline.verbs.people import explain  # noqa: PLC0415
 
     upstream = Upstream(session.settings, session.redis)
-
     try:
-        findings = await why_no_mail(
-            person, lambda call: upstream.call(account, call.method, call.endpoint, call.params)
-        )
-    except NotNow as error:
-        raise SailpipeError(
-            f"Sailthru was not asked: {error.what}. Try again in {error.wait_s:.0f} s."
-        ) from None
+        return [asdict(one) for one in await explain(person, upstream.ask)]
     finally:
         await upstream.aclose()
-    return [asdict(one) for one in findings]
 
 
 def _show(person: dict[str, Any]) -> None:
@@ -101,7 +87,7 @@ def _show(person: dict[str, Any]) -> None:
 def _show_memory(person: dict[str, Any]) -> None:
     email, cart = person["email"], person["cart"]
     if email:
-        result(f"Email {printable(email['address'])}: {_SOURCES.get(email['source'], '')}")
+        result(f"Email {printable(email['address'])}: {SOURCES.get(email['source'], '')}")
     else:
         result("Email: none is known")
     for address in person["refused"]:

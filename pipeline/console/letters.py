@@ -9,7 +9,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from pipeline.api.app import MAX_RATE, MIN_RATE, who
 from pipeline.api.queries import FILTERS, bad, not_found, read_cursor, read_filter
@@ -124,22 +124,6 @@ class LetterPages:
         ]
         return self._pages.render(
             request, "letter", title=shown["title"], letter=shown, today=today, calls=calls
-        )
-
-    async def find(self, request: Request) -> Response:
-        """The search box: a letter of that id, else what the text stands in."""
-        text = request.query_params.get("q", "").strip()
-        account = self._pages.account(request)
-        if not text:
-            return RedirectResponse("/console/dead", 303)
-        try:
-            letter = await self._pages.letters(account).get(text)
-        except UnknownLetter:
-            query = views.filter_query({"match": text, "account": _unless_default(account)})
-            return RedirectResponse(f"/console/dead?{query}", 303)
-        query = views.filter_query({"account": _unless_default(account)})
-        return RedirectResponse(
-            f"/console/dead/{quote(letter.id, safe='')}?{query}".rstrip("?"), 303
         )
 
     async def confirm(self, request: Request) -> Response:
@@ -275,10 +259,6 @@ class LetterPages:
 
 def _filters(values: Mapping[str, str]) -> dict[str, str]:
     return {name: values[name].strip() for name in FILTERS if values.get(name, "").strip()}
-
-
-def _unless_default(account: str) -> str:
-    return "" if account == "default" else account
 
 
 def _shown(form: Form) -> int:

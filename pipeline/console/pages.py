@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import redis.asyncio
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -34,11 +34,16 @@ THEME_COOKIE: Final = "sailpipe-theme"
 NAV: Final = (
     (HOME, "Overview", "o"),
     ("/console/problems", "Problems", "p"),
-    ("/console/dead", "Not delivered", "d"),
+    ("/console/people", "People", "e"),
     ("/console/try", "Try it", "t"),
     ("/console/activity", "Activity", "a"),
-    ("/console/setup", "Set-up", "s"),
 )
+PARTS: Final = {
+    "/console/problems": ("/console/dead", "/console/edit", "/console/resend", "/console/discard"),
+    "/console/people": ("/console/events", "/console/why"),
+    "/console/activity": ("/console/resends",),
+}
+"""Pages that the navigation shows as parts of another."""
 _MAX_FIELDS: Final = 50
 Page = Callable[[Request], Awaitable[Response]]
 Acting = Callable[[Request, "Form"], Awaitable["Done"]]
@@ -97,6 +102,7 @@ class Pages:
         account = request.query_params.get("account", DEFAULT_ACCOUNT)
         operator = operator_of(request.scope)
         theme = request.cookies.get(THEME_COOKIE)
+        path = request.scope["raw_path"].partition(b"?")[0].decode("ascii", "replace")
         frame = {
             "account": account,
             "accounts": sorted(self.settings.accounts),
@@ -105,11 +111,12 @@ class Pages:
             "logged_in": logged_in(request.scope) is not None,
             "target": self.settings.target,
             "theme": theme if theme in THEMES else THEMES[0],
-            "path": request.url.path,
-            "here": str(request.url.path) + (f"?{request.url.query}" if request.url.query else ""),
+            "path": path,
+            "here": path + (f"?{request.url.query}" if request.url.query else ""),
             "now": self.clock.now(),
             "notice": request.query_params.get("notice", "")[:200],
             "nav": NAV,
+            "nav_at": _nav_at(request.url.path),
             "url": _address(account),
             "terms": TERMS,
             "version": version("sailpipe"),
@@ -179,6 +186,21 @@ class Pages:
         return name
 
 
+def segment(text: str) -> str:
+    """An id as one part of an address."""
+    return quote(text, safe="")
+
+
+def _nav_at(path: str) -> str:
+    """The page of the navigation that a page belongs to; '' for those that belong to none."""
+    places = {HOME: (), **{where: PARTS.get(where, ()) for where, _, _ in NAV[1:]}}
+    for where, parts in places.items():
+        names = () if where == HOME else (where, *parts)
+        if path == where or any(path == one or path.startswith(f"{one}/") for one in names):
+            return where
+    return ""
+
+
 def _address(account: str) -> Callable[..., str]:
     """Makes addresses that stay in the account a page is about."""
 
@@ -201,6 +223,7 @@ def _templates() -> Environment:
     made.filters |= {
         "foreign": views.foreign,
         "plain": views.plain,
+        "segment": segment,
         "clock": views.clock_tag,
         "duration": views.duration,
         "sentence": lambda text: text[:1].upper() + text[1:],

@@ -21,15 +21,20 @@ from pipeline.console.letters import LetterPages
 from pipeline.console.mending import MendingPages
 from pipeline.console.operate import OperatorPages
 from pipeline.console.pages import Pages
+from pipeline.console.people import PeoplePages
 from pipeline.guard import Guard
 from pipeline.guard.guard import LOGIN
 from pipeline.guard.rules import Refusal
 from pipeline.settings import Settings
 from pipeline.status.reader import StatusReader
 from pipeline.storage.redis_errors import describe
+from pipeline.verbs.people import Ask
 
 STATIC: Final = "/console/static"
-HARMLESS: Final = ("/console/try", "/console/edit", "/console/logout", "/console/theme")
+HARMLESS: Final = (
+    *("/console/try", "/console/edit", "/console/why"),
+    *("/console/logout", "/console/theme"),
+)
 """Posts that change nothing of what is delivered."""
 
 
@@ -43,7 +48,10 @@ class Console:
         status: StatusReader,
         history: History,
         clock: Clock,
+        ask: Ask,
     ) -> None:
+        """ask: makes a call to Sailthru for a person who looks."""
+        self._ask = ask
         self._pages = Pages(settings, client, status, clock)
         self._history = history
 
@@ -52,6 +60,7 @@ class Console:
         seen, act = self._pages.page, self._pages.acting
         letters = LetterPages(self._pages)
         mending = MendingPages(self._pages)
+        people = PeoplePages(self._pages, self._ask)
         operate = OperatorPages(self._pages, guard, self._history)
         post = ["POST"]
         routes = [
@@ -60,7 +69,10 @@ class Console:
             Route("/console/problems/{group}", seen(letters.problem)),
             Route("/console/dead", seen(letters.list_letters)),
             Route("/console/dead/{id:path}", seen(letters.letter)),
-            Route("/console/find", seen(letters.find)),
+            Route("/console/people", seen(people.search)),
+            Route("/console/people/{user:path}", seen(people.person)),
+            Route("/console/events/{id:path}", seen(people.event)),
+            Route("/console/why", seen(people.why), methods=post),
             Route("/console/resend", seen(letters.confirm)),
             Route("/console/resend", act(letters.resend), methods=post),
             Route("/console/discard", seen(letters.confirm)),

@@ -75,7 +75,7 @@ def create_app(
     site = {
         "openapi.json": guard.around(described),
         "api": Api(settings, redis, status, clock).app(guard),
-        "console": Console(settings, redis, status, history, clock).app(guard),
+        "console": Console(settings, redis, status, history, clock, upstream.ask).app(guard),
     }
     apps = {path: app for way in ways for path, app in way.apps().items()}
     apps["metrics"] = Metrics(settings, redis).guarded(guard)

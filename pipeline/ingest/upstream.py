@@ -27,6 +27,7 @@ from pipeline.sailthru.calls import Call, Method
 from pipeline.sailthru.client import Credentials, Reply, SailthruClient
 from pipeline.sailthru.transport import open_http
 from pipeline.settings import AccountSettings, Settings
+from pipeline.verbs.people import NotAsked
 
 PAUSED_S = 60.0
 """When to come again while an operator has stopped delivery."""
@@ -77,6 +78,13 @@ class Upstream:
         if isinstance(answer, Failed) and answer.code in _KEY_CODES:
             return await self._once(home, call)
         return answer, reply
+
+    async def ask(self, account: str, call: Call) -> Answer:
+        """Make one call now, for an operator. Raises NotAsked."""
+        try:
+            return (await self.exchange(account, call))[0]
+        except NotNow as error:
+            raise NotAsked(error.what, error.wait_s) from None
 
     async def aclose(self) -> None:
         """Give up all calls that wait or are under way."""

@@ -16,7 +16,7 @@ from tests.web.test_stories import order
 pytestmark = pytest.mark.web
 
 SCREENSHOTS = Path(__file__).parents[2] / "screenshots"
-PAGES = ("", "/problems", "/dead", "/try", "/activity", "/setup", "/help")
+PAGES = ("", "/problems", "/people", "/dead", "/try", "/activity", "/setup", "/help")
 LOOKS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
 
 
@@ -37,6 +37,10 @@ def paths(site: Site) -> list[str]:
         f"/discard?{one}",
         "/lanes/user/pause",
         "/dead?match=nothing-like-this",
+        "/people/p-1",
+        "/people/nobody",
+        "/people?q=nobody",
+        "/events/m-40001",
         "/nowhere",
     ]
 

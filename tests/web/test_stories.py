@@ -37,8 +37,8 @@ def test_an_order_without_an_email_is_found_given_one_and_delivered(site: Site, 
     page.keyboard.press("/")
     page.keyboard.type("10045")
     page.keyboard.press("Enter")
-    page.get_by_role("link", name="Order Completed").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Order 10045 of u-77")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("What happened to Order Completed")
+    expect(page.locator("main")).to_contain_text("it has no e-mail address")
     page.get_by_role("link", name="Edit…").click()
     page.wait_for_load_state("load")
     page.get_by_label("The e-mail address that it lacks").fill("ann@shop.example.com")
@@ -48,6 +48,25 @@ def test_an_order_without_an_email_is_found_given_one_and_delivered(site: Site, 
     expect(page.get_by_role("status")).to_contain_text("sent again")
     wait_until(lambda: site.counts()["delivered"] == delivered + 1, "the order is delivered")
     assert site.dead(reason="missing_email") == []
+
+
+def test_why_a_customer_gets_no_mail_is_found_out_on_a_button(site: Site, page: Page) -> None:
+    """From the search box to the person, and what Sailthru says of the profile, without a reload."""
+    site.enqueue(
+        {"type": "identify", "userId": "w-1", "traits": {"email": "w-1@shop.example.com"}},
+        order("60001", "w-1", products=[]),
+    )
+    wait_until(lambda: site.dead(user="w-1"), "the order is a letter")
+    page.goto(f"{site.address}/console")
+    page.get_by_label("Search a person, order or messageId").fill("w-1@shop.example.com")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console/people/w-1")
+    expect(page.locator("main")).to_contain_text("an identify said so")
+    page.get_by_role("button", name="Find out").click()
+    expect(page.locator("#why")).to_contain_text("Sailthru knows this person")
+    expect(page.locator("#why")).to_contain_text("unmappable")
+    page.get_by_role("link", name="Order Completed").first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Order")
 
 
 def test_a_group_is_sent_again_with_progress_paused_and_stopped(site: Site, page: Page) -> None:
@@ -121,7 +140,7 @@ def test_keys_reach_what_the_page_shows(site: Site, page: Page) -> None:
     page.wait_for_url("**/console/help")
     page.keyboard.press("/")
     page.keyboard.type("g t?")
-    expect(page.get_by_label("Search what was not delivered")).to_have_value("g t?")
+    expect(page.get_by_label("Search a person, order or messageId")).to_have_value("g t?")
 
 
 def test_who_has_no_password_stays_out_and_who_only_reads_changes_nothing(

@@ -43,6 +43,10 @@ PAGES = (
     "/console/edit?id=m1",
     "/console/activity",
     "/console/help",
+    "/console/people",
+    "/console/people?q=nothing-like-this",
+    "/console/people/u1",
+    "/console/events/m1",
 )
 
 
@@ -151,8 +155,9 @@ async def test_a_letter_is_found_shown_and_sent_again(
     """By its messageId, or by what is in it; what is shown is what is sent."""
     order = {**track(1), "properties": {"order_id": "10045"}}
     await pipeline.kill(order, reason=Reason.MISSING_EMAIL)
-    assert (await http.get("/console/find?q=m1")).headers["location"] == "/console/dead/m1"
-    found = (await http.get("/console/find?q=10045")).headers["location"]
+    for text in ("m1", "10045"):
+        found = (await http.get(f"/console/people?q={text}")).headers["location"]
+        assert found == "/console/events/m1"
     assert "/console/dead/m1" in (await http.get(found)).text
     page = (await http.get("/console/dead/m1")).text
     assert "it has no e-mail address" in page
