@@ -89,8 +89,11 @@ def _operation(
     body: _Json | None = None,
     is_required: bool = True,
     refusals: tuple[int, ...] = (400, 401, 403, 404, 503),
+    media_type: str = "application/json",
 ) -> _Json:
-    answers = {"200": _answer("Done.", answer)}
+    answers: dict[str, _Json] = {
+        "200": {"description": "Done.", "content": {media_type: {"schema": answer}}}
+    }
     answers |= {str(status): _answer(_REFUSALS[status], _REFUSED) for status in refusals}
     operation: dict[str, Any] = {
         "summary": summary,
@@ -127,6 +130,35 @@ _JOB: Final[_Json] = {
     "required": ["id", "state", "total", "sent", "gone", "died_again"],
 }
 
+_CHANGES: Final[Mapping[str, _Json]] = {
+    "set": {**_ANY, "description": "Path -> the value to write there: `properties.email`."},
+    "unset": {"type": "array", "items": _TEXT, "description": "Paths of fields to remove."},
+    "rename": {**_ANY, "additionalProperties": _TEXT, "description": "Path -> its new path."},
+    "cast": {
+        **_ANY,
+        "additionalProperties": {"enum": ["number", "int", "text", "bool"]},
+        "description": "Path -> what its value becomes.",
+    },
+}
+_WHY: Final[_Json] = {**_TEXT, "maxLength": 200}
+_DRY_RUN: Final[_Json] = {"type": "boolean", "description": "Show what would change, and stop."}
+_MENDED: Final[_Json] = {
+    "type": "object",
+    "properties": {
+        "id": _TEXT,
+        "event_diff": {"type": "array", "items": _TEXT},
+        "before": _ANY,
+        "after": _ANY,
+    },
+    "required": ["id", "event_diff", "before", "after"],
+}
+_FIXED: Final[Mapping[str, _Json]] = {
+    "changed": _COUNT,
+    "unchanged": _COUNT,
+    "gone": _COUNT,
+    "refused": {"type": "array", "items": _object({"why": _TEXT, "letters": _COUNT})},
+}
+
 DESCRIPTIONS: Final[Mapping[str, _Json]] = {
     "api/status": {
         "get": _operation("How everything stands, as `sailpipe status --json`", _ANY),
@@ -154,6 +186,54 @@ DESCRIPTIONS: Final[Mapping[str, _Json]] = {
             "One dead letter: the event as it came, calls, every attempt, as `sailpipe dead show --json`",
             _ROW,
             parameters=(_ID,),
+        ),
+        "patch": _operation(
+            "Change a dead letter's event, by fields or as a whole; with `dry_run` show what would change in it and in the"
+            " calls, as `sailpipe dead edit`",
+            {
+                **_MENDED,
+                "properties": {**_MENDED["properties"], "changed": {"type": "boolean"}},
+                "required": [*_MENDED["required"], "changed"],
+            },
+            parameters=(_ID,),
+            body=_object({}, **_CHANGES, event=_ANY, dry_run=_DRY_RUN, why=_WHY),
+            refusals=(400, 401, 403, 404, 409, 503),
+        ),
+    },
+    "api/dead/fix": {
+        "post": _operation(
+            "Make the same changes in the letters of `ids`, or in all that `filter` means, of which `count` were shown; at"
+            " most 2,000. With `dry_run` show what they make of the first 20, as `sailpipe dead fix`",
+            {
+                "anyOf": [
+                    _object(_FIXED),
+                    _object(
+                        {
+                            **_FIXED,
+                            "letters": _COUNT,
+                            "samples": {"type": "array", "items": _MENDED},
+                        }
+                    ),
+                ]
+            },
+            body=_object(
+                {},
+                ids={"type": "array", "items": _TEXT, "minItems": 1, "maxItems": 1000},
+                filter=_object({}, **_FILTER_SCHEMAS),
+                count={"type": "integer", "minimum": 1},
+                **_CHANGES,
+                dry_run=_DRY_RUN,
+                why=_WHY,
+            ),
+            refusals=(400, 401, 403, 404, 409, 503),
+        )
+    },
+    "api/dead/export": {
+        "get": _operation(
+            "Dead letters as lines that can be enqueued again, oldest first, as `sailpipe dead export`",
+            {**_TEXT, "description": "A JSON object on each line."},
+            parameters=_FILTER_PARAMETERS,
+            media_type="application/x-ndjson",
         )
     },
     "api/dead/replay": {

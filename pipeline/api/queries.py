@@ -11,8 +11,10 @@ from starlette.requests import ClientDisconnect, Request
 from pipeline.deadletters.filters import Cursor, Filter
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
+from pipeline.guard import operator_of
 from pipeline.guard.rules import Refusal
 from pipeline.json_text import read_json
+from pipeline.settings import DEFAULT_ACCOUNT, Settings
 from pipeline.settings.values import parse_duration
 
 MAX_BODY_BYTES: Final = 512 * 1024
@@ -40,6 +42,20 @@ def bad(message: str, code: str = "invalid") -> BadRequest:
 def not_found(message: str) -> BadRequest:
     """The refusal of a request about something that is not there."""
     return BadRequest(Refusal(404, "not_found", message))
+
+
+def known_account(settings: Settings, values: Mapping[str, str]) -> str:
+    """The account that a request is about. Raises BadRequest."""
+    name = values.get("account", DEFAULT_ACCOUNT)
+    if name not in settings.accounts:
+        raise not_found("There is no such account.")
+    return name
+
+
+def who(request: Request) -> str:
+    """Who asks, for the audit trail."""
+    operator = operator_of(request.scope)
+    return operator.who if operator else ""
 
 
 def query(request: Request, allowed: Collection[str]) -> dict[str, str]:

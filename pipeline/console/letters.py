@@ -11,8 +11,8 @@ from uuid import uuid4
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.api.app import MAX_RATE, MIN_RATE, who
-from pipeline.api.queries import FILTERS, bad, not_found, read_cursor, read_filter
+from pipeline.api.letters import MAX_RATE, MIN_RATE
+from pipeline.api.queries import FILTERS, bad, not_found, read_cursor, read_filter, who
 from pipeline.console import views
 from pipeline.console.pages import Done, Form, Pages
 from pipeline.deadletters.filters import Filter, Selection
@@ -97,7 +97,7 @@ class LetterPages:
             title="Not delivered",
             reasons=list(Reason),
             lanes=list(Lane),
-            **await self._listed(request, _filters(request.query_params)),
+            **await self._listed(request, asked_filters(request.query_params)),
         )
 
     async def letter(self, request: Request) -> Response:
@@ -130,7 +130,7 @@ class LetterPages:
         """What would be sent again or discarded: the filter in words, how many, samples, what to know before."""
         account, verb = self._pages.account(request), request.url.path.rpartition("/")[2]
         identity = request.query_params.get("id", "")
-        asked = _filters(request.query_params)
+        asked = asked_filters(request.query_params)
         chosen, wanted = await self._chosen(account, identity, asked)
         letters = self._pages.letters(account)
         now = self._pages.clock.now()
@@ -176,7 +176,7 @@ class LetterPages:
             wanted = self._wanted(form)
             chosen, what = await self._pages.letters(form.account).select(wanted), wanted.in_words()
             try:
-                check_growth(_shown(form), len(chosen.ids))
+                check_growth(shown_count(form), len(chosen.ids))
             except Refused as error:
                 raise bad(str(error), "not_discarded") from None
         done = await self._pages.letters(form.account).drop(chosen.ids)
@@ -197,13 +197,13 @@ class LetterPages:
         return Done("mark", 1, f"/console/problems/{group}", f"Now {state.value}.", what, why)
 
     async def _one(self, form: Form) -> Selection:
-        if _filters(form.values):
+        if asked_filters(form.values):
             raise bad("Say which letters: one, or those of a filter.")
         chosen, _ = await self._chosen(form.account, form.values["id"], {})
         return chosen
 
     def _wanted(self, form: Form) -> Filter:
-        wanted = read_filter(_filters(form.values), self._pages.clock.now())
+        wanted = read_filter(asked_filters(form.values), self._pages.clock.now())
         if wanted == Filter():
             raise bad("Say which letters. A filter that is empty is refused.")
         return wanted
@@ -211,7 +211,7 @@ class LetterPages:
     def _asked(self, form: Form, by: str, *, overtaken: bool) -> ReplayRequest:
         return ReplayRequest(
             self._wanted(form),
-            _shown(form),
+            shown_count(form),
             form.values.get("token", ""),
             by,
             why=form.values.get("why", "").strip()[:MAX_WHY],
@@ -257,11 +257,13 @@ class LetterPages:
         return views.group_row(group, self._pages.clock.now(), marks.get(group.fingerprint))
 
 
-def _filters(values: Mapping[str, str]) -> dict[str, str]:
+def asked_filters(values: Mapping[str, str]) -> dict[str, str]:
+    """The filters that a page or form is about, without those that ask nothing."""
     return {name: values[name].strip() for name in FILTERS if values.get(name, "").strip()}
 
 
-def _shown(form: Form) -> int:
+def shown_count(form: Form) -> int:
+    """How many letters a person saw. Raises BadRequest."""
     text = form.values.get("count", "")
     if not text.isascii() or not text.isdecimal():
         raise bad("The form does not say how many letters were shown.")

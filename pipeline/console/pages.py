@@ -13,8 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from pipeline.api.app import who
-from pipeline.api.queries import BadRequest, bad, not_found, read_body
+from pipeline.api.queries import BadRequest, bad, not_found, read_body, who
 from pipeline.clock import Clock
 from pipeline.console import views
 from pipeline.deadletters.audit import Act
@@ -39,7 +38,9 @@ NAV: Final = (
     ("/console/activity", "Activity", "a"),
 )
 PARTS: Final = {
-    "/console/problems": ("/console/dead", "/console/edit", "/console/resend", "/console/discard"),
+    "/console/problems": tuple(
+        f"/console/{name}" for name in ("dead", "edit", "fix", "resend", "discard")
+    ),
     "/console/people": ("/console/events", "/console/why"),
     "/console/activity": ("/console/resends",),
 }
@@ -99,7 +100,7 @@ class Pages:
         self, request: Request, name: str, *, status: int = 200, **shown: Any
     ) -> HTMLResponse:
         """A whole page."""
-        account = request.query_params.get("account", DEFAULT_ACCOUNT)
+        account = shown.get("account") or request.query_params.get("account", DEFAULT_ACCOUNT)
         operator = operator_of(request.scope)
         theme = request.cookies.get(THEME_COOKIE)
         path = request.scope["raw_path"].partition(b"?")[0].decode("ascii", "replace")
@@ -162,7 +163,8 @@ class Pages:
             query = {"account": form.account} if form.account != DEFAULT_ACCOUNT else {}
             if done.notice:
                 query["notice"] = done.notice
-            return RedirectResponse(done.path + (f"?{urlencode(query)}" if query else ""), 303)
+            joint = "&" if "?" in done.path else "?"
+            return RedirectResponse(done.path + (joint + urlencode(query) if query else ""), 303)
 
         return self.page(acted)
 

@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from pipeline.clock import Clock
+from pipeline.console.fixing import FixingPages
 from pipeline.console.history import History
 from pipeline.console.letters import LetterPages
 from pipeline.console.mending import MendingPages
@@ -32,7 +33,7 @@ from pipeline.verbs.people import Ask
 
 STATIC: Final = "/console/static"
 HARMLESS: Final = (
-    *("/console/try", "/console/edit", "/console/why"),
+    *("/console/try", "/console/edit", "/console/fix", "/console/why"),
     *("/console/logout", "/console/theme"),
 )
 """Posts that change nothing of what is delivered."""
@@ -60,6 +61,7 @@ class Console:
         seen, act = self._pages.page, self._pages.acting
         letters = LetterPages(self._pages)
         mending = MendingPages(self._pages)
+        fixing = FixingPages(self._pages)
         people = PeoplePages(self._pages, self._ask)
         operate = OperatorPages(self._pages, guard, self._history)
         post = ["POST"]
@@ -79,6 +81,9 @@ class Console:
             Route("/console/discard", act(letters.discard), methods=post),
             Route("/console/problems/{group}/mark", act(letters.mark), methods=post),
             Route("/console/edit", seen(mending.edit), methods=["GET", "POST"]),
+            Route("/console/fix", seen(fixing.ask), methods=["GET", "POST"]),
+            Route("/console/fix/apply", act(fixing.apply), methods=post),
+            Route("/console/export", seen(fixing.export)),
             Route("/console/save", act(mending.save), methods=post),
             Route("/console/resends/{job}", seen(mending.job)),
             Route("/console/resends/{job}/{verb}", act(mending.change), methods=post),

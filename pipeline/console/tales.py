@@ -156,11 +156,17 @@ def finding(one: Finding) -> dict[str, str]:
 
 
 def _verdict(dead: int, waiting: int) -> str:
+    """What is to be said first, a sentence."""
     number = f"{dead} or more" if dead >= OUTCOMES else str(dead)
-    parts = [f"{number} not delivered"] if dead else []
-    parts += [f"{waiting:,} waiting"] if waiting else []
-    left = " and ".join(parts)
-    return f"everything that is known here is delivered{f', except {left}' if left else ''}"
+    parts = [f"{number} of this person's events {_are(dead)} not delivered"] if dead else []
+    parts += [f"{waiting:,} {'waits' if waiting == 1 else 'wait'}"] if waiting else []
+    if not parts:
+        return "Everything that arrived of this person is through."
+    return f"{' and '.join(parts)}. Everything else that arrived is through."
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _address(address: str, masking: Masking) -> str:

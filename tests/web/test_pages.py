@@ -37,6 +37,7 @@ def paths(site: Site) -> list[str]:
         f"/discard?{one}",
         "/lanes/user/pause",
         "/dead?match=nothing-like-this",
+        "/fix?reason=unmappable",
         "/people/p-1",
         "/people/nobody",
         "/people?q=nobody",

@@ -88,6 +88,32 @@ def test_a_group_is_sent_again_with_progress_paused_and_stopped(site: Site, page
     expect(page.locator("main")).to_contain_text("stopped")
 
 
+def test_a_group_is_fixed_previewed_and_sent_again_with_progress(site: Site, page: Page) -> None:
+    """A word in place of a price: the change is seen before it is written into all, and they are delivered."""
+    bad = {**TEA, "price": "free"}
+    mail = {"context": {"traits": {"email": "f@shop.example.com"}}}
+    site.enqueue(*(order(f"7{n:04}", f"f-{n}", products=[bad]) | mail for n in range(500)))
+    wait_until(lambda: len(site.dead(match='"free"')) == 500, "500 letters")
+    delivered = site.counts()["delivered"]
+    group = site.dead(match='"free"')[0]["fingerprint"]
+    page.goto(f"{site.address}/console/problems/{group}")
+    page.get_by_role("link", name="Fix all…").click()
+    page.get_by_label("Do").first.select_option("set")
+    page.get_by_label("Field").first.fill("properties.products.*.price")
+    page.get_by_label("Value, new path or kind").first.fill("4.5")
+    expect(page.locator("#preview")).to_contain_text('properties.products.0.price: "free"')
+    expect(page.locator("#preview")).to_contain_text("POST")
+    page.get_by_label("Why, for whoever looks later").fill("the shop's free tea")
+    page.get_by_role("button", name="Fix 500").click()
+    expect(page.get_by_role("status")).to_contain_text("500 changed")
+    page.get_by_role("button", name="Send 500 again").click()
+    expect(page.locator("#live")).to_contain_text("of 500")
+    expect(page.locator("#live")).to_contain_text("shall it go on?")
+    page.get_by_role("button", name="Go on").click()
+    expect(page.locator("#live")).to_contain_text("done", timeout=60_000)
+    wait_until(lambda: site.counts()["delivered"] == delivered + 500, "they are delivered")
+
+
 def test_a_lane_is_paused_and_resumed_and_the_overview_says_so(site: Site, page: Page) -> None:
     """Without a reload: the overview refreshes itself."""
     page.goto(f"{site.address}/console")

@@ -251,6 +251,129 @@ async def test_what_happened_to_an_event_is_told(
     assert "m1" in json.dumps(person)
 
 
+ORDER = {**track(1), "properties": {"order_id": "o1", "total": "9.50"}}
+
+
+async def test_a_letter_is_edited_by_fields_and_as_a_whole(
+    http: httpx.AsyncClient, redis: Redis, pipeline: Pipeline
+) -> None:
+    """A dry run writes nothing; the audit trail names fields, not values."""
+    await pipeline.kill(ORDER)
+    letters = DeadLetters(redis, "default")
+    change = {"set": {"properties.email": "ann@example.com"}, "unset": ["properties.total"]}
+    seen = await http.patch("/api/dead/m1", json={**change, "dry_run": True})
+    assert seen.json()["event_diff"] == [
+        '+ properties.email: "ann@example.com"',
+        '- properties.total: "9.50"',
+    ]
+    assert b"ann@" not in (await letters.get("m1")).raw
+    done = await http.patch("/api/dead/m1", json={**change, "why": "asked them"})
+    assert (done.status_code, done.json()["changed"]) == (200, True)
+    assert b"ann@example.com" in (await letters.get("m1")).raw
+    assert (await http.patch("/api/dead/m1", json=change)).json()["changed"] is False
+    assert (await http.patch("/api/dead/m1", json={"event": track(1)})).json()["changed"] is True
+    acts = await AuditTrail(redis, "default").latest(9)
+    assert [(act.what, act.why) for act in acts] == [
+        ("letter m1: as a whole", ""),
+        ("letter m1: set properties.email, unset properties.total", "asked them"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"event": []},
+        {"event": {}, "set": {"a": 1}},
+        {"set": []},
+        {"set": {"": 1}},
+        {"set": {"sailpipe.letter": 1}},
+        {"unset": [1]},
+        {"rename": {"a": 1}},
+        {"cast": {"a": "colour"}},
+        {"cast": {"event": "number"}},
+        {"set": {f"a{n}": 1 for n in range(51)}},
+        {"set": {"a": "x" * 40_000}},
+        {"set": {"a": 1}, "why": 7},
+        {"set": {"a": 1}, "sets": {}},
+    ],
+)
+async def test_an_edit_that_is_not_understood_is_refused(
+    http: httpx.AsyncClient, redis: Redis, pipeline: Pipeline, body: dict[str, Any]
+) -> None:
+    """And the letter stays as it was."""
+    await pipeline.kill(track(1))
+    before = (await DeadLetters(redis, "default").get("m1")).raw
+    assert (await http.patch("/api/dead/m1", json=body)).status_code == 400
+    assert (await DeadLetters(redis, "default").get("m1")).raw == before
+
+
+async def test_what_matches_is_fixed_as_long_as_it_is_what_was_shown(
+    http: httpx.AsyncClient, redis: Redis, pipeline: Pipeline
+) -> None:
+    """A dry run shows samples; what cannot be changed is counted with its reason."""
+    await pipeline.kill(ORDER, {**track(2), "properties": {"total": "much"}}, track(3))
+    asked: dict[str, Any] = {"filter": {"reason": "rejected"}, "count": 3}
+    asked["cast"] = {"properties.total": "number"}
+    seen = (await http.post("/api/dead/fix", json={**asked, "dry_run": True})).json()
+    assert [one["event_diff"] for one in seen["samples"]] == [
+        ['- properties.total: "9.50"', "+ properties.total: 9.5"]
+    ]
+    expected = {
+        "changed": 1,
+        "unchanged": 1,
+        "gone": 0,
+        "refused": [{"why": "properties.total cannot be read as number.", "letters": 1}],
+    }
+    assert seen == {"letters": 3, "samples": seen["samples"], **expected}
+    assert b'"9.50"' in (await DeadLetters(redis, "default").get("m1")).raw
+    check_refusal(await http.post("/api/dead/fix", json={**asked, "count": 2}), 409, "not_fixed")
+    assert (await http.post("/api/dead/fix", json=asked)).json() == expected
+    assert b"9.5" in (await DeadLetters(redis, "default").get("m1")).raw
+    by_id = {"ids": ["m3"], "set": {"properties.total": 1}}
+    assert (await http.post("/api/dead/fix", json=by_id)).json()["changed"] == 1
+    for wrong in ({}, {"ids": ["m1"]}, {"filter": {}, "count": 1, "unset": ["a"]}):
+        assert (await http.post("/api/dead/fix", json=wrong)).status_code == 400
+    acts = await AuditTrail(redis, "default").latest(9)
+    assert acts[-1].what == "reason rejected: cast properties.total to number"
+
+
+async def test_letters_are_taken_away_as_lines_that_can_be_enqueued(
+    http: httpx.AsyncClient, redis: Redis, pipeline: Pipeline
+) -> None:
+    """Each takes its letter's place."""
+    await pipeline.kill(track(1), track(2))
+    reply = await http.get("/api/dead/export?reason=rejected")
+    assert reply.headers["content-type"] == "application/x-ndjson"
+    await pipeline.send(*(line.encode() for line in reply.text.splitlines()))
+    await pipeline.split()
+    assert await DeadLetters(redis, "default").count(Filter()) == 0
+    assert (await http.get("/api/dead/export?reason=rejected")).text == ""
+    assert (await http.get("/api/dead/export?reasons=x")).status_code == 400
+
+
+async def test_what_redact_names_is_masked_in_diffs_and_kept_from_who_may_only_read(
+    redis: Redis, pipeline: Pipeline
+) -> None:
+    """An export holds what is sent, so that it takes the other token."""
+    await pipeline.kill({**track(1), "properties": {"phone": "+49 30"}})
+    tokens = {"CONSOLE_TOKEN": "t" * 40, "CONSOLE_READ_TOKEN": "r" * 40, "REDACT": "phone"}
+    env = {f"SAILPIPE_{name}": value for name, value in tokens.items()}
+    app = create_app(load_settings(env), redis)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        http.headers["authorization"] = f"Bearer {'t' * 40}"
+        for change in ({"set": {"properties.phone": "+33 1"}}, {"unset": ["properties"]}):
+            asked = {**change, "dry_run": True}
+            assert "+49" not in (await http.patch("/api/dead/m1", json=asked)).text
+            assert (
+                "+49" not in (await http.post("/api/dead/fix", json={**asked, "ids": ["m1"]})).text
+            )
+        assert "+49" in (await http.get("/api/dead/export")).text
+        http.headers["authorization"] = f"Bearer {'r' * 40}"
+        check_refusal(await http.get("/api/dead/export"), 403, "redacted")
+
+
 async def test_a_read_only_token_reads_and_maps_and_changes_nothing(
     http: httpx.AsyncClient, redis: Redis
 ) -> None:
@@ -289,8 +412,9 @@ async def test_without_redis_the_answer_says_so() -> None:
 
 async def test_every_route_is_described_and_every_description_is_a_route() -> None:
     """By path and method."""
-    api = Api.__new__(Api)
-    seen = {}
+    nothing: Any = None
+    api = Api(load_settings({}), nothing, nothing, nothing)
+    seen: dict[str, set[str]] = {}
 
     class Noting:
         def around(self, app: Any, **_: object) -> Any:

@@ -43,6 +43,7 @@ PAGES = (
     "/console/edit?id=m1",
     "/console/activity",
     "/console/help",
+    "/console/fix?reason=rejected",
     "/console/people",
     "/console/people?q=nothing-like-this",
     "/console/people/u1",
@@ -390,7 +391,7 @@ async def test_who_may_only_read_sees_everything_and_changes_nothing(
             reply = await http.get(path)
             assert reply.status_code == 200
             assert "read-only" in reply.text
-        acts = "resend discard save lanes/user/pause lanes/user/resume resends/x/stop"
+        acts = "resend discard save fix/apply lanes/user/pause lanes/user/resume resends/x/stop"
         for path in (*acts.split(), "problems/0123456789ab/mark"):
             form = {"id": "m1", "count": "1"}
             assert (await http.post(f"/console/{path}", data=form)).status_code == 403

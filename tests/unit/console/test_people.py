@@ -114,7 +114,7 @@ async def test_a_person_shows_what_waits_and_what_died(
     await pipeline.send(order(2, "u1"))
     await pipeline.split()
     page = (await http.get("/console/people/u1")).text
-    assert "except 1 not delivered and 1 waiting" in page
+    assert "1 of this person&#39;s events is not delivered and 1 waits." in page
     assert 'href="/console/dead/m1"' in page
     assert 'href="/console/events/m2"' in page
     assert "Orders &amp; carts: 1" in page
