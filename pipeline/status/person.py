@@ -20,6 +20,7 @@ from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings
 from pipeline.status.mailboxes import read_mailbox
 from pipeline.status.trace import log_row, outcome_row
+from pipeline.status.wording import WAITS
 from pipeline.storage import keys
 from pipeline.storage.numbers import LOOKED_UP
 from pipeline.text import is_email
@@ -133,7 +134,7 @@ def find_arrivals(person: Json) -> list[Finding]:
     if not outcomes and not waiting and not person["dead"]:
         since = person["log"] and person["log"]["complete_since"]
         text = (
-            f"nothing of this person arrived since {since}"
+            f"nothing of this person arrived since {_to_the_second(since)}"
             if since
             else "nothing is known to have arrived"
         )
@@ -142,12 +143,16 @@ def find_arrivals(person: Json) -> list[Finding]:
     if outcomes:
         last = outcomes[0]
         found.append(
-            Finding("arrived", True, f"{last['what']} ({last['id']}) at {last['arrived']}")
+            Finding(
+                "arrived",
+                True,
+                f"{last['what']} ({last['id']}) at {_to_the_second(last['arrived'])}",
+            )
         )
     else:
         found.append(
             Finding(
-                "arrived", True, f"{waiting} events wait, {len(person['dead'])} are dead letters"
+                "arrived", True, f"{waiting} events wait, {len(person['dead'])} were not delivered"
             )
         )
     delivered = next((one for one in outcomes if one["fate"] == "delivered"), None)
@@ -156,7 +161,11 @@ def find_arrivals(person: Json) -> list[Finding]:
     else:
         call = delivered["calls"][-1]["endpoint"] if delivered["calls"] else "Sailthru"
         found.append(
-            Finding("delivered", True, f"{delivered['what']} by {call} at {delivered['at']}")
+            Finding(
+                "delivered",
+                True,
+                f"{delivered['what']} by {call} at {_to_the_second(delivered['at'])}",
+            )
         )
     return found
 
@@ -182,15 +191,22 @@ def find_profile(answer: Answer) -> list[Finding]:
 def find_orders(person: Json) -> list[Finding]:
     """Orders that are dead letters or wait, and why. No I/O."""
     found = [
-        Finding("order", False, f"{one['event']} ({one['id']}) is a dead letter: {one['reason']}")
+        Finding("order", False, f"{one['event']} ({one['id']}) was not delivered: {one['reason']}")
         for one in person["dead"]
         if one["lane"] == Lane.PURCHASE
     ]
     for one in person["waiting"][Lane.PURCHASE.value]["first"]:
-        until = f" until {one['ends']}" if one["ends"] else ""
+        until = f" until {_to_the_second(one['ends'])}" if one["ends"] else ""
         found.append(
             Finding(
-                "order", False, f"{one['what']} ({one['id']}) waits for: {one['waits_for']}{until}"
+                "order",
+                False,
+                f"{one['what']} ({one['id']}) waits for {WAITS.get(one['waits_for'], one['waits_for'])}{until}",
             )
         )
-    return found or [Finding("order", True, "no order waits, and none is a dead letter")]
+    return found or [Finding("order", True, "no order waits, and all were delivered")]
+
+
+def _to_the_second(time: str) -> str:
+    """An ISO time for people, in UTC."""
+    return f"{time[:10]} {time[11:19]} UTC"

@@ -121,7 +121,7 @@ def test_each_event_is_found_with_what_became_of_it(tmp_path: Path, command: Com
         said = "\n".join(line.strip() for line in out.splitlines())
         assert "yes profile: Sailthru knows this person" in said
         assert "yes optout: not opted out" in said
-        assert "NO  order: Order Completed (dies) is a dead letter: unmappable" in said
+        assert "NO  order: Order Completed (dies) was not delivered: unmappable" in said
         code, out, err = command("user", "u2", "--why")
         assert "NO  profile: Sailthru does not know this person" in out
         assert command("user", "nobody")[0] == 1

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from tests.support.commands import wait_until
 from tests.web.conftest import Site
+from tests.web.looks import look_at
 from tests.web.test_stories import order
 
 pytestmark = pytest.mark.web
 
-SCREENSHOTS = Path(__file__).parents[2] / "screenshots"
 PAGES = ("", "/problems", "/people", "/dead", "/try", "/activity", "/setup", "/help")
 LOOKS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
 
@@ -66,19 +64,10 @@ def test_the_log_in_is_as_good(guarded: str, page: Page, width: int, scheme: str
 
 
 def check(page: Page, addresses: list[str], look: str) -> None:
-    found = []
+    found: list[str] = []
     for address in addresses:
         page.goto(address)
         name = re.sub(r"\W+", "-", address.partition("/console")[2]).strip("-") or "overview"
         name = re.sub(r"[0-9a-f]{12}", "one", name)
-        SCREENSHOTS.mkdir(exist_ok=True)
-        page.screenshot(path=SCREENSHOTS / f"{name}-{look}.png", full_page=True)
-        if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
-            found.append(f"{name} sticks out")
-        violations = Axe().run(page).response["violations"]
-        found += [
-            f"{name}: {one['id']}: {one['nodes'][0]['html'][:200]}"
-            for one in violations
-            if one["impact"] in {"serious", "critical"}
-        ]
+        found += look_at(page, f"{name}-{look}")
     assert found == []

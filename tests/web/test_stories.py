@@ -11,6 +11,7 @@ from playwright.sync_api import BrowserContext, Page, Playwright, expect
 
 from tests.support.commands import wait_until
 from tests.web.conftest import PASSWORD, READ_PASSWORD, Site, open_context
+from tests.web.looks import look_everywhere
 
 pytestmark = pytest.mark.web
 
@@ -65,6 +66,7 @@ def test_why_a_customer_gets_no_mail_is_found_out_on_a_button(site: Site, page: 
     page.get_by_role("button", name="Find out").click()
     expect(page.locator("#why")).to_contain_text("Sailthru knows this person")
     expect(page.locator("#why")).to_contain_text("unmappable")
+    assert look_everywhere(page, "why-answered") == []
     page.get_by_role("link", name="Order Completed").first.click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Order")
 
@@ -103,6 +105,7 @@ def test_a_group_is_fixed_previewed_and_sent_again_with_progress(site: Site, pag
     page.get_by_label("Value, new path or kind").first.fill("4.5")
     expect(page.locator("#preview")).to_contain_text('properties.products.0.price: "free"')
     expect(page.locator("#preview")).to_contain_text("POST")
+    assert look_everywhere(page, "fix-previewed") == []
     page.get_by_label("Why, for whoever looks later").fill("the shop's free tea")
     page.get_by_role("button", name="Fix 500").click()
     expect(page.get_by_role("status")).to_contain_text("500 changed")

@@ -140,7 +140,7 @@ async def test_why_a_person_gets_no_mail_takes_one_call_on_a_button(
         ("default", "GET /user", "u1")
     ]
     assert "opted out of all mails" in page
-    assert "is a dead letter: missing_email" in page
+    assert "was not delivered: missing_email" in page
 
 
 async def test_where_sailthru_cannot_be_asked_the_page_says_when_to_try_again(
