@@ -286,8 +286,8 @@ class Settlement:
     order: what another mailbox has reserved, when this one waits for it. lift: the user for whose mailboxes this one waits,
         which are bulk no more unless it is. bulk: how many events it holds, if all of them may wait as bulk from now on: it
         is bulk then, unless more have come. cart_of: the address to which the cart was written, if it is known.
-    absence: None leaves what is on record. failing: what is on record afterwards. Only the owner's next step is written, so
-        that a settlement may be repeated.
+        absence: None leaves what is on record. failing: what is on record afterwards. Only the owner's next step is
+        written, so that a settlement may be repeated.
     """
 
     claim: Claim
