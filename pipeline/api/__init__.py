@@ -6,6 +6,7 @@ queries (what a request asks for) -> app (routes: parse, call one verb, answer) 
 from __future__ import annotations
 
 from pipeline.api.app import Api
-from pipeline.api.descriptions import DESCRIPTIONS, SCHEMES
+from pipeline.api.descriptions import DESCRIPTIONS
+from pipeline.api.schemas import SCHEMES
 
 __all__ = ["DESCRIPTIONS", "SCHEMES", "Api"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 import redis.asyncio
@@ -48,8 +49,10 @@ from pipeline.storage.redis_errors import describe
 from pipeline.verbs import pausing
 from pipeline.verbs.acts import record_act
 from pipeline.verbs.letters import NotReplayed
+from pipeline.verbs.people import Ask, NotAsked, explain
 
 MAP: Final = "/api/map"
+WHY: Final = "/api/why"
 MAX_MAPPED: Final = 100
 """Events in one request: each costs up to some milliseconds of the process that takes events."""
 MAX_REASON: Final = 200
@@ -60,8 +63,15 @@ class Api:
     """The operator's verbs as JSON."""
 
     def __init__(
-        self, settings: Settings, client: redis.asyncio.Redis, status: StatusReader, clock: Clock
+        self,
+        settings: Settings,
+        client: redis.asyncio.Redis,
+        status: StatusReader,
+        clock: Clock,
+        ask: Ask,
     ) -> None:
+        """ask: makes a call to Sailthru for a person who looks."""
+        self._ask = ask
         self._settings = settings
         self._redis = client
         self._status = status
@@ -78,9 +88,11 @@ class Api:
             Route("/api/dead", _answering(letters.list_letters)),
             Route("/api/dead/replay", _answering(letters.replay), methods=["POST"]),
             Route("/api/dead/fix", _answering(letters.fix), methods=["POST"]),
+            Route("/api/dead/drop", _answering(letters.drop), methods=["POST"]),
             Route("/api/dead/export", _answering(letters.export)),
             Route("/api/trace/{id:path}", _answering(self.trace)),
             Route("/api/users/{id:path}", _answering(self.user)),
+            Route(WHY, _answering(self.why), methods=["POST"]),
             Route("/api/jobs/{id}", _answering(self.job)),
             Route("/api/jobs/{id}/{verb}", _answering(self.change_job), methods=["POST"]),
             Route("/api/dead/{id:path}", _answering(letters.letter), methods=["GET", "PATCH"]),
@@ -88,7 +100,7 @@ class Api:
             Route("/api/lanes/{lane}/resume", _answering(self.resume), methods=["POST"]),
         ]
         app = Starlette(routes=routes, exception_handlers=_HANDLERS)
-        return guard.around(app, harmless=[MAP])
+        return guard.around(app, harmless=[MAP, WHY])
 
     async def status(self, request: Request) -> Response:
         """How everything stands, as `sailpipe status --json`."""
@@ -118,6 +130,22 @@ class Api:
         settings = self._settings.account(self._account(query(request, ())))
         found = await read_person(self._redis, settings, request.path_params["id"])
         return JSONResponse(self._masking.value(found))
+
+    async def why(self, request: Request) -> Response:
+        """The same, and why the person got no mail, as `sailpipe user --why`: asks Sailthru once."""
+        settings = self._settings.account(self._account(query(request, ())))
+        body = await read_json_object(request)
+        check_names(list(body), {"id"})
+        identity = body.get("id")
+        if not isinstance(identity, str) or not identity:
+            raise bad("Say who: `id` is a userId, anonymousId or email.")
+        person = await read_person(self._redis, settings, identity)
+        try:
+            findings = await explain(person, self._ask)
+        except NotAsked as error:
+            raise BadRequest(Refusal(409, "not_asked", str(error))) from None
+        why = [asdict(one) for one in findings]
+        return JSONResponse({**self._masking.value(person), "why": why})
 
     async def job(self, request: Request) -> Response:
         """One job, as `sailpipe dead jobs --json`."""

@@ -31,7 +31,7 @@ from pipeline.deadletters.edits import BadChange, Change, describe
 from pipeline.deadletters.export import export_line
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.mending import Mending, mend, preview
-from pipeline.deadletters.replays import Refused, ReplayRequest
+from pipeline.deadletters.replays import Refused, ReplayRequest, check_growth
 from pipeline.deadletters.store import DeadLetters
 from pipeline.guard import operator_of
 from pipeline.guard.masking import Masking
@@ -152,6 +152,25 @@ class LetterApi:
             what = f"letter {letter.id}: {describe(changes) or 'as a whole'}"
             await record_act(self._redis, account, Act(who(request), "edit", what, 1, why))
         return JSONResponse({"changed": mended.is_changed, **mended_json(mended, self._masking)})
+
+    async def drop(self, request: Request) -> Response:
+        """Delete the letters of `ids`, or all that a filter means, whose number was shown; with `dry_run` count them."""
+        account = self._account(query(request, ()))
+        body = await read_json_object(request)
+        check_names(list(body), {"ids", "filter", "count", "dry_run", "why"})
+        (ids, wanted, shown), why = self._meant(body), _why(body)
+        letters = DeadLetters(self._redis, account)
+        chosen = await choose(letters, ids, wanted)
+        if body.get("dry_run"):
+            return JSONResponse({"letters": len(chosen.ids)})
+        try:
+            check_growth(len(ids) if ids else shown, len(chosen.ids))
+        except Refused as error:
+            raise BadRequest(Refusal(409, "not_dropped", str(error))) from None
+        dropped = await letters.drop(chosen.ids)
+        what = f"{len(ids)} by id" if ids else wanted.in_words()
+        await record_act(self._redis, account, Act(who(request), "drop", what, dropped, why))
+        return JSONResponse({"dropped": dropped, "gone": len(chosen.ids) - dropped})
 
     async def export(self, request: Request) -> Response:
         """Letters as lines that can be enqueued again, oldest first, as `sailpipe dead export`."""

@@ -74,7 +74,7 @@ def create_app(
     history = history or History(redis, settings, clock)
     site = {
         "openapi.json": guard.around(described),
-        "api": Api(settings, redis, status, clock).app(guard),
+        "api": Api(settings, redis, status, clock, upstream.ask).app(guard),
         "console": Console(settings, redis, status, history, clock, upstream.ask).app(guard),
     }
     apps = {path: app for way in ways for path, app in way.apps().items()}

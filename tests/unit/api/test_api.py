@@ -18,10 +18,14 @@ from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.store import DeadLetters
 from pipeline.gates.gates import Closure, Gates
 from pipeline.ingest.app import create_app
+from pipeline.ingest.upstream import Upstream
+from pipeline.sailthru.answers import Accepted, Answer
+from pipeline.sailthru.calls import Call
 from pipeline.settings import load_settings
 from pipeline.status import reader
 from pipeline.storage.redis_client import open_async_redis
 from pipeline.verbs.pausing import redis_now_ms
+from pipeline.verbs.people import NotAsked
 from tests.support.letters import Pipeline, track
 from tests.support.redis_server import free_port
 
@@ -338,6 +342,56 @@ async def test_what_matches_is_fixed_as_long_as_it_is_what_was_shown(
     assert acts[-1].what == "reason rejected: cast properties.total to number"
 
 
+async def test_letters_are_dropped_as_long_as_they_are_what_was_shown(
+    http: httpx.AsyncClient, redis: Redis, pipeline: Pipeline
+) -> None:
+    """By filter or by id; an empty filter is refused."""
+    await pipeline.kill(track(1), track(2), track(3))
+    asked: dict[str, Any] = {"filter": {"reason": "rejected"}, "count": 2}
+    check_refusal(await http.post("/api/dead/drop", json=asked), 409, "not_dropped")
+    check_refusal(
+        await http.post("/api/dead/drop", json={"filter": {}, "count": 9}), 400, "invalid"
+    )
+    dry = await http.post("/api/dead/drop", json={**asked, "dry_run": True})
+    assert dry.json() == {"letters": 3}
+    done = await http.post("/api/dead/drop", json={"ids": ["m1"], "why": "a test"})
+    assert done.json() == {"dropped": 1, "gone": 0}
+    assert (await http.post("/api/dead/drop", json=asked)).json() == {"dropped": 2, "gone": 0}
+    assert await DeadLetters(redis, "default").count(Filter()) == 0
+    acts = await AuditTrail(redis, "default").latest(9)
+    assert [(act.verb, act.what, act.why) for act in acts] == [
+        ("drop", "reason rejected", ""),
+        ("drop", "1 by id", "a test"),
+    ]
+
+
+async def test_why_a_person_got_no_mail_is_told_after_one_call(
+    redis: Redis, pipeline: Pipeline
+) -> None:
+    """Also to a token that only reads; and without a call when it cannot be made now."""
+    await pipeline.kill(track(1))
+    asked: list[Call] = []
+
+    class Asked(Upstream):
+        async def ask(self, account: str, call: Call) -> Answer:
+            asked.append(call)
+            if call.params["id"] != "u1":
+                raise NotAsked("Calls are stopped (paused)", 60)
+            return Accepted(200, {"keys": {"email": "ann@example.com"}, "optout_email": "all"})
+
+    settings = load_settings(SETTINGS)
+    app = create_app(settings, redis, ManualClock(), Asked(settings, redis))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        http.headers["authorization"] = f"Bearer {TOKEN}"
+        found = (await http.post("/api/why", json={"id": "u1"})).json()
+        assert {"what": "optout", "ok": False, "text": "opted out of all mails"} in found["why"]
+        assert [one["id"] for one in found["dead"]] == ["m1"]
+        check_refusal(await http.post("/api/why", json={"id": "u2"}), 409, "not_asked")
+        check_refusal(await http.post("/api/why", json={}), 400, "invalid")
+    assert [call.bucket for call in asked] == ["GET /user"] * 2
+
+
 async def test_letters_are_taken_away_as_lines_that_can_be_enqueued(
     http: httpx.AsyncClient, redis: Redis, pipeline: Pipeline
 ) -> None:
@@ -385,7 +439,7 @@ async def test_a_read_only_token_reads_and_maps_and_changes_nothing(
                 "{lane}", "user"
             )
             reply = await http.request(method.upper(), url)
-            may = method == "get" or path == "api/map"
+            may = method == "get" or path in {"api/map", "api/why"}
             assert (reply.json().get("code") != "read_only") is may, path
     assert await redis.keys("sailpipe:default:gates*") == []
 
@@ -413,7 +467,7 @@ async def test_without_redis_the_answer_says_so() -> None:
 async def test_every_route_is_described_and_every_description_is_a_route() -> None:
     """By path and method."""
     nothing: Any = None
-    api = Api(load_settings({}), nothing, nothing, nothing)
+    api = Api(load_settings({}), nothing, nothing, nothing, nothing)
     seen: dict[str, set[str]] = {}
 
     class Noting:
