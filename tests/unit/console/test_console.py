@@ -28,6 +28,7 @@ from tests.support.redis_server import free_port
 
 PASSWORD, READ_PASSWORD = "correct horse", "battery staple"
 HOSTILE = "<img src=x onerror=alert(1)>\u202e{{ 7*7 }}"
+PRIVATE_WORDS = ("dead letter", "fingerprint", "mailbox", "throttled", "overtaken")
 PAGES = (
     "/console",
     "/console/problems",
@@ -111,6 +112,17 @@ async def test_pages_link_only_to_pages_that_exist(
         assert re.findall(r'(?:href|src|action)="(?!/)[^"#]', text) == []
     for link in seen:
         assert (await http.get(link.replace("&amp;", "&"))).status_code in {200, 303}, link
+
+
+async def test_pages_say_things_in_the_consoles_words(
+    http: httpx.AsyncClient, pipeline: Pipeline
+) -> None:
+    """The table of words has the others; the page that shows the table is left out."""
+    await pipeline.kill(track(1))
+    for path in PAGES:
+        text = re.sub(r"<[^>]+>", "", (await http.get(path)).text).casefold()
+        if path != "/console/help":
+            assert [one for one in PRIVATE_WORDS if one in text] == [], path
 
 
 async def test_an_empty_console_says_what_to_do_first(http: httpx.AsyncClient) -> None:
