@@ -120,7 +120,7 @@ def test_a_group_is_fixed_previewed_and_sent_again_with_progress(site: Site, pag
 def test_a_lane_is_paused_and_resumed_and_the_overview_says_so(site: Site, page: Page) -> None:
     """Without a reload: the overview refreshes itself."""
     page.goto(f"{site.address}/console")
-    expect(page.locator("#live")).to_contain_text("Delivering")
+    expect(page.locator("#live")).to_contain_text("Delivering", timeout=30_000)  # 500 orders ago
     page.get_by_role("link", name="Pause Events").click()
     page.get_by_label("Why, for whoever looks later").fill("a bad release")
     page.get_by_role("button", name="Pause").click()
