@@ -25,6 +25,8 @@ from pipeline.ratelimit.slots import (
 MIN_RATE = 1.0
 """Calls/s that a bucket is paced at, at least, whatever Sailthru's headers say."""
 _SMOOTHING = 0.2
+_STALLED_S = 1.0
+"""A store that takes longer to answer has stalled: what passed meanwhile says nothing of how far apart slots are."""
 _ROUNDING_S = 0.001
 _DRIFT = 1e-4
 """Two machines' clocks run apart by less than this (100 ppm)."""
@@ -265,7 +267,10 @@ class Pacer:
         asked = self._clock.monotonic()
         not_before = self._server.remote(self._closed_until) if self.closed_for else 0
         grant = await self._store.reserve(self._bucket, Ask(wanted, self._cap(), not_before))
-        self._server.observe(grant.now, asked, self._clock.monotonic())
+        answered = self._clock.monotonic()
+        self._server.observe(grant.now, asked, answered)
+        if answered - asked > _STALLED_S:
+            self._forget_gap()
         rate = MICROS / grant.interval
         if (grant.limit, rate) != (self._pacing.limit, self._pacing.rate):
             self._pacing = pacing(grant.limit, rate)
@@ -316,6 +321,7 @@ class Pacer:
         self._queue = sorted(waiter for waiter in self._queue if not waiter.slot.done())
 
     def _fail(self, error: Exception) -> None:
+        self._forget_gap()
         for waiter in self._queue:
             if not waiter.slot.done():
                 self._live -= 1

@@ -348,6 +348,32 @@ async def test_every_waiter_gets_the_error_of_redis_and_the_next_one_is_served(
     assert callers.names == ["back"]
 
 
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_the_time_that_redis_was_away_is_no_measure_of_the_queue(
+    users: Pacer, store: CountingStore, clock: VirtualClock, *, hangs: bool
+) -> None:
+    """Or whoever comes behind the first calls afterwards would be sent away for minutes."""
+    callers = Callers(users, clock)
+    tasks = [callers.start(f"before {n}") for n in range(40)]
+    await clock.run(0.05)
+    served = len(callers.names)
+    assert 0 < served < 40
+    if hangs:
+        pauses = iter([20.0])
+        store.before_answer = lambda: clock.jump(next(pauses, 0.0))
+        await clock.run(0.1)
+    else:
+        store.away = True
+        await clock.run(20.0)
+        store.away = False
+    first = [callers.start(f"first {n}") for n in range(10)]
+    await clock.run(0.005)
+    second = [callers.start(f"second {n}", max_wait=2.0) for n in range(50)]
+    await clock.run(1.0)
+    await asyncio.gather(*first, *second)
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def test_a_waiter_cancelled_as_redis_goes_away_is_counted_once(
     events: Pacer, store: CountingStore, clock: VirtualClock
 ) -> None:
