@@ -27,6 +27,7 @@ from pipeline.ingest.vibetrace import MAX_BODY_BYTES
 from pipeline.ingest.vibetrace_events import EventType
 from pipeline.producer import AsyncProducer, enqueue_error
 from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure
+from pipeline.sailthru.calls import Call
 from pipeline.settings import load_settings
 from pipeline.storage import keys
 
@@ -58,6 +59,9 @@ class Sailthru:
         if params["id"][0] in "0123456789a":
             return Accepted(200, {"keys": {}})
         return Failed(Failure.USER_NOT_FOUND, 400, 99, "User not found with")
+
+    async def ask(self, account: str, call: Call) -> Answer:
+        return await self.call(account, call.method, call.endpoint, call.params)
 
 
 class Api:
