@@ -57,7 +57,7 @@ class OperatorPages:
         """Is it well, and if not, what to do."""
         name, now = self._pages.account(request), self._pages.clock.now()
         account = (await self._pages.status.read())["accounts"][name]
-        signs = await read_signs(self._pages.redis, name)
+        signs = await read_signs(self._pages.redis)
         letters = self._pages.letters(name)
         groups = await letters.groups(_EVERYTHING) if account["counts"]["dead"] else []
         return self._pages.render(
@@ -139,7 +139,7 @@ class OperatorPages:
             installation=_shown(self._pages.settings, leave={"accounts"}),
             settings=_shown(self._pages.settings.account(name), leave={"name"}),
             redis_url=found["redis_url"],
-            signs=await read_signs(self._pages.redis, name),
+            signs=await read_signs(self._pages.redis),
             ownership=found["accounts"][name]["ownership"],
         )
 

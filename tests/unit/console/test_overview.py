@@ -11,8 +11,9 @@ from pipeline.clock import ManualClock
 from pipeline.console.history import EVERY_S, KEPT, TREND, History, Outlook, Sample, outlook, points
 from pipeline.console.overview import Mood, flow, verdicts
 from pipeline.events.models import Lane
+from pipeline.processes.records import Process, ProcessRole
 from pipeline.settings import load_settings
-from pipeline.status.signs import SILENT_MS, Signs, read_signs
+from pipeline.status.signs import Signs, read_signs
 from pipeline.storage import keys
 
 ALIVE = Signs(splitter=True, workers=dict.fromkeys(Lane, True))
@@ -141,17 +142,14 @@ async def test_samples_are_of_what_waits_and_bounded() -> None:
     assert history.of("default", "page")[-1].waiting == 0
 
 
-async def test_signs_of_life_are_by_redis_clock() -> None:
-    """A worker that was seen half a minute ago is gone."""
+async def test_signs_of_life_are_what_processes_say_of_themselves() -> None:
+    """Not how lately a lane was looked into: an empty one is left alone."""
     redis = fakeredis.FakeAsyncRedis()
-    assert await read_signs(redis, "default") == Signs(
-        splitter=False, workers=dict.fromkeys(Lane, False)
-    )
+    assert await read_signs(redis) == Signs(splitter=False, workers=dict.fromkeys(Lane, False))
     seconds, _ = await redis.time()
-    await redis.set(keys.SPLITTER, "x")
-    await redis.hset(keys.lane("default", Lane.USER), "tick", str(seconds * 1000))
-    await redis.hset(
-        keys.lane("default", Lane.EVENT), "tick", str(seconds * 1000 - SILENT_MS - 2000)
-    )
-    found = await read_signs(redis, "default")
-    assert (found.splitter, found.workers["user"], found.workers["event"]) == (True, True, False)
+    user = Process(ProcessRole.WORKER, 0, lanes=(Lane.USER,))
+    for process, age_ms in ((user, 0), (Process(ProcessRole.SPLITTER, 0), 60_000)):
+        at_ms = seconds * 1000 - age_ms
+        await redis.hset(keys.PROCESSES, process.id, f"{at_ms} {process.encode()}")
+    found = await read_signs(redis)
+    assert (found.splitter, found.workers["user"], found.workers["event"]) == (False, True, False)
