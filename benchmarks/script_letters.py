@@ -8,7 +8,7 @@ from pipeline.deadletters.edits import Set
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.jobs import Jobs
 from pipeline.deadletters.mending import Mending, mend
-from pipeline.deadletters.runner import LEASE_MS, MOST_A_SCRIPT
+from pipeline.deadletters.runner import LEASE_MS, LETTERS_A_SCRIPT
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.settings import AccountSettings
@@ -42,7 +42,7 @@ async def jobs(shop: Shop) -> None:
     await doing.resume("job-0001")
     state, total = "running", 0
     while state == "running" and total < len(large) + JOB_WATCHED:
-        state, through = await doing.step("job-0001", "me", LEASE_MS, MOST_A_SCRIPT)
+        state, through = await doing.step("job-0001", "me", LEASE_MS, LETTERS_A_SCRIPT)
         total += through
     await doing.watch("job-0001")
     rows = [f'["{name}","none",0]' for name in small[:JOB_WATCHED]]

@@ -30,8 +30,8 @@ IDLE_S = 2.0
 """Between two looks at accounts without a job."""
 FIRST_STEP = 10
 """Letters of a job's first tick; each next one sends twice as many, so that letters that die again are few."""
-MOST_A_TICK = 250
-MOST_A_SCRIPT = 50
+LETTERS_A_TICK = 250
+LETTERS_A_SCRIPT = 50
 FILLED_WITHIN_MS = 600_000
 STOPS_AFTER = 10
 """Letters that died again of the same cause, ..."""
@@ -119,13 +119,13 @@ class JobRunner:
             return
         wanted, through = pace.take(job.rate, now), 0
         while through < wanted:
-            most = min(MOST_A_SCRIPT, wanted - through)
+            most = min(LETTERS_A_SCRIPT, wanted - through)
             state, moved = await jobs.step(job.id, self._token, LEASE_MS, most)
             through += moved
             if state != JobState.RUNNING or not moved:
                 break
         pace.owed -= through
-        pace.step = min(MOST_A_TICK, 2 * pace.step) if through else pace.step
+        pace.step = min(LETTERS_A_TICK, 2 * pace.step) if through else pace.step
 
     async def _has_died_again(self, jobs: Jobs, job: Job) -> bool:
         again, _ = await jobs.watch(job.id)
