@@ -38,7 +38,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Comparison:
     """What a look at all troubles comes to: what is remembered, what is forgotten unsaid, what is to be said."""
 
     kept: Mapping[str, Told]
@@ -46,7 +46,7 @@ class Turn:
     to_say: tuple[tuple[Told, State], ...]
 
 
-def take_turn(before: Mapping[str, Told], found: Iterable[Trouble], now_ms: int) -> Turn:
+def compare(before: Mapping[str, Told], found: Iterable[Trouble], now_ms: int) -> Comparison:
     """Compare what is there with what was said."""
     kept: dict[str, Told] = {}
     forgotten: list[str] = []
@@ -67,4 +67,4 @@ def take_turn(before: Mapping[str, Told], found: Iterable[Trouble], now_ms: int)
         kept[name] = replace(old, gone_ms=gone_ms)
         if now_ms - gone_ms >= CALM_MS:
             to_say.append((kept[name], "resolved"))
-    return Turn(kept, tuple(forgotten), tuple(to_say))
+    return Comparison(kept, tuple(forgotten), tuple(to_say))

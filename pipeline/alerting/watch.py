@@ -17,7 +17,7 @@ import redis.exceptions
 
 from pipeline.alerting.message import body_of
 from pipeline.alerting.rules import REFUSED_WITHIN_MS, Bounds, Kind, Trouble, troubles
-from pipeline.alerting.told import State, Told, Turn, take_turn
+from pipeline.alerting.told import Comparison, State, Told, compare
 from pipeline.clock import Clock
 from pipeline.observe.logs import log_event
 from pipeline.sailthru.transport import open_http
@@ -88,7 +88,7 @@ class AlertWatch:
         stored: Any = await self._redis.hgetall(keys.ALERTS)
         before = {name.decode(): Told.decode(text) for name, text in stored.items()}
         refused = await self._refused(seen)
-        turn = take_turn(before, troubles(seen, refused, self._bounds), seen.now_ms)
+        turn = compare(before, troubles(seen, refused, self._bounds), seen.now_ms)
         await self._write(before, turn)
         said = await asyncio.gather(
             *(self._say(told, state) for told, state in turn.to_say[:POSTS_A_TURN])
@@ -109,7 +109,7 @@ class AlertWatch:
             await self._redis.set(keys.ALERTS_REFUSED, json.dumps(marks), px=REFUSED_WITHIN_MS)
         return max(0, total - int(marks[0][1]))
 
-    async def _write(self, before: dict[str, Told], turn: Turn) -> None:
+    async def _write(self, before: dict[str, Told], turn: Comparison) -> None:
         changed: Any = {
             name: one.encode() for name, one in turn.kept.items() if before.get(name) != one
         }

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 from redis.asyncio import Redis
 
-from pipeline.clock import ManualClock
 from pipeline.deadletters.audit import AuditTrail
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.store import DeadLetters
@@ -18,11 +16,9 @@ from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Gates
 from pipeline.guard.tries import MAX_TRIES
-from pipeline.ingest.app import create_app
-from pipeline.settings import load_settings
 from pipeline.storage import keys
-from pipeline.storage.redis_client import open_async_redis
 from pipeline.verbs.pausing import redis_now_ms
+from tests.support.console import browser
 from tests.support.letters import Pipeline, track
 from tests.support.redis_server import free_port
 
@@ -50,30 +46,6 @@ PAGES = (
     "/console/people/u1",
     "/console/events/m1",
 )
-
-
-def browser(redis: Redis, **settings: str) -> httpx.AsyncClient:
-    env = {f"SAILPIPE_{name}": value for name, value in settings.items()}
-    app = create_app(load_settings(env), redis, ManualClock())
-    transport = httpx.ASGITransport(app)
-    return httpx.AsyncClient(transport=transport, base_url="http://localhost:8000")
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    async with open_async_redis(redis_url) as client:
-        yield client
-
-
-@pytest.fixture
-async def http(redis: Redis) -> AsyncIterator[httpx.AsyncClient]:
-    async with browser(redis) as client:
-        yield client
-
-
-@pytest.fixture
-def pipeline(redis: Redis) -> Pipeline:
-    return Pipeline(redis)
 
 
 async def everything(redis: Redis) -> dict[bytes, bytes | None]:

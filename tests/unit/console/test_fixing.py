@@ -5,48 +5,20 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 from redis.asyncio import Redis
 
-from pipeline.clock import ManualClock
 from pipeline.deadletters.audit import AuditTrail
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.store import DeadLetters
-from pipeline.ingest.app import create_app
-from pipeline.settings import load_settings
-from pipeline.storage.redis_client import open_async_redis
 from pipeline.verbs import fixing
+from tests.support.console import browser
 from tests.support.letters import Pipeline, track
 
 RULE = {"kind0": "cast", "path0": "properties.total", "value0": "number"}
-
-
-def browser(redis: Redis, **settings: str) -> httpx.AsyncClient:
-    env = {f"SAILPIPE_{name}": value for name, value in settings.items()}
-    app = create_app(load_settings(env), redis, ManualClock())
-    transport = httpx.ASGITransport(app)
-    return httpx.AsyncClient(transport=transport, base_url="http://localhost:8000")
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    async with open_async_redis(redis_url) as client:
-        yield client
-
-
-@pytest.fixture
-async def http(redis: Redis) -> AsyncIterator[httpx.AsyncClient]:
-    async with browser(redis) as client:
-        yield client
-
-
-@pytest.fixture
-def pipeline(redis: Redis) -> Pipeline:
-    return Pipeline(redis)
 
 
 def priced(number: int, **properties: Any) -> dict[str, Any]:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 import httpx
-import pytest
 from redis.asyncio import Redis
 
-from pipeline.clock import ManualClock
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
-from pipeline.ingest.app import create_app
 from pipeline.ingest.upstream import Upstream
 from pipeline.sailthru.answers import Accepted, Answer
 from pipeline.sailthru.calls import Call
-from pipeline.settings import load_settings
-from pipeline.storage.redis_client import open_async_redis
 from pipeline.verbs.people import NotAsked
+from tests.support.console import browser
 from tests.support.letters import Pipeline, order, track
 
 
@@ -38,30 +33,6 @@ class Asked(Upstream):
 
 
 OPTED_OUT = Accepted(200, {"keys": {"email": "ann@example.com"}, "optout_email": "all"})
-
-
-def browser(redis: Redis, upstream: Upstream | None = None, **settings: str) -> httpx.AsyncClient:
-    env = {f"SAILPIPE_{name}": value for name, value in settings.items()}
-    app = create_app(load_settings(env), redis, ManualClock(), upstream)
-    transport = httpx.ASGITransport(app)
-    return httpx.AsyncClient(transport=transport, base_url="http://localhost:8000")
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    async with open_async_redis(redis_url) as client:
-        yield client
-
-
-@pytest.fixture
-async def http(redis: Redis) -> AsyncIterator[httpx.AsyncClient]:
-    async with browser(redis) as client:
-        yield client
-
-
-@pytest.fixture
-def pipeline(redis: Redis) -> Pipeline:
-    return Pipeline(redis)
 
 
 async def test_one_box_leads_to_whatever_a_text_names(
