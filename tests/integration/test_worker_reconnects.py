@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,13 +41,26 @@ def test_a_worker_that_lost_its_connections_delivers_on(redis_url: str, tmp_path
             assert (splitter.process.poll(), worker.process.poll()) == (None, None)
 
 
+@contextmanager
+def hang_ups(handler: signal.Handlers) -> Iterator[None]:
+    """What a process that is started meanwhile does at SIGHUP: these tests may themselves run under `nohup`."""
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("command", ["worker", "splitter"])
 def test_a_hang_up_stops_a_process_as_a_term_does(
     command: str, redis_url: str, tmp_path: Path
 ) -> None:
     """A supervisor starts it anew, with new settings; Celery itself would fail to run its command line again."""
     environment = {"SAILPIPE_REDIS_URL": redis_url, **DRY}
-    with running(command, directory=tmp_path, **environment) as process:
+    with (
+        hang_ups(signal.SIG_DFL),
+        running(command, directory=tmp_path, **environment) as process,
+    ):
         process.wait_for("ready.")
         assert process.stop(signal.SIGHUP) == 0
         assert "ImportError" not in process.output
@@ -55,15 +70,14 @@ def test_a_hang_up_does_not_end_a_worker_that_outlives_its_terminal(
     redis_url: str, tmp_path: Path
 ) -> None:
     """`nohup sailpipe worker`."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with running("worker", directory=tmp_path, SAILPIPE_REDIS_URL=redis_url, **DRY) as worker:
-            worker.wait_for("ready.")
-            worker.process.send_signal(signal.SIGHUP)
-            with redis.Redis.from_url(redis_url) as client:
-                due = keys.due("default", "user")
-                client.zadd(due, {"nobody": 1})
-                wait_until(lambda: client.zcard(due) == 0, "it looks at what is due")
-            assert worker.process.poll() is None
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    with (
+        hang_ups(signal.SIG_IGN),
+        running("worker", directory=tmp_path, SAILPIPE_REDIS_URL=redis_url, **DRY) as worker,
+    ):
+        worker.wait_for("ready.")
+        worker.process.send_signal(signal.SIGHUP)
+        with redis.Redis.from_url(redis_url) as client:
+            due = keys.due("default", "user")
+            client.zadd(due, {"nobody": 1})
+            wait_until(lambda: client.zcard(due) == 0, "it looks at what is due")
+        assert worker.process.poll() is None
