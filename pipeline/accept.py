@@ -38,6 +38,7 @@ from pipeline.settings import DEFAULT_ACCOUNT, load_settings
 from pipeline.storage.format import check_format
 from pipeline.storage.redis_client import open_async_redis, open_redis
 from pipeline.text import clean_json
+from pipeline.ways_in import WayIn
 
 AnyEvent: TypeAlias = Mapping[str, Any] | BaseModel
 """A Segment-style event: a dict in Segment's spelling, or a model of `pipeline.events.models`."""
@@ -59,7 +60,7 @@ def enqueue(event: AnyEvent, account: str = DEFAULT_ACCOUNT, *, role: str = Role
         ConfigError: there is no telling where Redis is, or it holds the data of another version of sailpipe;
             the message says what to do.
     """
-    labels = Labels(account, role=Role.read(role))
+    labels = Labels(account, role=Role.read(role), via=WayIn.PYTHON)
     message_id, raw = prepare(event, role=labels.role)
     _with_producer(lambda producer: producer.send(raw, labels))
     return message_id
@@ -77,7 +78,7 @@ def enqueue_many(
     All are checked before the first is sent. It holds back while the raw stream is long. `bulk`: an import, say,
     which is to delay no live event.
     """
-    labels = Labels(account, bulk=bulk, role=Role.read(role))
+    labels = Labels(account, bulk, Role.read(role), WayIn.PYTHON)
     ready = [prepare(event, role=labels.role) for event in events]
     _with_producer(lambda producer: producer.send_many((raw for _, raw in ready), labels))
     return [message_id for message_id, _ in ready]
@@ -90,7 +91,7 @@ async def enqueue_async(
 
     Each loop has connections of its own, which are closed when `asyncio.run` ends it.
     """
-    labels = Labels(account, role=Role.read(role))
+    labels = Labels(account, role=Role.read(role), via=WayIn.PYTHON)
     message_id, raw = prepare(event, role=labels.role)
     async with _async_producer() as producer, in_time():
         await producer.send_all([raw], labels)
@@ -105,7 +106,7 @@ async def enqueue_many_async(
     role: str = Role.SERVER,
 ) -> list[str]:
     """`enqueue_many` for a program that runs in an asyncio loop, which goes on meanwhile."""
-    labels = Labels(account, bulk=bulk, role=Role.read(role))
+    labels = Labels(account, bulk, Role.read(role), WayIn.PYTHON)
     ready = []
     for number, event in enumerate(events):
         ready.append(prepare(event, role=labels.role))

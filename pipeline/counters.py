@@ -14,8 +14,9 @@ from types import MappingProxyType
 from pipeline.errors import Reason
 from pipeline.events.emails import SharedBy
 from pipeline.events.kinds import IgnoreReason
-from pipeline.events.models import Lane
+from pipeline.events.models import TYPES, Lane
 from pipeline.events.note_paths import COUNTED_PATHS
+from pipeline.ways_in import WayIn
 
 
 class Count(StrEnum):
@@ -43,6 +44,8 @@ class Count(StrEnum):
     """By path: fields that delivered events went out without, or with in part."""
     SHARED_IDS = "shared_ids"
     """By what makes it so: events with an id that many people share."""
+    CAME_IN = "came_in"
+    """By way and type: entries of the raw stream that the splitter has taken, whatever became of them."""
     UNCHECKED_USERS = "unchecked_users"
     """Requests that were taken though Sailthru could not be asked whether it knows their user."""
 
@@ -55,11 +58,19 @@ PARTS: Mapping[Count, Iterable[str]] = MappingProxyType(
         Count.TRIMMED: Reason,
         Count.NOTES: COUNTED_PATHS,
         Count.SHARED_IDS: SharedBy,
+        Count.CAME_IN: tuple(f"{way}:{type_}" for way in WayIn for type_ in TYPES),
     }
 )
 """What a counter is divided by. One that is not here is a single number."""
 BESIDE = frozenset(
-    {Count.TRIMMED, Count.ORDER_ID_REUSED, Count.NOTES, Count.SHARED_IDS, Count.UNCHECKED_USERS}
+    {
+        Count.TRIMMED,
+        Count.ORDER_ID_REUSED,
+        Count.NOTES,
+        Count.SHARED_IDS,
+        Count.CAME_IN,
+        Count.UNCHECKED_USERS,
+    }
 )
 """Counters that say more of events which another one counts."""
 OUTCOME_COUNTS = tuple(count for count in Count if count not in BESIDE | {Count.DERIVED})

@@ -10,6 +10,7 @@ from pipeline.roles import Role
 from pipeline.settings import DEFAULT_ACCOUNT
 from pipeline.storage import keys
 from pipeline.storage.scripts import read_script
+from pipeline.ways_in import WayIn
 
 CHUNK = 500
 """Events per pipelined round trip: large enough to hide the trip, small enough to stay atomic."""
@@ -17,11 +18,12 @@ CHUNK = 500
 
 class Labels(NamedTuple):
     """What a raw entry says beside its event. bulk: it may wait until live events are through. role: of its write
-    key."""
+    key. via: the way by which it came."""
 
     account: str = DEFAULT_ACCOUNT
     bulk: bool = False
     role: Role = Role.SERVER
+    via: WayIn = WayIn.REDIS
 
     def fields(self) -> dict[str, str]:
         """As the entry has them: what they say by being absent is left out."""
@@ -32,6 +34,8 @@ class Labels(NamedTuple):
             fields["class"] = "bulk"
         if self.role is not Role.SERVER:
             fields["role"] = self.role.value
+        if self.via is not WayIn.REDIS:
+            fields["via"] = self.via.value
         return fields
 
 

@@ -21,6 +21,7 @@ from pipeline.producer import Producer
 from pipeline.raw_entries import Chunk, Labels
 from pipeline.roles import Role
 from pipeline.storage.redis_client import open_redis
+from pipeline.ways_in import WayIn
 
 MAX_LIVE = 1_000
 """Events that are live unless `--bulk` says otherwise: more would delay what is under way."""
@@ -59,7 +60,8 @@ def enqueue(
     try:
         with open_redis(url) as redis, open_progress("enqueued") as progress:
             import_ = Import(redis, account, bad_lines, progress, from_start=from_start)
-            sent = _send(Producer(redis), import_, files, Labels(account, role=role), bulk)
+            labels = Labels(account, role=role, via=WayIn.FILE)
+            sent = _send(Producer(redis), import_, files, labels, bulk)
             import_.forget()
     except KeyboardInterrupt:
         raise SailpipeError(f"Stopped. {_how_to_go_on(files)}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from typing import Annotated, Any
 
 import typer
@@ -165,6 +166,7 @@ def _show_account(name: str, account: dict[str, Any]) -> None:
         result(describe_gate(gate))
     show_counts("Dead", account["dead"].items())
     show_counts("Ignored", account["ignored"].items())
+    show_ways_in(account["came_in"])
     if account["order_id_reused"]:
         result(f"Orders with the id of another: {account['order_id_reused']}")
     if account["unchecked_users"]:
@@ -178,6 +180,14 @@ def show_shared_ids(counts: dict[str, int]) -> None:
     """How many events had an id that many people share, by what makes it so."""
     shared = ((_SHARED_BY[cause], n) for cause, n in counts.items())
     show_counts("Events with an id that links nothing", shared)
+
+
+def show_ways_in(counts: dict[str, int]) -> None:
+    """How many events came by which way, whatever their types."""
+    ways = Counter[str]()
+    for part, n in counts.items():
+        ways[part.partition(":")[0]] += n
+    show_counts("Came in by", ways.items())
 
 
 def show_notes(counts: dict[str, int]) -> None:

@@ -12,7 +12,7 @@ from pipeline.cli.output import json_result, note, result
 from pipeline.cli.session import Session, in_session
 from pipeline.cli.tables import printable
 from pipeline.clock import SystemClock
-from pipeline.status.wording import WAITS, fate_words
+from pipeline.status.wording import WAITS, fate_words, way_words
 
 
 def trace(
@@ -85,8 +85,7 @@ def _show(event: dict[str, Any]) -> None:
     result(f"{printable(event['what'])}  {printable(event['id'])}")
     where = f"lane {event['lane']}" if event["lane"] else "no lane"
     result(f"  {where}, person {printable(event['user'])}")
-    way = ", ".join(event["way"])
-    _line(event["arrived"], f"arrived{f' ({way})' if way else ''}")
+    _line(event["arrived"], f"arrived {way_words(event['via'], event['way'])}".strip())
     for step in event["steps"]:
         for call in step["calls"]:
             _line(call["at"], call_line(call))

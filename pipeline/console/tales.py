@@ -11,7 +11,7 @@ from markupsafe import Markup
 from pipeline.console import views
 from pipeline.guard.masking import Masking
 from pipeline.status.person import OUTCOMES, Finding
-from pipeline.status.wording import SOURCES, WAITS, fate_words
+from pipeline.status.wording import SOURCES, WAITS, fate_words, way_words
 from pipeline.words import TERMS, words_of
 
 Json = Mapping[str, Any]
@@ -60,7 +60,7 @@ def event_tale(event: Json, now: float) -> dict[str, Any]:
         "user": event["user"],
         "lane": TERMS.get(event["lane"] or "", ""),
         "arrived": moment(event["arrived"], now),
-        "way": ", ".join(event["way"]),
+        "way": way_words(event["via"], event["way"]),
         "lines": [line for step in event["steps"] for line in _step(step, now)],
         "words": outcome_words(event),
         "is_dead": event["fate"] == "dead",

@@ -92,6 +92,7 @@ def _record(one: Settled, entry: Entry, fate: Fate, reason: str, fold: str = "")
         tries=claim.state(entry).tried + (fate is Fate.WAITS and reason == "retry"),
         fold=fold,
         way=_way(entry, bulk=claim.bulk),
+        via=entry.came_by.value,
         names=event_names(entry.id, event, (claim.user, claim.memory.email)),
     )
 

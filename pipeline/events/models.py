@@ -174,6 +174,12 @@ TrackKind = Annotated[Kind, PlainValidator(_kind_by_name)]
 NativeKind = Annotated[Kind, PlainValidator(_kind_by_call)]
 
 
+UNREAD = "other"
+"""In the place of a type, where an event is none."""
+TYPES = ("identify", "track", "page", "screen", "group", "alias", "sailthru", UNREAD)
+"""What events are counted by."""
+
+
 class _Common(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True

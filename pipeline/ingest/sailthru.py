@@ -43,6 +43,7 @@ from pipeline.raw_entries import Labels
 from pipeline.sailthru.answers import RATE_HEADERS, Failed
 from pipeline.sailthru.calls import HandedCall, Method, Upload
 from pipeline.sailthru.client import Reply
+from pipeline.ways_in import WayIn
 
 PASSED_ON = (
     *("alert", "blast", "blast_repeat", "contacts", "content", "email", "globalvars", "horizon"),
@@ -167,7 +168,7 @@ class SailthruApi:
         name = str(uuid.uuid4())
         raw = native_event(endpoint, signed.params, name, self._clock.now())
         try:
-            await self._producer.send_all([raw], Labels(signed.account))
+            await self._producer.send_all([raw], Labels(signed.account, via=WayIn.SAILTHRU))
         except EnqueueError as error:
             raise _unavailable(error.what, RETRY_AFTER_S) from None
         return JSONResponse({"ok": True}, headers={TRACE: name})

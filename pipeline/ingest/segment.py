@@ -40,6 +40,7 @@ from pipeline.lanes import Lane
 from pipeline.producer import AsyncProducer
 from pipeline.raw_entries import Labels
 from pipeline.roles import Role
+from pipeline.ways_in import WayIn
 
 SINGLE_PATHS: Mapping[str, str] = {
     "track": "track",
@@ -148,7 +149,8 @@ class SegmentApi:
     async def _take(self, events: Events, grant: Grant) -> None:
         await self._producer.count_refused(grant.account, events.refused)
         bulk = await self._shares.is_bulk(grant, len(events.raws), events.lanes)
-        await self._producer.send_all(events.raws, Labels(grant.account, bulk, grant.key.role))
+        labels = Labels(grant.account, bulk, grant.key.role, WayIn.SEGMENT)
+        await self._producer.send_all(events.raws, labels)
 
     @contextmanager
     def _hold(self, size: int) -> Iterator[None]:

@@ -49,6 +49,7 @@ from pipeline.producer import AsyncProducer
 from pipeline.raw_entries import Labels
 from pipeline.roles import Role
 from pipeline.settings import Settings
+from pipeline.ways_in import WayIn
 
 PATH = "v1/event"
 CREATED = {
@@ -152,7 +153,7 @@ class VibetraceApi:
 
     async def _take(self, events: Events, grant: Grant, once: Once | None) -> None:
         bulk = await self._shares.is_bulk(grant, len(events.raws), events.lanes)
-        labels = Labels(grant.account, bulk, grant.key.role)
+        labels = Labels(grant.account, bulk, grant.key.role, WayIn.VIBETRACE)
         if once is None:
             await self._producer.send_all(events.raws, labels)
         else:

@@ -23,6 +23,7 @@ from pipeline.ingest.shares import Shares
 from pipeline.ingest.write_keys import Grant
 from pipeline.producer import AsyncProducer
 from pipeline.raw_entries import Labels
+from pipeline.ways_in import WayIn
 
 PATH = "/webhook/segment"
 SIGNATURE = "X-Signature"
@@ -68,7 +69,8 @@ class SegmentWebhook:
         raw = forwarded_event(read_object(body), lambda: str(uuid.uuid4()))
         events = allowed(raw, grant.key.role)
         bulk = await self._shares.is_bulk(grant, 1, events.lanes)
-        await self._producer.send_all(events.raws, Labels(grant.account, bulk, grant.key.role))
+        labels = Labels(grant.account, bulk, grant.key.role, WayIn.WEBHOOK)
+        await self._producer.send_all(events.raws, labels)
 
 
 def signed_by(grants: Mapping[str, Grant], signature: str | None, body: bytes) -> Grant:

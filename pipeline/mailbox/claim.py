@@ -18,6 +18,7 @@ from pipeline.events.models import Lane
 from pipeline.mailbox.history import Absence, EventState, Failing, read_attempts, read_record
 from pipeline.packed import unpack
 from pipeline.roles import Role
+from pipeline.ways_in import WayIn
 
 OptOutFlag: TypeAlias = Literal["", "only", "seen to"]
 Waits: TypeAlias = Literal["email", "user", "identify", "order"]
@@ -38,7 +39,7 @@ class Entry:
         and its unsettled intent (JSON).
     optout: `only` when the event's optoutValue alone is meant (a second entry of it), `seen to` when it has, or
         needs, no second one any more.
-    role: of the write key it came with.
+    role: of the write key it came with. via: the way by which it came.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Entry:
     replay: bool = False
     optout: OptOutFlag = ""
     role: Role = Role.SERVER
+    via: WayIn = WayIn.REDIS
 
     def encode(self) -> bytes:
         """`HEADER JSON\\nRAW`, what the mailbox list holds: no field that another one says, a million may wait."""
@@ -67,6 +69,8 @@ class Entry:
             header["clock"] = self.clock
         if self.role is not Role.SERVER:
             header["role"] = self.role.value
+        if self.via is not WayIn.REDIS:
+            header["via"] = self.via.value
         return to_json(header) + b"\n" + self.raw
 
     @classmethod
@@ -81,9 +85,16 @@ class Entry:
                 found[name] = int(found[name])
         if "role" in found:
             found["role"] = Role.read(found["role"])
+        if "via" in found:
+            found["via"] = WayIn.read(found["via"])
         if fields.get("packed"):  # a replayed letter's
             raw = unpack(raw)
         return cls(raw=raw, **{"at": at, "clock": at, **found})
+
+    @property
+    def came_by(self) -> WayIn:
+        """The way by which it came into its mailbox."""
+        return WayIn.REPLAY if self.replay else self.via
 
     @property
     def order(self) -> tuple[int, int, int]:
@@ -91,7 +102,7 @@ class Entry:
         return seq_order(self.seq)
 
 
-_NOT_IN_HEADER = frozenset({"raw", "at", "clock", "role"})
+_NOT_IN_HEADER = frozenset({"raw", "at", "clock", "role", "via"})
 
 
 def seq_order(seq: str) -> tuple[int, int, int]:

@@ -108,6 +108,8 @@ def _account_rows(account: str, view: AccountView) -> Iterator[Row]:
     for count, metric in BY_PART.items():
         for part, number in counters.by_part(count).items():
             yield metric, (account, part), number
+    for part, number in counters.by_part(Count.CAME_IN).items():
+        yield names.CAME_IN, (account, *part.split(":")), number
     for usage in view.usage:
         yield names.USED, (account, usage.bucket), usage.used
         yield names.LIMIT, (account, usage.bucket), usage.limit * _MINUTE_S

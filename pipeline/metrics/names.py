@@ -37,6 +37,12 @@ UP: Final = Metric(
 )
 
 # The way of an event
+CAME_IN: Final = Metric(
+    "sailpipe_events_in",
+    "counter",
+    "Events that the splitter took from the raw stream, by the way they came and their type (other: of none that is known)",
+    ("account", "via", "type"),
+)
 SPLIT: Final = Metric(
     "sailpipe_events_split",
     "counter",

@@ -23,5 +23,5 @@ def dead_letter(item: Read, problem: InvalidEvent, owning_account: str) -> Route
         order=item.event is not None and item.event.kind in ORDERS,
     )
     own = key._replace(p=keys.account_prefix(owning_account))
-    action = SplitAction(own, ActionKind.DEAD)
+    action = SplitAction(own, ActionKind.DEAD, came=item.came)
     return RoutedEntry(entry.sid, action, header.as_line().encode() + b"\n" + entry.raw)

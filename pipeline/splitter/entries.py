@@ -16,6 +16,7 @@ from pipeline.events.routing import Facts
 from pipeline.mailbox.claim import OptOutFlag
 from pipeline.roles import Role
 from pipeline.settings import AccountSettings
+from pipeline.ways_in import WayIn
 
 
 class ActionKind(StrEnum):
@@ -55,7 +56,8 @@ class Configured(NamedTuple):
 class RawEntry(NamedTuple):
     """One entry of the raw stream. `sid` is its id, `ms-n`, and at_ms the first half of that; `replay` the id of the
     dead letter it was, `key` that letter's dedupe key; `bulk`: it may wait until live ones are through; role: of the
-    write key it came with; is_given_up: it has waited in vain for a splitter that knows its account."""
+    write key it came with; is_given_up: it has waited in vain for a splitter that knows its account; via: the way by
+    which it came."""
 
     sid: str
     at_ms: int
@@ -66,6 +68,7 @@ class RawEntry(NamedTuple):
     bulk: bool = False
     role: Role = Role.SERVER
     is_given_up: bool = False
+    via: WayIn = WayIn.REDIS
 
 
 class Read(NamedTuple):
@@ -74,6 +77,7 @@ class Read(NamedTuple):
     facts: nothing where the account is not configured or the event is refused.
     key: its id is that of the letter it was, else the messageId, else the stream entry's id.
     optout: of an exported letter, as its flag says (`Entry.optout`).
+    came: what it is counted as on its way in: its way and type, a part of `Count.CAME_IN`.
     """
 
     entry: RawEntry
@@ -82,6 +86,7 @@ class Read(NamedTuple):
     facts: Facts | None
     problem: InvalidEvent | None
     optout: OptOutFlag = ""
+    came: str = ""
 
 
 class SplitAction(NamedTuple):
@@ -96,7 +101,7 @@ class SplitAction(NamedTuple):
         when its own call says it.
     shared_by: what makes those of its ids shared ones that are, to be counted.
     bulk: as of the entry. hands_down: whether a visitor whom an alias links has the user's email from now on, too.
-    keep: ms for which the email is known.
+    keep: ms for which the email is known. came: `Read.came`.
     """
 
     key: DedupeKey
@@ -111,6 +116,7 @@ class SplitAction(NamedTuple):
     bulk: bool = False
     hands_down: bool = True
     keep: int = 0
+    came: str = ""
 
 
 class RoutedEntry(NamedTuple):

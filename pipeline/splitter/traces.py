@@ -61,6 +61,7 @@ def _record(item: Read, action: SplitAction, fate: Fate, reason: str) -> tuple[s
         at=entry.at_ms,
         reason=reason,
         way=_way(entry),
+        via=entry.via.value,
         names=event_names(action.key.id, event, (action.box,)),
     )
     return account_of(action.key.p), record

@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from pipeline.errors import InvalidEvent, Reason, RefusedByRole
 from pipeline.events.kinds import Ignored, IgnoreReason
-from pipeline.events.models import Lane, NativeCall, Track, parse_event, readable_id
+from pipeline.events.models import UNREAD, Lane, NativeCall, Track, parse_event, readable_id
 from pipeline.events.rights import restricted
 from pipeline.events.routing import Facts, read_facts
 from pipeline.identity.placement import UNIDENTIFIED, IdentityMap, Placement, place
@@ -33,6 +33,7 @@ from pipeline.splitter.entries import (
     SplitAction,
 )
 from pipeline.storage import keys
+from pipeline.ways_in import KNOWN_WAYS, WayIn
 
 GIVEN_UP = b"over"
 """The field `held` of a raw entry that is to wait for its account no longer (release.lua)."""
@@ -98,7 +99,8 @@ def read_entry(sid: bytes, fields: Mapping[bytes, bytes]) -> RawEntry:
         fields.get(name, b"").decode("utf-8", "replace") for name in (b"replay", b"key", b"role")
     )
     bulk, key = fields.get(b"class") == b"bulk", key if replay else ""
-    more = bulk, Role.read(role), fields.get(b"held") == GIVEN_UP
+    via = WayIn.REPLAY if replay else KNOWN_WAYS.get(fields.get(b"via"), WayIn.REDIS)
+    more = bulk, Role.read(role), fields.get(b"held") == GIVEN_UP, via
     return RawEntry(sid.decode(), at_ms, raw, account, replay, key, *more)
 
 
@@ -106,6 +108,8 @@ def read(entry: RawEntry, accounts: Mapping[str, Configured]) -> Read:
     """Parse one entry; what is wrong with it is part of the answer."""
     account = accounts.get(entry.account)
     flag = _replay_flag(entry) if b'"sailpipe"' in entry.raw else _NO_FLAG
+    if flag:
+        entry = entry._replace(via=WayIn.REPLAY)
     if "role" in flag:  # the letter's, whatever key it comes by now
         entry = entry._replace(role=Role.read(_string(flag["role"])))
     try:
@@ -120,7 +124,7 @@ def read(entry: RawEntry, accounts: Mapping[str, Configured]) -> Read:
         name = event.endpoint
     key = _dedupe_key(entry, (event.message_id, event.type, name), flag, account)
     optout = _exported_optout(flag) if key.replay else ""
-    return Read(entry, key, event, facts, None, optout)
+    return Read(entry, key, event, facts, None, optout, f"{entry.via}:{event.type}")
 
 
 def refused(
@@ -136,7 +140,8 @@ def refused(
         _string(body.get("type")),
         _string(body.get("event")),
     )
-    return Read(entry, _dedupe_key(entry, parts, flag, account), None, None, problem)
+    key = _dedupe_key(entry, parts, flag, account)
+    return Read(entry, key, None, None, problem, came=f"{entry.via}:{UNREAD}")
 
 
 def route_batch(
@@ -166,7 +171,7 @@ def route_batch(
 
 def route_entry(item: Read, account: Account) -> RoutedEntry:
     """Decide what becomes of one entry and update `account.known` with it."""
-    entry, _, event, facts, problem, _ = item
+    entry, _, event, facts, problem, _, came = item
     if event is None or facts is None:
         return dead_letter(item, problem or InvalidEvent(), entry.account)
     settings = account.settings
@@ -175,7 +180,7 @@ def route_entry(item: Read, account: Account) -> RoutedEntry:
     way = facts.way if item.optout != "only" else Lane.USER
     optout = _optout(item, facts, placement, account) if facts.optout is not None else ()
     keep = int(settings.memory_keep * 1000)
-    more = placement.shared_by, entry.bulk, entry.role is Role.SERVER, keep
+    more = placement.shared_by, entry.bulk, entry.role is Role.SERVER, keep, came
     rest = emails, placement.updates.aliases, optout, *more
     if isinstance(way, Ignored):
         ignored = SplitAction(item.key, ActionKind.IGNORED, "", "", way.reason, *rest)
@@ -207,7 +212,8 @@ def _optout(
 def _refused_by_role(item: Read) -> RoutedEntry:
     """Counted, and nothing else is left of it: no letter, nothing learned, nothing to tell a repeat by."""
     key = item.key._replace(p=item.key.p or keys.account_prefix(DEFAULT_ACCOUNT), window=0)
-    ignored = SplitAction(key, ActionKind.IGNORED, reason=IgnoreReason.REFUSED_BY_ROLE)
+    reason = IgnoreReason.REFUSED_BY_ROLE
+    ignored = SplitAction(key, ActionKind.IGNORED, reason=reason, came=item.came)
     return RoutedEntry(item.entry.sid, ignored)
 
 
@@ -299,6 +305,7 @@ def _entry(item: Read, placement: Placement, stopped_ms: int) -> Entry:
         shared_ids=",".join(placement.shared_ids),
         optout=item.optout,
         role=entry.role,
+        via=entry.via,
     )
 
 

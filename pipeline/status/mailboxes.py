@@ -154,6 +154,7 @@ def _row(entry: Entry, position: int, state: Mapping[bytes, bytes]) -> Json:
         "id": entry.id,
         "what": what,
         "arrived": iso(entry.at),
+        "via": entry.came_by.value,
         "seq": entry.seq,
         "ahead": position,
         "waits_for": "behind",

@@ -19,6 +19,7 @@ from pipeline.ownership.keyspace import each_member
 from pipeline.storage import keys
 from pipeline.storage.scripts import Scripts
 from pipeline.trace.names import event_order
+from pipeline.ways_in import WayIn
 
 SEEK_FOR_S = 10.0
 """For so long is looked: about two million events."""
@@ -28,10 +29,10 @@ BOXES = 50
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """Where the event lies. lane, user: of the mailboxes; raw: stream entries (id, event). complete: all was looked through."""
+    """Where the event lies. lane, user: of the mailboxes; raw: stream entries (id, event, way in). complete: all was looked through."""
 
     boxes: tuple[tuple[Lane, str], ...]
-    raw: tuple[tuple[str, Event | None], ...]
+    raw: tuple[tuple[str, Event | None, WayIn], ...]
     complete: bool
 
 
@@ -39,17 +40,17 @@ async def seek(client: redis.asyncio.Redis, account: str, identity: str, clock: 
     """Look through all that waits, SOUGHT_ENTRIES events of each mailbox."""
     until = clock.monotonic() + SEEK_FOR_S
     scripts = Scripts(client, "pipeline.status")
-    raw: list[tuple[str, Event | None]] = []
+    raw: list[tuple[str, Event | None, WayIn]] = []
     boxes: list[tuple[Lane, str]] = []
     begin, is_whole = "-", True
     while begin and clock.monotonic() < until:
         on, *flat = await scripts.run("seek_raw", [keys.RAW], [identity, begin])
         begin = on.decode()
-        for sid, text, owner in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
+        for sid, text, owner, via in zip(*(flat[n::4] for n in range(4)), strict=True):
             event = _read(text)
             is_it = sid.decode() == identity or _is(event, identity)
             if owner.decode("utf-8", "replace") == account and is_it:
-                raw.append((sid.decode(), event))
+                raw.append((sid.decode(), event, WayIn.read(via)))
     async for lane, names in _mailboxes(client, account):
         left, offset = names, 0
         while left and clock.monotonic() < until:

@@ -17,6 +17,7 @@ from pipeline.status.seek import seek
 from pipeline.trace.log import Kept, TraceLog
 from pipeline.trace.names import message_name, order_name, person_name
 from pipeline.trace.records import Fate, MadeCall, Record
+from pipeline.ways_in import WayIn
 
 Json: TypeAlias = dict[str, Any]
 _ENDS = frozenset({Fate.DELIVERED, Fate.IGNORED, Fate.DUPLICATE, Fate.REMOVED})
@@ -73,6 +74,7 @@ def outcome_row(record: Record) -> Json:
         "reason": record.reason or None,
         "lane": record.lane or None,
         "user": record.user or None,
+        "via": record.via or None,
         "way": record.way.split(),
         "seq": record.seq,
         "arrived": iso(record.accepted),
@@ -146,8 +148,8 @@ async def _waiting(
         return found, True
     sought = await seek(client, settings.name, identity, clock)
     found |= await _in_mailboxes(client, settings, set(sought.boxes) - boxes, ids)
-    for sid, event in sought.raw:
-        found[sid] = _in_raw(identity, sid, event)
+    for sid, event, via in sought.raw:
+        found[sid] = _in_raw(identity, sid, event, via)
     return found, sought.complete
 
 
@@ -172,7 +174,7 @@ async def _in_mailboxes(
     return found
 
 
-def _in_raw(identity: str, sid: str, event: Any) -> Json:
+def _in_raw(identity: str, sid: str, event: Any, via: WayIn) -> Json:
     return {
         "id": identity,
         "what": getattr(event, "event", None) or getattr(event, "type", None),
@@ -180,6 +182,7 @@ def _in_raw(identity: str, sid: str, event: Any) -> Json:
         "user": None,
         "seq": sid,
         "arrived": iso(seq_order(sid)[0]),
+        "via": via.value,
         "waits_for": "split",
         "ahead": None,
         "next_try": None,
@@ -190,7 +193,7 @@ def _in_raw(identity: str, sid: str, event: Any) -> Json:
 
 def _only_waiting(row: Mapping[str, Any]) -> Json:
     """An arrival of which the log says nothing yet."""
-    names = ("id", "what", "lane", "user", "seq", "arrived", "next_try", "tries")
+    names = ("id", "what", "lane", "user", "seq", "arrived", "via", "next_try", "tries")
     return (
         _bare() | {name: row[name] for name in names} | {"fate": Fate.WAITS.value, "waiting": row}
     )
@@ -214,5 +217,6 @@ def _only_letter(letter: Mapping[str, Any]) -> Json:
 
 def _bare() -> Json:
     """An arrival of which nothing is known."""
-    nothing = dict.fromkeys(("reason", "at", "next_try", "repeats", "letter", "waiting", "seq"))
+    names = ("reason", "at", "via", "next_try", "repeats", "letter", "waiting", "seq")
+    nothing = dict.fromkeys(names)
     return {**nothing, "way": [], "calls": [], "steps": [], "folded_with": []}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from pipeline.status.mailboxes import CAUSES
+from pipeline.ways_in import WayIn
 
 FATES: Mapping[str, str] = MappingProxyType(
     {
@@ -39,6 +40,32 @@ SOURCES: Mapping[str, str] = MappingProxyType(
     }
 )
 """From where an email is known."""
+
+WAYS_IN: Mapping[str, str] = MappingProxyType(
+    {
+        WayIn.PYTHON: "by pipeline.enqueue",
+        WayIn.FILE: "from a file",
+        WayIn.SEGMENT: "by Segment's API",
+        WayIn.SAILTHRU: "by Sailthru's API",
+        WayIn.VIBETRACE: "by Vibetrace's API",
+        WayIn.WEBHOOK: "by a webhook of Segment",
+        WayIn.REDIS: "by Redis",
+        WayIn.REPLAY: "as one that was sent again",
+    }
+)
+"""By which way an event arrived: it arrived ..."""
+_LABELS: Mapping[str, str] = MappingProxyType(
+    {"browser": "with a key of role browser", "bulk": "as bulk"}
+)
+
+
+def way_words(via: str | None, labels: Sequence[str]) -> str:
+    """How an event arrived, in a few words; '' when nothing is known of it. labels: `way` of an outcome."""
+    words = [WAYS_IN.get(via, via)] if via else []
+    words += [_LABELS[one] for one in labels if one in _LABELS]
+    if "replay" in labels and via != WayIn.REPLAY:
+        words.append(WAYS_IN[WayIn.REPLAY])
+    return ", ".join(words)
 
 
 def fate_words(fate: str, reason: str | None, *, dead: str = FATES["dead"]) -> str:

@@ -73,6 +73,7 @@ class Record(NamedTuple):
     calls: those that were made for it since the record before. tries: attempts that failed so far.
     fold: `seq` of the first event that went out in the same call, '' when it went alone.
     way: how it came: the role of its write key, `bulk`, `replay`, space-separated; '' is a live event of a server.
+    via: the way by which it came (pipeline/ways_in.py); '' where the version that wrote the record did not know.
     names: what it is found by, in the index only (names.py).
     """
 
@@ -90,6 +91,7 @@ class Record(NamedTuple):
     tries: int = 0
     fold: str = ""
     way: str = ""
+    via: str = ""
     names: Collection[bytes] = ()
 
     @property
@@ -111,7 +113,7 @@ class Block(NamedTuple):
 def encode_block(records: Sequence[Record]) -> Block:
     """Records as a block; there must be some. `at` is kept as a difference: it compresses better."""
     index = b"".join([name for one in records for name in one.names])
-    rows = [(*one[:7], one.at - one.accepted, *one[8:14], len(one.names)) for one in records]
+    rows = [(*one[:7], one.at - one.accepted, *one[8:15], len(one.names)) for one in records]
     data = zlib.compress(to_json(list(zip(*rows, strict=True))), LEVEL)
     return Block(len(records), index, data)
 
@@ -135,11 +137,12 @@ def decode_block(block: Block) -> Iterator[Record]:
 
 def _record(fields: Sequence[Any], index: bytes) -> Record:
     identity, fate, what, lane, user, seq, accepted, took, reason, due, calls, *rest = fields
-    tries, fold, way = rest
+    tries, fold, way, *later = rest
+    via = later[0] if later else ""
     names = tuple(index[at : at + NAME_BYTES] for at in range(0, len(index), NAME_BYTES))
     made = tuple(MadeCall(*call) for call in calls)
     head = identity, Fate(fate), what, lane, user, seq, accepted, accepted + took
-    return Record(*head, reason, due, made, tries, fold, way, names)
+    return Record(*head, reason, due, made, tries, fold, way, via, names)
 
 
 def named(records: Iterable[Record], names: Collection[bytes]) -> Iterator[Record]:

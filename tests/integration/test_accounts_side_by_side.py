@@ -246,6 +246,8 @@ def test_a_page_s_order_is_taken_by_no_way_in(client: redis.Redis, send: Send) -
     found: Any = client.hgetall(keys.counts("shoes"))
     counts = {name.decode(): int(value) for name, value in found.items()}
     refused = counts.pop(counter(Count.IGNORED, IgnoreReason.REFUSED_BY_ROLE), 0)
+    came = {name: counts.pop(name) for name in [*counts] if name.startswith(Count.CAME_IN)}
     assert counts == {counter(Count.WAITING, "event"): 1}
+    assert sum(came.values()) == (1 if send in SAY_AT_ONCE | {by_segment} else 2)
     assert refused == (0 if send in SAY_AT_ONCE else 1)
     assert client.hlen(keys.counts("default")) == 0

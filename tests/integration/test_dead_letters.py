@@ -11,6 +11,7 @@ import fakeredis
 import pytest
 import redis.asyncio
 
+from pipeline.counters import Count
 from pipeline.deadletters import reading
 from pipeline.deadletters.export import export_line
 from pipeline.deadletters.filters import Filter
@@ -50,7 +51,12 @@ async def ids(letters: DeadLetters, wanted: Filter | None = None) -> list[str]:
 
 async def counts(pipeline: Pipeline) -> dict[str, int]:
     table: dict[Any, Any] = await pipeline.redis.hgetall(keys.counts("default"))
-    return {name.decode(): int(value) for name, value in table.items() if int(value)}
+    ways_in = f"{Count.CAME_IN}:".encode()
+    return {
+        name.decode(): int(value)
+        for name, value in table.items()
+        if int(value) and not name.startswith(ways_in)
+    }
 
 
 async def test_letters_are_found_newest_first_by_what_is_asked(

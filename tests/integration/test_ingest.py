@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -104,6 +104,7 @@ def test_one_curl_like_request_puts_one_event_into_redis(base_url: str, store: r
     assert "server" not in reply.headers  # a stranger is told no version to look up faults of
     (event,) = taken(store)
     assert (event["type"], event["traits"]) == ("identify", {"email": "ann@example.com"})
+    assert [fields[b"via"] for _, fields in cast("Any", store.xrange(keys.RAW))] == [b"segment"]
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -49,9 +49,10 @@ def of(samples: Samples, name: str, **labels: str) -> float | None:
 
 
 def test_every_counter_has_a_metric() -> None:
-    """A new one fails here; what waits is shown by lane."""
-    assert PLAIN.keys() | BY_PART.keys() | {Count.WAITING} == set(Count)
-    assert BY_PART.keys() == PARTS.keys() - {Count.WAITING}
+    """A new one fails here; what waits is shown by lane, what came in by way and type."""
+    apart = {Count.WAITING, Count.CAME_IN}
+    assert PLAIN.keys() | BY_PART.keys() | apart == set(Count)
+    assert BY_PART.keys() == PARTS.keys() - apart
     assert set(Count) >= BESIDE
 
 
@@ -125,6 +126,7 @@ async def test_gates_limits_calls_and_refusals_are_shown(pipeline: Pipeline) -> 
 async def test_every_metric_can_be_shown(pipeline: Pipeline) -> None:
     """None is named that nothing fills."""
     counts: Any = {f"{count.value}:x" if count in PARTS else count.value: 1 for count in Count}
+    counts["came_in:segment:track"] = counts.pop("came_in:x")
     await pipeline.redis.hset(keys.counts("default"), mapping=counts)
     await pipeline.redis.hset(keys.calls("default"), mapping={"POST /event|ok|0.1": 1})
     await pipeline.redis.hset(keys.REFUSALS, "unauthorized", "1")

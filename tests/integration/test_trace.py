@@ -87,6 +87,7 @@ def test_each_event_is_found_with_what_became_of_it(tmp_path: Path, command: Com
 
         first, second = command.trace("delivered")
         assert (first["fate"], first["lane"], first["user"]) == ("delivered", "event", "u1")
+        assert "arrived from a file" in command("trace", "delivered")[1]
         assert [(one["endpoint"], one["status"]) for one in first["calls"]] == [
             ("POST /event", 200)
         ]

@@ -102,7 +102,7 @@ def counters() -> dict[str, int]:
         found: Any = client.hgetall(keys.counts("default"))
         raw = {"raw": client.xlen(keys.RAW)}
     counts = raw | {name.decode(): int(count) for name, count in found.items()}
-    return {name: count for name, count in counts.items() if count}
+    return {name: count for name, count in counts.items() if count and "came_in:" not in name}
 
 
 def calls(sailthru: RunningSandbox) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import redis.asyncio
 
 from pipeline.clock import ManualClock
-from pipeline.counters import all_counters
+from pipeline.counters import Count, all_counters
 from pipeline.deadletters.letter import Header
 from pipeline.deadletters.moves import LetterMoves
 from pipeline.deadletters.trimming import TrimGroup
@@ -131,11 +131,11 @@ class Mailboxes:
         return await self._scores(keys.leased("default", lane))
 
     async def counts(self) -> dict[str, int]:
-        """The account's counters that are not zero."""
+        """The account's counters that are not zero, but for those of the ways in."""
         table: Any = await self.redis.hgetall(keys.counts("default"))
         counts = {name.decode(): int(n) for name, n in table.items() if int(n)}
         assert counts.keys() <= all_counters(), "a counter that pipeline/counters.py does not name"
-        return counts
+        return {name: n for name, n in counts.items() if not name.startswith(f"{Count.CAME_IN}:")}
 
     async def dead(self, account: str = "default") -> dict[str, dict[str, Any]]:
         """The headers of the dead letters by id, each with its `raw`."""

@@ -18,7 +18,7 @@ import httpx
 import redis.exceptions
 
 from pipeline.clock import Clock, ManualClock
-from pipeline.counters import all_counters
+from pipeline.counters import Count, all_counters
 from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.moves import LetterMoves
 from pipeline.delivery.engine import Engine, Seams
@@ -149,11 +149,11 @@ class Pipe:
         return [letter.header.reason for letter in await self.letters()]
 
     async def counts(self) -> dict[str, int]:
-        """The account's counters that are not zero."""
+        """The account's counters that are not zero, but for those of the ways in."""
         table = await self.redis.hgetall(keys.counts(ACCOUNT))
         counts = {name.decode(): int(value) for name, value in table.items() if int(value)}
         assert counts.keys() <= all_counters(), "a counter that pipeline/counters.py does not name"
-        return counts
+        return {name: n for name, n in counts.items() if not name.startswith(f"{Count.CAME_IN}:")}
 
     async def closures(self) -> list[Closure]:
         """Why gates are closed."""

@@ -30,6 +30,7 @@ from pipeline.errors import ConfigError, EnqueueError, InvalidEvent, QueueFull
 from pipeline.producer import Producer
 from pipeline.raw_entries import Labels
 from pipeline.storage import keys
+from pipeline.ways_in import WayIn
 
 NOTHING: tuple[Any, ...] = (None, "  ", False, [], "\x00")
 REGISTERED = {"type": "track", "userId": "u1", "event": "Registered"}
@@ -78,11 +79,11 @@ def test_an_entry_says_only_what_is_not_understood_anyway(fake: redis.Redis) -> 
     producer = Producer(fake)
     producer.send(b'{"a":1}')
     producer.send(b'{"a":2}', Labels("brand"))
-    producer.send(b'{"a":3}', Labels("brand", bulk=True))
+    producer.send(b'{"a":3}', Labels("brand", bulk=True, via=WayIn.FILE))
     assert raw_entries(fake) == [
         {b"event": b'{"a":1}'},
         {b"event": b'{"a":2}', b"account": b"brand"},
-        {b"event": b'{"a":3}', b"account": b"brand", b"class": b"bulk"},
+        {b"event": b'{"a":3}', b"account": b"brand", b"class": b"bulk", b"via": b"file"},
     ]
 
 

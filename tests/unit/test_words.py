@@ -6,6 +6,8 @@ import re
 
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
+from pipeline.status.wording import WAYS_IN, way_words
+from pipeline.ways_in import WayIn
 from pipeline.words import FAULTS, REASONS, TERMS, Fault, words_of
 
 
@@ -34,3 +36,20 @@ def test_a_reason_of_another_version_is_shown_as_it_is() -> None:
     """A letter outlives the version that wrote it."""
     assert words_of("lost_at_sea").title == "lost at sea"
     assert words_of("rejected") == REASONS[Reason.REJECTED]
+
+
+def test_every_way_in_has_words_that_follow_arrived() -> None:
+    """One that is added must be given some; the rest of what an entry says comes behind."""
+    assert set(WAYS_IN) == set(WayIn)
+    assert way_words("segment", []) == "by Segment's API"
+    assert way_words("segment", ["browser", "bulk"]) == (
+        "by Segment's API, with a key of role browser, as bulk"
+    )
+    assert way_words("replay", ["replay"]) == "as one that was sent again"
+
+
+def test_a_way_in_that_is_not_known_is_said_as_it_is_or_not_at_all() -> None:
+    """A version before this one wrote none, a later one may write others."""
+    assert way_words(None, []) == ""
+    assert way_words(None, ["replay"]) == "as one that was sent again"
+    assert way_words("pigeon", ["other"]) == "pigeon"

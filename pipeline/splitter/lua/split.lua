@@ -113,10 +113,18 @@ local function see_to_optout(p, optout, entry, now, keep, is_bulk)
   redis.call('PEXPIRE', memory, int(keep))
 end
 
+-- What came in, by account and then by way and type: counted once for the batch.
+local arrivals = {}
+local function arrived(p, came)
+  local of_account = arrivals[p] or {}
+  arrivals[p], of_account[came] = of_account, (of_account[came] or 0) + 1
+end
+
 -- Whether it was a duplicate, of which nothing is kept.
 local function apply(action, blob, head)
-  local key, kind, lane, box, reason, emails, aliases, optout, shared_by, is_bulk, hands_down, keep = unpack(action)
+  local key, kind, lane, box, reason, emails, aliases, optout, shared_by, is_bulk, hands_down, keep, came = unpack(action)
   local p, id, hash, window, replay = unpack(key)
+  if came ~= '' then arrived(p, came) end
   if is_duplicate(key, now) then
     tally(p, COUNT_DUPLICATES, 1)
     return true
@@ -162,7 +170,7 @@ local function apply(action, blob, head)
 end
 
 -- Set an entry of an account that the splitter does not know aside, with all that says something. False when too many are.
-local LABELS = { event = true, account = true, class = true, role = true, replay = true, key = true }
+local LABELS = { event = true, account = true, class = true, role = true, via = true, replay = true, key = true }
 local function hold(sid)
   local entry = redis.call('XRANGE', KEYS[1], sid, sid)[1]
   if not entry or redis.call('XLEN', KEYS[3]) >= HELD_MOST then return false end
@@ -198,5 +206,8 @@ for _, entry in ipairs(batch) do
     duplicates[#duplicates + 1] = entry[1]
   end
   redis.call('XDEL', KEYS[1], entry[1])
+end
+for p, of_account in pairs(arrivals) do
+  for came, number in pairs(of_account) do tally(p, COUNT_CAME_IN .. ':' .. came, number) end
 end
 return { duplicates, gone }

@@ -92,6 +92,7 @@ async def test_a_person_shows_what_waits_and_what_died(
     assert "Orders &amp; carts: 1" in page
     event = (await http.get("/console/events/m2")).text
     assert "waits for its turn" in event
+    assert "arrived by Redis" in event
     assert 'href="/console/people/u1"' in event
 
 

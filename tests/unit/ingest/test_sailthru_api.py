@@ -127,6 +127,9 @@ async def test_a_signed_post_is_queued_as_it_is(
     reply = await http.post(endpoint, data=form(params))
     assert (reply.status_code, reply.json()) == (200, {"ok": True})
     (event,) = await taken(fake)
+    found: Any = await fake.xrange(keys.RAW)
+    [(_, entry)] = found
+    assert (entry.keys(), entry[b"via"]) == ({b"event", b"via"}, b"sailthru")
     expected = {"type": "sailthru", "endpoint": f"/{endpoint.strip('/')}", "params": params}
     assert event == {**expected, "messageId": reply.headers["x-sailpipe-trace"]}
     assert upstream.calls == []

@@ -92,7 +92,7 @@ async def test_an_event_that_segment_signed_is_taken_as_it_is(
     assert (reply.status_code, reply.json()) == (200, {"success": True})
     [entry] = await entries(fake)
     assert json.loads(entry[b"event"]) == EVENT
-    assert set(entry) == {b"event"}
+    assert entry == {b"event": entry[b"event"], b"via": b"webhook"}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import zlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +42,7 @@ records = st.builds(
     tries=st.integers(0, 99),
     fold=_text,
     way=_text,
+    via=_text,
     names=_names,
 )
 
@@ -65,3 +69,15 @@ def test_the_shares_of_the_parts_are_all_the_room() -> None:
     """Then there is always one to take from when there is too much."""
     assert set(SHARES) == set(Part)
     assert sum(SHARES.values()) == 16
+
+
+def test_a_block_of_the_version_that_knew_no_ways_in_is_read() -> None:
+    """What its records do not say is ''."""
+    one = Record(
+        "m1", Fate.DELIVERED, lane="event", way="browser", via="segment", names=(b"abcde",)
+    )
+    block = encode_block([one])
+    columns = json.loads(zlib.decompress(block.data))
+    assert columns.pop(14) == ["segment"]
+    older = block._replace(data=zlib.compress(json.dumps(columns).encode()))
+    assert list(decode_block(older)) == [one._replace(via="")]
