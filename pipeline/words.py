@@ -6,6 +6,7 @@ reason; what to do stands here alone, and that page takes it from here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -67,7 +68,7 @@ REASONS: Mapping[Reason, Words] = MappingProxyType(
         ),
         Reason.REJECTED: Words(
             "Sailthru said no",
-            "mend what Sailthru names (a template, a list, a value), then replay the group",
+            "mend what Sailthru names (a template, a list, a value), then replay",
             Fault.DATA,
         ),
         Reason.UNKNOWN_USER: Words(
@@ -95,7 +96,7 @@ REASONS: Mapping[Reason, Words] = MappingProxyType(
         ),
         Reason.POISON: Words(
             "every process that worked on it ended",
-            "replay it if they were killed for another reason; else report it with the letter",
+            "replay if they were killed for another reason; else report it with the letter",
             Fault.OURS,
         ),
         Reason.CRASHED: Words(
@@ -129,6 +130,32 @@ TERMS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Word of CLI, HTTP and docs (lanes included) -> what the console shows in its place."""
+
+
+SAID: Mapping[str, str] = MappingProxyType(
+    {
+        "dead letters": "letters",
+        "dead letter": "letter",
+        "fingerprint": "problem",
+        "mailbox": "what waits",
+        "replayed": "sent again",
+        "replays": "re-sends",
+        "replay": "send again",
+        "dropped": "discarded",
+        "drop": "discard",
+    }
+)
+"""The same in the middle of a sentence that command line and HTTP say, too."""
+_PRIVATE = re.compile(rf"\b({'|'.join(SAID)})\b", re.IGNORECASE)
+
+
+def console_words(text: str) -> str:
+    """A sentence of command line and HTTP in the console's words. What stands between backticks is a command, and stays."""
+    parts = text.split("`")
+    parts[::2] = (
+        _PRIVATE.sub(lambda found: SAID[found[0].casefold()], part) for part in parts[::2]
+    )
+    return "`".join(parts)
 
 
 def words_of(reason: str) -> Words:

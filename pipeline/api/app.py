@@ -15,8 +15,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from pipeline.api.groups import GroupApi
 from pipeline.api.letters import LetterApi
 from pipeline.api.queries import (
+    MAX_REASON,
     BadRequest,
     bad,
     check_names,
@@ -55,7 +57,6 @@ MAP: Final = "/api/map"
 WHY: Final = "/api/why"
 MAX_MAPPED: Final = 100
 """Events in one request: each costs up to some milliseconds of the process that takes events."""
-MAX_REASON: Final = 200
 _Answer = Callable[[Request], Awaitable[Response]]
 
 
@@ -78,10 +79,11 @@ class Api:
         self._clock = clock
         self._masking = Masking(settings)
         self._letters = LetterApi(settings, client, clock)
+        self._groups = GroupApi(settings, client, clock)
 
     def app(self, guard: Guard) -> ASGIApp:
         """All routes, behind the guard."""
-        letters = self._letters
+        letters, groups = self._letters, self._groups
         routes = [
             Route("/api/status", _answering(self.status)),
             Route(MAP, _answering(self.map), methods=["POST"]),
@@ -90,6 +92,10 @@ class Api:
             Route("/api/dead/fix", _answering(letters.fix), methods=["POST"]),
             Route("/api/dead/drop", _answering(letters.drop), methods=["POST"]),
             Route("/api/dead/export", _answering(letters.export)),
+            Route("/api/dead/stats", _answering(groups.stats)),
+            Route("/api/dead/mark", _answering(groups.mark), methods=["POST"]),
+            Route("/api/dead/audit", _answering(groups.audit)),
+            Route("/api/jobs", _answering(groups.jobs)),
             Route("/api/trace/{id:path}", _answering(self.trace)),
             Route("/api/users/{id:path}", _answering(self.user)),
             Route(WHY, _answering(self.why), methods=["POST"]),

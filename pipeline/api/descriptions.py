@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from pipeline.api.schemas import (
+    ACT,
     ANY,
     CHANGES,
     COUNT,
     DRY_RUN,
     FILTER_PARAMETERS,
     FIXED,
+    GROUP,
     ID,
     JOB,
     LANE,
@@ -19,6 +21,7 @@ from pipeline.api.schemas import (
     MEANT,
     MENDED,
     ROW,
+    STATE,
     TEXT,
     WHY,
     Json,
@@ -141,6 +144,27 @@ DESCRIPTIONS: Final[Mapping[str, Json]] = {
             refusals=(400, 401, 403, 404, 409, 503),
         )
     },
+    "api/dead/stats": {
+        "get": operation(
+            "Dead letters by cause, the largest group first, as `sailpipe dead stats --json`; `more` are smaller",
+            shape({"groups": {"type": "array", "items": GROUP}, "more": COUNT}),
+            parameters=(*FILTER_PARAMETERS, parameter("state", STATE), LIMIT),
+        )
+    },
+    "api/dead/mark": {
+        "post": operation(
+            "Say of a group of letters that it is seen to, may stay, or is open again, as `sailpipe dead mark`",
+            shape({"group": TEXT, "state": STATE}),
+            body=shape({"group": TEXT, "state": STATE}, why=WHY),
+        )
+    },
+    "api/dead/audit": {
+        "get": operation(
+            "Who did what, the newest first, as `sailpipe dead audit --json`",
+            shape({"acts": {"type": "array", "items": ACT}}),
+            parameters=(LIMIT,),
+        )
+    },
     "api/trace/{id}": {
         "get": operation(
             "What happened to an event, by its messageId or order id, as `sailpipe trace --json`; `seen` is false of one"
@@ -162,6 +186,13 @@ DESCRIPTIONS: Final[Mapping[str, Json]] = {
             {**ANY, "required": ["user", "why"]},
             body=shape({"id": {**TEXT, "minLength": 1}}),
             refusals=(400, 401, 403, 404, 409, 503),
+        ),
+    },
+    "api/jobs": {
+        "get": operation(
+            "Jobs, the newest first, as `sailpipe dead jobs --json`",
+            shape({"jobs": {"type": "array", "items": JOB}}),
+            parameters=(parameter("limit", {**LIMIT["schema"], "maximum": 100}),),
         ),
     },
     "api/jobs/{id}": {

@@ -23,6 +23,7 @@ from pipeline.api.queries import (
     read_filter,
     read_json_object,
     read_number,
+    read_why,
     who,
 )
 from pipeline.clock import Clock
@@ -48,7 +49,6 @@ MAX_RATE: Final = 10_000.0
 MAX_FIRST: Final = 10_000
 _OF_JOBS: Final = ("rate", "first", "why", "token")
 MAX_LISTED: Final = 500
-MAX_REASON: Final = 200
 NDJSON: Final = "application/x-ndjson"
 MAX_CHANGES: Final = 50
 CHANGES: Final = ("set", "unset", "rename", "cast")
@@ -106,7 +106,7 @@ class LetterApi:
         body = await read_json_object(request)
         check_names(list(body), {"ids", "filter", "count", "dry_run", "why", *CHANGES})
         ids, wanted, shown = self._meant(body)
-        changes, why = _changes(body), _why(body)
+        changes, why = _changes(body), read_why(body)
         if not changes:
             raise bad("Say what to change: set, unset, rename or cast.")
         letters, settings = DeadLetters(self._redis, account), self._settings.account(account)
@@ -132,7 +132,7 @@ class LetterApi:
         account = self._account(query(request, ()))
         body = await read_json_object(request)
         check_names(list(body), {"event", "dry_run", "why", *CHANGES})
-        changes, whole, why = _changes(body), body.get("event"), _why(body)
+        changes, whole, why = _changes(body), body.get("event"), read_why(body)
         if (whole is None) != bool(changes) or not isinstance(whole, (dict, type(None))):
             raise bad("Say what to change: set, unset, rename and cast, or `event`, a whole one.")
         letters, settings = DeadLetters(self._redis, account), self._settings.account(account)
@@ -158,7 +158,7 @@ class LetterApi:
         account = self._account(query(request, ()))
         body = await read_json_object(request)
         check_names(list(body), {"ids", "filter", "count", "dry_run", "why"})
-        (ids, wanted, shown), why = self._meant(body), _why(body)
+        (ids, wanted, shown), why = self._meant(body), read_why(body)
         letters = DeadLetters(self._redis, account)
         chosen = await choose(letters, ids, wanted)
         if body.get("dry_run"):
@@ -255,17 +255,10 @@ def _changes(body: Mapping[str, Any]) -> list[Change]:
         raise bad(str(error), "bad_change") from None
 
 
-def _why(body: Mapping[str, Any]) -> str:
-    why = body.get("why", "")
-    if not isinstance(why, str) or len(why) > MAX_REASON:
-        raise bad(f"why is a text of at most {MAX_REASON} characters.")
-    return why
-
-
 def _job(
     body: Mapping[str, Any], wanted: Filter, shown: int, by: str, *, overtaken: bool
 ) -> ReplayRequest:
-    rate, first, why = body.get("rate"), body.get("first", 0), _why(body)
+    rate, first, why = body.get("rate"), body.get("first", 0), read_why(body)
     if rate is not None and (type(rate) not in (int, float) or not MIN_RATE <= rate <= MAX_RATE):
         raise bad(f"rate is letters a second, from {MIN_RATE:g} to {MAX_RATE:g}.")
     if type(first) is not int or not 0 <= first <= MAX_FIRST:

@@ -19,6 +19,7 @@ from pipeline.settings.values import parse_duration
 
 MAX_BODY_BYTES: Final = 512 * 1024
 MAX_CODE: Final = 99_999
+MAX_REASON: Final = 200
 FILTERS: Final = (
     *("reason", "lane", "user", "since", "until", "group"),
     *("endpoint", "code", "event", "order", "match"),
@@ -108,6 +109,14 @@ def read_number(values: Mapping[str, str], name: str, default: int, most: int) -
     if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= most:
         raise bad(f"{name} is a whole number from 1 to {most}.")
     return int(text)
+
+
+def read_why(body: Mapping[str, Any]) -> str:
+    """What a person says of an act. Raises BadRequest."""
+    why = body.get("why", "")
+    if not isinstance(why, str) or len(why) > MAX_REASON:
+        raise bad(f"why is a text of at most {MAX_REASON} characters.")
+    return why
 
 
 async def read_body(request: Request) -> bytes:

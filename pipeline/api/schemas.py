@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pipeline.deadletters.jobs import JobState
+from pipeline.deadletters.states import GroupState
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
+from pipeline.words import Fault
 
 TOKEN: Final = "operatorToken"  # noqa: S105 - the name of a scheme
 SCHEMES: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -130,6 +132,26 @@ JOB: Final[Json] = {
         "died_again": COUNT,
     },
     "required": ["id", "state", "total", "sent", "gone", "died_again"],
+}
+STATE: Final[Json] = {"enum": list(GroupState)}
+GROUP: Final[Json] = {
+    "type": "object",
+    "properties": {
+        "fingerprint": TEXT,
+        "letters": COUNT,
+        "users": COUNT,
+        "reason": TEXT,
+        "first": TEXT,
+        "last": TEXT,
+        "fault": {"enum": list(Fault)},
+        "state": STATE,
+    },
+    "required": ["fingerprint", "letters", "users", "reason", "first", "last", "fault", "state"],
+}
+ACT: Final[Json] = {
+    "type": "object",
+    "properties": {"at": TEXT, "by": TEXT, "verb": TEXT, "what": TEXT, "count": COUNT},
+    "required": ["at", "by", "verb", "what", "count"],
 }
 
 CHANGES: Final[Mapping[str, Json]] = {

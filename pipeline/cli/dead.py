@@ -4,7 +4,7 @@ edits them."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -27,12 +27,11 @@ from pipeline.cli.tables import printable
 from pipeline.deadletters.audit import Act, AuditTrail
 from pipeline.deadletters.export import export_line
 from pipeline.deadletters.filters import Cursor, Filter
-from pipeline.deadletters.groups import Group
 from pipeline.deadletters.letter import Letter
-from pipeline.deadletters.states import GroupState, GroupStates, Mark
+from pipeline.deadletters.states import GroupState
 from pipeline.deadletters.store import DeadLetters, SeveralLetters
 from pipeline.errors import SailpipeError
-from pipeline.words import words_of
+from pipeline.verbs.groups import MarkedGroup, mark_group, read_groups
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 
@@ -120,13 +119,11 @@ def stats(
 ) -> None:
     """Count dead letters by cause: same lane, reason, endpoint, error and message."""
 
-    async def work(session: Session) -> tuple[list[Group], dict[str, Mark]]:
-        groups = await DeadLetters(session.redis, account).groups(wanted)
-        return groups, await GroupStates(session.redis, account).read()
+    async def work(session: Session) -> list[MarkedGroup]:
+        return await read_groups(session.redis, account, wanted)
 
-    groups, marks = in_session(account, work)
-    rows = [_group_row(one, marks.get(one.fingerprint, Mark())) for one in groups]
-    rows = [row for row in rows if state is None or row["state"] == state]
+    found = in_session(account, work)
+    rows = [one.as_json() for one in found if state in (None, one.mark.state)]
     chosen = shape_of(shape, as_json=as_json)
     show_rows(rows, STATS, chosen, nothing="No dead letters.")
     if chosen is Format.TABLE:
@@ -149,11 +146,8 @@ def mark(
         names = [one.fingerprint for one in found if one.fingerprint.startswith(group)]
         if len(names) != 1:
             raise SailpipeError(f"{len(names)} groups of dead letters begin with {group!r}.")
-        who = person()
-        await AuditTrail(session.redis, account).record(
-            Act(who, "mark", f"group {names[0]} {state}", 0, why)
-        )
-        await GroupStates(session.redis, account).set(names[0], state, who, why)
+        act = await mark_group(session.redis, account, names[0], state, person(), why)
+        await AuditTrail(session.redis, account).record(act)
         return names[0]
 
     result(f"Group {in_session(account, work)} is {state}.")
@@ -216,12 +210,6 @@ app.command("drop")(dead_change.drop)
 def _few(ids: Sequence[str]) -> str:
     more = f" and {len(ids) - MAX_NAMED} more" if len(ids) > MAX_NAMED else ""
     return ", ".join(map(printable, ids[:MAX_NAMED])) + more
-
-
-def _group_row(group: Group, mark: Mark) -> dict[str, Any]:
-    words = words_of(group.example.header.reason)
-    said = {"title": words.title, "to_do": words.do, "fault": words.fault.value}
-    return group.as_json() | said | mark.as_json()
 
 
 def _cursor(text: str | None) -> Cursor | None:

@@ -9,9 +9,9 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.api.letters import MAX_REASON, export_letters
+from pipeline.api.letters import export_letters
 from pipeline.api.mended import call_lines, event_lines
-from pipeline.api.queries import bad, read_filter
+from pipeline.api.queries import MAX_REASON, bad, read_filter
 from pipeline.console import views
 from pipeline.console.letters import asked_filters, shown_count
 from pipeline.console.pages import Done, Form, Pages

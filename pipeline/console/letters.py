@@ -1,8 +1,7 @@
-"""The pages of what was not delivered: problems, letters, one letter, sending again and discarding."""
+"""The pages of what was not delivered: letters, one letter, sending again and discarding."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -16,23 +15,19 @@ from pipeline.api.queries import FILTERS, bad, not_found, read_cursor, read_filt
 from pipeline.console import views
 from pipeline.console.pages import Done, Form, Pages
 from pipeline.deadletters.filters import Filter, Selection
-from pipeline.deadletters.groups import Group
 from pipeline.deadletters.replays import Refused, ReplayRequest, check_growth
-from pipeline.deadletters.states import GroupState, GroupStates, Mark
 from pipeline.deadletters.store import SeveralLetters, UnknownLetter
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.guard.rules import Refusal
 from pipeline.mapping import dry_run
 from pipeline.verbs.letters import NotReplayed, Resent, choose, resend, start_job
-from pipeline.words import FAULTS
 
 PAGE_SIZE: Final = 50
 SAMPLES: Final = 3
 FIRST: Final = 10
 """Letters that are sent before a person is asked again."""
 MAX_WHY: Final = 200
-_FINGERPRINT: Final = re.compile(r"[0-9a-f]{12}")
 
 
 class LetterPages:
@@ -40,54 +35,6 @@ class LetterPages:
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
-
-    async def problems(self, request: Request) -> Response:
-        """Groups of letters of one cause, the largest first."""
-        account = self._pages.account(request)
-        fault = request.query_params.get("fault", "")
-        state = request.query_params.get("state", GroupState.OPEN.value)
-        marks = await GroupStates(self._pages.redis, account).read()
-        rows = [self._group(one, marks) for one in await self._groups(account)]
-        tabs = [(one.value, sum(row["state"] == one.value for row in rows)) for one in GroupState]
-        rows = [row for row in rows if row["state"] == state]
-        shown = [row for row in rows if fault in {"", row["fault"]}]
-        chips = [
-            (one.value, words, sum(row["fault"] == one.value for row in rows))
-            for one, words in FAULTS.items()
-        ]
-        return self._pages.render(
-            request,
-            "problems",
-            title="Problems",
-            rows=shown,
-            chips=chips,
-            fault=fault,
-            tabs=tabs,
-            state=state,
-        )
-
-    async def problem(self, request: Request) -> Response:
-        """One cause: what it means, a sample, its letters."""
-        account, name = self._pages.account(request), request.path_params["group"]
-        found = [one for one in await self._groups(account) if one.fingerprint == name]
-        if not found:
-            return self._pages.refused(
-                request,
-                Refusal(404, "not_found", "This problem is gone: no letter has it any more."),
-            )
-        letters = self._pages.letters(account)
-        sample = await letters.get(found[0].example.id)
-        marks = await GroupStates(self._pages.redis, account).read()
-        row = self._group(found[0], marks)
-        return self._pages.render(
-            request,
-            "problem",
-            title=row["title"],
-            problem=row,
-            states=[one.value for one in GroupState if one.value != row["state"]],
-            sample=views.letter_page(sample, self._pages.masking, self._pages.clock.now()),
-            **await self._listed(request, {"group": name}),
-        )
 
     async def list_letters(self, request: Request) -> Response:
         """Letters that match the filters in the address, newest first."""
@@ -97,7 +44,7 @@ class LetterPages:
             title="Not delivered",
             reasons=list(Reason),
             lanes=list(Lane),
-            **await self._listed(request, asked_filters(request.query_params)),
+            **await self.listed(request, asked_filters(request.query_params)),
         )
 
     async def letter(self, request: Request) -> Response:
@@ -182,20 +129,6 @@ class LetterPages:
         done = await self._pages.letters(form.account).drop(chosen.ids)
         return Done("drop", done, "/console/dead", f"{done} discarded.", what=what)
 
-    async def mark(self, request: Request, form: Form) -> Done:
-        """Say of a problem that a person works on it, or that it may stay, or that it is open again."""
-        group, why = request.path_params["group"], form.values.get("why", "").strip()[:MAX_WHY]
-        try:
-            state = GroupState(form.values.get("state", ""))
-        except ValueError:
-            raise bad("There is no such state.") from None
-        if not _FINGERPRINT.fullmatch(group):
-            raise not_found("There is no such problem.")
-        states = GroupStates(self._pages.redis, form.account)
-        await states.set(group, state, who(request), why)
-        what = f"{group} {state.value}"
-        return Done("mark", 1, f"/console/problems/{group}", f"Now {state.value}.", what, why)
-
     async def _one(self, form: Form) -> Selection:
         if asked_filters(form.values):
             raise bad("Say which letters: one, or those of a filter.")
@@ -234,7 +167,8 @@ class LetterPages:
         except (UnknownLetter, SeveralLetters):
             raise not_found("There is no such letter: it was sent again or discarded.") from None
 
-    async def _listed(self, request: Request, asked: Mapping[str, str]) -> dict[str, Any]:
+    async def listed(self, request: Request, asked: Mapping[str, str]) -> dict[str, Any]:
+        """A page of the letters that these filters mean, for list.html."""
         account, now = self._pages.account(request), self._pages.clock.now()
         wanted = read_filter(asked, now)
         cursor = read_cursor({k: v for k, v in request.query_params.items() if k == "cursor" and v})
@@ -249,12 +183,6 @@ class LetterPages:
             "next": str(found.after) if found.after else "",
             "is_first": cursor is None,
         }
-
-    async def _groups(self, account: str) -> list[Group]:
-        return await self._pages.letters(account).groups(Filter())
-
-    def _group(self, group: Group, marks: Mapping[str, Mark]) -> dict[str, Any]:
-        return views.group_row(group, self._pages.clock.now(), marks.get(group.fingerprint))
 
 
 def asked_filters(values: Mapping[str, str]) -> dict[str, str]:

@@ -17,12 +17,14 @@ from pipeline.console.pages import THEME_COOKIE, THEMES, Done, Form, Pages
 from pipeline.deadletters.audit import AuditTrail
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.jobs import Jobs
+from pipeline.deadletters.states import GroupState
 from pipeline.events.models import Lane
 from pipeline.guard import Guard
 from pipeline.guard.sessions import log_in, log_out
 from pipeline.mapping import dry_run
 from pipeline.status.signs import read_signs
 from pipeline.verbs import pausing
+from pipeline.verbs.groups import read_groups
 from pipeline.words import REASONS, TERMS
 
 _EVERYTHING: Final = Filter()
@@ -58,8 +60,12 @@ class OperatorPages:
         name, now = self._pages.account(request), self._pages.clock.now()
         account = (await self._pages.status.read())["accounts"][name]
         signs = await read_signs(self._pages.redis)
-        letters = self._pages.letters(name)
-        groups = await letters.groups(_EVERYTHING) if account["counts"]["dead"] else []
+        groups = (
+            await read_groups(self._pages.redis, name, _EVERYTHING)
+            if account["counts"]["dead"]
+            else []
+        )
+        seen = [one for one in groups if one.mark.state is not GroupState.IGNORED]
         return self._pages.render(
             request,
             "overview",
@@ -69,7 +75,7 @@ class OperatorPages:
             cards=cards(name, account, self._history, now),
             plot=(PLOT_WIDTH, PLOT_HEIGHT),
             jobs=[views.job_row(one, now) for one in await Jobs(self._pages.redis, name).active()],
-            problems=[views.group_row(one, now) for one in groups[:TOP]],
+            problems=[views.group_row(one, now) for one in seen[:TOP]],
             is_empty=not account["counts"]["enqueued"],
             is_paused=any(
                 g["scope"] == "account" and g["reason"] == "paused" for g in account["gates"]

@@ -25,7 +25,7 @@ from pipeline.guard.sessions import logged_in
 from pipeline.settings import DEFAULT_ACCOUNT, Settings
 from pipeline.status.reader import StatusReader
 from pipeline.verbs.acts import log_act, record_act
-from pipeline.words import TERMS
+from pipeline.words import TERMS, console_words
 
 HOME: Final = "/console"
 THEMES: Final = ("auto", "light", "dark")
@@ -132,7 +132,7 @@ class Pages:
             "message",
             status=refusal.status,
             title="This did not work",
-            text=refusal.message,
+            text=console_words(refusal.message),
         )
 
     def page(self, answer: Page) -> Page:
@@ -226,6 +226,7 @@ def _templates() -> Environment:
         "foreign": views.foreign,
         "plain": views.plain,
         "segment": segment,
+        "said": console_words,
         "clock": views.clock_tag,
         "duration": views.duration,
         "sentence": lambda text: text[:1].upper() + text[1:],

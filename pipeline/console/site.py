@@ -23,6 +23,7 @@ from pipeline.console.mending import MendingPages
 from pipeline.console.operate import OperatorPages
 from pipeline.console.pages import Pages
 from pipeline.console.people import PeoplePages
+from pipeline.console.problems import ProblemPages
 from pipeline.guard import Guard
 from pipeline.guard.guard import LOGIN
 from pipeline.guard.rules import Refusal
@@ -60,6 +61,7 @@ class Console:
         """All routes, behind the guard."""
         seen, act = self._pages.page, self._pages.acting
         letters = LetterPages(self._pages)
+        problems = ProblemPages(self._pages, letters)
         mending = MendingPages(self._pages)
         fixing = FixingPages(self._pages)
         people = PeoplePages(self._pages, self._ask)
@@ -67,8 +69,8 @@ class Console:
         post = ["POST"]
         routes = [
             Route("/console", seen(operate.overview)),
-            Route("/console/problems", seen(letters.problems)),
-            Route("/console/problems/{group}", seen(letters.problem)),
+            Route("/console/problems", seen(problems.problems)),
+            Route("/console/problems/{group}", seen(problems.problem)),
             Route("/console/dead", seen(letters.list_letters)),
             Route("/console/dead/{id:path}", seen(letters.letter)),
             Route("/console/people", seen(people.search)),
@@ -79,7 +81,7 @@ class Console:
             Route("/console/resend", act(letters.resend), methods=post),
             Route("/console/discard", seen(letters.confirm)),
             Route("/console/discard", act(letters.discard), methods=post),
-            Route("/console/problems/{group}/mark", act(letters.mark), methods=post),
+            Route("/console/problems/{group}/mark", act(problems.mark), methods=post),
             Route("/console/edit", seen(mending.edit), methods=["GET", "POST"]),
             Route("/console/fix", seen(fixing.ask), methods=["GET", "POST"]),
             Route("/console/fix/apply", act(fixing.apply), methods=post),

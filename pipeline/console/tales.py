@@ -12,7 +12,7 @@ from pipeline.console import views
 from pipeline.guard.masking import Masking
 from pipeline.status.person import OUTCOMES, Finding
 from pipeline.status.wording import SOURCES, WAITS, fate_words, way_words
-from pipeline.words import TERMS, words_of
+from pipeline.words import TERMS, console_words, words_of
 
 Json = Mapping[str, Any]
 _MARKS: Final = {True: ("good", "✓", "yes"), False: ("bad", "✗", "no"), None: ("", "?", "unclear")}
@@ -42,7 +42,7 @@ def outcome_words(one: Json) -> str:
     """What became of an event, in the console's words."""
     if one["fate"] == "dead":
         return f"{TERMS['dead letter']}: {words_of(one['reason'] or '').title}"
-    return fate_words(one["fate"], one["reason"])
+    return console_words(fate_words(one["fate"], one["reason"]))
 
 
 def event_title(found: Json) -> str:
@@ -68,7 +68,7 @@ def event_tale(event: Json, now: float) -> dict[str, Any]:
         "repeats": event["repeats"],
         "waiting": waiting and waiting_tale(waiting, now),
         "letter": letter and letter["id"],
-        "do": words_of(letter["reason"]).do if letter else "",
+        "do": console_words(words_of(letter["reason"]).do) if letter else "",
     }
 
 
@@ -89,7 +89,7 @@ def waiting_tale(row: Json, now: float) -> dict[str, Any]:
         "id": row["id"],
         "what": row["what"] or "An event that cannot be read",
         "arrived": moment(row["arrived"], now),
-        "for": WAITS.get(row["waits_for"], row["waits_for"]),
+        "for": console_words(WAITS.get(row["waits_for"], row["waits_for"])),
         "gate": row.get("gate"),
         "ahead": row["ahead"],
         "next_try": _clock(row["next_try"]),

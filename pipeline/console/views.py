@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -12,14 +12,16 @@ from markupsafe import Markup, escape
 
 from pipeline.clock import iso
 from pipeline.deadletters.filters import order_numbers
-from pipeline.deadletters.groups import Group
 from pipeline.deadletters.jobs import Job, JobState
 from pipeline.deadletters.letter import Letter
-from pipeline.deadletters.states import GroupState, Mark
+from pipeline.deadletters.states import GroupState
 from pipeline.guard.masking import Masking
 from pipeline.json_text import read_json
-from pipeline.words import FAULTS, TERMS, words_of
+from pipeline.verbs.groups import MarkedGroup
+from pipeline.words import FAULTS, TERMS, console_words, words_of
 
+BARS, BARS_HEIGHT = 120, 24
+"""Width and height of the plot of a problem's last day."""
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
@@ -100,7 +102,7 @@ def letter_page(letter: Letter, masking: Masking, now: float) -> dict[str, Any]:
         **letter_row(letter, now),
         "title": name,
         "detail": letter.header.detail.rstrip("."),
-        "do": words.do,
+        "do": console_words(words.do),
         "fault": FAULTS[words.fault],
         "group": letter.header.fingerprint,
         "raw": shown["raw"],
@@ -119,14 +121,15 @@ def letter_page(letter: Letter, masking: Masking, now: float) -> dict[str, Any]:
     }
 
 
-def group_row(group: Group, now: float, mark: Mark | None = None) -> dict[str, Any]:
-    """One problem: letters that died of the same cause."""
-    shown, words = group.as_json(), words_of(group.example.header.reason)
+def group_row(found: MarkedGroup, now: float, hours: Sequence[int] = ()) -> dict[str, Any]:
+    """One problem: letters that died of the same cause. hours: how many in each of the last hours, the oldest first."""
+    group, mark = found.group, found.mark
+    shown, words = group.as_json(), found.words
     return {
         "group": group.fingerprint,
         "reason": shown["reason"],
         "title": words.title,
-        "do": words.do,
+        "do": console_words(words.do),
         "fault": words.fault.value,
         "whose": FAULTS[words.fault],
         "detail": shown["detail"],
@@ -135,10 +138,36 @@ def group_row(group: Group, now: float, mark: Mark | None = None) -> dict[str, A
         "lanes": ", ".join(TERMS[lane] for lane in shown["lanes"]),
         "first": time_tag(group.first_ms, now),
         "last": time_tag(group.last_ms, now),
-        "state": mark.state.value if mark else GroupState.OPEN.value,
-        "marked_by": mark.by if mark else "",
-        "marked_why": mark.why if mark else "",
+        "bars": bars(hours),
+        "lately": sum(hours),
+        "state": mark.state.value,
+        "acts": [(state.value, _MARKS[state]) for state in GroupState if state is not mark.state],
+        "marked_by": mark.by,
+        "marked_why": mark.why,
     }
+
+
+_MARKS: Final[Mapping[GroupState, str]] = {
+    GroupState.ACKNOWLEDGED: "Acknowledge",
+    GroupState.IGNORED: "Ignore",
+    GroupState.OPEN: "Reopen",
+}
+"""What the button says that brings a problem into a state."""
+
+
+def bars(counts: Sequence[int]) -> str:
+    """The path of an SVG of BARS x BARS_HEIGHT, a bar for each number; '' where there is nothing to draw."""
+    most = max(counts, default=0)
+    if not most:
+        return ""
+    width = BARS / len(counts)
+    heights = [
+        (at, max(1.0, count / most * BARS_HEIGHT)) for at, count in enumerate(counts) if count
+    ]
+    return " ".join(
+        f"M{at * width:.1f} {BARS_HEIGHT}v-{height:.1f}h{width - 1:.1f}v{height:.1f}z"
+        for at, height in heights
+    )
 
 
 def pretty(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import redis.asyncio
@@ -11,6 +11,7 @@ from pipeline.deadletters.filters import Cursor, Filter, Page
 from pipeline.deadletters.groups import CauseRow, Group, Groups, read_cause
 from pipeline.deadletters.letter import Letter
 from pipeline.storage import keys
+from pipeline.storage.numbers import HOUR_MS
 from pipeline.storage.scripts import Scripts
 
 PAGE = 500
@@ -103,6 +104,19 @@ class LetterReader:
             start += len(rows)
             found += [group for group in rows if wanted.fits_header(group.example.header)]
         return sorted(found, key=lambda group: (-group.letters, group.fingerprint))
+
+    async def by_hour(self, fingerprints: Sequence[str], hours: int) -> dict[str, list[int]]:
+        """How many letters of each group died in each of the last hours, the oldest first; those that are there still."""
+        seconds, micros = await self._redis.time()
+        end = seconds * 1000 + micros // 1000
+        begins = range(end - hours * HOUR_MS, end, HOUR_MS)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in fingerprints:
+                for begin in begins:
+                    key = keys.dead_by_cause(self.account, name)
+                    pipe.zcount(key, f"({begin}", begin + HOUR_MS)
+            found = await pipe.execute()
+        return {name: found[n * hours : (n + 1) * hours] for n, name in enumerate(fingerprints)}
 
     async def _causes(self, start: int) -> list[Group]:
         flat = await self._scripts.run(

@@ -23,6 +23,11 @@
     if (next) next.focus();
   }
 
+  function isMeant(control) { // what stands in a row is meant when the row has the focus
+    const row = control.closest("tr");
+    return !row || row.contains(document.activeElement);
+  }
+
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input:not([type=checkbox]), textarea, select");
     if (typing && event.key === "Escape") typing.blur();
@@ -30,7 +35,7 @@
     if (event.key === "j" || event.key === "k") return step(event.key === "j" ? 1 : -1);
     const key = (prefix ? prefix + " " : "") + event.key;
     prefix = event.key === "g" && !prefix ? "g" : "";
-    const control = all("[data-key]").find((one) => one.dataset.key === key);
+    const control = all("[data-key]").find((one) => one.dataset.key === key && isMeant(one));
     if (!control) return;
     event.preventDefault();
     if (control.matches("input")) control.focus(); else control.click();

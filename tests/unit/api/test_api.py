@@ -392,6 +392,33 @@ async def test_why_a_person_got_no_mail_is_told_after_one_call(
     assert [call.bucket for call in asked] == ["GET /user"] * 2
 
 
+async def test_problems_are_listed_marked_and_what_was_done_is_told(
+    http: httpx.AsyncClient, pipeline: Pipeline
+) -> None:
+    """By cause, the largest first; a state that was set is found again, and so is who set it."""
+    await pipeline.kill(track(1), track(2))
+    await pipeline.kill(track(3), detail="something else")
+    found = (await http.get("/api/dead/stats")).json()
+    assert ([one["letters"] for one in found["groups"]], found["more"]) == ([2, 1], 0)
+    largest = found["groups"][0]
+    assert (largest["fault"], largest["state"]) == ("data", "open")
+    one = (await http.get("/api/dead/stats", params={"limit": 1})).json()
+    assert (one["groups"][0]["fingerprint"], one["more"]) == (largest["fingerprint"], 1)
+    asked = {"group": largest["fingerprint"], "state": "ignored", "why": "a test shop"}
+    assert (await http.post("/api/dead/mark", json=asked)).json()["state"] == "ignored"
+    ignored = (await http.get("/api/dead/stats", params={"state": "ignored"})).json()["groups"]
+    assert [(row["fingerprint"], row["state_why"]) for row in ignored] == [
+        (largest["fingerprint"], "a test shop")
+    ]
+    (act,) = (await http.get("/api/dead/audit")).json()["acts"]
+    assert (act["verb"], act["what"]) == ("mark", f"group {largest['fingerprint']} ignored")
+    check_refusal(
+        await http.post("/api/dead/mark", json={**asked, "group": "no"}), 404, "not_found"
+    )
+    for wrong in ({}, {**asked, "state": "x"}, {**asked, "group": 7}, {**asked, "all": True}):
+        check_refusal(await http.post("/api/dead/mark", json=wrong), 400, "invalid")
+
+
 async def test_letters_are_taken_away_as_lines_that_can_be_enqueued(
     http: httpx.AsyncClient, redis: Redis, pipeline: Pipeline
 ) -> None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from pipeline.deadletters.audit import AuditTrail
+from pipeline.deadletters.audit import Act, AuditTrail
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
@@ -17,6 +17,7 @@ from pipeline.events.models import Lane
 from pipeline.gates.gates import Gates
 from pipeline.guard.tries import MAX_TRIES
 from pipeline.storage import keys
+from pipeline.verbs.acts import record_act
 from pipeline.verbs.pausing import redis_now_ms
 from tests.support.console import browser
 from tests.support.letters import Pipeline, track
@@ -24,7 +25,13 @@ from tests.support.redis_server import free_port
 
 PASSWORD, READ_PASSWORD = "correct horse", "battery staple"
 HOSTILE = "<img src=x onerror=alert(1)>\u202e{{ 7*7 }}"
-PRIVATE_WORDS = ("dead letter", "fingerprint", "mailbox", "throttled", "overtaken")
+PRIVATE_WORDS = re.compile(
+    r"dead letter|fingerprint|mailbox|\breplay|\bdrop|throttled|\bcircuit|overtaken|\blane"
+)
+CODE = re.compile(
+    r'<(code|pre|textarea|option)\b.*?</\1>|<(\w+)[^>]* class="code".*?</\2>', re.DOTALL
+)
+"""What pages show as code keeps its words: reason codes, settings, commands."""
 PAGES = (
     "/console",
     "/console/problems",
@@ -89,12 +96,19 @@ async def test_pages_link_only_to_pages_that_exist(
 async def test_pages_say_things_in_the_consoles_words(
     http: httpx.AsyncClient, pipeline: Pipeline
 ) -> None:
-    """The table of words has the others; the page that shows the table is left out."""
-    await pipeline.kill(track(1))
-    for path in PAGES:
-        text = re.sub(r"<[^>]+>", "", (await http.get(path)).text).casefold()
+    """With a letter of every reason, and acts of the command line. The table of words, on the page Help, has both."""
+    for number, reason in enumerate(Reason, start=1):
+        await pipeline.kill(track(number), reason=reason)
+    for verb in ("replay", "drop", "edit and replay", "mark"):
+        await record_act(pipeline.redis, "default", Act("ann", verb, "all dead letters", 1))
+    groups = (await http.get("/api/dead/stats")).json()["groups"]
+    letters = [f"/console/dead/m{number}" for number in range(1, len(Reason) + 1)]
+    problems = [f"/console/problems/{one['fingerprint']}" for one in groups]
+    refused = ("/console/dead/nothing", "/console/problems/nothing", "/console/resend")
+    for path in (*PAGES, *letters, *problems, *refused):
         if path != "/console/help":
-            assert [one for one in PRIVATE_WORDS if one in text] == [], path
+            text = CODE.sub("", (await http.get(path)).text)
+            assert PRIVATE_WORDS.findall(re.sub(r"<[^>]+>", "", text).casefold()) == [], path
 
 
 async def test_an_empty_console_says_what_to_do_first(http: httpx.AsyncClient) -> None:
@@ -272,7 +286,10 @@ async def test_a_problem_is_acknowledged_ignored_and_opened_again(
         assert path not in (await http.get("/console/problems")).text
         assert path in (await http.get(f"/console/problems?state={state}")).text
         assert "known" in (await http.get(path)).text
-    await http.post(f"{path}/mark", data={"state": "open"})
+    back = await http.post(f"{path}/mark", data={"state": "open", "list": "1"})
+    assert back.headers["location"] == "/console/problems?notice=Now+open."
+    page = (await http.get("/console/problems")).text
+    assert ("1 letter in the last 24 hours" in page, "Acknowledge" in page) == (True, True)
     assert path in (await http.get("/console/problems")).text
     assert (await http.post(f"{path}/mark", data={"state": "x"})).status_code == 400
     assert (await http.post("/console/problems/x/mark", data={"state": "open"})).status_code == 404

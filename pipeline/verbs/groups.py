@@ -1,0 +1,65 @@
+"""Problems: dead letters of one cause, and where a person stands with them, for whichever face asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import redis.asyncio
+
+from pipeline.deadletters.audit import Act
+from pipeline.deadletters.filters import Filter
+from pipeline.deadletters.groups import Group
+from pipeline.deadletters.states import GroupState, GroupStates, Mark
+from pipeline.deadletters.store import DeadLetters
+from pipeline.errors import SailpipeError
+from pipeline.words import Words, words_of
+
+UNMARKED: Final = Mark()
+
+
+class UnknownGroup(SailpipeError):
+    """No dead letter has this fingerprint."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedGroup:
+    """A group, and what a person said of it."""
+
+    group: Group
+    mark: Mark
+
+    @property
+    def words(self) -> Words:
+        return words_of(self.group.example.header.reason)
+
+    def as_json(self) -> dict[str, Any]:
+        """One line of `dead stats --json`."""
+        words = self.words
+        said = {"title": words.title, "to_do": words.do, "fault": words.fault.value}
+        return self.group.as_json() | said | self.mark.as_json()
+
+
+async def read_groups(
+    client: redis.asyncio.Redis, account: str, wanted: Filter
+) -> list[MarkedGroup]:
+    """The groups of matching letters, the largest first."""
+    groups: Sequence[Group] = await DeadLetters(client, account).groups(wanted)
+    marks = await GroupStates(client, account).read()
+    return [MarkedGroup(one, marks.get(one.fingerprint, UNMARKED)) for one in groups]
+
+
+async def mark_group(
+    client: redis.asyncio.Redis,
+    account: str,
+    fingerprint: str,
+    state: GroupState,
+    by: str,
+    why: str,
+) -> Act:
+    """Say of a group where a person stands with it; returns the line for the audit trail. Raises UnknownGroup."""
+    if not await DeadLetters(client, account).count(Filter(group=fingerprint)):
+        raise UnknownGroup(f"There is no group {fingerprint!r} in account {account}.")
+    await GroupStates(client, account).set(fingerprint, state, by, why)
+    return Act(by, "mark", f"group {fingerprint} {state.value}", 0, why)
