@@ -119,6 +119,7 @@ TERMS: Mapping[str, str] = MappingProxyType(
         "mailbox": "waiting for this person",
         "replay": "send again",
         "drop": "discard",
+        "release": "try now",
         "gate": "paused",
         "throttled": "at Sailthru's limit",
         "circuit": "Sailthru is down",

@@ -31,6 +31,7 @@ from pipeline.api.queries import (
     read_json_object,
     who,
 )
+from pipeline.api.waiting import WaitingApi
 from pipeline.clock import Clock
 from pipeline.deadletters.audit import Act
 from pipeline.deadletters.jobs import Job, Jobs, UnknownJob
@@ -80,10 +81,11 @@ class Api:
         self._masking = Masking(settings)
         self._letters = LetterApi(settings, client, clock)
         self._groups = GroupApi(settings, client, clock)
+        self._waiting = WaitingApi(settings, client, clock)
 
     def app(self, guard: Guard) -> ASGIApp:
         """All routes, behind the guard."""
-        letters, groups = self._letters, self._groups
+        letters, groups, waiting = self._letters, self._groups, self._waiting
         routes = [
             Route("/api/status", _answering(self.status)),
             Route(MAP, _answering(self.map), methods=["POST"]),
@@ -95,6 +97,9 @@ class Api:
             Route("/api/dead/stats", _answering(groups.stats)),
             Route("/api/dead/mark", _answering(groups.mark), methods=["POST"]),
             Route("/api/dead/audit", _answering(groups.audit)),
+            Route("/api/waiting", _answering(waiting.waiting)),
+            Route("/api/waiting/release", _answering(waiting.release), methods=["POST"]),
+            Route("/api/waiting/drop", _answering(waiting.drop), methods=["POST"]),
             Route("/api/jobs", _answering(groups.jobs)),
             Route("/api/trace/{id:path}", _answering(self.trace)),
             Route("/api/users/{id:path}", _answering(self.user)),

@@ -23,12 +23,16 @@ from pipeline.api.schemas import (
     ROW,
     STATE,
     TEXT,
+    WAITING_SCHEMAS,
+    WAITS,
+    WHERE_WAITING,
     WHY,
     Json,
     operation,
     parameter,
     shape,
 )
+from pipeline.status.let_go import DROPPED, RELEASED
 
 DESCRIPTIONS: Final[Mapping[str, Json]] = {
     "api/status": {
@@ -187,6 +191,34 @@ DESCRIPTIONS: Final[Mapping[str, Json]] = {
             body=shape({"id": {**TEXT, "minLength": 1}}),
             refusals=(400, 401, 403, 404, 409, 503),
         ),
+    },
+    "api/waiting": {
+        "get": operation(
+            "What waits, by lane and cause, as `sailpipe waiting --json`; `complete` is false where there is more than is looked at",
+            shape({"waiting": {"type": "array", "items": WAITS}, "complete": {"type": "boolean"}}),
+            parameters=tuple(parameter(*one) for one in WAITING_SCHEMAS.items()),
+        )
+    },
+    "api/waiting/release": {
+        "post": operation(
+            "Let what waits for a cause be tried now, as `sailpipe waiting --release`",
+            {"anyOf": [shape({"released": COUNT}), shape({"people": COUNT, "events": COUNT})]},
+            body=shape({"for": {"enum": list(RELEASED)}}, **WHERE_WAITING, dry_run=DRY_RUN),
+        )
+    },
+    "api/waiting/drop": {
+        "post": operation(
+            "Remove what waits for a cause, of which `count` events were shown, as `sailpipe waiting --drop`",
+            {"anyOf": [shape({"dropped": COUNT}), shape({"people": COUNT, "events": COUNT})]},
+            body=shape(
+                {"for": {"enum": list(DROPPED)}},
+                **WHERE_WAITING,
+                count={"type": "integer", "minimum": 1},
+                dry_run=DRY_RUN,
+                why=WHY,
+            ),
+            refusals=(400, 401, 403, 404, 409, 503),
+        )
     },
     "api/jobs": {
         "get": operation(

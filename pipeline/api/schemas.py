@@ -9,6 +9,7 @@ from pipeline.deadletters.jobs import JobState
 from pipeline.deadletters.states import GroupState
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
+from pipeline.status.mailboxes import CAUSES
 from pipeline.words import Fault
 
 TOKEN: Final = "operatorToken"  # noqa: S105 - the name of a scheme
@@ -152,6 +153,26 @@ ACT: Final[Json] = {
     "type": "object",
     "properties": {"at": TEXT, "by": TEXT, "verb": TEXT, "what": TEXT, "count": COUNT},
     "required": ["at", "by", "verb", "what", "count"],
+}
+WHERE_WAITING: Final[Mapping[str, Json]] = {
+    "lane": {"enum": list(Lane)},
+    "user": {**TEXT, "description": "Only this person's mailbox."},
+}
+WAITING_SCHEMAS: Final[Mapping[str, Json]] = {
+    "for": {"enum": list(CAUSES), "description": "What the first event of a mailbox waits for."},
+    **WHERE_WAITING,
+}
+WAITS: Final[Json] = {
+    "type": "object",
+    "properties": {
+        "lane": {"enum": list(Lane)},
+        "waits_for": {"enum": list(CAUSES)},
+        "people": COUNT,
+        "events": COUNT,
+        "oldest": TEXT,
+        **{name: {"type": ["string", "null"]} for name in ("next_try", "first_ends", "last_ends")},
+    },
+    "required": ["lane", "waits_for", "people", "events", "oldest", "next_try"],
 }
 
 CHANGES: Final[Mapping[str, Json]] = {

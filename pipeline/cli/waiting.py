@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from pipeline.cli.confirm import check_agreed
-from pipeline.cli.dead_options import YesOption
+from pipeline.cli.dead_options import YesOption, person
 from pipeline.cli.errors import BadInput
 from pipeline.cli.gates import LaneOption
 from pipeline.cli.options import AccountOption, DryRunOption, JsonOption
@@ -17,10 +16,17 @@ from pipeline.cli.progress import open_progress
 from pipeline.cli.session import Session, in_session
 from pipeline.cli.trace import at, counted
 from pipeline.clock import SystemClock
-from pipeline.events.models import Lane
-from pipeline.status.let_go import DROPPED, RELEASED, doomed_events, drop, release
+from pipeline.deadletters.audit import AuditTrail
+from pipeline.status.let_go import DROPPED, RELEASED
 from pipeline.status.mailboxes import CAUSES
-from pipeline.status.waiting import Box, Waiting, read_waiting
+from pipeline.status.waiting import Waiting
+from pipeline.verbs.waiting import (
+    Wanted,
+    doomed_of,
+    drop_waiting,
+    find_waiting,
+    release_waiting,
+)
 
 
 def waiting(
@@ -44,41 +50,47 @@ def waiting(
     """Show what waits, by cause, with its next try and the end of the wait; let it go, or drop it."""
     _check(cause, release_=release_, drop_=drop_)
 
+    wanted = Wanted(cause, lane, user)
+
     async def work(session: Session) -> None:
-        settings = session.settings.account(account)
-        found = await read_waiting(session.redis, settings, Lane if lane is None else [lane])
-        boxes = [
-            one for one in found.boxes if cause in (None, one.why) and user in (None, one.user)
-        ]
+        found = await find_waiting(session.redis, session.settings.account(account), wanted)
         if not release_ and not drop_:
-            _show(Waiting(tuple(boxes), found.complete), as_json=as_json)
+            _show(found, as_json=as_json)
             return
-        count = sum(map(doomed_events, boxes)) if drop_ else len(boxes)
-        people = counted(len(boxes), "person", "people")
-        what = (
-            f"{counted(count, 'event', 'events')} of {people}"
-            if drop_
-            else f"what waits of {people}"
-        )
-        if dry_run or not boxes:
+        count = doomed_of(found)
+        people = counted(len(found.boxes), "person", "people")
+        events = counted(count, "event", "events")
+        what = f"{events} of {people}" if drop_ else f"what waits of {people}"
+        if dry_run or not found.boxes:
             result(f"Would be {'dropped' if drop_ else 'tried now'}: {what}.")
             return
-        note(f"They wait for {CAUSES[boxes[0].why]}: {what}.")
+        note(f"They wait for {CAUSES[found.boxes[0].why]}: {what}.")
         check_agreed("Drop them?" if drop_ else "Try them now?", yes=yes)
-        await _do(session, account, boxes, drop_=drop_)
+        await _do(session, account, wanted, count if drop_ else None, len(found.boxes))
 
     in_session(account, work)
 
 
-async def _do(session: Session, account: str, boxes: Sequence[Box], *, drop_: bool) -> None:
-    with open_progress("dropped" if drop_ else "tried now") as progress:
-        if drop_:
-            settings = session.settings.account(account)
-            done = await drop(session.redis, settings, boxes, SystemClock(), progress.advance)
-            text = f"Dropped: {done} of {sum(map(doomed_events, boxes))}; status counts them as removed."
+async def _do(
+    session: Session, account: str, wanted: Wanted, doomed: int | None, people: int
+) -> None:
+    settings = session.settings.account(account)
+    with open_progress("tried now" if doomed is None else "dropped") as progress:
+        if doomed is None:
+            act = await release_waiting(session.redis, settings, wanted, person(), progress.advance)
+            text = f"Tried now: {act.count} of {people}."
         else:
-            done = await release(session.redis, account, boxes, progress.advance)
-            text = f"Tried now: {done} of {len(boxes)}."
+            act = await drop_waiting(
+                session.redis,
+                settings,
+                wanted,
+                doomed,
+                person(),
+                SystemClock(),
+                on_done=progress.advance,
+            )
+            text = f"Dropped: {act.count} of {doomed}; status counts them as removed."
+    await AuditTrail(session.redis, account).record(act)
     result(text)
 
 

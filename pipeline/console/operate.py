@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from pipeline.api.queries import bad, compact, not_found, parse_json
 from pipeline.console import views
 from pipeline.console.history import History
-from pipeline.console.overview import PLOT_HEIGHT, PLOT_WIDTH, cards, flow, verdicts
+from pipeline.console.overview import LEADS, PLOT_HEIGHT, PLOT_WIDTH, cards, flow, verdicts
 from pipeline.console.pages import THEME_COOKIE, THEMES, Done, Form, Pages
 from pipeline.deadletters.audit import AuditTrail
 from pipeline.deadletters.filters import Filter
@@ -72,6 +72,7 @@ class OperatorPages:
             title="Overview",
             verdicts=verdicts(account, signs),
             flow=flow(account["counts"]),
+            leads=LEADS,
             cards=cards(name, account, self._history, now),
             plot=(PLOT_WIDTH, PLOT_HEIGHT),
             jobs=[views.job_row(one, now) for one in await Jobs(self._pages.redis, name).active()],

@@ -17,6 +17,10 @@ SLOW_S: Final = 60.0
 """Seconds that the oldest event of a lane may wait, unless it waits for something of its own."""
 
 
+LEADS: Final[Mapping[str, str]] = {"waiting": "/console/waiting", "dead": "/console/problems"}
+"""From a number of the flow to the page that has the same in detail."""
+
+
 class Mood(StrEnum):
     """How it stands at a glance; shown as shape, word and colour."""
 

@@ -41,6 +41,7 @@ PARTS: Final = {
     "/console/problems": tuple(
         f"/console/{name}" for name in ("dead", "edit", "fix", "resend", "discard")
     ),
+    HOME: ("/console/waiting",),
     "/console/people": ("/console/events", "/console/why"),
     "/console/activity": ("/console/resends",),
 }
@@ -195,9 +196,9 @@ def segment(text: str) -> str:
 
 def _nav_at(path: str) -> str:
     """The page of the navigation that a page belongs to; '' for those that belong to none."""
-    places = {HOME: (), **{where: PARTS.get(where, ()) for where, _, _ in NAV[1:]}}
-    for where, parts in places.items():
-        names = () if where == HOME else (where, *parts)
+    for where, _, _ in NAV:
+        parts = PARTS.get(where, ())
+        names = parts if where == HOME else (where, *parts)
         if path == where or any(path == one or path.startswith(f"{one}/") for one in names):
             return where
     return ""
@@ -227,6 +228,7 @@ def _templates() -> Environment:
         "plain": views.plain,
         "segment": segment,
         "said": console_words,
+        "filter_words": views.filter_words,
         "clock": views.clock_tag,
         "duration": views.duration,
         "sentence": lambda text: text[:1].upper() + text[1:],

@@ -24,6 +24,7 @@ from pipeline.console.operate import OperatorPages
 from pipeline.console.pages import Pages
 from pipeline.console.people import PeoplePages
 from pipeline.console.problems import ProblemPages
+from pipeline.console.waiting import WaitingPages
 from pipeline.guard import Guard
 from pipeline.guard.guard import LOGIN
 from pipeline.guard.rules import Refusal
@@ -65,10 +66,16 @@ class Console:
         mending = MendingPages(self._pages)
         fixing = FixingPages(self._pages)
         people = PeoplePages(self._pages, self._ask)
+        waiting = WaitingPages(self._pages)
         operate = OperatorPages(self._pages, guard, self._history)
         post = ["POST"]
         routes = [
             Route("/console", seen(operate.overview)),
+            Route("/console/waiting", seen(waiting.waiting)),
+            Route("/console/waiting/release", seen(waiting.ask_release)),
+            Route("/console/waiting/release", act(waiting.release), methods=post),
+            Route("/console/waiting/drop", seen(waiting.ask_drop)),
+            Route("/console/waiting/drop", act(waiting.drop), methods=post),
             Route("/console/problems", seen(problems.problems)),
             Route("/console/problems/{group}", seen(problems.problem)),
             Route("/console/dead", seen(letters.list_letters)),

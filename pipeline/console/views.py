@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup, escape
 
 from pipeline.clock import iso
-from pipeline.deadletters.filters import order_numbers
+from pipeline.deadletters.filters import Filter, order_numbers
 from pipeline.deadletters.jobs import Job, JobState
 from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.states import GroupState
@@ -49,6 +49,16 @@ def clock_tag(at: float) -> Markup:
     return Markup('<time datetime="{}" data-clock>{} UTC</time>').format(
         moment.isoformat(), moment.strftime("%H:%M")
     )
+
+
+def moment_tag(at: float, now: float) -> Markup:
+    """A time of day; with its day when that is another."""
+    day = (
+        datetime.fromtimestamp(at, UTC).strftime("%d %b ").lstrip("0")
+        if abs(at - now) >= _DAY
+        else ""
+    )
+    return Markup("{}{}").format(day, clock_tag(at))
 
 
 def duration(seconds: float | None) -> str:
@@ -181,6 +191,11 @@ def pretty_text(raw: str) -> str:
         return pretty(read_json(raw.encode("utf-8", "replace")))
     except ValueError:
         return raw
+
+
+def filter_words(text: str) -> str:
+    """What an act was about, as the page says it: the empty filter in the console's words, values of others as they are."""
+    return "all letters" if text == Filter().in_words() else text
 
 
 def filter_query(values: Mapping[str, str]) -> str:

@@ -51,11 +51,11 @@ def check_request(token: str, wanted: Filter, *, everything: bool) -> None:
         raise Refused("The filter is empty: say which dead letters, or that all are meant.")
 
 
-def check_growth(shown: int, count: int) -> None:
+def check_growth(shown: int, count: int, what: str = "letters") -> None:
     """Refuse a selection that is larger than what was shown. Raises Refused."""
     if count > shown * MAX_GROWTH:
         raise Refused(
-            f"There are {count} letters now, and {shown} were shown: look again, then decide."
+            f"There are {count} {what} now, and {shown} were shown: look again, then decide."
         )
 
 

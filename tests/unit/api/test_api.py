@@ -26,7 +26,7 @@ from pipeline.status import reader
 from pipeline.storage.redis_client import open_async_redis
 from pipeline.verbs.pausing import redis_now_ms
 from pipeline.verbs.people import NotAsked
-from tests.support.letters import Pipeline, track
+from tests.support.letters import Pipeline, order, track
 from tests.support.redis_server import free_port
 
 TOKEN = "r" * 40
@@ -417,6 +417,48 @@ async def test_problems_are_listed_marked_and_what_was_done_is_told(
     )
     for wrong in ({}, {**asked, "state": "x"}, {**asked, "group": 7}, {**asked, "all": True}):
         check_refusal(await http.post("/api/dead/mark", json=wrong), 400, "invalid")
+
+
+async def test_what_waits_is_told_by_cause_let_go_and_dropped_as_long_as_it_was_shown(
+    http: httpx.AsyncClient, pipeline: Pipeline
+) -> None:
+    """Two people's orders without an email; what is done is written down, and whose it was is not."""
+    for number in (1, 2):
+        await pipeline.send(order(number))
+        await pipeline.split()
+        await pipeline.wait_for_email(f"u{number}")
+    (row,) = (await http.get("/api/waiting", params={"for": "email"})).json()["waiting"]
+    assert (row["lane"], row["people"], row["events"]) == ("purchase", 2, 2)
+    assert (await http.get("/api/waiting", params={"lane": "user"})).json()["waiting"] == []
+    asked = {"for": "email", "user": "u1"}
+    for verb in ("release", "drop"):
+        counted = (await http.post(f"/api/waiting/{verb}", json={**asked, "dry_run": True})).json()
+        assert counted == {"people": 1, "events": 1}
+    released = await http.post("/api/waiting/release", json=asked)
+    assert released.json() == {"released": 1}
+    again = await http.post("/api/waiting/drop", json={"for": "email", "count": 2, "why": "a test"})
+    assert again.json() == {"dropped": 1}
+    acts = await AuditTrail(pipeline.redis, "default").latest(9)
+    assert [(act.verb, act.what, act.count) for act in acts] == [
+        ("drop", "waiting for email", 1),
+        ("release", "waiting for email of one person", 1),
+    ]
+    for wrong in ({}, {"for": "turn"}, {"for": "email"}, {"for": "email", "count": True}):
+        check_refusal(await http.post("/api/waiting/drop", json=wrong), 400, "invalid")
+    check_refusal(await http.get("/api/waiting", params={"for": "x"}), 400, "invalid")
+
+
+async def test_more_than_was_shown_is_not_dropped(
+    http: httpx.AsyncClient, pipeline: Pipeline
+) -> None:
+    """What came meanwhile waits on."""
+    for number in (1, 2):
+        await pipeline.send(order(number))
+        await pipeline.split()
+        await pipeline.wait_for_email(f"u{number}")
+    reply = await http.post("/api/waiting/drop", json={"for": "email", "count": 1})
+    check_refusal(reply, 409, "not_dropped")
+    assert (await http.get("/api/waiting")).json()["waiting"][0]["events"] == 2
 
 
 async def test_letters_are_taken_away_as_lines_that_can_be_enqueued(

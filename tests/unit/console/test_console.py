@@ -34,6 +34,10 @@ CODE = re.compile(
 """What pages show as code keeps its words: reason codes, settings, commands."""
 PAGES = (
     "/console",
+    "/console/waiting",
+    "/console/waiting?for=email",
+    "/console/waiting/release?for=email",
+    "/console/waiting/drop?for=email",
     "/console/problems",
     "/console/dead",
     "/console/dead/m1",
@@ -392,7 +396,7 @@ async def test_who_may_only_read_sees_everything_and_changes_nothing(
             reply = await http.get(path)
             assert reply.status_code == 200
             assert "read-only" in reply.text
-        acts = "resend discard save fix/apply lanes/user/pause lanes/user/resume resends/x/stop"
+        acts = "resend discard save fix/apply lanes/user/pause lanes/user/resume resends/x/stop waiting/drop"
         for path in (*acts.split(), "problems/0123456789ab/mark"):
             form = {"id": "m1", "count": "1"}
             assert (await http.post(f"/console/{path}", data=form)).status_code == 403
