@@ -17,6 +17,7 @@ from pipeline.console.pages import Done, Form, Pages
 from pipeline.deadletters.filters import Filter, Selection
 from pipeline.deadletters.replays import Refused, ReplayRequest, check_growth
 from pipeline.deadletters.store import SeveralLetters, UnknownLetter
+from pipeline.deadletters.views import SavedViews
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.guard.rules import Refusal
@@ -38,13 +39,16 @@ class LetterPages:
 
     async def list_letters(self, request: Request) -> Response:
         """Letters that match the filters in the address, newest first."""
+        asked = asked_filters(request.query_params)
+        saved = await SavedViews(self._pages.redis, self._pages.account(request)).all()
         return self._pages.render(
             request,
             "letters",
             title="Not delivered",
             reasons=list(Reason),
             lanes=list(Lane),
-            **await self.listed(request, asked_filters(request.query_params)),
+            saved=views.shown_views(saved, asked),
+            **await self.listed(request, asked),
         )
 
     async def letter(self, request: Request) -> Response:

@@ -18,6 +18,7 @@ from pipeline.deadletters.audit import AuditTrail
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.jobs import Jobs
 from pipeline.deadletters.states import GroupState
+from pipeline.deadletters.views import SavedViews
 from pipeline.events.models import Lane
 from pipeline.guard import Guard
 from pipeline.guard.sessions import log_in, log_out
@@ -133,6 +134,7 @@ class OperatorPages:
             title="Activity",
             acts=[(views.time_tag(act.at_ms, now), act) for act in acts],
             jobs=[views.job_row(job, now) for job in jobs],
+            saved=views.shown_views(await SavedViews(self._pages.redis, account).all(), {}),
         )
 
     async def setup(self, request: Request) -> Response:

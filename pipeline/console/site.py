@@ -24,6 +24,7 @@ from pipeline.console.operate import OperatorPages
 from pipeline.console.pages import Pages
 from pipeline.console.people import PeoplePages
 from pipeline.console.problems import ProblemPages
+from pipeline.console.saved import ViewPages
 from pipeline.console.waiting import WaitingPages
 from pipeline.guard import Guard
 from pipeline.guard.guard import LOGIN
@@ -67,6 +68,7 @@ class Console:
         fixing = FixingPages(self._pages)
         people = PeoplePages(self._pages, self._ask)
         waiting = WaitingPages(self._pages)
+        saved = ViewPages(self._pages)
         operate = OperatorPages(self._pages, guard, self._history)
         post = ["POST"]
         routes = [
@@ -89,6 +91,8 @@ class Console:
             Route("/console/discard", seen(letters.confirm)),
             Route("/console/discard", act(letters.discard), methods=post),
             Route("/console/problems/{group}/mark", act(problems.mark), methods=post),
+            Route("/console/views", act(saved.save), methods=post),
+            Route("/console/views/delete", act(saved.delete), methods=post),
             Route("/console/edit", seen(mending.edit), methods=["GET", "POST"]),
             Route("/console/fix", seen(fixing.ask), methods=["GET", "POST"]),
             Route("/console/fix/apply", act(fixing.apply), methods=post),

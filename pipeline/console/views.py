@@ -203,6 +203,16 @@ def filter_query(values: Mapping[str, str]) -> str:
     return urlencode({name: value for name, value in values.items() if value})
 
 
+def shown_views(
+    found: Mapping[str, dict[str, str]], asked: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Views as a page lists them; `is_here` is the one whose filters the page has. No I/O."""
+    return [
+        {"name": name, "asked": filters, "is_here": filters == asked}
+        for name, filters in found.items()
+    ]
+
+
 def job_row(job: Job, now: float) -> dict[str, Any]:
     """One re-send: how far it is, and what is to be said of it."""
     now_ms = int(now * 1000)

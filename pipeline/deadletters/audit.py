@@ -18,8 +18,8 @@ from pipeline.storage.scripts import Scripts
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One act. by: who, as the face knows it. verb: `replay`, `edit`, `fix`, `drop`, `mark`. what: the filter in
-    words, or the letter, and the changes. count: letters. why: what the person said, may be ''. at_ms: 0 until it
+    """One act. by: who, as the face knows it. verb: `replay`, `edit`, `fix`, `drop`, `mark` and so on. what: the filter in
+    words, or the letter, and the changes. count: letters, or events that waited. why: what the person said, may be ''. at_ms: 0 until it
     is written."""
 
     by: str

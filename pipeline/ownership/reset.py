@@ -120,7 +120,7 @@ class _Reset:
             self._on_done(gone)
 
     async def forget(self) -> None:
-        await self._redis.unlink(keys.dead_states(self._account))
+        await self._redis.unlink(keys.dead_states(self._account), keys.dead_views(self._account))
         prefix = self._change.prefix.encode()
         async for names in each_key(self._redis, self._account):
             gone: list[Any] = [prefix + name for name in names if kind_of(name) not in KEPT]

@@ -401,6 +401,11 @@ def dead_states(account: str) -> str:
     return f"sailpipe:{account}:dead:states"
 
 
+def dead_views(account: str) -> str:
+    """Hash. Name -> filters of dead letters that a person saved under it (JSON): what to ask, as text."""
+    return f"sailpipe:{account}:dead:views"
+
+
 # What people ask for
 
 

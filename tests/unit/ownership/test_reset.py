@@ -12,6 +12,8 @@ import redis.asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.deadletters.states import GroupState, GroupStates
+from pipeline.deadletters.views import SavedViews
 from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure
@@ -72,6 +74,8 @@ async def make_trial(boxes: Mailboxes) -> None:
     await boxes.store.record_intent(bought, "intent", Reservation("o1", "b1", 60_000))
     await boxes.moves.replay(["m2"])
     await boxes.gates.close(Closure("event", "paused", 0, boxes.now_ms()))
+    await GroupStates(boxes.redis, "default").set("0123456789ab", GroupState.IGNORED, "ann", "")
+    await SavedViews(boxes.redis, "default").save("refused", {"reason": "rejected"})
     await boxes.redis.hset(keys.limits("default"), "POST /event", "80")
     await boxes.redis.set(keys.slots("default", "POST /event"), "used")
     await boxes.accept(track("m8", "ann"), track("m9", "bob"), track("m10", "zoe"))
