@@ -1,15 +1,14 @@
-"""The pages of the operator: overview, pause and resume, try it, set-up, help, and the log-in."""
+"""The pages of the operator: overview, pause and resume, activity, set-up, help, and the log-in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from pipeline.api.queries import bad, compact, not_found, parse_json
+from pipeline.api.queries import bad, not_found
 from pipeline.console import views
 from pipeline.console.history import History
 from pipeline.console.overview import LEADS, PLOT_HEIGHT, PLOT_WIDTH, cards, flow, verdicts
@@ -22,30 +21,16 @@ from pipeline.deadletters.views import SavedViews
 from pipeline.events.models import Lane
 from pipeline.guard import Guard
 from pipeline.guard.sessions import log_in, log_out
-from pipeline.mapping import dry_run
 from pipeline.status.signs import read_signs
 from pipeline.verbs import pausing
 from pipeline.verbs.groups import read_groups
 from pipeline.words import REASONS, TERMS
 
 _EVERYTHING: Final = Filter()
-MAX_TRIED: Final = 10
 MAX_REASON: Final = 200
 TOP: Final = 3
 MAX_ACTS: Final = 200
 MAX_JOBS: Final = 50
-EXAMPLE: Final = """{
-  "type": "track",
-  "userId": "u-1",
-  "event": "Order Completed",
-  "properties": {
-    "order_id": "10045",
-    "email": "ann@example.com",
-    "products": [
-      {"product_id": "tea", "name": "Green tea", "price": 4.50, "quantity": 2, "url": "https://shop.example.com/tea"}
-    ]
-  }
-}"""
 
 
 class OperatorPages:
@@ -110,18 +95,6 @@ class OperatorPages:
         ended = await pausing.resume(self._pages.redis, form.account, scope)
         notice = f"{_called(scope)} resumed." if ended else f"{_called(scope)} was not paused."
         return Done("resume", len(ended), "/console", notice, what=scope)
-
-    async def try_it(self, request: Request) -> Response:
-        """What events would become; nothing is sent."""
-        account, text, wrong = self._pages.account(request), EXAMPLE, ""
-        lines: list[dict[str, Any]] = []
-        if request.method == "POST":
-            form = await self._pages.form(request)
-            account, text = form.account, form.values.get("event", "")
-            lines, wrong = self._tried(account, text)
-        return self._pages.render(
-            request, "try", title="Try it", text=text, lines=lines, wrong=wrong, tried=account
-        )
 
     async def activity(self, request: Request) -> Response:
         """Who did what, the newest first, and what is being sent again."""
@@ -208,29 +181,12 @@ class OperatorPages:
             wrong=wrong,
         )
 
-    def _tried(self, account: str, text: str) -> tuple[list[dict[str, Any]], str]:
-        raw = text.encode("utf-8", "replace")
-        body = parse_json(raw) if text.lstrip().startswith("[") else None
-        events = [compact(one) for one in body] if isinstance(body, list) else [raw]
-        if len(events) > MAX_TRIED:
-            return [], f"These are more than {MAX_TRIED} events."
-        now = self._pages.clock.now()
-        settings = self._pages.settings.account(account)
-        return [_tried_line(dry_run(one, settings, None, now)) for one in events], ""
-
 
 def local_path(target: str) -> str:
     """Where to go after a log-in: a page of the console, and never another site."""
     is_ours = target == "/console" or target.startswith(("/console/", "/console?"))
     is_plain = all(char.isprintable() and char != "\\" for char in target)
     return target if is_ours and is_plain and "//" not in target.partition("?")[0] else "/console"
-
-
-def _tried_line(line: Mapping[str, Any]) -> dict[str, Any]:
-    calls = [
-        (f"{one['method']} {one['endpoint']}", views.pretty(one["params"])) for one in line["calls"]
-    ]
-    return {**line, "calls": calls, "lane": TERMS.get(line["lane"] or "", "")}
 
 
 def _shown(values: Any, *, leave: set[str]) -> list[tuple[str, str]]:

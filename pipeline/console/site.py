@@ -25,6 +25,7 @@ from pipeline.console.pages import Pages
 from pipeline.console.people import PeoplePages
 from pipeline.console.problems import ProblemPages
 from pipeline.console.saved import ViewPages
+from pipeline.console.trying import TryPages
 from pipeline.console.waiting import WaitingPages
 from pipeline.guard import Guard
 from pipeline.guard.guard import LOGIN
@@ -69,6 +70,7 @@ class Console:
         people = PeoplePages(self._pages, self._ask)
         waiting = WaitingPages(self._pages)
         saved = ViewPages(self._pages)
+        trying = TryPages(self._pages)
         operate = OperatorPages(self._pages, guard, self._history)
         post = ["POST"]
         routes = [
@@ -104,7 +106,8 @@ class Console:
             Route("/console/lanes/{lane}/pause", seen(operate.ask_pause)),
             Route("/console/lanes/{lane}/pause", act(operate.pause), methods=post),
             Route("/console/lanes/{lane}/resume", act(operate.resume), methods=post),
-            Route("/console/try", seen(operate.try_it), methods=["GET", "POST"]),
+            Route("/console/try", seen(trying.try_it), methods=["GET", "POST"]),
+            Route("/console/try/send", act(trying.send), methods=post),
             Route("/console/setup", seen(operate.setup)),
             Route("/console/help", seen(operate.help)),
             Route("/console/theme", seen(operate.theme), methods=post),

@@ -396,7 +396,8 @@ async def test_who_may_only_read_sees_everything_and_changes_nothing(
             reply = await http.get(path)
             assert reply.status_code == 200
             assert "read-only" in reply.text
-        acts = "resend discard save fix/apply lanes/user/pause lanes/user/resume resends/x/stop waiting/drop"
+        acts = "resend discard save fix/apply lanes/user/pause lanes/user/resume resends/x/stop"
+        acts += " waiting/drop waiting/release try/send views views/delete"
         for path in (*acts.split(), "problems/0123456789ab/mark"):
             form = {"id": "m1", "count": "1"}
             assert (await http.post(f"/console/{path}", data=form)).status_code == 403
