@@ -12,8 +12,10 @@ from pipeline.addresses import resolve_redis_url
 from pipeline.cli.checks import Check, Verdict
 from pipeline.embedded.binary import MIN_VERSION
 from pipeline.errors import ConfigError, WrongFormat
+from pipeline.processes.records import own_version
 from pipeline.settings import Settings
 from pipeline.storage.format import check_format_async
+from pipeline.storage.keys import FORMAT_NUMBER
 from pipeline.storage.redis_client import open_async_redis, without_password
 from pipeline.storage.redis_errors import explain
 
@@ -46,7 +48,9 @@ async def _format(client: redis.asyncio.Redis) -> list[Check]:
         return [Check("redis format", Verdict.FAIL, str(error))]
     except redis.ResponseError:
         return []
-    return []
+    return [
+        Check("redis format", Verdict.OK, f"{FORMAT_NUMBER}, which sailpipe {own_version()} reads")
+    ]
 
 
 def judge(info: Mapping[str, Any], memory_high: float) -> Iterator[Check]:

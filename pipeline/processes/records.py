@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from pipeline.clock import Clock
@@ -22,7 +23,9 @@ class ProcessRole(StrEnum):
     HTTP = "http"
 
 
-def _own_version() -> str:
+@cache
+def own_version() -> str:
+    """The version of sailpipe that runs here."""
     from importlib.metadata import version  # noqa: PLC0415 - slow, and readers of records need none
 
     return version("sailpipe")
@@ -55,7 +58,7 @@ class Process:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
-    version: str = field(default_factory=_own_version)
+    version: str = field(default_factory=own_version)
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from pipeline.gates.gates import Closure, Gates
 from pipeline.lanes import SPECS
 from pipeline.ownership.accounts import removed_accounts
 from pipeline.processes.history import Sample, read_samples
-from pipeline.processes.records import HeadersSeen
+from pipeline.processes.records import HeadersSeen, own_version
 from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.slots import Usage, pace
 from pipeline.ratelimit.store_redis import RedisSlotStore
@@ -81,6 +81,8 @@ async def read_status(
     oldest_s = await _oldest_raw(client, now_ms)
     found = {
         "headline": headline(fleet, accounts),
+        "version": own_version(),
+        "format": keys.FORMAT_NUMBER,
         "redis_url": without_password(redis_url),
         "target": settings.target,
         "raw": {"backlog": backlog, "held": held, "oldest_s": oldest_s},

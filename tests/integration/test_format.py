@@ -129,7 +129,12 @@ def test_the_error_says_which_version_is_needed(
         "adopt",
         "reset --yes",
         "enqueue e.jsonl",
+        "xadd {}",
         "serve --port PORT",
+        "trace m1",
+        "user ann",
+        "waiting",
+        "metrics",
     ],
 )
 def test_commands_say_what_to_do_and_change_nothing(
@@ -146,7 +151,7 @@ def test_commands_say_what_to_do_and_change_nothing(
 
 
 @pytest.mark.usefixtures("newer")
-@pytest.mark.parametrize("words", ["worker", "up --port PORT"])
+@pytest.mark.parametrize("words", ["worker", "splitter", "up --port PORT"])
 def test_long_running_commands_start_nothing(
     words: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: redis.Redis
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -43,6 +44,7 @@ async def test_an_empty_installation_has_every_key(pipeline: Pipeline) -> None:
     """Shapes are a contract: a script that reads them must not have to ask whether a key is there."""
     found = await status(pipeline)
     assert found["redis_url"] == "redis://127.0.0.1:1/0", "no password"
+    assert (found["version"], found["format"]) == (version("sailpipe"), keys.FORMAT_NUMBER)
     raw_stream = {"backlog": 0, "held": 0, "oldest_s": None}
     assert found["headline"] == "NOTHING runs: no worker, no splitter, no HTTP"
     assert (found["processes"], len(found["needs_person"])) == ([], len(Lane) + 1)
