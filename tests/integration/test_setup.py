@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -23,6 +24,7 @@ echo "$*" >> "$ASKED"
 case "$*" in
     -V) sed -n 's/^# //p' "$0" ;;
     "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+    *"$SLOW"*) sleep "$TAKES" ;;
     *"$FAILS"*) echo "what fails says why" >&2; exit 1 ;;
 esac
 # Python 3.12.1
@@ -43,8 +45,10 @@ class Clone:
         (self._folder / name).write_text(PYTHON.replace("Python 3.12.1", version))
         (self._folder / name).chmod(0o755)
 
-    def set_up(self, *words: str, fails: str = "nothing") -> subprocess.CompletedProcess[str]:
-        """`make setup`, in which what contains `fails` fails."""
+    def set_up(
+        self, *words: str, fails: str = "nothing", slow: str = "nothing"
+    ) -> subprocess.CompletedProcess[str]:
+        """`make setup`, in which what contains `fails` fails, and what contains `slow` takes half a second."""
         of_make = ("MAKE", "MFLAGS", "PYTHON", "VENV")  # what a make that runs the tests was told
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(of_make)}
         return subprocess.run(  # noqa: S603 - our own arguments
@@ -55,6 +59,8 @@ class Clone:
                 "PATH": f"{self._folder}{os.pathsep}{os.environ['PATH']}",
                 "ASKED": str(self._folder / "asked"),
                 "FAILS": fails,
+                "SLOW": slow,
+                "TAKES": "0.5",
             },
             capture_output=True,
             text=True,
@@ -101,6 +107,18 @@ def test_a_set_up_that_was_cut_off_is_done_again(clone: Clone, step: str) -> Non
     clone.asked()
     assert clone.set_up().returncode == 0
     assert "-m pipeline.embedded.install requirements-server.lock" in clone.asked()
+
+
+def test_set_up_names_its_steps_and_says_that_a_slow_one_goes_on(clone: Clone) -> None:
+    """A minute without a word looks like a command that hangs."""
+    said = clone.set_up("TICK=0.1", slow="-r requirements.lock").stdout.splitlines()
+    packages = len(re.findall("^[a-z].*==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    assert said[0] == "Setting up .venv, this once: a minute or two."
+    steps = [line for line in said if " of 4: " in line]
+    assert steps[0] == f"  1 of 4: {packages} packages that requirements.lock pins ..."
+    assert [line.split(" of ")[0] for line in steps] == ["  1", "  2", "  3", "  4"]
+    assert re.fullmatch(r"    \d s \.\.\.", said[2])
+    assert sum("done in" in line for line in said) == len(steps)
 
 
 def test_a_venv_without_pip_is_made_again(clone: Clone) -> None:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from examples.sample import EXPECTED, FILE, read_ends
+from examples.shop_day.ends import differences
 from pipeline.accept import message_id_for_line, prepare_line
+from pipeline.cli.session import in_session
 from pipeline.settings import load_settings
 from tests.support.commands import Running, running, sailpipe, wait_until
 from tests.support.redis_server import free_port
 from tests.support.replay import end_state, replay
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-SAMPLE = EXAMPLES / "shop-day.jsonl"
+ROOT = Path(__file__).parents[2]
 UP = "Ctrl-C stops"
 
 
@@ -44,14 +50,9 @@ def sandbox_state(up: Running) -> dict[str, Any]:
     return state
 
 
-def dead_letters() -> dict[str, str]:
-    lines = sailpipe("dead", "list", "--limit", "10000", "--json").stdout.splitlines()
-    return {letter["id"]: letter["reason"] for letter in map(json.loads, lines)}
-
-
 def raws() -> list[bytes]:
     """The sample's events as `sailpipe enqueue` appends them."""
-    content = SAMPLE.read_bytes()
+    content = FILE.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     return [
         prepare_line(line, message_id_for_line(digest, number))
@@ -59,31 +60,64 @@ def raws() -> list[bytes]:
     ]
 
 
-@pytest.mark.timeout(120)
-def test_a_shop_day_ends_as_a_plain_sequential_replay_says(folder: Path) -> None:
-    """Every event accounted for, exactly the expected dead letters, and at Sailthru the same
-    profiles, carts and orders as one event after the other would have left."""
-    expected = json.loads((EXAMPLES / "shop-day.expected.json").read_text())
-    with running("up", "--port", str(free_port()), directory=folder, **expected["settings"]) as up:
+class Readme:
+    """The README in a folder that looks like a clone, beside an `up`: its commands, as they are pasted."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self._folder, self._port = folder, port
+        (folder / ".venv").symlink_to(sys.prefix)
+        for name in ("Makefile", "examples"):
+            (folder / name).symlink_to(ROOT / name)
+        text = (ROOT / "README.md").read_text()
+        assert set(re.findall(r"^```(\w+)$", text, re.MULTILINE)) == {"sh"}
+        self.blocks = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+    def paste(self, block: str) -> subprocess.CompletedProcess[str]:
+        """Run one block. What was set up for the tests is not set up again, and the port is that of this `up`."""
+        block = block.replace("make ", "make -o setup ").replace(":8000", f":{self._port}")
+        of_make = ("MAKE", "MFLAGS", "PYTHON", "VENV")  # what a make that runs the tests was told
+        env = {k: v for k, v in os.environ.items() if not k.startswith(of_make)}
+        return subprocess.run(  # noqa: S603 - our own README
+            ["/bin/sh", "-c", block],
+            cwd=self._folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
+@pytest.mark.timeout(240)
+def test_the_readme_works_as_pasted_and_its_shop_day_ends_as_a_sequential_replay(
+    folder: Path,
+) -> None:
+    """Every block in its order. Every event of the shop's day is accounted for, exactly the expected dead letters,
+    and at Sailthru the same profiles, carts and orders as one event after the other would have left."""
+    expected = json.loads(EXPECTED.read_text())
+    port = free_port()
+    readme = Readme(folder, port)
+    run, sample, *others = readme.blocks
+    assert (run, sample) == ("make run\n", "make sample\n")
+    with running("up", "--port", str(port), directory=folder, **expected["settings"]) as up:
         up.wait_for(UP)
-        assert sailpipe("enqueue", str(SAMPLE)).returncode == 0
+        said = readme.paste(sample)
+        assert f"1973 of 1973 as expected: {expected['delivered']} delivered" in said.stdout, said
         wait_until(lambda: status()["counts"]["waiting"] == 0, "all is delivered or dead", 90)
-        counts, ignored = status()["counts"], status()["ignored"]
-        dead, state = dead_letters(), sandbox_state(up)
-    assert dead == expected["dead"]
-    assert ignored == expected["ignored"]
-    assert counts == {
-        "enqueued": expected["enqueued"],
-        "derived": 0,
-        "delivered": expected["delivered"],
-        "dead": len(expected["dead"]),
-        "ignored": sum(expected["ignored"].values()),
-        "duplicates": expected["duplicates"],
-        "waiting": 0,
-        "removed": 0,
-    }
-    alone = replay(raws(), load_settings({}, directory=folder).account("default"))
-    assert end_state(state) == end_state(alone.sandbox.state.as_json())
+        ends, is_over = in_session("default", read_ends)
+        assert (differences(expected, ends), is_over, ends.through) == ([], True, 1973)
+        counts = status()["counts"]
+        assert [counts[name] for name in ("enqueued", "derived", "removed")] == [1973, 0, 0]
+        alone = replay(raws(), load_settings({}, directory=folder).account("default"))
+        assert end_state(sandbox_state(up)) == end_state(alone.sandbox.state.as_json())
+        for block in others:
+            done = readme.paste(block)
+            assert done.returncode == 0, (block, done)
+        delivered = expected["delivered"] + 3
+        wait_until(lambda: status()["counts"]["delivered"] == delivered, "its own events arrive")
+        again = readme.paste(sample)
+        assert "sailpipe reset --yes && make sample" in again.stderr
 
 
 @pytest.mark.timeout(60)
