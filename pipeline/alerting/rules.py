@@ -45,8 +45,7 @@ TICKETS: Final[frozenset[Kind]] = frozenset(
 AWAY_MS: Final = 60_000
 """For so long nobody has split, or looked after a lane, that has events."""
 REFUSED_MANY: Final = 100
-"""Refused requests within REFUSED_WITHIN_MS from which the door is said to refuse."""
-REFUSED_WITHIN_MS: Final = 300_000
+"""Refused requests within five minutes from which the door is said to refuse."""
 REUSED_A_DAY: Final = 20
 """Orders delivered in a day with the id of another from which a person should look at the shop's order ids."""
 
@@ -80,7 +79,7 @@ class Bounds:
 
 
 def troubles(seen: Snapshot, refused: int, bounds: Bounds) -> Iterator[Trouble]:
-    """All there is now. `refused`: requests that were refused within REFUSED_WITHIN_MS."""
+    """All there is now. `refused`: requests that were refused within five minutes."""
     now, late_ms = seen.now_ms, bounds.late_s * 1000
     oldest = seen.raw_oldest_ms if seen.raw_oldest_ms is not None else now
     if not seen.has_splitter and now - oldest >= AWAY_MS:

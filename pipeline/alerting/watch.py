@@ -16,12 +16,13 @@ import redis.asyncio
 import redis.exceptions
 
 from pipeline.alerting.message import body_of
-from pipeline.alerting.rules import REFUSED_WITHIN_MS, Bounds, Kind, Trouble, troubles
+from pipeline.alerting.rules import Bounds, Kind, Trouble, troubles
 from pipeline.alerting.told import Comparison, State, Told, compare
 from pipeline.clock import Clock
 from pipeline.observe.logs import log_event
 from pipeline.sailthru.transport import open_http
 from pipeline.settings import Settings
+from pipeline.status.refused import REFUSED_WITHIN_MS, read_marks, refused_since
 from pipeline.status.snapshot import Snapshot, read_snapshot
 from pipeline.storage import keys
 from pipeline.storage.redis_errors import FORBIDDEN, explain
@@ -103,11 +104,11 @@ class AlertWatch:
         """Requests that were refused in the last minutes; what they were then is kept once a minute."""
         total, now_ms = sum(seen.refusals.values()), seen.now_ms
         stored: Any = await self._redis.get(keys.ALERTS_REFUSED)
-        marks = [one for one in json.loads(stored or b"[]") if now_ms - one[0] <= REFUSED_WITHIN_MS]
+        marks = read_marks(stored, now_ms)
         if not marks or now_ms - marks[-1][0] >= REFUSED_WITHIN_MS // 5:
-            marks.append([now_ms, total])
+            marks.append((now_ms, total))
             await self._redis.set(keys.ALERTS_REFUSED, json.dumps(marks), px=REFUSED_WITHIN_MS)
-        return max(0, total - int(marks[0][1]))
+        return refused_since(marks, total)
 
     async def _write(self, before: dict[str, Told], turn: Comparison) -> None:
         changed: Any = {

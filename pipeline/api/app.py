@@ -178,7 +178,7 @@ class Api:
         why = body.get("reason", "")
         if not isinstance(why, str) or len(why) > MAX_REASON:
             raise bad(f"reason is a text of at most {MAX_REASON} characters.")
-        changed = await pausing.pause(self._redis, account, scope, why)
+        changed = await pausing.pause(self._redis, account, scope, who(request), why)
         if changed:
             act = Act(who(request), "pause", scope, 1, why)
             await record_act(self._redis, account, act)

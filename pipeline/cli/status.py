@@ -19,6 +19,10 @@ from pipeline.errors import SailpipeError
 _ENDED_BY_PEOPLE = ("paused", "brake")
 """Reasons that an operator may end; the others end by themselves when their cause is over."""
 _REASONS = {
+    "redis_full": "full",
+    "redis_read_only": "without writes",
+    "redis_no_replicas": "without writes",
+    "redis_disk": "without writes",
     "throttled": "throttled by Sailthru",
     "circuit": "stopped by an outage",
     "brake": "stopped by the brake",
@@ -105,6 +109,8 @@ def _show_all(found: dict[str, Any]) -> None:
     result(f"Redis {found['redis_url']}, target {found['target']}")
     _show_raw(found["raw"])
     show_counts("Requests refused", found["refusals"].items())
+    if found["refused_lately"]:
+        result(f"  {found['refused_lately']} of them in the last five minutes")
     for name, one in found["accounts"].items():
         _show_account(name, one)
     for one in found["jobs"]:

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from pipeline.api.queries import bad, not_found
+from pipeline.api.queries import bad, not_found, who
 from pipeline.console import views
 from pipeline.console.history import History
 from pipeline.console.overview import LEADS, PLOT_HEIGHT, PLOT_WIDTH, cards, flow, verdicts
@@ -84,7 +84,7 @@ class OperatorPages:
         scope, why = _scope(request), form.values.get("reason", "").strip()
         if len(why) > MAX_REASON:
             raise bad(f"The reason has more than {MAX_REASON} characters.")
-        changed = await pausing.pause(self._pages.redis, form.account, scope, why)
+        changed = await pausing.pause(self._pages.redis, form.account, scope, who(request), why)
         return Done(
             "pause", int(changed), "/console", f"{_called(scope)} paused.", what=scope, why=why
         )

@@ -178,6 +178,9 @@ _GATES: Final[Mapping[str, tuple[Mood, str, str]]] = {
         "What was accepted is delivered.",
     ),
     "redis_full": (Mood.STOPPED, "Redis is full: new events are refused", "Give it more memory."),
+    "redis_read_only": (Mood.STOPPED, "Redis takes no writes", "Nothing is taken or delivered."),
+    "redis_no_replicas": (Mood.STOPPED, "Redis takes no writes", "Nothing is taken or delivered."),
+    "redis_disk": (Mood.STOPPED, "Redis takes no writes", "Nothing is taken or delivered."),
     "lane_full": (Mood.SLOW, "full: new events are refused", "What was accepted is delivered."),
 }
 

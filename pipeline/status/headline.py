@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from pipeline.processes.records import ProcessRole
@@ -13,12 +14,26 @@ ENDED_BY_PEOPLE: Final = frozenset(
     {"paused", "brake", "misconfigured", "memory_high", "lane_full", "redis_full"}
 )
 """Reasons of gates that do not end by themselves, or not soon. An outage (`circuit`) and a limit (`throttled`) do."""
+_TAKES_WRITES: Final = frozenset({"redis_full", "memory_high"})
+"""Reasons why Redis refuses events, but lets processes deliver and say that they live."""
+_CAUSES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "paused": "paused",
+        "brake": "stopped by the brake",
+        "circuit": "Sailthru does not answer",
+        "misconfigured": "Sailthru refuses the account",
+        "throttled": "at Sailthru's limit",
+    }
+)
 _START = {"splitter": "start `sailpipe splitter`"}
 
 
 def headline(fleet: Fleet, accounts: Mapping[str, Any]) -> str:
     """`Delivering; 3 workers on 2 hosts, splitter on a, HTTP 1`, or what is the matter. accounts: as `status --json`
     has them."""
+    unwritable = _unwritable(accounts)
+    if unwritable:
+        return f"REDIS {unwritable}"
     if not fleet.alive:
         return (
             f"NOTHING runs{_since(_newest(fleet), fleet.now_ms)}: no worker, no splitter, no HTTP"
@@ -46,16 +61,15 @@ def describe_missing(fleet: Fleet) -> list[str]:
 
 def needs_person(fleet: Fleet, found: Mapping[str, Any]) -> list[str]:
     """What will not end by itself, each with what to do; nothing when all is well. found: as `status --json` has it."""
+    unwritable = _unwritable(found["accounts"])
+    if unwritable:  # no process can say that it lives, so nothing more is known
+        return [f"Redis {unwritable}"]
     needs = [f"{_what(one, fleet)}: {_way(one)}" for one in fleet.missing]
     for name, account in found["accounts"].items():
         if account["ownership"]["foreign"]:
             needs.append(f"{account['ownership']['why']}: {account['ownership']['fix']}")
         needs += [
-            f"{_scope(name, gate['scope'])} is closed ({gate['reason']}): sailpipe doctor"
-            if gate["reason"] not in {"paused", "brake"}
-            else f"{_scope(name, gate['scope'])} is closed ({gate['reason']}): sailpipe resume"
-            for gate in account["gates"]
-            if gate["reason"] in ENDED_BY_PEOPLE
+            _closed(name, gate) for gate in account["gates"] if gate["reason"] in ENDED_BY_PEOPLE
         ]
     needs += [
         f"account {one['account']} is not in the settings, and its events wait: {one['fix']}"
@@ -64,6 +78,28 @@ def needs_person(fleet: Fleet, found: Mapping[str, Any]) -> list[str]:
     ]
     needs += [f"{one['why']}: {one['fix']}" for one in found["unknown_accounts"]]
     return needs
+
+
+def _closed(account: str, gate: Mapping[str, Any]) -> str:
+    """Which gate is closed, why, by whom, and what opens it."""
+    scope, detail = gate["scope"], f", {gate['detail']}" if gate["detail"] else ""
+    way = "sailpipe doctor"
+    if gate["reason"] in {"paused", "brake"}:
+        lane = f" --lane {scope}" if scope != "account" else ""
+        other = f" --account {account}" if account != DEFAULT_ACCOUNT else ""
+        way = f"sailpipe resume{lane}{other}"
+    return f"{_scope(account, scope)} is closed ({gate['reason']}{detail}): {way}"
+
+
+def _unwritable(accounts: Mapping[str, Any]) -> str:
+    """Why Redis takes no writes, and what to do; '' while it takes some."""
+    details = (
+        str(gate["detail"]).removeprefix("it ")
+        for account in accounts.values()
+        for gate in account["gates"]
+        if gate["scope"] == "redis" and gate["reason"] not in _TAKES_WRITES
+    )
+    return next(details, "")
 
 
 def _moves(accounts: Mapping[str, Any]) -> str:
@@ -75,9 +111,16 @@ def _moves(accounts: Mapping[str, Any]) -> str:
     stopped = [name for name, moves in lanes if not moves]
     if not stopped:
         return "Delivering"
+    why = f" ({', '.join(causes)})" if (causes := _causes(accounts)) else ""
     if len(stopped) == len(lanes):
-        return "NOT delivering"
-    return f"Delivering all but {', '.join(stopped)}"
+        return f"NOT delivering{why}"
+    return f"Delivering all but {', '.join(stopped)}{why}"
+
+
+def _causes(accounts: Mapping[str, Any]) -> list[str]:
+    """Why lanes stand still, each once."""
+    reasons = [gate["reason"] for account in accounts.values() for gate in account["gates"]]
+    return list(dict.fromkeys(_CAUSES[one] for one in reasons if one in _CAUSES))
 
 
 def _who(fleet: Fleet) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import redis.asyncio
+from redis.exceptions import NoPermissionError, ResponseError
 
 from pipeline.clock import iso
 from pipeline.counters import BESIDE, OUTCOME_COUNTS, PARTS, Count, Counters
@@ -26,8 +27,10 @@ from pipeline.status.lanes import Look, look_at_lane
 from pipeline.status.outlook import WINDOW, delivered_per_minute, measure, outlook
 from pipeline.status.owners import Standing, read_owners
 from pipeline.status.raw import held_by_account, raw_by_account
+from pipeline.status.refused import read_marks, refused_since
 from pipeline.storage import keys
 from pipeline.storage.redis_client import without_password
+from pipeline.storage.redis_errors import explain
 from pipeline.storage.scripts import Scripts
 from pipeline.storage.verdict import Verdict
 from pipeline.targets import target_of
@@ -58,7 +61,7 @@ async def read_status(
     )
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     raw = await raw_by_account(client, names, backlog, held)
-    full = _full(await client.info("memory"))
+    full = await _redis_rows(client)
     said: Any = await client.get(keys.VERDICT)
     owners = await read_owners(client, names)
     fleet = await read_fleet(client)
@@ -79,6 +82,7 @@ async def read_status(
             account["ownership"] = ownership_row(standing)
             accounts[name] = account
     oldest_s = await _oldest_raw(client, now_ms)
+    refusals = await _refusals(client)
     found = {
         "headline": headline(fleet, accounts),
         "version": own_version(),
@@ -87,7 +91,8 @@ async def read_status(
         "target": settings.target,
         "raw": {"backlog": backlog, "held": held, "oldest_s": oldest_s},
         "processes": [process_row(one) for one in fleet.alive],
-        "refusals": await _refusals(client),
+        "refusals": refusals,
+        "refused_lately": await _refused_lately(client, sum(refusals.values()), now_ms),
         "accounts": accounts,
         "removed_accounts": [
             {"account": one.account, "waiting": one.waiting, "dead": one.letters, "fix": one.fix}
@@ -114,6 +119,12 @@ async def _refusals(client: redis.asyncio.Redis) -> dict[str, int]:
     """Requests that the HTTP servers refused, by code."""
     found: Any = await client.hgetall(keys.REFUSALS)
     return {code.decode(): int(requests) for code, requests in sorted(found.items())}
+
+
+async def _refused_lately(client: redis.asyncio.Redis, total: int, now_ms: int) -> int:
+    """Of these how many in the last five minutes, as the watch for alerts has seen them grow."""
+    stored: Any = await client.get(keys.ALERTS_REFUSED)
+    return refused_since(read_marks(stored, now_ms), total)
 
 
 def count_up(counters: Counters, raw: int) -> dict[str, int]:
@@ -249,9 +260,19 @@ def _opens_at(lane: Lane, usage: Usage, closures: Sequence[Closure], now_ms: int
     return None if 0 in until else max([now_ms, *until])
 
 
-def _full(memory: Mapping[str, Any]) -> list[Json]:
-    """The gate `redis_full`, which no one sets: Redis itself refuses what would need memory."""
+async def _redis_rows(client: redis.asyncio.Redis) -> list[Json]:
+    """The gates of Redis, which no one sets: `redis_full` while it refuses what would need memory, and
+    `redis_read_only`, `redis_no_replicas` … while it takes no write at all."""
+    memory = await client.info("memory")
     most, used = int(memory.get("maxmemory", 0)), int(memory.get("used_memory", 0))
-    if not most or used < most:
+    if most and used >= most:
+        return [_row("redis", "redis_full", f"{used} of {most} bytes used: new events are refused")]
+    try:
+        # Redis refuses this as it would an event, but makes no stream.
+        await client.xadd(keys.RAW_PROBE, {"event": ""}, nomkstream=True)
+    except NoPermissionError:  # a user that may only look
         return []
-    return [_row("redis", "redis_full", f"{used} of {most} bytes used: new events are refused")]
+    except ResponseError as error:
+        trouble = explain(error)
+        return [_row("redis", f"redis_{trouble.code}", f"it {trouble.what}: {trouble.fix}")]
+    return []

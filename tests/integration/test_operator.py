@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.cli.dead_options import person
 from pipeline.counters import Count, counter
 from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import Reason
@@ -17,7 +18,7 @@ from pipeline.producer import AsyncProducer
 from pipeline.splitter.triage import dedupe_hash
 from pipeline.storage import keys
 from tests.support.commands import Command, Setup, sailpipe
-from tests.support.letters import Pipeline, track
+from tests.support.letters import Pipeline, order, track
 
 
 @pytest.fixture
@@ -55,6 +56,7 @@ def test_status_is_a_table_for_people_and_one_object_for_programs(command: Comma
         "raw",
         "processes",
         "refusals",
+        "refused_lately",
         "accounts",
         "removed_accounts",
         "unknown_accounts",
@@ -240,9 +242,9 @@ def test_an_export_can_be_enqueued_again(setup: Setup, command: Command) -> None
 
 def test_a_pause_lasts_until_it_is_resumed(setup: Setup, command: Command) -> None:
     """A lane by itself or all of an account; both say what stands now."""
-    _, out, _ = command("pause", "--lane", "event")
+    _, out, _ = command("pause", "--lane", "event", "--why", "a bad release")
     assert out.startswith("Closed: event is paused since ")
-    assert "sailpipe resume --lane event" in out
+    assert f"(by {person()}: a bad release); sailpipe resume --lane event" in out
     assert "paused already" in command("pause", "--lane", "event")[2]
     assert "Closed: account is paused" in command("pause")[1]
 
@@ -258,6 +260,43 @@ def test_a_pause_lasts_until_it_is_resumed(setup: Setup, command: Command) -> No
     assert out.startswith("Closed: event is paused")
     assert command("resume", "--lane", "event")[1] == "All gates are open.\n"
     assert "was not paused" in command("resume", "--lane", "event")[2]
+    acts = [row["verb"] for row in rows(command("dead", "audit", "--json")[1])]
+    assert acts == ["resume", "resume", "pause", "pause"]
+
+
+def test_what_waits_for_sailthru_is_tried_at_once_when_a_person_says_so(
+    setup: Setup, command: Command
+) -> None:
+    """An outage and refused credentials, with the next mailbox that is due; a lane's own alone, if one is named."""
+    far = 4_000_000_000_000
+
+    async def stop(pipeline: Pipeline) -> None:
+        gates = Gates(pipeline.redis, "default")
+        await gates.close(Closure("POST /purchase", "circuit", far, 1_000, "", 6))
+        await gates.close(Closure("api", "misconfigured", far, 1_000))
+        await gates.close(Closure("POST /event", "throttled", far, 1_000))
+        await pipeline.send(order(1))
+        await pipeline.split()
+
+    async def see(pipeline: Pipeline) -> None:
+        found = await Gates(pipeline.redis, "default").all_closures(2_000)
+        seconds, _ = await pipeline.redis.time()
+        far_ones = [one.reason for one in found if one.until > (seconds + 60) * 1000]
+        assert far_ones == ["throttled"]
+        assert max(one.tries for one in found) == 6, (
+            "the next pause is as long as it would have been"
+        )
+        probe = await pipeline.mailboxes.wake(
+            Lane.PURCHASE, bound=9, max_queue_length=9, own_tick=0
+        )
+        assert (probe.gate, probe.boxes) == ("probe", ("u1",))
+
+    assert "No gate waits for Sailthru" in command("resume", "--try-now")[2]
+    setup(stop)
+    said = command("resume", "--try-now", "--lane", "event")[2]
+    assert ("api is tried" in said, "/purchase" in said) == (True, False)
+    assert "POST /purchase is tried" in command("resume", "--try-now")[2]
+    setup(see)
 
 
 def test_a_full_redis_can_be_read_and_emptied_and_says_what_it_cannot_take(
@@ -275,7 +314,7 @@ def test_a_full_redis_can_be_read_and_emptied_and_says_what_it_cannot_take(
 
     setup(fill)
     try:
-        assert "Closed: redis is redis_full" in command("status")[1]
+        assert "Closed: redis is full" in command("status")[1]
         assert "m1" in command("dead", "list")[1]
         assert command("dead", "drop", "m1", "--yes")[:2] == (0, "Dropped: 1.\n")
         assert command("dead", "replay", "m2", "--yes")[:2] == (0, "Replayed: 1.\n")

@@ -232,7 +232,7 @@ async def test_a_lane_is_paused_and_resumed(http: httpx.AsyncClient, redis: Redi
     assert (await http.post("/api/lanes/event/pause")).json()["changed"] is False
     gates, now = Gates(redis, "default"), await redis_now_ms(redis)
     (closure,) = await gates.all_closures(now)
-    assert (closure.scope, closure.detail) == ("event", "by the operator: a bad release")
+    assert (closure.scope, closure.detail) == ("event", "by this machine: a bad release")
     await gates.close(Closure("event", "brake", 0, now))
     await gates.close(Closure("event", "circuit", now + 60_000, now))
     reply = await http.post("/api/lanes/event/resume")

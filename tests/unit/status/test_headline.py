@@ -93,8 +93,9 @@ def test_the_headline(found: Fleet, says: str) -> None:
 def test_a_lane_behind_a_gate_is_named() -> None:
     who = "3 workers on 2 hosts, splitter on a, HTTP 1"
     found = fleet(*WHOLE)
-    assert headline(found, {"default": BRAKED}) == f"Delivering all but purchase; {who}"
-    assert headline(found, {"shoes": BRAKED}) == f"Delivering all but shoes/purchase; {who}"
+    why = "(stopped by the brake)"
+    assert headline(found, {"default": BRAKED}) == f"Delivering all but purchase {why}; {who}"
+    assert headline(found, {"shoes": BRAKED}) == f"Delivering all but shoes/purchase {why}; {who}"
     still = WELL | {"ownership": {"foreign": True}}
     assert headline(found, {"default": still}) == f"NOT delivering; {who}"
 
@@ -102,11 +103,31 @@ def test_a_lane_behind_a_gate_is_named() -> None:
 def test_a_person_is_needed_for_what_does_not_end_by_itself() -> None:
     assert needs_person(fleet(*WHOLE), STATUS) == []
     braked = needs_person(fleet(*WHOLE), STATUS | {"accounts": {"default": BRAKED}})
-    assert braked == ["purchase is closed (brake): sailpipe resume"]
+    assert braked == ["purchase is closed (brake): sailpipe resume --lane purchase"]
     waits = WELL | {"gates": [GATE | {"reason": "circuit"}, GATE | {"reason": "throttled"}]}
     assert needs_person(fleet(*WHOLE), STATUS | {"accounts": {"default": waits}}) == []
     (silent,) = needs_person(fleet(alive("worker", "a", *ALL), splitter=250), STATUS)
     assert silent == "no splitter runs since 4 min: start `sailpipe splitter`"
+
+
+def test_a_pause_says_by_whom_and_how_to_end_it() -> None:
+    gate = GATE | {"scope": "account", "reason": "paused", "detail": "by ann: a bad release"}
+    paused = WELL | {"gates": [gate], "lanes": {str(lane): {"rate": 0.0} for lane in Lane}}
+    accounts = {"shoes": paused}
+    assert headline(fleet(*WHOLE), accounts).startswith("NOT delivering (paused); ")
+    assert needs_person(fleet(*WHOLE), STATUS | {"accounts": accounts}) == [
+        "shoes/account is closed (paused, by ann: a bad release): sailpipe resume --account shoes"
+    ]
+
+
+def test_a_redis_without_writes_is_all_that_is_said() -> None:
+    """No process can say that it lives, so who seems to be away says nothing."""
+    detail = "it is a replica, which takes no writes: point SAILPIPE_REDIS_URL at the master"
+    gate = GATE | {"scope": "redis", "reason": "redis_read_only", "detail": detail}
+    accounts = {"default": WELL | {"gates": [gate]}}
+    said = detail.removeprefix("it ")
+    assert headline(fleet(splitter=60), accounts) == f"REDIS {said}"
+    assert needs_person(fleet(), STATUS | {"accounts": accounts}) == [f"Redis {said}"]
 
 
 def test_a_person_is_needed_for_events_that_no_process_will_take() -> None:
