@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import redis.exceptions
 
@@ -113,6 +114,7 @@ class MailboxProcessor:
 
 
 def _report(claim: Claim, outcome: Outcome) -> None:
+    """One line at most. claim: as it was before the outcome was settled."""
     match outcome:
         case (
             Delivered()
@@ -125,10 +127,13 @@ def _report(claim: Claim, outcome: Outcome) -> None:
         ):
             return
         case Postponed(why=why):
-            log_event("event_waits", logging.DEBUG, account=claim.account, lane=claim.lane, why=why)
+            log_event("event_waits", logging.DEBUG, **_names(claim), why=why)
         case Rejected(reason):
-            names = {"account": claim.account, "lane": claim.lane, "reason": str(reason)}
-            log_event("event_died", logging.WARNING, **names)
+            log_event("event_died", logging.WARNING, **_names(claim), reason=str(reason))
         case _:
             why = type(outcome).__name__
-            log_event("event_waits", account=claim.account, lane=claim.lane, why=why)
+            log_event("event_waits", **_names(claim), why=why)
+
+
+def _names(claim: Claim) -> dict[str, Any]:
+    return {"account": claim.account, "lane": claim.lane, "id": claim.head.id}

@@ -1,6 +1,6 @@
 """Logging: one line an event, `key=value` or JSON, on stderr, for our events and for libraries' alike.
 
-Set up by entry points only. Nothing that names a person belongs in a log; as a second line of
+Set up by entry points only. Of no kind of line are there many in a minute (budget.py). Nothing that names a person belongs in a log; as a second line of
 defence whatever looks like an email address is masked on its way out. structlog, which brings rich along, is
 imported where something is logged: most commands never do.
 """
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
+from pipeline.observe.budget import LEFT_OUT, LineBudget
 from pipeline.observe.names import LogEvent
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def set_up_logging(
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = _Handler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=before,
@@ -70,6 +71,23 @@ def set_up_logging(
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes as many lines as its budget lets pass; the end of the process says what was left out till then."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._budget = LineBudget(_say_left_out)
+        self.addFilter(self._budget)
+
+    def close(self) -> None:
+        self._budget.flush()
+        super().close()
+
+
+def _say_left_out(lines: int, kinds: str) -> None:
+    log_event(LEFT_OUT, logging.WARNING, lines=lines, kinds=kinds)
 
 
 def _renderer(form: LogFormat) -> structlog.typing.Processor:

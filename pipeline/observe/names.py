@@ -26,7 +26,10 @@ LogEvent: TypeAlias = Literal[
     "gate_opened",
     # An operator changed something over HTTP: account, who (how they logged in), verb, count.
     "operator_acted",
-    # An event became a dead letter: account, lane, reason. Never the user.
+    # Lines of a kind that come more than thirty times in a minute were left out: lines, kinds (our events, loggers of
+    # libraries). Said a minute after the first of them.
+    "lines_left_out",
+    # An event became a dead letter: account, lane, its messageId, reason. Never the user.
     "event_died",
     # A mailbox' claim was lost to another owner before it was settled: account, lane.
     "claim_lost",
@@ -50,7 +53,7 @@ LogEvent: TypeAlias = Literal[
     "api_key_changed",
     # Sailthru's headers allow less than our limit, logged once a minute: account, bucket, calls_per_s.
     "slowed_by_headers",
-    # An event waits or failed and stays in its mailbox: account, lane, why. At DEBUG: nothing was tried.
+    # An event waits or failed and stays in its mailbox: account, lane, its messageId, why. At DEBUG: nothing was tried.
     "event_waits",
     # Events became dead letters as they were split, said once a minute while there are any: events, accounts.
     "split_died",
