@@ -12,6 +12,8 @@ from typing import Final, Literal, get_args
 
 from pipeline.counters import Count
 from pipeline.lanes import SPECS, Lane
+from pipeline.processes.records import ProcessRole
+from pipeline.status.fleet import Fleet
 from pipeline.status.snapshot import AccountView, LaneView, Snapshot
 
 Kind = Literal[
@@ -43,7 +45,7 @@ TICKETS: Final[frozenset[Kind]] = frozenset(
 )
 """Kinds that can wait for the morning; all others wake somebody."""
 AWAY_MS: Final = 60_000
-"""For so long nobody has split, or looked after a lane, that has events."""
+"""For so long no process has split, or served a lane, for which events wait."""
 REFUSED_MANY: Final = 100
 """Refused requests within five minutes from which the door is said to refuse."""
 REUSED_A_DAY: Final = 20
@@ -82,9 +84,10 @@ def troubles(seen: Snapshot, refused: int, bounds: Bounds) -> Iterator[Trouble]:
     """All there is now. `refused`: requests that were refused within five minutes."""
     now, late_ms = seen.now_ms, bounds.late_s * 1000
     oldest = seen.raw_oldest_ms if seen.raw_oldest_ms is not None else now
-    if not seen.has_splitter and now - oldest >= AWAY_MS:
-        text = f"Nobody splits, and {seen.raw} events wait for it: start sailpipe splitter"
-        yield Trouble("splitter_away", "", "raw", text, oldest)
+    away_ms = _away_since(seen.fleet, ProcessRole.SPLITTER, oldest)
+    if seen.raw and away_ms is not None:
+        text = f"No splitter runs, and {seen.raw} events wait for one: start sailpipe splitter"
+        yield Trouble("splitter_away", "", "raw", text, away_ms)
     elif now - oldest >= late_ms:
         text = f"The oldest of {seen.raw} events has waited {_minutes(now - oldest)} to be split"
         yield Trouble("backlog_old", "", "raw", text, oldest)
@@ -103,10 +106,19 @@ def troubles(seen: Snapshot, refused: int, bounds: Bounds) -> Iterator[Trouble]:
         for lane, waiting in seen.verdict.lanes.get(account, {}).items():
             text = f"{waiting} events wait in the lane, and new ones are refused (LANE_BOUND)"
             yield Trouble("lane_full", account, lane, text, now)
-        yield from _of_account(account, view, now, bounds)
+        yield from _of_account(account, view, seen.fleet, bounds)
 
 
-def _of_account(account: str, view: AccountView, now: int, bounds: Bounds) -> Iterator[Trouble]:
+def _away_since(fleet: Fleet, part: str, oldest_ms: int) -> int | None:
+    """Since when no process is this part of an installation (Unix ms), if it has been so for AWAY_MS. Where none was ever
+    seen, what waits for one says how long it has waited."""
+    since = fleet.missing_since(part)
+    since = oldest_ms if since == 0 else since
+    return since if since is not None and fleet.now_ms - since >= AWAY_MS else None
+
+
+def _of_account(account: str, view: AccountView, fleet: Fleet, bounds: Bounds) -> Iterator[Trouble]:
+    now = fleet.now_ms
     for one in view.closures:
         if (kind := GATE_KINDS.get(one.reason)) is not None:
             yield Trouble(kind, account, one.scope, one.detail, one.since)
@@ -130,22 +142,23 @@ def _of_account(account: str, view: AccountView, now: int, bounds: Bounds) -> It
     closed = {one.scope for one in view.closures}
     for lane, waiting in view.lanes.items():
         is_closed = not closed.isdisjoint(SPECS[lane].scopes)
-        yield from _of_lane(account, lane, waiting, now, None if is_closed else bounds.late_s)
+        yield from _of_lane(account, lane, waiting, fleet, None if is_closed else bounds.late_s)
 
 
 def _of_lane(
-    account: str, lane: Lane, waiting: LaneView, now: int, late_s: float | None
+    account: str, lane: Lane, waiting: LaneView, fleet: Fleet, late_s: float | None
 ) -> Iterator[Trouble]:
     """`late_s` is None behind a closed gate: what that holds up is late for a reason that is known."""
     if not waiting.backlog:
         return
+    now = fleet.now_ms
     late_ms = 0 if waiting.late_ms is None else now - waiting.late_ms
-    # A worker looks seldom while nothing is due, however much waits for an email.
-    due_ms = now if waiting.untended_ms is None else waiting.untended_ms
-    seen_ms = max(due_ms, waiting.woken_ms or 0)
-    if now - seen_ms >= AWAY_MS:
-        text = f"No worker looks after the lane, and {waiting.backlog} events wait: start sailpipe worker"
-        yield Trouble("lane_unserved", account, lane, text, seen_ms)
+    away_ms = _away_since(fleet, lane, now if waiting.oldest_ms is None else waiting.oldest_ms)
+    if away_ms is not None:
+        text = (
+            f"No worker serves the lane, and {waiting.backlog} events wait: start sailpipe worker"
+        )
+        yield Trouble("lane_unserved", account, lane, text, away_ms)
     elif late_s is not None and late_ms >= late_s * 1000:
         text = (
             f"The lane is {_minutes(late_ms)} late; {waiting.backlog} events wait: sailpipe status"

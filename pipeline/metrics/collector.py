@@ -20,14 +20,19 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from pipeline.counters import OUTCOME_COUNTS, Count
+from pipeline.deadletters.jobs import ENDED, JobState
+from pipeline.lanes import Lane
 from pipeline.metrics import names
 from pipeline.metrics.names import METRICS, Metric
+from pipeline.processes.records import ProcessRole
 from pipeline.settings import Settings
+from pipeline.status.fleet import Fleet
 from pipeline.status.snapshot import AccountView, LaneView, Snapshot, read_snapshot
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 Row = tuple[Metric, tuple[str, ...], float]
 _MINUTE_S = 60
+_STATES: Final = tuple(state for state in JobState if state not in ENDED)
 PLAIN: Final[Mapping[Count, Metric]] = {
     Count.DELIVERED: names.DELIVERED,
     Count.DERIVED: names.DERIVED,
@@ -83,7 +88,7 @@ def rows_of(snapshot: Snapshot) -> Iterator[Row]:
     yield names.RAW, (), snapshot.raw
     yield names.RAW_AGE, (), _age_s(snapshot.raw_oldest_ms, now_ms)
     yield names.HELD, (), snapshot.held
-    yield names.SPLITTER, (), float(snapshot.has_splitter)
+    yield from _fleet_rows(snapshot.fleet)
     yield names.MEMORY, (), snapshot.memory
     yield names.MEMORY_MAX, (), snapshot.memory_max
     yield names.ALERTS_FAILED, (), snapshot.alerts_failed
@@ -98,6 +103,17 @@ def rows_of(snapshot: Snapshot) -> Iterator[Row]:
             yield from _lane_rows((account, lane.value), one, now_ms)
 
 
+def _fleet_rows(fleet: Fleet) -> Iterator[Row]:
+    for role in ProcessRole:
+        yield names.PROCESSES, (role.value,), len(fleet.of(role))
+    workers = fleet.of(ProcessRole.WORKER)
+    for lane in Lane:
+        serving = [one for one in workers if lane in one.process.lanes]
+        yield names.LANE_WORKERS, (lane.value,), len(serving)
+    yield names.VERSIONS, (), len(fleet.versions)
+    yield names.SPLITTER, (), float(any(one.lease for one in fleet.of(ProcessRole.SPLITTER)))
+
+
 def _account_rows(account: str, view: AccountView) -> Iterator[Row]:
     counters = view.counters
     outcomes = sum(counters.total(count) for count in OUTCOME_COUNTS)
@@ -110,6 +126,9 @@ def _account_rows(account: str, view: AccountView) -> Iterator[Row]:
             yield metric, (account, part), number
     for part, number in counters.by_part(Count.CAME_IN).items():
         yield names.CAME_IN, (account, *part.split(":")), number
+    for state in _STATES:
+        yield names.JOBS, (account, state.value), sum(one.state is state for one in view.jobs)
+    yield names.JOB_LETTERS, (account,), sum(one.left for one in view.jobs)
     for usage in view.usage:
         yield names.USED, (account, usage.bucket), usage.used
         yield names.LIMIT, (account, usage.bucket), usage.limit * _MINUTE_S
@@ -121,9 +140,6 @@ def _lane_rows(labels: tuple[str, str], lane: LaneView, now_ms: int) -> Iterator
     yield names.BACKLOG, labels, lane.backlog
     yield names.OLDEST, labels, _age_s(lane.oldest_ms, now_ms)
     yield names.LATE, labels, _age_s(lane.late_ms, now_ms)
-    yield names.UNTENDED, labels, _age_s(lane.untended_ms, now_ms)
-    if lane.woken_ms is not None:
-        yield names.WOKEN, labels, _age_s(lane.woken_ms, now_ms)
     for cause, number in _causes(lane).items():
         yield names.WAITING, (*labels, cause), number
 

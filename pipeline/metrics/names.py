@@ -130,17 +130,14 @@ WAITING: Final = Metric(
     "Mailboxes of a lane by cause: due (could be delivered now), in_hand (a worker has them), and, estimated from a sample, retrying, email (no address is known), other (a later time, an identify)",
     ("account", "lane", "cause"),
 )
-UNTENDED: Final = Metric(
-    "sailpipe_lane_untended_seconds",
+JOBS: Final = Metric(
+    "sailpipe_replay_jobs",
     "gauge",
-    "The same of any mailbox, also of bulk ones and of those whose worker has died",
-    _BY_LANE,
+    "Replays that have not ended, by state: running, paused, asking (whether to go on), filling",
+    ("account", "state"),
 )
-WOKEN: Final = Metric(
-    "sailpipe_lane_woken_seconds",
-    "gauge",
-    "Seconds since a worker last looked after a lane; while something is due it is a second or less",
-    _BY_LANE,
+JOB_LETTERS: Final = Metric(
+    "sailpipe_replay_letters_left", "gauge", "Dead letters that these have still to send", _ACCOUNT
 )
 
 # Calls to Sailthru
@@ -190,7 +187,21 @@ REFUSING: Final = Metric(
 )
 
 # The installation
-SPLITTER: Final = Metric("sailpipe_splitter_up", "gauge", "1 while a splitter holds the lease")
+PROCESSES: Final = Metric(
+    "sailpipe_processes",
+    "gauge",
+    "Processes that gave a sign of life in the last 20 seconds, by role: worker, splitter, http",
+    ("role",),
+)
+LANE_WORKERS: Final = Metric(
+    "sailpipe_lane_workers", "gauge", "Of these, workers that serve a lane", ("lane",)
+)
+VERSIONS: Final = Metric(
+    "sailpipe_versions", "gauge", "Versions that run: two in the middle of an upgrade"
+)
+SPLITTER: Final = Metric(
+    "sailpipe_splitter_up", "gauge", "1 while one of the splitters holds the lease, and so splits"
+)
 FOREIGN: Final = Metric(
     "sailpipe_account_foreign",
     "gauge",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import redis.asyncio
 
@@ -62,21 +62,45 @@ class Fleet:
         ]
         return min(seen, key=lambda one: (-one.ends, one.remaining), default=None)
 
+    def missing_since(self, part: str) -> int | None:
+        """Since when no process is this lane, or the `splitter`: Unix ms, 0 if none was ever seen. None: one is there."""
+        gone = [one.since_ms or 0 for one in self.missing if one.part == part]
+        return gone[0] if gone else None
+
     @property
     def versions(self) -> list[str]:
         """Those that run; more than one in the middle of an upgrade."""
         return sorted({one.process.version for one in self.alive})
 
 
+NOBODY: Final = Fleet(0, (), {})
+"""No process, and none that was ever seen."""
+
+
 async def read_fleet(client: redis.asyncio.Redis) -> Fleet:
     """Ask Redis, in one round trip."""
     async with client.pipeline(transaction=False) as pipe:
         pipe.time()
-        pipe.hgetall(keys.PROCESSES)
-        pipe.hgetall(keys.LAST_SEEN)
-        pipe.get(keys.SPLITTER)
-        (seconds, micros), records, seen, lease = await pipe.execute()
-    now_ms = seconds * 1000 + micros // 1000
+        ask_fleet(pipe)
+        (seconds, micros), *replies = await pipe.execute()
+    return fleet_of(seconds * 1000 + micros // 1000, *replies)
+
+
+FLEET_READS: Final = 3
+"""Commands of `ask_fleet`."""
+
+
+def ask_fleet(pipe: redis.asyncio.client.Pipeline) -> None:
+    """For whoever asks more in the same trip."""
+    pipe.hgetall(keys.PROCESSES)
+    pipe.hgetall(keys.LAST_SEEN)
+    pipe.get(keys.SPLITTER)
+
+
+def fleet_of(
+    now_ms: int, records: Mapping[bytes, bytes], seen: Mapping[bytes, bytes], lease: bytes | None
+) -> Fleet:
+    """From the answers to `ask_fleet`. No I/O."""
     holder = lease.decode() if lease else None
     alive = sorted(
         _alive(records.values(), now_ms, holder),

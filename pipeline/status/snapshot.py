@@ -10,17 +10,19 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import redis.asyncio
 
 from pipeline.calltimes import Histogram, read_histograms
 from pipeline.counters import Count, Counters
+from pipeline.deadletters.jobs import JobState
 from pipeline.gates.gates import Closure, holds, read_closure
 from pipeline.lanes import ALL_SCOPES, KNOWN_BUCKETS, Lane
 from pipeline.ratelimit.slots import Bucket, Usage, default_limit
 from pipeline.ratelimit.store_redis import RedisSlotStore
 from pipeline.settings import Settings
+from pipeline.status.fleet import FLEET_READS, NOBODY, Fleet, ask_fleet, fleet_of
 from pipeline.storage import keys
 from pipeline.storage.scripts import Scripts
 from pipeline.storage.verdict import NO_VERDICT, Verdict
@@ -28,7 +30,7 @@ from pipeline.targets import Owner, target_of
 
 SAMPLE = 50
 """Mailboxes of each kind (due, due later, in hand) whose heads are looked at for their age and what they wait for."""
-_READS = 8
+_READS = 7
 """Commands for each lane, in the order of `_ask_lane`."""
 _STREAM_ID = re.compile(rb"(\d+)-")
 
@@ -39,9 +41,7 @@ class LaneView:
 
     backlog: events. due, later, in_hand: mailboxes that could be delivered now, that wait for a time or for something, and
     that a worker has. oldest_ms: when the oldest event seen was accepted. late_ms: since when the live mailbox that is due
-    longest has waited for a worker. untended_ms: the same
-    of any mailbox, bulk ones and those whose lease has run out among them. woken_ms: when a worker last looked, which is seldom
-    while nothing is due. retrying, waiting_email: of the `sampled` ones.
+    longest has waited for a worker. retrying, waiting_email: of the `sampled` ones.
     """
 
     backlog: int = 0
@@ -50,17 +50,22 @@ class LaneView:
     in_hand: int = 0
     oldest_ms: int | None = None
     late_ms: int | None = None
-    untended_ms: int | None = None
-    woken_ms: int | None = None
     sampled: int = 0
     retrying: int = 0
     waiting_email: int = 0
 
 
+class JobView(NamedTuple):
+    """A replay that has not ended, and the letters that it has still to send."""
+
+    state: JobState
+    left: int
+
+
 @dataclass(frozen=True, slots=True)
 class AccountView:
     """One account. `is_foreign`: its events are another target's, and left alone. `trimmed_lately`: letters were, within
-    the hour. `reused`: orders of a day that had another's id."""
+    the hour. `reused`: orders of a day that had another's id. jobs: replays that have not ended."""
 
     counters: Counters
     closures: Sequence[Closure] = ()
@@ -70,6 +75,7 @@ class AccountView:
     is_foreign: bool = False
     trimmed_lately: bool = False
     reused: int = 0
+    jobs: Sequence[JobView] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +83,14 @@ class Snapshot:
     """An installation at one moment (`now_ms`, by Redis' clock).
 
     raw, held: entries that wait to be split, and of accounts that the splitter does not know. raw_oldest_ms: when the
-    oldest of them came. has_splitter: one holds the lease. memory, memory_max: bytes; 0 without a bound.
+    oldest of them came. fleet: the processes. memory, memory_max: bytes; 0 without a bound.
     """
 
     now_ms: int
     raw: int = 0
     held: int = 0
     raw_oldest_ms: int | None = None
-    has_splitter: bool = False
+    fleet: Fleet = NOBODY
     memory: int = 0
     memory_max: int = 0
     refusals: Mapping[str, int] = field(default_factory=dict)
@@ -110,7 +116,7 @@ async def read_snapshot(client: redis.asyncio.Redis, settings: Settings) -> Snap
         RedisSlotStore(client).usage(asked), _first_trip(client, names)
     )
     now_ms = common.now_ms
-    looks = await _look(client, tables, now_ms)
+    looks, jobs = await _second_trip(client, tables, now_ms)
     accounts = {}
     for name, table in tables.items():
         counters = Counters({key.decode(): int(value) for key, value in table.counts.items()})
@@ -129,6 +135,7 @@ async def read_snapshot(client: redis.asyncio.Redis, settings: Settings) -> Snap
             is_foreign=not Owner.read(table.owner).lets(target_of(settings.account(name))),
             trimmed_lately=table.trimmed,
             reused=table.reused,
+            jobs=jobs[name],
         )
     return Snapshot(**{name: getattr(common, name) for name in _COMMON}, accounts=accounts)
 
@@ -145,6 +152,7 @@ class _Table:
     owner: str
     trimmed: bool
     reused: int
+    jobs: Sequence[bytes]
     closures: list[Closure]
     lanes: dict[Lane, list[Any]]
 
@@ -157,7 +165,7 @@ async def _first_trip(
         pipe.xlen(keys.RAW)
         pipe.xlen(keys.HELD)
         pipe.xrange(keys.RAW, count=1)
-        pipe.exists(keys.SPLITTER)
+        ask_fleet(pipe)
         pipe.info("memory")
         pipe.hgetall(keys.REFUSALS)
         pipe.get(keys.VERDICT)
@@ -165,15 +173,16 @@ async def _first_trip(
         for name in names:
             _ask_account(pipe, name)
         replies = iter(await pipe.execute())
-    (seconds, micros), raw, held, oldest, splitter, memory, refusals, verdict, failed = islice(
-        replies, 9
-    )
+    (seconds, micros), raw, held, oldest = islice(replies, 4)
+    now_ms = seconds * 1000 + micros // 1000
+    fleet = fleet_of(now_ms, *islice(replies, FLEET_READS))
+    memory, refusals, verdict, failed = islice(replies, 4)
     common = Snapshot(
-        seconds * 1000 + micros // 1000,
+        now_ms,
         raw,
         held,
         _stream_ms(oldest[0][0]) if oldest else None,
-        bool(splitter),
+        fleet,
         int(memory.get("used_memory", 0)),
         int(memory.get("maxmemory", 0)),
         {code.decode(): int(count) for code, count in sorted(refusals.items())},
@@ -189,6 +198,7 @@ def _ask_account(pipe: redis.asyncio.client.Pipeline, name: str) -> None:
     pipe.get(keys.target(name))
     pipe.exists(keys.dead_told(name))
     pipe.get(keys.orders_reused(name))
+    pipe.smembers(keys.jobs_active(name))
     for scope in ALL_SCOPES:
         pipe.hvals(keys.gates(name, scope))
     for lane in Lane:
@@ -197,7 +207,6 @@ def _ask_account(pipe: redis.asyncio.client.Pipeline, name: str) -> None:
 
 def _ask_lane(pipe: redis.asyncio.client.Pipeline, name: str, lane: Lane) -> None:
     due, bulk, leased = keys.due(name, lane), keys.due_bulk(name, lane), keys.leased(name, lane)
-    pipe.hget(keys.lane(name, lane), "tick")
     pipe.zrange(due, 0, SAMPLE - 1, withscores=True)
     pipe.zrange(due, 0, SAMPLE - 1, desc=True, withscores=True)
     pipe.zrange(bulk, 0, SAMPLE - 1, withscores=True)
@@ -208,21 +217,42 @@ def _ask_lane(pipe: redis.asyncio.client.Pipeline, name: str, lane: Lane) -> Non
 
 
 def _table(replies: Any) -> _Table:
-    counts, calls, owner, trimmed, reused = islice(replies, 5)
+    counts, calls, owner, trimmed, reused, jobs = islice(replies, 6)
     closures = [
         read_closure(value) for scope in islice(replies, len(ALL_SCOPES)) for value in scope
     ]
     lanes = {lane: list(islice(replies, _READS)) for lane in Lane}
     text = (owner or b"").decode("utf-8", "replace")
-    return _Table(counts, calls, text, bool(trimmed), int(reused or 0), closures, lanes)
+    more = bool(trimmed), int(reused or 0), sorted(jobs)
+    return _Table(counts, calls, text, *more, closures, lanes)
+
+
+async def _second_trip(
+    client: redis.asyncio.Redis, tables: Mapping[str, _Table], now_ms: int
+) -> tuple[dict[tuple[str, Lane], Any], dict[str, list[JobView]]]:
+    """What is asked for by what the first one said."""
+    scripts = Scripts(client, "pipeline.status")
+    looks, *jobs = await asyncio.gather(
+        _look(scripts, tables, now_ms), *(_jobs(scripts, *one) for one in tables.items())
+    )
+    return looks, dict(zip(tables, jobs, strict=True))
+
+
+async def _jobs(scripts: Scripts, account: str, table: _Table) -> list[JobView]:
+    fields = ("state", "total", "sent", "gone")
+    names = [keys.job(account, one.decode()) for one in table.jobs]
+    found = await asyncio.gather(*(scripts.execute("HMGET", name, *fields) for name in names))
+    return [
+        JobView(JobState(state.decode()), int(total or 0) - int(sent or 0) - int(gone or 0))
+        for state, total, sent, gone in found
+        if state
+    ]
 
 
 async def _look(
-    client: redis.asyncio.Redis, tables: Mapping[str, _Table], now_ms: int
+    scripts: Scripts, tables: Mapping[str, _Table], now_ms: int
 ) -> dict[tuple[str, Lane], Any]:
-    """Of each lane: the mailboxes that are due (live, bulk), and what was seen. The second round trip, for `now_ms`
-    is known from the first."""
-    scripts = Scripts(client, "pipeline.status")
+    """Of each lane: the mailboxes that are due (live, bulk), and what was seen."""
     asked = {
         (name, lane): asyncio.gather(
             scripts.execute("ZCOUNT", keys.due(name, lane), "-inf", now_ms),
@@ -237,10 +267,9 @@ async def _look(
 
 
 def _lane_view(read: Sequence[Any], look: Sequence[Any], backlog: int, now_ms: int) -> LaneView:
-    tick, first, _, first_bulk, leased, in_hand, live, bulk = read
+    first, _, _, _, in_hand, live, bulk = read
     live_due, bulk_due, (oldest, retrying, waiting_email) = look
     due = live_due + bulk_due
-    untended = [int(boxes[0][1]) for boxes in (first, first_bulk, leased) if boxes]
     return LaneView(
         backlog,
         due,
@@ -248,8 +277,6 @@ def _lane_view(read: Sequence[Any], look: Sequence[Any], backlog: int, now_ms: i
         in_hand,
         int(oldest) or None,
         _past(int(first[0][1]) if first else None, now_ms),
-        _past(min(untended, default=None), now_ms),
-        int(tick or 0) or None,
         len(_sample(read)),
         retrying,
         waiting_email,
@@ -262,7 +289,7 @@ def _past(at_ms: int | None, now_ms: int) -> int | None:
 
 def _sample(read: Sequence[Any]) -> list[str]:
     """Mailboxes that are due longest, due last, bulk, and in hand."""
-    _, first, last, bulk, leased, *_ = read
+    first, last, bulk, leased, *_ = read
     seen = [box for box, _ in (*first, *last, *bulk, *leased)]
     return [box.decode() for box in dict.fromkeys(seen)]
 

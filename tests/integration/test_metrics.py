@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -10,13 +11,17 @@ import redis.asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.calltimes import CallTimes
+from pipeline.clock import SystemClock
 from pipeline.counters import BESIDE, PARTS, Count
+from pipeline.deadletters.jobs import Jobs
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure, Gates
 from pipeline.mailbox.claim import Settlement
 from pipeline.metrics.collector import BY_PART, PLAIN, metrics_text
 from pipeline.metrics.names import METRICS
+from pipeline.processes.heartbeat import Heartbeat
+from pipeline.processes.records import ProcessRole, this_process
 from pipeline.settings import AccountSettings, Settings
 from pipeline.status.snapshot import read_snapshot
 from pipeline.storage import keys
@@ -64,6 +69,10 @@ async def test_an_empty_installation_shows_zeros(pipeline: Pipeline) -> None:
     assert of(found, "sailpipe_splitter_up") == 0
     for lane in Lane:
         assert of(found, "sailpipe_lane_backlog", lane=lane) == 0
+        assert of(found, "sailpipe_lane_workers", lane=lane) == 0
+    for role in ProcessRole:
+        assert of(found, "sailpipe_processes", role=role) == 0
+    assert of(found, "sailpipe_replay_jobs", state="running") == 0
 
 
 async def test_events_are_counted_by_what_became_of_them(pipeline: Pipeline) -> None:
@@ -80,7 +89,6 @@ async def test_events_are_counted_by_what_became_of_them(pipeline: Pipeline) -> 
     assert of(found, "sailpipe_events_duplicates_total") == 1
     assert of(found, "sailpipe_dead_letters", reason="too_old") == 1
     assert of(found, "sailpipe_raw_backlog") == 1
-    assert of(found, "sailpipe_splitter_up") == 1
     waiting = {
         cause: of(found, "sailpipe_lane_mailboxes", lane="purchase", cause=cause)
         for cause in ("due", "in_hand", "retrying", "email", "other")
@@ -89,6 +97,40 @@ async def test_events_are_counted_by_what_became_of_them(pipeline: Pipeline) -> 
     assert of(found, "sailpipe_lane_late_seconds", lane="purchase") == 0, (
         "it waits, and is not late"
     )
+
+
+async def test_processes_are_shown_as_status_has_them(pipeline: Pipeline) -> None:
+    """By role, and by the lanes that they serve; of two splitters the one with the lease splits."""
+    clock = SystemClock()
+    crew = [
+        this_process(ProcessRole.WORKER, clock, lanes=["user", "event"]),
+        this_process(ProcessRole.WORKER, clock, lanes=["user"]),
+        this_process(ProcessRole.SPLITTER, clock, identity="first"),
+        replace(this_process(ProcessRole.SPLITTER, clock, identity="second"), version="0.0"),
+    ]
+    for one in crew:
+        await Heartbeat(pipeline.redis, one, [], clock).beat()
+    found = await scrape(pipeline)
+    assert of(found, "sailpipe_splitter_up") == 0
+    assert [of(found, "sailpipe_processes", role=role) for role in ProcessRole] == [2, 2, 0]
+    assert [of(found, "sailpipe_lane_workers", lane=lane) for lane in ("user", "page")] == [2, 0]
+    assert of(found, "sailpipe_versions") == 2
+    await pipeline.redis.set(keys.SPLITTER, "second")
+    assert of(await scrape(pipeline), "sailpipe_splitter_up") == 1
+
+
+async def test_replays_are_shown_by_state_with_what_they_have_to_send(pipeline: Pipeline) -> None:
+    """One that has ended is shown no more."""
+    jobs = Jobs(pipeline.redis, "default")
+    for name in ("one", "two", "three"):
+        await jobs.create(name, ["a", "b"])
+    await jobs.pause("two")
+    await jobs.stop("three")
+    await pipeline.redis.hset(keys.job("default", "one"), mapping={"sent": 1})
+    found = await scrape(pipeline)
+    states = ("running", "paused", "asking", "filling")
+    assert [of(found, "sailpipe_replay_jobs", state=one) for one in states] == [1, 1, 0, 0]
+    assert of(found, "sailpipe_replay_letters_left") == 3
 
 
 async def test_a_lane_that_nobody_serves_grows_late(pipeline: Pipeline) -> None:
@@ -130,7 +172,6 @@ async def test_every_metric_can_be_shown(pipeline: Pipeline) -> None:
     await pipeline.redis.hset(keys.counts("default"), mapping=counts)
     await pipeline.redis.hset(keys.calls("default"), mapping={"POST /event|ok|0.1": 1})
     await pipeline.redis.hset(keys.REFUSALS, "unauthorized", "1")
-    await pipeline.redis.hset(keys.lane("default", Lane.EVENT), "tick", "1")
     await Gates(pipeline.redis, "default").close(Closure("event", "brake", 0, 1, "why"))
     names = {name for name, _ in await scrape(pipeline)}
     for metric in METRICS:

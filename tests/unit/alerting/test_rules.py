@@ -11,14 +11,23 @@ from pipeline.alerting.rules import KINDS, Bounds, Trouble, troubles
 from pipeline.counters import Counters
 from pipeline.gates.gates import Closure
 from pipeline.lanes import Lane
+from pipeline.processes.records import Process, ProcessRole
+from pipeline.status.fleet import Alive, Fleet
 from pipeline.status.snapshot import AccountView, LaneView, Snapshot
 from pipeline.storage.verdict import Verdict
 
 NOW = 1_700_000_000_000
 BOUNDS = Bounds(late_s=900.0, letters=1000)
-WELL = LaneView(
-    backlog=5, due=5, late_ms=NOW - 1_000, untended_ms=NOW - 1_000, woken_ms=NOW - 1_000
-)
+WELL = LaneView(backlog=5, due=5, late_ms=NOW - 1_000, oldest_ms=NOW - 1_000)
+ALL = frozenset({"splitter", *Lane})
+
+
+def fleet(*parts: str, seen_ms: int | None = None) -> Fleet:
+    """Processes that are these parts. seen_ms: when the others were seen last; None for never."""
+    worker = Process(ProcessRole.WORKER, NOW, tuple(one for one in parts if one != "splitter"))
+    splitters = [Process(ProcessRole.SPLITTER, NOW)] if "splitter" in parts else []
+    alive = tuple(Alive(one, 1.0) for one in (worker, *splitters))
+    return Fleet(NOW, alive, {} if seen_ms is None else dict.fromkeys(ALL, seen_ms))
 
 
 def account(lane: LaneView = WELL, **fields: Any) -> AccountView:
@@ -29,7 +38,7 @@ def account(lane: LaneView = WELL, **fields: Any) -> AccountView:
 def seen(view: AccountView | None = None, **fields: Any) -> Snapshot:
     return Snapshot(
         NOW,
-        has_splitter=fields.pop("has_splitter", True),
+        fleet=fields.pop("fleet", fleet(*ALL)),
         accounts={"default": view or account()},
         **fields,
     )
@@ -51,32 +60,51 @@ CASES: dict[str, tuple[Snapshot, int, list[tuple[str, str]]]] = {
     "a pause is the operator's own": (seen(closed("paused", "event")), 0, []),
     "throttling is routine": (seen(closed("throttled", "POST /event")), 0, []),
     "nobody splits": (
-        seen(has_splitter=False, raw=3, raw_oldest_ms=NOW - 60_000),
+        seen(fleet=fleet(*Lane, seen_ms=NOW - 60_000), raw=3, raw_oldest_ms=NOW - 9_000),
         0,
         [("splitter_away", "raw")],
     ),
-    "a splitter changes": (seen(has_splitter=False, raw=3, raw_oldest_ms=NOW - 59_000), 0, []),
-    "nobody splits, nothing waits for it": (seen(has_splitter=False), 0, []),
+    "nobody ever split": (
+        seen(fleet=fleet(*Lane), raw=3, raw_oldest_ms=NOW - 60_000),
+        0,
+        [("splitter_away", "raw")],
+    ),
+    "the first splitter is about to start": (
+        seen(fleet=fleet(*Lane), raw=3, raw_oldest_ms=NOW - 59_000),
+        0,
+        [],
+    ),
+    "a splitter changes": (
+        seen(fleet=fleet(*Lane, seen_ms=NOW - 59_000), raw=3, raw_oldest_ms=NOW - 70_000),
+        0,
+        [],
+    ),
+    "nobody splits, nothing waits for it": (seen(fleet=fleet(*Lane, seen_ms=1)), 0, []),
     "splitting falls behind": (
         seen(raw=3, raw_oldest_ms=NOW - 900_000),
         0,
         [("backlog_old", "raw")],
     ),
     "nobody serves a lane": (
-        seen(account(replace(WELL, untended_ms=NOW - 60_000, woken_ms=NOW - 60_000))),
+        seen(fleet=fleet("splitter", "user", seen_ms=NOW - 60_000)),
         0,
         [("lane_unserved", "event")],
     ),
     "nobody ever served a lane": (
-        seen(account(replace(WELL, woken_ms=None, untended_ms=NOW - 60_000))),
+        seen(account(replace(WELL, oldest_ms=NOW - 60_000)), fleet=fleet("splitter")),
         0,
         [("lane_unserved", "event")],
     ),
-    "nobody serves an empty lane": (seen(account(LaneView(woken_ms=NOW - 600_000))), 0, []),
-    "an idle lane gets an event": (
-        seen(account(replace(WELL, woken_ms=NOW - 600_000))),
+    "nobody serves an empty lane": (
+        seen(account(LaneView()), fleet=fleet("splitter", seen_ms=1)),
         0,
         [],
+    ),
+    "a worker is restarted": (seen(fleet=fleet("splitter", seen_ms=NOW - 59_000)), 0, []),
+    "nobody serves a lane in which all wait for an email": (
+        seen(account(LaneView(backlog=413, later=413)), fleet=fleet("splitter", seen_ms=1)),
+        0,
+        [("lane_unserved", "event")],
     ),
     "a lane is late": (
         seen(account(replace(WELL, late_ms=NOW - 900_000))),
@@ -84,7 +112,7 @@ CASES: dict[str, tuple[Snapshot, int, list[tuple[str, str]]]] = {
         [("backlog_old", "event")],
     ),
     "events that wait for an email make no lane late": (
-        seen(account(LaneView(backlog=413, later=413, oldest_ms=1, woken_ms=NOW - 600_000))),
+        seen(account(LaneView(backlog=413, later=413, oldest_ms=1))),
         0,
         [],
     ),
@@ -118,7 +146,7 @@ CASES: dict[str, tuple[Snapshot, int, list[tuple[str, str]]]] = {
     "order ids that are none": (seen(account(reused=20)), 0, [("order_ids_reused", "purchase")]),
     "an unknown account": (seen(held=1), 0, [("account_unknown", "raw")]),
     "another target's account, which nobody here serves": (
-        seen(account(replace(WELL, woken_ms=1), is_foreign=True)),
+        seen(account(is_foreign=True), fleet=fleet("splitter", seen_ms=1)),
         0,
         [("account_foreign", "account")],
     ),
