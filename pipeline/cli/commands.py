@@ -53,6 +53,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "waiting:waiting",
             "Show what waits, by cause, with its next try and the end of the wait; let it go, or drop it.",
         ),
+        "calls": (
+            "calls:calls",
+            "Show the calls that a dry run would have made, in their order.",
+        ),
         "metrics": (
             "metrics:metrics",
             "Show the metrics of all processes as Prometheus reads them.",

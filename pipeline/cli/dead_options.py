@@ -113,9 +113,9 @@ def make_filter(
         reason=reason,
         lane=lane,
         user=user,
-        since_ms=None if since is None else _time_ms("--since", since),
+        since_ms=None if since is None else time_ms("--since", since),
         group=group,
-        until_ms=None if until is None else _time_ms("--until", until),
+        until_ms=None if until is None else time_ms("--until", until),
         endpoint=endpoint,
         code=code,
         event=event,
@@ -176,7 +176,8 @@ def person() -> str:
         return "unknown"
 
 
-def _time_ms(option: str, text: str) -> int:
+def time_ms(option: str, text: str) -> int:
+    """A time, or how long ago (`2h`), in Unix ms. Raises BadInput, which names the option."""
     at = read_time(text)
     if at is not None:
         return int(at.timestamp() * 1000)

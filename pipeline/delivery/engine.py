@@ -19,10 +19,12 @@ from pipeline.delivery.capacity import (
     claimed_bound,
     leased_bound,
 )
-from pipeline.delivery.leases import Caller, DryRun, Leases, Sender
+from pipeline.delivery.leases import Caller, Leases, Sender
 from pipeline.delivery.processor import MailboxProcessor
 from pipeline.delivery.session import DeliveryContext
 from pipeline.delivery.traces import settled_records
+from pipeline.dryrun.answers import DryRun
+from pipeline.dryrun.calls import KeptCalls
 from pipeline.events.models import Lane
 from pipeline.gates.brake import Brake
 from pipeline.gates.gates import Alert, Closure, Gates
@@ -222,6 +224,7 @@ class Engine:
             self.limiter,
             self.leases,
             http_timeout=account.http_timeout,
+            kept=KeptCalls(self.redis, account.name) if account.dry_run else None,
         )
         gates = Gates(self.redis, account.name, self._seams.alert or _logged)
         outages, brake = Outages(gates, self._clock), Brake(self.redis, gates)
@@ -238,7 +241,7 @@ class Engine:
 
     def _sender(self, account: AccountSettings) -> Sender:
         if account.dry_run:
-            return DryRun()
+            return DryRun(self.redis, account.name)
         credentials = Credentials.of(account)
         return SailthruClient(credentials, self._http, timeout_s=account.http_timeout)
 

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -17,6 +17,7 @@ import redis.exceptions
 
 from pipeline.clock import Clock
 from pipeline.delivery.capacity import SLOT_WAIT_S
+from pipeline.dryrun.calls import KeptCalls
 from pipeline.errors import StaleClaim
 from pipeline.mailbox.claim import Claim
 from pipeline.mailbox.store import MailboxStore
@@ -24,7 +25,7 @@ from pipeline.observe.logs import log_event
 from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.slots import Purpose
 from pipeline.retry import THROTTLE_S
-from pipeline.sailthru.answers import Accepted, Answer, Failed, Failure
+from pipeline.sailthru.answers import Answer, Failed, Failure
 from pipeline.sailthru.calls import Call
 
 RENEW_EVERY_S = 3.0
@@ -138,13 +139,6 @@ class Sender(Protocol):
         """
 
 
-class DryRun:
-    """Sends nothing and answers that each call was accepted (setting DRY_RUN)."""
-
-    async def send(self, call: Call, is_over: Callable[[], bool]) -> Answer:
-        return Accepted(200, {"ok": True} if call.method != "GET" else {})
-
-
 class RateFeedback:
     """Hands what answers say of an account's limits to the limiter, for all calls of one process."""
 
@@ -181,7 +175,7 @@ ENDED_MOST = 10_000
 
 
 class Caller:
-    """Calls for one account. `ended`: those that nobody has counted yet, by bucket."""
+    """Calls for one account. `ended`: those that nobody has counted yet, by bucket. kept: where a dry run keeps its calls."""
 
     def __init__(
         self,
@@ -191,8 +185,10 @@ class Caller:
         leases: Leases,
         *,
         http_timeout: float,
+        kept: KeptCalls | None = None,
     ) -> None:
         self._account = account
+        self._kept = kept
         self._sender = sender
         self._limiter = limiter
         self._leases = leases
@@ -207,8 +203,10 @@ class Caller:
         """Begin no further call; those that wait for a slot or a renewal give up when it comes."""
         self.stopping = True
 
-    async def call(self, lease: Lease, call: Call, purpose: Purpose = "normal") -> Answer:
-        """Make one call under a lease.
+    async def call(
+        self, lease: Lease, call: Call, purpose: Purpose = "normal", ids: Sequence[str] = ()
+    ) -> Answer:
+        """Make one call under a lease. ids: of the events that it is about.
 
         Raises:
             SlotTooFar: its slot is more than two seconds away, or the bucket is closed.
@@ -216,18 +214,22 @@ class Caller:
             StaleClaim: the lease is lost.
             redis.exceptions.RedisError: the limits cannot be kept without Redis.
         """
-        answer = await self._paced(lease, call, purpose)
+        answer = await self._paced(lease, call, purpose, ids)
         if isinstance(answer, Failed) and answer.code == SIGNATURE_CODE:
             # Single mismatches of a good secret are on record (reference: sailthru-api 8).
-            return await self._paced(lease, call, purpose)
+            return await self._paced(lease, call, purpose, ids)
         return answer
 
-    async def _paced(self, lease: Lease, call: Call, purpose: Purpose) -> Answer:
+    async def _paced(
+        self, lease: Lease, call: Call, purpose: Purpose, ids: Sequence[str]
+    ) -> Answer:
         bucket = call.bucket
         await self._wait_for_slot(lease, bucket, purpose)
         with self._feedback.in_flight(bucket):
             is_over = partial(self._leases.is_over, lease, self._http_timeout)
             answer = await self._sender.send(call, is_over)
+        if self._kept is not None:
+            await self._kept.add(call, lease.claim.user, ids)
         self.latency_s += 0.1 * (answer.duration_s - self.latency_s)
         self.ended.append((bucket, answer))
         await self._feedback.observe(bucket, answer)

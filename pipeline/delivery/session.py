@@ -286,7 +286,7 @@ class CallSession:
         if outages.held and (wait_s := outages.held_s(call, self.now_ms)):
             return self._without_answer(NotSent("endpoint_closed", wait_s))
         try:
-            answer = await context.caller.call(self._lease, call, purpose)
+            answer = await context.caller.call(self._lease, call, purpose, self._ids_of(request))
         except SlotTooFar as far:
             return self._without_answer(NotSent("slot_too_far", far.wait_s))
         except Stopping:
@@ -298,6 +298,11 @@ class CallSession:
         if health.moves_gates:
             await context.outages.apply(verdict, claim, health, now_ms)
         return verdict
+
+    def _ids_of(self, request: Request) -> list[str]:
+        """The events that a call is about: those that it delivers, or the one that needs what it looks up."""
+        covers = request.covers if isinstance(request, Send) else 1
+        return [entry.id for entry in self.state.claim.entries[:covers]]
 
     def _without_answer(self, met: NoAnswer) -> Outcome:
         return decide(met, None, self.state, None, self._context.settings, self.now_ms / 1000)

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from pipeline.addresses import with_sandbox
 from pipeline.delivery.capacity import SLOT_WAIT_S
 from pipeline.delivery.leases import RateFeedback
+from pipeline.dryrun.calls import KeptCalls
 from pipeline.errors import ConfigError
 from pipeline.gates.gates import PROBED, Closure, Gates
 from pipeline.ingest.answers import RETRY_AFTER_S
@@ -135,7 +136,7 @@ class Upstream:
 
     def _client(self, settings: AccountSettings) -> _Client:
         if settings.dry_run:
-            return _DryRun()
+            return _DryRun(KeptCalls(self._redis, settings.name))
         self._http = self._http or open_http()
         credentials = Credentials.of(settings)
         return SailthruClient(credentials, self._http, timeout_s=settings.http_timeout)
@@ -154,9 +155,16 @@ class _Home:
 
 
 class _DryRun:
-    """Sends nothing (setting DRY_RUN)."""
+    """Sends nothing (setting DRY_RUN), and says that everybody is known: no event is refused that Sailthru would take."""
+
+    def __init__(self, kept: KeptCalls) -> None:
+        self._kept = kept
 
     async def exchange(self, call: Call) -> tuple[Answer, Reply]:
+        try:
+            await self._kept.add(call)
+        except RedisError:
+            raise NotNow("The call cannot be kept", RETRY_AFTER_S) from None
         body = b"{}" if call.method == "GET" else b'{"ok":true}'
         headers = {"Content-Type": "application/json"}
         return Accepted(200, {}), Reply(200, headers, bytearray(body))

@@ -119,7 +119,10 @@ class AccountSettings(_Settings):
         frozenset(),
         description="Lists that a `Subscribed` may join with a key of role `browser`, beside DEFAULT_LIST.",
     )
-    dry_run: bool = Field(default=False, description="Do everything except call Sailthru.")
+    dry_run: bool = Field(
+        default=False,
+        description="Do everything except call Sailthru; `sailpipe calls` shows what would have been sent.",
+    )
 
     default_list: str | None = Field(None, description="List that identified users are added to.")
     optout: OptOut | None = Field(None, description="Opt-out level set on identified users.")

@@ -111,6 +111,7 @@ class KeyKind(StrEnum):
     TRACE = "trace"
     JOBS = "jobs"
     AUDIT = "audit"
+    DRY_CALLS = "dry-calls"
     TARGET = "target"
     RESET = "reset"
     IMPORT = "import"
@@ -442,6 +443,12 @@ def job_sent(account: str, identity: str) -> str:
 def audit(account: str) -> str:
     """Stream. What people did to dead letters: by, verb, what, count, why. The latest AUDIT_KEPT."""
     return f"sailpipe:{account}:audit"
+
+
+def dry_calls(account: str) -> str:
+    """Stream. Calls that a dry run would have made: method, endpoint, params (JSON), user, ids (JSON) of their events;
+    for DRY_CALLS_KEEP_MS, the latest DRY_CALLS_KEPT (pipeline/dryrun)."""
+    return f"sailpipe:{account}:dry-calls"
 
 
 # Whose the data are

@@ -89,6 +89,12 @@ DEDUPE_SET_FULL: Final = 500
 DEDUPE_MAX_DEPTH: Final = 15
 """Splits in a row: 32,768 sets for one slice."""
 
+# What a dry run keeps: see pipeline/dryrun
+DRY_CALLS_KEPT: Final = 100_000
+"""Calls of an account, about half a kilobyte each; the oldest go first."""
+DRY_CALLS_KEEP_MS: Final = 604_800_000
+"""For so long, a week, they are kept, and no longer than that after the latest."""
+
 TRACE_BLOCK_BYTES: Final = 120
 """What Redis needs for a block of the log of outcomes beside its text (measured; pipeline/trace)."""
 TRACE_TRIMMED: Final = 20

@@ -15,7 +15,7 @@ import pytest
 from pipeline.clock import SYSTEM_RANDOM, SystemClock
 from pipeline.delivery.capacity import PROCESS_CLAIMS
 from pipeline.delivery.engine import Engine, Seams
-from pipeline.delivery.leases import DryRun
+from pipeline.dryrun.answers import DryRun
 from pipeline.events.models import Lane
 from pipeline.settings import AccountSettings, Settings
 
@@ -38,8 +38,8 @@ class Processing:
 @pytest.fixture
 async def engine() -> Engine:
     accounts = {name: AccountSettings(name=name) for name in (SLOW, OTHER)}
-    seams = Seams(sender=DryRun())
     redis = fakeredis.FakeAsyncRedis()
+    seams = Seams(sender=DryRun(redis, OTHER))
     engine = Engine(Settings(accounts=accounts), redis, SystemClock(), SYSTEM_RANDOM, seams)
     for account in engine.accounts.values():
         account.context.caller.latency_s = 7.0
