@@ -10,6 +10,7 @@ import typer
 
 from pipeline.cli.commands import COMMANDS, LazyGroup
 from pipeline.cli.errors import DONE, FAILED, WRONG_USAGE, BadInput
+from pipeline.cli.guide import epilog, first_sentence
 from pipeline.cli.output import note, result, speak_utf8
 from pipeline.errors import ConfigError, SailpipeError
 
@@ -17,6 +18,7 @@ app = typer.Typer(
     name="sailpipe",
     cls=LazyGroup,
     help="Deliver customer events to Sailthru: queues, rate limits, retries, dead letters.",
+    epilog=epilog(""),
     context_settings={"help_option_names": ["--help", "-h"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -49,7 +51,7 @@ def _known_by_name() -> None:
 
 
 for _name, (_, _summary) in COMMANDS.items():
-    app.command(_name, help=_summary)(_known_by_name)
+    app.command(_name, help=_summary, short_help=first_sentence(_summary))(_known_by_name)
 
 
 def run(arguments: list[str]) -> int:

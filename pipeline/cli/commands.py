@@ -12,8 +12,9 @@ from types import MappingProxyType
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 from typer.main import get_command, get_group
+
+from pipeline.cli.guide import GuidedGroup, guide
 
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -82,7 +83,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
 """Name -> (module of `pipeline.cli` and what in it, the line that `--help` shows)."""
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(GuidedGroup):
     """Knows its commands by name and line; the one that is meant is loaded when it is resolved."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -94,6 +95,12 @@ def load(name: str) -> Any:
     """The command of that name, imported: one that Typer made of a function or of an app of its own."""
     module, _, attribute = COMMANDS[name][0].partition(":")
     found = getattr(import_module(f"pipeline.cli.{module}"), attribute)
+    command = _command_of(name, found)
+    guide(command, name)
+    return command
+
+
+def _command_of(name: str, found: Any) -> Any:
     if isinstance(found, typer.Typer):
         return get_group(found)
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -19,6 +19,7 @@ from pipeline.cli.dead_options import (
 )
 from pipeline.cli.dead_rows import AUDIT, LIST, STATS, shape_of, show_advice, show_letter, show_rows
 from pipeline.cli.errors import FAILED, BadInput
+from pipeline.cli.guide import GuidedGroup
 from pipeline.cli.options import AccountOption, JsonOption
 from pipeline.cli.output import json_result, note, result
 from pipeline.cli.progress import open_progress
@@ -33,7 +34,7 @@ from pipeline.deadletters.store import DeadLetters, SeveralLetters
 from pipeline.errors import SailpipeError
 from pipeline.verbs.groups import MarkedGroup, mark_group, read_groups
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(cls=GuidedGroup, rich_markup_mode=None, no_args_is_help=True)
 
 MAX_NAMED = 10
 """Ids in one sentence."""
@@ -135,7 +136,7 @@ def mark(
     group: Annotated[
         str, typer.Argument(metavar="GROUP", help="A fingerprint, whole or its beginning.")
     ],
-    state: GroupState,
+    state: Annotated[GroupState, typer.Argument(help="What it is from now on.")],
     why: WhyOption = "",
     account: AccountOption = "default",
 ) -> None:

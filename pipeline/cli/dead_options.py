@@ -45,7 +45,10 @@ IdsArgument: TypeAlias = Annotated[
 IdArgument: TypeAlias = Annotated[
     str, typer.Argument(metavar="ID", help="A dead letter's id, or how it begins.")
 ]
-ReasonOption: TypeAlias = Annotated[Reason | None, typer.Option(help="What they died of.")]
+ReasonOption: TypeAlias = Annotated[
+    Reason | None,
+    typer.Option(metavar="REASON", help=f"What they died of: {', '.join(Reason)}."),
+]
 LaneOption: TypeAlias = Annotated[Lane | None, typer.Option(help="The lane they were in.")]
 UserOption: TypeAlias = Annotated[str | None, typer.Option(help="The user they are about.")]
 SinceOption: TypeAlias = Annotated[

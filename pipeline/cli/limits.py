@@ -8,7 +8,9 @@ from typing import Annotated, Any, TypeAlias
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from pipeline.cli.completion import accounts
 from pipeline.cli.errors import BadInput
+from pipeline.cli.guide import GuidedGroup
 from pipeline.cli.options import AccountOption, JsonOption, settings_here
 from pipeline.cli.output import json_result, note, result
 from pipeline.cli.session import Session, in_session
@@ -20,11 +22,12 @@ from pipeline.ratelimit.slots import Usage, default_limit
 from pipeline.ratelimit.store_redis import RedisSlotStore
 from pipeline.settings.values import Limits
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(cls=GuidedGroup, rich_markup_mode=None)
 
 BucketArgument: TypeAlias = Annotated[str, typer.Argument(help='Method and path: "POST /event".')]
 OwnAccountOption: TypeAlias = Annotated[
-    str | None, typer.Option("--account", help="The account (brand).")
+    str | None,
+    typer.Option("--account", help="The account (brand).", autocompletion=accounts),
 ]
 _LIMITS: TypeAdapter[dict[str, float]] = TypeAdapter(Limits)
 

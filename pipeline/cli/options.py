@@ -7,10 +7,13 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from pipeline.cli.completion import accounts
 from pipeline.roles import Role
 from pipeline.settings import Settings, load_settings
 
-AccountOption: TypeAlias = Annotated[str, typer.Option("--account", help="The account (brand).")]
+AccountOption: TypeAlias = Annotated[
+    str, typer.Option("--account", help="The account (brand).", autocompletion=accounts)
+]
 JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 DryRunOption: TypeAlias = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be done and stop.")
@@ -19,7 +22,9 @@ RoleOption: TypeAlias = Annotated[
     Role, typer.Option("--role", help="browser for what pages have sent: it may do less.")
 ]
 HostOption: TypeAlias = Annotated[str, typer.Option("--host", help="Address to listen on.")]
-PortOption: TypeAlias = Annotated[int, typer.Option("--port", min=1, max=65535)]
+PortOption: TypeAlias = Annotated[
+    int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")
+]
 
 
 def settings_here(account: str | None = None) -> Settings:

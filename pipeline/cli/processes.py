@@ -11,6 +11,7 @@ import redis
 import typer
 
 from pipeline.addresses import resolve_redis_url, with_addresses
+from pipeline.cli import completion
 from pipeline.cli.options import HostOption, PortOption, settings_here
 from pipeline.cli.output import note
 from pipeline.cli.ports import check_port_free
@@ -45,7 +46,10 @@ def sandbox(host: HostOption = "127.0.0.1", port: PortOption = 8100) -> None:
 
 
 def worker(
-    lanes: Annotated[str, typer.Option(help="Comma-separated lanes to deliver.")] = ",".join(Lane),
+    lanes: Annotated[
+        str,
+        typer.Option(help="Comma-separated lanes to deliver.", autocompletion=completion.lanes),
+    ] = ",".join(Lane),
     concurrency: Annotated[
         int, typer.Option(min=1, help="Wake-ups handled at once.")
     ] = DEFAULT_CONCURRENCY,

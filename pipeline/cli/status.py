@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.cli.completion import accounts
 from pipeline.cli.errors import FAILED
 from pipeline.cli.options import JsonOption
 from pipeline.cli.output import json_result, note, result
@@ -44,7 +45,9 @@ WATCH_S = 2.0
 
 
 def status(
-    account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Only this account.", autocompletion=accounts)
+    ] = None,
     as_json: JsonOption = False,
     check: Annotated[
         bool,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.completion import causes
 from pipeline.cli.confirm import check_agreed
 from pipeline.cli.dead_options import YesOption, person
 from pipeline.cli.errors import BadInput
@@ -31,7 +32,10 @@ from pipeline.verbs.waiting import (
 
 def waiting(
     cause: Annotated[
-        str | None, typer.Option("--for", help="What waits for this: email, user, retry ...")
+        str | None,
+        typer.Option(
+            "--for", help=f"Only what waits for this: {', '.join(CAUSES)}.", autocompletion=causes
+        ),
     ] = None,
     lane: LaneOption = None,
     user: Annotated[str | None, typer.Option(help="Only this person's mailbox.")] = None,
