@@ -10,7 +10,7 @@ TESTS := tests
 
 .DEFAULT_GOAL := help
 .PHONY: help setup same-python run sample test test-web test-pythons test-servers test-random test-schemas test-histories test-mutants check fix test-faults \
-	test-faults-quick test-faults-ten test-attack bench bench-limits lock clean
+	test-faults-quick test-faults-ten test-attack docs bench bench-limits lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -106,6 +106,9 @@ check: setup ## Lint, types, import rules
 fix: setup ## Let ruff mend what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: setup ## Write the generated pages of docs/ anew
+	@$(BIN)/python -m tests.docs
 
 FAULTS := -m pytest -n 3 --maxschedchunk=1 -m faults tests/faults
 

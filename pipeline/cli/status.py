@@ -19,6 +19,8 @@ from pipeline.errors import SailpipeError
 
 _ENDED_BY_PEOPLE = ("paused", "brake")
 """Reasons that an operator may end; the others end by themselves when their cause is over."""
+_TRIED = ("circuit", "misconfigured")
+"""Reasons that end when a call is answered; one is made each time their time is up."""
 _REASONS = {
     "redis_full": "full",
     "redis_read_only": "without writes",
@@ -241,7 +243,8 @@ def describe_prospect(lane: dict[str, Any]) -> str:
 def describe_gate(gate: dict[str, Any]) -> str:
     """One line about a closed gate, and how to open it if an operator may."""
     since = f" since {gate['since']}" if gate["since"] else ""
-    until = f", until {gate['until']}" if gate["until"] else ""
+    word = "next try" if gate["reason"] in _TRIED else "until"
+    until = f", {word} {gate['until']}" if gate["until"] else ""
     detail = f" ({gate['detail']})" if gate["detail"] else ""
     reason = _REASONS.get(gate["reason"], gate["reason"])
     return f"Closed: {gate['scope']} is {reason}{since}{until}{detail}{_way_out(gate)}"

@@ -12,7 +12,7 @@ from pipeline.clock import iso
 from pipeline.counters import BESIDE, OUTCOME_COUNTS, PARTS, Count, Counters
 from pipeline.deadletters.jobs import Jobs
 from pipeline.events.models import Lane
-from pipeline.gates.gates import Closure, Gates
+from pipeline.gates.gates import PROBED, Closure, Gates
 from pipeline.lanes import SPECS
 from pipeline.ownership.accounts import removed_accounts
 from pipeline.processes.history import Sample, read_samples
@@ -195,7 +195,9 @@ async def _account(
         opens = _opens_at(lane, bucket, closures, now_ms)
         lanes[str(lane)] = {
             **_waits(waiting.get(str(lane), 0), look, now_ms),
-            "rate": round(pace(bucket.limit), 2) if opens == now_ms else 0.0,
+            "rate": 0.0
+            if opens != now_ms or _is_probed(lane, closures)
+            else round(pace(bucket.limit), 2),
             "limit": bucket.limit,
             "headers": headers_row(fleet.headers(name, SPECS[lane].bucket)),
             **_prospect(lane, waiting.get(str(lane), 0), look, samples, bucket, opens, now_ms),
@@ -250,6 +252,11 @@ def _prospect(
         "prospect": found.prospect.value,
         "clears_at": None if found.clears_at_ms is None else iso(found.clears_at_ms),
     }
+
+
+def _is_probed(lane: Lane, closures: Sequence[Closure]) -> bool:
+    """Whether a gate of this lane waits for the answer to one call: its time is up, and it is closed all the same."""
+    return any(one.reason in PROBED and one.scope in SPECS[lane].scopes for one in closures)
 
 
 def _opens_at(lane: Lane, usage: Usage, closures: Sequence[Closure], now_ms: int) -> int | None:

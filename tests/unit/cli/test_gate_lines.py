@@ -7,6 +7,13 @@ import pytest
 from pipeline.cli.status import describe_gate
 
 
+def test_when_sailthru_is_tried_again_is_no_end() -> None:
+    """It may fail again; the end of Sailthru's limit is one."""
+    gate = {"scope": "api", "reason": "circuit", "since": "T", "until": "U", "detail": ""}
+    assert describe_gate(gate).endswith("since T, next try U")
+    assert describe_gate(gate | {"reason": "throttled"}).endswith("since T, until U")
+
+
 @pytest.mark.parametrize(
     ("scope", "reason", "told"),
     [
