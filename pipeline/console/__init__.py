@@ -1,13 +1,12 @@
 """The web console: whole pages, drawn by the server, that work without JavaScript. It holds no logic of its own.
 
-history, overview, views (what a page says; no I/O) -> pages (what they have in common) -> letters, operate (the pages)
+overview, views (what a page says; no I/O) -> pages (what they have in common) -> letters, operate (the pages)
 -> site (all routes, behind the guard)
 """
 
 from __future__ import annotations
 
-from pipeline.console.history import History
 from pipeline.console.pages import HOME
 from pipeline.console.site import Console
 
-__all__ = ["HOME", "Console", "History"]
+__all__ = ["HOME", "Console"]

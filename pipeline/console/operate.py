@@ -10,8 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from pipeline.api.queries import bad, not_found, who
 from pipeline.console import views
-from pipeline.console.history import History
-from pipeline.console.overview import LEADS, PLOT_HEIGHT, PLOT_WIDTH, cards, flow, verdicts
+from pipeline.console.overview import LEADS, PLOT_HEIGHT, PLOT_WIDTH, PLOTTED, cards, flow, verdicts
 from pipeline.console.pages import THEME_COOKIE, THEMES, Done, Form, Pages
 from pipeline.deadletters.audit import AuditTrail
 from pipeline.deadletters.filters import Filter
@@ -21,6 +20,7 @@ from pipeline.deadletters.views import SavedViews
 from pipeline.events.models import Lane
 from pipeline.guard import Guard
 from pipeline.guard.sessions import log_in, log_out
+from pipeline.processes.history import read_samples
 from pipeline.status.signs import read_signs
 from pipeline.verbs import pausing
 from pipeline.verbs.groups import read_groups
@@ -36,10 +36,9 @@ MAX_JOBS: Final = 50
 class OperatorPages:
     """What the operator sees and steers."""
 
-    def __init__(self, pages: Pages, guard: Guard, history: History) -> None:
+    def __init__(self, pages: Pages, guard: Guard) -> None:
         self._pages = pages
         self._guard = guard
-        self._history = history
 
     async def overview(self, request: Request) -> Response:
         """Is it well, and if not, what to do."""
@@ -59,7 +58,7 @@ class OperatorPages:
             verdicts=verdicts(account, signs),
             flow=flow(account["counts"]),
             leads=LEADS,
-            cards=cards(name, account, self._history, now),
+            cards=cards(account, await read_samples(self._pages.redis, name, PLOTTED)),
             plot=(PLOT_WIDTH, PLOT_HEIGHT),
             jobs=[views.job_row(one, now) for one in await Jobs(self._pages.redis, name).active()],
             problems=[views.group_row(one, now) for one in seen[:TOP]],

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from pipeline.console.history import History, Outlook, outlook, points
+from pipeline.processes.history import EVERY_MS, Sample
+from pipeline.status.outlook import Prospect
 from pipeline.status.signs import Signs
 from pipeline.words import TERMS
 
 PLOT_WIDTH: Final = 240
 PLOT_HEIGHT: Final = 40
+PLOTTED: Final = 60
+"""Samples in a plot: 15 minutes of them."""
 SLOW_S: Final = 60.0
 """Seconds that the oldest event of a lane may wait, unless it waits for something of its own."""
 
@@ -41,7 +45,9 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One lane. share: of the limit that is aimed at, in per cent."""
+    """One lane. prospect: whether it will be empty, and clears_at when (Unix seconds). measured: calls/s of the last
+    45 seconds, None while that is not known; rate: those that it aims at now, 0 behind a closed gate. most: of what waited in
+    the plot."""
 
     lane: str
     title: str
@@ -52,7 +58,9 @@ class Card:
     least: bool
     rate: float
     limit: float
-    outlook: Outlook
+    measured: float | None
+    prospect: Prospect
+    clears_at: float | None
     points: str
     most: int
     paused: bool
@@ -72,11 +80,12 @@ def verdicts(account: Mapping[str, Any], signs: Signs) -> list[Verdict]:
     return found or [Verdict(Mood.GOOD, "Delivering", _well(account))]
 
 
-def cards(name: str, account: Mapping[str, Any], history: History, now: float) -> list[Card]:
-    """The lanes, in their order."""
+def cards(account: Mapping[str, Any], samples: Sequence[Sample]) -> list[Card]:
+    """The lanes, in their order. samples: the account's newest, oldest first."""
     found = []
     for lane, one in account["lanes"].items():
-        samples = history.of(name, lane)
+        waited = [sample.waiting[lane] for sample in samples]
+        clears_at = one["clears_at"]
         gates = [gate for gate in account["gates"] if gate["scope"] == lane]
         card = Card(
             lane=lane,
@@ -88,14 +97,33 @@ def cards(name: str, account: Mapping[str, Any], history: History, now: float) -
             least=not one["complete"],
             rate=one["rate"],
             limit=one["limit"],
-            outlook=outlook(samples, one["backlog"], one["rate"], now),
-            points=points(samples, PLOT_WIDTH, PLOT_HEIGHT),
-            most=max((sample.waiting for sample in samples), default=0),
+            measured=one["measured"],
+            prospect=Prospect(one["prospect"]),
+            clears_at=datetime.fromisoformat(clears_at).timestamp() if clears_at else None,
+            points=points(samples, lane),
+            most=max(waited, default=0),
             paused=any(gate["reason"] == "paused" for gate in gates),
             verdicts=tuple(map(_gate, gates)),
         )
         found.append(card)
     return found
+
+
+def points(samples: Sequence[Sample], lane: str) -> str:
+    """The points of an SVG line of what waited, the newest sample at the right; '' when there are too few to draw one."""
+    if len(samples) < 2:
+        return ""
+    most = max(1, *(one.waiting[lane] for one in samples))
+    end, span = samples[-1].at_ms, EVERY_MS * PLOTTED
+    places = (
+        (
+            PLOT_WIDTH - (end - one.at_ms) / span * PLOT_WIDTH,
+            PLOT_HEIGHT - 1 - one.waiting[lane] / most * (PLOT_HEIGHT - 2),
+        )
+        for one in samples
+        if end - one.at_ms <= span
+    )
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
 
 
 def flow(counts: Mapping[str, int]) -> list[tuple[str, str, int]]:
@@ -196,10 +224,18 @@ def _slowness(account: Mapping[str, Any]) -> Sequence[Verdict]:
         Verdict(
             Mood.SLOW,
             f"{TERMS[lane]} wait {_minutes(one['oldest_s'])}",
-            f"{one['backlog']:,} wait; up to {one['limit']:g} calls a second are allowed.",
+            f"{one['backlog']:,} wait; up to {one['limit']:g} calls a second are allowed.{_ends(one)}",
         )
         for lane, one in late
     ]
+
+
+def _ends(lane: Mapping[str, Any]) -> str:
+    if lane["clears_at"]:
+        return f" Clears at {lane['clears_at'][11:16]} UTC."
+    if lane["prospect"] == Prospect.GROWS:
+        return " It grows, and will not clear like this."
+    return ""
 
 
 def _minutes(seconds: float) -> str:

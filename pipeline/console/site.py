@@ -17,7 +17,6 @@ from starlette.types import ASGIApp
 
 from pipeline.clock import Clock
 from pipeline.console.fixing import FixingPages
-from pipeline.console.history import History
 from pipeline.console.letters import LetterPages
 from pipeline.console.mending import MendingPages
 from pipeline.console.operate import OperatorPages
@@ -51,14 +50,12 @@ class Console:
         settings: Settings,
         client: redis.asyncio.Redis,
         status: StatusReader,
-        history: History,
         clock: Clock,
         ask: Ask,
     ) -> None:
         """ask: makes a call to Sailthru for a person who looks."""
         self._ask = ask
         self._pages = Pages(settings, client, status, clock)
-        self._history = history
 
     def app(self, guard: Guard) -> ASGIApp:
         """All routes, behind the guard."""
@@ -71,7 +68,7 @@ class Console:
         waiting = WaitingPages(self._pages)
         saved = ViewPages(self._pages)
         trying = TryPages(self._pages)
-        operate = OperatorPages(self._pages, guard, self._history)
+        operate = OperatorPages(self._pages, guard)
         post = ["POST"]
         routes = [
             Route("/console", seen(operate.overview)),

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from pipeline.api import Api
 from pipeline.clock import Clock, SystemClock
-from pipeline.console import HOME, Console, History
+from pipeline.console import HOME, Console
 from pipeline.errors import EnqueueError
 from pipeline.guard import Guard
 from pipeline.ingest.answers import HttpError, error_response
@@ -39,12 +39,10 @@ def create_app(
     clock: Clock | None = None,
     upstream: Upstream | None = None,
     redis_url: str = "",
-    history: History | None = None,
 ) -> ASGIApp:
     """An ASGI app that puts what comes in over HTTP into the raw stream of `redis`, with the operator's `/console` and `/api`.
 
-    The caller opens and closes `redis` and `upstream`, and has `history` watch; nothing connects before the first
-    request.
+    The caller opens and closes `redis` and `upstream`; nothing connects before the first request.
     """
     producer = AsyncProducer(redis)
     upstream = upstream or Upstream(settings, redis)
@@ -71,11 +69,10 @@ def create_app(
     )
     status = StatusReader(redis, settings, redis_url, clock)
     guard = Guard(settings, redis, clock)
-    history = history or History(redis, settings, clock)
     site = {
         "openapi.json": guard.around(described),
         "api": Api(settings, redis, status, clock, upstream.ask).app(guard),
-        "console": Console(settings, redis, status, history, clock, upstream.ask).app(guard),
+        "console": Console(settings, redis, status, clock, upstream.ask).app(guard),
     }
     apps = {path: app for way in ways for path, app in way.apps().items()}
     apps["metrics"] = Metrics(settings, redis).guarded(guard)

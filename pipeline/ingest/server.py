@@ -19,7 +19,6 @@ from starlette.types import ASGIApp
 from pipeline.addresses import resolve_redis_url
 from pipeline.alerting.watch import watch_alerts
 from pipeline.clock import SystemClock
-from pipeline.console import History
 from pipeline.errors import ConfigError
 from pipeline.ingest.app import create_app
 from pipeline.ingest.connections import KEEP_ALIVE_S, Senders, protocol_for, raise_descriptors
@@ -61,8 +60,7 @@ async def _run(settings: Settings, redis_url: str, listener: socket.socket) -> N
     senders = Senders(raise_descriptors(), clock)
     redis = open_async_redis(redis_url)
     upstream = Upstream(settings, redis)
-    history = History(redis, settings, clock)
-    app = create_app(settings, redis, upstream=upstream, redis_url=redis_url, history=history)
+    app = create_app(settings, redis, upstream=upstream, redis_url=redis_url)
     server = uvicorn.Server(_configuration(app, senders))
     watch = RedisWatch("http", clock)
     address = _address(listener)
@@ -82,7 +80,7 @@ async def _run(settings: Settings, redis_url: str, listener: socket.socket) -> N
         )
         alerts = watch_alerts(redis, settings, clock, watch)
         beats = Heartbeat(redis, process, settings.accounts, clock).run()
-        async with _beside(senders.watch(), history.watch(), alerts, beats):
+        async with _beside(senders.watch(), alerts, beats):
             await server.serve(sockets=[listener])
     finally:
         await upstream.aclose()

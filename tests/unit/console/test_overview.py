@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import fakeredis
+import httpx
 import pytest
+from redis.asyncio import Redis
 
-from pipeline.clock import ManualClock
-from pipeline.console.history import EVERY_S, KEPT, TREND, History, Outlook, Sample, outlook, points
-from pipeline.console.overview import Mood, flow, verdicts
+from pipeline.console.overview import (
+    PLOT_HEIGHT,
+    PLOT_WIDTH,
+    PLOTTED,
+    Mood,
+    cards,
+    flow,
+    points,
+    verdicts,
+)
 from pipeline.events.models import Lane
+from pipeline.processes.history import EVERY_MS, Sample, take_samples
 from pipeline.processes.records import Process, ProcessRole
-from pipeline.settings import load_settings
+from pipeline.status.outlook import Prospect
 from pipeline.status.signs import Signs, read_signs
 from pipeline.storage import keys
 
+CLEARS = "2026-11-27T14:35:00.000Z"
 ALIVE = Signs(splitter=True, workers=dict.fromkeys(Lane, True))
 
 
@@ -27,7 +39,12 @@ def account(
         "oldest_s": oldest_s,
         "retrying": 0,
         "waiting_email": 0,
+        "complete": True,
+        "rate": 39.0,
         "limit": 40.0,
+        "measured": 12.5,
+        "prospect": "clears",
+        "clears_at": CLEARS,
     }
     counts = {"enqueued": 10, "derived": 1, "waiting": waiting, "delivered": 11 - waiting - dead}
     return {
@@ -101,45 +118,42 @@ def test_what_arrived_is_the_sum_of_what_became_of_it() -> None:
 
 
 def samples(*waiting: int) -> list[Sample]:
-    return [Sample(EVERY_S * number, count) for number, count in enumerate(waiting)]
+    every: dict[str, int] = {lane.value: 0 for lane in Lane}
+    return [
+        Sample(EVERY_MS * number, 0, {**every, "purchase": count}, every)
+        for number, count in enumerate(waiting)
+    ]
 
 
-def test_when_a_lane_clears_is_told_by_how_it_has_emptied() -> None:
-    """Two minutes of it; with fewer samples nothing is claimed."""
-    falling = samples(*range(1000, 1000 - 10 * TREND, -10))
-    now = falling[-1].at
-    last = falling[-1].waiting
-    found = outlook(falling, last, 39.0, now)
-    assert found.clears_at == pytest.approx(now + last / (10 / EVERY_S))
-    assert outlook(falling[:-1], last, 39.0, now) == Outlook()
-    growing = samples(*range(1000, 1000 + 30 * TREND, 30))
-    assert outlook(growing, 1200, 39.0, now) == Outlook(grows=2.0)
-    assert outlook(falling, 5, 39.0, now) == Outlook(keeps_up=True)
-    assert outlook(samples(*[500] * TREND), 500, 0.0, now) == Outlook()
+def test_a_card_says_what_the_status_says_of_its_lane() -> None:
+    """When it is empty, how fast it goes, and the most that waited in the plot."""
+    (card,) = cards(account(waiting=9), samples(3, 12, 9))
+    assert (card.prospect, card.measured, card.most) == (Prospect.CLEARS, 12.5, 12)
+    assert card.clears_at == datetime.fromisoformat(CLEARS).timestamp()
+    assert card.points == points(samples(3, 12, 9), "purchase") != ""
 
 
 def test_the_plot_stays_in_its_box() -> None:
-    """The newest sample is at the right, the most at the top."""
-    drawn = points(samples(*range(KEPT)), 240, 40).split()
+    """The newest sample is at the right, the most at the top; what is older than the plot is left out."""
+    drawn = points(samples(*range(PLOTTED + 9)), "purchase").split()
     places = [tuple(map(float, one.split(","))) for one in drawn]
-    assert places[-1] == (240.0, 1.0)
-    assert all(0 <= x <= 240 and 0 <= y <= 40 for x, y in places)
-    assert points(samples(0, 0), 240, 40) != ""
-    assert points(samples(7), 240, 40) == ""
+    assert len(places) == PLOTTED + 1
+    assert places[-1] == (PLOT_WIDTH, 1.0)
+    assert all(0 <= x <= PLOT_WIDTH and 0 <= y <= PLOT_HEIGHT for x, y in places)
+    assert points(samples(0, 0), "purchase") != ""
+    assert points(samples(7), "purchase") == ""
 
 
-async def test_samples_are_of_what_waits_and_bounded() -> None:
-    """Fifteen minutes of them."""
-    redis = fakeredis.FakeAsyncRedis()
-    clock = ManualClock()
+async def test_the_overview_plots_what_processes_have_sampled(
+    http: httpx.AsyncClient, redis: Redis
+) -> None:
+    """Every HTTP server shows the same, and one that has just begun shows what was before."""
     await redis.hset(keys.counts("default"), "waiting:event", "7")
-    history = History(redis, load_settings({}), clock)
-    for _ in range(KEPT + 5):
-        await history.sample()
-        clock.advance(EVERY_S)
-    found = history.of("default", "event")
-    assert (len(found), found[-1].waiting) == (KEPT, 7)
-    assert history.of("default", "page")[-1].waiting == 0
+    await take_samples(redis, ["default"])
+    assert "polyline" not in (await http.get("/console")).text
+    await take_samples(redis, ["default"])
+    page = (await http.get("/console")).text
+    assert "Waiting in the last 15 minutes: at most 7, now 7" in page
 
 
 async def test_signs_of_life_are_what_processes_say_of_themselves() -> None:
