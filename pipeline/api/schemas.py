@@ -130,6 +130,7 @@ JOB: Final[Json] = {
         "total": COUNT,
         "sent": COUNT,
         "gone": COUNT,
+        "overtaken": COUNT,
         "died_again": COUNT,
     },
     "required": ["id", "state", "total", "sent", "gone", "died_again"],

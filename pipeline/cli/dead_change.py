@@ -100,7 +100,11 @@ def replay(
         await audit.record(Act(asked.by, "replay", _what(ids, wanted), len(chosen.ids), why))
         with open_progress("replayed") as progress:
             done = await letters.replay(
-                chosen.ids, rate=rate, on_done=progress.advance, on_hold=progress.hold
+                chosen.ids,
+                rate=rate,
+                overtaken=overtaken,
+                on_done=progress.advance,
+                on_hold=progress.hold,
             )
         _report("Replayed", done, chosen)
 

@@ -216,7 +216,7 @@ def shown_views(
 def job_row(job: Job, now: float) -> dict[str, Any]:
     """One re-send: how far it is, and what is to be said of it."""
     now_ms = int(now * 1000)
-    ends_at, through = job.ends_at(now_ms), job.sent + job.gone
+    ends_at = job.ends_at(now_ms)
     return {
         "id": job.id,
         "state": job.state.value,
@@ -225,9 +225,10 @@ def job_row(job: Job, now: float) -> dict[str, Any]:
         "by": job.by,
         "why": job.why,
         "total": job.total,
-        "through": through,
+        "through": job.through,
         "sent": job.sent,
         "gone": job.gone,
+        "overtaken": job.overtaken,
         "again": job.again,
         "others": job.others,
         "detail": job.detail,

@@ -40,7 +40,8 @@ class Job:
     """One replay. Times are Unix milliseconds, 0 for none.
 
     what: the filter in words. by, why: as in the audit trail. total: letters; sent, gone: of them, back in their
-    mailboxes, or not among the dead letters any more. again, others: of those sent, dead again of the same cause,
+    mailboxes, or not among the dead letters any more. overtaken: left there, because something newer was delivered before
+    they left. again, others: of those sent, dead again of the same cause,
     or of another. rate: letters a second, None for as fast as may be. detail: why it stopped.
     """
 
@@ -53,6 +54,7 @@ class Job:
     total: int = 0
     sent: int = 0
     gone: int = 0
+    overtaken: int = 0
     again: int = 0
     others: int = 0
     rate: float | None = None
@@ -72,6 +74,7 @@ class Job:
             "total",
             "sent",
             "gone",
+            "overtaken",
             "again",
             "others",
             "created_at",
@@ -87,9 +90,14 @@ class Job:
     def has_ended(self) -> bool:
         return self.state in ENDED
 
+    @property
+    def through(self) -> int:
+        """How many of its letters it is done with."""
+        return self.sent + self.gone + self.overtaken
+
     def ends_at(self, now_ms: int) -> int | None:
         """When it will be through at the pace it has had so far; None when that is not known."""
-        through = self.sent + self.gone
+        through = self.through
         if self.state is not JobState.RUNNING or not through or not self.began_at:
             return None
         return now_ms + (self.total - through) * max(0, now_ms - self.began_at) // through
@@ -108,6 +116,7 @@ class Job:
             "total": self.total,
             "sent": self.sent,
             "gone": self.gone,
+            "overtaken": self.overtaken,
             "died_again": self.again,
             "died_otherwise": self.others,
             "rate": self.rate,

@@ -29,9 +29,13 @@ class LetterMoves:
     def _now(self) -> str:
         return "" if self._time is None else str(self._time())
 
-    async def replay(self, ids: Sequence[str]) -> list[str]:
-        """Put dead letters back into their mailboxes; returns the ids that were still there."""
-        done = await self._scripts.run("replay", [self._prefix], [self._now(), *ids])
+    async def replay(self, ids: Sequence[str], *, overtaken: bool = True) -> list[str]:
+        """Put dead letters back into their mailboxes; returns the ids that were still there, and went.
+
+        overtaken: also those that something newer has overtaken by now.
+        """
+        args = [self._now(), "" if overtaken else "1", *ids]
+        done = await self._scripts.run("replay", [self._prefix], args)
         return [identity.decode() for identity in done]
 
     async def drop(self, ids: Sequence[str]) -> int:

@@ -90,6 +90,8 @@ async def begin_replay(
         given["rate"] = asked.rate
     if asked.first:
         given["first"] = asked.first
+    if asked.overtaken:
+        given["overtakes"] = 1
     if await jobs.create(asked.token, chosen.ids, **given):
         await audit.record(Act(asked.by, "replay", what, len(chosen.ids), asked.why))
     return await jobs.get(asked.token)

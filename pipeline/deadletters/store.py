@@ -137,11 +137,13 @@ class DeadLetters(LetterReader):
         ids: Sequence[str],
         *,
         rate: float | None = None,
+        overtaken: bool = True,
         on_done: Done | None = None,
         on_hold: Callable[[str], None] | None = None,
     ) -> int:
         """Put letters back into their mailboxes, at most `rate` a second; returns how many.
 
+        overtaken: also those that something newer has overtaken; each is looked at as it leaves.
         A letter that is gone is passed over, so that two replays of one letter send it once. What the splitter had
         refused is split again: as every bulk producer it waits, and tells `on_hold`, while the raw stream is long.
         """
@@ -155,7 +157,7 @@ class DeadLetters(LetterReader):
                 if on_hold is not None:
                     on_hold(f"{waiting} events wait already")
                 await asyncio.sleep(HOLD_S)
-            replayed += len(await self._moves.replay(chunk))
+            replayed += len(await self._moves.replay(chunk, overtaken=overtaken))
             if on_done is not None:
                 on_done(len(chunk))
         return replayed

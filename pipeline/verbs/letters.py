@@ -24,7 +24,7 @@ class NotReplayed(SailpipeError):
 
 @dataclass(frozen=True, slots=True)
 class Resent:
-    """What a replay did. gone: replayed or dropped by somebody else meanwhile. overtaken: left where they are."""
+    """What a replay did. gone: replayed, dropped or overtaken meanwhile. overtaken: left where they are."""
 
     replayed: int
     gone: int
@@ -85,5 +85,5 @@ async def resend(
     """
     await check_target(client, settings, account, chosen)
     meant = chosen if overtaken else chosen.without_overtaken()
-    done = await DeadLetters(client, account).replay(meant.ids)
+    done = await DeadLetters(client, account).replay(meant.ids, overtaken=overtaken)
     return Resent(done, len(meant.ids) - done, len(chosen.ids) - len(meant.ids))

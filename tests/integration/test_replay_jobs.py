@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import fakeredis
@@ -102,6 +103,47 @@ async def test_two_processes_at_once_double_nothing(pipeline: Pipeline) -> None:
     while await one.turn() or await two.turn():
         pass
     assert await waiting(pipeline) == in_order(30)
+
+
+@pytest.mark.parametrize("sends_all", [False, True])
+async def test_what_is_overtaken_while_a_job_runs_stays(
+    pipeline: Pipeline, *, sends_all: bool
+) -> None:
+    """Nothing was when it was asked for; unless the person said that such letters go, too."""
+    await kill(pipeline, 12)
+    letters = DeadLetters(pipeline.redis, "default")
+    for identity in ("m10", "m11"):
+        found = await letters.get(identity)
+        line = replace(found.header, follows="identify").as_line().encode()
+        await pipeline.redis.hset(keys.dead("default"), identity, line + b"\n" + found.raw)
+    await start(pipeline, asked(12, overtaken=sends_all))
+    process = a_process(pipeline, "one")
+    await process.turn()
+    assert (await Jobs(pipeline.redis, "default").get(TOKEN)).sent == runner.FIRST_STEP
+    last = (await letters.get("m11")).header
+    newer: dict[Any, Any] = {"newest:identify": last.first_seen_ms + 1}
+    await pipeline.redis.hset(keys.user("default", last.user), mapping=newer)
+    while await process.turn():
+        pass
+    job = await Jobs(pipeline.redis, "default").get(TOKEN)
+    assert job.state is JobState.DONE
+    assert (job.sent, job.gone, job.overtaken) == ((12, 0, 0) if sends_all else (11, 0, 1))
+    assert await letters.count(Filter()) == (0 if sends_all else 1)
+
+
+async def test_what_is_overtaken_before_it_leaves_at_once_stays(pipeline: Pipeline) -> None:
+    """The person was asked in between, and may have waited with the answer."""
+    await kill(pipeline, 2)
+    letters = DeadLetters(pipeline.redis, "default")
+    found = await letters.get("m1")
+    line = replace(found.header, follows="identify").as_line().encode()
+    await pipeline.redis.hset(keys.dead("default"), "m1", line + b"\n" + found.raw)
+    chosen = await letters.select(Filter())
+    assert chosen.overtaken == frozenset()
+    newer: dict[Any, Any] = {"newest:identify": found.header.first_seen_ms + 1}
+    await pipeline.redis.hset(keys.user("default", "u1"), mapping=newer)
+    assert await letters.replay(chosen.ids, overtaken=False) == 1
+    assert await letters.replay(chosen.ids, overtaken=True) == 1
 
 
 async def test_a_double_click_makes_one_job(pipeline: Pipeline) -> None:

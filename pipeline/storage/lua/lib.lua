@@ -260,13 +260,22 @@ local function split_edited(p, letter, head, id, is_bulk)
   redis.call('ZREM', p .. 'dead:email:' .. head.user, id) -- it is on its way: an email that is learned sends it no more
 end
 
--- Back into its mailbox, as if it had just arrived. Returns the letter's header; nil when there is no such letter.
-local function revive(p, id, now, is_bulk)
+-- Whether a later identify or cart change of the letter's user was delivered: sent now, the letter would undo it.
+local function is_overtaken(p, head)
+  if (head.follows or '') == '' then return false end
+  local newest = redis.call('HGET', p .. 'user:' .. head.user, 'newest:' .. head.follows)
+  return tonumber(newest or '0') > head.first_seen_ms
+end
+
+-- Back into its mailbox, as if it had just arrived. Returns the letter's header; nil when there is no such letter; nil and true
+-- when it is overtaken, and such letters are to stay.
+local function revive(p, id, now, is_bulk, stays)
   local stored = redis.call('HGET', p .. 'dead', id)
-  local edited = stored and cjson.decode(header(stored))
-  if edited and edited.edited then
-    split_edited(p, stored, edited, id, is_bulk)
-    return edited
+  local was = stored and cjson.decode(header(stored))
+  if stays and was and is_overtaken(p, was) then return nil, true end
+  if was and was.edited then
+    split_edited(p, stored, was, id, is_bulk)
+    return was
   end
   local letter, head = unbury(p, id)
   if not letter then return nil end
