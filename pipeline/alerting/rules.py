@@ -13,7 +13,6 @@ from typing import Final, Literal, get_args
 from pipeline.counters import Count
 from pipeline.lanes import SPECS, Lane
 from pipeline.processes.records import ProcessRole
-from pipeline.status.fleet import Fleet
 from pipeline.status.snapshot import AccountView, LaneView, Snapshot
 
 Kind = Literal[
@@ -84,7 +83,7 @@ def troubles(seen: Snapshot, refused: int, bounds: Bounds) -> Iterator[Trouble]:
     """All there is now. `refused`: requests that were refused within five minutes."""
     now, late_ms = seen.now_ms, bounds.late_s * 1000
     oldest = seen.raw_oldest_ms if seen.raw_oldest_ms is not None else now
-    away_ms = _away_since(seen.fleet, ProcessRole.SPLITTER, oldest)
+    away_ms = _away_since(seen, ProcessRole.SPLITTER, oldest)
     if seen.raw and away_ms is not None:
         text = f"No splitter runs, and {seen.raw} events wait for one: start sailpipe splitter"
         yield Trouble("splitter_away", "", "raw", text, away_ms)
@@ -106,19 +105,21 @@ def troubles(seen: Snapshot, refused: int, bounds: Bounds) -> Iterator[Trouble]:
         for lane, waiting in seen.verdict.lanes.get(account, {}).items():
             text = f"{waiting} events wait in the lane, and new ones are refused (LANE_BOUND)"
             yield Trouble("lane_full", account, lane, text, now)
-        yield from _of_account(account, view, seen.fleet, bounds)
+        yield from _of_account(account, view, seen, bounds)
 
 
-def _away_since(fleet: Fleet, part: str, oldest_ms: int) -> int | None:
+def _away_since(seen: Snapshot, part: str, oldest_ms: int) -> int | None:
     """Since when no process is this part of an installation (Unix ms), if it has been so for AWAY_MS. Where none was ever
     seen, what waits for one says how long it has waited."""
-    since = fleet.missing_since(part)
+    since = seen.fleet.missing_since(part)
     since = oldest_ms if since == 0 else since
-    return since if since is not None and fleet.now_ms - since >= AWAY_MS else None
+    return since if since is not None and seen.now_ms - since >= AWAY_MS else None
 
 
-def _of_account(account: str, view: AccountView, fleet: Fleet, bounds: Bounds) -> Iterator[Trouble]:
-    now = fleet.now_ms
+def _of_account(
+    account: str, view: AccountView, seen: Snapshot, bounds: Bounds
+) -> Iterator[Trouble]:
+    now = seen.now_ms
     for one in view.closures:
         if (kind := GATE_KINDS.get(one.reason)) is not None:
             yield Trouble(kind, account, one.scope, one.detail, one.since)
@@ -142,18 +143,18 @@ def _of_account(account: str, view: AccountView, fleet: Fleet, bounds: Bounds) -
     closed = {one.scope for one in view.closures}
     for lane, waiting in view.lanes.items():
         is_closed = not closed.isdisjoint(SPECS[lane].scopes)
-        yield from _of_lane(account, lane, waiting, fleet, None if is_closed else bounds.late_s)
+        yield from _of_lane(account, lane, waiting, seen, None if is_closed else bounds.late_s)
 
 
 def _of_lane(
-    account: str, lane: Lane, waiting: LaneView, fleet: Fleet, late_s: float | None
+    account: str, lane: Lane, waiting: LaneView, seen: Snapshot, late_s: float | None
 ) -> Iterator[Trouble]:
     """`late_s` is None behind a closed gate: what that holds up is late for a reason that is known."""
     if not waiting.backlog:
         return
-    now = fleet.now_ms
+    now = seen.now_ms
     late_ms = 0 if waiting.late_ms is None else now - waiting.late_ms
-    away_ms = _away_since(fleet, lane, now if waiting.oldest_ms is None else waiting.oldest_ms)
+    away_ms = _away_since(seen, lane, now if waiting.oldest_ms is None else waiting.oldest_ms)
     if away_ms is not None:
         text = (
             f"No worker serves the lane, and {waiting.backlog} events wait: start sailpipe worker"
