@@ -46,6 +46,8 @@ class Count(StrEnum):
     """By what makes it so: events with an id that many people share."""
     CAME_IN = "came_in"
     """By way and type: entries of the raw stream that the splitter has taken, whatever became of them."""
+    RETRIED = "retried"
+    """Tries of events that failed, and after which another one is made. An outage, behind a closed gate, is none."""
     UNCHECKED_USERS = "unchecked_users"
     """Requests that were taken though Sailthru could not be asked whether it knows their user."""
 
@@ -69,6 +71,7 @@ BESIDE = frozenset(
         Count.NOTES,
         Count.SHARED_IDS,
         Count.CAME_IN,
+        Count.RETRIED,
         Count.UNCHECKED_USERS,
     }
 )

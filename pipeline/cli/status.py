@@ -178,6 +178,8 @@ def _show_account(name: str, account: dict[str, Any]) -> None:
     show_counts("Dead", account["dead"].items())
     show_counts("Ignored", account["ignored"].items())
     show_ways_in(account["came_in"])
+    if account["retried"]:
+        result(f"Failed tries that were made again: {account['retried']}")
     if account["order_id_reused"]:
         result(f"Orders with the id of another: {account['order_id_reused']}")
     if account["unchecked_users"]:

@@ -73,6 +73,7 @@ _WRITES: Mapping[Kind, str] = MappingProxyType(
 """What makes it so; an order empties the cart."""
 _WRITING_LANES = frozenset(LANES[kind] for kind in _WRITES)
 _DELIVERED = counter(Count.DELIVERED)
+_RETRIED = counter(Count.RETRIED)
 _NOTHING_LEARNED: Mapping[str, str] = MappingProxyType({})
 TIMELINE = 50
 """Attempts kept for each event; the count goes on."""
@@ -370,7 +371,8 @@ def _retry(failure: Retry, state: TurnState, settling: Settling) -> Settlement:
         tried = _append(before, failure.error, failure.status, failure.duration_s, now_ms, wait)
         since = claim.failing_since(entry, bucket)
         states[entry.seq] = replace(tried, failing_since=claim.clock if since is None else since)
-    return Settlement(claim, back=True, due=settling.after(wait), state=states)
+    count = {_RETRIED: len(states)}
+    return Settlement(claim, count=count, back=True, due=settling.after(wait), state=states)
 
 
 def _probe_another(state: TurnState, settling: Settling) -> Settlement:

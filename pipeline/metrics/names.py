@@ -52,6 +52,12 @@ SPLIT: Final = Metric(
 DELIVERED: Final = Metric(
     "sailpipe_events_delivered", "counter", "Events that Sailthru took", _ACCOUNT
 )
+RETRIED: Final = Metric(
+    "sailpipe_events_retried",
+    "counter",
+    "Tries of events that failed, after which another one is made; none is counted while a gate is closed",
+    _ACCOUNT,
+)
 DERIVED: Final = Metric(
     "sailpipe_events_derived", "counter", "Second entries, made of an event's optoutValue", _ACCOUNT
 )

@@ -94,12 +94,15 @@ def read_entry(sid: bytes, fields: Mapping[bytes, bytes]) -> RawEntry:
         raw = repr(dict(fields)).encode()
     elif len(fields) == 1:
         return RawEntry(sid.decode(), at_ms, raw, DEFAULT_ACCOUNT)
+    via = KNOWN_WAYS.get(fields.get(b"via"), WayIn.REDIS)
+    if len(fields) == 2 and via is not WayIn.REDIS:  # most of them
+        return RawEntry(sid.decode(), at_ms, raw, DEFAULT_ACCOUNT, via=via)
     account = fields.get(b"account", DEFAULT_ACCOUNT.encode()).decode("utf-8", "replace")
     replay, key, role = (
         fields.get(name, b"").decode("utf-8", "replace") for name in (b"replay", b"key", b"role")
     )
     bulk, key = fields.get(b"class") == b"bulk", key if replay else ""
-    via = WayIn.REPLAY if replay else KNOWN_WAYS.get(fields.get(b"via"), WayIn.REDIS)
+    via = WayIn.REPLAY if replay else via
     more = bulk, Role.read(role), fields.get(b"held") == GIVEN_UP, via
     return RawEntry(sid.decode(), at_ms, raw, account, replay, key, *more)
 

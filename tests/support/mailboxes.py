@@ -131,11 +131,12 @@ class Mailboxes:
         return await self._scores(keys.leased("default", lane))
 
     async def counts(self) -> dict[str, int]:
-        """The account's counters that are not zero, but for those of the ways in."""
+        """The account's counters that are not zero, but for those of the ways in and of tries."""
         table: Any = await self.redis.hgetall(keys.counts("default"))
         counts = {name.decode(): int(n) for name, n in table.items() if int(n)}
         assert counts.keys() <= all_counters(), "a counter that pipeline/counters.py does not name"
-        return {name: n for name, n in counts.items() if not name.startswith(f"{Count.CAME_IN}:")}
+        beside = (Count.CAME_IN, Count.RETRIED)
+        return {name: n for name, n in counts.items() if not name.startswith(beside)}
 
     async def dead(self, account: str = "default") -> dict[str, dict[str, Any]]:
         """The headers of the dead letters by id, each with its `raw`."""

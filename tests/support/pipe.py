@@ -149,11 +149,12 @@ class Pipe:
         return [letter.header.reason for letter in await self.letters()]
 
     async def counts(self) -> dict[str, int]:
-        """The account's counters that are not zero, but for those of the ways in."""
+        """The account's counters that are not zero, but for those of the ways in and of tries."""
         table = await self.redis.hgetall(keys.counts(ACCOUNT))
         counts = {name.decode(): int(value) for name, value in table.items() if int(value)}
         assert counts.keys() <= all_counters(), "a counter that pipeline/counters.py does not name"
-        return {name: n for name, n in counts.items() if not name.startswith(f"{Count.CAME_IN}:")}
+        beside = (Count.CAME_IN, Count.RETRIED)
+        return {name: n for name, n in counts.items() if not name.startswith(beside)}
 
     async def closures(self) -> list[Closure]:
         """Why gates are closed."""

@@ -6,9 +6,11 @@ from itertools import pairwise
 
 import pytest
 
+from pipeline.counters import Count
 from pipeline.events.models import Lane
+from pipeline.storage import keys
 from tests.support.fake_sailthru import BAD_GATEWAY, NOT_SENT, REFUSED
-from tests.support.pipe import Pipe, added, identify, open_pipe, order, track
+from tests.support.pipe import ACCOUNT, Pipe, added, identify, open_pipe, order, track
 
 HOUR = 3600.0
 
@@ -20,6 +22,7 @@ async def test_a_failed_call_is_made_again_and_delivered(pipe: Pipe) -> None:
     await pipe.run(10)
     assert await pipe.counts() == {"delivered": 1}
     assert len(pipe.sailthru.calls("POST /user")) == 3
+    assert await pipe.redis.hget(keys.counts(ACCOUNT), Count.RETRIED) == b"2"
 
 
 async def test_pauses_between_retries_grow_from_retry_first_to_retry_max(pipe: Pipe) -> None:

@@ -88,7 +88,7 @@ ADDRESS_REFUSED = (
         "error 11, as to a fifth of all calls: Sailthru's trouble",
         BAD_ADDRESS,
         "Retry",
-        "tried 1; failing since now; POST /purchase fails since now; intent forgotten; given back, due in 0.75 s",
+        "counted `retried` 1; tried 1; failing since now; POST /purchase fails since now; intent forgotten; given back, due in 0.75 s",
         ORDER,
         ORDERED,
         ALL_BAD,

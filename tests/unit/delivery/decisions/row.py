@@ -174,10 +174,9 @@ def written(settlement: Settlement, state: TurnState) -> str:
 
 def _written(settlement: Settlement, state: TurnState) -> Iterator[str]:
     if settlement.pop:
-        counted = ", ".join(f"counted `{name}` {n}" for name, n in settlement.count.items())
         yield f"{settlement.pop} leaves" if settlement.pop == 1 else f"{settlement.pop} leave"
-        if counted:
-            yield counted
+    if settlement.count:
+        yield ", ".join(f"counted `{name}` {n}" for name, n in settlement.count.items())
     for _, _, header in settlement.dead:
         yield _letter(json.loads(header))
     for seq, after in settlement.state.items():
