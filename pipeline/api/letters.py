@@ -30,7 +30,7 @@ from pipeline.clock import Clock
 from pipeline.deadletters.audit import Act
 from pipeline.deadletters.edits import BadChange, Change, describe
 from pipeline.deadletters.export import export_line
-from pipeline.deadletters.filters import Filter
+from pipeline.deadletters.filters import Filter, Selection
 from pipeline.deadletters.mending import Mending, mend, preview
 from pipeline.deadletters.replays import Refused, ReplayRequest, check_growth
 from pipeline.deadletters.store import DeadLetters
@@ -175,12 +175,9 @@ class LetterApi:
     async def export(self, request: Request) -> Response:
         """Letters as lines that can be enqueued again, oldest first, as `sailpipe dead export`."""
         values = query(request, FILTERS)
-        return await export_letters(
-            request,
-            self._settings,
-            DeadLetters(self._redis, self._account(values)),
-            self._filter(values),
-        )
+        letters = DeadLetters(self._redis, self._account(values))
+        chosen = await letters.select(self._filter(values))
+        return export_letters(request, self._settings, letters, chosen)
 
     def _account(self, values: Mapping[str, str]) -> str:
         return known_account(self._settings, values)
@@ -209,10 +206,10 @@ class LetterApi:
         return [], wanted, shown
 
 
-async def export_letters(
-    request: Request, settings: Settings, letters: DeadLetters, wanted: Filter
+def export_letters(
+    request: Request, settings: Settings, letters: DeadLetters, chosen: Selection
 ) -> Response:
-    """The lines of all that match; what can only be replayed here is left out.
+    """The lines of these letters; what can only be replayed here is left out.
 
     A line is what will be sent: fields of REDACT stand in it, so that it takes who may change letters. Raises BadRequest.
     """
@@ -225,7 +222,6 @@ async def export_letters(
                 "An export holds what REDACT masks: it takes a log-in that may change letters.",
             )
         )
-    chosen = await letters.select(wanted)
     headers = {"Content-Disposition": 'attachment; filename="dead-letters.jsonl"'}
     return StreamingResponse(_lines(letters, chosen.ids), headers=headers, media_type=NDJSON)
 

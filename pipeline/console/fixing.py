@@ -11,16 +11,18 @@ from starlette.responses import Response
 
 from pipeline.api.letters import export_letters
 from pipeline.api.mended import call_lines, event_lines
-from pipeline.api.queries import MAX_REASON, bad, read_filter
+from pipeline.api.queries import MAX_REASON, bad, not_found, read_filter
 from pipeline.console import views
-from pipeline.console.letters import asked_filters, shown_count
+from pipeline.console.letters import MUST_TYPE, asked_filters, shown_count
 from pipeline.console.pages import Done, Form, Pages
 from pipeline.deadletters.edits import BadChange, Change, describe
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.fixing import Fixed
 from pipeline.deadletters.mending import Mended
 from pipeline.deadletters.replays import Refused
+from pipeline.deadletters.store import SeveralLetters, UnknownLetter
 from pipeline.verbs.fixing import MAX_FIXED, RULES, fix_shown, read_rule, sample_fix
+from pipeline.verbs.letters import choose
 
 MAX_RULES: Final = 3
 """Changes at once; more are made one after the other."""
@@ -67,6 +69,7 @@ class FixingPages:
             words=wanted.in_words(),
             count=len(chosen.ids),
             most=MAX_FIXED,
+            must_type=MUST_TYPE,
             reads_event=wanted.reads_raw,
             rules=[*rules, *[Rule(RULES[0], "", "")] * (MAX_RULES - len(rules))],
             kinds=RULES,
@@ -98,10 +101,15 @@ class FixingPages:
         return Done("fix", done.changed, path, _notice(done), what=what, why=why)
 
     async def export(self, request: Request) -> Response:
-        """The letters of a filter as a file that `sailpipe enqueue` takes."""
+        """One letter, or those of a filter, as a file that `sailpipe enqueue` takes."""
         letters = self._pages.letters(self._pages.account(request))
         wanted = read_filter(asked_filters(request.query_params), self._pages.clock.now())
-        return await export_letters(request, self._pages.settings, letters, wanted)
+        ids = request.query_params.getlist("id")
+        try:
+            chosen = await choose(letters, ids, wanted)
+        except (UnknownLetter, SeveralLetters):
+            raise not_found("There is no such letter: it was sent again or discarded.") from None
+        return export_letters(request, self._pages.settings, letters, chosen)
 
     def _wanted(self, asked: Mapping[str, str]) -> Filter:
         wanted = read_filter(asked, self._pages.clock.now())

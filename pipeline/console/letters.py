@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.api.letters import MAX_RATE, MIN_RATE
-from pipeline.api.queries import FILTERS, bad, not_found, read_cursor, read_filter, who
+from pipeline.api.queries import FILTERS, bad, not_found, parse_json, read_cursor, read_filter, who
 from pipeline.console import views
 from pipeline.console.pages import Done, Form, Pages
 from pipeline.deadletters.filters import Filter, Selection
@@ -29,6 +29,10 @@ SAMPLES: Final = 3
 FIRST: Final = 10
 """Letters that are sent before a person is asked again."""
 MAX_WHY: Final = 200
+MAX_PICKED: Final = 100
+"""Letters that are named one by one."""
+MUST_TYPE: Final = 1_000
+"""Of more letters a person types the number before they are sent, fixed or discarded."""
 
 
 class LetterPages:
@@ -80,9 +84,9 @@ class LetterPages:
     async def confirm(self, request: Request) -> Response:
         """What would be sent again or discarded: the filter in words, how many, samples, what to know before."""
         account, verb = self._pages.account(request), request.url.path.rpartition("/")[2]
-        identity = request.query_params.get("id", "")
+        ids = [one for one in request.query_params.getlist("id") if one]
         asked = asked_filters(request.query_params)
-        chosen, wanted = await self._chosen(account, identity, asked)
+        chosen, wanted = await self._chosen(account, ids, asked)
         letters = self._pages.letters(account)
         now = self._pages.clock.now()
         samples = [one async for one in letters.read(chosen.ids[:SAMPLES])]
@@ -91,9 +95,11 @@ class LetterPages:
             "confirm",
             title="Send again" if verb == "resend" else "Discard",
             verb=verb,
-            identity=identity,
+            ids=ids,
             asked=asked,
-            words=f"the letter {identity}" if identity else wanted.in_words(),
+            words=_picked_words(ids) if ids else wanted.in_words(),
+            people=chosen.people,
+            must_type=MUST_TYPE,
             count=len(chosen.ids),
             overtaken=len(chosen.overtaken),
             older=chosen.older,
@@ -106,12 +112,12 @@ class LetterPages:
         """Send again what was shown: one letter at once, what a filter means as a job."""
         overtaken, account = "overtaken" in form.values, form.account
         try:
-            if "id" in form.values:
-                chosen = await self._one(form)
+            if {"id", "ids"} & form.values.keys():
+                chosen, what = await self._picked(form)
                 done = await resend(
                     self._pages.redis, self._pages.settings, account, chosen, overtaken=overtaken
                 )
-                return _resent(form.values["id"], done)
+                return _resent(what, done)
             asked = self._asked(form, who(request), overtaken=overtaken)
             job = await start_job(self._pages.redis, self._pages.settings, account, asked)
         except (NotReplayed, Refused) as error:
@@ -121,8 +127,9 @@ class LetterPages:
 
     async def discard(self, _: Request, form: Form) -> Done:
         """Delete what was shown, for good."""
-        if "id" in form.values:
-            chosen, what = await self._one(form), form.values["id"]
+        why = form.values.get("why", "").strip()[:MAX_WHY]
+        if {"id", "ids"} & form.values.keys():
+            chosen, what = await self._picked(form)
         else:
             wanted = self._wanted(form)
             chosen, what = await self._pages.letters(form.account).select(wanted), wanted.in_words()
@@ -131,13 +138,15 @@ class LetterPages:
             except Refused as error:
                 raise bad(str(error), "not_discarded") from None
         done = await self._pages.letters(form.account).drop(chosen.ids)
-        return Done("drop", done, "/console/dead", f"{done} discarded.", what=what)
+        return Done("drop", done, "/console/dead", f"{done} discarded.", what, why)
 
-    async def _one(self, form: Form) -> Selection:
+    async def _picked(self, form: Form) -> tuple[Selection, str]:
+        """The letters that were picked one by one, and what they are called in the audit trail."""
         if asked_filters(form.values):
-            raise bad("Say which letters: one, or those of a filter.")
-        chosen, _ = await self._chosen(form.account, form.values["id"], {})
-        return chosen
+            raise bad("Say which letters: some, or those of a filter.")
+        ids = _ids(form)
+        chosen, _ = await self._chosen(form.account, ids, {})
+        return chosen, ids[0] if len(ids) == 1 else f"{len(ids)} by id"
 
     def _wanted(self, form: Form) -> Filter:
         wanted = read_filter(asked_filters(form.values), self._pages.clock.now())
@@ -158,15 +167,14 @@ class LetterPages:
         )
 
     async def _chosen(
-        self, account: str, identity: str, asked: Mapping[str, str]
+        self, account: str, ids: list[str], asked: Mapping[str, str]
     ) -> tuple[Selection, Filter]:
         wanted = read_filter(asked, self._pages.clock.now())
-        if bool(identity) == (wanted != Filter()):
+        if bool(ids) == (wanted != Filter()) or len(ids) > MAX_PICKED:
             raise bad(
-                "Say which letters: one, or those of a filter. A filter that is empty is refused."
+                f"Say which letters: up to {MAX_PICKED}, or those of a filter. A filter that is empty is refused."
             )
         try:
-            ids = [identity] if identity else []
             return await choose(self._pages.letters(account), ids, wanted), wanted
         except (UnknownLetter, SeveralLetters):
             raise not_found("There is no such letter: it was sent again or discarded.") from None
@@ -195,11 +203,29 @@ def asked_filters(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def shown_count(form: Form) -> int:
-    """How many letters a person saw. Raises BadRequest."""
+    """How many letters a person saw; of more than MUST_TYPE the number was typed, too. Raises BadRequest."""
     text = form.values.get("count", "")
     if not text.isascii() or not text.isdecimal():
         raise bad("The form does not say how many letters were shown.")
-    return int(text[:9])
+    count = int(text[:9])
+    typed = "".join(char for char in form.values.get("typed", "") if char.isdigit())
+    if count > MUST_TYPE and typed != str(count):
+        raise bad(f"These are {count:,}: type the number to go on.", "not_typed")
+    return count
+
+
+def _ids(form: Form) -> list[str]:
+    """The letters of a form: one as `id`, several as a JSON list. Raises BadRequest."""
+    if "ids" not in form.values:
+        return [form.values["id"]] if form.values["id"] else []
+    found = parse_json(form.values["ids"].encode())
+    if not isinstance(found, list) or not all(isinstance(one, str) and one for one in found):
+        raise bad("The form does not say which letters.")
+    return found
+
+
+def _picked_words(ids: list[str]) -> str:
+    return f"the letter {ids[0]}" if len(ids) == 1 else f"{len(ids)} letters"
 
 
 def _rate(text: str) -> float | None:
@@ -214,9 +240,18 @@ def _rate(text: str) -> float | None:
     return rate
 
 
-def _resent(identity: str, done: Resent) -> Done:
+def _resent(what: str, done: Resent) -> Done:
     if done.overtaken:
-        notice = "Not sent: something newer was already sent. Tick the box to send it all the same."
+        notice = "Something newer was already sent. Tick the box to send it all the same."
+        notice = (
+            f"{done.replayed} sent again, {done.overtaken} not: {notice}"
+            if done.replayed
+            else f"Not sent: {notice}"
+        )
+    elif done.replayed + done.gone > 1:
+        notice = f"{done.replayed} sent again." + (
+            f" {done.gone} gone already." if done.gone else ""
+        )
     else:
         notice = "Sent again." if done.replayed else "It was gone already."
-    return Done("replay", done.replayed, "/console/dead", notice, what=identity)
+    return Done("replay", done.replayed, "/console/dead", notice, what=what)

@@ -66,7 +66,7 @@ class OperatorPages:
             is_paused=any(
                 g["scope"] == "account" and g["reason"] == "paused" for g in account["gates"]
             ),
-            address=str(request.base_url).rstrip("/"),
+            server=str(request.base_url).rstrip("/"),
             has_sandbox_key=self._pages.settings.target == "sandbox",
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,12 +11,14 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 import redis.asyncio
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from pipeline.api.queries import BadRequest, bad, not_found, read_body, who
 from pipeline.clock import Clock
 from pipeline.console import views
+from pipeline.console.overview import verdicts
 from pipeline.deadletters.audit import Act
 from pipeline.deadletters.store import DeadLetters
 from pipeline.guard import operator_of
@@ -24,7 +27,9 @@ from pipeline.guard.rules import Refusal
 from pipeline.guard.sessions import logged_in
 from pipeline.settings import DEFAULT_ACCOUNT, Settings
 from pipeline.status.reader import StatusReader
+from pipeline.status.signs import read_signs
 from pipeline.verbs.acts import log_act, record_act
+from pipeline.verbs.groups import count_open
 from pipeline.words import TERMS, console_words
 
 HOME: Final = "/console"
@@ -114,9 +119,12 @@ class Pages:
             "target": self.settings.target,
             "theme": theme if theme in THEMES else THEMES[0],
             "path": path,
+            "address": link(request, account, path),
             "here": path + (f"?{request.url.query}" if request.url.query else ""),
             "now": self.clock.now(),
             "notice": request.query_params.get("notice", "")[:200],
+            "truth": getattr(request.state, "truth", None),
+            "open_problems": getattr(request.state, "open_problems", 0),
             "nav": NAV,
             "nav_at": _nav_at(request.url.path),
             "url": _address(account),
@@ -136,11 +144,23 @@ class Pages:
             text=console_words(refusal.message),
         )
 
+    async def _look(self, request: Request) -> None:
+        """What every page that is looked at says first: how it stands, and how many problems are open. Where Redis is away
+        the page itself says so, if it needs Redis."""
+        account = request.query_params.get("account", DEFAULT_ACCOUNT)
+        is_seen = request.method == "GET" and operator_of(request.scope) is not None
+        if is_seen and account in self.settings.accounts:
+            with contextlib.suppress(RedisError):
+                found = (await self.status.read())["accounts"][account]
+                request.state.truth = verdicts(found, await read_signs(self.redis))[0]
+                request.state.open_problems = await count_open(self.redis, account)
+
     def page(self, answer: Page) -> Page:
         """A page that is only looked at."""
 
         async def answered(request: Request) -> Response:
             try:
+                await self._look(request)
                 return await answer(request)
             except BadRequest as error:
                 return self.refused(request, error.refusal)
@@ -187,6 +207,11 @@ class Pages:
         if name not in self.settings.accounts:
             raise not_found("There is no such account.")
         return name
+
+
+def link(request: Request, account: str, path: str) -> str:
+    """The whole address of a page, to be sent to a colleague."""
+    return f"{str(request.base_url).rstrip('/')}{_address(account)(path)}"
 
 
 def segment(text: str) -> str:

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from pipeline.api.queries import bad
 from pipeline.console import tales, views
-from pipeline.console.pages import Pages, segment
+from pipeline.console.pages import Pages, link, segment
 from pipeline.settings import DEFAULT_ACCOUNT
 from pipeline.status.person import Finding, read_person
 from pipeline.status.trace import trace_event
@@ -98,6 +98,7 @@ class PeoplePages:
             "person",
             status=200 if person["known"] else 404,
             title=person["user"],
+            address=link(request, account, f"/console/people/{segment(person['user'])}"),
             person=tales.person_tale(person, self._pages.masking, now),
             findings=None if findings is None else [tales.finding(one) for one in findings],
             wrong=wrong,

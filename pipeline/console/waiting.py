@@ -12,7 +12,7 @@ from starlette.responses import Response
 from pipeline.api.queries import bad, who
 from pipeline.api.waiting import WANTED, read_wanted
 from pipeline.console import views
-from pipeline.console.letters import MAX_WHY, shown_count
+from pipeline.console.letters import MAX_WHY, MUST_TYPE, shown_count
 from pipeline.console.pages import Done, Form, Pages
 from pipeline.deadletters.replays import Refused
 from pipeline.events.models import Lane
@@ -112,6 +112,7 @@ class WaitingPages:
             words=_words(wanted),
             people=len(found.boxes),
             events=events,
+            must_type=MUST_TYPE,
         )
 
     def _meant(self, form: Form, check: Check) -> tuple[Wanted, AccountSettings]:

@@ -202,6 +202,7 @@ class Selection:
     first_seen: when the oldest of their events came (ms); 0 for none.
     older: how many of their events came more than a day before `select` was called.
     emailing: how many could start emails when they are sent: orders, carts and custom events.
+    people: how many users they are of.
     """
 
     ids: tuple[str, ...]
@@ -211,6 +212,7 @@ class Selection:
     first_seen: int = 0
     older: int = 0
     emailing: int = 0
+    people: int = 0
 
     def without_overtaken(self) -> Selection:
         """What is safe to replay."""

@@ -239,6 +239,7 @@ class DeadLetters(LetterReader):
             lines[0].first_seen_ms if lines else 0,
             sum(line.first_seen_ms < now_ms - DAY_MS for line in lines),
             sum(line.lane in EMAILING for line in lines),
+            len({line.user for line in lines if line.user}),
         )
 
     async def _overtaken(self, lines: list[_Line]) -> frozenset[str]:

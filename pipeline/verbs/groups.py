@@ -14,6 +14,7 @@ from pipeline.deadletters.groups import Group
 from pipeline.deadletters.states import GroupState, GroupStates, Mark
 from pipeline.deadletters.store import DeadLetters
 from pipeline.errors import SailpipeError
+from pipeline.storage import keys
 from pipeline.words import Words, words_of
 
 UNMARKED: Final = Mark()
@@ -48,6 +49,17 @@ async def read_groups(
     groups: Sequence[Group] = await DeadLetters(client, account).groups(wanted)
     marks = await GroupStates(client, account).read()
     return [MarkedGroup(one, marks.get(one.fingerprint, UNMARKED)) for one in groups]
+
+
+async def count_open(client: redis.asyncio.Redis, account: str) -> int:
+    """How many groups nobody has set aside; no letter is looked at for it."""
+    marked = list(await GroupStates(client, account).read())
+    async with client.pipeline(transaction=False) as pipe:
+        pipe.zcard(keys.dead_causes(account))
+        if marked:
+            pipe.zmscore(keys.dead_causes(account), marked)
+        count, *scores = await pipe.execute()
+    return int(count) - sum(one is not None for found in scores for one in found)
 
 
 async def mark_group(

@@ -12,7 +12,7 @@
       time.title = at.toLocaleString();
       if ("clock" in time.dataset) time.textContent = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
     }
-    for (const button of root.querySelectorAll("[data-copy], [data-pause-refresh]")) button.hidden = false;
+    for (const button of root.querySelectorAll("[data-copy], [data-pause-refresh], [data-pick-all]")) button.hidden = false;
     const pause = root.querySelector("[data-pause-refresh]");
     if (pause && !refreshes) pause.textContent = "Refresh again";
   }
@@ -38,10 +38,11 @@
     const control = all("[data-key]").find((one) => one.dataset.key === key && isMeant(one));
     if (!control) return;
     event.preventDefault();
-    if (control.matches("input")) control.focus(); else control.click();
+    if (control.matches("select, input:not([type=checkbox])")) control.focus(); else control.click();
   });
 
   document.addEventListener("click", (event) => {
+    if ("pickAll" in event.target.dataset) for (const one of all("input[form=picked]")) one.checked = event.target.checked;
     const button = event.target.closest("button");
     if (button && button.dataset.copy) {
       navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
@@ -52,7 +53,14 @@
     }
   });
 
-  const lost = (is) => { const bar = document.getElementById("lost"); if (bar) bar.hidden = !is; };
+  function lost(is) {
+    const bar = document.getElementById("lost");
+    if (!bar || bar.hidden !== is) return;
+    bar.querySelector("time").dateTime = new Date().toISOString();
+    bar.hidden = !is;
+    document.body.classList.toggle("lost", is);
+    local(bar);
+  }
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (event.target.id === "live" && !refreshes) event.preventDefault();
   });

@@ -20,12 +20,14 @@ from pipeline.console.overview import (
     points,
     verdicts,
 )
+from pipeline.deadletters.states import GroupState, GroupStates
 from pipeline.events.models import Lane
 from pipeline.processes.history import EVERY_MS, Sample, take_samples
 from pipeline.processes.records import Process, ProcessRole
 from pipeline.status.outlook import Prospect
 from pipeline.status.signs import Signs, read_signs
 from pipeline.storage import keys
+from tests.support.letters import Pipeline, track
 
 CLEARS = "2026-11-27T14:35:00.000Z"
 ALIVE = Signs(splitter=True, workers=dict.fromkeys(Lane, True))
@@ -167,3 +169,20 @@ async def test_signs_of_life_are_what_processes_say_of_themselves() -> None:
         await redis.hset(keys.PROCESSES, process.id, f"{at_ms} {process.encode()}")
     found = await read_signs(redis)
     assert (found.splitter, found.workers["user"], found.workers["event"]) == (False, True, False)
+
+
+async def test_every_page_says_first_how_it_stands_and_how_many_problems_are_open(
+    http: httpx.AsyncClient, redis: Redis, pipeline: Pipeline
+) -> None:
+    """One that somebody has set aside is not counted; nor is one that was, and is gone."""
+    await pipeline.kill(track(1))
+    await pipeline.kill(track(2), detail="something else")
+    for path in ("help", "dead", "people/u1"):
+        page = (await http.get(f"/console/{path}")).text
+        assert '<a href="/console">No worker is running</a>' in page
+        assert "2<span" in page
+    marks = GroupStates(redis, "default")
+    (first, _) = (await http.get("/api/dead/stats")).json()["groups"]
+    for name in (first["fingerprint"], "0123456789ab"):
+        await marks.set(name, GroupState.ACKNOWLEDGED, "ann", "")
+    assert "1<span" in (await http.get("/console/help")).text
