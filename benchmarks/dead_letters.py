@@ -108,10 +108,12 @@ async def _fill(client: redis.asyncio.Redis, count: int, *, packed: bool) -> Non
         action = to_json(SplitAction(key, ActionKind.DEAD, keep=1))
         batch += ["1-1", action, line.encode() + b"\n" + (body.encode() if body else raw)]
         if len(batch) >= 3 * BATCH:
-            await scripts.run("split", [keys.RAW, keys.SPLITTER], ["", "bench", 600_000, *batch])
+            await scripts.run(
+                "split", [keys.RAW, keys.SPLITTER], ["", "bench", 600_000, "{}", *batch]
+            )
             batch = []
     if batch:
-        await scripts.run("split", [keys.RAW, keys.SPLITTER], ["", "bench", 600_000, *batch])
+        await scripts.run("split", [keys.RAW, keys.SPLITTER], ["", "bench", 600_000, "{}", *batch])
 
 
 async def _ms(work: Callable[[], Awaitable[object]], runs: int = RUNS) -> float:

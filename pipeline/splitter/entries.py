@@ -26,6 +26,7 @@ class ActionKind(StrEnum):
     DEAD = "dead"
     HELD = "held"
     IGNORED = "ignored"
+    REMOVED = "removed"
 
 
 class DedupeKey(NamedTuple):
@@ -129,7 +130,7 @@ class RoutedEntry(NamedTuple):
 
 class Moved(NamedTuple):
     """Ids of entries that have left the stream: which were duplicates, and which went elsewhere (a reset removed them, or
-    they are held until their account is known)."""
+    they are held until their account is known, or are gone with the person whose they were)."""
 
     duplicates: frozenset[bytes] = frozenset()
     gone: frozenset[bytes] = frozenset()

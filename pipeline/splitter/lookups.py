@@ -13,6 +13,7 @@ from pipeline.settings import AccountSettings
 from pipeline.splitter.entries import Configured, DedupeKey, Read
 from pipeline.splitter.triage import Account
 from pipeline.storage.scripts import Scripts
+from pipeline.tombstones import Tombstones
 
 _LANES = tuple(Lane)
 
@@ -33,10 +34,14 @@ class Question(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What routing a batch needs: each configured account of it, and which entries are duplicates."""
+    """What routing a batch needs: each configured account of it, and which entries are duplicates.
+
+    fence: which tombstones each account had, by the prefix of its keys: what `RawStream.move` is given.
+    """
 
     accounts: dict[str, Account]
     duplicates: Sequence[DedupeKey]
+    fence: Mapping[str, str]
 
 
 class Lookups:
@@ -57,18 +62,21 @@ class Lookups:
         """Ask what is known of the batch, in one round trip."""
         names = {item.entry.account for item in items} & self._accounts.keys()
         if not names:
-            return Known({}, ())
+            return Known({}, (), {})
         questions = {name: ask(name, self._accounts[name].p, items) for name in names}
         now = "" if self._time is None else str(self._time())
-        answers = await self._scripts.run("known", [], [now, *map(to_json, questions.values())])
+        found_at, *answers = await self._scripts.run(
+            "known", [], [now, *map(to_json, questions.values())]
+        )
         accounts: dict[str, Account] = {}
         duplicates: list[DedupeKey] = []
         for (name, asked), answer in zip(questions.items(), answers, strict=True):
             found = from_json(answer)
-            accounts[name] = _account(self._accounts[name].settings, found)
+            accounts[name] = _account(self._accounts[name].settings, found, found_at)
             verdicts = zip(asked.doubtful, found["duplicates"], strict=True)
             duplicates += [key for key, verdict in verdicts if verdict == "1"]
-        return Known(accounts, duplicates)
+        fence = {self._accounts[name].p: one.forgotten.generation for name, one in accounts.items()}
+        return Known(accounts, duplicates, fence)
 
 
 def ask(account: str, p: str, items: Sequence[Read]) -> Question:
@@ -96,10 +104,15 @@ def ask(account: str, p: str, items: Sequence[Read]) -> Question:
     return Question(p, *names, tuple(doubtful))
 
 
-def _account(settings: AccountSettings, found: Mapping[str, Any]) -> Account:
+def _account(settings: AccountSettings, found: Mapping[str, Any], now_ms: bytes) -> Account:
     # An empty table of Lua's may come as an empty list.
     tables = {name: dict(found[name]) for name in ("anon", "email", "follows", "visitor")}
     seen = {name: from_json(text) for name, text in dict(found["seen"]).items()}
     stopped = {lane: int(ms) for lane, ms in found["stopped"].items()}
     showed = {name: email.lower() for name, email in dict(found["showed"]).items()}
-    return Account(settings, IdentityMap(**tables, seen=seen, showed=showed), stopped)
+    known = IdentityMap(**tables, seen=seen, showed=showed)
+    forgotten = dict(found["forgotten"])
+    if not forgotten:
+        return Account(settings, known, stopped)
+    key = bytes.fromhex(found["forget_key"])
+    return Account(settings, known, stopped, Tombstones.read(key, forgotten, int(now_ms)))

@@ -20,7 +20,7 @@ from pipeline.splitter.held import HeldEntries
 from pipeline.splitter.lease import LeaseLost
 from pipeline.splitter.lookups import Lookups
 from pipeline.splitter.pressure import LOOK_S, Pressure
-from pipeline.splitter.stream import BATCH, RawFields, RawStream
+from pipeline.splitter.stream import BATCH, PersonForgotten, RawFields, RawStream
 from pipeline.splitter.traces import SplitBatch, split_records
 from pipeline.splitter.triage import crashed, poisoned, read, read_entry, route_batch
 from pipeline.storage.keys import account_prefix
@@ -130,6 +130,8 @@ class Splitter:
             return 0
         try:
             done = await self._split_all(entries)
+        except PersonForgotten:
+            return 0  # it is read again, and what was the person's is dropped
         except (LeaseLost, redis.exceptions.ConnectionError):
             # A batch too slow for one lease or too big for one request ends so each time it is read whole.
             self._stream.one_by_one(len(entries))
@@ -210,7 +212,7 @@ class Splitter:
         items = [read(read_entry(sid, fields), self._accounts) for sid, fields in entries]
         known = await self._lookups.known(items)
         batch = route_batch(items, known.accounts, known.duplicates)
-        moved = await self._stream.move(batch)
+        moved = await self._stream.move(batch, known.fence)
         self.traces.pending.append(SplitBatch(items, batch, moved))
         pairs = zip(items, batch, strict=True)
         if unknown := {
@@ -250,7 +252,7 @@ def _raise_unless_own_fault(error: Exception) -> None:
 
     It passes, and no event may die of it.
     """
-    if isinstance(error, LeaseLost):
+    if isinstance(error, LeaseLost | PersonForgotten):
         raise error
     if isinstance(error, redis.exceptions.RedisError) and not is_own_fault(error):
         raise error

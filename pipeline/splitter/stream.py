@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import redis.asyncio
@@ -19,6 +20,11 @@ BATCH = 200
 
 MAX_WORK = 300
 """Of one call of split.lua: an entry is 1, and so is each alias and email that it links. So much takes Redis about 8 ms."""
+
+
+class PersonForgotten(Exception):
+    """A person was erased while a batch was in hand: it is read and routed anew."""
+
 
 RawFields: TypeAlias = tuple[bytes, Mapping[bytes, bytes]]
 """An entry as it lies in the stream: its id and fields."""
@@ -70,28 +76,35 @@ class RawStream:
         reply = await self._redis.xread({keys.RAW: "0-0"}, count=count, block=block_ms)
         return _entries(reply)
 
-    async def move(self, batch: Sequence[RoutedEntry]) -> Moved:
+    async def move(
+        self, batch: Sequence[RoutedEntry], fence: Mapping[str, str] = MappingProxyType({})
+    ) -> Moved:
         """Do what these actions say and remove their entries, in one script, or in a few when they are much work.
+
+        fence: which tombstones each account had when the batch was routed (`Known.fence`).
 
         Raises:
             LeaseLost: another splitter has the lease; nothing was written by that script.
+            PersonForgotten: a person was erased meanwhile; nothing was written by that script.
             redis.exceptions.RedisError: Redis is away, refuses to write, or a script failed. Entries before its
                 own are moved.
         """
-        moved = [await self._move(part) for part in parts(batch)]
+        moved = [await self._move(part, fence) for part in parts(batch)]
         self._singly = max(0, self._singly - 1)
         duplicates, gone = zip(*moved, strict=True)
         return Moved(frozenset().union(*duplicates), frozenset().union(*gone))
 
-    async def _move(self, batch: Sequence[RoutedEntry]) -> Moved:
+    async def _move(self, batch: Sequence[RoutedEntry], fence: Mapping[str, str]) -> Moved:
         now = "" if self._time is None else str(self._time())
-        args: list[Any] = [now, self.lease.token, LEASE_MS]
+        args: list[Any] = [now, self.lease.token, LEASE_MS, to_json(dict(fence))]
         for one in batch:
             args += [one.sid, to_json(one.action), one.blob]
         names = [keys.RAW, keys.SPLITTER, keys.HELD]
         answer = await self._scripts.run("split", names, args)
         if answer == b"lost":
             raise LeaseLost
+        if answer == b"forgot":
+            raise PersonForgotten
         duplicates, gone = answer
         return Moved(frozenset(duplicates), frozenset(gone))
 

@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from pipeline.errors import InvalidEvent, Reason, RefusedByRole
 from pipeline.events.kinds import Ignored, IgnoreReason
 from pipeline.events.models import UNREAD, Lane, NativeCall, Track, parse_event, readable_id
+from pipeline.events.people import owner_of
 from pipeline.events.rights import restricted
 from pipeline.events.routing import Facts, read_facts
 from pipeline.identity.placement import UNIDENTIFIED, IdentityMap, Placement, place
@@ -33,6 +34,7 @@ from pipeline.splitter.entries import (
     SplitAction,
 )
 from pipeline.storage import keys
+from pipeline.tombstones import Tombstones
 from pipeline.ways_in import KNOWN_WAYS, WayIn
 
 GIVEN_UP = b"over"
@@ -43,11 +45,12 @@ _NO_FLAG: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(slots=True)
 class Account:
-    """What routing needs of one account: settings, what is known, and each lane's stopped ms."""
+    """What routing needs of one account: settings, what is known, each lane's stopped ms, and who was erased."""
 
     settings: AccountSettings
     known: IdentityMap
     stopped: Mapping[str, int] = field(default_factory=dict)
+    forgotten: Tombstones = field(default_factory=Tombstones)
 
     def apart(self) -> Account:
         """The same, with a copy of the identity map."""
@@ -73,7 +76,7 @@ class Duplicates:
         """This action comes next. One that dies leaves a letter, whose exported copy may come (again)."""
         key = action.key
         identity = _identity(key)
-        if identity in self._known or action.kind is ActionKind.HELD:
+        if identity in self._known or action.kind in {ActionKind.HELD, ActionKind.REMOVED}:
             return
         if key.window or key.replay:
             self._known.add(identity)
@@ -161,12 +164,16 @@ def route_batch(
             one = _refused_by_role(item)
         elif account is None:
             one = _unknown_account(item)
+        elif account.forgotten.until and _is_forgotten(item, account):
+            one = _removed(item)
         elif duplicates.has(item.key):
             # A duplicate must not update the identity map, so it is routed against a copy. Its action is
             # still complete: split.lua re-checks the dedupe window, which may have expired meanwhile.
             one = route_entry(item, account.apart())
         else:
             one = route_entry(item, account)
+        if account is not None and account.forgotten.until and _is_box_forgotten(one, account):
+            one = _removed(item)
         duplicates.record(one.action)
         routed.append(one)
     return routed
@@ -210,6 +217,28 @@ def _optout(
     key = dedupe_hash(name, item.key.hash, "")
     second = replace(own, id=name, key=key, seq=f"{own.seq}.1", optout="only", raw=b"")
     return user, level, second.encode().decode().rstrip("\n")
+
+
+def _is_forgotten(item: Read, account: Account) -> bool:
+    """Whether the person whose event this is was erased after it was accepted."""
+    event, sid = item.event, item.entry.sid
+    if event is not None:
+        owner = owner_of(event, account.settings.shared_ids)
+        return account.forgotten.bury_any((owner,), sid)
+    body = _body(item.entry.raw)
+    return account.forgotten.bury_any(
+        (readable_id(body.get("userId")), readable_id(body.get("anonymousId"))), sid
+    )
+
+
+def _is_box_forgotten(one: RoutedEntry, account: Account) -> bool:
+    """The same by the mailbox that it would go to: its own ids may be shared ones."""
+    return account.forgotten.bury_any((one.action.box,), one.sid)
+
+
+def _removed(item: Read) -> RoutedEntry:
+    """Counted, and nothing else is left of it."""
+    return RoutedEntry(item.entry.sid, SplitAction(item.key, ActionKind.REMOVED))
 
 
 def _refused_by_role(item: Read) -> RoutedEntry:

@@ -114,6 +114,7 @@ class KeyKind(StrEnum):
     DRY_CALLS = "dry-calls"
     TARGET = "target"
     RESET = "reset"
+    FORGOTTEN = "forgotten"
     IMPORT = "import"
 
 
@@ -441,7 +442,7 @@ def job_sent(account: str, identity: str) -> str:
 
 
 def audit(account: str) -> str:
-    """Stream. What people did to dead letters: by, verb, what, count, why. The latest AUDIT_KEPT."""
+    """Stream. What people did to dead letters and people: by, verb, what, count, why, receipt. The latest AUDIT_KEPT."""
     return f"sailpipe:{account}:audit"
 
 
@@ -449,6 +450,30 @@ def dry_calls(account: str) -> str:
     """Stream. Calls that a dry run would have made: method, endpoint, params (JSON), user, ids (JSON) of their events;
     for DRY_CALLS_KEEP_MS, the latest DRY_CALLS_KEPT (pipeline/dryrun)."""
     return f"sailpipe:{account}:dry-calls"
+
+
+def audit_copy(account: str) -> str:
+    """Stream. The same while a person's ids are taken out of it (forget/words.py); then it takes its place."""
+    return f"sailpipe:{account}:audit:copy"
+
+
+# Who was erased: see pipeline/forget
+
+
+def forgotten(account: str) -> str:
+    """Hash. Tombstones: `t:HASH` of an id and `n:HASH` of its name in the log of outcomes -> `SID UNTIL`: up to which raw
+    entry its events are dropped, and when the tombstone ends (ms); gen: changes with each. Ends with the last of them."""
+    return f"sailpipe:{account}:forgotten"
+
+
+def forget_key(account: str) -> str:
+    """String. Random bytes, in hexadecimal, that ids are hashed with in tombstones and receipts."""
+    return f"sailpipe:{account}:forgotten:key"
+
+
+def forgetting(account: str) -> str:
+    """Hash. Hash of a person's id -> all ids of the person (JSON), while they are being erased."""
+    return f"sailpipe:{account}:forgotten:ids"
 
 
 # Whose the data are

@@ -67,8 +67,12 @@ class TraceLog:
         self._scripts = Scripts(client, "pipeline.trace")
         self._prefix = keys.account_prefix(account)
 
-    async def write(self, records: Iterable[Record], most: int, *, lost: bool = False) -> None:
+    async def write(
+        self, records: Iterable[Record], most: int, *, lost: bool = False, generation: str = "-"
+    ) -> bool:
         """Append records, in one script; what is too much goes. most: bytes. lost: some before these were not written.
+        generation: which tombstones there were when these records were chosen; False when there are others by now, and
+        nothing was written.
 
         Raises redis.exceptions.RedisError: Redis is away, or full.
         """
@@ -80,10 +84,10 @@ class TraceLog:
             for start in range(0, len(found), BLOCK):
                 block = encode_block(found[start : start + BLOCK])
                 blocks += [part.value, block.records, block.names, block.data]
-        if blocks:
-            await self._scripts.run(
-                "append", [self._prefix], _arguments("-", most, lost=lost) + blocks
-            )
+        if not blocks:
+            return True
+        bounds = _arguments("-", most, lost=lost, generation=generation)
+        return int(await self._scripts.run("append", [self._prefix], bounds + blocks)) >= 0
 
     async def trim(self, keep_s: float | None, most: int) -> None:
         """Remove what is older than that, and what is too much; all of it when it is not to be kept (None)."""
@@ -151,8 +155,8 @@ def _read(block: Block, names: Collection[bytes]) -> list[Record]:
         return []
 
 
-def _arguments(oldest: str, most: int, *, lost: bool) -> list[Any]:
+def _arguments(oldest: str, most: int, *, lost: bool, generation: str = "-") -> list[Any]:
     """What append.lua is told of the bounds."""
     shares = [(part.value, most * share // _SIXTEENTHS) for part, share in SHARES.items()]
-    head: list[Any] = ["", oldest, most, int(lost), len(shares)]
+    head: list[Any] = ["", oldest, most, int(lost), generation, len(shares)]
     return head + [value for pair in shares for value in pair]

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -16,8 +16,9 @@ import redis.exceptions
 from pipeline.clock import Clock
 from pipeline.observe.logs import log_event
 from pipeline.settings import AccountSettings
+from pipeline.storage.buried import read_tombstones
 from pipeline.trace.log import BLOCK, TraceLog
-from pipeline.trace.records import Record
+from pipeline.trace.records import Record, is_buried
 
 T = TypeVar("T")
 MAX_PENDING = 5_000
@@ -46,6 +47,7 @@ class TraceQueue(Generic[T]):
         """read: the records of one thing, each with its account; those of an account that keeps none are left out. most:
         things that may wait."""
         self.pending: deque[T] = deque(maxlen=most)
+        self._redis = client
         self._accounts = {name: one for name, one in accounts.items() if one.trace_keep is not None}
         self._logs = {name: TraceLog(client, name) for name in self._accounts}
         self._read = read
@@ -91,10 +93,14 @@ class TraceQueue(Generic[T]):
             except Exception as error:  # noqa: BLE001 - what cannot be told costs its record, never an event
                 self._fail(self._logs.keys(), error)
 
-    async def _write(self, account: str, records: Iterable[Record]) -> None:
+    async def _write(self, account: str, records: Sequence[Record]) -> None:
         try:
-            room = await self._room_of(account)
-            await self._logs[account].write(records, room, lost=account in self._lost)
+            room, log, written = await self._room_of(account), self._logs[account], False
+            while not written:
+                buried = await read_tombstones(self._redis, account)
+                kept = [one for one in records if not is_buried(one, buried)]
+                lost, generation = account in self._lost, buried.generation
+                written = await log.write(kept, room, lost=lost, generation=generation)
             self._lost.discard(account)
         except Exception as error:  # noqa: BLE001 - Redis is away or full, or a record is at fault: none of it may stop delivery
             self._fail([account], error)

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from pydantic_core import from_json, to_json
 
 from pipeline.lanes import Lane
-from pipeline.trace.names import NAME_BYTES
+from pipeline.tombstones import Tombstones
+from pipeline.trace.names import NAME_BYTES, person_name
 
 LEVEL = 1
 """Of zlib. Most of a record are ids, which no level makes smaller."""
@@ -143,6 +144,14 @@ def _record(fields: Sequence[Any], index: bytes) -> Record:
     made = tuple(MadeCall(*call) for call in calls)
     head = identity, Fate(fate), what, lane, user, seq, accepted, accepted + took
     return Record(*head, reason, due, made, tries, fold, way, via, names)
+
+
+def is_buried(record: Record, buried: Tombstones) -> bool:
+    """Whether its person was erased after its event was accepted."""
+    if not buried.until or not record.seq:
+        return False
+    whose = [person_name(record.user)] if record.user else record.names
+    return any(buried.buries_name(name, record.seq) for name in whose)
 
 
 def named(records: Iterable[Record], names: Collection[bytes]) -> Iterator[Record]:

@@ -30,7 +30,7 @@ class Dedupe:
         await self.redis.set(keys.SPLITTER, "token")
         found = 0
         for start in range(0, len(ids), 500):
-            args: list[str | int | bytes] = [str(self.now), "token", 5000]
+            args: list[str | int | bytes] = [str(self.now), "token", 5000, "{}"]
             for name in ids[start : start + 500]:
                 args += ["1-1", self._action(name), ""]
             duplicates, _ = await self._scripts.run("split", [keys.RAW, keys.SPLITTER], args)

@@ -135,7 +135,7 @@ async def bury(
     await client.set(keys.SPLITTER, LEASE, px=60_000)
     rest = iter(letters)
     while chunk := list(islice(rest, 500)):
-        args: list[Any] = ["", LEASE, 60_000]
+        args: list[Any] = ["", LEASE, 60_000, "{}"]
         for identity, header in chunk:
             key = DedupeKey(prefix, identity, header.key, window=0, replay=False)
             action = SplitAction(key, ActionKind.DEAD, keep=1)

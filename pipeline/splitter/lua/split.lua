@@ -1,13 +1,17 @@
 -- Move a batch of raw entries to where they belong. Nothing is read between decision and deletion, so an
 -- entry is never in two places.
 -- KEYS[1] the raw stream, KEYS[2] the splitter's lease, KEYS[3] entries that are held
--- ARGV    now, the splitter's token, its lease in ms, then for each entry: sid, action (JSON), blob
+-- ARGV    now, the splitter's token, its lease in ms, which tombstones each account had when the batch was routed (prefix ->
+--         generation, JSON), then for each entry: sid, action (JSON), blob
 --   action: see `SplitAction` in entries.py
 --   blob: the mailbox entry or the dead letter ('' when ignored, unless an opt-out is made of it)
--- Returns 'lost' when the lease is another's, else {{sid of each duplicate}, {sid of each that a reset has removed, or
---   that is held until its account is known}}
+-- Returns 'lost' when the lease is another's, 'forgot' when a person has been erased meanwhile, else {{sid of each
+--   duplicate}, {sid of each that a reset has removed, that is held until its account is known, or that is gone}}
 local now, lease = ms(ARGV[1]), redis.call('GET', KEYS[2])
 if lease ~= ARGV[2] then return 'lost' end
+for p, generation in pairs(cjson.decode(ARGV[4])) do
+  if (redis.call('HGET', p .. 'forgotten', 'gen') or '') ~= generation then return 'forgot' end
+end
 
 local function split(slice, key, depth, life)
   local halves = {}
@@ -96,6 +100,11 @@ local function is_cut(p, sid)
   local ms_of, n = parts(sid)
   local last_ms, last_n = parts(cuts[p])
   return ms_of < last_ms or ms_of == last_ms and n <= last_n
+end
+
+-- Whether an entry that nothing was read of has been removed, and counted, with its person.
+local function is_gone(p, sid)
+  return redis.call('EXISTS', p .. 'forgotten') == 1 and #redis.call('XRANGE', KEYS[1], sid, sid) == 0
 end
 
 -- The opt-out that an event says its user is to have: a second entry in the user's lane, unless the newest entry there
@@ -190,7 +199,7 @@ end
 
 -- All that could fail comes before the first write: a script is not rolled back.
 local batch = {}
-for i = 4, #ARGV, 3 do
+for i = 5, #ARGV, 3 do
   local action, blob = cjson.decode(ARGV[i + 1]), ARGV[i + 2]
   local key, kind = action[1], action[2]
   local reads = kind == 'dead' or kind == 'held' or kind == 'post' and key[5]
@@ -200,7 +209,12 @@ free_first(KEYS[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 local duplicates, gone = {}, {}
 for _, entry in ipairs(batch) do
-  if is_cut(entry[2][1][1], entry[1]) or entry[2][2] == 'held' and hold(entry[1]) then
+  local p, kind = entry[2][1][1], entry[2][2]
+  if is_cut(p, entry[1]) or kind == 'held' and hold(entry[1]) then
+    gone[#gone + 1] = entry[1]
+  elseif kind == 'removed' then
+    tally(p, COUNT_REMOVED, 1)
+  elseif kind == 'dead' and is_gone(p, entry[1]) then
     gone[#gone + 1] = entry[1]
   elseif apply(entry[2], entry[3], entry[4]) then
     duplicates[#duplicates + 1] = entry[1]

@@ -1,12 +1,15 @@
 -- Write blocks of the log of outcomes, and remove those that are too old, then those that are too many.
 -- KEYS[1] the account's prefix
 -- ARGV    now, the newest time of a block that goes (ms; '-' for none), most bytes of all parts, '1' if outcomes were lost
---         since the last call, number of parts, then for each part, those that lose first before: its name, the bytes that
+--         since the last call, which tombstones there were when the records were made ('-': it makes no difference),
+--         number of parts, then for each part, those that lose first before: its name, the bytes that
 --         it keeps in any case; then for each block: part, records, index, data
 -- A Redis that is full refuses the first write, and nothing is written: the log is not worth an event.
--- Returns how many blocks went; as many as TRACE_TRIMMED when there may be more
-local now, oldest, most, parts = int(ms(ARGV[1])), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5])
-local book, first = P .. 'trace', 6 + 2 * parts
+-- Returns how many blocks went; as many as TRACE_TRIMMED when there may be more. -1: a person was erased meanwhile, and
+-- nothing was written
+local now, oldest, most, parts = int(ms(ARGV[1])), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[6])
+local book, begin, first = P .. 'trace', 7, 7 + 2 * parts
+if ARGV[5] ~= '-' and (redis.call('HGET', P .. 'forgotten', 'gen') or '') ~= ARGV[5] then return -1 end
 local bytes, total, gone = {}, 0, 0
 
 local function drop_block(part, newest)
@@ -32,14 +35,14 @@ for i = first, #ARGV, 4 do
   redis.call('HINCRBY', book, 'records:' .. part, records)
 end
 
-for i = 6, first - 1, 2 do
+for i = begin, first - 1, 2 do
   while oldest ~= '-' and drop_block(ARGV[i], oldest) > 0 do end
 end
-for i = 6, first - 1, 2 do
+for i = begin, first - 1, 2 do
   bytes[i] = tonumber(redis.call('HGET', book, 'bytes:' .. ARGV[i]) or '0')
   total = total + bytes[i]
 end
-for i = 6, first - 1, 2 do
+for i = begin, first - 1, 2 do
   while total > most and bytes[i] > tonumber(ARGV[i + 1]) do
     local freed = drop_block(ARGV[i], '+')
     if freed == 0 then break end

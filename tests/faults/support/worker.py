@@ -17,7 +17,7 @@ from pipeline.mailbox.claim import Claim, Settlement
 from pipeline.mailbox.reservations import Reservation, Taken
 from pipeline.mailbox.store import MailboxStore
 from pipeline.splitter import loop
-from pipeline.splitter.entries import RawEntry, Read
+from pipeline.splitter.entries import Moved, RawEntry, Read
 from pipeline.splitter.stream import RawStream
 from tests.faults.support.deaths import (
     AFTER_INTENT,
@@ -86,11 +86,12 @@ def _dying_settle(real: Any) -> Any:
 
 def _dying_split(real: Any) -> Any:
     @wraps(real)
-    async def move(stream: RawStream, batch: Sequence[Any]) -> None:
+    async def move(stream: RawStream, batch: Sequence[Any], *fence: Any) -> Moved:
         strike_at(TOKENS, BEFORE_SPLIT)
         strike_at(TOKENS, FREEZE_BEFORE_SPLIT, signal.SIGSTOP)
-        await real(stream, batch)
+        moved: Moved = await real(stream, batch, *fence)
         strike_at(TOKENS, AFTER_SPLIT)
+        return moved
 
     return move
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from unittest.mock import patch
 
@@ -121,10 +122,12 @@ class TroubledStream(RawStream):
         await self._before_read(self.batch_size)
         return await super().hold()
 
-    async def move(self, batch: Sequence[RoutedEntry]) -> Moved:
+    async def move(
+        self, batch: Sequence[RoutedEntry], fence: Mapping[str, str] = MappingProxyType({})
+    ) -> Moved:
         self.moved.append(len(batch))
         await self._before_move(len(batch))
-        return await super().move(batch)
+        return await super().move(batch, fence)
 
 
 async def _no_trouble(_entries: int) -> None:
