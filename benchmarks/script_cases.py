@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from benchmarks.script_forget import forgetting
 from benchmarks.script_letters import LETTER_CASES
 from benchmarks.script_shop import BIG, SMALL, Shop
 from pipeline.clock import ManualClock, SystemClock
@@ -339,7 +340,7 @@ CASES: Mapping[str, Callable[[Shop], Awaitable[None]]] = MappingProxyType(
             *(suspects, all_at_once, claims, deaths, orders, many_accounts),
             *(split_small, split_large, split_recalls, split_exports, given_back, old_aliases),
             *(many_letters, takeover, limits_and_gates, inquiries),
-            *LETTER_CASES,
+            *(*LETTER_CASES, forgetting),
         )
     }
 )

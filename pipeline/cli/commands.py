@@ -71,6 +71,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "reset:reset",
             "Empty an account: all that waits, dead letters, what is remembered, counters, gates.",
         ),
+        "forget": (
+            "forget:forget",
+            "Erase a person from everything that is kept here, and show that nothing is left.",
+        ),
         "adopt": (
             "adopt:adopt",
             "Deliver what waits for another target to the one of these settings.",

@@ -22,6 +22,7 @@ HEADINGS: Mapping[str, Sequence[str]] = MappingProxyType(
         ),
         CHANGE: (
             *("dead", "limits", "limits set", "limits unset", "pause", "resume", "adopt", "reset"),
+            "forget",
             *("dead replay", "dead jobs", "dead edit", "dead fix", "dead mark", "dead drop"),
         ),
     }
@@ -52,6 +53,10 @@ EXAMPLES: Mapping[str, Sequence[str]] = MappingProxyType(
         "resume": ("sailpipe resume --lane purchase",),
         "reset": ("sailpipe reset --dry-run", "sailpipe reset --yes"),
         "adopt": ("sailpipe adopt --dry-run", "sailpipe adopt"),
+        "forget": (
+            "sailpipe forget ann@example.com --dry-run",
+            'sailpipe forget ann@example.com --at-sailthru --why "asked by letter"',
+        ),
         "doctor": ("sailpipe doctor",),
         "dead": ("sailpipe dead stats", "sailpipe dead replay --reason missing_email"),
         "dead list": ("sailpipe dead list --reason rejected --since 2h",),

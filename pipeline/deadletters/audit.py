@@ -6,6 +6,7 @@ erased must not go on living here.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from pipeline.storage.scripts import Scripts
 class Act:
     """One act. by: who, as the face knows it. verb: `replay`, `edit`, `fix`, `drop`, `mark` and so on. what: the filter in
     words, or the letter, and the changes. count: letters, or events that waited. why: what the person said, may be ''. at_ms: 0 until it
-    is written."""
+    is written. receipt: of a person who was erased, as JSON (forget/receipt.py)."""
 
     by: str
     verb: str
@@ -28,10 +29,11 @@ class Act:
     count: int
     why: str = ""
     at_ms: int = 0
+    receipt: str = ""
 
     def as_json(self, account: str) -> dict[str, Any]:
         """One line of `dead audit --json`; the time is ISO 8601 in UTC."""
-        return {
+        row = {
             "at": iso(self.at_ms),
             "account": account,
             "by": self.by,
@@ -40,6 +42,7 @@ class Act:
             "count": self.count,
             "why": self.why or None,
         }
+        return row | ({"receipt": json.loads(self.receipt)} if self.receipt else {})
 
 
 class AuditTrail:
@@ -54,6 +57,8 @@ class AuditTrail:
     async def record(self, act: Act) -> None:
         """Write an act down, before or after it is done."""
         row = {"by": act.by, "verb": act.verb, "what": act.what, "count": act.count, "why": act.why}
+        if act.receipt:
+            row["receipt"] = act.receipt
         flat = [part for pair in row.items() for part in pair]
         await self._scripts.run("audit", [self._prefix], flat)
 
@@ -66,4 +71,5 @@ class AuditTrail:
 def _act(sid: bytes, fields: dict[bytes, bytes]) -> Act:
     text = {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items()}
     at_ms = int(sid.partition(b"-")[0])
-    return Act(text["by"], text["verb"], text["what"], int(text["count"]), text["why"], at_ms)
+    said = text["by"], text["verb"], text["what"], int(text["count"]), text["why"]
+    return Act(*said, at_ms, text.get("receipt", ""))

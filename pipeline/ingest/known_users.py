@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
 from redis.asyncio import Redis
@@ -14,7 +13,7 @@ from redis.exceptions import RedisError
 from pipeline.events.emails import address_key
 from pipeline.ingest.upstream import NotNow
 from pipeline.mapping.identity import look_up
-from pipeline.mapping.profile import read_profile
+from pipeline.mapping.profile import profile_name, read_profile
 from pipeline.producer import enqueue_error
 from pipeline.sailthru.answers import Accepted, Answer, Failure
 from pipeline.sailthru.calls import Method
@@ -135,5 +134,4 @@ class _Name(NamedTuple):
 def _names(account: str, user_id: str | None, address: str) -> Iterator[_Name]:
     for key, name in (("extid", user_id), ("email", address)):
         if name:
-            digest = blake2b(f"{key} {name}".encode(), digest_size=16).hexdigest()
-            yield _Name(key, name, keys.found(account, digest))
+            yield _Name(key, name, keys.found(account, profile_name(key, name)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from hashlib import blake2b
 from typing import Any
 
 from pipeline.errors import MappingRejected
@@ -34,6 +35,11 @@ def read_profile(status_ok: bool, body: Mapping[str, Any]) -> Profile:
         cart=_cart(body.get("purchase_incomplete")),
         extid=_extid(keys.get("extid")),
     )
+
+
+def profile_name(key: str, identity: str) -> str:
+    """What a profile is remembered by without naming its person: the hash of a key of Sailthru's and an id."""
+    return blake2b(f"{key} {identity}".encode(), digest_size=16).hexdigest()
 
 
 def read_time(value: object) -> float | None:

@@ -1,0 +1,57 @@
+"""Mailboxes, and the claims of workers that have them in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pipeline.events.models import Lane
+from pipeline.forget.person import Whose, spelled
+from pipeline.forget.spaces import Space
+from pipeline.forget.work import Work
+from pipeline.mailbox.claim import Entry
+from pipeline.storage import keys
+
+ENTRIES = 200
+"""Entries of a mailbox that are asked for at a time, if they are not large."""
+
+
+async def take_boxes(work: Work, boxes: Iterable[str]) -> None:
+    """Remove mailboxes of these names in all lanes. Whoever has one in hand can write nothing more of it."""
+    names = list(boxes)
+    for lane in Lane:
+        gone, leased, there = await work.run("take_boxes", [work.place.now, lane.value, *names])
+        work.leased_until = max(work.leased_until, int(leased))
+        if there:
+            work.see(Space.MAILBOXES, 0, theirs=max(int(there), int(gone)))
+
+
+async def look_into(work: Work, lane: str, box: str) -> None:
+    """Count the events of a mailbox: the person's own, or others' that name the person."""
+    key, at = keys.mail(work.account, Lane(lane), box), 0
+    is_theirs = work.person.is_named(box)
+    while entries := await work.run("peek", [at, ENTRIES], key):
+        raws = [Entry.decode(blob).raw for blob in entries]
+        if is_theirs:
+            work.boxes.add((lane, box))
+            work.note_orders(raws)
+            work.see(Space.MAILBOXES, len(raws), theirs=len(raws))
+        else:
+            named = sum(work.person.whose(raw) is not Whose.NEITHER for raw in raws)
+            work.see(Space.MAILBOXES, len(raws), named=named)
+        at += len(entries)
+
+
+async def sweep_standing(work: Work) -> None:
+    """Mailboxes that have a state, or a place in a lane's sets, though nothing waits in them; and the one under suspicion."""
+    names = spelled(work.person.ids)
+    for lane in Lane:
+        for set_ in (keys.due, keys.due_bulk, keys.leased):
+            scores: Any = await work.redis.zmscore(set_(work.account, lane), names)
+            pairs = zip(names, scores, strict=True)
+            work.standing.update((lane.value, name) for name, score in pairs if score is not None)
+    work.see(Space.MAILBOXES, 0, theirs=len(work.standing - work.boxes))
+    suspect: Any = await work.redis.hget(keys.suspect(work.account), "box")
+    box = suspect.decode("utf-8", "replace") if isinstance(suspect, bytes) else None
+    if work.person.is_named(box):
+        work.see(Space.MAILBOXES, 0, theirs=1)

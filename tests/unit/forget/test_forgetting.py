@@ -1,0 +1,445 @@
+"""A person is erased from everything, and their neighbour from nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis.asyncio
+
+from pipeline.deadletters.audit import Act, AuditTrail
+from pipeline.deadletters.jobs import Jobs
+from pipeline.deadletters.states import GroupState, GroupStates
+from pipeline.dryrun.calls import KeptCalls
+from pipeline.errors import StaleClaim
+from pipeline.events.models import Lane
+from pipeline.forget import forgetting as module
+from pipeline.forget.forgetting import Forgetting, NotErased
+from pipeline.forget.links import SharedId
+from pipeline.forget.receipt import Receipt
+from pipeline.forget.spaces import Space
+from pipeline.forget.streams import boxes_of
+from pipeline.forget.work import Work
+from pipeline.gates.gates import Closure
+from pipeline.mailbox.reservations import Reservation
+from pipeline.mapping.profile import profile_name
+from pipeline.sailthru.answers import Accepted, Answer
+from pipeline.sailthru.calls import Call
+from pipeline.storage import keys
+from pipeline.trace.names import person_name
+from tests.support.everything import names_of
+from tests.support.fake_sailthru import REFUSED
+from tests.support.mailboxes import delivered
+from tests.support.pipe import ACCOUNT, Pipe, added, identify, open_pipe, order, page, track
+
+
+@dataclass(frozen=True)
+class Someone:
+    """An id, an email and a device that no other text can be taken for."""
+
+    user: str
+    email: str
+    device: str
+
+    @property
+    def ids(self) -> tuple[str, str, str]:
+        return self.user, self.email, self.device
+
+
+TEN_YEARS_MS = 10 * 365 * 86_400_000
+SHARED = re.compile(rb":(trace|celery):")
+ANN = Someone("user-ann-4711", "Ann.Smith@forget.example", "device-ann-aa77")
+BOB = Someone("user-bob-0815", "bob.jones@forget.example", "device-bob-bb88")
+
+
+@pytest.fixture
+async def pipe(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pipe]:
+    """A pipeline on a real Redis, whose time is another than the pipeline's."""
+    monkeypatch.setattr(module, "TOMBSTONE_MS", TEN_YEARS_MS)
+    async with redis.asyncio.Redis.from_url(redis_url) as client, open_pipe(client=client) as pipe:
+        yield pipe
+
+
+def forgetting(pipe: Pipe, **more: Any) -> Forgetting:
+    return Forgetting(pipe.redis, pipe._all, ACCOUNT, pipe.clock, time_ms=pipe.now_ms, **more)
+
+
+async def everywhere(pipe: Pipe, who: Someone) -> None:
+    """Into every space, by what writes there."""
+    who_is = identify(who.user, traits={"email": who.email}, anonymousId=who.device)
+    await pipe.post(who_is, {"type": "track", "anonymousId": who.device, "event": "Visited"})
+    await pipe.post(added(who.user), page(who.user), order(who.user, f"o-{who.user[-4:]}"))
+    await pipe.run(30)
+    trouble = pipe.sailthru.trouble(REFUSED, on="POST /event", about=who.user)
+    await pipe.post(track(who.user, "Dies"))
+    await pipe.run(30)
+    pipe.sailthru.troubles.remove(trouble)
+    await pipe.post({"type": "nonsense", "userId": who.user, "traits": {"email": who.email}})
+    await pipe.post_raw([{"event": f'{{"userId": "{who.user}", "broken'}])
+    for number in range(6):
+        shown = {"email": f"{number}{who.device[-2:]}x@others.example"}
+        await pipe.post(identify(f"shared-{who.device[-2:]}", traits=shown))
+    mail = {"context": {"traits": {"email": who.email}}, "anonymousId": who.device}
+    await pipe.post(track(f"shared-{who.device[-2:]}") | mail)
+    await pipe.run(30)
+
+
+async def by_people(pipe: Pipe, who: Someone) -> None:
+    """What operators leave."""
+    audit = AuditTrail(pipe.redis, ACCOUNT)
+    await audit.record(Act("eve", "replay", f"user {who.user}", 1, f"{who.email} has asked"))
+    await Jobs(pipe.redis, ACCOUNT).create(f"job-{who.user[-4:]}", ["m1"], what=f"user {who.user}")
+    await GroupStates(pipe.redis, ACCOUNT).set(
+        f"f{who.user[-4:]}", GroupState.IGNORED, "eve", f"as {who.email} wished"
+    )
+    closure = Closure(f"POST /{who.user[-4:]}", "circuit", 1, 1, f"no {who.email}")
+    await pipe.gates.close(closure)
+    dry = Call("POST", "/event", {"id": who.user, "key": "extid", "vars": {"mail": who.email}})
+    await KeptCalls(pipe.redis, ACCOUNT).add(dry, who.user, ["m1"])
+    await KeptCalls(pipe.redis, ACCOUNT).add(dry)
+    found = keys.found(ACCOUNT, profile_name("extid", who.user))
+    await pipe.redis.set(found, "1")
+
+
+async def waiting(pipe: Pipe, *people: Someone) -> None:
+    """In mailboxes, one of them in a worker's hand; named by a wake-up; in the raw stream, and held."""
+    await pipe.pause("account")
+    for who in people:
+        await pipe.post(track(who.user, "Waits"), order(who.user, f"w-{who.user[-4:]}"))
+        await pipe.post(track(who.user) | {"messageId": f"held-{who.user}"[-9:]})
+    body = [[ACCOUNT, "event", [who.user for who in people]], {}, {}]
+    message = {"body": base64.b64encode(json.dumps(body).encode()).decode()}
+    await pipe.redis.rpush(keys.celery_queue("event"), json.dumps(message))
+    await pipe.post_raw([{"event": json.dumps(track(people[0].user)), "account": "unknown"}])
+    for number, who in enumerate(people):
+        await pipe._accept({"event": json.dumps(track(who.user, "Is queued"))}, 90_000 + number)
+
+
+async def neighbours(pipe: Pipe, who: Someone, but: Someone) -> Counter[tuple[bytes, bytes]]:
+    """All texts that name this person and not the other. What two share, blocks and wake-ups, is written anew."""
+    theirs, others = await names_of(pipe.redis, *who.ids), await names_of(pipe.redis, *but.ids)
+    return Counter(pair for pair in theirs if pair not in others and not SHARED.search(pair[0]))
+
+
+async def conserved(pipe: Pipe) -> int:
+    """Events accepted and derived, by where they are: the sum that `status` shows."""
+    counts = await pipe.counts()
+    ends = ("delivered", "dead:", "ignored:", "duplicates", "waiting:", "removed")
+    raw = int(await pipe.redis.xlen(keys.RAW) + await pipe.redis.xlen(keys.HELD))
+    return raw + sum(n for name, n in counts.items() if name.startswith(ends))
+
+
+async def test_no_key_names_a_person_who_was_erased_and_the_neighbours_data_are_as_they_were(
+    pipe: Pipe,
+) -> None:
+    """Whatever they did, and whatever is compressed; what waits of the neighbour is delivered."""
+    for who in (ANN, BOB):
+        await everywhere(pipe, who)
+    await waiting(pipe, ANN, BOB)
+    for who in (ANN, BOB):
+        await by_people(pipe, who)
+    outcomes = set(await pipe.outcomes(person_name(BOB.user)))
+    before, events = await neighbours(pipe, BOB, ANN), await conserved(pipe)
+    kinds = {
+        key.split(b":")[-1 if key.count(b":") < 2 else 2]
+        for key, _ in await names_of(pipe.redis, *ANN.ids)
+    }
+    assert {b"user", b"cart", b"cart-of", b"mail", b"dead", b"trace", b"audit", b"jobs"} <= kinds
+    assert {b"seen", b"aliases", b"died", b"gates", b"due"} <= kinds
+
+    plan = await forgetting(pipe).plan(ANN.email.upper())
+    assert {*plan.person.keys} == {ANN.user, ANN.email.lower(), ANN.device}
+    there = {space for space, found in plan.found.items() if found.theirs}
+    assert there == set(Space)
+    receipt = await forgetting(pipe).erase(plan, by="eve", why=f"{ANN.email} has asked")
+
+    assert await names_of(pipe.redis, *ANN.ids) == []
+    assert (receipt.left, receipt.passes) == (0, 1)
+    assert receipt.rows[Space.MAILBOXES].removed == 3
+    assert await neighbours(pipe, BOB, ANN) == before
+    assert await conserved(pipe) == events
+    assert set(await pipe.outcomes(person_name(BOB.user))) == outcomes
+    (message,) = await pipe.redis.lrange(keys.celery_queue("event"), 0, -1)
+    assert boxes_of(message) == [BOB.user]
+    act, *_ = await AuditTrail(pipe.redis, ACCOUNT).latest(1)
+    assert (act.verb, act.by, act.why) == ("forget", "eve", "*** has asked")
+    assert json.loads(act.receipt) == receipt.as_json()
+    assert receipt.as_json()["spaces"]["dead letters"]["removed"] >= 3
+
+    await pipe.resume("account")
+    for scope in (f"POST /{who.user[-4:]}" for who in (ANN, BOB)):
+        await pipe.gates.open(scope, "circuit")
+    await pipe._split()
+    sent = len(pipe.sailthru.sent)
+    await pipe.run(60)
+    later = [json.dumps(dict(one.call.params)) for one in pipe.sailthru.sent[sent:]]
+    assert any("w-0815" in one or "Waits" in one for one in later)
+    assert not any(ANN.user in one or ANN.email in one for one in later)
+    assert sum("Is queued" in one or "Waits" in one for one in later) == 2
+    assert await names_of(pipe.redis, *ANN.ids) == []
+
+
+async def known(pipe: Pipe, who: Someone) -> None:
+    """Identified, with a device."""
+    await pipe.post(identify(who.user, traits={"email": who.email}, anonymousId=who.device))
+    await pipe.run(5)
+
+
+async def erase(pipe: Pipe, identity: str, **more: Any) -> Receipt:
+    doing = forgetting(pipe)
+    return await doing.erase(await doing.plan(identity), by="eve", **more)
+
+
+async def test_a_worker_that_has_a_mailbox_in_hand_can_write_nothing_of_it(pipe: Pipe) -> None:
+    """The receipt comes when its lease is over: no call that it had sent takes effect after that."""
+    await known(pipe, ANN)
+    await pipe.post(track(ANN.user), order(ANN.user, "o-1"), track(BOB.user))
+    assert ANN.user in await pipe.lease(Lane.EVENT)
+    claim = await pipe.store.claim(Lane.EVENT, ANN.user, most=9)
+    bought = await pipe.lease(Lane.PURCHASE)
+    order_claim = await pipe.store.claim(Lane.PURCHASE, bought[0], most=9)
+    assert claim is not None
+    assert order_claim is not None
+    await pipe.store.record_intent(order_claim, "{}", Reservation("o-1", "ab12", 60_000))
+    began = pipe.clock.now()
+    receipt = await erase(pipe, ANN.device)
+    assert pipe.clock.now() - began >= pipe.settings.lease - 1
+    for one in (claim, order_claim):
+        with pytest.raises(StaleClaim):
+            await pipe.store.settle(
+                delivered(one, learn={"identified": "1"}, cart="[]", cart_keep_ms=9)
+            )
+        assert await pipe.store.renew([one]) == [one]
+        with pytest.raises(StaleClaim):
+            await pipe.store.record_intent(one, "{}")
+    assert await names_of(pipe.redis, *ANN.ids, "o-1") == []
+    assert receipt.rows[Space.MAILBOXES].removed == 2
+    assert (await pipe.counts())["removed"] == 2
+    await pipe.run(30)
+    assert {one.params["id"] for one in pipe.sailthru.calls("POST /event")} == {BOB.user}
+    assert pipe.sailthru.calls("POST /purchase") == []
+
+
+async def test_a_batch_that_the_splitter_has_in_hand_is_dropped_and_counted(pipe: Pipe) -> None:
+    """It was read and routed before; what others sent in it is split."""
+    await known(pipe, ANN)
+    for number, one in enumerate(
+        [track(ANN.user), track(BOB.user), {"type": "nonsense", "userId": ANN.user}]
+    ):
+        await pipe._accept({"event": json.dumps(one)}, 1_000 + number)
+    await pipe.redis.set(keys.SPLITTER, "splitter")
+    stream, move = pipe._splitter._stream, pipe._splitter._stream.move
+
+    async def erase_first(batch: Any, fence: Any) -> Any:
+        stream.move = move  # type: ignore[method-assign]
+        doing = forgetting(pipe)
+        plan = await doing.plan(ANN.user)
+        with (
+            pytest.MonkeyPatch.context() as patch
+        ):  # the process is killed before it gets to the raw stream
+            patch.setattr(module, "sweep_stream", nothing)
+            patch.setattr(module, "MAX_PASSES", 1)
+            await doing.erase(plan, by="eve")
+        return await move(batch, fence)
+
+    stream.move = erase_first  # type: ignore[method-assign, assignment]
+    assert await pipe._splitter.step() == 0
+    assert await pipe._splitter.step() == 3
+    assert await pipe.waiting(Lane.EVENT, BOB.user) != []
+    assert (await pipe.counts())["removed"] == 2
+    receipt = await erase(pipe, ANN.email)
+    assert await names_of(pipe.redis, *ANN.ids) == []
+    assert receipt.left == 0
+    pipe.clock.advance(1)
+    await pipe.post(track(ANN.user, "Is back"))
+    assert await pipe.waiting(Lane.EVENT, ANN.user) != []
+
+
+async def nothing(*_: Any) -> None:
+    """A step that is left out."""
+
+
+async def test_outcomes_that_a_process_has_not_written_yet_never_are(pipe: Pipe) -> None:
+    """Those of the person; the neighbour's of the same half second are."""
+    await known(pipe, ANN)
+    await known(pipe, BOB)
+    await pipe.post(track(ANN.user, anonymousId=ANN.device) | {"integrations": {"Sailthru": False}})
+    await erase(pipe, ANN.user)
+    assert await pipe.outcomes(*map(person_name, ANN.ids)) == []
+    assert [one.user for one in await pipe.outcomes(person_name(BOB.user))] == [BOB.user]
+    await pipe.post(track(ANN.user, "Is back"))
+    await pipe.run(5)
+    assert [one.what for one in await pipe.outcomes(person_name(ANN.user))] == ["Is back"]
+
+
+async def test_an_erasure_that_is_killed_anywhere_is_ended_by_the_next(pipe: Pipe) -> None:
+    """Though it was begun by an email, which is forgotten first."""
+    await known(pipe, ANN)
+    await known(pipe, BOB)
+    await pipe.post({"type": "nonsense", "userId": ANN.user})
+    await waiting(pipe, ANN, BOB)
+    await pipe.outcomes()
+    events, run, kills = await conserved(pipe), Work.run, 0
+
+    class Killed(BaseException):
+        """As SIGKILL."""
+
+    for most in range(1, 200):
+        left = most
+
+        async def some(work: Work, *args: Any) -> Any:
+            nonlocal left
+            left -= work.removes
+            if left < 0:
+                raise Killed
+            return await run(work, *args)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Work, "run", some)
+            try:
+                receipt = await erase(pipe, ANN.email)
+                break
+            except Killed:
+                kills += 1
+    assert kills > 10
+    assert await names_of(pipe.redis, *ANN.ids) == []
+    assert await conserved(pipe) == events
+    assert (receipt.left, len(receipt.hashes)) == (0, 3)
+    assert await pipe.waiting(Lane.EVENT, BOB.user) != []
+
+
+async def test_the_profile_at_sailthru_is_deleted_once_no_worker_can_make_it_anew(
+    pipe: Pipe,
+) -> None:
+    """By its email. While Sailthru refuses, who is who is kept, so that it can be run again."""
+    await known(pipe, ANN)
+    await pipe.pause("account")
+    await pipe.post(track(ANN.user))
+    asked: list[Call] = []
+
+    async def refuse(call: Call) -> Answer:
+        asked.append(call)
+        assert await pipe.waiting(Lane.EVENT, ANN.user) == []
+        return REFUSED
+
+    async def take(call: Call) -> Answer:
+        asked.append(call)
+        return Accepted(200, {"ok": True})
+
+    with pytest.raises(NotErased, match="did not delete"):
+        await erase(pipe, ANN.user, sailthru=refuse)
+    receipt = await erase(pipe, ANN.device, sailthru=take)
+    assert [(one.bucket, *one.params.values()) for one in asked] == [
+        ("DELETE /user", ANN.email.lower(), "email")
+    ] * 2
+    assert receipt.sailthru == "1 of 1 profiles were there and are deleted"
+    assert await names_of(pipe.redis, *ANN.ids) == []
+
+
+async def test_what_is_left_is_said_with_its_place(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All is looked through again after it was removed, three times at most."""
+    await known(pipe, ANN)
+    monkeypatch.setattr(module, "take_boxes", nothing)
+    await pipe.pause("account")
+    await pipe.post(track(ANN.user))
+    monkeypatch.setattr("pipeline.forget.memory.take_boxes", nothing)
+    receipt = await erase(pipe, ANN.user)
+    assert (receipt.left, receipt.passes, receipt.is_clean) == (1, 3, False)
+    assert receipt.rows[Space.MAILBOXES].left == 1
+    assert "1 left" in receipt.in_words()
+    found = await forgetting(pipe).check(ANN.email)
+    assert {space: row.left for space, row in found.items() if row.left} == {Space.MAILBOXES: 1}
+
+
+async def test_an_id_or_address_of_another_user_stays_and_is_named(pipe: Pipe) -> None:
+    """A device that another person uses by now, a present that somebody else has paid for; --also takes them, too."""
+    await known(pipe, ANN)
+    await pipe.post(identify(BOB.user, traits={"email": BOB.email}, anonymousId=ANN.device))
+    await pipe.post(added(BOB.user, email=False) | {"messageId": "present"})
+    present = track("user-eve-1", "Order Completed", email=ANN.email, order_id="o-9", products=[])
+    await pipe.post(present)
+    await pipe.run(10)
+    plan = await forgetting(pipe).plan(ANN.user)
+    assert plan.left_out == {ANN.device: BOB.user}
+    assert plan.holders == ["user-eve-1"]
+    assert {*plan.person.keys} == {ANN.user, ANN.email.lower()}
+    assert sum(found.named for found in plan.found.values()) > 0
+    receipt = await forgetting(pipe).erase(plan, by="eve")
+    assert (receipt.left, receipt.named > 0) == (0, True)
+    assert {key.split(b":")[2] for key, _ in await names_of(pipe.redis, ANN.email)} <= {
+        b"user",
+        b"dead",
+        b"seen",
+    }
+    assert await names_of(pipe.redis, BOB.email) != []
+    both = await forgetting(pipe).plan(ANN.email, ["user-eve-1"])
+    await forgetting(pipe).erase(both, by="eve")
+    assert await names_of(pipe.redis, ANN.email, "user-eve-1") == []
+
+
+async def test_an_id_that_stands_for_many_is_nobody_to_erase(pipe: Pipe) -> None:
+    """As the settings say."""
+    with pytest.raises(SharedId, match="SHARED_IDS"):
+        await forgetting(pipe).plan("Guest")
+
+
+async def test_redis_files_are_written_anew(pipe: Pipe) -> None:
+    """The append-only file and the snapshot hold what was removed until then."""
+    client = pipe.redis
+    folder = Path((await client.config_get("dir"))["dir"])
+    await client.config_set("save", "3600 100000")
+    await client.config_set("appendonly", "yes")
+    try:
+        await known(pipe, ANN)
+        await until_written(client, folder, ANN.email.encode())
+        receipt = await erase(pipe, ANN.user)
+        assert (receipt.disk.is_clean, receipt.is_whole) == (True, True)
+        assert receipt.disk.text == "append-only file rewritten; snapshot rewritten"
+        assert not holds(folder, ANN.email.encode())
+    finally:
+        await client.config_set("appendonly", "no")
+        await client.config_set("save", "")
+
+
+async def until_written(client: Any, folder: Path, text: bytes) -> None:
+    """Redis writes its file a second later at most."""
+    for _ in range(100):
+        if holds(folder, text):
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("Redis has written no file")
+
+
+def holds(folder: Path, text: bytes) -> bool:
+    """Whether a file of Redis' holds a text."""
+    return any(text in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+async def test_a_redis_that_forbids_it_is_said(pipe: Pipe) -> None:
+    """The receipt is not whole then: the file still holds the person."""
+    client = pipe.redis
+    await client.config_set("appendonly", "yes")
+    url = client.connection_pool.connection_kwargs
+    await client.execute_command(
+        "ACL", "SETUSER", "narrow", "on", ">pw", "~*", "&*", "+@all", "-bgrewriteaof"
+    )
+    try:
+        address = f"redis://narrow:pw@{url['host']}:{url['port']}/0"
+        async with redis.asyncio.Redis.from_url(address) as narrow:
+            doing = Forgetting(narrow, pipe._all, ACCOUNT, pipe.clock, time_ms=pipe.now_ms)
+            receipt = await doing.erase(await doing.plan(ANN.user), by="eve")
+    finally:
+        await client.config_set("appendonly", "no")
+        await client.execute_command("ACL", "DELUSER", "narrow")
+    assert (receipt.is_clean, receipt.is_whole) == (True, False)
+    assert receipt.disk.text.startswith("Redis forbids BGREWRITEAOF (")
