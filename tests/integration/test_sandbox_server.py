@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +20,7 @@ from pipeline.clock import ManualClock
 from pipeline.sandbox.app import create_app
 from pipeline.sandbox.options import SandboxOptions
 from pipeline.sandbox.server import RunningSandbox, running_in_thread
+from pipeline.settings import load_settings
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,16 @@ def test_the_state_shows_all_that_came_in(http: httpx.Client) -> None:
     assert state["profiles"][0]["purchases"] == [state["purchases"][0]["id"]]
     assert state["returns"][0]["params"]["items"] == [ITEM]
     assert state["pageviews"][0]["params"] == view
+
+
+def test_each_account_of_an_up_has_a_key_of_its_own(http: httpx.Client, tmp_path: Path) -> None:
+    """As the settings fill them in where no account has an API key."""
+    (tmp_path / "sailpipe.toml").write_text("[accounts.shoes]\n")
+    for account in load_settings({}, directory=tmp_path).accounts.values():
+        for key, secret in account.credentials:
+            answer = http.post("/user", data=signed(USER, using=secret, api_key=key))
+            assert answer.status_code == 200, account.name
+        assert account.credentials
 
 
 def test_the_call_log_is_read_on_from_a_number(http: httpx.Client) -> None:
@@ -130,6 +142,9 @@ def test_the_refusal_of_a_wrong_control_request_says_what_is_wrong(
         (signed([]), 400, 99),
         ({**signed({}), "json": "{"}, 400, 99),
         ({**signed({}), "api_key": "é"}, 401, 3),
+        (signed({}, api_key="sandbox-"), 401, 3),
+        (signed({}, using="sandbox-shoes", api_key="x-sandbox-shoes"), 401, 3),
+        (signed({}, api_key="sandbox-shoes"), 401, 5),
         ({**signed({}), "sig": "é"}, 401, 5),
     ],
 )
