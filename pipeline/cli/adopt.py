@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Annotated
+
+import typer
 
 from pipeline.cli.confirm import check_agreed
-from pipeline.cli.dead_options import YesOption
+from pipeline.cli.dead_options import YesOption, time_ms
+from pipeline.cli.errors import BadInput
 from pipeline.cli.options import AccountOption, DryRunOption
 from pipeline.cli.output import note, result
 from pipeline.cli.progress import open_progress
 from pipeline.cli.session import Session, in_session
+from pipeline.cli.trace import at, counted
+from pipeline.clock import SystemClock, iso
 from pipeline.errors import SailpipeError
 from pipeline.ownership.keyspace import survey
 from pipeline.status.owners import Standing, read_standings
 
 
 def adopt(
-    account: AccountOption = "default", yes: YesOption = False, dry_run: DryRunOption = False
+    account: AccountOption = "default",
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    sent_before: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Another program has sent what was accepted before then: it is removed, and its ids still drop repeats.",
+        ),
+    ] = None,
 ) -> None:
     """Deliver what waits for another target to the one of these settings.
 
     Events, dead letters and who is who are kept; carts, merges, repeats and closed gates are forgotten.
     """
+    before = None if sent_before is None else _past("--sent-before", sent_before)
 
     async def work(session: Session) -> None:
-        from pipeline.ownership.adopt import adopt as take_over  # noqa: PLC0415 - only this command
+        from pipeline.ownership import adopt as adopting  # noqa: PLC0415 - only this command
 
         standing = (await read_standings(session.redis, session.settings))[account]
         if not _can_be_adopted(standing):
@@ -34,16 +50,24 @@ def adopt(
             f"Account {account} belongs to {standing.owner.target}, and is adopted by {standing.target}."
         )
         note(f"Kept: {_kept(standing, kinds)}.")
-        note(
-            f"Forgotten: {kinds['cart']} carts, merged profiles, closed gates, and the ids of what was sent."
-        )
+        ids = "" if before is not None else ", and the ids of what was sent"
+        note(f"Forgotten: {kinds['cart']} carts, merged profiles, closed gates{ids}.")
+        old = 0
+        if before is not None:
+            await adopting.check_split(session.redis, account, before)
+            old = await adopting.count_before(session.redis, account, before)
+            note(
+                f"Removed: {counted(old, 'event', 'events')} that waited since before {at(iso(before))} UTC."
+            )
         if dry_run:
-            result(f"Would be adopted: {_numbers(standing)}.")
+            result(f"Would be adopted: {_numbers(standing, old)}.")
             return
         check_agreed(f"Deliver them to {standing.target}?", yes=yes)
         with open_progress("keys and mailboxes adopted") as progress:
-            await take_over(session.redis, account, standing.target, progress.advance)
-        result(f"Adopted: {_numbers(standing)}.")
+            old = await adopting.adopt(
+                session.redis, account, standing.target, progress.advance, sent_before=before
+            )
+        result(f"Adopted: {_numbers(standing, old)}.")
 
     in_session(account, work)
 
@@ -64,8 +88,16 @@ def _can_be_adopted(standing: Standing) -> bool:
     return True
 
 
-def _numbers(standing: Standing) -> str:
-    return f"{standing.waiting} events, {standing.letters} dead letters"
+def _past(option: str, text: str) -> int:
+    """A time that has been, in Unix ms. Raises BadInput."""
+    ms = time_ms(option, text)
+    if ms > SystemClock().now() * 1000:
+        raise BadInput(f"{option}: {text} has not come yet.")
+    return ms
+
+
+def _numbers(standing: Standing, left_out: int = 0) -> str:
+    return f"{standing.waiting - left_out} events, {standing.letters} dead letters"
 
 
 def _kept(standing: Standing, kinds: Counter[str]) -> str:

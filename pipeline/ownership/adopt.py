@@ -3,11 +3,14 @@
 What speaks of the other Sailthru is forgotten: carts, order ids, merges and what was identified there, calls that
 were about to be made or had failed, gates that its answers closed, the log of outcomes. So are the ids that drop
 repeats, and how far stopped imports are: what was sent to a trial has not been sent to the new target.
+
+Unless another program has sent it there: of a trial beside that program, the events of its time are removed, and their
+ids go on to drop repeats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +19,11 @@ import redis.asyncio
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.letter import Header, Letter
 from pipeline.deadletters.store import CHUNK, DeadLetters
+from pipeline.errors import SailpipeError
 from pipeline.events.models import Lane
 from pipeline.ownership.change import Change
 from pipeline.ownership.keyspace import Done, each_due, each_key, each_leased
+from pipeline.storage import keys
 from pipeline.storage.keys import KeyKind, kind_of
 from pipeline.targets import Target
 
@@ -42,20 +47,40 @@ _FORGOTTEN = frozenset(
         *(KeyKind.DEDUPE, KeyKind.DIED, KeyKind.REPLAYED, KeyKind.IMPORT, KeyKind.TRACE),
     }
 )
+_OF_SENT = frozenset(
+    {
+        *(KeyKind.DEDUPE, KeyKind.ORDER, KeyKind.REUSED, KeyKind.ONCE),
+        *(KeyKind.REPLAYED, KeyKind.IMPORT),
+    }
+)
+"""What says of events that they were sent, whoever did."""
+_POSTED = b"="
+"""What an order's key says of a basket that was posted."""
 _BY_A_PERSON = b"paused"
 
 
-async def adopt(client: redis.asyncio.Redis, account: str, target: Target, on_done: Done) -> None:
+async def adopt(
+    client: redis.asyncio.Redis,
+    account: str,
+    target: Target,
+    on_done: Done,
+    *,
+    sent_before: int | None = None,
+) -> int:
     """Make the account `target`'s. Claims of running workers end: what they had in hand is delivered anew.
 
+    sent_before: what was accepted before that (Unix ms) another program has sent to `target`. Returns how many of these
+    events still waited, and were removed.
+
     Raises:
-        SailpipeError: a reset of the account is under way.
+        SailpipeError: a reset of the account is under way, or events from before then are not split yet.
         redis.exceptions.RedisError: Redis went away. Nothing is delivered until `adopt` has come to its end;
             it may be run again.
     """
+    await check_split(client, account, sent_before)
     change = Change(client, account, "adopt")
     await change.begin()
-    work = _Adoption(change, target, on_done)
+    work = _Adoption(change, target, on_done, sent_before)
     # Claims first: then no process writes any more of what the other steps go through. Letters before
     # mailboxes, into which an email that is learned may bring them meanwhile.
     await work.end_claims()
@@ -63,10 +88,59 @@ async def adopt(client: redis.asyncio.Redis, account: str, target: Target, on_do
     await work.clear_mailboxes()
     await work.forget()
     await change.end(target)
+    return work.left_out
+
+
+async def check_split(client: redis.asyncio.Redis, account: str, before: int | None) -> None:
+    """Raises SailpipeError: of what was accepted before that time some lies in the raw stream still, where no mailbox is known."""
+    if before is None:
+        return
+    found: Any = await client.xrange(keys.RAW, "-", f"({before}-0", count=1)
+    if found:
+        raise SailpipeError(
+            f"Events of account {account} from before that time may wait to be split still: run a splitter"
+            " (`sailpipe splitter`), and try again when `sailpipe status` shows an empty raw stream."
+        )
+
+
+async def count_before(client: redis.asyncio.Redis, account: str, before: int) -> int:
+    """How many events that were accepted before that time wait in mailboxes."""
+    change, count = Change(client, account, "adopt"), 0
+    for lane in Lane:
+        for pages in (each_due(client, account, lane), _leased_page(client, account, lane)):
+            async for boxes in pages:
+                count += await _leave(change, lane, boxes, before, looks_only=True)
+    return count
+
+
+async def _leased_page(
+    client: redis.asyncio.Redis, account: str, lane: Lane
+) -> AsyncIterator[list[bytes]]:
+    page: Any = await client.zrange(keys.leased(account, lane), 0, -1)
+    if page:
+        yield page
+
+
+async def _leave(
+    change: Change, lane: Lane, boxes: Sequence[bytes], before: int, *, looks_only: bool
+) -> int:
+    """Take what is older out of these mailboxes, or count it."""
+    left, at, count = list(boxes), 0, 0
+    while left:
+        args = [lane, before, int(looks_only), MAX_ENTRIES, at, *left]
+        done, at, gone = await change.scripts.run("leave", [change.prefix], args)
+        count += gone
+        del left[:done]
+    return count
 
 
 class _Adoption:
-    def __init__(self, change: Change, target: Target, on_done: Done) -> None:
+    def __init__(
+        self, change: Change, target: Target, on_done: Done, sent_before: int | None
+    ) -> None:
+        self.left_out = 0
+        self._sent_before = sent_before
+        self._forgotten = _FORGOTTEN if sent_before is None else _FORGOTTEN - _OF_SENT
         self._change = change
         self._redis = change.redis
         self._target = target
@@ -83,6 +157,9 @@ class _Adoption:
                 await self._disown(lane, boxes)
 
     async def _disown(self, lane: Lane, boxes: Sequence[bytes]) -> None:
+        if self._sent_before is not None:
+            before = self._sent_before
+            self.left_out += await _leave(self._change, lane, boxes, before, looks_only=False)
         left, at = list(boxes), 0
         while left:
             args = ["", lane, MAX_ENTRIES, at, *left]
@@ -116,14 +193,23 @@ class _Adoption:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for name in names:
                     kind = kind_of(name)
-                    if kind in _FORGOTTEN:
+                    if kind in self._forgotten:
                         pipe.unlink(self._key(name))
+                    elif kind is KeyKind.ORDER:
+                        await self._keep_posted(name)
                     elif kind is KeyKind.USER:
                         pipe.hdel(self._key(name), *FORGOTTEN_FIELDS)
                     elif kind is KeyKind.GATES:
                         await self._open(name)
                 await pipe.execute()
             self._on_done(len(names))
+
+    async def _keep_posted(self, name: bytes) -> None:
+        """Of an order's baskets those that were posted. What was about to be is free again."""
+        baskets: Any = await self._redis.hgetall(self._key(name))
+        others = [basket for basket, fate in baskets.items() if fate != _POSTED]
+        if others:
+            await self._redis.hdel(self._key(name), *others)
 
     async def _open(self, name: bytes) -> None:
         reasons: Any = await self._redis.hkeys(self._key(name))
