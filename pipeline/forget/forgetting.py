@@ -28,7 +28,7 @@ from pipeline.forget.receipt import Receipt, Row, rows_of
 from pipeline.forget.rewriting import Rewriting
 from pipeline.forget.spaces import Space
 from pipeline.forget.streams import sweep_letters, sweep_stream, sweep_wakeups
-from pipeline.forget.words import sweep_alerts, sweep_audit, sweep_states
+from pipeline.forget.words import sweep_alerts, sweep_audit, sweep_states, sweep_views
 from pipeline.forget.work import Found, Place, Work
 from pipeline.ownership.keyspace import Done
 from pipeline.sailthru.answers import Accepted, Answer, Failure
@@ -190,6 +190,7 @@ class Forgetting:
         await sweep_links(work)
         await sweep_profiles(work)
         await sweep_states(work)
+        await sweep_views(work)
         await sweep_alerts(work)
         await sweep_audit(work)
         return work

@@ -99,6 +99,7 @@ KNOWN: Final[Mapping[str, Space | str]] = MappingProxyType(
         "trace_book": _NUMBERS,
         "trace": Space.OUTCOMES,
         "dead_states": Space.WORDS,
+        "dead_views": Space.WORDS,
         "jobs": _NUMBERS,
         "jobs_active": _NUMBERS,
         "jobs_lease": _NUMBERS,

@@ -73,6 +73,18 @@ async def sweep_states(work: Work) -> None:
     await _redact_table(work, key, table)
 
 
+async def sweep_views(work: Work) -> None:
+    """Filters that people saved: one that names the person, by its name or by what it looks for, is removed."""
+    key = keys.dead_views(work.account)
+    table: Any = await work.redis.hgetall(key)
+    for field, text in table.items():
+        said = b" ".join((field, text)).decode("utf-8", "replace")
+        is_theirs = work.person.redact(said) != said
+        work.see(Space.WORDS, theirs=is_theirs)
+        if is_theirs and work.removes:
+            await work.run("swap", [field, text, ""], key)
+
+
 async def sweep_alerts(work: Work) -> None:
     """Why an alert was sent: it may say why a gate is closed."""
     table: Any = await work.redis.hgetall(keys.ALERTS)

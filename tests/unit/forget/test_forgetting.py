@@ -18,6 +18,7 @@ import redis.asyncio
 from pipeline.deadletters.audit import Act, AuditTrail
 from pipeline.deadletters.jobs import Jobs
 from pipeline.deadletters.states import GroupState, GroupStates
+from pipeline.deadletters.views import SavedViews
 from pipeline.dryrun.calls import KeptCalls
 from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
@@ -100,6 +101,8 @@ async def by_people(pipe: Pipe, who: Someone) -> None:
     await GroupStates(pipe.redis, ACCOUNT).set(
         f"f{who.user[-4:]}", GroupState.IGNORED, "eve", f"as {who.email} wished"
     )
+    view = {"match": who.user, "reason": "rejected"}
+    await SavedViews(pipe.redis, ACCOUNT).save(f"Letters of {who.device[:10]}", view)
     closure = Closure(f"POST /{who.user[-4:]}", "circuit", 1, 1, f"no {who.email}")
     await pipe.gates.close(closure)
     dry = Call("POST", "/event", {"id": who.user, "key": "extid", "vars": {"mail": who.email}})
