@@ -14,7 +14,7 @@ from tests.web.test_stories import order
 
 pytestmark = pytest.mark.web
 
-PAGES = ("", "/problems", "/people", "/dead", "/try", "/activity", "/setup", "/help")
+PAGES = ("", "/waiting", "/problems", "/people", "/dead", "/try", "/activity", "/setup", "/help")
 LOOKS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
 
 
@@ -34,6 +34,10 @@ def paths(site: Site) -> list[str]:
         "/resend?reason=unmappable",
         f"/discard?{one}",
         "/lanes/user/pause",
+        "/problems?state=ignored",
+        "/waiting?for=turn",
+        "/waiting/release?for=email",
+        "/waiting/drop?for=email",
         "/dead?match=nothing-like-this",
         "/fix?reason=unmappable",
         "/people/p-1",
