@@ -30,23 +30,11 @@ async def check_account(settings: Settings, name: str) -> list[Check]:
     return [*checks, await _try(settings, account, call, f"{name} credentials")]
 
 
-async def check_live(settings: Settings, name: str, email: str) -> list[Check]:
-    """Write the profile of `email` (nothing but its key), and read it back."""
-    account = settings.account(name)
-    user = {"id": email, "key": "email"}
-    return [
-        await _try(settings, account, Call("POST", "/user", user), f"{name} write"),
-        await _try(settings, account, Call("GET", "/user", user), f"{name} read", must_exist=True),
-    ]
-
-
 async def _try(
     settings: Settings,
     account: AccountSettings,
     call: Call,
     name: str,
-    *,
-    must_exist: bool = False,
 ) -> Check:
     try:
         account = with_sandbox(settings).account(account.name)
@@ -58,15 +46,15 @@ async def _try(
     async with open_http() as http:
         client = SailthruClient(Credentials.of(account), http, timeout_s=account.http_timeout)
         answer = await client.send(call)
-    return judge(name, answer, account, must_exist=must_exist)
+    return judge(name, answer, account)
 
 
-def judge(name: str, answer: Answer, account: AccountSettings, *, must_exist: bool) -> Check:
+def judge(name: str, answer: Answer, account: AccountSettings) -> Check:
     """What an answer says about the credentials. No I/O."""
     where = "the sandbox" if account.target == "sandbox" else account.api_url
     if isinstance(answer, Accepted):
         return Check(name, Verdict.OK, f"{where} accepts them")
-    if answer.failure in _KNOWN_CREDENTIALS and not must_exist:
+    if answer.failure in _KNOWN_CREDENTIALS:
         return Check(name, Verdict.OK, f"{where} accepts them")
     said = f"{where}: {answer.message}"
     match answer.failure:

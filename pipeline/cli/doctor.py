@@ -11,22 +11,39 @@ from pipeline.cli.checks import Check, Verdict
 from pipeline.cli.checks_processes import check_processes
 from pipeline.cli.checks_redis import check_redis
 from pipeline.cli.checks_target import check_targets
-from pipeline.cli.errors import FAILED
+from pipeline.cli.confirm import check_agreed
+from pipeline.cli.dead_options import YesOption
+from pipeline.cli.errors import FAILED, BadInput
 from pipeline.cli.options import JsonOption, settings_here
-from pipeline.cli.output import json_result, result
+from pipeline.cli.output import json_result, note, result
+from pipeline.clock import SystemClock
 from pipeline.errors import ConfigError
+from pipeline.observe.logs import set_up_logging
+from pipeline.settings import Settings
+from pipeline.text import is_email
 
 
 def doctor(
     live: Annotated[
         str | None,
-        typer.Option(metavar="EMAIL", help="Also write this profile at Sailthru and read it back."),
+        typer.Option(
+            metavar="EMAIL",
+            help="Also ask Sailthru what is not documented (docs/unverified.md), on a profile of this email, which nobody"
+            " may have yet.",
+        ),
     ] = None,
+    orders: Annotated[
+        bool, typer.Option("--orders", help="With --live: also make three orders of a cent.")
+    ] = False,
+    yes: YesOption = False,
     account: Annotated[str | None, typer.Option(help="Check this account alone.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check settings, Redis, processes and credentials. Ends with 1 when something must be mended."""
-    checks = asyncio.run(_run(account, live))
+    if live is not None:
+        set_up_logging()  # what the limiter tells of goes to stderr
+        _agree(account, live, orders=orders, yes=yes)
+    checks = asyncio.run(_run(account, live, orders=orders))
     for check in checks:
         if as_json:
             json_result(check.as_json())
@@ -36,8 +53,24 @@ def doctor(
         raise typer.Exit(FAILED)
 
 
-async def _run(account: str | None, live: str | None) -> list[Check]:
-    from pipeline.cli.checks_sailthru import check_account, check_live  # noqa: PLC0415 - httpx
+def _agree(account: str | None, email: str, *, orders: bool, yes: bool) -> None:
+    """Say what will be asked of a real account, and ask first. The sandbox needs no question."""
+    from pipeline.cli.checks_live import announced, groups_of  # noqa: PLC0415 - httpx
+
+    if not is_email(email):
+        raise BadInput(f"--live takes an email: {email} is none.")
+    settings = settings_here(account)
+    chosen = [account] if account else sorted(settings.accounts)
+    real = [one for one in chosen if settings.account(one).target == "live"]
+    for one in real:
+        for line in announced(settings.account(one), email, groups_of(orders=orders)):
+            note(line)
+    if real:
+        check_agreed("Ask it now?", yes=yes)
+
+
+async def _run(account: str | None, live: str | None, *, orders: bool) -> list[Check]:
+    from pipeline.cli.checks_sailthru import check_account  # noqa: PLC0415 - httpx
 
     try:
         settings = settings_here(account)
@@ -51,5 +84,11 @@ async def _run(account: str | None, live: str | None) -> list[Check]:
     for one in chosen:
         checks += await check_account(settings, one)
         if live is not None:
-            checks += await check_live(settings, one, live)
+            checks += await _ask(settings, one, live, orders=orders)
     return checks
+
+
+async def _ask(settings: Settings, account: str, email: str, *, orders: bool) -> list[Check]:
+    from pipeline.cli.checks_live import check_live, groups_of  # noqa: PLC0415 - httpx
+
+    return await check_live(settings, account, email, groups_of(orders=orders), SystemClock())
