@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.cli.status import describe_headers, show_notes, show_shared_ids
+from pipeline.cli.status import describe_headers, show_notes, show_shared_ids, show_ways_in
 
 
 def test_the_fields_that_were_left_out_most_come_first(capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,10 +22,17 @@ def test_both_reasons_why_an_id_links_nothing_are_said(capsys: pytest.CaptureFix
     assert said.endswith(": too many emails in a day 3, one of SHARED_IDS 12\n")
 
 
+def test_events_are_summed_up_by_the_way_they_came(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever their types, which are metrics."""
+    show_ways_in({"segment:track": 2, "file:page": 7, "segment:identify": 3})
+    assert capsys.readouterr().out == "Came in by: segment 5, file 7\n"
+
+
 def test_what_was_never_counted_is_not_mentioned(capsys: pytest.CaptureFixture[str]) -> None:
     """A line without numbers would be one more to read."""
     show_notes({})
     show_shared_ids({})
+    show_ways_in({})
     assert capsys.readouterr().out == ""
 
 
