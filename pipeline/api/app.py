@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from pipeline.api.forgetting import ForgetApi
 from pipeline.api.groups import GroupApi
 from pipeline.api.letters import LetterApi
 from pipeline.api.queries import (
@@ -82,6 +83,7 @@ class Api:
         self._letters = LetterApi(settings, client, clock)
         self._groups = GroupApi(settings, client, clock)
         self._waiting = WaitingApi(settings, client, clock)
+        self._forgetting = ForgetApi(settings, client, clock, ask)
 
     def app(self, guard: Guard) -> ASGIApp:
         """All routes, behind the guard."""
@@ -102,6 +104,9 @@ class Api:
             Route("/api/waiting/drop", _answering(waiting.drop), methods=["POST"]),
             Route("/api/jobs", _answering(groups.jobs)),
             Route("/api/trace/{id:path}", _answering(self.trace)),
+            Route(
+                "/api/users/{id:path}/forget", _answering(self._forgetting.forget), methods=["POST"]
+            ),
             Route("/api/users/{id:path}", _answering(self.user)),
             Route(WHY, _answering(self.why), methods=["POST"]),
             Route("/api/jobs/{id}", _answering(self.job)),
@@ -138,8 +143,11 @@ class Api:
 
     async def user(self, request: Request) -> Response:
         """What is known of a person, by userId, anonymousId or email, as `sailpipe user --json`."""
+        identity = request.path_params["id"]
+        if identity.endswith("/forget"):
+            raise HTTPException(405, headers={"Allow": "POST"})
         settings = self._settings.account(self._account(query(request, ())))
-        found = await read_person(self._redis, settings, request.path_params["id"])
+        found = await read_person(self._redis, settings, identity)
         return JSONResponse(self._masking.value(found))
 
     async def why(self, request: Request) -> Response:

@@ -184,6 +184,28 @@ DESCRIPTIONS: Final[Mapping[str, Json]] = {
             parameters=(ID,),
         ),
     },
+    "api/users/{id}/forget": {
+        "post": operation(
+            "Erase a person from everything that is kept here, as `sailpipe forget`: with `yes` do it, and answer with the"
+            " receipt; with `dry_run` count what there is",
+            {
+                "anyOf": [
+                    shape({"found": COUNT, "named_by_others": COUNT, "spaces": ANY}),
+                    {**ANY, "required": ["person", "removed", "left", "spaces", "disk"]},
+                ]
+            },
+            parameters=(ID,),
+            body=shape(
+                {},
+                also={"type": "array", "items": TEXT, "maxItems": 20},
+                at_sailthru={"type": "boolean", "description": "Also delete the profile there."},
+                dry_run=DRY_RUN,
+                yes={"const": True},
+                why=WHY,
+            ),
+            refusals=(400, 401, 403, 404, 409, 503),
+        ),
+    },
     "api/why": {
         "post": operation(
             "Why a person got no mail, as `sailpipe user --why`: what is known, and one call to Sailthru within the limits",

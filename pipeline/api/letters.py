@@ -21,6 +21,7 @@ from pipeline.api.queries import (
     query,
     read_cursor,
     read_filter,
+    read_flag,
     read_json_object,
     read_number,
     read_why,
@@ -86,8 +87,8 @@ class LetterApi:
         body = await read_json_object(request)
         check_names(list(body), {"ids", "filter", "count", "overtaken", "dry_run", *_OF_JOBS})
         ids, wanted, shown = self._meant(body)
-        overtaken, letters = body.get("overtaken") is True, DeadLetters(self._redis, account)
-        if body.get("dry_run"):
+        overtaken, letters = read_flag(body, "overtaken"), DeadLetters(self._redis, account)
+        if read_flag(body, "dry_run"):
             chosen = await choose(letters, ids, wanted)
             return JSONResponse({"letters": len(chosen.ids), "overtaken": len(chosen.overtaken)})
         if not ids:
@@ -111,7 +112,7 @@ class LetterApi:
             raise bad("Say what to change: set, unset, rename or cast.")
         letters, settings = DeadLetters(self._redis, account), self._settings.account(account)
         chosen = await choose(letters, ids, wanted)
-        if body.get("dry_run"):
+        if read_flag(body, "dry_run"):
             found = await sample_fix(letters, chosen, changes, settings, self._clock.now())
             samples = [mended_json(one, self._masking) for one in found.samples]
             return JSONResponse(
@@ -144,11 +145,11 @@ class LetterApi:
                 if whole is None
                 else preview(letter, whole, settings, now)
             )
-            if mended.is_changed and not body.get("dry_run"):
+            if mended.is_changed and not read_flag(body, "dry_run"):
                 await Mending(self._redis, account).write(mended)
         except BadChange as error:
             raise bad(str(error), "not_edited") from None
-        if mended.is_changed and not body.get("dry_run"):
+        if mended.is_changed and not read_flag(body, "dry_run"):
             what = f"letter {letter.id}: {describe(changes) or 'as a whole'}"
             await record_act(self._redis, account, Act(who(request), "edit", what, 1, why))
         return JSONResponse({"changed": mended.is_changed, **mended_json(mended, self._masking)})
@@ -161,7 +162,7 @@ class LetterApi:
         (ids, wanted, shown), why = self._meant(body), read_why(body)
         letters = DeadLetters(self._redis, account)
         chosen = await choose(letters, ids, wanted)
-        if body.get("dry_run"):
+        if read_flag(body, "dry_run"):
             return JSONResponse({"letters": len(chosen.ids)})
         try:
             check_growth(len(ids) if ids else shown, len(chosen.ids))

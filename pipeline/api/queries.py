@@ -65,7 +65,7 @@ def query(request: Request, allowed: Collection[str]) -> dict[str, str]:
     check_names([name for name, _ in pairs], {*allowed, "account"})
     if len(pairs) > len(dict(pairs)):
         raise bad("A parameter stands twice.")
-    return {name: value for name, value in pairs if value}
+    return {name: value for name, value in pairs if value or name == "limit"}
 
 
 def check_names(names: Collection[str], allowed: Collection[str]) -> None:
@@ -109,6 +109,14 @@ def read_number(values: Mapping[str, str], name: str, default: int, most: int) -
     if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= most:
         raise bad(f"{name} is a whole number from 1 to {most}.")
     return int(text)
+
+
+def read_flag(body: Mapping[str, Any], name: str) -> bool:
+    """Whether a body says so; false when it says nothing. Raises BadRequest."""
+    value = body.get(name, False)
+    if not isinstance(value, bool):
+        raise bad(f"{name} is true or false.")
+    return value
 
 
 def read_why(body: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from pipeline.api.queries import (
     check_names,
     known_account,
     query,
+    read_flag,
     read_json_object,
     read_why,
     who,
@@ -61,7 +62,7 @@ class WaitingApi:
         body = await read_json_object(request)
         check_names(list(body), {*WANTED, "dry_run"})
         wanted, settings = _meant(body, check_release), self._settings.account(account)
-        if body.get("dry_run"):
+        if read_flag(body, "dry_run"):
             return await self._counted(account, wanted)
         act = await release_waiting(self._redis, settings, wanted, who(request))
         await record_act(self._redis, account, act)
@@ -73,7 +74,7 @@ class WaitingApi:
         body = await read_json_object(request)
         check_names(list(body), {*WANTED, "count", "dry_run", "why"})
         wanted, why, shown = _meant(body, check_drop), read_why(body), body.get("count")
-        if body.get("dry_run"):
+        if read_flag(body, "dry_run"):
             return await self._counted(account, wanted)
         if type(shown) is not int or shown < 1:
             raise bad("count is how many events were shown.")
@@ -94,9 +95,9 @@ class WaitingApi:
 
 def read_wanted(values: Mapping[str, Any]) -> Wanted:
     """Which mailboxes these values mean. Raises BadRequest."""
-    cause, lane, user = (values.get(name) for name in WANTED)
-    if not all(isinstance(one, (str, type(None))) for one in (cause, lane, user)):
+    if not all(isinstance(values[name], str) for name in WANTED if name in values):
         raise bad("for, lane and user are texts.")
+    cause, lane, user = (values.get(name) for name in WANTED)
     if lane is not None and lane not in list(Lane):
         raise bad(f"lane is one of {', '.join(Lane)}.")
     try:

@@ -47,8 +47,8 @@ PARTS: Final = {
         f"/console/{name}" for name in ("dead", "edit", "fix", "resend", "discard")
     ),
     HOME: ("/console/waiting",),
-    "/console/people": ("/console/events", "/console/why"),
-    "/console/activity": ("/console/resends",),
+    "/console/people": ("/console/events", "/console/why", "/console/forget"),
+    "/console/activity": ("/console/resends", "/console/receipts"),
 }
 """Pages that the navigation shows as parts of another."""
 _MAX_FIELDS: Final = 50

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from pipeline.clock import Clock
 from pipeline.console.fixing import FixingPages
+from pipeline.console.forgetting import ForgetPages
 from pipeline.console.letters import LetterPages
 from pipeline.console.mending import MendingPages
 from pipeline.console.operate import OperatorPages
@@ -68,6 +69,7 @@ class Console:
         waiting = WaitingPages(self._pages)
         saved = ViewPages(self._pages)
         trying = TryPages(self._pages)
+        forgetting = ForgetPages(self._pages, self._ask)
         operate = OperatorPages(self._pages, guard)
         post = ["POST"]
         routes = [
@@ -85,6 +87,9 @@ class Console:
             Route("/console/people/{user:path}", seen(people.person)),
             Route("/console/events/{id:path}", seen(people.event)),
             Route("/console/why", seen(people.why), methods=post),
+            Route("/console/forget", seen(forgetting.confirm)),
+            Route("/console/forget", act(forgetting.forget), methods=post),
+            Route("/console/receipts/{person}", seen(forgetting.receipt)),
             Route("/console/resend", seen(letters.confirm)),
             Route("/console/resend", act(letters.resend), methods=post),
             Route("/console/discard", seen(letters.confirm)),

@@ -44,7 +44,7 @@ class SavedViews:
         names: Any = await self._redis.hkeys(self._key)
         if len(names) >= MAX_VIEWS and name.encode() not in names:
             raise NotSaved(f"There are {MAX_VIEWS} views already: delete one first.")
-        await self._redis.hset(self._key, name, json.dumps(dict(asked)))
+        await self._redis.hset(self._key, name, json.dumps(dict(asked), ensure_ascii=False))
 
     async def delete(self, name: str) -> bool:
         """Whether there was one."""

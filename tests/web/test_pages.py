@@ -41,6 +41,7 @@ def paths(site: Site) -> list[str]:
         "/dead?match=nothing-like-this",
         "/fix?reason=unmappable",
         "/people/p-1",
+        "/forget?user=p-1",
         "/people/nobody",
         "/people?q=nobody",
         "/events/m-40001",

@@ -55,6 +55,7 @@ PAGES = (
     "/console/people",
     "/console/people?q=nothing-like-this",
     "/console/people/u1",
+    "/console/forget?user=u1",
     "/console/events/m1",
 )
 
@@ -397,7 +398,7 @@ async def test_who_may_only_read_sees_everything_and_changes_nothing(
             assert reply.status_code == 200
             assert "read-only" in reply.text
         acts = "resend discard save fix/apply lanes/user/pause lanes/user/resume resends/x/stop"
-        acts += " waiting/drop waiting/release try/send views views/delete"
+        acts += " waiting/drop waiting/release try/send views views/delete forget"
         for path in (*acts.split(), "problems/0123456789ab/mark"):
             form = {"id": "m1", "count": "1"}
             assert (await http.post(f"/console/{path}", data=form)).status_code == 403

@@ -1,0 +1,86 @@
+"""A person is erased from the console and over HTTP, on a real Redis."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from pipeline.deadletters.audit import AuditTrail
+from pipeline.deadletters.filters import Filter
+from pipeline.deadletters.store import DeadLetters
+from pipeline.sailthru.answers import Accepted
+from tests.support.console import browser
+from tests.support.letters import Pipeline, order, track
+from tests.unit.console.test_people import Asked
+
+USER = "user-ann-4711"
+
+
+@pytest.fixture
+async def known(pipeline: Pipeline) -> Pipeline:
+    """Somebody with a letter and an order that waits, and somebody else."""
+    await pipeline.kill(track(1, USER), track(2, "user-bob"))
+    await pipeline.send(order(3, USER))
+    await pipeline.split()
+    return pipeline
+
+
+async def test_a_person_is_forgotten_after_their_id_was_typed_and_the_receipt_stays(
+    http: httpx.AsyncClient, redis: Redis, known: Pipeline
+) -> None:
+    """It names nobody; who else is there stays."""
+    assert f'href="/console/forget?user={USER}"' in (await http.get(f"/console/people/{USER}")).text
+    page = (await http.get("/console/forget", params={"user": USER})).text
+    assert re.search(r"Letters</td><td[^>]*>1<", page)
+    assert re.search(r"Mailboxes</td>|What waits", page)
+    form = {"user": USER, "why": f"{USER} asked for it"}
+    for typed in ({}, {"typed": "user-bob"}):
+        assert (await http.post("/console/forget", data=form | typed)).status_code == 400
+    assert await DeadLetters(redis, "default").count(Filter()) == 2
+    done = await http.post("/console/forget", data={**form, "typed": USER})
+    assert done.status_code == 303
+    receipt = (await http.get(done.headers["location"])).text
+    assert "Nothing is left of this person" in receipt
+    assert USER not in receipt
+    assert await DeadLetters(redis, "default").count(Filter(user="user-bob")) == 1
+    assert (await http.get(f"/console/people/{USER}")).status_code == 404
+    (act,) = await AuditTrail(redis, "default").latest(9)
+    assert (act.verb, USER in act.why, USER in act.what) == ("forget", False, False)
+    assert (await http.get("/console/receipts/nothing")).status_code == 404
+    assert "forget" in (await http.get("/console/activity")).text
+
+
+async def test_a_profile_is_deleted_at_sailthru_where_that_is_asked_for(
+    redis: Redis, pipeline: Pipeline
+) -> None:
+    """By the address, in one call."""
+    email = "ann@example.com"
+    await pipeline.send({"type": "identify", "userId": USER, "traits": {"email": email}})
+    await pipeline.split()
+    upstream = Asked(Accepted(200, {"ok": True}))
+    async with browser(redis, upstream) as http:
+        form = {"user": USER, "typed": USER, "at_sailthru": "on"}
+        done = await http.post("/console/forget", data=form)
+        assert "1 of 1 profiles" in (await http.get(done.headers["location"])).text
+    assert [(call.bucket, call.params["id"]) for _, call in upstream.calls] == [
+        ("DELETE /user", email)
+    ]
+
+
+async def test_a_person_is_forgotten_over_http(
+    http: httpx.AsyncClient, redis: Redis, known: Pipeline
+) -> None:
+    """Not in passing: counted first, then meant."""
+    path = f"/api/users/{USER}/forget"
+    counted = (await http.post(path, json={"dry_run": True})).json()
+    assert counted["spaces"]["dead letters"] == 1
+    for wrong in ({}, {"yes": "true"}, {"yes": True, "also": "x"}, {"yes": True, "all": True}):
+        assert (await http.post(path, json=wrong)).status_code == 400
+    assert await DeadLetters(redis, "default").count(Filter()) == 2
+    receipt = (await http.post(path, json={"yes": True, "why": "asked for"})).json()
+    assert (receipt["left"], receipt["removed"] >= counted["found"]) == (0, True)
+    assert (await http.post(path, json={"dry_run": True})).json()["found"] == 0
+    assert await DeadLetters(redis, "default").count(Filter()) == 1
