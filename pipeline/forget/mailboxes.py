@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pipeline.events.models import Lane
@@ -11,9 +11,6 @@ from pipeline.forget.spaces import Space
 from pipeline.forget.work import Work
 from pipeline.mailbox.claim import Entry
 from pipeline.storage import keys
-
-ENTRIES = 200
-"""Entries of a mailbox that are asked for at a time, if they are not large."""
 
 
 async def take_boxes(work: Work, boxes: Iterable[str]) -> None:
@@ -26,20 +23,24 @@ async def take_boxes(work: Work, boxes: Iterable[str]) -> None:
             work.see(Space.MAILBOXES, 0, theirs=max(int(there), int(gone)))
 
 
-async def look_into(work: Work, lane: str, box: str) -> None:
-    """Count the events of a mailbox: the person's own, or others' that name the person."""
-    key, at = keys.mail(work.account, Lane(lane), box), 0
-    is_theirs = work.person.is_named(box)
-    while entries := await work.run("peek", [at, ENTRIES], key):
-        raws = [Entry.decode(blob).raw for blob in entries]
-        if is_theirs:
-            work.boxes.add((lane, box))
-            work.note_orders(raws)
-            work.see(Space.MAILBOXES, len(raws), theirs=len(raws))
-        else:
-            named = sum(work.person.whose(raw) is not Whose.NEITHER for raw in raws)
-            work.see(Space.MAILBOXES, len(raws), named=named)
-        at += len(entries)
+async def look_into(work: Work, boxes: Sequence[tuple[str, str]]) -> None:
+    """Count what is in mailboxes (lane, name): the person's own events, or others' that name the person."""
+    left, at = list(boxes), 0
+    while left:
+        names = [keys.mail(work.account, Lane(lane), box) for lane, box in left]
+        on, at, *flat = await work.run("peek", [at], *names)
+        for number, blob in zip(flat[::2], flat[1::2], strict=True):
+            _see(work, left[number - 1], Entry.decode(blob).raw)
+        left = left[on - 1 :] if on else []
+
+
+def _see(work: Work, box: tuple[str, str], raw: bytes) -> None:
+    if work.person.is_named(box[1]):
+        work.boxes.add(box)
+        work.note_orders([raw])
+        work.see(Space.MAILBOXES, theirs=1)
+    else:
+        work.see(Space.MAILBOXES, named=work.person.whose(raw) is not Whose.NEITHER)
 
 
 async def sweep_standing(work: Work) -> None:

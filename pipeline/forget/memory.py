@@ -5,7 +5,6 @@ All keys of the account are passed once, some hundred at a time.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -28,8 +27,8 @@ _NAMED: dict[KeyKind, Space] = {
     KeyKind.SEEN: Space.SIGHTINGS,
 }
 """Keys that are named after a user or an email."""
-AT_ONCE = 20
-"""Mailboxes that are looked into in one round trip, a megabyte of each at most."""
+AT_ONCE = 100
+"""Mailboxes that are looked into in one round trip, unless they hold too much."""
 _INDEXES = ("by:user:", "email:")
 """Keys of dead letters that are."""
 _REMEMBERED = ("email", "merged", "last_identify", "refused")
@@ -82,8 +81,7 @@ async def _sweep_boxes(work: Work, kind: KeyKind, rests: Sequence[str]) -> None:
         work.standing.update(theirs)
         return
     for start in range(0, len(boxes), AT_ONCE):
-        some = boxes[start : start + AT_ONCE]
-        await asyncio.gather(*(look_into(work, lane, box) for lane, box in some))
+        await look_into(work, boxes[start : start + AT_ONCE])
 
 
 async def _sweep_named(work: Work, kind: KeyKind, rests: Sequence[str]) -> None:

@@ -1,14 +1,20 @@
--- Some entries of a mailbox, as many as one reply may hold, but one in any case.
--- KEYS[2] the mailbox
--- ARGV    entry to begin at, most entries
--- Returns the entries
-local reply, bytes = {}, 0
-local from, most = tonumber(ARGV[1]), tonumber(ARGV[2])
-for at = from, from + most - 1, 20 do
-  for _, entry in ipairs(redis.call('LRANGE', KEYS[2], at, math.min(at + 20, from + most) - 1)) do
-    bytes = bytes + #entry
-    if bytes > RAW_READ_BYTES and #reply > 0 then return reply end
-    reply[#reply + 1] = entry
+-- The entries of some mailboxes, one after the other, as many as one reply may hold, but one in any case.
+-- KEYS[2...] the mailboxes
+-- ARGV    entry of the first one to begin with
+-- Returns {mailbox and entry with which the next call begins (0, 0 at the end); then number of the mailbox, entry, ...}
+local first, bytes, reply = tonumber(ARGV[1]), 0, { 0, 0 }
+for i = 2, #KEYS do
+  for at = first, redis.call('LLEN', KEYS[i]) - 1, 20 do
+    for n, entry in ipairs(redis.call('LRANGE', KEYS[i], at, at + 19)) do
+      bytes = bytes + #entry
+      if bytes > RAW_READ_BYTES and #reply > 2 then
+        reply[1], reply[2] = i - 1, at + n - 1
+        return reply
+      end
+      reply[#reply + 1] = i - 1
+      reply[#reply + 1] = entry
+    end
   end
+  first = 0
 end
 return reply
