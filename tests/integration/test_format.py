@@ -135,6 +135,7 @@ def test_the_error_says_which_version_is_needed(
         "user ann",
         "waiting",
         "metrics",
+        "calls",
     ],
 )
 def test_commands_say_what_to_do_and_change_nothing(

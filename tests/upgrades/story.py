@@ -22,10 +22,15 @@ import redis
 import redis.asyncio
 
 from pipeline.clock import SystemClock
+from pipeline.deadletters.views import SavedViews
 from pipeline.delivery import session
+from pipeline.dryrun.calls import KeptCalls
 from pipeline.events.models import Lane
 from pipeline.mapping import plan
 from pipeline.ownership.accounts import enrol_accounts
+from pipeline.ratelimit.limiter import Limiter
+from pipeline.ratelimit.store_redis import RedisSlotStore
+from pipeline.sailthru.calls import Call
 from pipeline.settings import AccountSettings, Settings
 from pipeline.storage import keys
 from tests.support.commands import DEADLINE_S, running, sailpipe, wait_until
@@ -81,6 +86,11 @@ RAW = (
 )
 """What the splitter has not seen, by each way in and with each field."""
 IMPORTED = "stopped.jsonl"
+CONFIRMED = {
+    "orderId": "v-1",
+    "items": [{"id": "p1", "title": "Lamp", "price": 18.99, "url": "https://shop.example.org/p1"}],
+}
+"""An order as Vibetrace's API has it, of which one more is dropped for a month."""
 HELD = ("h-ghost",)
 """Of an account that the splitter did not know."""
 GHOST = "ghost"
@@ -216,6 +226,7 @@ async def _waits(url: str, now: float) -> None:
         await pipe.post(named("w-gate", page("ann")), named("w-behind", page("ann")))
         await pipe.run(1)
         await _die_in_an_order(pipe)
+        await _operate(pipe)
         await pipe.post(
             named("w-turn", track("ann", "Last")),
             named(
@@ -225,6 +236,17 @@ async def _waits(url: str, now: float) -> None:
         )
         await pipe.post(named("w-bulk", track("bob", "Imported")), bulk=True)
         await pipe.outcomes()
+
+
+async def _operate(pipe: Pipe) -> None:
+    """What a splitter's lease, a limit, a saved view and a dry run leave."""
+    await pipe._splitter.hold_lease()
+    limiter = Limiter(RedisSlotStore(pipe.redis), {})
+    await limiter.acquire("default", "POST /event")
+    await limiter.aclose()
+    await SavedViews(pipe.redis, "default").save("refused", {"reason": "rejected"})
+    call = Call("POST", "/event", {"id": "ann", "key": "extid", "event": "Reached the end"})
+    await KeptCalls(pipe.redis, "default").add(call, "ann", ["t-ann"])
 
 
 async def _die_in_an_order(pipe: Pipe) -> None:
@@ -272,10 +294,16 @@ def _produce(url: str, folder: Path) -> None:
         do("enqueue", "--bulk", "-", stdin=body["r-bulk"].encode())
         with running("serve", "--port", port, directory=folder, **settings) as server:
             server.wait_for("process_started")
+            address = f"http://127.0.0.1:{port}"
             for key, identity in (("shop", "r-http"), ("page", "r-browser")):
-                address, event = f"http://127.0.0.1:{port}/v1/track", json.loads(body[identity])
-                httpx.post(address, json=event, auth=(key, ""), trust_env=False).raise_for_status()
+                _post(f"{address}/v1/track", json.loads(body[identity]), auth=(key, ""))
+            confirmed = {"user": {"email": "ann@example.org"}, "event": {"confirmation": CONFIRMED}}
+            _post(f"{address}/v1/event", confirmed, headers={"Authorization": "shop"})
         _stop_an_import(client, folder, settings, body["r-import"])
+
+
+def _post(address: str, event: Json, **how: Any) -> None:
+    httpx.post(address, json=event, trust_env=False, **how).raise_for_status()
 
 
 def _stop_an_import(
