@@ -181,4 +181,5 @@ def _fields_of(template: str, kind: str, value: Any) -> Iterable[str]:
     named = {re.sub(r"[\d.-]+$", "N", field) for field in value} if is_table else set[str]()
     texts = value.values() if kind == "hash" else value if kind == "list" else [value]
     heads = [one.partition("\n")[0] for one in texts if isinstance(one, str) and one[:1] == "{"]
-    return named | {field for head in heads for field in json.loads(head)}
+    told = {field for head in heads for field in json.loads(head)}
+    return named | {field for field in told if "@" not in field}  # those are people

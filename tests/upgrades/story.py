@@ -204,6 +204,7 @@ async def _waits(url: str, now: float) -> None:
             named("i-page", {**identify("pia"), "anonymousId": "visitor-2"}),
             named("a-eve", {"type": "alias", "userId": "eve", "previousId": "visitor-3"}),
             named("c-bob", added("bob")),
+            named("f-oblivia", identify("oblivia")),
         )
         await pipe.run(60)
         for about in ("retry-1", "o-3"):
@@ -280,6 +281,7 @@ def _produce(url: str, folder: Path) -> None:
         assert ended.returncode == 0, ended.stderr.decode()
 
     do("limits", "set", "POST /event", "37")
+    do("forget", "oblivia", "--yes")
     do("dead", "replay", "w-replayed", "--yes", "--why", "mended in the shop")
     do("dead", "replay", "j-rejected", "--yes", "--job")
     with redis.Redis.from_url(url) as client:

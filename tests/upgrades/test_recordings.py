@@ -41,10 +41,11 @@ NOT_RECORDED = {
     *("sailpipe:ACCOUNT:calls", "sailpipe:ACCOUNT:found:NAME", "sailpipe:ACCOUNT:reset"),
     *("sailpipe:ACCOUNT:reused", "sailpipe:ACCOUNT:reused:told", "sailpipe:ACCOUNT:dead:told"),
     *("sailpipe:ACCOUNT:jobs:lease", "sailpipe:ACCOUNT:jobs:sent:IDENTITY"),
+    *("sailpipe:ACCOUNT:forgotten:ids", "sailpipe:ACCOUNT:audit:copy"),
     "sailpipe:ACCOUNT:dedupe:TIME_SLICE",
 }
-"""What speaks of processes that ended, counts for alerts and metrics alone, expires within an hour, or is a secret; and how deep the
-sets of ids are, which are split once they hold hundreds."""
+"""What speaks of processes that ended, counts for alerts and metrics alone, expires within an hour, is there while a person is erased, or
+is a secret; and how deep the sets of ids are, which are split once they hold hundreds."""
 ORDERS = {"o-2", "o-3", "o-4"}
 """Of the story's orders those that waited for something, or whose call was under way."""
 
