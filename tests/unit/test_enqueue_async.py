@@ -68,8 +68,10 @@ def test_the_twins_do_what_they_are_twins_of(client: redis.Redis) -> None:
     found = entries(client)
     assert [json.loads(fields.pop(b"event"))["messageId"] for fields in found] == ids
     assert ids[0] == "m-1"
-    bulk = {b"account": b"brand", b"class": b"bulk"}
-    assert found == [{}, bulk, bulk, bulk, {b"account": b"brand", b"role": b"browser"}]
+    came = {b"via": b"python"}
+    bulk = {**came, b"account": b"brand", b"class": b"bulk"}
+    page = {**came, b"account": b"brand", b"role": b"browser"}
+    assert found == [came, bulk, bulk, bulk, page]
 
 
 def test_a_loop_that_ends_leaves_no_connection(client: redis.Redis) -> None:
