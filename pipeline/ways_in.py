@@ -16,6 +16,7 @@ class WayIn(StrEnum):
     SAILTHRU = "sailthru"
     VIBETRACE = "vibetrace"
     WEBHOOK = "webhook"
+    CONSOLE = "console"
     REDIS = "redis"
     REPLAY = "replay"
 

@@ -22,6 +22,7 @@ from pipeline.mapping import dry_run
 from pipeline.producer import AsyncProducer
 from pipeline.raw_entries import Labels
 from pipeline.targets import target_of
+from pipeline.ways_in import WayIn
 from pipeline.words import TERMS
 
 MAX_TRIED: Final = 10
@@ -85,7 +86,8 @@ class TryPages:
         except InvalidEvent as error:
             raise bad(f"Nothing was sent: {error}", "invalid_event") from None
         try:
-            await self._producer.send_all([raw for _, raw in ready], Labels(form.account))
+            labels = Labels(form.account, via=WayIn.CONSOLE)
+            await self._producer.send_all([raw for _, raw in ready], labels)
         except EnqueueError as error:
             raise BadRequest(Refusal(503, "not_sent", f"Nothing was sent. {error}")) from None
         first = ready[0][0]

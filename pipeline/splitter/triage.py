@@ -238,7 +238,7 @@ def _is_box_forgotten(one: RoutedEntry, account: Account) -> bool:
 
 def _removed(item: Read) -> RoutedEntry:
     """Counted, and nothing else is left of it."""
-    return RoutedEntry(item.entry.sid, SplitAction(item.key, ActionKind.REMOVED))
+    return RoutedEntry(item.entry.sid, SplitAction(item.key, ActionKind.REMOVED, came=item.came))
 
 
 def _refused_by_role(item: Read) -> RoutedEntry:

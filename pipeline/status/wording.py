@@ -49,6 +49,7 @@ WAYS_IN: Mapping[str, str] = MappingProxyType(
         WayIn.SAILTHRU: "by Sailthru's API",
         WayIn.VIBETRACE: "by Vibetrace's API",
         WayIn.WEBHOOK: "by a webhook of Segment",
+        WayIn.CONSOLE: "from the console",
         WayIn.REDIS: "by Redis",
         WayIn.REPLAY: "as one that was sent again",
     }

@@ -125,6 +125,7 @@ end
 -- What came in, by account and then by way and type: counted once for the batch.
 local arrivals = {}
 local function arrived(p, came)
+  if came == '' then return end
   local of_account = arrivals[p] or {}
   arrivals[p], of_account[came] = of_account, (of_account[came] or 0) + 1
 end
@@ -133,7 +134,7 @@ end
 local function apply(action, blob, head)
   local key, kind, lane, box, reason, emails, aliases, optout, shared_by, is_bulk, hands_down, keep, came = unpack(action)
   local p, id, hash, window, replay = unpack(key)
-  if came ~= '' then arrived(p, came) end
+  arrived(p, came)
   if is_duplicate(key, now) then
     tally(p, COUNT_DUPLICATES, 1)
     return true
@@ -214,6 +215,7 @@ for _, entry in ipairs(batch) do
     gone[#gone + 1] = entry[1]
   elseif kind == 'removed' then
     tally(p, COUNT_REMOVED, 1)
+    arrived(p, entry[2][#entry[2]]) -- `came` is the last field
   elseif kind == 'dead' and is_gone(p, entry[1]) then
     gone[#gone + 1] = entry[1]
   elseif apply(entry[2], entry[3], entry[4]) then

@@ -43,6 +43,7 @@ async def test_what_is_tried_is_sent_to_the_sandbox_once_for_each_form(
     path, _, query = leads.pop().partition("?")
     assert (leads, path) == (set(), f"/console/events/try-{form['token']}-0")
     assert "2+events+are+on+the+way" in query
+    assert {row["via"] for row in await sent(redis)} == {"console"}
     await pipeline.split()
     shown = (await http.get(path)).text
     assert "Signed Up" in shown

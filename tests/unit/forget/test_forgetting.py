@@ -258,6 +258,7 @@ async def test_a_batch_that_the_splitter_has_in_hand_is_dropped_and_counted(pipe
     assert await pipe._splitter.step() == 3
     assert await pipe.waiting(Lane.EVENT, BOB.user) != []
     assert (await pipe.counts())["removed"] == 2
+    assert await pipe.redis.hget(keys.counts(ACCOUNT), "came_in:redis:other") == b"1"
     receipt = await erase(pipe, ANN.email)
     assert await names_of(pipe.redis, *ANN.ids) == []
     assert receipt.left == 0
