@@ -10,7 +10,16 @@ from starlette.responses import RedirectResponse, Response
 
 from pipeline.api.queries import bad, not_found, who
 from pipeline.console import views
-from pipeline.console.overview import LEADS, PLOT_HEIGHT, PLOT_WIDTH, PLOTTED, cards, flow, verdicts
+from pipeline.console.overview import (
+    LEADS,
+    MEANINGS,
+    PLOT_HEIGHT,
+    PLOT_WIDTH,
+    PLOTTED,
+    cards,
+    flow,
+    verdicts,
+)
 from pipeline.console.pages import THEME_COOKIE, THEMES, Done, Form, Pages
 from pipeline.deadletters.audit import AuditTrail
 from pipeline.deadletters.filters import Filter
@@ -68,6 +77,21 @@ class OperatorPages:
             ),
             server=str(request.base_url).rstrip("/"),
             has_sandbox_key=self._pages.settings.target == "sandbox",
+        )
+
+    async def counts(self, request: Request) -> Response:
+        """What each number of the overview's flow counts, and why events were not for Sailthru."""
+        name = self._pages.account(request)
+        account = (await self._pages.status.read())["accounts"][name]
+        parts = {key: account.get(key) or {} for key in ("ignored", "dead")}
+        return self._pages.render(
+            request,
+            "counts",
+            title="What became of everything",
+            flow=flow(account["counts"]),
+            meanings=MEANINGS,
+            leads=LEADS,
+            parts={key: sorted(one.items(), key=lambda row: -row[1]) for key, one in parts.items()},
         )
 
     async def ask_pause(self, request: Request) -> Response:

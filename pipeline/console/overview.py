@@ -21,8 +21,25 @@ SLOW_S: Final = 60.0
 """Seconds that the oldest event of a lane may wait, unless it waits for something of its own."""
 
 
-LEADS: Final[Mapping[str, str]] = {"waiting": "/console/waiting", "dead": "/console/problems"}
+LEADS: Final[Mapping[str, str]] = {
+    "waiting": "/console/waiting",
+    "dead": "/console/problems",
+    **{
+        name: f"/console/counts#{name}"
+        for name in ("delivered", "ignored", "duplicates", "removed")
+    },
+}
 """From a number of the flow to the page that has the same in detail."""
+MEANINGS: Final[Mapping[str, str]] = {
+    "arrived": "Every event that was taken, by any way in, and those that were made of one for its opt-out.",
+    "waiting": "It is on its way: for its turn, an address, a next try.",
+    "delivered": "Sailthru took it.",
+    "dead": "It is kept whole, and can be sent again.",
+    "ignored": "It is not meant for Sailthru, by what it is or by the settings. Nothing is kept of it.",
+    "duplicates": "The same event came before, from an SDK that sent it twice, say.",
+    "removed": "Somebody discarded it, or its letter went because there were too many or it was too old.",
+}
+"""What each number of the flow counts."""
 
 
 class Mood(StrEnum):

@@ -46,7 +46,7 @@ PARTS: Final = {
     "/console/problems": tuple(
         f"/console/{name}" for name in ("dead", "edit", "fix", "resend", "discard")
     ),
-    HOME: ("/console/waiting",),
+    HOME: ("/console/waiting", "/console/counts"),
     "/console/people": ("/console/events", "/console/why", "/console/forget"),
     "/console/activity": ("/console/resends", "/console/receipts"),
 }
@@ -235,7 +235,8 @@ def _address(account: str) -> Callable[..., str]:
     def address(path: str, **values: Any) -> str:
         query = {"account": account} if account != DEFAULT_ACCOUNT else {}
         query |= {name: str(value) for name, value in values.items() if value not in (None, "")}
-        return path + (f"?{urlencode(query)}" if query else "")
+        page, hash_sign, place = path.partition("#")
+        return page + (f"?{urlencode(query)}" if query else "") + hash_sign + place
 
     return address
 

@@ -74,6 +74,7 @@ class Console:
         post = ["POST"]
         routes = [
             Route("/console", seen(operate.overview)),
+            Route("/console/counts", seen(operate.counts)),
             Route("/console/waiting", seen(waiting.waiting)),
             Route("/console/waiting/release", seen(waiting.ask_release)),
             Route("/console/waiting/release", act(waiting.release), methods=post),

@@ -14,7 +14,18 @@ from tests.web.test_stories import order
 
 pytestmark = pytest.mark.web
 
-PAGES = ("", "/waiting", "/problems", "/people", "/dead", "/try", "/activity", "/setup", "/help")
+PAGES = (
+    "",
+    "/counts",
+    "/waiting",
+    "/problems",
+    "/people",
+    "/dead",
+    "/try",
+    "/activity",
+    "/setup",
+    "/help",
+)
 LOOKS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
 
 

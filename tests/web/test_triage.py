@@ -71,6 +71,20 @@ def test_letters_are_picked_by_key_saved_as_a_view_and_sent_again(site: Site, pa
     expect(page.get_by_role("status")).to_contain_text("Alpha's orders is deleted")
 
 
+def test_a_person_is_forgotten_and_the_receipt_names_nobody(site: Site, page: Page) -> None:
+    """The button asks for the id; the command line finds nothing afterwards."""
+    site.enqueue(order("90001", "forget-me-1", products=[]))
+    wait_until(lambda: site.dead(user="forget-me-1"), "it is a letter")
+    page.goto(f"{site.address}/console/people/forget-me-1")
+    page.get_by_role("link", name="Forget this person…").click()
+    page.get_by_label("Type forget-me-1 to go on").fill("forget-me-1")
+    page.get_by_role("button", name="Forget this person").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Nothing is left", timeout=30_000)
+    expect(page.locator("main")).not_to_contain_text("forget-me-1")
+    assert look_everywhere(page, "receipt") == []
+    assert json.loads(site.command("forget", "forget-me-1", "--check", "--json"))["found"] == 0
+
+
 def test_who_waits_behind_a_pause_is_reached_from_the_overview(site: Site, page: Page) -> None:
     """With the cause in words; what waits for that cannot be discarded."""
     site.command("pause", "--lane", "page")

@@ -34,6 +34,7 @@ CODE = re.compile(
 """What pages show as code keeps its words: reason codes, settings, commands."""
 PAGES = (
     "/console",
+    "/console/counts",
     "/console/waiting",
     "/console/waiting?for=email",
     "/console/waiting/release?for=email",

@@ -186,3 +186,16 @@ async def test_every_page_says_first_how_it_stands_and_how_many_problems_are_ope
     for name in (first["fingerprint"], "0123456789ab"):
         await marks.set(name, GroupState.ACKNOWLEDGED, "ann", "")
     assert "1<span" in (await http.get("/console/help")).text
+
+
+async def test_each_number_of_the_flow_leads_to_what_it_counts(
+    http: httpx.AsyncClient, redis: Redis
+) -> None:
+    """And, of what was not for Sailthru, to the reasons."""
+    await redis.hset(keys.counts("default"), mapping={"ignored:bot": "7", "ignored:pages_off": "9"})
+    page = (await http.get("/console")).text
+    for name in ("delivered", "ignored", "duplicates", "removed"):
+        assert f'href="/console/counts#{name}"' in page
+    counts = (await http.get("/console/counts")).text
+    assert "Not for Sailthru: 16" in counts
+    assert counts.index("pages_off") < counts.index("bot")
