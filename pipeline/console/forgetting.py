@@ -76,13 +76,12 @@ class ForgetPages:
 
     def _show(self, request: Request, said: dict[str, Any]) -> Response:
         at_ms = int(datetime.fromisoformat(said["at"]).timestamp() * 1000)
-        rows = [(name, row) for name, row in said["spaces"].items() if row["looked_at"]]
         return self._pages.render(
             request,
             "receipt",
             title="Receipt",
             said=said,
-            rows=rows,
+            rows=list(said["spaces"].items()),
             when=views.time_tag(at_ms, self._pages.clock.now()),
         )
 

@@ -45,6 +45,7 @@ async def test_a_person_is_forgotten_after_their_id_was_typed_and_the_receipt_st
     receipt = (await http.get(done.headers["location"])).text
     assert "Nothing is left of this person" in receipt
     assert USER not in receipt
+    assert re.search(r"Letters</td>.*?Removed\" class=\"n\">1<", receipt)
     assert await DeadLetters(redis, "default").count(Filter(user="user-bob")) == 1
     assert (await http.get(f"/console/people/{USER}")).status_code == 404
     (act,) = await AuditTrail(redis, "default").latest(9)
