@@ -42,6 +42,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Show the calls each event would become, one line per input, and send nothing.",
         ),
         "status": ("status:status", "Show processes, lanes, gates, counts and dead letters."),
+        "top": (
+            "top:top",
+            "Show lanes, gates, processes and problems live, with keys to pause, resume and look closer.",
+        ),
         "trace": (
             "trace:trace",
             "Show what happened to an event, by its messageId or the id of its order.",

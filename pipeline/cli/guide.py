@@ -17,7 +17,7 @@ HEADINGS: Mapping[str, Sequence[str]] = MappingProxyType(
         RUN: ("up", "serve", "worker", "splitter", "sandbox"),
         SEND: ("enqueue", "xadd"),
         LOOK: (
-            *("status", "waiting", "trace", "user", "map", "calls", "metrics", "doctor"),
+            *("status", "top", "waiting", "trace", "user", "map", "calls", "metrics", "doctor"),
             *("dead list", "dead show", "dead stats", "dead audit", "dead export"),
         ),
         CHANGE: (
@@ -45,6 +45,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = MappingProxyType(
         "map": ("sailpipe map events.jsonl", "sailpipe map - --profile profile.json < event.json"),
         "calls": ("sailpipe calls --user u-1", 'sailpipe calls --json --endpoint "POST /purchase"'),
         "status": ("sailpipe status --watch", "sailpipe status --check && echo all is well"),
+        "top": ("sailpipe top",),
         "trace": ("sailpipe trace 10423",),
         "user": ("sailpipe user ann@example.com --why",),
         "waiting": ("sailpipe waiting", "sailpipe waiting --for retry --release"),

@@ -30,7 +30,9 @@ def walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:
 TREE = {path: command for name in COMMANDS for path, command in walk(load(name), name)}
 WRITE_JSON = {"map", "dead export", "metrics"}
 """What they write is for programs in any case: JSON lines, and Prometheus' text."""
-CHANGE_FOR_GOOD = {"reset", "adopt", "dead drop", "dead fix", "dead replay", "waiting"}
+DRAWN = {"top"}
+"""What draws on a terminal; programs read `status --json`."""
+CHANGE_FOR_GOOD = {"reset", "adopt", "forget", "dead drop", "dead fix", "dead replay", "waiting"}
 
 
 def options(path: str) -> set[str]:
@@ -87,7 +89,7 @@ def test_every_command_takes_the_options_of_its_kind(path: str) -> None:
     """--account unless it is a process of all accounts; --json where it reads; a way to see first what cannot be undone."""
     if path not in {*HEADINGS[RUN], "metrics", "dead"}:
         assert "--account" in options(path)
-    if path in HEADINGS[LOOK] and path not in WRITE_JSON:
+    if path in HEADINGS[LOOK] and path not in WRITE_JSON | DRAWN:
         assert "--json" in options(path)
     if path in CHANGE_FOR_GOOD:
         assert {"--dry-run", "--yes"} <= options(path)
