@@ -9,7 +9,7 @@ ROWS :=
 TESTS := tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup same-python run sample test test-web test-pythons test-servers test-random test-schemas test-histories test-mutants check fix test-faults \
+.PHONY: help setup same-python run sample test test-web test-image test-pythons test-servers test-random test-schemas test-histories test-mutants check fix test-faults \
 	test-faults-quick test-faults-ten test-attack docs bench bench-limits lock clean
 
 help: ## Show what can be made
@@ -68,11 +68,14 @@ $(NODE): tests/node/package-lock.json
 	else echo "No Node 20 here: tests of clients in Node are skipped." >&2; fi
 
 test: setup $(NODE) ## Run the tests: unit, conformance, integration (under 5 minutes); TESTS="tests/unit" for some
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not faults and not web" $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not faults and not web and not image" $(TESTS)
 
 test-web: setup ## The console in a real browser (Debian's Chromium): its stories, every page, screenshots/ of each
 	@if command -v chromium >/dev/null; then $(BIN)/python -m pytest -m web tests/web; \
 	else echo "There is no chromium here (apt-get install chromium): the console is not tried in a browser." >&2; fi
+
+test-image: setup ## Make the container image by hand, step by step, and run sailpipe in it (needs a registry)
+	@$(BIN)/python -m pytest -m image tests/image
 
 test-pythons: setup ## On every other Python from 3.11 on: install, test the most of it, run once; on this one: run once
 	@$(BIN)/python -m tests.pythons
@@ -102,6 +105,7 @@ check: setup ## Lint, types, import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --verbose
+	@if test -x $(BIN)/hadolint; then $(BIN)/hadolint Dockerfile; fi
 
 fix: setup ## Let ruff mend what it can
 	@$(BIN)/ruff check --fix .
@@ -134,6 +138,10 @@ bench-limits: setup ## 4 processes, 60 s saturated: what the server receives, ag
 lock: ## Pin again after a change in pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--extra run --group dev pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		-c requirements.lock --extra run pyproject.toml -o requirements-run.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		-c requirements.lock --group build -o requirements-build.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-deps --group server -o requirements-server.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \

@@ -32,6 +32,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "processes:sandbox",
             "Run a stand-in for Sailthru that keeps everything in memory.",
         ),
+        "healthcheck": (
+            "healthcheck:healthcheck",
+            "Say whether the processes of this host work: a sign of life of each, and an answer where one serves HTTP.",
+        ),
         "enqueue": ("enqueue:enqueue", "Append events to the pipeline."),
         "xadd": (
             "xadd:xadd",

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 RUN, SEND, LOOK, CHANGE = "Run", "Send", "Look", "Change"
 HEADINGS: Mapping[str, Sequence[str]] = MappingProxyType(
     {
-        RUN: ("up", "serve", "worker", "splitter", "sandbox"),
+        RUN: ("up", "serve", "worker", "splitter", "sandbox", "healthcheck"),
         SEND: ("enqueue", "xadd"),
         LOOK: (
             *("status", "top", "waiting", "trace", "user", "map", "calls", "metrics", "doctor"),
@@ -37,6 +37,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = MappingProxyType(
         "worker": ("sailpipe worker --lanes user,event",),
         "splitter": ("sailpipe splitter",),
         "sandbox": ("sailpipe sandbox --port 8100",),
+        "healthcheck": ("sailpipe healthcheck --url http://127.0.0.1:8000/readyz",),
         "enqueue": (
             "sailpipe enqueue events.jsonl more.jsonl.gz",
             "zcat old.gz | sailpipe enqueue - --bulk",
