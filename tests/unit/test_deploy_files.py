@@ -206,25 +206,6 @@ def test_systemd_understands_the_units_and_finds_them_confined(tmp_path: Path) -
         assert run("systemd-analyze", *check) == ""
 
 
-def nginx_file(folder: Path) -> Path:
-    """A whole configuration around the example, with a certificate and paths of this test."""
-    words = "req -x509 -newkey rsa:2048 -nodes -subj /CN=x -days 1 -keyout key.pem -out cert.pem"
-    subprocess.run(["openssl", *words.split()], cwd=folder, capture_output=True, check=True)  # noqa: S603, S607
-    text = (DEPLOY / "nginx.conf").read_text()
-    text = text.replace("/etc/ssl/certs/sailpipe.pem", str(folder / "cert.pem"))
-    text = text.replace("/etc/ssl/private/sailpipe.key", str(folder / "key.pem"))
-    whole = f"pid {folder}/pid;\nerror_log {folder}/log;\nevents {{}}\nhttp {{ access_log off;\n{text}\n}}\n"
-    (folder / "nginx.conf").write_text(whole)
-    return folder / "nginx.conf"
-
-
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl here")
-def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
-    if shutil.which("nginx") is None:
-        pytest.skip("there is no nginx here")
-    assert run("nginx", "-t", "-q", "-c", nginx_file(tmp_path)) == ""
-
-
 def test_nginx_leaves_large_bodies_and_idle_connections_to_sailpipe() -> None:
     """A refusal in sailpipe's words, and no request on a connection that sailpipe is about to end."""
     text = (DEPLOY / "nginx.conf").read_text()
