@@ -104,6 +104,7 @@ class Launcher:
         return False
 
     async def _start_parts(self) -> None:
+        note("Starting Redis, splitter, workers and HTTP: some seconds ...")
         await self._start_redis()
         await self._look_into_redis()
         if needs_sandbox(self._settings):
