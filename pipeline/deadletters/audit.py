@@ -1,4 +1,4 @@
-"""Who did what to dead letters, when and why: a bounded stream.
+"""Who did what to dead letters, or paused and resumed delivery, when and why: a bounded stream.
 
 It names fields that were changed and filters that were used, never the values that were written: a person who is
 erased must not go on living here.

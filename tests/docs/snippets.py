@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 _BLOCK = re.compile(
-    r"^(?:<!-- ([a-z ]+)(?:: ([^\n]+?))? -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^(?: *<!-- ([a-z ]+)(?:: ([^\n]+?))? -->\n)?( *(?:\d+\. )?)```(\w+)\n(.*?)^ *```$",
+    re.MULTILINE | re.DOTALL,
 )
+"""Also within a list, where it is indented."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,9 @@ def blocks(page: str, language: str = "sh") -> list[Block]:
     text = (DOCS / page).read_text()
     found = []
     for one in _BLOCK.finditer(text):
-        mark, why, name, body = one.groups()
-        line = text.count("\n", 0, one.start(3)) + 1
-        found.append(Block(page, line, name, body, mark or "", why or ""))
+        mark, why, _, name, body = one.groups()
+        line = text.count("\n", 0, one.start(4)) + 1
+        found.append(Block(page, line, name, dedent(body), mark or "", why or ""))
     return [one for one in found if one.language == language]
 
 

@@ -1,10 +1,13 @@
-"""Every shell command on every page is run by a test, or says why not."""
+"""Every shell command on every page is run by a test, or says why not; settings that a page shows are taken."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.docs.snippets import ROOT, blocks, pages
+from pipeline.settings import load_settings
+from tests.docs.snippets import ROOT, Block, blocks, pages
 
 ELSEWHERE = {
     "../README.md": "tests/integration/test_shop_day_end_to_end.py",
@@ -32,3 +35,13 @@ def test_a_page_with_a_test_of_its_own_is_named_there(page: str) -> None:
     """Its file need not be there before the page is."""
     if page in pages():
         assert page.rpartition("/")[2] in (ROOT / ELSEWHERE[page]).read_text()
+
+
+TOML = [(page, block) for page in pages() for block in blocks(page, "toml")]
+
+
+@pytest.mark.parametrize(("page", "block"), TOML, ids=[f"{p}:{b.line}" for p, b in TOML])
+def test_settings_that_a_page_shows_are_taken(page: str, block: Block, tmp_path: Path) -> None:
+    """As a sailpipe.toml of their own."""
+    (tmp_path / "sailpipe.toml").write_text(block.text)
+    assert load_settings({}, directory=tmp_path)

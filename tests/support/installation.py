@@ -20,6 +20,7 @@ from tests.support.commands import DEADLINE_S, running, wait_until
 from tests.support.redis_server import free_port
 
 UP = "Ctrl-C stops"
+START_S = 120.0
 SECONDS = 25.0
 """Within which each command of docs/operating.md must have answered. The page promises one or two on a machine that has nothing
 else to do; a machine that runs tests has."""
@@ -38,7 +39,8 @@ class Installation:
         """Return when it is up."""
         words = ("up", "--port", str(self.port))
         up = self._running.enter_context(running(*words, directory=self.folder, **self.environment))
-        up.wait_for(UP)
+        wait_until(lambda: UP in up.output or up.ended, "up starts", START_S)
+        assert UP in up.output, up.output
         self._running.callback(up.stop)
 
     def stop(self) -> None:
