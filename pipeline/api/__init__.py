@@ -1,6 +1,6 @@
 """`/api`: the operator's verbs as JSON, behind the guard.
 
-queries (what a request asks for) -> app (routes: parse, call one verb, answer) -> descriptions (the same for OpenAPI)
+queries (what a request asks for) -> letters, groups, waiting, forgetting (routes of one kind) -> app (routes: parse, call one verb, answer) -> descriptions (the same for OpenAPI)
 """
 
 from __future__ import annotations

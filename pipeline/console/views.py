@@ -15,6 +15,7 @@ from pipeline.deadletters.filters import Filter, order_numbers
 from pipeline.deadletters.jobs import Job, JobState
 from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.states import GroupState
+from pipeline.events.models import Lane
 from pipeline.guard.masking import Masking
 from pipeline.json_text import read_json
 from pipeline.verbs.groups import MarkedGroup
@@ -194,7 +195,10 @@ def pretty_text(raw: str) -> str:
 
 
 def filter_words(text: str) -> str:
-    """What an act was about, as the page says it: the empty filter in the console's words, values of others as they are."""
+    """What an act was about, as the page says it: a lane by its name, the empty filter in the console's words, values of others
+    as they are."""
+    if text in list(Lane):
+        return TERMS[text]
     return "all letters" if text == Filter().in_words() else text
 
 

@@ -138,3 +138,5 @@ def test_each_event_is_found_with_what_became_of_it(tmp_path: Path, command: Com
         assert "Dropped: 1 of 1" in command(*drop, "--yes")[1]
         assert command.fates("waits") == ["removed"]
         assert command("waiting")[2] == "Nothing waits.\n"
+        act = json.loads(command("dead", "audit", "--json")[1])
+        assert (act["verb"], act["what"], act["count"]) == ("drop", "waiting for email", 1)

@@ -319,6 +319,7 @@ async def test_a_lane_is_paused_with_a_reason_and_resumed(
     assert "a bad release" in page
     await http.post("/console/lanes/event/resume")
     assert await Gates(redis, "default").all_closures(await redis_now_ms(redis)) == []
+    assert '<td data-label="What"><bdi>Events</bdi>' in (await http.get("/console/activity")).text
     assert (await http.post("/console/lanes/x/pause")).status_code == 404
 
 
