@@ -11,7 +11,7 @@ from tests.docs.snippets import ROOT, Block, blocks, pages
 
 ELSEWHERE = {
     "../README.md": "tests/integration/test_shop_day_end_to_end.py",
-    "howto/move-from-segment.md": "tests/integration/test_from_dry_run_to_live.py",
+    "howto/move-from-segment.md": "tests/faults/test_move_from_segment.py",
     "howto/upgrade.md": "tests/docs/test_upgrade_page.py",
     "producers/files.md": "tests/docs/test_producer_snippets.py",
     "producers/python.md": "tests/docs/test_producer_snippets.py",
