@@ -51,6 +51,8 @@ def test_status_is_a_table_for_people_and_one_object_for_programs(command: Comma
     assert counts(command) == {"enqueued": 3, "dead": 3}
     assert list(rows(command("status", "--json", "--account", "default")[1])[0]) == [
         "headline",
+        "version",
+        "format",
         "redis_url",
         "target",
         "raw",
