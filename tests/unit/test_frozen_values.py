@@ -46,4 +46,4 @@ def test_the_values_that_decisions_are_made_of_are_frozen() -> None:
 def is_frozen(one: type) -> bool:
     """Nothing can be set on it, but what it works out once from its own fields and keeps."""
     keeps = any(isinstance(member, cached_property) for member in vars(one).values())
-    return one.__dataclass_params__.frozen and (keeps or "__slots__" in vars(one))  # type: ignore[attr-defined,no-any-return]
+    return one.__dataclass_params__.frozen and (keeps or "__slots__" in vars(one))  # type: ignore[attr-defined]
