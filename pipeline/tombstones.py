@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Final
 
 GENERATION: Final = "gen"
+NEVER: Final = (-1, 0)
 _ID, _NAME = "t:", "n:"
 
 
@@ -23,11 +24,12 @@ def person_key(identity: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Tombstones:
     """Those of one account that have not ended. generation: '' where there never was one. until: hash -> the last raw entry
-    (ms, n) that it is about."""
+    (ms, n) that it is about. newest: the last of those; what was accepted after it is of nobody who was erased."""
 
     generation: str = ""
     key: bytes = b""
     until: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    newest: tuple[int, int] = NEVER
 
     @classmethod
     def read(cls, key: bytes, fields: Mapping[str, str], now_ms: int) -> Tombstones:
@@ -37,19 +39,23 @@ class Tombstones:
             sid, _, ends = value.partition(" ")
             if name != GENERATION and int(ends) > now_ms:
                 until[name] = order_of(sid)
-        return cls(fields.get(GENERATION, ""), key, until)
+        newest = max(until.values(), default=NEVER)
+        return cls(fields.get(GENERATION, ""), key, until, newest)
 
     def bury_any(self, ids: Iterable[str | None], sid: str) -> bool:
         """Whether one of these ids is of a person who was erased after this raw entry was accepted."""
         order = order_of(sid)
+        if order > self.newest:
+            return False
         return any(one and order <= self._last(id_field(self.key, one)) for one in ids)
 
     def buries_name(self, name: bytes, sid: str) -> bool:
         """The same of a name in the log of outcomes."""
-        return bool(self.until) and order_of(sid) <= self._last(name_field(self.key, name))
+        order = order_of(sid)
+        return order <= self.newest and order <= self._last(name_field(self.key, name))
 
     def _last(self, name: str) -> tuple[int, int]:
-        return self.until.get(name, (-1, 0))
+        return self.until.get(name, NEVER)
 
 
 def id_field(key: bytes, identity: str) -> str:

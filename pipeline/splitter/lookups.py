@@ -12,6 +12,7 @@ from pipeline.identity.placement import IdentityMap
 from pipeline.settings import AccountSettings
 from pipeline.splitter.entries import Configured, DedupeKey, Read
 from pipeline.splitter.triage import Account
+from pipeline.storage.buried import Buried
 from pipeline.storage.scripts import Scripts
 from pipeline.tombstones import Tombstones
 
@@ -36,7 +37,8 @@ class Question(NamedTuple):
 class Known(NamedTuple):
     """What routing a batch needs: each configured account of it, and which entries are duplicates.
 
-    fence: which tombstones each account had, by the prefix of its keys: what `RawStream.move` is given.
+    fence: which tombstones each account had when it was asked about, by the prefix of its keys: what `RawStream.move`
+    is given.
     """
 
     accounts: dict[str, Account]
@@ -51,31 +53,33 @@ class Lookups:
         self,
         scripts: Scripts,
         accounts: Mapping[str, Configured],
+        buried: Buried,
         time_ms: Callable[[], int] | None = None,
     ) -> None:
         """`time_ms` replaces Redis' clock in tests."""
         self._scripts = scripts
         self._accounts = accounts
+        self._buried = buried
         self._time = time_ms
 
     async def known(self, items: Sequence[Read]) -> Known:
-        """Ask what is known of the batch, in one round trip."""
+        """Ask what is known of the batch, in one round trip, and in another one for an account whose tombstones have changed."""
         names = {item.entry.account for item in items} & self._accounts.keys()
         if not names:
             return Known({}, (), {})
         questions = {name: ask(name, self._accounts[name].p, items) for name in names}
         now = "" if self._time is None else str(self._time())
-        found_at, *answers = await self._scripts.run(
-            "known", [], [now, *map(to_json, questions.values())]
-        )
+        answers = await self._scripts.run("known", [], [now, *map(to_json, questions.values())])
         accounts: dict[str, Account] = {}
+        fence: dict[str, str] = {}
         duplicates: list[DedupeKey] = []
         for (name, asked), answer in zip(questions.items(), answers, strict=True):
             found = from_json(answer)
-            accounts[name] = _account(self._accounts[name].settings, found, found_at)
+            fence[asked.p] = found["gen"]
+            buried = await self._buried.of(name, found["gen"])
+            accounts[name] = _account(self._accounts[name].settings, found, buried)
             verdicts = zip(asked.doubtful, found["duplicates"], strict=True)
             duplicates += [key for key, verdict in verdicts if verdict == "1"]
-        fence = {self._accounts[name].p: one.forgotten.generation for name, one in accounts.items()}
         return Known(accounts, duplicates, fence)
 
 
@@ -104,15 +108,11 @@ def ask(account: str, p: str, items: Sequence[Read]) -> Question:
     return Question(p, *names, tuple(doubtful))
 
 
-def _account(settings: AccountSettings, found: Mapping[str, Any], now_ms: bytes) -> Account:
+def _account(settings: AccountSettings, found: Mapping[str, Any], buried: Tombstones) -> Account:
     # An empty table of Lua's may come as an empty list.
     tables = {name: dict(found[name]) for name in ("anon", "email", "follows", "visitor")}
     seen = {name: from_json(text) for name, text in dict(found["seen"]).items()}
     stopped = {lane: int(ms) for lane, ms in found["stopped"].items()}
     showed = {name: email.lower() for name, email in dict(found["showed"]).items()}
     known = IdentityMap(**tables, seen=seen, showed=showed)
-    forgotten = dict(found["forgotten"])
-    if not forgotten:
-        return Account(settings, known, stopped)
-    key = bytes.fromhex(found["forget_key"])
-    return Account(settings, known, stopped, Tombstones.read(key, forgotten, int(now_ms)))
+    return Account(settings, known, stopped, buried)

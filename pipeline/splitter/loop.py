@@ -23,6 +23,7 @@ from pipeline.splitter.pressure import LOOK_S, Pressure
 from pipeline.splitter.stream import BATCH, PersonForgotten, RawFields, RawStream
 from pipeline.splitter.traces import SplitBatch, split_records
 from pipeline.splitter.triage import crashed, poisoned, read, read_entry, route_batch
+from pipeline.storage.buried import Buried
 from pipeline.storage.keys import account_prefix
 from pipeline.storage.numbers import POISON_AFTER
 from pipeline.storage.redis_watch import RedisWatch
@@ -76,7 +77,8 @@ class Splitter:
         }
         self._wake = wake
         self._stream = stream or RawStream(client, token, time_ms)
-        self._lookups = Lookups(Scripts(client, "pipeline.splitter"), self._accounts, time_ms)
+        scripts = Scripts(client, "pipeline.splitter")
+        self._lookups = Lookups(scripts, self._accounts, Buried(client), time_ms)
         self._held = HeldEntries(client, self._accounts, clock, time_ms)
         self._pressure = Pressure(client, settings, self._stream.lease.token, clock)
         self._watch = RedisWatch("splitter", clock)

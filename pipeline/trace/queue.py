@@ -16,7 +16,7 @@ import redis.exceptions
 from pipeline.clock import Clock
 from pipeline.observe.logs import log_event
 from pipeline.settings import AccountSettings
-from pipeline.storage.buried import read_tombstones
+from pipeline.storage.buried import Buried
 from pipeline.trace.log import BLOCK, TraceLog
 from pipeline.trace.records import Record, is_buried
 
@@ -47,7 +47,7 @@ class TraceQueue(Generic[T]):
         """read: the records of one thing, each with its account; those of an account that keeps none are left out. most:
         things that may wait."""
         self.pending: deque[T] = deque(maxlen=most)
-        self._redis = client
+        self._buried = Buried(client)
         self._accounts = {name: one for name, one in accounts.items() if one.trace_keep is not None}
         self._logs = {name: TraceLog(client, name) for name in self._accounts}
         self._read = read
@@ -97,10 +97,12 @@ class TraceQueue(Generic[T]):
         try:
             room, log, written = await self._room_of(account), self._logs[account], False
             while not written:
-                buried = await read_tombstones(self._redis, account)
+                buried = self._buried.last(account)
                 kept = [one for one in records if not is_buried(one, buried)]
                 lost, generation = account in self._lost, buried.generation
                 written = await log.write(kept, room, lost=lost, generation=generation)
+                if not written:  # somebody was erased since
+                    await self._buried.read(account)
             self._lost.discard(account)
         except Exception as error:  # noqa: BLE001 - Redis is away or full, or a record is at fault: none of it may stop delivery
             self._fail([account], error)

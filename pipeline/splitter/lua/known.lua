@@ -2,11 +2,11 @@
 -- ARGV    now, then for each account a question (JSON): see `Question` in lookups.py
 -- Returns for each account JSON: anon, email, follows, visitor: name -> the id it leads to; seen: id -> sightings
 --   (JSON); showed: visitor -> its email, when it has no sightings; stopped: lane -> ms; duplicates: '1' for each doubtful entry that is a duplicate, else '0';
---   forgotten: who was erased lately, forget_key: what that is hashed with; before them all, now
+--   gen: of the tombstones (tombstones.py)
 -- split.lua is the judge of duplicates. It judges the same unless a window has run out meanwhile, because only the
 -- splitter with the lease writes what is read here.
 local now = ms(ARGV[1])
-local answers = { int(now) }
+local answers = {}
 
 local function learned(p, kinds, names, found)
   for _, name in ipairs(names) do
@@ -58,10 +58,7 @@ for i = 2, #ARGV do
   local duplicates = {}
   for n, key in ipairs(doubtful) do duplicates[n] = is_duplicate(key, now) and '1' or '0' end
   found.duplicates = table.concat(duplicates)
-  found.forgotten = {}
-  local flat = redis.call('HGETALL', p .. 'forgotten')
-  for n = 1, #flat, 2 do found.forgotten[flat[n]] = flat[n + 1] end
-  if #flat > 0 then found.forget_key = redis.call('GET', p .. 'forgotten:key') or '' end
+  found.gen = redis.call('HGET', p .. 'forgotten', 'gen') or ''
   answers[#answers + 1] = cjson.encode(found)
 end
 return answers

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import redis.asyncio
 
+from pipeline import tombstones
 from pipeline.deadletters.audit import Act, AuditTrail
 from pipeline.deadletters.jobs import Jobs
 from pipeline.deadletters.states import GroupState, GroupStates
@@ -447,3 +448,20 @@ async def test_a_redis_that_forbids_it_is_said(pipe: Pipe) -> None:
         await client.execute_command("ACL", "DELUSER", "narrow")
     assert (receipt.is_clean, receipt.is_whole) == (True, False)
     assert receipt.disk.text.startswith("Redis forbids BGREWRITEAOF (")
+
+
+async def test_the_splitter_reads_tombstones_once_and_hashes_no_id_of_what_came_later(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a clean-up of thousands of people each batch would else read and hash them all for a day."""
+    await known(pipe, ANN)
+    await erase(pipe, ANN.user)
+    await pipe.redis.config_resetstat()
+    hashed: list[str] = []
+    monkeypatch.setattr(tombstones, "id_field", lambda _, one: hashed.append(one) or one)
+    for _ in range(3):
+        await pipe.post(track(ANN.user, "Is back"), track(BOB.user))
+    stats = await pipe.redis.info("commandstats")
+    read = [name for name in stats if name.startswith("cmdstat_hgetall")]
+    assert hashed == []
+    assert sum(stats[name]["calls"] for name in read) == 1
