@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 
 class WayIn(StrEnum):
-    """Whoever may write to Redis may write any of these: it is told to people, and nothing is decided by it."""
+    """A way of an event. Any writer to Redis may write any of them: it is told to people, and decides nothing."""
 
     PYTHON = "python"
     FILE = "file"

@@ -131,6 +131,7 @@ JOB: Final[Json] = {
         "sent": COUNT,
         "gone": COUNT,
         "overtaken": COUNT,
+        "through": COUNT,
         "died_again": COUNT,
     },
     "required": ["id", "state", "total", "sent", "gone", "died_again"],

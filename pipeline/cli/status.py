@@ -145,8 +145,7 @@ def describe_job(job: dict[str, Any]) -> str:
     """One line about a replay that has not ended."""
     ends = f", ends {job['ends_at']}" if job["ends_at"] else ""
     again = f", {job['died_again']} died again of the same" if job["died_again"] else ""
-    through = job["sent"] + job["gone"]
-    what = f"{printable(job['what'])}: {through} of {job['total']} letters through"
+    what = f"{printable(job['what'])}: {job['through']} of {job['total']} letters through"
     return f"{job['id'][:8]} ({job['account']}) is {job['state']}, {what}{again}{ends}; sailpipe dead jobs"
 
 

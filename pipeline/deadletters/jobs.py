@@ -117,6 +117,7 @@ class Job:
             "sent": self.sent,
             "gone": self.gone,
             "overtaken": self.overtaken,
+            "through": self.through,
             "died_again": self.again,
             "died_otherwise": self.others,
             "rate": self.rate,

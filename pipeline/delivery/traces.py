@@ -22,9 +22,8 @@ from pipeline.outcomes import (
     WaitingForOrder,
     WaitingForUser,
 )
-from pipeline.roles import Role
 from pipeline.trace.names import event_names
-from pipeline.trace.records import Fate, MadeCall, Record
+from pipeline.trace.records import Fate, MadeCall, Record, labels_said
 
 _WAITS: Mapping[type, str] = {
     WaitingForEmail: "email",
@@ -91,14 +90,7 @@ def _record(one: Settled, entry: Entry, fate: Fate, reason: str, fold: str = "")
         calls=[MadeCall(name, status, int(s * 1000), at) for name, status, s, at in one.calls],
         tries=claim.state(entry).tried + (fate is Fate.WAITS and reason == "retry"),
         fold=fold,
-        way=_way(entry, bulk=claim.bulk),
+        way=labels_said(entry.role, bulk=claim.bulk, replay=entry.replay),
         via=entry.came_by.value,
         names=event_names(entry.id, event, (claim.user, claim.memory.email)),
     )
-
-
-def _way(entry: Entry, *, bulk: bool) -> str:
-    if entry.role is Role.SERVER and not bulk and not entry.replay:
-        return ""
-    said = entry.role.said, "bulk" if bulk else "", "replay" if entry.replay else ""
-    return " ".join(filter(None, said))

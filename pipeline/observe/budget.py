@@ -16,6 +16,8 @@ LINES: Final = 30
 """Of one kind, in one process."""
 EVERY_S: Final = 60.0
 LEFT_OUT: Final[LogEvent] = "lines_left_out"
+ALWAYS: Final[frozenset[LogEvent]] = frozenset({LEFT_OUT, "operator_acted"})
+"""Which are few by themselves: a person causes each act."""
 
 Later = Callable[[float, Callable[[], None]], None]
 
@@ -23,8 +25,8 @@ Later = Callable[[float, Callable[[], None]], None]
 class LineBudget(logging.Filter):
     """Lets LINES of each kind pass in EVERY_S seconds, and has the number of those left out said at their end.
 
-    Our events are of a kind each, a library's lines are of the kind of their logger: so there are few. Safe to share
-    between threads.
+    Our events are of a kind each, a library's lines are of the kind of their logger and level: so there are few, and its
+    warnings hide no error. What operators do passes always. Safe to share between threads.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class LineBudget(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether this line is written."""
         kind, now = _kind(record), self._monotonic()
-        if kind == LEFT_OUT:
+        if kind in ALWAYS:
             return True
         with self._lock:
             began, passed = self._passed.get(kind, (now, 0))
@@ -72,7 +74,9 @@ class LineBudget(logging.Filter):
 def _kind(record: logging.LogRecord) -> str:
     """structlog hands its events over as a dict."""
     said = record.msg
-    return str(said["event"]) if isinstance(said, dict) and "event" in said else record.name
+    if isinstance(said, dict) and "event" in said:
+        return str(said["event"])
+    return f"{record.name}/{record.levelname.lower()}"
 
 
 def _in_a_thread(seconds: float, call: Callable[[], None]) -> None:

@@ -12,14 +12,13 @@ from pipeline.events.models import Event
 from pipeline.splitter.entries import (
     ActionKind,
     Moved,
-    RawEntry,
     Read,
     RoutedEntry,
     SplitAction,
 )
 from pipeline.storage.keys import account_of
 from pipeline.trace.names import event_names
-from pipeline.trace.records import Fate, Record
+from pipeline.trace.records import Fate, Record, labels_said
 
 _ALIKE = frozenset({IgnoreReason.REFUSED_BY_ROLE.value})
 """Reasons of which only the number is kept: whoever reads a page can make any number of such events."""
@@ -60,7 +59,7 @@ def _record(item: Read, action: SplitAction, fate: Fate, reason: str) -> tuple[s
         accepted=entry.at_ms,
         at=entry.at_ms,
         reason=reason,
-        way=_way(entry),
+        way=labels_said(entry.role, bulk=entry.bulk, replay=bool(entry.replay)),
         via=entry.via.value,
         names=event_names(action.key.id, event, (action.box,)),
     )
@@ -70,12 +69,3 @@ def _record(item: Read, action: SplitAction, fate: Fate, reason: str) -> tuple[s
 def _lane(event: Event | None) -> str:
     lane = LANES.get(event.kind) if event else None
     return lane.value if lane else ""
-
-
-def _way(entry: RawEntry) -> str:
-    said = (
-        entry.role.said,
-        "bulk" if entry.bulk else "",
-        "replay" if entry.replay else "",
-    )
-    return " ".join(filter(None, said))

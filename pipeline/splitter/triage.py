@@ -98,7 +98,7 @@ def read_entry(sid: bytes, fields: Mapping[bytes, bytes]) -> RawEntry:
     elif len(fields) == 1:
         return RawEntry(sid.decode(), at_ms, raw, DEFAULT_ACCOUNT)
     via = KNOWN_WAYS.get(fields.get(b"via"), WayIn.REDIS)
-    if len(fields) == 2 and via is not WayIn.REDIS:  # most of them
+    if len(fields) == 2 and b"event" in fields and via is not WayIn.REDIS:  # most of them
         return RawEntry(sid.decode(), at_ms, raw, DEFAULT_ACCOUNT, via=via)
     account = fields.get(b"account", DEFAULT_ACCOUNT.encode()).decode("utf-8", "replace")
     replay, key, role = (

@@ -18,7 +18,7 @@ from pipeline.status.waiting import Box
 from pipeline.storage import keys
 from pipeline.trace.log import TraceLog
 from pipeline.trace.names import event_names
-from pipeline.trace.records import Fate, Record
+from pipeline.trace.records import Fate, Record, labels_said
 
 CHUNK = 20
 """Mailboxes in one script."""
@@ -99,7 +99,9 @@ def _records(lane: Lane, entries: Iterable[tuple[Box, list[Entry]]], at: int) ->
             what = getattr(event, "event", None) or (event.type if event else "")
             names = event_names(entry.id, event, (box.user,))
             head = entry.id, Fate.REMOVED, what, lane.value, box.user, entry.seq, entry.at, at
-            yield Record(*head, reason=box.why, names=names)
+            way = labels_said(entry.role, bulk=False, replay=entry.replay)
+            via = entry.came_by.value
+            yield Record(*head, reason=box.why, names=names, way=way, via=via)
 
 
 def _chunks(boxes: Iterable[Box]) -> Iterator[tuple[Lane, str, list[Box]]]:

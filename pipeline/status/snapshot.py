@@ -239,12 +239,12 @@ async def _second_trip(
 
 
 async def _jobs(scripts: Scripts, account: str, table: _Table) -> list[JobView]:
-    fields = ("state", "total", "sent", "gone")
+    fields = ("state", "total", "sent", "gone", "overtaken")
     names = [keys.job(account, one.decode()) for one in table.jobs]
     found = await asyncio.gather(*(scripts.execute("HMGET", name, *fields) for name in names))
     return [
-        JobView(JobState(state.decode()), int(total or 0) - int(sent or 0) - int(gone or 0))
-        for state, total, sent, gone in found
+        JobView(JobState(state.decode()), int(total or 0) - sum(int(n or 0) for n in through))
+        for state, total, *through in found
         if state
     ]
 

@@ -14,9 +14,19 @@ import redis.asyncio
 import redis.exceptions
 
 from pipeline.storage import keys
+from pipeline.storage.buried import Buried
 from pipeline.storage.numbers import TRACE_TRIMMED
 from pipeline.storage.scripts import Scripts
-from pipeline.trace.records import SHARES, Block, Part, Record, decode_block, encode_block, named
+from pipeline.trace.records import (
+    SHARES,
+    Block,
+    Part,
+    Record,
+    decode_block,
+    encode_block,
+    is_buried,
+    named,
+)
 
 BLOCK = 128
 """Records in one block at most: two milliseconds of CPU, and about the size of a node of a stream."""
@@ -66,16 +76,27 @@ class TraceLog:
         self._redis = client
         self._scripts = Scripts(client, "pipeline.trace")
         self._prefix = keys.account_prefix(account)
+        self._buried = Buried(client)
 
-    async def write(
-        self, records: Iterable[Record], most: int, *, lost: bool = False, generation: str = "-"
-    ) -> bool:
-        """Append records, in one script; what is too much goes. most: bytes. lost: some before these were not written.
-        generation: which tombstones there were when these records were chosen; False when there are others by now, and
-        nothing was written.
+    async def write(self, records: Iterable[Record], most: int, *, lost: bool = False) -> None:
+        """Append records, in one script, but those of persons who were erased; what is too much goes. most: bytes.
+        lost: some before these were not written.
 
         Raises redis.exceptions.RedisError: Redis is away, or full.
         """
+        records, written = tuple(records), False
+        while not written:
+            buried = self._buried.last(self.account)
+            kept = [one for one in records if not is_buried(one, buried)]
+            written = await self._append(kept, most, lost=lost, generation=buried.generation)
+            if not written:
+                await self._buried.read(self.account)
+
+    async def _append(
+        self, records: Iterable[Record], most: int, *, lost: bool, generation: str
+    ) -> bool:
+        """generation: which tombstones there were when these records were chosen; False when there are others by now, and
+        nothing was written."""
         parts: dict[Part, list[Record]] = {}
         for record in records:
             parts.setdefault(record.part, []).append(record)

@@ -16,9 +16,8 @@ import redis.exceptions
 from pipeline.clock import Clock
 from pipeline.observe.logs import log_event
 from pipeline.settings import AccountSettings
-from pipeline.storage.buried import Buried
 from pipeline.trace.log import BLOCK, TraceLog
-from pipeline.trace.records import Record, is_buried
+from pipeline.trace.records import Record
 
 T = TypeVar("T")
 MAX_PENDING = 5_000
@@ -47,7 +46,6 @@ class TraceQueue(Generic[T]):
         """read: the records of one thing, each with its account; those of an account that keeps none are left out. most:
         things that may wait."""
         self.pending: deque[T] = deque(maxlen=most)
-        self._buried = Buried(client)
         self._accounts = {name: one for name, one in accounts.items() if one.trace_keep is not None}
         self._logs = {name: TraceLog(client, name) for name in self._accounts}
         self._read = read
@@ -95,14 +93,8 @@ class TraceQueue(Generic[T]):
 
     async def _write(self, account: str, records: Sequence[Record]) -> None:
         try:
-            room, log, written = await self._room_of(account), self._logs[account], False
-            while not written:
-                buried = self._buried.last(account)
-                kept = [one for one in records if not is_buried(one, buried)]
-                lost, generation = account in self._lost, buried.generation
-                written = await log.write(kept, room, lost=lost, generation=generation)
-                if not written:  # somebody was erased since
-                    await self._buried.read(account)
+            room, lost = await self._room_of(account), account in self._lost
+            await self._logs[account].write(records, room, lost=lost)
             self._lost.discard(account)
         except Exception as error:  # noqa: BLE001 - Redis is away or full, or a record is at fault: none of it may stop delivery
             self._fail([account], error)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from pydantic_core import from_json, to_json
 
 from pipeline.lanes import Lane
+from pipeline.roles import Role
 from pipeline.tombstones import Tombstones
 from pipeline.trace.names import NAME_BYTES, person_name
 
@@ -157,3 +158,10 @@ def is_buried(record: Record, buried: Tombstones) -> bool:
 def named(records: Iterable[Record], names: Collection[bytes]) -> Iterator[Record]:
     """Those that have one of these names."""
     return (one for one in records if not set(names).isdisjoint(one.names))
+
+
+def labels_said(role: Role, *, bulk: bool, replay: bool) -> str:
+    """What a record of an outcome says of an event's labels beside its way; nothing where all are as usual."""
+    if role is Role.SERVER and not bulk and not replay:
+        return ""
+    return " ".join(filter(None, (role.said, "bulk" if bulk else "", "replay" if replay else "")))

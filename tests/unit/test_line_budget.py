@@ -35,10 +35,8 @@ class Budget:
             later=lambda seconds, call: self.due.append((seconds, call)),
         )
 
-    def passes(self, message: object, logger: str = "sailpipe") -> bool:
-        return self._filter.filter(
-            logging.LogRecord(logger, logging.INFO, "", 0, message, (), None)
-        )
+    def passes(self, message: object, logger: str = "sailpipe", level: int = logging.INFO) -> bool:
+        return self._filter.filter(logging.LogRecord(logger, level, "", 0, message, (), None))
 
     def passed(self, message: object, times: int = 2 * LINES, logger: str = "sailpipe") -> int:
         return sum(self.passes(message, logger) for _ in range(times))
@@ -55,6 +53,14 @@ def test_of_each_kind_so_many_lines_pass_in_a_minute() -> None:
     assert budget.passed({"event": "event_died"}) == LINES
 
 
+def test_a_librarys_warnings_hide_no_error_of_it_and_no_act_of_an_operator_is_left_out() -> None:
+    budget = Budget()
+    for n in range(2 * LINES):
+        budget.passes(f"lost connection {n}", "kombu", logging.WARNING)
+    assert budget.passes("unrecoverable", "kombu", logging.CRITICAL)
+    assert budget.passed({"event": "operator_acted"}) == 2 * LINES
+
+
 def test_what_was_left_out_is_said_once_a_minute_after_the_first_of_it() -> None:
     """All kinds together; with nothing more, nothing is said."""
     budget = Budget()
@@ -64,7 +70,7 @@ def test_what_was_left_out_is_said_once_a_minute_after_the_first_of_it() -> None
     assert after == EVERY_S
     flush()
     flush()
-    assert budget.said == [(9, "event_died:7 library:2")]
+    assert budget.said == [(9, "event_died:7 library/info:2")]
     budget.passed({"event": "event_died"}, 1)
     assert len(budget.due) == 2
 

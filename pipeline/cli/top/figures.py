@@ -107,7 +107,7 @@ def problem_lines(reading: Reading) -> Iterator[str]:
         if dead:
             yield f"{where}Dead letters: {dead}; sailpipe dead stats"
     for job in status["jobs"]:
-        through = f"{job['sent'] + job['gone']} of {job['total']}"
+        through = f"{job['through']} of {job['total']}"
         yield f"Replay {job['id'][:8]} is {job['state']}, {through} letters through; sailpipe dead jobs"
 
 
