@@ -30,11 +30,13 @@ def record_at(url: str, folder: Path) -> Recording:
 
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    default = FOLDER / f"format-{FORMAT_NUMBER}.json"
+    default = FOLDER / f"format-{FORMAT_NUMBER}-{version('sailpipe')}.json"
     parser.add_argument(
         "file", nargs="?", type=Path, default=default, help=f"{default.name} beside the others"
     )
     path = parser.parse_args().file
+    if path.exists():
+        parser.error(f"{path} stands already, and a recording is never changed: name another file.")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         (folder / "redis").mkdir()
