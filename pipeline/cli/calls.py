@@ -44,7 +44,7 @@ def calls(
 ) -> None:
     """Show the calls that a dry run would have made, in their order.
 
-    They are kept while SAILPIPE_DRY_RUN is set: the latest 100,000, for a week.
+    They are kept while SAILPIPE_DRY_RUN is set: the latest 100,000, for a week, and fewer while Redis is short of memory.
     """
     if clear and (user or endpoint or since or follow):
         raise BadInput("--clear forgets all calls of the account: it takes no filter.")

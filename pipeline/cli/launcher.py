@@ -146,7 +146,7 @@ class Launcher:
     async def _start_redis(self) -> None:
         if self._settings.redis_url:
             self._redis_url = self._settings.redis_url
-            await _checkreachable(self._redis_url)
+            await _check_reachable(self._redis_url)
             return
         embedded = EmbeddedRedis(self._data_dir, self._clock)
         embedded.prepare()
@@ -231,7 +231,7 @@ def _sailpipe(*words: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "pipeline.cli", *words)
 
 
-async def _checkreachable(url: str) -> None:
+async def _check_reachable(url: str) -> None:
     try:
         async with open_async_redis(url) as client:
             await client.ping()

@@ -42,7 +42,7 @@ TOMBSTONE_MS = 86_400_000
 MAX_PASSES = 3
 """Passes that remove; who still sends events of the person can bring more at any time."""
 KEY_BYTES = 32
-LONGEST_LEASE_MS = 120_000
+MAX_LEASE_MS = 120_000
 """A lease that seems to last longer was made by a clock that has been set back."""
 Ask: TypeAlias = Callable[[Call], Awaitable[Answer]]
 """Makes one call at Sailthru within the limits of all processes. Raises SailpipeError when it was not made."""
@@ -198,7 +198,7 @@ class Forgetting:
     async def _until_over(self, until_ms: int) -> None:
         """Wait for the end of a lease that was taken from a worker: a call that it has sent may take effect until then."""
         now_ms = await self._now_ms()
-        until_ms = min(until_ms, now_ms + LONGEST_LEASE_MS)
+        until_ms = min(until_ms, now_ms + MAX_LEASE_MS)
         while now_ms < until_ms:
             self._on_wait("a worker had events of this person in hand; its lease runs out")
             await self._clock.sleep(min(0.5, (until_ms - now_ms) / 1000))

@@ -14,7 +14,7 @@ from pipeline.storage import keys
 
 
 async def take_boxes(work: Work, boxes: Iterable[str]) -> None:
-    """Remove mailboxes of these names in all lanes. Whoever has one in hand can write nothing more of it."""
+    """Remove mailboxes of these names in all lanes. A worker that has one in hand can write nothing more of it."""
     names = list(boxes)
     for lane in Lane:
         gone, leased, there = await work.run("take_boxes", [work.place.now, lane.value, *names])

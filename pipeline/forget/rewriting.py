@@ -12,7 +12,7 @@ import redis.exceptions
 from pipeline.clock import Clock
 
 LOOK_S: Final = 0.1
-LONGEST_S: Final = 3_600.0
+MAX_S: Final = 3_600.0
 _RUNS = {
     "aof": ("aof_rewrite_in_progress", "aof_rewrite_scheduled"),
     "rdb": ("rdb_bgsave_in_progress",),
@@ -84,7 +84,7 @@ class Rewriting:
             found = await self._info()
             if not any(found.get(field) for field in _RUNS[kind]):
                 return
-            if self._clock.monotonic() - began > LONGEST_S:
+            if self._clock.monotonic() - began > MAX_S:
                 raise TimeoutError
             self._on_wait(f"Redis writes its {_FILE[kind]} anew")
             await self._clock.sleep(LOOK_S)

@@ -28,4 +28,4 @@ class Operator:
 
 
 LOCAL: Final = Operator("this machine", Access.FULL)
-"""Whoever asks from this machine while no password is set."""
+"""Anybody who asks from this machine while no password is set."""

@@ -1,4 +1,4 @@
-"""Which requests are answered at all, whoever sends them. Pure.
+"""Which requests are answered at all, by whatever program they are sent. No I/O.
 
 A browser on the operator's machine can be made to send requests by any page it shows. Against that stand the names
 under which the console answers (DNS rebinding), what the browser says of a request's origin (cross-site posts), and,
@@ -72,7 +72,7 @@ def refuse(visit: Visit, hosts: Iterable[str], *, has_password: bool) -> Refusal
     """Why a request is not answered; None when it is looked at further.
 
     hosts: CONSOLE_HOSTS; without one, the names of this machine.
-    has_password: whether whoever is not on this machine can show who they are.
+    has_password: whether a person who is not on this machine can show who they are.
     """
     name = host_name(visit.header("host"))
     if name is None or name not in (frozenset(hosts) or LOOPBACK_NAMES):

@@ -15,7 +15,7 @@ from pipeline.storage import keys
 
 COOKIE: Final = "sailpipe"
 MAX_AGE_S: Final = 12 * 3600
-"""Seconds from the log-in on; whoever works longer logs in again."""
+"""Seconds from the log-in on; after them a person logs in again."""
 _KEY_BYTES = 32
 
 

@@ -29,6 +29,7 @@ from pipeline.targets import Target
 
 MAX_ENTRIES = 500
 """Entries of mailboxes that are read in one script."""
+HELD_A_PAGE = 1_000
 FORGOTTEN_FIELDS = (
     *("merged", "identified", "last_identify", "optout", "refused"),
     *("newest:identify", "newest:cart", "newest:optout"),
@@ -53,7 +54,7 @@ _OF_SENT = frozenset(
         *(KeyKind.REPLAYED, KeyKind.IMPORT),
     }
 )
-"""What says of events that they were sent, whoever did."""
+"""What says of events that they were sent, here or by another program."""
 _POSTED = b"="
 """What an order's key says of a basket that was posted."""
 _BY_A_PERSON = b"paused"
@@ -92,7 +93,8 @@ async def adopt(
 
 
 async def check_split(client: redis.asyncio.Redis, account: str, before: int | None) -> None:
-    """Raises SailpipeError: of what was accepted before that time some lies in the raw stream still, where no mailbox is known."""
+    """Raises SailpipeError: of what was accepted before that time some lies in the raw stream still, where no mailbox is known,
+    or is held, and would come back with another time."""
     if before is None:
         return
     found: Any = await client.xrange(keys.RAW, "-", f"({before}-0", count=1)
@@ -101,6 +103,22 @@ async def check_split(client: redis.asyncio.Redis, account: str, before: int | N
             f"Events of account {account} from before that time may wait to be split still: run a splitter"
             " (`sailpipe splitter`), and try again when `sailpipe status` shows an empty raw stream."
         )
+    if await _is_held(client, account):
+        raise SailpipeError(
+            f"Events of account {account} are held because the splitter's settings do not name it: restart the"
+            " splitter with these settings, and try again when `sailpipe status` holds none."
+        )
+
+
+async def _is_held(client: redis.asyncio.Redis, account: str) -> bool:
+    begin = "-"
+    while True:
+        page: Any = await client.xrange(keys.HELD, begin, "+", count=HELD_A_PAGE)
+        if any(fields.get(b"account") == account.encode() for _, fields in page):
+            return True
+        if len(page) < HELD_A_PAGE:
+            return False
+        begin = f"({page[-1][0].decode()}"
 
 
 async def count_before(client: redis.asyncio.Redis, account: str, before: int) -> int:

@@ -21,7 +21,7 @@ from pipeline.trace.names import event_names
 from pipeline.trace.records import Fate, Record, labels_said
 
 _ALIKE = frozenset({IgnoreReason.REFUSED_BY_ROLE.value})
-"""Reasons of which only the number is kept: whoever reads a page can make any number of such events."""
+"""Reasons of which only the number is kept: any visitor of a page can make any number of such events."""
 
 
 class SplitBatch(NamedTuple):

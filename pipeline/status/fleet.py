@@ -73,7 +73,7 @@ class Fleet:
         return sorted({one.process.version for one in self.alive})
 
 
-NOBODY: Final = Fleet(0, (), {})
+NO_FLEET: Final = Fleet(0, (), {})
 """No process, and none that was ever seen."""
 
 
@@ -91,7 +91,7 @@ FLEET_READS: Final = 3
 
 
 def ask_fleet(pipe: redis.asyncio.client.Pipeline) -> None:
-    """For whoever asks more in the same trip."""
+    """For a caller that asks more in the same trip."""
     pipe.hgetall(keys.PROCESSES)
     pipe.hgetall(keys.LAST_SEEN)
     pipe.get(keys.SPLITTER)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
+from pipeline.lanes import SPECS, Lane
 from pipeline.processes.records import ProcessRole
 from pipeline.settings import DEFAULT_ACCOUNT
 from pipeline.status.fleet import Alive, Fleet, Missing
@@ -104,23 +105,27 @@ def _unwritable(accounts: Mapping[str, Any]) -> str:
 
 def _moves(accounts: Mapping[str, Any]) -> str:
     lanes = [
-        (_scope(name, lane), one["rate"] > 0 and not account["ownership"]["foreign"])
+        (name, lane)
         for name, account in accounts.items()
         for lane, one in account["lanes"].items()
+        if one["rate"] <= 0 or account["ownership"]["foreign"]
     ]
-    stopped = [name for name, moves in lanes if not moves]
-    if not stopped:
+    if not lanes:
         return "Delivering"
-    why = f" ({', '.join(causes)})" if (causes := _causes(accounts)) else ""
-    if len(stopped) == len(lanes):
+    causes = dict.fromkeys(one for lane in lanes for one in _causes(accounts[lane[0]], lane[1]))
+    why = f" ({', '.join(causes)})" if causes else ""
+    if len(lanes) == sum(len(account["lanes"]) for account in accounts.values()):
         return f"NOT delivering{why}"
-    return f"Delivering all but {', '.join(stopped)}{why}"
+    return f"Delivering all but {', '.join(_scope(*lane) for lane in lanes)}{why}"
 
 
-def _causes(accounts: Mapping[str, Any]) -> list[str]:
-    """Why lanes stand still, each once."""
-    reasons = [gate["reason"] for account in accounts.values() for gate in account["gates"]]
-    return list(dict.fromkeys(_CAUSES[one] for one in reasons if one in _CAUSES))
+def _causes(account: Mapping[str, Any], lane: str) -> Iterator[str]:
+    """Why this lane of an account stands still."""
+    if account["ownership"]["foreign"]:
+        yield "another target's"
+    for gate in account["gates"]:
+        if gate["reason"] in _CAUSES and gate["scope"] in SPECS[Lane(lane)].scopes:
+            yield _CAUSES[gate["reason"]]
 
 
 def _who(fleet: Fleet) -> str:

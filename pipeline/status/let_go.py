@@ -23,7 +23,7 @@ from pipeline.trace.records import Fate, Record, labels_said
 CHUNK = 20
 """Mailboxes in one script."""
 MAX_EVENTS = 1_000
-"""Of one mailbox that go at a time; whoever has more is asked about again."""
+"""Events of one mailbox that go at a time; the rest waits to be asked about again."""
 RELEASED = MappingProxyType(
     {
         "email": "email",

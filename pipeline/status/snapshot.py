@@ -22,7 +22,7 @@ from pipeline.lanes import ALL_SCOPES, KNOWN_BUCKETS, Lane
 from pipeline.ratelimit.slots import Bucket, Usage, default_limit
 from pipeline.ratelimit.store_redis import RedisSlotStore
 from pipeline.settings import Settings
-from pipeline.status.fleet import FLEET_READS, NOBODY, Fleet, ask_fleet, fleet_of
+from pipeline.status.fleet import FLEET_READS, NO_FLEET, Fleet, ask_fleet, fleet_of
 from pipeline.storage import keys
 from pipeline.storage.scripts import Scripts
 from pipeline.storage.verdict import NO_VERDICT, Verdict
@@ -90,7 +90,7 @@ class Snapshot:
     raw: int = 0
     held: int = 0
     raw_oldest_ms: int | None = None
-    fleet: Fleet = NOBODY
+    fleet: Fleet = NO_FLEET
     memory: int = 0
     memory_max: int = 0
     refusals: Mapping[str, int] = field(default_factory=dict)

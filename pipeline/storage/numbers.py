@@ -91,7 +91,7 @@ DEDUPE_MAX_DEPTH: Final = 15
 
 # What a dry run keeps: see pipeline/dryrun
 DRY_CALLS_KEPT: Final = 100_000
-"""Calls of an account, about half a kilobyte each; the oldest go first."""
+"""Calls of an account, about half a kilobyte each; the oldest go first. Fewer while Redis' memory is short."""
 DRY_CALLS_KEEP_MS: Final = 604_800_000
 """For so long, a week, they are kept, and no longer than that after the latest."""
 

@@ -175,8 +175,8 @@ def accepted(status: dict[str, Any]) -> int:
     """Events that were accepted, by where they are now, over all accounts; without the second entries of some."""
     places = ("delivered", "dead", "ignored", "duplicates", "waiting", "removed")
     counts = [account["counts"] for account in status["accounts"].values()]
-    return sum(one[name] for one in counts for name in places) - sum(
-        one["derived"] for one in counts
+    return sum(int(one[name]) for one in counts for name in places) - sum(
+        int(one["derived"]) for one in counts
     )
 
 

@@ -1,5 +1,5 @@
--- Put up the tombstones of a person: what is in the raw stream by now is dropped. Whoever holds a batch of it, or outcomes that
--- are not written yet, asks anew.
+-- Put up the tombstones of a person: what is in the raw stream by now is dropped. A splitter with a batch of it in hand,
+-- and a process with outcomes that are not written yet, asks anew.
 -- KEYS[2] the raw stream
 -- ARGV    now, for how many ms they stand, field...
 -- Returns the id of the newest raw entry that there ever was

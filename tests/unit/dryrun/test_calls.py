@@ -19,6 +19,7 @@ from pipeline.sailthru.answers import Accepted, Failed
 from pipeline.sailthru.calls import Call
 from pipeline.storage import keys
 from pipeline.storage.numbers import DRY_CALLS_KEEP_MS, DRY_CALLS_KEPT
+from pipeline.storage.verdict import Verdict
 from tests.support.pipe import ACCOUNT, Pipe, added, identify, open_pipe, order
 
 FAR_MS = 9_000_000_000_000
@@ -133,6 +134,20 @@ async def test_no_more_calls_are_kept_than_promised(client: redis.asyncio.Redis)
     await client.eval(fill, 1, key, DRY_CALLS_KEPT + 500, FAR_MS)
     await kept.add(Call("GET", "/user", {}))
     assert DRY_CALLS_KEPT <= await client.xlen(key) < DRY_CALLS_KEPT + 250
+
+
+async def test_fewer_calls_are_kept_while_memory_is_short(client: redis.asyncio.Redis) -> None:
+    """A rehearsal must not fill Redis, and so have events refused, for a week."""
+    kept = KeptCalls(client, ACCOUNT)
+    for number in range(10):
+        await kept.add(Call("POST", "/event", {"id": str(number)}))
+    await client.set(keys.VERDICT, Verdict(lanes={ACCOUNT: {"event": 9}}).encode())
+    await kept.add(Call("POST", "/event", {"id": "10"}))
+    assert await kept.count() == 11
+    await client.set(keys.VERDICT, Verdict(memory=85).encode())
+    for number in range(30):
+        await kept.add(Call("POST", "/event", {"id": f"late {number}"}))
+    assert [one["params"]["id"] for one in await lines(client)] == ["late 29"]
 
 
 def test_a_call_is_found_by_every_name_of_its_person() -> None:

@@ -87,6 +87,18 @@ async def test_nothing_is_begun_while_events_of_before_are_not_split(boxes: Mail
     assert await take_over(boxes, boxes.now_ms() + 1) == 1
 
 
+async def test_nothing_is_begun_while_events_of_the_account_are_held(boxes: Mailboxes) -> None:
+    """They come back to the raw stream with the time at which they do, and would look as if they had come since."""
+    for account in ("another", "default"):
+        sid: Any = await boxes.redis.xadd(keys.HELD, {"event": "{}", "account": account})
+        if account == "another":
+            assert await take_over(boxes, boxes.now_ms() + 1) == 0
+    with pytest.raises(SailpipeError, match="held"):
+        await take_over(boxes, boxes.now_ms() + 1)
+    await boxes.redis.xdel(keys.HELD, sid)
+    assert await take_over(boxes, boxes.now_ms() + 1) == 0
+
+
 @given(
     mails=st.dictionaries(
         st.sampled_from("abc"), st.lists(st.integers(1, 9), min_size=1, max_size=9), min_size=1
