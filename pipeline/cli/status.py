@@ -38,7 +38,7 @@ _SHARED_BY = {
 }
 _PATHS_SHOWN = 5
 _LANE_COLUMNS = (
-    *("lane", "backlog", "oldest", "retrying", "no email"),
+    *("lane", "backlog", "oldest", "retrying", "no email", "other"),
     *("calls/s", "aims at", "limit", "empty"),
 )
 _PROCESS_COLUMNS = ("process", "host", "pid", "does", "version", "since", "seen")
@@ -218,6 +218,7 @@ def _lane_row(name: str, lane: dict[str, Any]) -> tuple[object, ...]:
         age(lane["oldest_s"]),
         f"{lane['retrying']}{least}",
         f"{lane['waiting_email']}{least}",
+        lane["waiting_other"],
         lane["measured"],
         lane["rate"],
         lane["limit"],

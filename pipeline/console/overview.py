@@ -192,7 +192,8 @@ def _silence(account: Mapping[str, Any], signs: Signs) -> Sequence[Verdict]:
 def _gate(gate: Mapping[str, Any]) -> Verdict:
     mood, title, detail = _GATES.get(gate["reason"], (Mood.STOPPED, gate["reason"], ""))
     scope = gate["scope"]
-    what = TERMS.get(scope, "" if scope in {"account", "redis"} else scope)
+    everything = "Everything" if gate["reason"] in {"paused", "brake"} else ""
+    what = TERMS.get(scope, {"account": everything, "redis": ""}.get(scope, scope))
     said = f"{what}: {title}" if what else title
     until = f" Next try {gate['until'][11:16]} UTC." if gate["until"] else ""
     return Verdict(
@@ -231,16 +232,11 @@ _GATES: Final[Mapping[str, tuple[Mood, str, str]]] = {
 
 
 def _slowness(account: Mapping[str, Any]) -> Sequence[Verdict]:
-    late = [
-        (lane, one)
-        for lane, one in account["lanes"].items()
-        if (one["oldest_s"] or 0) > SLOW_S
-        and one["backlog"] > one["retrying"] + one["waiting_email"]
-    ]
+    late = [(lane, one) for lane, one in account["lanes"].items() if one["late_s"] > SLOW_S]
     return [
         Verdict(
             Mood.SLOW,
-            f"{TERMS[lane]} wait {_minutes(one['oldest_s'])}",
+            f"{TERMS[lane]} are {_minutes(one['late_s'])} late",
             f"{one['backlog']:,} wait; up to {one['limit']:g} calls a second are allowed.{_ends(one)}",
         )
         for lane, one in late

@@ -92,8 +92,8 @@ def waiting_tale(row: Json, now: float) -> dict[str, Any]:
         "for": console_words(WAITS.get(row["waits_for"], row["waits_for"])),
         "gate": row.get("gate"),
         "ahead": row["ahead"],
-        "next_try": _clock(row["next_try"]),
-        "ends": _clock(row["ends"]),
+        "next_try": _clock(row["next_try"], now),
+        "ends": _clock(row["ends"], now),
     }
 
 
@@ -177,5 +177,5 @@ def _cart(cart: Json) -> list[str]:
     return [f"{one.get('qty')} x {one.get('id')}" for one in cart["items"]]
 
 
-def _clock(text: str | None) -> Markup | None:
-    return None if text is None else views.clock_tag(datetime.fromisoformat(text).timestamp())
+def _clock(text: str | None, now: float) -> Markup | None:
+    return None if text is None else views.moment_tag(datetime.fromisoformat(text).timestamp(), now)

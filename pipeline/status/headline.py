@@ -116,7 +116,17 @@ def _moves(accounts: Mapping[str, Any]) -> str:
     why = f" ({', '.join(causes)})" if causes else ""
     if len(lanes) == sum(len(account["lanes"]) for account in accounts.values()):
         return f"NOT delivering{why}"
-    return f"Delivering all but {', '.join(_scope(*lane) for lane in lanes)}{why}"
+    return f"Delivering all but {', '.join(_stopped(accounts, lanes))}{why}"
+
+
+def _stopped(accounts: Mapping[str, Any], lanes: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """These lanes; an account of which none moves is named whole."""
+    for name, account in accounts.items():
+        own = [lane for lane in lanes if lane[0] == name]
+        if len(own) == len(account["lanes"]):
+            yield f"account {name}"
+        else:
+            yield from (_scope(*lane) for lane in own)
 
 
 def _causes(account: Mapping[str, Any], lane: str) -> Iterator[str]:

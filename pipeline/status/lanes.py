@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import redis.asyncio
 
@@ -21,9 +22,12 @@ CHUNK = 250
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was seen in one lane. `retrying` and `waiting_email` count mailboxes, by their heads.
+    """What was seen in one lane. `retrying`, `waiting_email` and `waiting_other` count mailboxes, by their heads; the last
+    are those that wait for their user, for another lane, or for a time.
 
     oldest_ms: when the oldest event seen was accepted (Unix ms); None when nothing waits.
+    due_ms: since when the live mailbox that is due longest has waited for a worker (Unix ms); None when none is due.
+    resting: events in mailboxes that are not due yet.
     complete: False when there were more mailboxes than are looked at; the numbers are then the
         least there is.
     """
@@ -31,6 +35,9 @@ class Look:
     oldest_ms: int | None = None
     retrying: int = 0
     waiting_email: int = 0
+    waiting_other: int = 0
+    due_ms: int | None = None
+    resting: int = 0
     complete: bool = True
 
 
@@ -44,18 +51,56 @@ async def look_at_lane(
             pipe.zrange(due, "-inf", str(now_ms), byscore=True, offset=0, num=MAX_DUE_NOW)
             pipe.zcount(due, f"({now_ms}", "+inf")
         pipe.zrange(keys.leased(account, lane), 0, MAX_DUE_NOW - 1)
-        later, now, waiting, bulk_later, bulk_now, bulk_waiting, leased = await pipe.execute()
-    seen = [*later, *now, *bulk_later, *bulk_now, *leased]
-    boxes = [box.decode() for box in dict.fromkeys(seen)]
-    oldest, retrying, waiting_email = 0, 0, 0
-    scripts = Scripts(client, "pipeline.status")
-    for start in range(0, len(boxes), CHUNK):
-        names = _names(account, lane, boxes[start : start + CHUNK])
-        at, retries, waits = await scripts.run("look", names, [])
-        oldest = min(filter(None, (oldest, int(at))), default=0)
-        retrying, waiting_email = retrying + retries, waiting_email + waits
-    is_complete = waiting + bulk_waiting <= len(later) + len(bulk_later)
-    return Look(oldest or None, retrying, waiting_email, complete=is_complete)
+        pipe.zrange(keys.due(account, lane), 0, 0, withscores=True)
+        (
+            later,
+            now,
+            waiting,
+            bulk_later,
+            bulk_now,
+            bulk_waiting,
+            leased,
+            first,
+        ) = await pipe.execute()
+    resting = await _heads(client, account, lane, dict.fromkeys([*later, *bulk_later]))
+    moving = await _heads(client, account, lane, dict.fromkeys([*now, *bulk_now, *leased]))
+    due_ms = int(first[0][1]) if first else None
+    retrying = resting.retrying + moving.retrying
+    waiting_email = resting.waiting_email + moving.waiting_email
+    return Look(
+        oldest_ms=min(filter(None, (resting.oldest_ms, moving.oldest_ms)), default=None),
+        retrying=retrying,
+        waiting_email=waiting_email,
+        waiting_other=max(0, waiting + bulk_waiting - retrying - waiting_email),
+        due_ms=due_ms if due_ms is not None and due_ms <= now_ms else None,
+        resting=resting.events,
+        complete=waiting + bulk_waiting <= len(later) + len(bulk_later),
+    )
+
+
+class _Heads(NamedTuple):
+    oldest_ms: int
+    retrying: int
+    waiting_email: int
+    events: int
+
+
+async def _heads(
+    client: redis.asyncio.Redis, account: str, lane: Lane, boxes: Iterable[bytes]
+) -> _Heads:
+    found, scripts = [], Scripts(client, "pipeline.status")
+    names = [box.decode() for box in boxes]
+    for start in range(0, len(names), CHUNK):
+        asked = _names(account, lane, names[start : start + CHUNK])
+        at, *counts = await scripts.run("look", asked, [])
+        found.append(_Heads(int(at), *counts))
+    oldest = min(filter(None, (one.oldest_ms for one in found)), default=0)
+    return _Heads(
+        oldest,
+        sum(one.retrying for one in found),
+        sum(one.waiting_email for one in found),
+        sum(one.events for one in found),
+    )
 
 
 def _names(account: str, lane: Lane, boxes: Sequence[str]) -> list[str]:

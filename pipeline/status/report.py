@@ -193,6 +193,7 @@ async def _account(
         look = await look_at_lane(client, name, lane, now_ms=now_ms)
         bucket = usage[SPECS[lane].bucket]
         opens = _opens_at(lane, bucket, closures, now_ms)
+        moves_at = opens if fleet.missing_since(str(lane)) is None else None
         lanes[str(lane)] = {
             **_waits(waiting.get(str(lane), 0), look, now_ms),
             "rate": 0.0
@@ -200,7 +201,7 @@ async def _account(
             else round(pace(bucket.limit), 2),
             "limit": bucket.limit,
             "headers": headers_row(fleet.headers(name, SPECS[lane].bucket)),
-            **_prospect(lane, waiting.get(str(lane), 0), look, samples, bucket, opens, now_ms),
+            **_prospect(lane, waiting.get(str(lane), 0), look, samples, bucket, moves_at, now_ms),
         }
     per_minute = delivered_per_minute(samples, now_ms)
     return {
@@ -218,6 +219,8 @@ def _waits(backlog: int, look: Look, now_ms: int) -> Json:
         "oldest_s": None if look.oldest_ms is None else max(0, now_ms - look.oldest_ms) / 1000,
         "retrying": look.retrying,
         "waiting_email": look.waiting_email,
+        "waiting_other": look.waiting_other,
+        "late_s": 0.0 if look.due_ms is None else max(0, now_ms - look.due_ms) / 1000,
         "complete": look.complete,
     }
 
@@ -245,7 +248,7 @@ def _prospect(
 ) -> Json:
     """measured: calls/s of the last 45 s. clears_at: when the lane will be empty, if prospect is `clears`."""
     measured = measure(samples, lane, now_ms)
-    due = backlog - look.retrying - look.waiting_email
+    due = backlog - look.resting
     found = outlook(due, measured, pace(bucket.limit), opens_at_ms=opens, now_ms=now_ms)
     return {
         "measured": None if measured is None else round(measured.calls, 2),

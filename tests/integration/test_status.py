@@ -61,6 +61,8 @@ async def test_an_empty_installation_has_every_key(pipeline: Pipeline) -> None:
         "oldest_s": None,
         "retrying": 0,
         "waiting_email": 0,
+        "waiting_other": 0,
+        "late_s": 0.0,
         "rate": round(pace(40), 2),
         "limit": 40.0,
         "complete": True,

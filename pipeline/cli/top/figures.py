@@ -14,7 +14,7 @@ from pipeline.lanes import SPECS
 
 LANE_COLUMNS: Final = (
     *("lane", "state", "waiting", "15 minutes", "oldest", "empty"),
-    *("calls/s", "aims at", "limit", "retrying", "no email", "account"),
+    *("calls/s", "aims at", "limit", "retrying", "no email", "other", "account"),
 )
 """What matters most stands in the first 80 characters; the account is worth a column where there are several."""
 PROCESS_COLUMNS: Final = ("process", "host", "pid", "does", "version", "seen")
@@ -68,6 +68,7 @@ def _cells(figures: Mapping[str, Any], plot: str) -> tuple[str, ...]:
         f"{figures['limit']:g}",
         f"{figures['retrying']}{least}",
         f"{figures['waiting_email']}{least}",
+        str(figures["waiting_other"]),
     )
 
 

@@ -98,9 +98,13 @@ def test_a_lane_behind_a_gate_is_named() -> None:
     assert headline(found, {"shoes": BRAKED}) == f"Delivering all but shoes/purchase {why}; {who}"
     still = WELL | {"ownership": {"foreign": True}}
     assert headline(found, {"default": still}) == f"NOT delivering (another target's); {who}"
+    two = {"default": still, "shoes": BRAKED}
+    both = "(another target's, stopped by the brake)"
+    says = f"Delivering all but account default, shoes/purchase {both}; {who}"
+    assert headline(found, two) == says
     elsewhere = {"scope": "GET /user", "reason": "circuit", "until": 1, "since": 1, "detail": ""}
-    both = BRAKED | {"gates": [GATE, elsewhere]}
-    assert headline(found, {"default": both}) == f"Delivering all but purchase {why}; {who}"
+    more = BRAKED | {"gates": [GATE, elsewhere]}
+    assert headline(found, {"default": more}) == f"Delivering all but purchase {why}; {who}"
 
 
 def test_a_person_is_needed_for_what_does_not_end_by_itself() -> None:
