@@ -4,6 +4,7 @@ environment: a developer's own SAILPIPE_* must not decide whether tests pass."""
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -31,6 +32,12 @@ hypothesis.settings.register_profile(
 
 TIME_TO_SHRINK = 900
 """Seconds. Hypothesis looks for the smallest failure for 300; a time-out then would hide what it found."""
+
+
+def pytest_configure() -> None:
+    """What a shell starts in the background ignores SIGINT, and so would each process that a test starts and interrupts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)

@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from pipeline.api import Api
 from pipeline.api.descriptions import DESCRIPTIONS
@@ -525,7 +527,7 @@ async def test_another_site_or_another_machine_reaches_nothing(http: httpx.Async
 
 async def test_without_redis_the_answer_says_so() -> None:
     """In the shape of every other refusal."""
-    async with Redis(port=free_port()) as nowhere:
+    async with Redis(port=free_port(), retry=Retry(NoBackoff(), 0)) as nowhere:
         app = create_app(load_settings({}), nowhere, ManualClock())
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:

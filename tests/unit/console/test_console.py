@@ -8,6 +8,8 @@ import re
 import httpx
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from pipeline.deadletters.audit import Act, AuditTrail
 from pipeline.deadletters.filters import Filter
@@ -430,7 +432,10 @@ async def test_fields_of_redact_are_masked_on_every_page(redis: Redis, pipeline:
 
 async def test_without_redis_each_page_says_so() -> None:
     """No page is a stack trace."""
-    async with Redis(port=free_port()) as nowhere, browser(nowhere) as http:
+    async with (
+        Redis(port=free_port(), retry=Retry(NoBackoff(), 0)) as nowhere,
+        browser(nowhere) as http,
+    ):
         for path in ("/console", "/console/problems", "/console/dead/m1"):
             reply = await http.get(path)
             assert reply.status_code == 503

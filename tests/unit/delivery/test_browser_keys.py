@@ -353,7 +353,7 @@ _KNOWN = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(sent=st.lists(_KNOWN | strategies.events, max_size=8))
 def test_whatever_a_page_sends_nobody_is_harmed(sent: list[dict[str, Any]]) -> None:
     """Random events, odd ones and likely ones, in front of, between and behind a server's. What the server's customer

@@ -18,7 +18,7 @@ from pipeline.sandbox.sandbox import Sandbox
 from tests.support.fake_sailthru import NOT_SENT, TIMED_OUT, Trouble
 from tests.support.pipe import START, Pipe, open_pipe, product
 
-EXAMPLES = 1_000 if settings.get_current_profile_name() == "deep" else 60
+EXAMPLES = 1_000 if settings.get_current_profile_name() == "deep" else 40
 LONG_S = 7_200.0
 
 Event = dict[str, Any]

@@ -33,7 +33,7 @@ from tests.support.pipe import (
 from tests.support.redis_server import RedisServer
 from tests.unit.mapping import strategies
 
-EXAMPLES = 2_000 if settings.get_current_profile_name() == "deep" else 150
+EXAMPLES = 2_000 if settings.get_current_profile_name() == "deep" else 60
 MAX_WAIT_S = 86_400.0
 """Past every deadline of these accounts."""
 BUGS = frozenset({"crashed", "poison"})
