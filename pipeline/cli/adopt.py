@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.confirm import check_agreed
-from pipeline.cli.dead_options import YesOption, time_ms
+from pipeline.cli.dead_options import WhyOption, YesOption, person, time_ms
 from pipeline.cli.errors import BadInput
 from pipeline.cli.options import AccountOption, DryRunOption
 from pipeline.cli.output import note, result
@@ -16,6 +16,7 @@ from pipeline.cli.progress import open_progress
 from pipeline.cli.session import Session, in_session
 from pipeline.cli.trace import at, counted
 from pipeline.clock import SystemClock, iso
+from pipeline.deadletters.audit import Act, AuditTrail
 from pipeline.errors import SailpipeError
 from pipeline.ownership.keyspace import survey
 from pipeline.status.owners import Standing, read_standings
@@ -24,6 +25,7 @@ from pipeline.status.owners import Standing, read_standings
 def adopt(
     account: AccountOption = "default",
     yes: YesOption = False,
+    why: WhyOption = "",
     dry_run: DryRunOption = False,
     sent_before: Annotated[
         str | None,
@@ -67,6 +69,9 @@ def adopt(
             old = await adopting.adopt(
                 session.redis, account, standing.target, progress.advance, sent_before=before
             )
+        what = f"from {standing.owner.target or 'no target'} to {standing.target}"
+        act = Act(person(), "adopt", what, standing.waiting - old, why)
+        await AuditTrail(session.redis, account).record(act)
         result(f"Adopted: {_numbers(standing, old)}.")
 
     in_session(account, work)

@@ -161,7 +161,7 @@ def audit(
     shape: FormatOption = Format.TABLE,
     as_json: JsonOption = False,
 ) -> None:
-    """Show who replayed, edited, dropped or marked what, when and why, newest first."""
+    """Show who changed what (letters, pauses, limits, accounts), when and why, newest first."""
 
     async def work(session: Session) -> list[Act]:
         return await AuditTrail(session.redis, account).latest(limit)

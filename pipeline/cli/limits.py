@@ -9,6 +9,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.cli.completion import accounts
+from pipeline.cli.dead_options import WhyOption, person
 from pipeline.cli.errors import BadInput
 from pipeline.cli.guide import GuidedGroup
 from pipeline.cli.options import AccountOption, JsonOption, settings_here
@@ -16,6 +17,7 @@ from pipeline.cli.output import json_result, note, result
 from pipeline.cli.session import Session, in_session
 from pipeline.cli.tables import show_table
 from pipeline.clock import iso
+from pipeline.deadletters.audit import Act, AuditTrail
 from pipeline.lanes import KNOWN_BUCKETS
 from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.slots import Usage, default_limit
@@ -47,6 +49,7 @@ def set_limit(
     context: typer.Context,
     bucket: BucketArgument,
     calls_per_s: Annotated[float, typer.Argument(help="Calls per second.")],
+    why: WhyOption = "",
     account: OwnAccountOption = None,
 ) -> None:
     """Limit one kind of call, in every process from its next call on."""
@@ -54,18 +57,21 @@ def set_limit(
     name, limit = _checked(bucket, calls_per_s, chosen)
     if limit > default_limit(name):
         note(f"Sailthru allows {default_limit(name):g}/s by default: is yours raised?")
-    _set(chosen, name, limit)
+    _set(chosen, name, limit, Act(person(), "limit", f"{name} to {limit:g} calls/s", 1, why))
     result(f"{name} is limited to {limit:g} calls/s.")
 
 
 @app.command("unset")
 def unset_limit(
-    context: typer.Context, bucket: BucketArgument, account: OwnAccountOption = None
+    context: typer.Context,
+    bucket: BucketArgument,
+    why: WhyOption = "",
+    account: OwnAccountOption = None,
 ) -> None:
     """Go back to what the settings, Sailthru's headers or the defaults say."""
     chosen = account or str(context.obj)
     name, _ = _checked(bucket, 1.0, chosen)
-    _set(chosen, name, None)
+    _set(chosen, name, None, Act(person(), "unlimit", name, 1, why))
     now = next(usage for usage in _usage(chosen) if usage.bucket == name)
     result(f"{name} is limited to {now.limit:g} calls/s ({now.source}).")
 
@@ -93,9 +99,10 @@ def _usage(account: str) -> list[Usage]:
     return in_session(account, work)
 
 
-def _set(account: str, bucket: str, limit: float | None) -> None:
+def _set(account: str, bucket: str, limit: float | None, act: Act) -> None:
     async def work(session: Session) -> None:
         await _limiter(session, account).set_limit(account, bucket, limit)
+        await AuditTrail(session.redis, account).record(act)
 
     in_session(account, work)
 

@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections import Counter
 
 from pipeline.cli.confirm import check_agreed
-from pipeline.cli.dead_options import YesOption
+from pipeline.cli.dead_options import WhyOption, YesOption, person
 from pipeline.cli.options import AccountOption, DryRunOption
 from pipeline.cli.output import note, result
 from pipeline.cli.progress import open_progress
 from pipeline.cli.session import Session, in_session
+from pipeline.deadletters.audit import Act, AuditTrail
 from pipeline.ownership.keyspace import survey
 from pipeline.status.owners import Standing, read_standings
 from pipeline.storage import keys
 
 
 def reset(
-    account: AccountOption = "default", yes: YesOption = False, dry_run: DryRunOption = False
+    account: AccountOption = "default",
+    yes: YesOption = False,
+    why: WhyOption = "",
+    dry_run: DryRunOption = False,
 ) -> None:
     """Empty an account: all that waits, dead letters, what is remembered, counters, gates.
 
-    Rate limits stay. The next target that delivers has the account.
+    Rate limits stay. The next target that delivers has the account. Of the acts only this one is known afterwards.
     """
 
     async def work(session: Session) -> None:
@@ -39,7 +43,10 @@ def reset(
         with open_progress("events, letters and keys removed") as progress:
             others = session.settings.accounts.keys() - {account}
             gone = await empty(session.redis, account, others, progress.advance)
-        result(f"Removed: {_numbers(gone.events, gone.letters)}.")
+        numbers = _numbers(gone.events, gone.letters)
+        act = Act(person(), "reset", numbers, gone.events + gone.letters, why)
+        await AuditTrail(session.redis, account).record(act)
+        result(f"Removed: {numbers}.")
 
     in_session(account, work)
 

@@ -1,4 +1,4 @@
-"""Who did what to dead letters, or paused and resumed delivery, when and why: a bounded stream.
+"""Who did what to dead letters, what waits, gates, limits or a whole account, when and why: a bounded stream.
 
 It names fields that were changed and filters that were used, never the values that were written: a person who is
 erased must not go on living here.
@@ -19,8 +19,8 @@ from pipeline.storage.scripts import Scripts
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One act. by: who, as the face knows it. verb: `replay`, `edit`, `fix`, `drop`, `mark` and so on. what: the filter in
-    words, or the letter, and the changes. count: letters, or events that waited. why: what the person said, may be ''. at_ms: 0 until it
+    """One act. by: who, as the face knows it. verb: `replay`, `edit`, `pause`, `limit`, `reset` and so on. what: the filter in
+    words, or the letter, and the changes; a lane; a bucket. count: letters, events that waited, or 1. why: what the person said, may be ''. at_ms: 0 until it
     is written. receipt: of a person who was erased, as JSON (forget/receipt.py)."""
 
     by: str

@@ -442,7 +442,7 @@ def job_sent(account: str, identity: str) -> str:
 
 
 def audit(account: str) -> str:
-    """Stream. What people did to dead letters and people: by, verb, what, count, why, receipt. The latest AUDIT_KEPT."""
+    """Stream. What people did to dead letters, gates, limits, the account and people: by, verb, what, count, why, receipt. The latest AUDIT_KEPT."""
     return f"sailpipe:{account}:audit"
 
 

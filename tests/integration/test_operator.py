@@ -352,7 +352,7 @@ def test_limits_are_shown_set_and_unset(command: Command) -> None:
         "used": 0,
         "closed_until": None,
     }
-    code, out, err = command("limits", "set", "post /event", "80")
+    code, out, err = command("limits", "set", "post /event", "80", "--why", "ours is raised")
     assert (code, out) == (0, "POST /event is limited to 80 calls/s.\n")
     assert "40/s by default" in err
     found = {row["bucket"]: row for row in rows(command("limits", "--json")[1])}
@@ -361,6 +361,12 @@ def test_limits_are_shown_set_and_unset(command: Command) -> None:
     assert command("limits", "unset", "POST /event")[1] == (
         "POST /event is limited to 40 calls/s (default).\n"
     )
+    acts = rows(command("dead", "audit", "--json")[1])
+    assert [(act["verb"], act["what"], act["why"]) for act in acts] == [
+        ("unlimit", "POST /event", None),
+        ("limit", "POST /event to 80 calls/s", "ours is raised"),
+    ]
+    assert {act["by"] for act in acts} == {person()}
 
 
 @pytest.mark.parametrize(

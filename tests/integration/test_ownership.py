@@ -53,6 +53,11 @@ def ownership(command: Command) -> dict[str, Any]:
     return row
 
 
+def acts(command: Command) -> list[tuple[str, str, int, str | None]]:
+    found = map(json.loads, command("dead", "audit", "--json")[1].splitlines())
+    return [(act["verb"], act["what"], act["count"], act["why"]) for act in found]
+
+
 @pytest.mark.usefixtures("trial")
 def test_with_the_trial_s_own_settings_nothing_is_foreign(command: Command) -> None:
     """Its owner is named, and there is nothing to mend."""
@@ -160,8 +165,10 @@ def test_adopt_counts_first_and_asks(command: Command) -> None:
     assert (refused.returncode, refused.stdout) == (1, b"")
     assert b"Deliver them to 127.0.0.1:9" in refused.stderr
     assert ownership(command)["foreign"]
-    code, out, _ = command("adopt", "--yes")
+    code, out, _ = command("adopt", "--yes", "--why", "we are live")
     assert (code, out) == (0, "Adopted: 3 events, 1 dead letters.\n")
+    [act] = acts(command)
+    assert act[1:] == ("from the sandbox to 127.0.0.1:9 (API key 1a2b...)", 3, "we are live")
     assert not ownership(command)["foreign"]
     assert command("dead", "replay", "--all", "--yes")[:2] == (0, "Replayed: 1.\n")
     code, out, err = command("adopt", "--yes")
@@ -227,6 +234,15 @@ def test_reset_counts_first_and_asks(command: Command) -> None:
     assert (agreed.returncode, agreed.stdout) == (0, b"Removed: 3 events, 1 dead letters.\n")
     assert waits(command) == 0
     assert (ownership(command)["owner"], ownership(command)["foreign"]) == (None, False)
+
+
+@pytest.mark.usefixtures("live")
+def test_a_reset_empties_the_audit_trail_and_stands_there_itself(command: Command) -> None:
+    """Who emptied the account is known afterwards, and nothing of what people said before."""
+    assert command("pause", "--why", "Ann called")[0] == 0
+    assert command("reset", "--yes", "--why", "the trial is over")[0] == 0
+    numbers = "3 events, 1 dead letters"
+    assert acts(command) == [("reset", numbers, 4, "the trial is over")]
 
 
 @pytest.mark.usefixtures("live")
