@@ -10,6 +10,10 @@ from pipeline.addresses import needs_sandbox
 from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings, Settings
 from pipeline.targets import target_of
 
+_STARTS_EMPTY = (
+    "            The sandbox starts empty: it knows nobody until they are identified again, and custom",
+    "            events of the people it knew before wait for that (`USER_WAIT`)",
+)
 FIRST_EVENT = '{"userId": "u-1", "traits": {"email": "ann@example.com"}}'
 
 
@@ -17,8 +21,8 @@ FIRST_EVENT = '{"userId": "u-1", "traits": {"email": "ann@example.com"}}'
 class Started:
     """What was started, and where.
 
-    program: how a person calls sailpipe. has_sample: `make sample` can be run here. is_foreign: the events of the default
-    account belong to another target, so that nothing is delivered.
+    program: how a person calls sailpipe. has_sample: `make sample` can be run here. has_events: some were accepted before this
+    start. is_foreign: the events of the default account belong to another target, so that nothing is delivered.
     """
 
     settings: Settings
@@ -27,6 +31,7 @@ class Started:
     port: int
     program: str
     has_sample: bool
+    has_events: bool = False
     is_foreign: bool = False
 
     @property
@@ -45,10 +50,19 @@ class Started:
             f"Console     {self._http}/console",
             f"HTTP        {self._http}",
             f"Write keys  {_shown_keys(self._account)}",
+            *self._keys_of_others(),
             *self._target(),
             f"Data        {self.data_dir} (Ctrl-C stops)",
             f"next: {self._next()}",
         )
+
+    def _keys_of_others(self) -> Sequence[str]:
+        others = [one for one in self.settings.accounts.values() if one.name != DEFAULT_ACCOUNT]
+        return [
+            f"            {_shown_keys(one)} (account {one.name})"
+            for one in others
+            if one.write_keys
+        ]
 
     def _target(self) -> Sequence[str]:
         if self._account.dry_run:
@@ -57,6 +71,7 @@ class Started:
             return (
                 "Delivers to the sandbox in memory, because no API key is set",
                 "            (SAILPIPE_API_KEY and SAILPIPE_API_SECRET deliver to Sailthru)",
+                *(_STARTS_EMPTY if self.has_events else ()),
             )
         return (f"Delivers to {target_of(self._account)}",)
 
@@ -65,6 +80,8 @@ class Started:
             return f"{self.program} status    (in a second terminal: says why nothing is delivered, and what to do)"
         if self._account.target != "sandbox":
             return f"{self.program} doctor    (in a second terminal: checks the settings and the API key)"
+        if self.has_events:
+            return f"{self.program} status    (in a second terminal: what became of the events; the console shows it, too)"
         if self.has_sample:
             return "make sample    (in a second terminal: sends a shop's day, and compares how it ends)"
         key = next((one.key for one in self._account.write_keys), "")

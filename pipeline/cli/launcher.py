@@ -62,7 +62,7 @@ class Launcher:
         self._host, self._port, self._workers = host, port, workers
         self._clock = clock or SystemClock()
         self._redis_url = ""
-        self._is_foreign = False
+        self._has_events = self._is_foreign = False
         self._stop_requested = asyncio.Event()
         self._supervisor = Supervisor()
 
@@ -75,8 +75,10 @@ class Launcher:
         for one in _SIGNALS:
             if one is not signal.SIGHUP or signal.getsignal(one) is not signal.SIG_IGN:  # nohup
                 asyncio.get_running_loop().add_signal_handler(one, self._on_signal)
+        is_up = False
         try:
-            if await self._start():
+            is_up = await self._start()
+            if is_up:
                 self._announce()
                 await self._stop_requested.wait()
                 note("Stopping: HTTP, splitter and workers, Redis ... (again to hurry)")
@@ -84,6 +86,8 @@ class Launcher:
             await self._supervisor.stop()
             withdraw_address(self._data_dir, SANDBOX_FILE)
             withdraw_address(self._data_dir, REDIS_FILE)
+        if is_up:
+            note("Stopped; what waits is kept.")
 
     def _on_signal(self) -> None:
         if self._stop_requested.is_set():
@@ -165,6 +169,7 @@ class Launcher:
             standings = await read_standings(client, self._settings)
             removed = await removed_accounts(client, self._settings.accounts)
         foreign = [one for one in standings.values() if one.is_foreign]
+        self._has_events = any(one.accepted for one in standings.values())
         self._is_foreign = standings[DEFAULT_ACCOUNT].is_foreign
         for why, fix in [(one.why, one.fix) for one in foreign] + [
             (one.why, one.fix) for one in removed
@@ -213,6 +218,7 @@ class Launcher:
             self._host,
             self._port,
             program=_program(),
+            has_events=self._has_events,
             is_foreign=self._is_foreign,
             has_sample=Path("examples", "sample.py").is_file() and Path("Makefile").is_file(),
         )

@@ -25,8 +25,11 @@ from pipeline.outcomes import (
     Postponed,
     Rejected,
     Unfold,
+    WaitingForEmail,
     WaitingForIdentify,
     WaitingForMerge,
+    WaitingForOrder,
+    WaitingForUser,
 )
 from pipeline.storage.scripts import is_own_fault
 
@@ -127,6 +130,9 @@ def _report(claim: Claim, outcome: Outcome) -> None:
         ):
             return
         case Postponed(why=why):
+            log_event("event_waits", logging.DEBUG, **_names(claim), why=why)
+        case WaitingForEmail() | WaitingForUser() | WaitingForOrder():
+            why = type(outcome).__name__
             log_event("event_waits", logging.DEBUG, **_names(claim), why=why)
         case Rejected(reason):
             log_event("event_died", logging.WARNING, **_names(claim), reason=str(reason))

@@ -53,7 +53,8 @@ LogEvent: TypeAlias = Literal[
     "api_key_changed",
     # Sailthru's headers allow less than our limit, logged once a minute: account, bucket, calls_per_s.
     "slowed_by_headers",
-    # An event waits or failed and stays in its mailbox: account, lane, its messageId, why. At DEBUG: nothing was tried.
+    # An event waits or failed and stays in its mailbox: account, lane, its messageId, why. At DEBUG: nothing has failed, it
+    # waits for its person's email, for its user, for another order or for its turn (`sailpipe waiting`).
     "event_waits",
     # Events became dead letters as they were split, said once a minute while there are any: events, accounts.
     "split_died",

@@ -8,7 +8,7 @@ from typing import Any
 
 import redis.asyncio
 
-from pipeline.counters import Count, Counters
+from pipeline.counters import OUTCOME_COUNTS, Count, Counters
 from pipeline.settings import Settings
 from pipeline.status.raw import raw_by_account
 from pipeline.storage import keys
@@ -20,7 +20,7 @@ from pipeline.targets import Owner, Target, target_of, ways_on, why_not
 class Standing:
     """One account: its owner as Redis keeps it, and what these settings deliver to.
 
-    waiting: events in the raw stream and in mailboxes. letters: dead letters.
+    waiting: events in the raw stream and in mailboxes. letters: dead letters. accepted: all events there ever were.
     """
 
     account: str
@@ -28,6 +28,7 @@ class Standing:
     target: Target
     waiting: int = 0
     letters: int = 0
+    accepted: int = 0
 
     @property
     def is_foreign(self) -> bool:
@@ -69,6 +70,7 @@ async def read_standings(client: redis.asyncio.Redis, settings: Settings) -> dic
             target_of(settings.account(name)),
             waiting=raw.get(name, 0) + counters.total(Count.WAITING),
             letters=counters.total(Count.DEAD),
+            accepted=raw.get(name, 0) + sum(map(counters.total, OUTCOME_COUNTS)),
         )
         for name, counters in zip(names, map(Counters.read, tables), strict=True)
     }

@@ -133,17 +133,21 @@ def test_a_process_of_up_that_is_killed_is_started_again(launcher: Launcher) -> 
 def test_what_was_queued_survives_a_killed_up_and_ctrl_c(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGKILL of `up` ends all it started, the next one goes on with what was kept, and after
+    """SIGKILL of `up` ends all it started, the next one goes on with what was kept and says what it has not, and after
     Ctrl-C nothing is left running and no command is sent to where Redis was."""
     monkeypatch.chdir(tmp_path)
     with launcher_in(tmp_path) as first:
+        assert "starts empty" not in first.up.output
+        assert track(first.port, "sandbox") == 200
         with redis_of(tmp_path) as client:
             keep(client)
         first.up.stop(signal.SIGKILL)
     with launcher_in(tmp_path) as second:
         with redis_of(tmp_path) as client:
             assert client.get("kept") == b"1"
+        assert "The sandbox starts empty" in second.up.output
         assert second.up.stop(signal.SIGINT) == 0
+        assert second.up.lines[-1] == "Stopped; what waits is kept."
     assert processes_of(tmp_path) == []
     told = sailpipe("enqueue", "-", stdin=b"{}\n")
     assert (told.returncode, b"There is no Redis" in told.stderr) == (2, True)

@@ -14,6 +14,8 @@ import structlog
 
 from pipeline.observe.logs import log_event, set_up_logging
 from pipeline.observe.names import LogEvent
+from tests.support.fake_sailthru import no
+from tests.support.pipe import identify, open_pipe, order, track
 
 
 @pytest.fixture
@@ -34,6 +36,19 @@ def test_an_event_is_one_line_of_names_and_values(log: io.StringIO) -> None:
     [line] = log.getvalue().splitlines()
     assert " level=info event=gate_closed account=default lane=user reason=throttled" in line
     assert line.startswith("timestamp=")
+
+
+async def test_an_event_that_waits_is_no_line_and_one_that_fails_is(log: io.StringIO) -> None:
+    """For its email, or its user, a shop's events wait all day; each look at them would be a line."""
+    async with open_pipe() as pipe:
+        await pipe.post(order("u1", "o1", email=False), track("u2"), identify("u3"))
+        await pipe.run(600)
+        assert await pipe.counts() == {"delivered": 1, "waiting:purchase": 1, "waiting:event": 1}
+        assert "event_waits" not in log.getvalue()
+        pipe.sailthru.trouble(no(500, 9, "try again"), on="POST /event")
+        await pipe.post(track("u3"))
+        await pipe.run(30)
+    assert "event=event_waits account=default lane=event" in log.getvalue()
 
 
 def test_a_line_may_be_json(log: io.StringIO) -> None:

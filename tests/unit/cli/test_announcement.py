@@ -24,9 +24,11 @@ def lines(
     *,
     sample: bool = False,
     foreign: bool = False,
+    events: bool = False,
+    directory: Path = Path("/nonexistent"),
 ) -> list[str]:
-    settings = load_settings(env, directory=Path("/nonexistent"))
-    started = Started(settings, Path("/data"), host, 8000, "bin/sailpipe", sample, foreign)
+    settings = load_settings(env, directory=directory)
+    started = Started(settings, Path("/data"), host, 8000, "bin/sailpipe", sample, events, foreign)
     return [line for line in started.lines() if line]
 
 
@@ -52,6 +54,27 @@ def test_the_next_command_fits_what_is_delivered_to(
     """Where there is no sample, one event; with an API key, the check of it; with another target's events, why they wait."""
     said = lines(env=environment, sample=sample, foreign=foreign)[-1]
     assert said.removeprefix("next: ").partition("    (")[0] == command
+
+
+def test_a_later_start_leads_to_what_became_of_the_events() -> None:
+    """The sample would be refused by now, and the sandbox has forgotten everybody."""
+    said = lines(sample=True, events=True)
+    assert said[-1].startswith("next: bin/sailpipe status    (in a second terminal")
+    assert any("The sandbox starts empty" in line for line in said)
+    assert not any("starts empty" in line for line in lines(sample=True))
+    live = lines(sample=True, events=True, env=LIVE)
+    assert live[-1].startswith("next: bin/sailpipe doctor")
+    assert not any("starts empty" in line for line in live)
+
+
+def test_the_write_keys_of_all_accounts_are_shown(tmp_path: Path) -> None:
+    """With the account's name; of a live account only how many there are."""
+    keys = '[accounts.shoes]\nwrite_keys = ["shoes-web", "shoes-app"]\n'
+    (tmp_path / "sailpipe.toml").write_text(keys)
+    said = lines(directory=tmp_path)
+    assert said[2:4] == ["Write keys  sandbox", "            shoes-web, shoes-app (account shoes)"]
+    (tmp_path / "sailpipe.toml").write_text(keys + 'api_key = "shoes-key"\napi_secret = "s"\n')
+    assert "            2 set (account shoes)" in lines(env=LIVE, directory=tmp_path)
 
 
 @pytest.mark.parametrize(
