@@ -1,6 +1,6 @@
 """The control API under /_sandbox/: look inside, change options, make things go wrong.
 
-GET state; GET calls?since=N; GET, POST, DELETE faults; GET, POST options; POST reset.
+GET state, state?user=ID for one person; GET calls?since=N; GET, POST, DELETE faults; GET, POST options; POST reset.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ async def handle_control(app: Controlled, scope: Scope, body: bytes, send: Send)
 def _act(app: Controlled, action: str, query: str, body: bytes) -> object:
     match action:
         case "GET state":
-            return app.sandbox.state.as_json()
+            return _state(app.sandbox, query)
         case "GET calls":
             return _calls(app.sandbox, query)
         case "GET faults":
@@ -74,6 +74,11 @@ def _act(app: Controlled, action: str, query: str, body: bytes) -> object:
             app.reset()
             return {"ok": True}
     return None
+
+
+def _state(sandbox: Sandbox, query: str) -> dict[str, Any]:
+    user = parse_qs(query).get("user")
+    return sandbox.state.as_json() if user is None else sandbox.state.of_user(user[0])
 
 
 def _calls(sandbox: Sandbox, query: str) -> list[dict[str, Any]]:

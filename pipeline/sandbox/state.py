@@ -90,6 +90,18 @@ class SandboxState:
             "calls_seen": self.calls_seen,
         }
 
+    def of_user(self, user: str) -> dict[str, Any]:
+        """The part that is one person's, by any of their keys (extid, email, cookie …); page views name nobody."""
+        profiles = [one for one in self.profiles if user in one.keys.values()]
+        sids = {one.sid for one in profiles}
+        emails = {one.keys.get("email") for one in profiles}
+        return {
+            "profiles": [_profile_json(one) for one in profiles],
+            "purchases": [_purchase_json(one) for one in self.purchases if one.sid in sids],
+            "events": [one for one in self.events if one["sid"] in sids],
+            "returns": [one for one in self.returns if one["params"]["email"] in emails],
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:

@@ -64,6 +64,24 @@ def test_the_state_shows_all_that_came_in(http: httpx.Client) -> None:
     assert state["pageviews"][0]["params"] == view
 
 
+def test_the_state_shows_one_person(http: httpx.Client) -> None:
+    """By any of their keys: what came in about them, and of nobody else."""
+    for identity, email in (("42", "zoe@example.com"), ("43", "bo@example.com")):
+        user = {"id": identity, "key": "extid"}
+        http.post("/user", data=signed(user | {"keys": {"email": email}}))
+        http.post("/event", data=signed(user | {"event": "Came"}))
+        who = {"email": email, "items": [ITEM]}
+        http.post("/purchase", data=signed(who))
+        http.post("/return", data=signed(who))
+    found = http.get("/_sandbox/state", params={"user": "42"}).json()
+    assert found == http.get("/_sandbox/state", params={"user": "zoe@example.com"}).json()
+    counts = {name: len(rows) for name, rows in found.items()}
+    assert counts == {"profiles": 1, "purchases": 1, "events": 1, "returns": 1}
+    assert "bo@example.com" not in str(found)
+    found = http.get("/_sandbox/state", params={"user": "nobody"}).json()
+    assert not any(found.values())
+
+
 def test_each_account_of_an_up_has_a_key_of_its_own(http: httpx.Client, tmp_path: Path) -> None:
     """As the settings fill them in where no account has an API key."""
     (tmp_path / "sailpipe.toml").write_text("[accounts.shoes]\n")
