@@ -15,12 +15,13 @@ from pipeline.cli.options import AccountOption, DryRunOption, JsonOption
 from pipeline.cli.output import json_result, note, result
 from pipeline.cli.progress import open_progress
 from pipeline.cli.session import Session, in_session
+from pipeline.cli.tables import show_table
 from pipeline.cli.trace import at, counted
-from pipeline.clock import SystemClock
+from pipeline.clock import SystemClock, iso
 from pipeline.deadletters.audit import AuditTrail
 from pipeline.status.let_go import DROPPED, RELEASED
-from pipeline.status.mailboxes import CAUSES
-from pipeline.status.waiting import Waiting
+from pipeline.status.mailboxes import AT_THE_END, CAUSES
+from pipeline.status.waiting import Box, Waiting
 from pipeline.verbs.waiting import (
     Wanted,
     doomed_of,
@@ -59,7 +60,7 @@ def waiting(
     async def work(session: Session) -> None:
         found = await find_waiting(session.redis, session.settings.account(account), wanted)
         if not release_ and not drop_:
-            _show(found, as_json=as_json)
+            _show(found, as_json=as_json, with_people=cause is not None or user is not None)
             return
         count = doomed_of(found)
         people = counted(len(found.boxes), "person", "people")
@@ -109,7 +110,7 @@ def _check(cause: str | None, *, release_: bool, drop_: bool) -> None:
         raise BadInput(f"--drop needs --for with one of {', '.join(DROPPED)}.")
 
 
-def _show(found: Waiting, *, as_json: bool) -> None:
+def _show(found: Waiting, *, as_json: bool, with_people: bool) -> None:
     for row in found.rows():
         if as_json:
             json_result(row)
@@ -120,8 +121,25 @@ def _show(found: Waiting, *, as_json: bool) -> None:
         times = f"oldest {at(row['oldest'])}, next try {at(row['next_try'])}"
         result(f"  cause {row['waits_for']}, {times}")
         if row["first_ends"]:
-            result(f"  given up from {at(row['first_ends'])} to {at(row['last_ends'])}")
+            then = AT_THE_END[row["waits_for"]]
+            result(f"  {then} from {at(row['first_ends'])} to {at(row['last_ends'])}")
+    if with_people and not as_json:
+        _show_people(found)
     if not found.boxes:
         note("Nothing waits.")
     if not found.complete:
         note("There are more mailboxes than are looked at: these numbers are the least there is.")
+
+
+def _show_people(found: Waiting) -> None:
+    boxes = found.longest()
+    if len(found.boxes) > len(boxes):
+        note(f"The {len(boxes)} who wait longest, of {len(found.boxes)}.")
+    columns = ("person", "lane", "events", "since", "next try", "its wait ends")
+    show_table(columns, [_person(box) for box in boxes])
+
+
+def _person(box: Box) -> tuple[object, ...]:
+    next_try = "-" if box.due is None else at(iso(box.due))
+    ends = "-" if box.ends is None else f"{AT_THE_END[box.why]} {at(iso(box.ends))}"
+    return box.user, box.lane, box.events, at(iso(box.accepted)), next_try, ends

@@ -18,7 +18,7 @@ from pipeline.deadletters.replays import Refused
 from pipeline.events.models import Lane
 from pipeline.settings import AccountSettings
 from pipeline.status.let_go import DROPPED, RELEASED
-from pipeline.status.mailboxes import CAUSES
+from pipeline.status.mailboxes import AT_THE_END, CAUSES
 from pipeline.status.waiting import Box
 from pipeline.verbs.waiting import (
     NotMeant,
@@ -34,8 +34,6 @@ from pipeline.words import TERMS, console_words
 
 HOME: Final = "/console/waiting"
 Check: TypeAlias = Callable[[str | None], None]
-SHOWN: Final = 50
-"""People who are named, those who wait longest."""
 
 
 class WaitingPages:
@@ -52,7 +50,7 @@ class WaitingPages:
         found = await find_waiting(self._pages.redis, settings, wanted)
         status = await self._pages.status.read()
         counts, lanes = (status["accounts"][account][name] for name in ("counts", "lanes"))
-        boxes = sorted(found.boxes, key=lambda box: box.accepted)[:SHOWN] if asked else []
+        boxes = found.longest() if asked else []
         return self._pages.render(
             request,
             "waiting",
@@ -151,6 +149,7 @@ def _row(row: Mapping[str, Any], now: float) -> dict[str, Any]:
         "next_try": _moment(row["next_try"], now),
         "first_ends": _moment(row["first_ends"], now),
         "last_ends": _moment(row["last_ends"], now),
+        "at_the_end": AT_THE_END.get(cause),
         "can_release": cause in RELEASED,
         "can_drop": cause in DROPPED,
     }
@@ -166,6 +165,7 @@ def _person(box: Box, now: float) -> dict[str, Any]:
         "since": views.time_tag(box.accepted, now),
         "next_try": None if box.due is None else views.moment_tag(box.due / 1000, now),
         "ends": None if box.ends is None else views.moment_tag(box.ends / 1000, now),
+        "at_the_end": AT_THE_END.get(box.why),
     }
 
 

@@ -72,8 +72,16 @@ CAUSES: Mapping[str, str] = {
 """What an event may wait for, as it is said to people."""
 
 
+AT_THE_END: Mapping[str, str] = {
+    "email": "given up",
+    "user": "given up",
+    "identify": "goes out without it",
+}
+"""What becomes of an event when its wait ends, of the causes whose wait does."""
+
+
 def ends_at(why: str, entry: Entry, head: Head, settings: AccountSettings) -> int | None:
-    """When the wait is given up (Unix ms) if the lane stays open till then; None where nothing ends it. No I/O."""
+    """When the wait ends (Unix ms) if the lane stays open till then; None where nothing ends it. No I/O."""
     seconds = {
         "email": settings.email_wait,
         "user": settings.user_wait,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import redis.asyncio
 
@@ -21,6 +21,8 @@ from pipeline.storage import keys
 from pipeline.storage.scripts import Scripts
 
 Json: TypeAlias = dict[str, Any]
+NAMED: Final = 50
+"""People who are named of those that wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,10 @@ class Waiting:
             groups.setdefault((box.lane.value, box.why), []).append(box)
         rows = [_row(lane, why, boxes) for (lane, why), boxes in groups.items()]
         return sorted(rows, key=lambda row: row["oldest"])
+
+    def longest(self) -> list[Box]:
+        """The mailboxes that wait longest, NAMED at most."""
+        return sorted(self.boxes, key=lambda box: box.accepted)[:NAMED]
 
 
 async def read_waiting(

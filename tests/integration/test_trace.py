@@ -132,6 +132,9 @@ def test_each_event_is_found_with_what_became_of_it(tmp_path: Path, command: Com
             ("purchase", "email", 1)
         ]
         assert rows[0]["next_try"] < rows[0]["first_ends"]
+        _, whole, _ = command("waiting")
+        _, named, _ = command("waiting", "--for", "email")
+        assert ("u2" in whole, "u2" in named, "given up 20" in named) == (False, True, True)
         drop = ("waiting", "--drop", "--for", "email")
         assert "1 event of 1 person" in command(*drop, "--dry-run")[1]
         assert command("waiting", "--drop")[0] == 2

@@ -34,6 +34,7 @@ async def test_what_waits_is_reached_from_the_overview_and_told_by_cause(
     one = (await http.get("/console/waiting?lane=purchase&for=email")).text
     assert 'href="/console/people/u1"' in one
     assert 'href="/console/waiting/drop?lane=purchase&amp;for=email"' in one
+    assert one.count(">Given up ") == 3
     assert "Nothing waits for this" in (await http.get("/console/waiting?lane=page")).text
 
 

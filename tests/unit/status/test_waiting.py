@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.events.models import Lane
 from pipeline.mailbox.moves import Doomed, WaitingMoves
 from pipeline.status.let_go import drop, release
-from pipeline.status.mailboxes import CAUSES
+from pipeline.status.mailboxes import AT_THE_END, CAUSES
 from pipeline.status.waiting import Box, read_waiting
 from pipeline.storage import keys
 from pipeline.trace.names import order_name
@@ -31,6 +31,7 @@ async def boxes(pipe: Pipe, why: str | None = None) -> list[Box]:
     found = await read_waiting(pipe.redis, pipe.settings)
     assert found.complete
     assert {one.why for one in found.boxes} <= CAUSES.keys()
+    assert all((one.ends is None) == (one.why not in AT_THE_END) for one in found.boxes)
     return [one for one in found.boxes if why in (None, one.why)]
 
 
@@ -61,6 +62,17 @@ async def test_what_waits_is_told_apart_by_cause() -> None:
             ("event", "user", 1),
             ("user", "gate", 1),
         }
+
+
+async def test_what_waits_for_an_identify_goes_out_without_it_in_the_end() -> None:
+    """A minute after it was accepted; it is not given up, as what waits for an email is."""
+    async with pipe_of_today() as pipe:
+        await pipe.pause("user")
+        await pipe.post(identify("u1"), track("u1"))
+        await pipe.run(2)
+        [box] = await boxes(pipe, "identify")
+        assert box.ends == box.accepted + 60_000
+        assert (AT_THE_END[box.why], AT_THE_END["email"]) == ("goes out without it", "given up")
 
 
 async def test_a_wait_that_is_let_go_asks_sailthru_anew() -> None:
