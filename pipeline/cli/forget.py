@@ -114,6 +114,10 @@ def _say(account: str, plan: Plan) -> None:
         note(f"  also known as {printable(one)}")
     for one, owner in plan.left_out.items():
         note(f"  not {printable(one)}, which belongs to {printable(owner)} by now")
+    for one in plan.unproven:
+        note(
+            f"  not {printable(one)}: what links it, any visitor of a page could have said; --also takes it"
+        )
     for one in plan.holders:
         note(
             f"  an address is remembered of {printable(one)}, too, who stays; erase both with --also"

@@ -55,11 +55,13 @@ class NotErased(SailpipeError):
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Who is meant, and what there is of them. person: the first id names their mailboxes. left_out: linked ids that belong
-    to another user by now -> that user. holders: other ids of which an address of theirs is remembered."""
+    to another user by now -> that user. unproven: ids that are linked by what any visitor of a page could have said, and that
+    stay. holders: other ids of which an address of theirs is remembered."""
 
     person: Person
     found: Mapping[Space, Found]
     left_out: Mapping[str, str]
+    unproven: Sequence[str]
     holders: Sequence[str]
 
     @property
@@ -104,7 +106,8 @@ class Forgetting:
         linked = await resolver.resolve(ids[0], ids[1:])
         person = resolver.person(linked)
         work = await self._pass(person, removes=False)
-        return Plan(person, dict(work.found), linked.left_out, sorted(work.holders))
+        left = linked.left_out, sorted(linked.unproven), sorted(work.holders)
+        return Plan(person, dict(work.found), *left)
 
     async def erase(
         self, plan: Plan, *, by: str, why: str = "", sailthru: Ask | None = None
@@ -132,7 +135,7 @@ class Forgetting:
             if not last.left or passes == MAX_PASSES:
                 break
         if not last.left:
-            await self._redis.hdel(keys.forgetting(self.account), *await self._unfinished(person))
+            await self._redis.hdel(keys.forgetting(self.account), *await self._unfinished(plan))
         disk = await Rewriting(self._redis, self._clock, self._on_wait).rewrite()
         receipt = Receipt(
             account=self.account,
@@ -204,10 +207,14 @@ class Forgetting:
             await self._clock.sleep(min(0.5, (until_ms - now_ms) / 1000))
             now_ms = await self._now_ms()
 
-    async def _unfinished(self, person: Person) -> list[bytes]:
-        """The fields that name this person, of this run and of one that was interrupted."""
+    async def _unfinished(self, plan: Plan) -> list[bytes]:
+        """The fields that name this person and nobody else, of this run and of one that was interrupted."""
         table: Any = await self._redis.hgetall(keys.forgetting(self.account))
-        return [field for field, ids in table.items() if any(map(person.is_named, json.loads(ids)))]
+        return [
+            field
+            for field, ids in table.items()
+            if all(plan.person.is_named(one) or one in plan.left_out for one in json.loads(ids))
+        ]
 
     async def _key(self) -> bytes:
         """What ids are hashed with; made at the first use."""

@@ -20,7 +20,7 @@ from pipeline.tombstones import person_key
 
 BUCKETS = 50
 """Hashes of aliases that are read in one round trip."""
-_MEMORY = ("email", "merged", "last_identify", "refused")
+_MEMORY = ("email", "email_by", "merged", "last_identify", "refused")
 
 
 class SharedId(SailpipeError):
@@ -33,13 +33,20 @@ class SharedId(SailpipeError):
 @dataclass(slots=True)
 class Linked:
     """ids: of the person, the one that names their mailboxes first. left_out: ids that are linked, but belong to another
-    user by now -> that user."""
+    user by now -> that user. unproven: ids that are linked by what any visitor of a page could have said."""
 
     ids: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    unproven: dict[str, None] = field(default_factory=dict)
 
     def has(self, identity: str | None) -> bool:
         return identity is not None and person_key(identity) in map(person_key, self.ids)
+
+    def without_ids(self) -> Linked:
+        """The same, where what was found to be the person's after all is left out no more."""
+        left_out = {one: owner for one, owner in self.left_out.items() if not self.has(one)}
+        rest = (one for one in self.unproven if not self.has(one) and one not in left_out)
+        return Linked(self.ids, left_out, dict.fromkeys(rest))
 
 
 async def each_bucket(
@@ -78,13 +85,20 @@ async def sweep_links(work: Work) -> None:
 
 
 class Resolver:
-    """Finds all ids of a person. Nothing is added that belongs to another user by now."""
+    """Finds all ids of a person. Nothing is added that belongs to another user by now, nor what only a visitor said.
+
+    A page's key is everybody's to read, and whoever has it may say that any anonymousId, and any email, is anybody's.
+    So an email is added where a server showed it; and from an anonymousId nothing leads on to a user, as that user's
+    other data would go with it. The other way an anonymousId goes with its user, unless it shows a life of its own.
+    """
 
     def __init__(self, client: redis.asyncio.Redis, settings: AccountSettings) -> None:
         self._redis = client
         self._settings = settings
         self._store = MailboxStore(client, settings.name)
         self._linked = Linked()
+        self._visitors: dict[str, set[str]] = {}
+        """anonymousIds that lead to the person -> what leads to them."""
 
     async def resolve(self, identity: str, also: Sequence[str]) -> Linked:
         """All that an id leads to, and what leads there. also: further ids that are the person's.
@@ -94,18 +108,17 @@ class Resolver:
         if any(one.casefold() in self._settings.shared_ids for one in (identity, *also)):
             raise SharedId
         for one in (identity, *also):
-            self._add(await self._root(one))
+            self._add(await self._holder(one) or one if "@" in one else one)
             self._add(one)
         await self._add_unfinished()
-        before = 0
-        while len(self._linked.ids) > before:
-            before = len(self._linked.ids)
+        before = (0, 0)
+        while (size := (len(self._linked.ids), len(self._visitors))) != before:
+            before, known = size, [*self._visitors]
             await self._add_remembered()
             await self._add_linked()
-        left_out = {
-            one: owner for one, owner in self._linked.left_out.items() if not self._linked.has(one)
-        }
-        return Linked(self._linked.ids, left_out)
+            for one in known:
+                await self._add_visitor(one)
+        return self._linked.without_ids()
 
     def person(self, linked: Linked) -> Person:
         """As the passes take it."""
@@ -116,49 +129,88 @@ class Resolver:
         if identity and not is_shared and not self._linked.has(identity):
             self._linked.ids.append(identity)
 
-    async def _root(self, identity: str) -> str:
+    async def _holder(self, identity: str) -> str | None:
+        """Whose an email is, by what a server said; where an anonymousId leads by what anybody did."""
         if "@" in identity:
-            owner = await self._store.owner(identity.lower(), besides="")
-            return await self._store.leads_to(owner) or owner if owner else identity
-        return await self._store.leads_to(identity) or identity
+            return await self._store.owner(identity.lower(), besides="")
+        return await self._store.leads_to(identity)
 
     async def _add_unfinished(self) -> None:
-        """What a run that was interrupted has found: it may have removed the links already."""
+        """What a run that was interrupted has found, as it may have removed the links already; and what is another's by
+        now is not the person's any more."""
         found: Any = await self._redis.hgetall(keys.forgetting(self._settings.name))
         for text in found.values():
             ids = json.loads(text)
-            if any(map(self._linked.has, ids)):
-                for one in ids:
+            holders = {one: await self._holder(one) for one in ids}
+            kept = [one for one in ids if holders[one] is None or holders[one] in ids]
+            if any(map(self._linked.has, kept)):
+                for one in kept:
                     self._add(one)
+                for one in ids:
+                    self._add_unless_others(one, holders[one])
 
     async def _add_remembered(self) -> None:
         for identity in [*self._linked.ids]:
             key = keys.user(self._settings.name, identity)
             fields: Any = await self._redis.hmget(key, *_MEMORY)
-            email, merged, last, refused = (one.decode() if one else "" for one in fields)
-            emails = [email, *json.loads(refused or "{}"), *json.loads(last or "[]")[:1]]
-            for one in filter(None, emails):
-                await self._add_unless_others(one, await self._store.owner(one.lower(), besides=""))
+            email, by, merged, last, refused = (one.decode() if one else "" for one in fields)
+            if email:
+                await self._add_email(email, is_said_by_server=not by)
+            for one in filter(None, [*json.loads(refused or "{}"), *json.loads(last or "[]")[:1]]):
+                await self._add_email(one, is_said_by_server=False)
             for one in json.loads(merged or "[]"):
-                await self._add_unless_others(one, await self._store.leads_to(one))
+                self._note_visitor(one, await self._store.leads_to(one))
+
+    async def _add_email(self, email: str, *, is_said_by_server: bool) -> None:
+        owner = await self._store.owner(email.lower(), besides="")
+        if owner is None and not is_said_by_server:
+            self._linked.unproven[person_key(email)] = None
+        else:
+            self._add_unless_others(email, owner)
 
     async def _add_linked(self) -> None:
         async for _, table in each_bucket(self._redis, self._settings.name):
             for alias, target in table.items():
                 kind, _, name = alias.partition(":")
+                if target in self._visitors and name != target:
+                    self._visitors[target].add(name)
                 has_name, has_target = self._linked.has(name), self._linked.has(target)
                 if has_name == has_target:
                     continue
-                if kind == "visitor":
-                    look = self._store.leads_to(target) if has_name else self._email_owner(name)
-                    await self._add_unless_others(target if has_name else name, await look)
-                elif has_target:
-                    await self._add_unless_others(name, table.get(f"follows:{name}", target))
+                if kind == "email" and has_target:
+                    self._add(name)
+                elif kind == "visitor":
+                    other = target if has_name else name
+                    self._add_unless_others(other, await self._holder(other))
+                elif kind in {"anon", "follows"}:
+                    leads_to = table.get(f"follows:{name}", target)
+                    if has_target:
+                        self._note_visitor(name, leads_to)
+                    elif leads_to == target:
+                        self._linked.unproven[person_key(target)] = None
 
-    async def _email_owner(self, email: str) -> str | None:
-        return await self._store.owner(email, besides="")
+    def _note_visitor(self, name: str, leads_to: str | None) -> None:
+        if leads_to is None or leads_to == name or self._linked.has(leads_to):
+            self._visitors.setdefault(name, set())
+        else:
+            self._add_unless_others(name, leads_to)
 
-    async def _add_unless_others(self, identity: str, owner: str | None) -> None:
+    async def _add_visitor(self, name: str) -> None:
+        """Add it, unless it is somebody's email, a user's id, or has an email that is not the person's."""
+        if "@" in name:
+            await self._add_email(name, is_said_by_server=False)
+            return
+        fields: Any = await self._redis.hmget(
+            keys.user(self._settings.name, name), "email", "email_by"
+        )
+        email, by = (one.decode() if one else "" for one in fields)
+        own = self._visitors[name] | ({email} if email and not by else set())
+        if all(map(self._linked.has, own)):
+            self._add(name)
+        else:
+            self._linked.unproven[person_key(name)] = None
+
+    def _add_unless_others(self, identity: str, owner: str | None) -> None:
         if owner is None or owner == identity or self._linked.has(owner):
             self._add(identity)
         elif not self._linked.has(identity):

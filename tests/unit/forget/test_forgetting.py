@@ -214,7 +214,7 @@ async def test_a_worker_that_has_a_mailbox_in_hand_can_write_nothing_of_it(pipe:
     assert order_claim is not None
     await pipe.store.record_intent(order_claim, "{}", Reservation("o-1", "ab12", 60_000))
     began = pipe.clock.now()
-    receipt = await erase(pipe, ANN.device)
+    receipt = await erase(pipe, ANN.email)
     assert pipe.clock.now() - began >= pipe.settings.lease - 1
     for one in (claim, order_claim):
         with pytest.raises(StaleClaim):
@@ -390,6 +390,114 @@ async def test_an_id_or_address_of_another_user_stays_and_is_named(pipe: Pipe) -
     both = await forgetting(pipe).plan(ANN.email, ["user-eve-1"])
     await forgetting(pipe).erase(both, by="eve")
     assert await names_of(pipe.redis, ANN.email, "user-eve-1") == []
+
+
+def by_page(**event: Any) -> dict[str, str]:
+    """An identify as any visitor can send it, with the key that stands in a page."""
+    body = {"type": "identify", "messageId": "-".join(map(str, event.values())), **event}
+    return {"event": json.dumps(body), "role": "browser"}
+
+
+async def test_an_email_that_only_a_page_showed_is_not_erased_nor_its_profile_deleted(
+    pipe: Pipe,
+) -> None:
+    """Who has a page's key may say that anybody's address is theirs: as a trait, or as their anonymousId."""
+    await pipe.post_raw(
+        [
+            by_page(userId="evil-1", traits={"email": ANN.email}),
+            by_page(anonymousId="evil-anon", traits={"email": BOB.email}),
+            by_page(userId="evil-2", anonymousId="eve@forget.example"),
+        ]
+    )
+    await pipe.run(30)
+    asked: list[Call] = []
+
+    async def take(call: Call) -> Answer:
+        asked.append(call)
+        return Accepted(200, {"ok": True})
+
+    for one, email in (
+        ("evil-1", ANN.email.lower()),
+        ("evil-anon", BOB.email.lower()),
+        ("evil-2", "eve@forget.example"),
+    ):
+        plan = await forgetting(pipe).plan(one)
+        assert (plan.person.ids, plan.unproven) == ((one,), [email])
+        await forgetting(pipe).erase(plan, by="eve", sailthru=take)
+    assert asked == []
+    meant = await forgetting(pipe).plan("evil-1", [ANN.email])
+    assert meant.person.emails == (ANN.email.lower(),)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"anonymousId": "evil-anon", "traits": {"email": ANN.email}},
+        {"anonymousId": "evil-anon", "userId": ANN.user},
+    ],
+)
+async def test_a_device_that_was_linked_to_a_user_is_erased_without_that_user(
+    pipe: Pipe, said: dict[str, Any]
+) -> None:
+    """A visitor can link their own to anybody. Who erases the user takes the device, too."""
+    await known(pipe, ANN)
+    await pipe.post_raw([by_page(**said)])
+    await pipe.run(30)
+    plan = await forgetting(pipe).plan("evil-anon")
+    assert (plan.person.ids, plan.left_out, plan.unproven) == (("evil-anon",), {}, [ANN.user])
+    assert "evil-anon" in (await forgetting(pipe).plan(ANN.user)).person.ids
+    both = await forgetting(pipe).plan("evil-anon", [ANN.user])
+    assert both.person.keys == {"evil-anon", ANN.user, ANN.device, ANN.email.lower()}
+
+
+async def test_a_user_or_known_visitor_whom_another_called_their_device_is_not_erased_with_that_one(
+    pipe: Pipe,
+) -> None:
+    """Whoever has an email of their own, by what a server said, or a device, is somebody."""
+    await known(pipe, ANN)
+    await pipe.post(
+        {"type": "identify", "anonymousId": "visitor-1", "traits": {"email": BOB.email}}
+    )
+    await pipe.post(track("user-eve-1") | {"anonymousId": "device-eve"})
+    await pipe.post_raw(
+        [
+            by_page(userId="evil-1", anonymousId=ANN.user),
+            by_page(userId="evil-2", anonymousId="visitor-1"),
+            by_page(userId="evil-3", anonymousId="user-eve-1"),
+        ]
+    )
+    await pipe.run(30)
+    stay = (ANN.user, "visitor-1", "user-eve-1")
+    for evil, one in zip(("evil-1", "evil-2", "evil-3"), stay, strict=True):
+        plan = await forgetting(pipe).plan(evil)
+        assert (plan.person.ids, plan.unproven) == ((evil,), [one])
+    plan = await forgetting(pipe).plan(ANN.user)
+    assert plan.person.keys == {ANN.user, ANN.device, ANN.email.lower()}
+    plan = await forgetting(pipe).plan(BOB.email)
+    assert plan.person.keys == {"visitor-1", BOB.email.lower()}
+
+
+async def test_what_an_unfinished_erasure_found_is_taken_only_while_it_is_nobody_elses(
+    pipe: Pipe,
+) -> None:
+    """An address that has gone to another user meanwhile leads neither there nor from there."""
+    await known(pipe, ANN)
+
+    async def refuse(_: Call) -> Answer:
+        return REFUSED
+
+    with pytest.raises(NotErased):
+        await erase(pipe, ANN.user, sailthru=refuse)
+    await pipe.post(identify(BOB.user, traits={"email": ANN.email}))
+    await pipe.run(30)
+    plan = await forgetting(pipe).plan(ANN.user)
+    assert plan.person.keys == {ANN.user, ANN.device}
+    assert {one.lower() for one in plan.left_out} == {ANN.email.lower()}
+    assert (await forgetting(pipe).plan(ANN.email)).person.keys == {BOB.user, ANN.email.lower()}
+    await erase(pipe, BOB.user)
+    assert await pipe.redis.hlen(keys.forgetting(ACCOUNT)) == 1
+    await erase(pipe, ANN.user)
+    assert await pipe.redis.hlen(keys.forgetting(ACCOUNT)) == 0
 
 
 async def test_an_id_that_stands_for_many_is_nobody_to_erase(pipe: Pipe) -> None:
