@@ -186,11 +186,22 @@ DESCRIPTIONS: Final[Mapping[str, Json]] = {
     },
     "api/users/{id}/forget": {
         "post": operation(
-            "Erase a person from everything that is kept here, as `sailpipe forget`: with `yes` do it, and answer with the"
-            " receipt; with `dry_run` count what there is",
+            "Erase a person from everything that is kept here, as `sailpipe forget`: with `yes` and the"
+            " `digest` of the dry run do it, and answer with the receipt; with `dry_run` say which ids go, and count what"
+            " there is",
             {
                 "anyOf": [
-                    shape({"found": COUNT, "named_by_others": COUNT, "spaces": ANY}),
+                    shape(
+                        {
+                            "ids": {"type": "array", "items": TEXT},
+                            "digest": TEXT,
+                            "left_out": {"type": "array", "items": TEXT},
+                            "unproven": {"type": "array", "items": TEXT},
+                            "found": COUNT,
+                            "named_by_others": COUNT,
+                            "spaces": ANY,
+                        }
+                    ),
                     {**ANY, "required": ["person", "removed", "left", "spaces", "disk"]},
                 ]
             },
@@ -199,6 +210,7 @@ DESCRIPTIONS: Final[Mapping[str, Json]] = {
                 {},
                 also={"type": "array", "items": TEXT, "maxItems": 20},
                 at_sailthru={"type": "boolean", "description": "Also delete the profile there."},
+                digest={**TEXT, "description": "As the dry run gave it; with `yes`."},
                 dry_run=DRY_RUN,
                 yes={"const": True},
                 why=WHY,

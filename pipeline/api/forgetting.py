@@ -23,7 +23,7 @@ from pipeline.api.queries import (
 )
 from pipeline.clock import Clock
 from pipeline.errors import SailpipeError
-from pipeline.forget.forgetting import Forgetting, Plan
+from pipeline.forget.forgetting import CHANGED, Forgetting
 from pipeline.guard.rules import Refusal
 from pipeline.settings import Settings
 from pipeline.verbs.acts import log_act
@@ -44,16 +44,18 @@ class ForgetApi:
         self._ask = ask
 
     async def forget(self, request: Request) -> Response:
-        """Erase a person, with `"yes": true`; with `"dry_run": true` count what there is."""
+        """Erase a person, with `"yes": true` and the digest of the dry run; with `"dry_run": true` say who goes, and what."""
         account = known_account(self._settings, query(request, ()))
         body = await read_json_object(request)
-        check_names(list(body), {"also", "at_sailthru", "dry_run", "why", "yes"})
+        check_names(list(body), {"also", "at_sailthru", "digest", "dry_run", "why", "yes"})
         also, why = _also(body), read_why(body)
         is_dry, at_sailthru = read_flag(body, "dry_run"), read_flag(body, "at_sailthru")
         if body.get("yes", is_dry) is not True:
             raise bad(
                 'This cannot be undone: say "yes": true, or "dry_run": true to see what goes.'
             )
+        if not is_dry and not isinstance(body.get("digest"), str):
+            raise bad('Say the "digest" of the dry run: it stands for the ids that go.')
         if at_sailthru and self._settings.account(account).dry_run:
             raise bad("DRY_RUN is set, so that nothing is deleted at Sailthru.")
         doing = Forgetting(self._redis, self._settings, account, self._clock)
@@ -61,7 +63,9 @@ class ForgetApi:
         try:
             plan = await doing.plan(request.path_params["id"], also)
             if is_dry:
-                return JSONResponse(_counted(plan))
+                return JSONResponse(plan.as_json())
+            if body["digest"] != plan.digest:
+                raise BadRequest(Refusal(409, "changed_meanwhile", CHANGED))
             receipt = await doing.erase(plan, by=who(request), why=why, sailthru=asking)
         except SailpipeError as error:
             raise BadRequest(Refusal(409, "not_erased", str(error))) from None
@@ -76,9 +80,3 @@ def _also(body: Mapping[str, Any]) -> list[str]:
     if not all(isinstance(one, str) for one in also):
         raise bad("also is a list of texts.")
     return also
-
-
-def _counted(plan: Plan) -> dict[str, Any]:
-    spaces = {space.value: found.theirs for space, found in plan.found.items() if found.theirs}
-    named = sum(found.named for found in plan.found.values())
-    return {"found": plan.total, "named_by_others": named, "spaces": spaces}

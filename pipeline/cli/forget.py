@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -125,16 +125,15 @@ def _say(account: str, plan: Plan) -> None:
     for space, found in plan.found.items():
         if found.theirs:
             note(f"  {space.value}: {found.theirs}")
-    named = sum(found.named for found in plan.found.values())
-    if named:
-        note(f"{named} events or records of other people name this one; they stay.")
+    if plan.named:
+        note(f"{plan.named} events or records of other people name this one; they stay.")
     if not plan.total:
         note("Nothing of this person is here.")
 
 
 def _show_check(account: str, plan: Plan, *, as_json: bool) -> bool:
     if as_json:
-        json_result({"account": account, **_dry_row(plan)})
+        json_result({"account": account, **plan.as_json()})
     elif not plan.total:
         result(f"Nothing of this person is in account {account}.")
     else:
@@ -146,15 +145,9 @@ def _show_check(account: str, plan: Plan, *, as_json: bool) -> bool:
 
 def _show_dry(account: str, plan: Plan, *, as_json: bool) -> None:
     if as_json:
-        json_result({"account": account, **_dry_row(plan)})
+        json_result({"account": account, **plan.as_json()})
     else:
         result(f"Would be removed: {plan.total} entries, keys and records.")
-
-
-def _dry_row(plan: Plan) -> dict[str, Any]:
-    spaces = {space.value: found.theirs for space, found in plan.found.items() if found.theirs}
-    named = sum(found.named for found in plan.found.values())
-    return {"found": plan.total, "named_by_others": named, "spaces": spaces}
 
 
 def _show(receipt: Receipt, *, as_json: bool) -> None:

@@ -17,7 +17,7 @@ from pipeline.console.pages import Done, Form, Pages, segment
 from pipeline.console.people import MAX_TEXT
 from pipeline.deadletters.audit import AuditTrail
 from pipeline.errors import SailpipeError
-from pipeline.forget.forgetting import Forgetting, Plan
+from pipeline.forget.forgetting import CHANGED, Forgetting, Plan
 from pipeline.verbs.people import Ask
 
 LOOKED: Final = 1_000
@@ -43,7 +43,7 @@ class ForgetPages:
             user=user,
             plan=plan,
             spaces=[(name, one.theirs) for name, one in found.items()],
-            named=sum(one.named for one in plan.found.values()),
+            named=plan.named,
             can_ask=not self._pages.settings.account(account).dry_run,
         )
 
@@ -54,6 +54,8 @@ class ForgetPages:
             raise bad("Type the id as it is shown, to go on.", "not_typed")
         doing = self._forgetting(form.account)
         plan, why = await self._plan(doing, user), form.values.get("why", "").strip()[:MAX_WHY]
+        if form.values.get("digest") != plan.digest:
+            raise bad(CHANGED, "changed_meanwhile")
         at_sailthru = "at_sailthru" in form.values
         if at_sailthru and self._pages.settings.account(form.account).dry_run:
             raise bad("DRY_RUN is set, so that nothing is deleted at Sailthru.", "dry_run")

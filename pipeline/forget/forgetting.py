@@ -11,6 +11,7 @@ import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, TypeAlias
 
 import redis.asyncio
@@ -42,8 +43,10 @@ TOMBSTONE_MS = 86_400_000
 MAX_PASSES = 3
 """Passes that remove; who still sends events of the person can bring more at any time."""
 KEY_BYTES = 32
+DIGEST_BYTES = 8
 MAX_LEASE_MS = 120_000
 """A lease that seems to last longer was made by a clock that has been set back."""
+CHANGED = "Other ids lead to this person by now: look at them again."
 Ask: TypeAlias = Callable[[Call], Awaitable[Answer]]
 """Makes one call at Sailthru within the limits of all processes. Raises SailpipeError when it was not made."""
 
@@ -68,6 +71,29 @@ class Plan:
     def total(self) -> int:
         """Entries, keys and records that would be removed."""
         return sum(one.theirs for one in self.found.values())
+
+    @property
+    def named(self) -> int:
+        """Events or records of other people that name this one."""
+        return sum(one.named for one in self.found.values())
+
+    @property
+    def digest(self) -> str:
+        """Of the ids: who has agreed to these has agreed to no others, to which a link may lead by then."""
+        keys_said = json.dumps(sorted(self.person.keys)).encode()
+        return blake2b(keys_said, digest_size=DIGEST_BYTES).hexdigest()
+
+    def as_json(self) -> dict[str, Any]:
+        """One object, before anything is removed."""
+        return {
+            "ids": list(self.person.ids),
+            "digest": self.digest,
+            "left_out": list(self.left_out),
+            "unproven": list(self.unproven),
+            "found": self.total,
+            "named_by_others": self.named,
+            "spaces": {space.value: one.theirs for space, one in self.found.items() if one.theirs},
+        }
 
 
 class Forgetting:

@@ -19,6 +19,13 @@ from tests.unit.console.test_people import Asked
 USER = "user-ann-4711"
 
 
+def digest_in(page: str) -> str:
+    """What stands for the ids that a page has shown."""
+    found = re.search(r'name="digest" value="(\w+)"', page)
+    assert found is not None
+    return found[1]
+
+
 @pytest.fixture
 async def known(pipeline: Pipeline) -> Pipeline:
     """Somebody with a letter and an order that waits, and somebody else."""
@@ -36,7 +43,7 @@ async def test_a_person_is_forgotten_after_their_id_was_typed_and_the_receipt_st
     page = (await http.get("/console/forget", params={"user": USER})).text
     assert re.search(r"Letters</td><td[^>]*>1<", page)
     assert re.search(r"Mailboxes</td>|What waits", page)
-    form = {"user": USER, "why": f"{USER} asked for it"}
+    form = {"user": USER, "why": f"{USER} asked for it", "digest": digest_in(page)}
     for typed in ({}, {"typed": "user-bob"}):
         assert (await http.post("/console/forget", data=form | typed)).status_code == 400
     assert await DeadLetters(redis, "default").count(Filter()) == 2
@@ -63,7 +70,8 @@ async def test_a_profile_is_deleted_at_sailthru_where_that_is_asked_for(
     await pipeline.split()
     upstream = Asked(Accepted(200, {"ok": True}))
     async with browser(redis, upstream) as http:
-        form = {"user": USER, "typed": USER, "at_sailthru": "on"}
+        page = (await http.get("/console/forget", params={"user": USER})).text
+        form = {"user": USER, "typed": USER, "at_sailthru": "on", "digest": digest_in(page)}
         done = await http.post("/console/forget", data=form)
         assert "1 of 1 profiles" in (await http.get(done.headers["location"])).text
     assert [(call.bucket, call.params["id"]) for _, call in upstream.calls] == [
@@ -78,10 +86,35 @@ async def test_a_person_is_forgotten_over_http(
     path = f"/api/users/{USER}/forget"
     counted = (await http.post(path, json={"dry_run": True})).json()
     assert counted["spaces"]["dead letters"] == 1
-    for wrong in ({}, {"yes": "true"}, {"yes": True, "also": "x"}, {"yes": True, "all": True}):
+    assert counted["ids"] == [USER]
+    yes = {"yes": True, "digest": counted["digest"]}
+    for wrong in (
+        {},
+        {"yes": True},
+        yes | {"yes": "true"},
+        yes | {"also": "x"},
+        yes | {"all": True},
+    ):
         assert (await http.post(path, json=wrong)).status_code == 400
     assert await DeadLetters(redis, "default").count(Filter()) == 2
-    receipt = (await http.post(path, json={"yes": True, "why": "asked for"})).json()
+    receipt = (await http.post(path, json={**yes, "why": "asked for"})).json()
     assert (receipt["left"], receipt["removed"] >= counted["found"]) == (0, True)
     assert (await http.post(path, json={"dry_run": True})).json()["found"] == 0
     assert await DeadLetters(redis, "default").count(Filter()) == 1
+
+
+async def test_only_ids_that_were_shown_are_erased(
+    http: httpx.AsyncClient, redis: Redis, known: Pipeline
+) -> None:
+    """A link that was made after the page, or the dry run, leads to nobody who was not agreed to."""
+    path = f"/api/users/{USER}/forget"
+    page = (await http.get("/console/forget", params={"user": USER})).text
+    digest = (await http.post(path, json={"dry_run": True})).json()["digest"]
+    assert digest == digest_in(page)
+    await known.send({"type": "identify", "userId": USER, "traits": {"email": "new@example.com"}})
+    await known.split()
+    done = await http.post("/console/forget", data={"user": USER, "typed": USER, "digest": digest})
+    assert (done.status_code, "Other ids lead to this person by now" in done.text) == (400, True)
+    answer = await http.post(path, json={"yes": True, "digest": digest})
+    assert (answer.status_code, answer.json()["code"]) == (409, "changed_meanwhile")
+    assert await DeadLetters(redis, "default").count(Filter()) == 2
