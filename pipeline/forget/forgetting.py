@@ -29,6 +29,7 @@ from pipeline.forget.receipt import Receipt, Row, rows_of
 from pipeline.forget.rewriting import Rewriting
 from pipeline.forget.spaces import Space
 from pipeline.forget.streams import sweep_letters, sweep_stream, sweep_wakeups
+from pipeline.forget.turn import Turn, take_turn
 from pipeline.forget.words import sweep_alerts, sweep_audit, sweep_states, sweep_views
 from pipeline.forget.work import Found, Place, Work
 from pipeline.ownership.keyspace import Done
@@ -143,23 +144,22 @@ class Forgetting:
         by: who asked. sailthru: also delete their profiles there, by this.
 
         Raises:
+            ErasureUnderWay, TurnLost: another erasure has the turn.
             NotErased: the profile could not be deleted at Sailthru; what was waiting is removed. Run it again.
         """
+        async with take_turn(self._redis, self.account, self._clock, self._on_wait) as turn:
+            return await self._erase(plan, turn, by, why, sailthru)
+
+    async def _erase(
+        self, plan: Plan, turn: Turn, by: str, why: str, sailthru: Ask | None
+    ) -> Receipt:
         person, key = plan.person, await self._key()
         root = keyed_hash(key, person.ids[0])
         ids = json.dumps(list(person.ids))
         await self._redis.hset(keys.forgetting(self.account), root, ids)
-        removed, passes = Counter[Space](), 0
+        removed = Counter[Space]()
         said = "" if sailthru is None else await self._delete(person, key, sailthru, removed)
-        while True:
-            passes += 1
-            await self._bury(person, key)
-            work = await self._pass(person, removes=True)
-            removed.update(_counts(work))
-            await self._until_over(work.leased_until)
-            last = await self._pass(person, removes=False)
-            if not last.left or passes == MAX_PASSES:
-                break
+        last, passes = await self._remove(person, key, turn, removed)
         if not last.left:
             await self._redis.hdel(keys.forgetting(self.account), *await self._unfinished(plan))
         disk = await Rewriting(self._redis, self._clock, self._on_wait).rewrite()
@@ -177,6 +177,23 @@ class Forgetting:
         )
         await AuditTrail(self._redis, self.account).record(receipt.act)
         return receipt
+
+    async def _remove(
+        self, person: Person, key: bytes, turn: Turn, removed: Counter[Space]
+    ) -> tuple[Work, int]:
+        """Until a look finds nothing; that look, and how many passes there were."""
+        passes = 0
+        while True:
+            passes += 1
+            turn.check()
+            await self._bury(person, key)
+            work = await self._pass(person, removes=True, token=turn.token)
+            removed.update(_counts(work))
+            await self._until_over(work.leased_until)
+            turn.check()
+            last = await self._pass(person, removes=False)
+            if not last.left or passes == MAX_PASSES:
+                return last, passes
 
     async def check(self, identity: str, also: Sequence[str] = ()) -> Mapping[Space, Row]:
         """Look through everything once: `left` of a row is what is there of the person."""
@@ -202,9 +219,9 @@ class Forgetting:
         args = [self._place.now, TOMBSTONE_MS, *dict.fromkeys(fields)]
         await work.run("bury", args, keys.RAW)
 
-    async def _pass(self, person: Person, *, removes: bool) -> Work:
+    async def _pass(self, person: Person, *, removes: bool, token: str = "") -> Work:
         """Through all spaces. What an event can come from is looked through before what it can go to."""
-        work = Work(self._place, person, removes=removes)
+        work = Work(self._place, person, removes=removes, token=token)
         if removes:
             await take_boxes(work, spelled(person.ids))
         await sweep_stream(work, keys.HELD, Space.HELD)

@@ -114,6 +114,7 @@ KNOWN: Final[Mapping[str, Space | str]] = MappingProxyType(
         "forgotten": _OWN,
         "forget_key": _OWN,
         "forgetting": _OWN,
+        "forget_lease": _NUMBERS,
     }
 )
 """What names a key in `keys.py` -> the space that is looked through for it, or why no person stands in it."""

@@ -53,8 +53,8 @@ def _redacted(work: Work, fields: dict[bytes, bytes]) -> dict[bytes, bytes]:
 
 
 async def _replace_audit(work: Work, acts: list[tuple[bytes, dict[bytes, bytes]]]) -> bool:
-    """False when an act was added meanwhile."""
-    copy = keys.audit_copy(work.account)
+    """False when an act was added meanwhile, or the turn is another's."""
+    copy = keys.audit_copy(work.account, work.token)
     await work.redis.unlink(copy)
     for start in range(0, len(acts), ACTS):
         async with work.redis.pipeline(transaction=False) as pipe:
@@ -63,7 +63,8 @@ async def _replace_audit(work: Work, acts: list[tuple[bytes, dict[bytes, bytes]]
                 pipe.xadd(copy, row, id=sid)
             pipe.pexpire(copy, COPY_LIFE_MS)
             await pipe.execute()
-    return bool(await work.run("swap_audit", [acts[-1][0]]))
+    swapped = copy, keys.forget_lease(work.account)
+    return bool(await work.run("swap_audit", [acts[-1][0], len(acts), work.token], *swapped))
 
 
 async def sweep_states(work: Work) -> None:

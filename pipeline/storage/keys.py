@@ -452,9 +452,10 @@ def dry_calls(account: str) -> str:
     return f"sailpipe:{account}:dry-calls"
 
 
-def audit_copy(account: str) -> str:
-    """Stream. The same while a person's ids are taken out of it (forget/words.py); then it takes its place."""
-    return f"sailpipe:{account}:audit:copy"
+def audit_copy(account: str, token: str) -> str:
+    """Stream. The same while a person's ids are taken out of it (forget/words.py); then it takes its place. token: whose
+    turn it is (forget_lease)."""
+    return f"sailpipe:{account}:audit:copy:{token}"
 
 
 # Who was erased: see pipeline/forget
@@ -474,6 +475,11 @@ def forget_key(account: str) -> str:
 def forgetting(account: str) -> str:
     """Hash. Hash of a person's id -> all ids of the person (JSON), while they are being erased."""
     return f"sailpipe:{account}:forgotten:ids"
+
+
+def forget_lease(account: str) -> str:
+    """String. The token of the erasure that has the account's turn; expires with its lease (forget/turn.py)."""
+    return f"sailpipe:{account}:forgotten:lease"
 
 
 # Whose the data are

@@ -41,7 +41,8 @@ NOT_RECORDED = {
     *("sailpipe:ACCOUNT:calls", "sailpipe:ACCOUNT:found:NAME", "sailpipe:ACCOUNT:reset"),
     *("sailpipe:ACCOUNT:reused", "sailpipe:ACCOUNT:reused:told", "sailpipe:ACCOUNT:dead:told"),
     *("sailpipe:ACCOUNT:jobs:lease", "sailpipe:ACCOUNT:jobs:sent:IDENTITY"),
-    *("sailpipe:ACCOUNT:forgotten:ids", "sailpipe:ACCOUNT:audit:copy"),
+    *("sailpipe:ACCOUNT:forgotten:ids", "sailpipe:ACCOUNT:audit:copy:TOKEN"),
+    "sailpipe:ACCOUNT:forgotten:lease",
     "sailpipe:ACCOUNT:dedupe:TIME_SLICE",
 }
 """What speaks of processes that ended, counts for alerts and metrics alone, expires within an hour, is there while a person is erased, or

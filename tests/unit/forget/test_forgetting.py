@@ -24,11 +24,13 @@ from pipeline.dryrun.calls import KeptCalls
 from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
 from pipeline.forget import forgetting as module
+from pipeline.forget import turn as turn_module
 from pipeline.forget.forgetting import Forgetting, NotErased
 from pipeline.forget.links import SharedId
 from pipeline.forget.receipt import Receipt
 from pipeline.forget.spaces import Space
 from pipeline.forget.streams import boxes_of
+from pipeline.forget.turn import ErasureUnderWay, TurnLost
 from pipeline.forget.work import Work
 from pipeline.gates.gates import Closure
 from pipeline.mailbox.reservations import Reservation
@@ -498,6 +500,52 @@ async def test_what_an_unfinished_erasure_found_is_taken_only_while_it_is_nobody
     assert await pipe.redis.hlen(keys.forgetting(ACCOUNT)) == 1
     await erase(pipe, ANN.user)
     assert await pipe.redis.hlen(keys.forgetting(ACCOUNT)) == 0
+
+
+async def test_people_who_are_erased_at_once_leave_the_audit_trail_whole(pipe: Pipe) -> None:
+    """One after the other: who comes second waits, or is told. Without the turn a copy is not put in place either."""
+    audit = AuditTrail(pipe.redis, ACCOUNT)
+    for number in range(520):
+        why = f"as {ANN.user if number % 2 else BOB.user} asked"
+        await audit.record(Act("eve", "drop", f"letter {number}", 1, why))
+    plans = [await forgetting(pipe).plan(one.user) for one in (ANN, BOB)]
+    before = await pipe.redis.xlen(keys.audit(ACCOUNT))
+    ends = await asyncio.gather(
+        *(forgetting(pipe).erase(plan, by="eve") for plan in plans), return_exceptions=True
+    )
+    written = [one for one in ends if isinstance(one, Receipt)]
+    assert written
+    assert all(isinstance(one, Receipt | ErasureUnderWay) for one in ends)
+    acts = [act.verb for act in await audit.latest(9_999)]
+    assert acts.count("drop") == before
+    for plan in plans:
+        assert (await forgetting(pipe).erase(plan, by="eve")).is_clean
+    assert await names_of(pipe.redis, ANN.user, BOB.user) == []
+    assert not await pipe.redis.exists(keys.forget_lease(ACCOUNT))
+
+
+async def test_an_erasure_that_has_lost_its_turn_stops_and_puts_no_copy_in_place(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process stood still, and another has it by now."""
+    await AuditTrail(pipe.redis, ACCOUNT).record(Act("eve", "drop", "", 1, f"as {ANN.user} asked"))
+    monkeypatch.setattr(turn_module, "LEASE_S", 0.3)
+    plan, run = await forgetting(pipe).plan(ANN.user), Work.run
+    lease = keys.forget_lease(ACCOUNT)
+
+    async def stand_still(work: Work, script: str, *args: Any) -> Any:
+        if script == "swap_audit" and await pipe.redis.get(lease) != b"another":
+            await pipe.redis.set(lease, "another")
+            await asyncio.sleep(0.2)
+            assert await run(work, script, *args) == 0
+        return await run(work, script, *args)
+
+    monkeypatch.setattr(Work, "run", stand_still)
+    with pytest.raises(TurnLost):
+        await forgetting(pipe).erase(plan, by="eve")
+    assert await pipe.redis.get(lease) == b"another"
+    (act,) = await AuditTrail(pipe.redis, ACCOUNT).latest(9)
+    assert act.why == f"as {ANN.user} asked"
 
 
 async def test_an_id_that_stands_for_many_is_nobody_to_erase(pipe: Pipe) -> None:
