@@ -111,6 +111,9 @@ def _show_all(found: dict[str, Any]) -> None:
     for one in found["unknown_accounts"]:
         result(f"Not delivered: {one['why']}.")
         result(f"  To go on, {one['fix']}.")
+    for one in found["unfinished_erasures"]:
+        result(f"Not erased: {one['why']}.")
+        result(f"  To end it, {one['fix']}.")
     result(f"Redis {found['redis_url']}, target {found['target']}")
     _show_raw(found["raw"])
     show_counts("Requests refused", found["refusals"].items())

@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import redis.asyncio
 
 from pipeline.clock import Clock
-from pipeline.deadletters.audit import AuditTrail
+from pipeline.deadletters.audit import Act, AuditTrail
 from pipeline.errors import SailpipeError
 from pipeline.forget.dry_calls import sweep_dry_calls
 from pipeline.forget.links import Resolver, sweep_links
@@ -47,6 +47,8 @@ KEY_BYTES = 32
 DIGEST_BYTES = 8
 MAX_LEASE_MS = 120_000
 """A lease that seems to last longer was made by a clock that has been set back."""
+BEGUN: Final = "forget begun"
+"""The act that the audit trail has of an erasure from its begin on, whether it ends or not."""
 CHANGED = "Other ids lead to this person by now: look at them again."
 Ask: TypeAlias = Callable[[Call], Awaitable[Answer]]
 """Makes one call at Sailthru within the limits of all processes. Raises SailpipeError when it was not made."""
@@ -139,7 +141,7 @@ class Forgetting:
     async def erase(
         self, plan: Plan, *, by: str, why: str = "", sailthru: Ask | None = None
     ) -> Receipt:
-        """Remove all that is the person's, and write the receipt into the audit trail.
+        """Remove all that is the person's. The audit trail says that it has begun, and has the receipt when it has ended.
 
         by: who asked. sailthru: also delete their profiles there, by this.
 
@@ -157,6 +159,8 @@ class Forgetting:
         root = keyed_hash(key, person.ids[0])
         ids = json.dumps(list(person.ids))
         await self._redis.hset(keys.forgetting(self.account), root, ids)
+        trail, why = AuditTrail(self._redis, self.account), person.redact(why)
+        await trail.record(Act(by, BEGUN, f"person {root}", 0, why))
         removed = Counter[Space]()
         said = "" if sailthru is None else await self._delete(person, key, sailthru, removed)
         last, passes = await self._remove(person, key, turn, removed)
@@ -169,13 +173,13 @@ class Forgetting:
             hashes=tuple(keyed_hash(key, one) for one in sorted(person.keys)),
             at_ms=await self._now_ms(),
             by=by,
-            why=person.redact(why),
+            why=why,
             rows=rows_of(removed, last.found),
             disk=disk,
             sailthru=said,
             passes=passes,
         )
-        await AuditTrail(self._redis, self.account).record(receipt.act)
+        await trail.record(receipt.act)
         return receipt
 
     async def _remove(

@@ -77,7 +77,8 @@ def needs_person(fleet: Fleet, found: Mapping[str, Any]) -> list[str]:
         for one in found["removed_accounts"]
         if one["waiting"]
     ]
-    needs += [f"{one['why']}: {one['fix']}" for one in found["unknown_accounts"]]
+    told = *found["unknown_accounts"], *found["unfinished_erasures"]
+    needs += [f"{one['why']}: {one['fix']}" for one in told]
     return needs
 
 

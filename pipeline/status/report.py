@@ -21,6 +21,7 @@ from pipeline.ratelimit.limiter import Limiter
 from pipeline.ratelimit.slots import Usage, pace
 from pipeline.ratelimit.store_redis import RedisSlotStore
 from pipeline.settings import Settings
+from pipeline.status.erasures import unfinished_erasures
 from pipeline.status.fleet import Fleet, process_row, read_fleet
 from pipeline.status.headline import headline, needs_person
 from pipeline.status.lanes import Look, look_at_lane
@@ -97,6 +98,10 @@ async def read_status(
         "removed_accounts": [
             {"account": one.account, "waiting": one.waiting, "dead": one.letters, "fix": one.fix}
             for one in await removed_accounts(client, names)
+        ],
+        "unfinished_erasures": [
+            {"account": one.account, "people": one.people, "why": one.why, "fix": one.fix}
+            for one in await unfinished_erasures(client, list(accounts))
         ],
         "unknown_accounts": [
             {"account": one.account, "held": one.events, "why": one.why, "fix": one.fix}

@@ -116,6 +116,14 @@ def test_what_cannot_be_asked_at_sailthru_is_said_and_leaves_who_is_who(command:
     assert code == 1
     assert "Sailthru was not asked: No sandbox is running." in err
     assert "also known as" in command("forget", DEVICE, "--dry-run")[2]
+    said = "1 erasure of a person is unfinished in account default, and the ids are kept"
+    _, out, _ = command("status")
+    assert f"Not erased: {said}.\n  To end it, run `sailpipe forget ID` again" in out
+    code, out, _ = command("status", "--check")
+    assert (code, f"A person is needed: {said}: run" in out) == (1, True)
+    assert said in command("doctor")[1]
+    assert command("forget", EMAIL, "--yes")[0] == 0
+    assert "unfinished" not in command("status")[1]
 
 
 def test_of_a_stranger_nothing_is_asked(command: Command, setup: Setup) -> None:

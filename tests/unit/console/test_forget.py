@@ -55,7 +55,8 @@ async def test_a_person_is_forgotten_after_their_id_was_typed_and_the_receipt_st
     assert re.search(r"Letters</td>.*?Removed\" class=\"n\">1<", receipt)
     assert await DeadLetters(redis, "default").count(Filter(user="user-bob")) == 1
     assert (await http.get(f"/console/people/{USER}")).status_code == 404
-    (act,) = await AuditTrail(redis, "default").latest(9)
+    act, begun = await AuditTrail(redis, "default").latest(9)
+    assert (begun.verb, USER in begun.why, USER in begun.what) == ("forget begun", False, False)
     assert (act.verb, USER in act.why, USER in act.what) == ("forget", False, False)
     assert (await http.get("/console/receipts/nothing")).status_code == 404
     assert "forget" in (await http.get("/console/activity")).text

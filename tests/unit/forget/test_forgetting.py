@@ -38,6 +38,7 @@ from pipeline.mapping.profile import profile_name
 from pipeline.sailthru.answers import Accepted, Answer
 from pipeline.sailthru.calls import Call
 from pipeline.storage import keys
+from pipeline.tombstones import keyed_hash
 from pipeline.trace.names import person_name
 from tests.support.everything import names_of
 from tests.support.fake_sailthru import REFUSED
@@ -342,13 +343,21 @@ async def test_the_profile_at_sailthru_is_deleted_once_no_worker_can_make_it_ane
         return Accepted(200, {"ok": True})
 
     with pytest.raises(NotErased, match="did not delete"):
-        await erase(pipe, ANN.user, sailthru=refuse)
+        await erase(pipe, ANN.user, sailthru=refuse, why=f"{ANN.email} asked")
+    (begun,) = await AuditTrail(pipe.redis, ACCOUNT).latest(9)
+    assert (begun.verb, begun.by, begun.why) == ("forget begun", "eve", "*** asked")
     receipt = await erase(pipe, ANN.device, sailthru=take)
     assert [(one.bucket, *one.params.values()) for one in asked] == [
         ("DELETE /user", ANN.email.lower(), "email")
     ] * 2
     assert receipt.sailthru == "1 of 1 profiles were there and are deleted"
+    assert begun.what == f"person {await person_hash(pipe, ANN.user)}"
     assert await names_of(pipe.redis, *ANN.ids) == []
+
+
+async def person_hash(pipe: Pipe, identity: str) -> str:
+    key = await pipe.redis.get(keys.forget_key(ACCOUNT))
+    return keyed_hash(bytes.fromhex(key.decode()), identity)
 
 
 async def test_what_is_left_is_said_with_its_place(
@@ -544,7 +553,7 @@ async def test_an_erasure_that_has_lost_its_turn_stops_and_puts_no_copy_in_place
     with pytest.raises(TurnLost):
         await forgetting(pipe).erase(plan, by="eve")
     assert await pipe.redis.get(lease) == b"another"
-    (act,) = await AuditTrail(pipe.redis, ACCOUNT).latest(9)
+    _, act = await AuditTrail(pipe.redis, ACCOUNT).latest(9)
     assert act.why == f"as {ANN.user} asked"
 
 

@@ -24,6 +24,7 @@ STATUS: dict[str, Any] = {
     "accounts": {"default": WELL},
     "removed_accounts": [],
     "unknown_accounts": [],
+    "unfinished_erasures": [],
 }
 
 
@@ -143,10 +144,12 @@ def test_a_person_is_needed_for_events_that_no_process_will_take() -> None:
     found = STATUS | {
         "removed_accounts": [away, away | {"waiting": 0}],
         "unknown_accounts": [unknown],
+        "unfinished_erasures": [{"account": "default", "people": 1, "why": "1 is", "fix": "again"}],
     }
     assert needs_person(fleet(*WHOLE), found) == [
         "account old is not in the settings, and its events wait: put it back",
         "account new is unknown: add it",
+        "1 is: again",
     ]
 
 
