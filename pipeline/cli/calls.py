@@ -86,7 +86,7 @@ async def _clear(kept: KeptCalls, *, yes: bool, dry_run: bool) -> None:
 
 
 def _is_meant(one: KeptCall, user: str | None, endpoint: str | None) -> bool:
-    if user is not None and user.lower() not in one.people:
+    if user is not None and not one.is_about(user):
         return False
     return endpoint is None or is_endpoint(endpoint, one.call.bucket)
 

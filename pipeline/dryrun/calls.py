@@ -13,6 +13,7 @@ from pipeline.clock import iso
 from pipeline.sailthru.calls import Call, Method
 from pipeline.storage import keys
 from pipeline.storage.scripts import Scripts
+from pipeline.tombstones import person_key
 
 PAGE = 500
 """Calls that are read at a time."""
@@ -37,12 +38,16 @@ class KeptCall:
 
     @property
     def people(self) -> set[str]:
-        """Every name of the person it is about: the mailbox's, and those that it says to Sailthru."""
+        """Every name of the person it is about, as it is spelled: the mailbox's, and those that it says to Sailthru."""
         params = self.call.params
         given = params.get("keys")
         named = [params.get(name) for name in _PERSON]
         named += given.values() if isinstance(given, dict) else ()
-        return {self.user.lower(), *(str(one).lower() for one in named if one is not None)}
+        return {self.user, *(str(one) for one in named if one is not None)}
+
+    def is_about(self, identity: str) -> bool:
+        """Whether one of them is this id; an email is the same in any case."""
+        return person_key(identity) in map(person_key, self.people)
 
     def as_json(self, account: str) -> dict[str, Any]:
         """One line of `sailpipe calls --json`: the same for the same call, whatever order it was built in."""

@@ -47,8 +47,9 @@ def test_calls_are_lines_of_one_shape_in_their_order(command: Command) -> None:
 @pytest.mark.parametrize(
     ("words", "found"),
     [
-        ("--user ann@example.org", [["m1", "m2"]]),
-        ("--user U2", [["m3"], ["m3"]]),
+        ("--user ANN@example.org", [["m1", "m2"]]),
+        ("--user u2", [["m3"], ["m3"]]),
+        ("--user U2", []),
         ("--endpoint /user", [["m1", "m2"], ["m3"]]),
         ("--endpoint POST_/purchase", [["m3"]]),
         ("--since 1h --user u1", [["m1", "m2"]]),

@@ -151,8 +151,10 @@ async def test_fewer_calls_are_kept_while_memory_is_short(client: redis.asyncio.
 
 
 def test_a_call_is_found_by_every_name_of_its_person() -> None:
-    """The mailbox's, the email and the ids that it says to Sailthru, in any letter case."""
-    params = {"id": "u-1", "key": "extid", "keys": {"email": "Ann@Example.org", "extid": "u-1"}}
-    call = KeptCall("1-1", ("m1",), "U-1", Call("POST", "/user", params))
-    assert call.people == {"u-1", "ann@example.org"}
+    """The mailbox's, the email and the ids that it says to Sailthru; of an email the letter case is nothing."""
+    params = {"id": "U-1", "key": "extid", "keys": {"email": "Ann@Example.org", "extid": "U-1"}}
+    call = KeptCall("1-1", ("m1",), "box-1", Call("POST", "/user", params))
+    assert call.people == {"box-1", "U-1", "Ann@Example.org"}
+    assert all(map(call.is_about, ("box-1", "U-1", "ANN@example.org")))
+    assert not call.is_about("u-1")
     assert json.loads(json.dumps(call.as_json("default")))["messageIds"] == ["m1"]

@@ -511,6 +511,21 @@ async def test_what_an_unfinished_erasure_found_is_taken_only_while_it_is_nobody
     assert await pipe.redis.hlen(keys.forgetting(ACCOUNT)) == 0
 
 
+async def test_a_call_of_a_dry_run_is_erased_with_whom_it_names_letter_for_letter(
+    pipe: Pipe,
+) -> None:
+    """Ids that differ by case alone are two people's; an email is the same in any case."""
+    kept = KeptCalls(pipe.redis, ACCOUNT)
+    for key, one in (("extid", "User-ANN"), ("extid", "user-ann"), ("email", ANN.email.upper())):
+        await kept.add(Call("GET", "/user", {"id": one, "key": key}))
+    found = (await forgetting(pipe).plan("User-ANN")).found[Space.DRY_CALLS]
+    assert (found.looked, found.theirs) == (3, 1)
+    await erase(pipe, "User-ANN")
+    assert (await forgetting(pipe).plan("User-ANN")).total == 0
+    await erase(pipe, ANN.email)
+    assert [one.call.params["id"] async for one in kept.read()] == ["user-ann"]
+
+
 async def test_people_who_are_erased_at_once_leave_the_audit_trail_whole(pipe: Pipe) -> None:
     """One after the other: who comes second waits, or is told. Without the turn a copy is not put in place either."""
     audit = AuditTrail(pipe.redis, ACCOUNT)
