@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,6 +30,16 @@ class Disk:
     is_clean: bool
 
 
+NO_FILE: Final = Disk(
+    "Redis keeps no file by its settings; a dump.rdb that was made by hand is yours to erase",
+    is_clean=True,
+)
+NOT_SAID: Final = Disk(
+    "Redis does not say whether it keeps snapshots: run BGSAVE as a user who may, or erase its dump.rdb",
+    is_clean=False,
+)
+
+
 class Rewriting:
     """One Redis. on_wait: is told what is waited for."""
 
@@ -43,13 +53,15 @@ class Rewriting:
     async def rewrite(self) -> Disk:
         """Have every file written anew, and wait for that. Raises redis.exceptions.ConnectionError."""
         try:
-            kinds = ["aof"] if (await self._info())["aof_enabled"] else []
+            info = await self._info()
         except redis.exceptions.ResponseError:  # an ACL may forbid the question alone
-            kinds = ["aof"]
-        if await self._has_snapshots():
+            info = {"aof_enabled": 1}
+        kinds = ["aof"] if info["aof_enabled"] else []
+        has_snapshots = await self._has_snapshots(info)
+        if has_snapshots:
             kinds.append("rdb")
         if not kinds:
-            return Disk("Redis keeps no file", is_clean=True)
+            return NO_FILE if has_snapshots is False else NOT_SAID
         found = [await self._rewrite(kind) for kind in kinds]
         return Disk("; ".join(one.text for one in found), all(one.is_clean for one in found))
 
@@ -93,10 +105,13 @@ class Rewriting:
         found: dict[str, Any] = await self._redis.info("persistence")
         return found
 
-    async def _has_snapshots(self) -> bool:
-        """Whether Redis saves snapshots by itself; not where it does not say: the embedded one, and many a hosted one."""
+    async def _has_snapshots(self, info: Mapping[str, Any]) -> bool | None:
+        """Whether Redis saves snapshots by itself. None where it does not say, as the embedded one and many a hosted one,
+        and has made none since it was started."""
         try:
             found: Any = await self._redis.config_get("save")
         except redis.exceptions.ResponseError:
-            return False
+            makes_some = any(info.get(field) for field in _RUNS["rdb"])
+            makes_some |= int(info.get("rdb_last_bgsave_time_sec", -1)) >= 0
+            return True if makes_some else None
         return bool(found.get("save"))

@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from pipeline.forget import turn as turn_module
 from pipeline.forget.forgetting import Forgetting, NotErased
 from pipeline.forget.links import SharedId
 from pipeline.forget.receipt import Receipt
+from pipeline.forget.rewriting import Rewriting
 from pipeline.forget.spaces import Space
 from pipeline.forget.streams import boxes_of
 from pipeline.forget.turn import ErasureUnderWay, TurnLost
@@ -610,22 +612,29 @@ def holds(folder: Path, text: bytes) -> bool:
     return any(text in path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
+@asynccontextmanager
+async def narrow(pipe: Pipe, *rights: str) -> AsyncIterator[Forgetting]:
+    """As a user of Redis who may not do everything."""
+    client, name = pipe.redis, "narrow"
+    url = client.connection_pool.connection_kwargs
+    allowed = "on", ">pw", "~*", "&*", "+@all", *rights
+    await client.execute_command("ACL", "SETUSER", name, *allowed)
+    try:
+        address = f"redis://{name}:pw@{url['host']}:{url['port']}/0"
+        async with redis.asyncio.Redis.from_url(address) as one:
+            yield Forgetting(one, pipe._all, ACCOUNT, pipe.clock, time_ms=pipe.now_ms)
+    finally:
+        await client.execute_command("ACL", "DELUSER", name)
+
+
 async def test_a_redis_that_forbids_it_is_said(pipe: Pipe) -> None:
     """The receipt is not whole then: the file still holds the person."""
-    client = pipe.redis
-    await client.config_set("appendonly", "yes")
-    url = client.connection_pool.connection_kwargs
-    await client.execute_command(
-        "ACL", "SETUSER", "narrow", "on", ">pw", "~*", "&*", "+@all", "-bgrewriteaof"
-    )
+    await pipe.redis.config_set("appendonly", "yes")
     try:
-        address = f"redis://narrow:pw@{url['host']}:{url['port']}/0"
-        async with redis.asyncio.Redis.from_url(address) as narrow:
-            doing = Forgetting(narrow, pipe._all, ACCOUNT, pipe.clock, time_ms=pipe.now_ms)
+        async with narrow(pipe, "-bgrewriteaof") as doing:
             receipt = await doing.erase(await doing.plan(ANN.user), by="eve")
     finally:
-        await client.config_set("appendonly", "no")
-        await client.execute_command("ACL", "DELUSER", "narrow")
+        await pipe.redis.config_set("appendonly", "no")
     assert (receipt.is_clean, receipt.is_whole) == (True, False)
     assert receipt.disk.text.startswith("Redis forbids BGREWRITEAOF (")
 
@@ -650,3 +659,34 @@ async def test_the_splitter_reads_tombstones_once_and_hashes_no_id_of_what_came_
     read = [name for name in stats if name.startswith("cmdstat_hgetall")]
     assert hashed == []
     assert sum(stats[name]["calls"] for name in read) == 1
+
+
+async def test_a_redis_that_does_not_say_what_it_keeps_is_not_called_clean(pipe: Pipe) -> None:
+    """Many a hosted one forbids CONFIG and makes snapshots: one that is known of is written anew."""
+    await pipe.redis.config_set("save", "3600 100000")
+    folder = Path((await pipe.redis.config_get("dir"))["dir"])
+
+    async def none_yet(_: Rewriting) -> dict[str, Any]:
+        return {"aof_enabled": 0, "rdb_last_bgsave_time_sec": -1}
+
+    try:
+        async with narrow(pipe, "-config") as doing:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Rewriting, "_info", none_yet)
+                unsaid = await doing.erase(await doing.plan(ANN.user), by="eve")
+            await known(pipe, ANN)
+            await pipe.redis.bgsave()
+            await until_written(pipe.redis, folder, ANN.user.encode())
+            saved = await doing.erase(await doing.plan(ANN.user), by="eve")
+        assert ANN.user.encode() not in (folder / "dump.rdb").read_bytes()
+    finally:
+        await pipe.redis.config_set("save", "")
+    assert (unsaid.is_clean, unsaid.is_whole) == (True, False)
+    assert unsaid.disk.text.startswith("Redis does not say whether it keeps snapshots")
+    assert (saved.is_whole, saved.disk.text) == (True, "snapshot rewritten")
+
+
+async def test_a_redis_that_keeps_no_file_may_have_one_that_was_made_by_hand(pipe: Pipe) -> None:
+    """The receipt does not say that there is none."""
+    receipt = await erase(pipe, ANN.user)
+    assert receipt.disk.text.startswith("Redis keeps no file by its settings; a dump.rdb")
