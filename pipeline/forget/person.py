@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from functools import cached_property
 from typing import Any
 
-from pipeline.errors import InvalidEvent
-from pipeline.events.models import Event, parse_event, readable_id
+from pipeline.deadletters.filters import Filter
+from pipeline.errors import InvalidEvent, Reason
+from pipeline.events.models import Event, Lane, parse_event, readable_id
 from pipeline.events.people import owner_of
 from pipeline.json_text import read_json
 from pipeline.tombstones import person_key
@@ -18,6 +19,13 @@ from pipeline.trace.names import person_name
 from pipeline.trace.records import Record
 
 REDACTED = "***"
+_TERMS = frozenset(
+    {*map(str, Lane), *map(str, Reason), *(one.name for one in fields(Filter)), "since", "until"}
+)
+"""What stands in filters and reasons, and names nobody."""
+_NOTHING = r"(?!)"
+_SEARCHED = re.compile(r"(?:^|, )match ")
+"""Behind it stands whatever somebody looked for; it is a filter's last part."""
 
 
 class Whose(Enum):
@@ -83,8 +91,20 @@ class Person:
         return any(email in text.lower() for text in texts for email in self.emails)
 
     def redact(self, text: str) -> str:
-        """What a person wrote, without these ids."""
-        return self._pattern.sub(REDACTED, text)
+        """What a person wrote, without these ids. A number, a lane, a reason or a filter's name says nobody: whoever chose
+        one for an id would deface what was written of others."""
+        return self._in_prose.sub(REDACTED, text)
+
+    def redact_filter(self, text: str) -> str:
+        """A filter in words (`Filter.in_words`), without these ids: where a filter that names a person has one, and emails."""
+        named = self._of_text.sub(rf"\1{REDACTED}", self._of_user.sub(rf"\1{REDACTED}", text))
+        searched = _SEARCHED.search(named)
+        at = searched.end() if searched else len(named)
+        return self._emails_in.sub(REDACTED, named[:at]) + self.redact(named[at:])
+
+    def is_meant_by(self, searched: str) -> bool:
+        """Whether what a filter looks for is, or has in it, an id of theirs."""
+        return self.redact_filter(f"match {searched}") != f"match {searched}"
 
     def _whose_unread(self, raw: bytes) -> Whose:
         """Of what is no valid event."""
@@ -116,9 +136,32 @@ class Person:
         return all(one.isascii() for one in self.ids)
 
     @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        longest_first = sorted(map(re.escape, self.ids), key=len, reverse=True)
-        return re.compile(rf"(?<![\w.@+-])({'|'.join(longest_first)})(?![\w@+-])", re.IGNORECASE)
+    def _in_prose(self) -> re.Pattern[str]:
+        return _any_of(one for one in self.ids if not one.isdecimal() and not _is_term(one))
+
+    @cached_property
+    def _emails_in(self) -> re.Pattern[str]:
+        return _any_of(self.emails)
+
+    @cached_property
+    def _of_user(self) -> re.Pattern[str]:
+        """A user's id is one whatever it looks like."""
+        return _any_of(self.ids, "user |letter ")
+
+    @cached_property
+    def _of_text(self) -> re.Pattern[str]:
+        return _any_of((one for one in self.ids if not _is_term(one)), "order |match ")
+
+
+def _any_of(ids: Iterable[str], after: str = "") -> re.Pattern[str]:
+    """Each of these as a whole word, in any letter case, behind what is the first group."""
+    longest_first = sorted(map(re.escape, ids), key=len, reverse=True)
+    said = "|".join(longest_first) or _NOTHING
+    return re.compile(rf"(?<![\w.@+-])({after})(?:{said})(?![\w@+-])", re.IGNORECASE)
+
+
+def _is_term(identity: str) -> bool:
+    return identity.lower() in _TERMS
 
 
 def spelled(ids: Iterable[str]) -> list[str]:

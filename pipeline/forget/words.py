@@ -16,6 +16,8 @@ COPY_LIFE_MS = 3_600_000
 """For so long the copy of an audit trail stays that an interrupted run has left: it names the person no more."""
 COPY_TRIES = 5
 _SAID = (b"what", b"why")
+_OF_VIEWS = b" view"
+"""Acts whose `what` is the name that somebody gave a view, not a filter."""
 _PROSE = frozenset({"why", "detail"})
 _OF_JOB = ("what", "why", "detail")
 
@@ -48,8 +50,16 @@ async def _read_page(work: Work, begin: str) -> list[tuple[bytes, dict[bytes, by
 
 
 def _redacted(work: Work, fields: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    is_filter = not fields.get(b"verb", b"").endswith(_OF_VIEWS)
     said = {name: fields[name].decode("utf-8", "replace") for name in _SAID if name in fields}
-    return fields | {name: work.person.redact(text).encode() for name, text in said.items()}
+    return fields | {
+        name: _without(work, text, is_filter=is_filter and name == b"what").encode()
+        for name, text in said.items()
+    }
+
+
+def _without(work: Work, text: str, *, is_filter: bool) -> str:
+    return work.person.redact_filter(text) if is_filter else work.person.redact(text)
 
 
 async def _replace_audit(work: Work, acts: list[tuple[bytes, dict[bytes, bytes]]]) -> bool:
@@ -79,8 +89,8 @@ async def sweep_views(work: Work) -> None:
     key = keys.dead_views(work.account)
     table: Any = await work.redis.hgetall(key)
     for field, text in table.items():
-        said = b" ".join((field, text)).decode("utf-8", "replace")
-        is_theirs = work.person.redact(said) != said
+        name, searched = field.decode("utf-8", "replace"), json.loads(text).get("match", "")
+        is_theirs = work.person.redact(name) != name or work.person.is_meant_by(searched)
         work.see(Space.WORDS, theirs=is_theirs)
         if is_theirs and work.removes:
             await work.run("swap", [field, text, ""], key)
@@ -126,7 +136,8 @@ async def redact_job(work: Work, identity: str) -> None:
     key = keys.job(work.account, identity)
     found: Any = await work.redis.hmget(key, *_OF_JOB)
     for field, text in zip(_OF_JOB, found, strict=True):
-        new = work.person.redact((text or b"").decode("utf-8", "replace")).encode()
+        said = (text or b"").decode("utf-8", "replace")
+        new = _without(work, said, is_filter=field == "what").encode()
         is_theirs = bool(text) and new != text
         work.see(Space.WORDS, field == "what", theirs=is_theirs)
         if is_theirs and work.removes:

@@ -528,6 +528,27 @@ async def test_a_call_of_a_dry_run_is_erased_with_whom_it_names_letter_for_lette
     assert [one.call.params["id"] async for one in kept.read()] == ["user-ann"]
 
 
+async def test_whoever_calls_themselves_as_a_lane_defaces_nothing_that_was_written(
+    pipe: Pipe,
+) -> None:
+    """A view goes when its name, or what it looks for, names the person; not for the filters that it has."""
+    audit, views = AuditTrail(pipe.redis, ACCOUNT), SavedViews(pipe.redis, ACCOUNT)
+    acts = ("pause", "event"), ("replay", "reason rejected, lane event"), ("save view", "lane 404")
+    for verb, what in acts:
+        await audit.record(Act("eve", verb, what, 404, "the lane event of 404 waits"))
+    await Jobs(pipe.redis, ACCOUNT).create("job-1", ["m1"], what="reason rejected, lane event")
+    await views.save("Lane", {"lane": "event", "reason": "rejected", "code": "404"})
+    await views.save("Of one", {"lane": "event", "match": "404"})
+    for one in ("event", "reason", "404"):
+        await erase(pipe, one)
+    left = [act for act in await audit.latest(99) if "forget" not in act.verb]
+    assert [(act.verb, act.what) for act in reversed(left)] == [*acts]
+    assert {act.why for act in left} == {"the lane event of 404 waits"}
+    assert [*await views.all()] == ["Lane"]
+    job = await pipe.redis.hget(keys.job(ACCOUNT, "job-1"), "what")
+    assert job == b"reason rejected, lane event"
+
+
 async def test_people_who_are_erased_at_once_leave_the_audit_trail_whole(pipe: Pipe) -> None:
     """One after the other: who comes second waits, or is told. Without the turn a copy is not put in place either."""
     audit = AuditTrail(pipe.redis, ACCOUNT)

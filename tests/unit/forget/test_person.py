@@ -13,7 +13,7 @@ from pipeline.forget.person import Person, Whose
 from pipeline.trace.names import person_name
 from pipeline.trace.records import Fate, Record
 
-ANN = Person(("u-42", "Ann@Example.org", "dev-7", "77"), frozenset({"guest"}))
+ANN = Person(("u-42", "Ann@Example.org", "dev-7", "77", "event", "reason"), frozenset({"guest"}))
 TRACK = {"type": "track", "event": "Seen"}
 IDENTIFY = {"type": "identify"}
 
@@ -79,13 +79,35 @@ def test_an_event_of_any_id_is_found_however_it_is_written(
         ("u-421 and u-4 stay", "u-421 and u-4 stay"),
         ("ANN@EXAMPLE.ORG has asked.", "*** has asked."),
         ("joann@example.org stays", "joann@example.org stays"),
-        ("77 letters of dev-7", "*** letters of ***"),
+        ("77 letters of dev-7", "77 letters of ***"),
+        ("a reason why the lane event waits", "a reason why the lane event waits"),
     ],
 )
 def test_ids_are_replaced_in_what_people_wrote(text: str, without: str) -> None:
-    """Whole words alone."""
+    """Whole words alone; a number and what filters are made of stay."""
     assert ANN.redact(text) == without
     assert ANN.redact(without) == without
+
+
+@pytest.mark.parametrize(
+    ("text", "without"),
+    [
+        ("reason rejected, lane event, user 77", "reason rejected, lane event, user ***"),
+        ("lane event, code 77, event reason", "lane event, code 77, event reason"),
+        ("lane event, user event, order 77", "lane event, user ***, order ***"),
+        ("lane event, match event", "lane event, match event"),
+        ("lane event, match 77", "lane event, match ***"),
+        ("match mails of u-42 to event: set vars.x", "match mails of *** to event: set vars.x"),
+        ("event dev-7, code 7", "event dev-7, code 7"),
+        ("code 77, event ann@example.ORG, code 7", "code 77, event ***, code 7"),
+        ("user u-421, order 777", "user u-421, order 777"),
+        ("event", "event"),
+    ],
+)
+def test_ids_are_replaced_in_filters_where_a_filter_names_a_person(text: str, without: str) -> None:
+    """Somebody's id may be the name of a lane, or a number: what filters say of others stays as it was."""
+    assert ANN.redact_filter(text) == without
+    assert ANN.redact_filter(without) == without
 
 
 def test_a_record_is_its_mailboxs_or_where_it_had_none_of_whom_it_names() -> None:
