@@ -23,7 +23,8 @@ from pipeline.api.queries import (
 )
 from pipeline.clock import Clock
 from pipeline.errors import SailpipeError
-from pipeline.forget.forgetting import CHANGED, Forgetting
+from pipeline.forget.forgetting import CHANGED, Forgetting, Plan
+from pipeline.guard.masking import Masking
 from pipeline.guard.rules import Refusal
 from pipeline.settings import Settings
 from pipeline.verbs.acts import log_act
@@ -42,6 +43,7 @@ class ForgetApi:
         self._redis = client
         self._clock = clock
         self._ask = ask
+        self._masking = Masking(settings)
 
     async def forget(self, request: Request) -> Response:
         """Erase a person, with `"yes": true` and the digest of the dry run; with `"dry_run": true` say who goes, and what."""
@@ -63,7 +65,7 @@ class ForgetApi:
         try:
             plan = await doing.plan(request.path_params["id"], also)
             if is_dry:
-                return JSONResponse(plan.as_json())
+                return JSONResponse(_shown(plan, self._masking))
             if body["digest"] != plan.digest:
                 raise BadRequest(Refusal(409, "changed_meanwhile", CHANGED))
             receipt = await doing.erase(plan, by=who(request), why=why, sailthru=asking)
@@ -80,3 +82,10 @@ def _also(body: Mapping[str, Any]) -> list[str]:
     if not all(isinstance(one, str) for one in also):
         raise bad("also is a list of texts.")
     return also
+
+
+def _shown(plan: Plan, masking: Masking) -> dict[str, Any]:
+    """With the emails masked where REDACT says so; the digest is that of the ids as they are."""
+    said = plan.as_json()
+    ids = ("ids", "left_out", "unproven")
+    return said | {name: [masking.identity(one) for one in said[name]] for name in ids}

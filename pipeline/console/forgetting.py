@@ -18,6 +18,7 @@ from pipeline.console.people import MAX_TEXT
 from pipeline.deadletters.audit import AuditTrail
 from pipeline.errors import SailpipeError
 from pipeline.forget.forgetting import CHANGED, Forgetting, Plan
+from pipeline.guard.masking import Masking
 from pipeline.verbs.people import Ask
 
 LOOKED: Final = 1_000
@@ -41,7 +42,8 @@ class ForgetPages:
             "forget",
             title="Forget this person",
             user=user,
-            plan=plan,
+            digest=plan.digest,
+            **_ids(plan, user, self._pages.masking),
             spaces=[(name, one.theirs) for name, one in found.items()],
             named=plan.named,
             can_ask=not self._pages.settings.account(account).dry_run,
@@ -98,3 +100,14 @@ class ForgetPages:
     def _forgetting(self, account: str) -> Forgetting:
         pages = self._pages
         return Forgetting(pages.redis, pages.settings, account, pages.clock)
+
+
+def _ids(plan: Plan, user: str, masking: Masking) -> dict[str, Any]:
+    """The ids beside the one that was asked for, as they may be shown."""
+    shown = masking.identity
+    return {
+        "others": [shown(one) for one in plan.person.ids if one != user],
+        "left_out": [(shown(one), shown(owner)) for one, owner in plan.left_out.items()],
+        "unproven": [shown(one) for one in plan.unproven],
+        "holders": [shown(one) for one in plan.holders],
+    }

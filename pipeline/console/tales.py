@@ -106,11 +106,11 @@ def person_tale(person: Json, masking: Masking, now: float) -> dict[str, Any]:
         "user": person["user"],
         "known": person["known"],
         "verdict": _verdict(len(person["dead"]), waiting),
-        "email": email and _address(email["address"], masking),
+        "email": email and masking.identity(email["address"]),
         "source": email and SOURCES.get(email["source"], ""),
         "by_page": bool(email and email["by_page"]),
         "email_at": email and moment(email["at"], now),
-        "refused": [_address(one, masking) for one in person["refused"]],
+        "refused": [masking.identity(one) for one in person["refused"]],
         "identified": moment(person["identified"], now),
         "merged": person["merged"],
         "cart": None if person["cart"] is None else _cart(masking.value(person["cart"])),
@@ -167,10 +167,6 @@ def _verdict(dead: int, waiting: int) -> str:
 
 def _are(count: int) -> str:
     return "is" if count == 1 else "are"
-
-
-def _address(address: str, masking: Masking) -> str:
-    return str(masking.value({"email": address})["email"])
 
 
 def _cart(cart: Json) -> list[str]:

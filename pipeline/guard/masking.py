@@ -31,6 +31,10 @@ class Masking:
             }
         return [self.value(one) for one in value] if isinstance(value, list) else value
 
+    def identity(self, identity: str) -> str:
+        """An id as it is shown: one that is an email is masked as a field `email` is."""
+        return str(self.value({"email": identity})["email"]) if "@" in identity else identity
+
     def text(self, raw: str) -> str:
         """An event as it came; once a field is masked, as JSON of the same content."""
         if not self._fields:

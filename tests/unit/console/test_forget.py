@@ -11,7 +11,9 @@ from redis.asyncio import Redis
 from pipeline.deadletters.audit import AuditTrail
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.store import DeadLetters
+from pipeline.guard.masking import MASK
 from pipeline.sailthru.answers import Accepted
+from pipeline.storage import keys
 from tests.support.console import browser
 from tests.support.letters import Pipeline, order, track
 from tests.unit.console.test_people import Asked
@@ -119,3 +121,28 @@ async def test_only_ids_that_were_shown_are_erased(
     answer = await http.post(path, json={"yes": True, "digest": digest})
     assert (answer.status_code, answer.json()["code"]) == (409, "changed_meanwhile")
     assert await DeadLetters(redis, "default").count(Filter()) == 2
+
+
+async def test_emails_are_masked_where_redact_says_so_before_a_person_is_forgotten(
+    redis: Redis, pipeline: Pipeline
+) -> None:
+    """As on the person's page: those that go, and those that stay with others."""
+    for user, email in ((USER, "ann@example.com"), ("user-bob", "bob@example.com")):
+        await pipeline.send({"type": "identify", "userId": user, "traits": {"email": email}})
+    await pipeline.split()
+    await redis.hset(
+        keys.user("default", USER), "refused", '{"bob@example.com": 1, "x@example.com": 1}'
+    )
+    await redis.hset(keys.user("default", "eve@example.com"), "email", "ann@example.com")
+    query = {"user": USER}
+    async with browser(redis, REDACT="email") as http:
+        page = (await http.get("/console/forget", params=query)).text
+        said = (await http.post(f"/api/users/{USER}/forget", json={"dry_run": True})).json()
+    async with browser(redis) as http:
+        open_page = (await http.get("/console/forget", params=query)).text
+    emails = [f"{name}@example.com" for name in ("ann", "bob", "x", "eve")]
+    assert [one in open_page for one in emails] == [True] * 4
+    assert [one in page for one in emails] == [False] * 4
+    assert (said["ids"], said["left_out"], said["unproven"]) == ([USER, MASK], [MASK], [MASK])
+    assert MASK in page
+    assert digest_in(page) == digest_in(open_page) == said["digest"]
