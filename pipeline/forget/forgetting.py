@@ -20,6 +20,7 @@ from pipeline.clock import Clock
 from pipeline.deadletters.audit import Act, AuditTrail
 from pipeline.errors import SailpipeError
 from pipeline.forget.dry_calls import sweep_dry_calls
+from pipeline.forget.lease import ErasureLease, hold_lease
 from pipeline.forget.links import Resolver, sweep_links
 from pipeline.forget.mailboxes import sweep_standing, take_boxes
 from pipeline.forget.memory import sweep_keys, sweep_profiles
@@ -29,7 +30,6 @@ from pipeline.forget.receipt import Receipt, Row, rows_of
 from pipeline.forget.rewriting import Rewriting
 from pipeline.forget.spaces import Space
 from pipeline.forget.streams import sweep_letters, sweep_stream, sweep_wakeups
-from pipeline.forget.turn import Turn, take_turn
 from pipeline.forget.words import sweep_alerts, sweep_audit, sweep_states, sweep_views
 from pipeline.forget.work import Found, Place, Work
 from pipeline.ownership.keyspace import Done
@@ -146,14 +146,14 @@ class Forgetting:
         by: who asked. sailthru: also delete their profiles there, by this.
 
         Raises:
-            ErasureUnderWay, TurnLost: another erasure has the turn.
+            ErasureUnderWay, ErasureLeaseLost: another erasure has the account's lease.
             NotErased: the profile could not be deleted at Sailthru; what was waiting is removed. Run it again.
         """
-        async with take_turn(self._redis, self.account, self._clock, self._on_wait) as turn:
-            return await self._erase(plan, turn, by, why, sailthru)
+        async with hold_lease(self._redis, self.account, self._clock, self._on_wait) as lease:
+            return await self._erase(plan, lease, by, why, sailthru)
 
     async def _erase(
-        self, plan: Plan, turn: Turn, by: str, why: str, sailthru: Ask | None
+        self, plan: Plan, lease: ErasureLease, by: str, why: str, sailthru: Ask | None
     ) -> Receipt:
         person, key = plan.person, await self._key()
         root = keyed_hash(key, person.ids[0])
@@ -163,7 +163,7 @@ class Forgetting:
         await trail.record(Act(by, BEGUN, f"person {root}", 0, why))
         removed = Counter[Space]()
         said = "" if sailthru is None else await self._delete(person, key, sailthru, removed)
-        last, passes = await self._remove(person, key, turn, removed)
+        last, passes = await self._remove(person, key, lease, removed)
         if not last.left:
             await self._redis.hdel(keys.forgetting(self.account), *await self._unfinished(plan))
         disk = await Rewriting(self._redis, self._clock, self._on_wait).rewrite()
@@ -183,18 +183,18 @@ class Forgetting:
         return receipt
 
     async def _remove(
-        self, person: Person, key: bytes, turn: Turn, removed: Counter[Space]
+        self, person: Person, key: bytes, lease: ErasureLease, removed: Counter[Space]
     ) -> tuple[Work, int]:
         """Until a look finds nothing; that look, and how many passes there were."""
         passes = 0
         while True:
             passes += 1
-            turn.check()
+            lease.check()
             await self._bury(person, key)
-            work = await self._pass(person, removes=True, token=turn.token)
+            work = await self._pass(person, removes=True, token=lease.token)
             removed.update(_counts(work))
             await self._until_over(work.leased_until)
-            turn.check()
+            lease.check()
             last = await self._pass(person, removes=False)
             if not last.left or passes == MAX_PASSES:
                 return last, passes

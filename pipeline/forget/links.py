@@ -117,7 +117,8 @@ class Resolver:
             await self._add_remembered()
             await self._add_linked()
             for one in known:
-                await self._add_visitor(one)
+                if not self._linked.has(one):
+                    await self._add_visitor(one)
         return self._linked.without_ids()
 
     def person(self, linked: Linked) -> Person:

@@ -63,7 +63,7 @@ def _without(work: Work, text: str, *, is_filter: bool) -> str:
 
 
 async def _replace_audit(work: Work, acts: list[tuple[bytes, dict[bytes, bytes]]]) -> bool:
-    """False when an act was added meanwhile, or the turn is another's."""
+    """False when an act was added meanwhile, or the lease is another's."""
     copy = keys.audit_copy(work.account, work.token)
     await work.redis.unlink(copy)
     for start in range(0, len(acts), ACTS):

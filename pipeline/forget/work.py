@@ -51,7 +51,7 @@ class Place:
 
 
 class Work:
-    """A pass. removes: it removes what it finds. token: of the turn that it has. leased_until: when the last lease ends that it took from a worker (ms).
+    """A pass. removes: it removes what it finds. token: of the erasure's lease, '' while nothing is removed. leased_until: when the last lease ends that it took from a worker (ms).
 
     orders, order_names: of what it found, so that their reservations are found. boxes: mailboxes of the person, (lane, name),
     in which events wait; standing: those that have a state. carts: what was written last for the person, which may lie under an address that was never learned, too.

@@ -453,8 +453,8 @@ def dry_calls(account: str) -> str:
 
 
 def audit_copy(account: str, token: str) -> str:
-    """Stream. The same while a person's ids are taken out of it (forget/words.py); then it takes its place. token: whose
-    turn it is (forget_lease)."""
+    """Stream. The same while a person's ids are taken out of it (forget/words.py); then it takes its place. token: of
+    the erasure's lease (forget_lease)."""
     return f"sailpipe:{account}:audit:copy:{token}"
 
 
@@ -478,7 +478,7 @@ def forgetting(account: str) -> str:
 
 
 def forget_lease(account: str) -> str:
-    """String. The token of the erasure that has the account's turn; expires with its lease (forget/turn.py)."""
+    """String. The token of the erasure that runs in the account; expires with its lease (forget/lease.py)."""
     return f"sailpipe:{account}:forgotten:lease"
 
 

@@ -25,14 +25,14 @@ from pipeline.dryrun.calls import KeptCalls
 from pipeline.errors import StaleClaim
 from pipeline.events.models import Lane
 from pipeline.forget import forgetting as module
-from pipeline.forget import turn as turn_module
+from pipeline.forget import lease as lease_module
 from pipeline.forget.forgetting import Forgetting, NotErased
+from pipeline.forget.lease import ErasureLeaseLost, ErasureUnderWay
 from pipeline.forget.links import SharedId
 from pipeline.forget.receipt import Receipt
 from pipeline.forget.rewriting import Rewriting
 from pipeline.forget.spaces import Space
 from pipeline.forget.streams import boxes_of
-from pipeline.forget.turn import ErasureUnderWay, TurnLost
 from pipeline.forget.work import Work
 from pipeline.gates.gates import Closure
 from pipeline.mailbox.reservations import Reservation
@@ -550,7 +550,7 @@ async def test_whoever_calls_themselves_as_a_lane_defaces_nothing_that_was_writt
 
 
 async def test_people_who_are_erased_at_once_leave_the_audit_trail_whole(pipe: Pipe) -> None:
-    """One after the other: who comes second waits, or is told. Without the turn a copy is not put in place either."""
+    """One after the other: who comes second waits, or is told."""
     audit = AuditTrail(pipe.redis, ACCOUNT)
     for number in range(520):
         why = f"as {ANN.user if number % 2 else BOB.user} asked"
@@ -571,12 +571,12 @@ async def test_people_who_are_erased_at_once_leave_the_audit_trail_whole(pipe: P
     assert not await pipe.redis.exists(keys.forget_lease(ACCOUNT))
 
 
-async def test_an_erasure_that_has_lost_its_turn_stops_and_puts_no_copy_in_place(
+async def test_an_erasure_that_has_lost_its_lease_stops_and_puts_no_copy_in_place(
     pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its process stood still, and another has it by now."""
     await AuditTrail(pipe.redis, ACCOUNT).record(Act("eve", "drop", "", 1, f"as {ANN.user} asked"))
-    monkeypatch.setattr(turn_module, "LEASE_S", 0.3)
+    monkeypatch.setattr(lease_module, "LEASE_S", 0.3)
     plan, run = await forgetting(pipe).plan(ANN.user), Work.run
     lease = keys.forget_lease(ACCOUNT)
 
@@ -588,7 +588,7 @@ async def test_an_erasure_that_has_lost_its_turn_stops_and_puts_no_copy_in_place
         return await run(work, script, *args)
 
     monkeypatch.setattr(Work, "run", stand_still)
-    with pytest.raises(TurnLost):
+    with pytest.raises(ErasureLeaseLost):
         await forgetting(pipe).erase(plan, by="eve")
     assert await pipe.redis.get(lease) == b"another"
     _, act = await AuditTrail(pipe.redis, ACCOUNT).latest(9)

@@ -18,7 +18,7 @@ from pipeline.errors import SailpipeError
 from pipeline.storage import keys
 
 LEASE_S: Final = 15.0
-"""So long the turn of a process that was killed lasts on."""
+"""So long the lease of a process that was killed lasts on."""
 _RENEWALS: Final = 5
 """A lease is renewed so often in its time."""
 _LOOK_S: Final = 0.5
@@ -26,37 +26,37 @@ _TOKEN_BYTES: Final = 16
 
 
 class ErasureUnderWay(SailpipeError):
-    """Another erasure of this account has the turn."""
+    """Another erasure has the account's lease."""
 
     def __str__(self) -> str:
         return "Another person is being erased in this account: wait until that has ended, and run this again."
 
 
-class TurnLost(SailpipeError):
-    """This process stood still for so long that another may have taken the turn."""
+class ErasureLeaseLost(SailpipeError):
+    """This process stood still for so long that another may have the lease."""
 
     def __str__(self) -> str:
         return "This process stood still, or could not reach Redis, for too long: run it again."
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ErasureLease:
     """token: what Redis knows it by."""
 
     token: str
     _renewing: asyncio.Task[None]
 
     def check(self) -> None:
-        """Raises TurnLost."""
+        """Raises ErasureLeaseLost."""
         if self._renewing.done():
-            raise TurnLost
+            raise ErasureLeaseLost
 
 
 @asynccontextmanager
-async def take_turn(
+async def hold_lease(
     client: redis.asyncio.Redis, account: str, clock: Clock, on_wait: Callable[[str], None]
-) -> AsyncIterator[Turn]:
-    """Wait for the turn for as long as that of a dead process lasts, and renew it until the end.
+) -> AsyncIterator[ErasureLease]:
+    """Wait for the lease for as long as that of a dead process lasts, and renew it until the end.
 
     Raises ErasureUnderWay.
     """
@@ -70,7 +70,7 @@ async def take_turn(
         await clock.sleep(_LOOK_S)
     renewing = asyncio.create_task(_renew(lock))
     try:
-        yield Turn(token, renewing)
+        yield ErasureLease(token, renewing)
     finally:
         renewing.cancel()
         with suppress(asyncio.CancelledError):
