@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from pipeline.addresses import with_sandbox
 from pipeline.api.queries import bad, not_found, who
 from pipeline.console import views
 from pipeline.console.overview import (
@@ -26,10 +27,13 @@ from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.jobs import Jobs
 from pipeline.deadletters.states import GroupState
 from pipeline.deadletters.views import SavedViews
+from pipeline.errors import ConfigError
 from pipeline.events.models import Lane
 from pipeline.guard import Guard
 from pipeline.guard.sessions import log_in, log_out
 from pipeline.processes.history import read_samples
+from pipeline.roles import WriteKey
+from pipeline.settings import Settings
 from pipeline.status.signs import read_signs
 from pipeline.verbs import pausing
 from pipeline.verbs.groups import read_groups
@@ -142,7 +146,7 @@ class OperatorPages:
             "setup",
             title="Set-up",
             installation=_shown(self._pages.settings, leave={"accounts"}),
-            settings=_shown(self._pages.settings.account(name), leave={"name"}),
+            settings=_account_shown(self._pages.settings, name),
             redis_url=found["redis_url"],
             signs=await read_signs(self._pages.redis),
             ownership=found["accounts"][name]["ownership"],
@@ -210,6 +214,29 @@ def local_path(target: str) -> str:
     is_ours = target == "/console" or target.startswith(("/console/", "/console?"))
     is_plain = all(char.isprintable() and char != "\\" for char in target)
     return target if is_ours and is_plain and "//" not in target.partition("?")[0] else "/console"
+
+
+def _account_shown(settings: Settings, name: str) -> list[tuple[str, str]]:
+    """An account's settings as text, and of the sandbox's what was filled in. Reads where the sandbox is."""
+    account = settings.account(name)
+    if account.target != "sandbox":
+        return _shown(account, leave={"name"})
+    key = account.api_key or ""
+    filled_in = (key, SecretStr(key), (WriteKey(key),))
+    shown = dict(_shown(account, leave={"name"}))
+    fields = type(account).model_fields
+    shown |= {
+        name.upper(): "not set: the sandbox's"
+        for name in fields
+        if name != "name" and getattr(account, name) in filled_in
+    }
+    addresses = ("api_url", "pageview_url")
+    try:
+        there = with_sandbox(settings).account(name)
+        shown |= {one.upper(): getattr(there, one) for one in addresses}
+    except ConfigError:
+        shown |= {one.upper(): "the sandbox's, which does not run" for one in addresses}
+    return list(shown.items())
 
 
 def _shown(values: Any, *, leave: set[str]) -> list[tuple[str, str]]:

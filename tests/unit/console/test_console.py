@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from pipeline.addresses import SANDBOX_FILE
 from pipeline.deadletters.audit import Act, AuditTrail
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.store import DeadLetters
@@ -357,6 +359,22 @@ async def test_set_up_shows_no_secret(redis: Redis) -> None:
     assert "API_KEY" in text
     for value in ("k3y", "s3cret", "wr1te", PASSWORD, "t" * 40, "al3rt", "r3dis"):
         assert value not in text
+
+
+async def test_set_up_says_of_a_trial_what_is_the_sandbox_s(redis: Redis, tmp_path: Path) -> None:
+    """No key is set, and no call goes to Sailthru: the page must not look as if."""
+    trial = {"DATA_DIR": str(tmp_path), "WRITE_KEYS": "mine"}
+    async with browser(redis, **trial) as http:
+        stopped = (await http.get("/console/setup")).text
+        (tmp_path / SANDBOX_FILE).write_text("http://127.0.0.1:4711\n")
+        text = (await http.get("/console/setup")).text
+    assert stopped.count("the sandbox&#39;s, which does not run") == 2
+    for page in (stopped, text):
+        assert "sailthru.com" not in page.replace("https://docs", "")
+        for name in ("API_KEY", "API_SECRET", "CUSTOMER_ID"):
+            assert re.search(rf">{name}</td>\s*<td[^>]*>(<bdi>)?not set: the sandbox", page), name
+        assert re.search(r">WRITE_KEYS</td>\s*<td[^>]*>(<bdi>)?set<", page)
+    assert text.count("http://127.0.0.1:4711") == 2
 
 
 async def test_the_log_in_leads_back_and_nowhere_else(redis: Redis) -> None:
