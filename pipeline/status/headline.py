@@ -142,10 +142,18 @@ def _causes(account: Mapping[str, Any], lane: str) -> Iterator[str]:
 def _who(fleet: Fleet) -> str:
     workers = fleet.of(ProcessRole.WORKER)
     said = [f"{_count(len(workers), 'worker')}{_on_hosts(workers)}", _splitter(fleet)]
-    said.append(f"HTTP {len(fleet.of(ProcessRole.HTTP))}")
+    said.append(_http(fleet))
     if len(fleet.versions) > 1:
         said.append(f"versions {', '.join(fleet.versions)}")
     return ", ".join(said)
+
+
+def _http(fleet: Fleet) -> str:
+    """How many servers there are; since when there is none, where there was one."""
+    servers, seen_ms = len(fleet.of(ProcessRole.HTTP)), fleet.last_seen.get(ProcessRole.HTTP.value)
+    if servers or seen_ms is None:
+        return f"HTTP {servers}"
+    return f"no HTTP server{_since(seen_ms, fleet.now_ms)}"
 
 
 def _splitter(fleet: Fleet) -> str:

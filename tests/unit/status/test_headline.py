@@ -62,6 +62,10 @@ BRAKED = WELL | {"gates": [GATE], "lanes": WELL["lanes"] | {"purchase": {"rate":
             "Delivering; 1 worker on a, splitter on a (1 stands by), HTTP 0",
         ),
         (
+            fleet(alive("worker", "a", *ALL), SPLITTER, http=23),
+            "Delivering; 1 worker on a, splitter on a, no HTTP server since 23 s",
+        ),
+        (
             fleet(alive("worker", "a", "user", "event", "page"), SPLITTER, purchase=250),
             "NOBODY serves purchase since 4 min; 1 worker on a, splitter on a, HTTP 0",
         ),
