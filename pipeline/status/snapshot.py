@@ -268,7 +268,7 @@ async def _look(
 
 def _lane_view(read: Sequence[Any], look: Sequence[Any], backlog: int, now_ms: int) -> LaneView:
     first, _, _, _, in_hand, live, bulk = read
-    live_due, bulk_due, (oldest, retrying, waiting_email) = look
+    live_due, bulk_due, (oldest, retrying, waiting_email, _) = look
     due = live_due + bulk_due
     return LaneView(
         backlog,
