@@ -58,6 +58,10 @@ class Tombstones:
         return self.until.get(name, NEVER)
 
 
+NO_TOMBSTONES: Final = Tombstones()
+"""Of an account of which nobody was erased."""
+
+
 def id_field(key: bytes, identity: str) -> str:
     """The field of an id's tombstone."""
     return _ID + keyed_hash(key, identity)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import redis.asyncio
 from pydantic_core import from_json, to_json
 
 from pipeline.events.models import Lane
@@ -12,9 +13,9 @@ from pipeline.identity.placement import IdentityMap
 from pipeline.settings import AccountSettings
 from pipeline.splitter.entries import Configured, DedupeKey, Read
 from pipeline.splitter.triage import Account
-from pipeline.storage.buried import Buried
+from pipeline.storage.buried import read_tombstones
 from pipeline.storage.scripts import Scripts
-from pipeline.tombstones import Tombstones
+from pipeline.tombstones import NO_TOMBSTONES, Tombstones
 
 _LANES = tuple(Lane)
 
@@ -51,15 +52,15 @@ class Lookups:
 
     def __init__(
         self,
-        scripts: Scripts,
+        client: redis.asyncio.Redis,
         accounts: Mapping[str, Configured],
-        buried: Buried,
         time_ms: Callable[[], int] | None = None,
     ) -> None:
         """`time_ms` replaces Redis' clock in tests."""
-        self._scripts = scripts
+        self._redis = client
+        self._scripts = Scripts(client, "pipeline.splitter")
         self._accounts = accounts
-        self._buried = buried
+        self._buried: dict[str, Tombstones] = {}
         self._time = time_ms
 
     async def known(self, items: Sequence[Read]) -> Known:
@@ -76,7 +77,9 @@ class Lookups:
         for (name, asked), answer in zip(questions.items(), answers, strict=True):
             found = from_json(answer)
             fence[asked.p] = found["gen"]
-            buried = await self._buried.of(name, found["gen"])
+            buried = self._buried.get(name, NO_TOMBSTONES)
+            if buried.generation != found["gen"]:
+                buried = self._buried[name] = await read_tombstones(self._redis, name)
             accounts[name] = _account(self._accounts[name].settings, found, buried)
             verdicts = zip(asked.doubtful, found["duplicates"], strict=True)
             duplicates += [key for key, verdict in verdicts if verdict == "1"]

@@ -23,11 +23,10 @@ from pipeline.splitter.pressure import LOOK_S, Pressure
 from pipeline.splitter.stream import BATCH, PersonForgotten, RawFields, RawStream
 from pipeline.splitter.traces import SplitBatch, split_records
 from pipeline.splitter.triage import crashed, poisoned, read, read_entry, route_batch
-from pipeline.storage.buried import Buried
 from pipeline.storage.keys import account_prefix
 from pipeline.storage.numbers import POISON_AFTER
 from pipeline.storage.redis_watch import RedisWatch
-from pipeline.storage.scripts import Scripts, is_own_fault
+from pipeline.storage.scripts import is_own_fault
 from pipeline.trace.queue import LAST_FLUSH_S, TraceQueue
 
 BLOCK_MS = 1_000
@@ -77,8 +76,7 @@ class Splitter:
         }
         self._wake = wake
         self._stream = stream or RawStream(client, token, time_ms)
-        scripts = Scripts(client, "pipeline.splitter")
-        self._lookups = Lookups(scripts, self._accounts, Buried(client), time_ms)
+        self._lookups = Lookups(client, self._accounts, time_ms)
         self._held = HeldEntries(client, self._accounts, clock, time_ms)
         self._pressure = Pressure(client, settings, self._stream.lease.token, clock)
         self._watch = RedisWatch("splitter", clock)

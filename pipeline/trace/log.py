@@ -14,9 +14,10 @@ import redis.asyncio
 import redis.exceptions
 
 from pipeline.storage import keys
-from pipeline.storage.buried import Buried
+from pipeline.storage.buried import read_tombstones
 from pipeline.storage.numbers import TRACE_TRIMMED
 from pipeline.storage.scripts import Scripts
+from pipeline.tombstones import NO_TOMBSTONES, Tombstones
 from pipeline.trace.records import (
     SHARES,
     Block,
@@ -76,7 +77,7 @@ class TraceLog:
         self._redis = client
         self._scripts = Scripts(client, "pipeline.trace")
         self._prefix = keys.account_prefix(account)
-        self._buried = Buried(client)
+        self._buried: Tombstones = NO_TOMBSTONES
 
     async def write(self, records: Iterable[Record], most: int, *, lost: bool = False) -> None:
         """Append records, in one script, but those of persons who were erased; what is too much goes. most: bytes.
@@ -86,11 +87,11 @@ class TraceLog:
         """
         records, written = tuple(records), False
         while not written:
-            buried = self._buried.last(self.account)
-            kept = [one for one in records if not is_buried(one, buried)]
-            written = await self._append(kept, most, lost=lost, generation=buried.generation)
+            kept = [one for one in records if not is_buried(one, self._buried)]
+            generation = self._buried.generation
+            written = await self._append(kept, most, lost=lost, generation=generation)
             if not written:
-                await self._buried.read(self.account)
+                self._buried = await read_tombstones(self._redis, self.account)
 
     async def _append(
         self, records: Iterable[Record], most: int, *, lost: bool, generation: str

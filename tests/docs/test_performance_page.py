@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from benchmarks.drawing import drawings
 from benchmarks.page import BLOCKS, PAGE, page
 from benchmarks.report import RESULTS, load, table
 from benchmarks.rows import ROWS
+
+pytestmark = pytest.mark.long
 
 
 def test_the_pages_tables_are_those_of_the_results() -> None:

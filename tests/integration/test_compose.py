@@ -25,6 +25,8 @@ from pipeline.storage.keys import RAW, SPLITTER, counts
 from tests.support.commands import Running, running, wait_until
 from tests.support.redis_server import free_port, redis_binary
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 WORKERS = ("splitter", *(f"worker-{lane}" for lane in Lane))
 

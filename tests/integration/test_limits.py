@@ -22,6 +22,8 @@ from pipeline.ratelimit.store_redis import RedisSlotStore
 from tests.support.redis_server import RedisServer
 from tests.support.windows import worst_second
 
+pytestmark = pytest.mark.long
+
 EVENTS = "POST /event"
 CLOCK = SystemClock()
 DEADLINE_S = 20.0

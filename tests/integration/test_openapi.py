@@ -15,6 +15,8 @@ from pipeline.storage import keys
 from tests.support.commands import DEADLINE_S, running
 from tests.support.redis_server import free_port
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES, DEEP_EXAMPLES = 10, 200
 """For each path; `make test-schemas` asks for the deep ones, of every path."""

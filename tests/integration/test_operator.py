@@ -61,6 +61,7 @@ def test_status_is_a_table_for_people_and_one_object_for_programs(command: Comma
         "refused_lately",
         "accounts",
         "removed_accounts",
+        "unfinished_erasures",
         "unknown_accounts",
         "jobs",
         "needs_person",

@@ -20,6 +20,8 @@ from pipeline.storage.redis_client import open_redis
 from tests.support.commands import Running, python, running, wait_until
 from tests.support.redis_server import RedisServer, free_port, redis_binary
 
+pytestmark = pytest.mark.long
+
 STATUS = ("-m", "pipeline.cli", "status", "--json")
 DRY = {"SAILPIPE_API_KEY": "k", "SAILPIPE_API_SECRET": "s", "SAILPIPE_DRY_RUN": "true"}
 

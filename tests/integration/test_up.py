@@ -18,6 +18,8 @@ from pipeline.storage.redis_client import open_redis
 from tests.support.commands import Running, running, sailpipe, wait_until
 from tests.support.redis_server import free_port
 
+pytestmark = pytest.mark.long
+
 UP = "Ctrl-C stops"
 
 

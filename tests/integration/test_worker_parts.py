@@ -19,6 +19,8 @@ from pipeline.supervisor.celery_command import SPLIT_QUEUE, celery_command
 from tests.support.commands import DEADLINE_S, wait_until
 from tests.support.redis_server import RedisServer
 
+pytestmark = pytest.mark.long
+
 KEYS = {"SAILPIPE_API_KEY": "k", "SAILPIPE_API_SECRET": "s"}
 
 

@@ -27,6 +27,8 @@ from tests.support.redis_server import RedisServer
 from tests.upgrades.recording import FOLDER, Recording, record
 from tests.upgrades.story import GHOST, work
 
+pytestmark = pytest.mark.long
+
 RECORDED = sorted(FOLDER.glob("*.json"))
 NOT_RECORDED = {
     *("sailpipe:processes", "sailpipe:processes:seen", "sailpipe:splitter"),
