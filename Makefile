@@ -80,7 +80,7 @@ test-web: setup ## The console in a real browser (Debian's Chromium): its storie
 test-image: setup ## Make the container image by hand, step by step, and run sailpipe in it (needs a registry)
 	@$(BIN)/python -m pytest -m image tests/image
 
-test-pythons: setup ## On every other Python from 3.11 on: install, test the most of it, run once; on this one: run once
+test-pythons: setup ## On every other Python from 3.11 on: install, test each kind of process, run once; on this one: run once
 	@$(BIN)/python -m tests.pythons
 
 test-servers: setup ## On Redis 6.2, 7 and 8 and Valkey: conformance, the shop's day, quick faults; ARGS="redis-7" for one
