@@ -201,7 +201,7 @@ def _with_producer(use: Callable[[Producer], object]) -> None:
 
 
 class _Opened(NamedTuple):
-    """The producer of an asyncio loop, and what closes its connections when the loop ends or nobody has it any more."""
+    """The producer of an asyncio loop, and what closes its connections when the loop ends or no code refers to it any more."""
 
     producer: AsyncProducer
     closing: AsyncIterator[AsyncProducer]

@@ -66,7 +66,7 @@ class InvalidEvent(_WithReason):
 
 
 class RefusedByRole(InvalidEvent):
-    """The write key's role may not send such an event. It is no letter: anybody may send any number of them."""
+    """The write key's role may not send such an event. It is no letter: any visitor may send any number of them."""
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(Reason.INVALID_EVENT, detail)

@@ -24,7 +24,7 @@ def person_key(identity: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Tombstones:
     """Those of one account that have not ended. generation: '' where there never was one. until: hash -> the last raw entry
-    (ms, n) that it is about. newest: the last of those; what was accepted after it is of nobody who was erased."""
+    (ms, n) that it is about. newest: the last of those; what was accepted after it is dropped for none of them."""
 
     generation: str = ""
     key: bytes = b""
@@ -59,7 +59,7 @@ class Tombstones:
 
 
 NO_TOMBSTONES: Final = Tombstones()
-"""Of an account of which nobody was erased."""
+"""Of an account that has erased no person."""
 
 
 def id_field(key: bytes, identity: str) -> str:

@@ -42,7 +42,7 @@ GATE_KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
 TICKETS: Final[frozenset[Kind]] = frozenset(
     {"door_refusing", "letters_many", "order_ids_reused", "account_unknown", "account_foreign"}
 )
-"""Kinds that can wait for the morning; all others wake somebody."""
+"""Kinds that can wait for the morning; all others wake a person."""
 AWAY_MS: Final = 60_000
 """For so long no process has split, or served a lane, for which events wait."""
 REFUSED_MANY: Final = 100

@@ -1,7 +1,7 @@
 """What was said of each trouble, and what is to be said now. No I/O.
 
 A trouble is told once, and again when it is over: when it has been gone for CALM_MS, so that one that comes and goes is
-one alert and not one a minute. What cannot be posted is posted again with every turn, until somebody takes it.
+one alert and not one a minute. What cannot be posted is posted again with every turn, until ALERT_URL takes it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ State = Literal["raised", "resolved"]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A trouble, and whether somebody knows of it. gone_ms: since when it is not there, None while it is."""
+    """A trouble, and whether a person was told of it. gone_ms: since when it is not there, None while it is."""
 
     trouble: Trouble
     is_told: bool = False

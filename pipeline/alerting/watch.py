@@ -122,7 +122,7 @@ class AlertWatch:
             await pipe.execute()
 
     async def _note(self, told: Told, state: State) -> None:
-        """That somebody knows."""
+        """That a person was told."""
         if state == "resolved":
             await self._redis.hdel(keys.ALERTS, told.trouble.id)
         else:
@@ -130,7 +130,7 @@ class AlertWatch:
             await self._redis.hset(keys.ALERTS, told.trouble.id, text)
 
     async def _say(self, told: Told, state: State) -> bool:
-        """Post it, and log it; whether somebody took it. Without ALERT_URL the log is all there is."""
+        """Post it, and log it; whether ALERT_URL took it. Without ALERT_URL the log is all there is."""
         trouble = told.trouble
         if not await self._post(trouble, state):
             return False

@@ -11,7 +11,7 @@ from pipeline.settings import DEFAULT_ACCOUNT, AccountSettings, Settings
 from pipeline.targets import target_of
 
 _STARTS_EMPTY = (
-    "            The sandbox starts empty: it knows nobody until they are identified again, and custom",
+    "            The sandbox starts empty: it knows no person until an identify comes again, and custom",
     "            events of the people it knew before wait for that (`USER_WAIT`)",
 )
 FIRST_EVENT = '{"userId": "u-1", "traits": {"email": "ann@example.com"}}'

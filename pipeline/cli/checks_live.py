@@ -47,7 +47,7 @@ class ProfileExists(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """One account that is asked. email: of the test profile. extid: of it, made up; nobody else has it."""
+    """One account that is asked. email: of the test profile. extid: of it, made up; no other profile has it."""
 
     upstream: Upstream
     nowhere: Upstream
@@ -75,9 +75,9 @@ class Live:
         return answer.body if isinstance(answer, Accepted) else {}
 
     @property
-    def nobody(self) -> str:
+    def unknown(self) -> str:
         """An extid that no profile has."""
-        return f"{self.extid}-nobody"
+        return f"{self.extid}-unknown"
 
 
 def shown(answer: Answer) -> str:
@@ -112,12 +112,12 @@ async def _until(live: Live, what: Callable[[], Awaitable[bool]]) -> bool:
 
 
 async def _unknown_read(live: Live) -> Finding:
-    answer = await live.ask("GET", "/user", {"id": live.nobody, "key": "extid"})
+    answer = await live.ask("GET", "/user", {"id": live.unknown, "key": "extid"})
     return Finding(shown(answer), agrees=_is_not_found(answer))
 
 
 async def _unknown_event(live: Live) -> Finding:
-    params = {"id": live.nobody, "key": "extid", "event": EVENT}
+    params = {"id": live.unknown, "key": "extid", "event": EVENT}
     answer = await live.ask("POST", "/event", params)
     return Finding(shown(answer), agrees=_is_not_found(answer))
 
@@ -127,7 +127,7 @@ def _is_not_found(answer: Answer) -> bool:
 
 
 async def _unknown_order(live: Live) -> Finding:
-    params = {"purchase_id": live.nobody, "purchase_key": "extid"}
+    params = {"purchase_id": live.unknown, "purchase_key": "extid"}
     answer = await live.ask("GET", "/purchase", params)
     if isinstance(answer, Accepted):
         return Finding(shown(answer), agrees=not answer.body)
@@ -207,7 +207,7 @@ async def _conflict(live: Live) -> Finding:
 
 
 async def _customer_id(live: Live) -> Finding:
-    params = {"url": URL, "userIdKey": "extid", "userIdValue": live.nobody}
+    params = {"url": URL, "userIdKey": "extid", "userIdValue": live.unknown}
     answer = await live.nowhere.call(live.account.name, "POST", PAGEVIEW_ENDPOINT, params)
     is_refused = isinstance(answer, Failed) and answer.failure is Failure.MISCONFIGURED
     return Finding(shown(answer), agrees=is_refused)
@@ -354,7 +354,7 @@ async def check_live(
             return await ask_points(Live(upstream, nowhere, account, email, extid, clock), groups)
         except ProfileExists:
             found = "the email has a profile already, which is not ours to delete"
-            return [Check(title, Verdict.FAIL, found, "name an address that nobody has")]
+            return [Check(title, Verdict.FAIL, found, "name an address that no profile has")]
         except NotNow as error:
             fix = "let delivery go on (`sailpipe status`), and try again"
             return [Check(title, Verdict.FAIL, f"not asked: {error.what}", fix)]

@@ -28,8 +28,8 @@ def doctor(
         str | None,
         typer.Option(
             metavar="EMAIL",
-            help="Also ask Sailthru what is not documented (docs/unverified.md), on a profile of this email, which nobody"
-            " may have yet.",
+            help="Also ask Sailthru what is not documented (docs/unverified.md), on a profile of this email, which must"
+            " not exist yet.",
         ),
     ] = None,
     orders: Annotated[

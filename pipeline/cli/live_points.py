@@ -39,7 +39,7 @@ POINTS: Mapping[str, Point] = MappingProxyType(
             "Ask Sailthru to enable lookup by extid: without it no event finds its user.",
         ),
         "unknown user, read": Point(
-            "What does GET /user say of an extid that nobody has?",
+            "What does GET /user say of an extid that no profile has?",
             "profile",
             "GET /user by an extid that was just made up",
             "An error whose message begins with `User not found with`.",

@@ -37,7 +37,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "dead": "It is kept whole, and can be sent again.",
     "ignored": "It is not meant for Sailthru, by what it is or by the settings. Nothing is kept of it.",
     "duplicates": "The same event came before, from an SDK that sent it twice, say.",
-    "removed": "Somebody discarded it, or its letter went because there were too many or it was too old.",
+    "removed": "An operator discarded it, or its letter went because there were too many or it was too old.",
 }
 """What each number of the flow counts."""
 

@@ -1,4 +1,4 @@
-"""The pages of people and of events: one search box, one person, one event, and why somebody got no mail."""
+"""The pages of people and of events: one search box, one person, one event, and why a person got no mail."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_TEXT: Final = 512
 
 
 class PeoplePages:
-    """Who somebody is to sailpipe, and what became of an event."""
+    """Who a person is to sailpipe, and what became of an event."""
 
     def __init__(self, pages: Pages, ask: Ask) -> None:
         self._pages = pages

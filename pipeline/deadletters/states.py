@@ -17,7 +17,7 @@ class GroupState(StrEnum):
     """Where a person stands with a group. Its letters are kept and replayed the same in each."""
 
     OPEN = "open"
-    """Nobody has looked at it."""
+    """No person has looked at it."""
     ACKNOWLEDGED = "acknowledged"
     """A person works on it."""
     IGNORED = "ignored"

@@ -175,7 +175,7 @@ ENDED_MOST = 10_000
 
 
 class Caller:
-    """Calls for one account. `ended`: those that nobody has counted yet, by bucket. kept: where a dry run keeps its calls."""
+    """Calls for one account. `ended`: those that are not counted yet, by bucket. kept: where a dry run keeps its calls."""
 
     def __init__(
         self,

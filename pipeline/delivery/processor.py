@@ -78,7 +78,7 @@ class MailboxProcessor:
             settlement = settlement_for(outcome, session.state, settling)
             await self._persist(settlement)
             if context.traces is not None:
-                # A C function: what it costs to tell is paid later, when nobody waits.
+                # A C function: what it costs to tell is paid later, when no call waits.
                 what = session.events, session.calls, now_ms
                 context.traces.append(Settled(claim, outcome, settlement, *what))
             if settlement.pop:

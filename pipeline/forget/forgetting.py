@@ -45,6 +45,8 @@ MAX_PASSES = 3
 """Passes that remove; who still sends events of the person can bring more at any time."""
 KEY_BYTES = 32
 DIGEST_BYTES = 8
+SEALED = "hashes"
+"""What the mark of an erasure holds, in the place of ids, once nothing but its receipt is missing."""
 MAX_LEASE_MS = 120_000
 """A lease that seems to last longer was made by a clock that has been set back."""
 BEGUN: Final = "forget begun"
@@ -156,21 +158,24 @@ class Forgetting:
         self, plan: Plan, lease: ErasureLease, by: str, why: str, sailthru: Ask | None
     ) -> Receipt:
         person, key = plan.person, await self._key()
-        root = keyed_hash(key, person.ids[0])
-        ids = json.dumps(list(person.ids))
-        await self._redis.hset(keys.forgetting(self.account), root, ids)
+        root, hashes = keyed_hash(key, person.ids[0]), await self._hashes(person, key)
+        mark, ids = keys.forgetting(self.account), json.dumps(list(person.ids))
+        await self._redis.hset(mark, root, ids)
         trail, why = AuditTrail(self._redis, self.account), person.redact(why)
         await trail.record(Act(by, BEGUN, f"person {root}", 0, why))
         removed = Counter[Space]()
         said = "" if sailthru is None else await self._delete(person, key, sailthru, removed)
         last, passes = await self._remove(person, key, lease, removed)
         if not last.left:
-            await self._redis.hdel(keys.forgetting(self.account), *await self._unfinished(plan))
+            # Redis' files are not to hold the ids, and who runs it again after a kill is to get the whole receipt.
+            await self._redis.hset(mark, root, json.dumps({SEALED: sorted(hashes)}))
+            if ended := [field for field in await self._unfinished(plan) if field != root.encode()]:
+                await self._redis.hdel(mark, *ended)
         disk = await Rewriting(self._redis, self._clock, self._on_wait).rewrite()
         receipt = Receipt(
             account=self.account,
             person=root,
-            hashes=tuple(keyed_hash(key, one) for one in sorted(person.keys)),
+            hashes=tuple(sorted(hashes)),
             at_ms=await self._now_ms(),
             by=by,
             why=why,
@@ -180,7 +185,19 @@ class Forgetting:
             passes=passes,
         )
         await trail.record(receipt.act)
+        if not last.left:
+            await self._redis.hdel(mark, root)
         return receipt
+
+    async def _hashes(self, person: Person, key: bytes) -> set[str]:
+        """Of the person's ids, and of those that a run has erased which was killed before its receipt."""
+        hashes = {keyed_hash(key, one) for one in person.keys}
+        table: Any = await self._redis.hgetall(keys.forgetting(self.account))
+        for text in table.values():
+            sealed = json.loads(text)
+            if isinstance(sealed, dict) and not hashes.isdisjoint(sealed[SEALED]):
+                hashes.update(sealed[SEALED])
+        return hashes
 
     async def _remove(
         self, person: Person, key: bytes, lease: ErasureLease, removed: Counter[Space]
@@ -255,13 +272,18 @@ class Forgetting:
             now_ms = await self._now_ms()
 
     async def _unfinished(self, plan: Plan) -> list[bytes]:
-        """The fields that name this person and nobody else, of this run and of one that was interrupted."""
+        """The fields that name this person and no other, of this run and of those that were interrupted."""
+        key, found = await self._key(), []
         table: Any = await self._redis.hgetall(keys.forgetting(self.account))
-        return [
-            field
-            for field, ids in table.items()
-            if all(plan.person.is_named(one) or one in plan.left_out for one in json.loads(ids))
-        ]
+        for field, text in table.items():
+            ids = json.loads(text)
+            if isinstance(ids, dict):
+                is_theirs = any(keyed_hash(key, one) in ids[SEALED] for one in plan.person.ids)
+            else:
+                is_theirs = all(plan.person.is_named(one) or one in plan.left_out for one in ids)
+            if is_theirs:
+                found.append(field)
+        return found
 
     async def _key(self) -> bytes:
         """What ids are hashed with; made at the first use."""

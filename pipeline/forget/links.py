@@ -24,7 +24,7 @@ _MEMORY = ("email", "email_by", "merged", "last_identify", "refused")
 
 
 class SharedId(SailpipeError):
-    """An id that stands for many people is nobody to erase."""
+    """An id that many people share names no person to erase."""
 
     def __str__(self) -> str:
         return "This id is in SHARED_IDS: it stands for many people. Give a userId or an email of the one you mean."
@@ -87,7 +87,7 @@ async def sweep_links(work: Work) -> None:
 class Resolver:
     """Finds all ids of a person. Nothing is added that belongs to another user by now, nor what only a visitor said.
 
-    A page's key is everybody's to read, and whoever has it may say that any anonymousId, and any email, is anybody's.
+    Every visitor can read a page's key, and say with it that any anonymousId, and any email, is any user's.
     So an email is added where a server showed it; and from an anonymousId nothing leads on to a user, as that user's
     other data would go with it. The other way an anonymousId goes with its user, unless it shows a life of its own.
     """
@@ -131,7 +131,7 @@ class Resolver:
             self._linked.ids.append(identity)
 
     async def _holder(self, identity: str) -> str | None:
-        """Whose an email is, by what a server said; where an anonymousId leads by what anybody did."""
+        """Whose an email is, by what a server said; where an anonymousId leads, by events of any role."""
         if "@" in identity:
             return await self._store.owner(identity.lower(), besides="")
         return await self._store.leads_to(identity)
@@ -142,6 +142,8 @@ class Resolver:
         found: Any = await self._redis.hgetall(keys.forgetting(self._settings.name))
         for text in found.values():
             ids = json.loads(text)
+            if isinstance(ids, dict):  # they are erased, and stand there as hashes
+                continue
             holders = {one: await self._holder(one) for one in ids}
             kept = [one for one in ids if holders[one] is None or holders[one] in ids]
             if any(map(self._linked.has, kept)):
@@ -197,7 +199,7 @@ class Resolver:
             self._add_unless_others(name, leads_to)
 
     async def _add_visitor(self, name: str) -> None:
-        """Add it, unless it is somebody's email, a user's id, or has an email that is not the person's."""
+        """Add it, unless it is a user's email, a user's id, or has an email that is not the person's."""
         if "@" in name:
             await self._add_email(name, is_said_by_server=False)
             return

@@ -7,11 +7,11 @@ TRACE_KEEP longer than the rest.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pipeline.forget.spaces import Space
 from pipeline.forget.work import Work
-from pipeline.trace.records import Block, Part, Record, decode_block, encode_block
+from pipeline.trace.log import TraceLog
+from pipeline.trace.records import Block, Part, Record, decode_block
 
 NAMES = 4
 """Names that are looked for at a time."""
@@ -19,24 +19,20 @@ NAMES = 4
 
 async def sweep_outcomes(work: Work) -> None:
     """All parts of the log."""
-    names = sorted(work.person.names)
+    names, log = sorted(work.person.names), TraceLog(work.redis, work.account)
     for part in Part:
         for start in range(0, len(names), NAMES):
-            await _sweep_part(work, part, names[start : start + NAMES], counts=start == 0)
+            async for looked, blocks in log.look(part, names[start : start + NAMES]):
+                work.see(Space.OUTCOMES, looked if start == 0 else 0)
+                for sid, block in blocks:
+                    kept = _kept(work, block)
+                    if kept is not None and work.removes:
+                        await log.replace(part, sid, kept)
 
 
-async def _sweep_part(work: Work, part: Part, names: Sequence[bytes], *, counts: bool) -> None:
-    at: bytes = b"+"
-    while at:
-        at, looked, *flat = await work.run("blocks", [part.value, at, *names])
-        work.see(Space.OUTCOMES, int(looked) if counts else 0)
-        rows = zip(flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True)
-        for sid, count, index, data in rows:
-            await _sweep_block(work, part, sid, Block(int(count), index, data))
-
-
-async def _sweep_block(work: Work, part: Part, sid: bytes, block: Block) -> None:
-    """A block that was written by another version, and cannot be read, goes as a whole."""
+def _kept(work: Work, block: Block) -> Sequence[Record] | None:
+    """What stays of a block; None where it stays as it is. One that was written by another version, and cannot be read,
+    goes as a whole."""
     try:
         records = list(decode_block(block))
     except ValueError:
@@ -49,10 +45,7 @@ async def _sweep_block(work: Work, part: Part, sid: bytes, block: Block) -> None
     found = len(theirs) + sum(one != was for one, was in zip(kept, others, strict=True))
     found += not records
     work.see(Space.OUTCOMES, 0, theirs=found)
-    if found and work.removes:
-        new = encode_block(kept) if kept else None
-        fields: list[Any] = [new.records, new.names, new.data] if new else ["", "", ""]
-        await work.run("replace_block", [part.value, sid, *fields])
+    return kept if found else None
 
 
 def _without_names(work: Work, record: Record) -> Record:

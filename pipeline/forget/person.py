@@ -22,10 +22,10 @@ REDACTED = "***"
 _TERMS = frozenset(
     {*map(str, Lane), *map(str, Reason), *(one.name for one in fields(Filter)), "since", "until"}
 )
-"""What stands in filters and reasons, and names nobody."""
+"""What stands in filters and reasons, and names no person."""
 _NOTHING = r"(?!)"
 _SEARCHED = re.compile(r"(?:^|, )match ")
-"""Behind it stands whatever somebody looked for; it is a filter's last part."""
+"""Behind it stands the text that was looked for; it is a filter's last part."""
 
 
 class Whose(Enum):
@@ -91,8 +91,8 @@ class Person:
         return any(email in text.lower() for text in texts for email in self.emails)
 
     def redact(self, text: str) -> str:
-        """What a person wrote, without these ids. A number, a lane, a reason or a filter's name says nobody: whoever chose
-        one for an id would deface what was written of others."""
+        """What a person wrote, without these ids. A number, a lane, a reason or a filter's name stays: as an id
+        of the person it would deface what was written of others."""
         return self._in_prose.sub(REDACTED, text)
 
     def redact_filter(self, text: str) -> str:

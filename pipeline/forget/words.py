@@ -17,7 +17,7 @@ COPY_LIFE_MS = 3_600_000
 COPY_TRIES = 5
 _SAID = (b"what", b"why")
 _OF_VIEWS = b" view"
-"""Acts whose `what` is the name that somebody gave a view, not a filter."""
+"""Acts whose `what` is the name of a view, not a filter."""
 _PROSE = frozenset({"why", "detail"})
 _OF_JOB = ("what", "why", "detail")
 
@@ -30,7 +30,7 @@ async def sweep_audit(work: Work) -> None:
         work.see(Space.AUDIT, len(acts), theirs=changed)
         if not changed or not work.removes or await _replace_audit(work, acts):
             return
-        work.see(Space.AUDIT, 0, theirs=-changed)  # somebody acted meanwhile: again
+        work.see(Space.AUDIT, 0, theirs=-changed)  # an act was added meanwhile: again
 
 
 async def _read_audit(work: Work) -> list[tuple[bytes, dict[bytes, bytes]]]:

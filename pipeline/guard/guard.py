@@ -70,7 +70,7 @@ class Guard:
         return _Entrance(self, door, sessions)
 
     def refusal(self, scope: Scope) -> Refusal | None:
-        """Why a request is not answered, before anybody is asked who they are."""
+        """Why a request is not answered, before an operator is asked who they are."""
         has_token = bearer(_visit(scope).header("authorization")) is not None
         return refuse(
             _visit(scope), self._hosts, has_password=self.credentials.has_password or has_token

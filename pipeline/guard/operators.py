@@ -28,4 +28,4 @@ class Operator:
 
 
 LOCAL: Final = Operator("this machine", Access.FULL)
-"""Anybody who asks from this machine while no password is set."""
+"""The operator of a request from this machine while no password is set."""

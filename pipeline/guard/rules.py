@@ -38,7 +38,7 @@ class Visit:
     http_version: str = "1.1"
 
     def header(self, name: str) -> str | None:
-        """The header, if it is there once: which of two is meant nobody can tell."""
+        """The header, if it is there once: of two there is no telling which is meant."""
         found = [value for key, value in self.headers if key == name]
         return found[0] if len(found) == 1 else None
 

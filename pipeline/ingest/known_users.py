@@ -67,7 +67,7 @@ class KnownUsers:
         self._asking = 0
 
     async def look_up(self, account: str, user_id: str | None, email: str | None) -> KnownUser:
-        """What is known of a user who goes by either; an id of SHARED_IDS is nobody's.
+        """What is known of a user who goes by either; an id of SHARED_IDS names no person.
 
         Raises:
             QueueFull, EnqueueError: Redis could not be asked.
@@ -114,7 +114,7 @@ class KnownUsers:
 
 
 def knowledge_of(answer: Answer) -> Knowledge:
-    """What the answer to a look-up says. Nobody has an address that Sailthru refuses. Pure."""
+    """What the answer to a look-up says. An address that Sailthru refuses is no profile's. No I/O."""
     if isinstance(answer, Accepted):
         exists = read_profile(True, answer.body).exists
         return Knowledge.EXISTS if exists else Knowledge.UNKNOWN

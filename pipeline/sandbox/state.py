@@ -91,7 +91,7 @@ class SandboxState:
         }
 
     def of_user(self, user: str) -> dict[str, Any]:
-        """The part that is one person's, by any of their keys (extid, email, cookie …); page views name nobody."""
+        """The part that is one person's, by any of their keys (extid, email, cookie …); page views name no person."""
         profiles = [one for one in self.profiles if user in one.keys.values()]
         sids = {one.sid for one in profiles}
         emails = {one.keys.get("email") for one in profiles}

@@ -1,4 +1,4 @@
-"""Erasures of people that have begun and not ended: until they do, Redis keeps the ids of whoever asked to be forgotten."""
+"""Erasures of people that have begun and not ended: until they do, Redis keeps the ids of those people, or their hashes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Unfinished:
 
     @property
     def why(self) -> str:
-        """What is the matter: a clause without an end. It names nobody."""
+        """What is the matter: a clause without an end. It names no person."""
         said = "1 erasure of a person" if self.people == 1 else f"{self.people} erasures of people"
         verb = "is" if self.people == 1 else "are"
-        return f"{said} {verb} unfinished in account {self.account}, and the ids are kept"
+        return f"{said} {verb} unfinished in account {self.account}"
 
     @property
     def fix(self) -> str:

@@ -473,7 +473,8 @@ def forget_key(account: str) -> str:
 
 
 def forgetting(account: str) -> str:
-    """Hash. Hash of a person's id -> all ids of the person (JSON), while they are being erased."""
+    """Hash. Hash of a person's id -> all ids of the person (JSON) while they are being erased, then their hashes until the
+    receipt is recorded."""
     return f"sailpipe:{account}:forgotten:ids"
 
 

@@ -150,20 +150,34 @@ class TraceLog:
         found: list[Record] = []
         for part in parts:
             of_part: list[Record] = []
-            async for block in self._blocks(part, names):
-                of_part += reversed(_read(block, names))
+            async for _, blocks in self.look(part, names):
+                for _, block in blocks:
+                    of_part += reversed(_read(block, names))
                 if len(of_part) >= most:
                     break
             found += reversed(of_part[:most])
         return sorted(found, key=lambda one: (one.at, one.accepted))
 
-    async def _blocks(self, part: Part, names: Collection[bytes]) -> AsyncIterator[Block]:
+    async def look(
+        self, part: Part, names: Collection[bytes]
+    ) -> AsyncIterator[tuple[int, list[tuple[bytes, Block]]]]:
+        """Look through a part, the newest first, in steps of some milliseconds: how many records were looked at, and
+        the blocks that may hold one of these names, each with its id."""
         at: bytes = b"+"
         while at:
             reply = await self._scripts.run("find", [self._prefix], [part.value, at, *names])
-            at, *flat = reply
-            for count, index, data in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
-                yield Block(int(count), index, data)
+            at, looked, *flat = reply
+            rows = zip(flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True)
+            yield (
+                int(looked),
+                [(sid, Block(int(count), index, data)) for sid, count, index, data in rows],
+            )
+
+    async def replace(self, part: Part, sid: bytes, records: Sequence[Record]) -> None:
+        """Write these records, as the newest block of the part, in the place of the block `sid`; none remove it."""
+        new = encode_block(records) if records else None
+        fields: list[Any] = [new.records, new.names, new.data] if new else ["", "", ""]
+        await self._scripts.run("replace", [self._prefix], [part.value, sid, *fields])
 
     def _all_keys(self) -> Sequence[str]:
         return [keys.trace_book(self.account), *(keys.trace(self.account, part) for part in Part)]

@@ -1,4 +1,4 @@
-"""What one text means that a person types: somebody, an event, an order, or nothing that is known."""
+"""What one text means that a person types: a person, an event, an order, or nothing that is known."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ async def read_groups(
 
 
 async def count_open(client: redis.asyncio.Redis, account: str) -> int:
-    """How many groups nobody has set aside; no letter is looked at for it."""
+    """How many groups are not set aside; no letter is looked at for it."""
     marked = list(await GroupStates(client, account).read())
     async with client.pipeline(transaction=False) as pipe:
         pipe.zcard(keys.dead_causes(account))

@@ -116,7 +116,7 @@ def test_what_cannot_be_asked_at_sailthru_is_said_and_leaves_who_is_who(command:
     assert code == 1
     assert "Sailthru was not asked: No sandbox is running." in err
     assert "also known as" in command("forget", DEVICE, "--dry-run")[2]
-    said = "1 erasure of a person is unfinished in account default, and the ids are kept"
+    said = "1 erasure of a person is unfinished in account default"
     _, out, _ = command("status")
     assert f"Not erased: {said}.\n  To end it, run `sailpipe forget ID` again" in out
     code, out, _ = command("status", "--check")

@@ -106,7 +106,7 @@ def test_a_group_is_fixed_previewed_and_sent_again_with_progress(site: Site, pag
     expect(page.locator("#preview")).to_contain_text('properties.products.0.price: "free"')
     expect(page.locator("#preview")).to_contain_text("POST")
     assert look_everywhere(page, "fix-previewed") == []
-    page.get_by_label("Why, for whoever looks later").fill("the shop's free tea")
+    page.get_by_label("Why (stands in Activity)").fill("the shop's free tea")
     page.get_by_role("button", name="Fix 500").click()
     expect(page.get_by_role("status")).to_contain_text("500 changed")
     page.get_by_role("button", name="Send 500 again").click()
@@ -122,7 +122,7 @@ def test_a_lane_is_paused_and_resumed_and_the_overview_says_so(site: Site, page:
     page.goto(f"{site.address}/console")
     expect(page.locator("#live")).to_contain_text("Delivering", timeout=30_000)  # 500 orders ago
     page.get_by_role("link", name="Pause Events").click()
-    page.get_by_label("Why, for whoever looks later").fill("a bad release")
+    page.get_by_label("Why (stands in Activity)").fill("a bad release")
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#live")).to_contain_text("Events: paused by the operator")
     site.command("resume", "--lane", "event")

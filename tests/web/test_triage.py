@@ -37,7 +37,7 @@ def test_a_problem_is_acknowledged_from_the_list_by_key_and_opened_again(
     page.get_by_role("link", name="Acknowledged (").click()
     assert look_everywhere(page, "problems-acknowledged") == []
     page.locator(f'a[href="/console/problems/{group}"]').click()
-    page.get_by_label("Why, for whoever looks later").fill("it came back")
+    page.get_by_label("Why (stands in Activity)").fill("it came back")
     page.get_by_role("button", name="Reopen").click()
     expect(page.get_by_role("status")).to_contain_text("Now open")
     assert stats(site)[group] == "open"

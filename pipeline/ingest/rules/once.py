@@ -74,6 +74,6 @@ class OnceSender:
 
 
 def _key(account: str, once: Once) -> str:
-    """The words may be long, and are somebody's: their hash stands in Redis."""
+    """The words may be long, and are a person's: their hash stands in Redis."""
     words = "\0".join(once.words)
     return keys.once(account, once.reason, blake2b(words.encode(), digest_size=16).hexdigest())

@@ -40,6 +40,7 @@ from pipeline.mapping.profile import profile_name
 from pipeline.sailthru.answers import Accepted, Answer
 from pipeline.sailthru.calls import Call
 from pipeline.storage import keys
+from pipeline.storage.scripts import Scripts
 from pipeline.tombstones import keyed_hash
 from pipeline.trace.names import person_name
 from tests.support.everything import names_of
@@ -297,7 +298,7 @@ async def test_an_erasure_that_is_killed_anywhere_is_ended_by_the_next(pipe: Pip
     await pipe.post({"type": "nonsense", "userId": ANN.user})
     await waiting(pipe, ANN, BOB)
     await pipe.outcomes()
-    events, run, kills = await conserved(pipe), Work.run, 0
+    events, run, kills = await conserved(pipe), Scripts.run, 0
 
     class Killed(BaseException):
         """As SIGKILL."""
@@ -305,15 +306,15 @@ async def test_an_erasure_that_is_killed_anywhere_is_ended_by_the_next(pipe: Pip
     for most in range(1, 200):
         left = most
 
-        async def some(work: Work, *args: Any) -> Any:
+        async def some(scripts: Scripts, *args: Any, **more: Any) -> Any:
             nonlocal left
-            left -= work.removes
+            left -= 1
             if left < 0:
                 raise Killed
-            return await run(work, *args)
+            return await run(scripts, *args, **more)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Work, "run", some)
+            patch.setattr(Scripts, "run", some)
             try:
                 receipt = await erase(pipe, ANN.email)
                 break

@@ -1,4 +1,5 @@
 -- Put a block of the log of outcomes in the place of one, as the newest; nothing when the other is gone.
+-- KEYS[1] the account's prefix
 -- ARGV    part, id of the block that goes, records, index and data of the new one (all '' for none)
 -- Returns 1, or 0 when the block was gone
 local key, book, id = P .. 'trace:' .. ARGV[1], P .. 'trace', ARGV[2]
