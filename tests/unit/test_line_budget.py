@@ -6,14 +6,11 @@ import io
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-
-import pytest
-import structlog
+from collections.abc import Callable
 
 from pipeline.errors import Reason
 from pipeline.observe.budget import EVERY_S, LINES, LineBudget
-from pipeline.observe.logs import log_event, set_up_logging
+from pipeline.observe.logs import log_event
 from tests.support.fake_sailthru import BAD_GATEWAY
 from tests.support.pipe import open_pipe, order, track
 
@@ -90,18 +87,6 @@ def test_threads_that_log_at_once_share_one_budget() -> None:
     budget.due[0][1]()
     assert (passed.total(), len(budget.due)) == (LINES, 1)
     assert budget.said[0][0] == 800 - LINES
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    stream = io.StringIO()
-    set_up_logging(stream=stream)
-    yield stream
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def test_the_end_of_a_process_says_what_was_left_out_till_then(log: io.StringIO) -> None:

@@ -5,29 +5,15 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
 import pytest
-import structlog
 
 from pipeline.observe.logs import log_event, set_up_logging
 from pipeline.observe.names import LogEvent
 from tests.support.fake_sailthru import no
 from tests.support.pipe import identify, open_pipe, order, track
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    stream = io.StringIO()
-    set_up_logging(stream=stream)
-    yield stream
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def test_an_event_is_one_line_of_names_and_values(log: io.StringIO) -> None:
