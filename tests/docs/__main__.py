@@ -11,6 +11,7 @@ from tests.docs import (
     metrics_page,
     outcomes_page,
     settings_table,
+    unverified_page,
     way_table,
 )
 
@@ -24,6 +25,7 @@ def main() -> None:
         (metrics_page.PAGE, metrics_page.page_with(metrics_page.table())),
         (outcomes_page.PAGE, outcomes_page.page()),
         (settings_table.PAGE, settings_table.page_with(settings_table.table())),
+        (unverified_page.PAGE, unverified_page.page()),
         (way_table.PAGE, way_table.page_with(way_table.table())),
     )
     for path, text in pages:
