@@ -81,11 +81,16 @@ class Top(App[None]):
         self._table("processes").add_columns(*PROCESS_COLUMNS)
         self._table("lanes").focus()
         self.read()
-        self.set_interval(EVERY_S, self.read)
+        self.set_interval(EVERY_S, self._read_again)
+
+    def _read_again(self) -> None:
+        """Unless a reading is under way: of a slow Redis each would else be given up for the next."""
+        if not any(one.group == "read" and one.is_running for one in self.workers):
+            self.read()
 
     @work(exclusive=True, group="read")
     async def read(self) -> None:
-        """Read and show. One that takes longer than EVERY_S is given up for the next."""
+        """Read and show, in the place of a reading that is under way."""
         try:
             self._reading = await self._source.read()
         except RedisError as error:

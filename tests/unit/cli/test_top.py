@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from pipeline.cli.app import run
 from pipeline.cli.top.app import Top
 from pipeline.cli.top.figures import BARS, matches, spark
 from pipeline.cli.top.screens import OneLane
-from pipeline.cli.top.source import Source
+from pipeline.cli.top.source import Reading, Source
 from pipeline.deadletters.audit import AuditTrail
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Gates
@@ -173,3 +174,21 @@ def test_a_row_is_shown_that_has_every_word() -> None:
     """In any case, anywhere."""
     assert matches(("default", "event", "paused"), "Event pau")
     assert not matches(("default", "event"), "event paused")
+
+
+class Slow(Source):
+    """Of a Redis that takes several times as long as there is between two readings."""
+
+    async def read(self) -> Reading:
+        await asyncio.sleep(0.3)
+        return await super().read()
+
+
+async def test_a_slow_redis_is_shown_all_the_same(
+    client: redis.asyncio.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reading that is under way is not given up for the next."""
+    monkeypatch.setattr("pipeline.cli.top.app.EVERY_S", 0.05)
+    top = Top(Slow(client, Settings(accounts={"default": AccountSettings()}), redis_url))
+    async with top.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: len(rows(top)) == len(Lane))
