@@ -197,6 +197,7 @@ DESCRIPTIONS: Final[Mapping[str, Json]] = {
                             "digest": TEXT,
                             "left_out": {"type": "array", "items": TEXT},
                             "unproven": {"type": "array", "items": TEXT},
+                            "unfinished": {"type": "boolean"},
                             "found": COUNT,
                             "named_by_others": COUNT,
                             "spaces": ANY,

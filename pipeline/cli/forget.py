@@ -10,7 +10,7 @@ import typer
 
 from pipeline.cli.confirm import check_agreed
 from pipeline.cli.dead_options import WhyOption, YesOption, person
-from pipeline.cli.errors import FAILED
+from pipeline.cli.errors import FAILED, BadInput
 from pipeline.cli.options import AccountOption, DryRunOption, JsonOption
 from pipeline.cli.output import json_result, note, result
 from pipeline.cli.progress import open_progress
@@ -49,6 +49,9 @@ def forget(
 
     Ids and emails that lead to one another go together; they are shown first. Ends with 1 when something is left.
     """
+
+    if not all(one.strip() for one in (identity, *(also or ()))):
+        raise BadInput("The id is empty: give a userId, an anonymousId or an email.")
 
     async def work(session: Session) -> bool:
         with open_progress("entries, keys and records looked at") as progress:
@@ -134,13 +137,15 @@ def _say(account: str, plan: Plan) -> None:
 def _show_check(account: str, plan: Plan, *, as_json: bool) -> bool:
     if as_json:
         json_result({"account": account, **plan.as_json()})
-    elif not plan.total:
+    elif not plan.total and not plan.is_unfinished:
         result(f"Nothing of this person is in account {account}.")
     else:
         for space, found in plan.found.items():
             if found.theirs:
                 result(f"{space.value}: {found.theirs}")
-    return not plan.total
+        if plan.is_unfinished:
+            result("An erasure of this person has not ended: run it again without --check.")
+    return not plan.total and not plan.is_unfinished
 
 
 def _show_dry(account: str, plan: Plan, *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ import json
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Final, TypeAlias
 
@@ -64,13 +64,15 @@ class NotErased(SailpipeError):
 class Plan:
     """Who is meant, and what there is of them. person: the first id names their mailboxes. left_out: linked ids that belong
     to another user by now -> that user. unproven: ids that are linked by what any visitor of a page could have said, and that
-    stay. holders: other ids of which an address of theirs is remembered."""
+    stay. holders: other ids of which an address of theirs is remembered. is_unfinished: an erasure of them has begun and not
+    ended."""
 
     person: Person
     found: Mapping[Space, Found]
     left_out: Mapping[str, str]
     unproven: Sequence[str]
     holders: Sequence[str]
+    is_unfinished: bool = False
 
     @property
     def total(self) -> int:
@@ -95,6 +97,7 @@ class Plan:
             "digest": self.digest,
             "left_out": list(self.left_out),
             "unproven": list(self.unproven),
+            "unfinished": self.is_unfinished,
             "found": self.total,
             "named_by_others": self.named,
             "spaces": {space.value: one.theirs for space, one in self.found.items() if one.theirs},
@@ -138,7 +141,8 @@ class Forgetting:
         person = resolver.person(linked)
         work = await self._pass(person, removes=False)
         left = linked.left_out, sorted(linked.unproven), sorted(work.holders)
-        return Plan(person, dict(work.found), *left)
+        plan = Plan(person, dict(work.found), *left)
+        return replace(plan, is_unfinished=bool(await self._unfinished(plan)))
 
     async def erase(
         self, plan: Plan, *, by: str, why: str = "", sailthru: Ask | None = None

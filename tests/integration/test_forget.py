@@ -122,6 +122,8 @@ def test_what_cannot_be_asked_at_sailthru_is_said_and_leaves_who_is_who(command:
     code, out, _ = command("status", "--check")
     assert (code, f"A person is needed: {said}: run" in out) == (1, True)
     assert said in command("doctor")[1]
+    code, out, _ = command("forget", EMAIL, "--check")
+    assert (code, "has not ended: run it again without --check" in out) == (1, True)
     assert command("forget", EMAIL, "--yes")[0] == 0
     assert "unfinished" not in command("status")[1]
 
