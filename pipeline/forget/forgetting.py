@@ -277,8 +277,10 @@ class Forgetting:
 
     async def _unfinished(self, plan: Plan) -> list[bytes]:
         """The fields that name this person and no other, of this run and of those that were interrupted."""
-        key, found = await self._key(), []
         table: Any = await self._redis.hgetall(keys.forgetting(self.account))
+        if not table:
+            return []  # A look makes no key.
+        key, found = await self._key(), []
         for field, text in table.items():
             ids = json.loads(text)
             if isinstance(ids, dict):
