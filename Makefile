@@ -68,10 +68,10 @@ $(NODE): tests/node/package-lock.json
 	else echo "No Node 20 here: tests of clients in Node are skipped." >&2; fi
 
 test: setup $(NODE) ## Run the tests: unit, conformance, integration (under 5 minutes); TESTS="tests/unit" for some
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long and not faults and not web and not image" $(TESTS)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not long and not faults and not web and not image" $(TESTS)
 
-test-long: setup ## The tests of which each takes ten seconds or more: whole installations, all requests of /openapi.json (2 minutes)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m long tests/integration tests/upgrades tests/docs
+test-long: setup ## The tests of which each takes many seconds: whole installations, all requests of /openapi.json (3 minutes)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m long
 
 test-web: setup ## The console in a real browser (Debian's Chromium): its stories, every page, screenshots/ of each
 	@if command -v chromium >/dev/null; then $(BIN)/python -m pytest -m web tests/web; \

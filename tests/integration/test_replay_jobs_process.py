@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.jobs import Jobs, JobState
 from pipeline.deadletters.store import DeadLetters
@@ -21,6 +23,7 @@ USERS = 4
 JOB = "form-0001"
 
 
+@pytest.mark.long
 def test_a_job_ends_with_nothing_doubled_though_it_is_paused_and_its_owner_is_killed(
     setup: Setup, redis_url: str, tmp_path: Path
 ) -> None:

@@ -88,6 +88,7 @@ class Readme:
         )
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
 @pytest.mark.timeout(240)
 def test_the_readme_works_as_pasted_and_its_shop_day_ends_as_a_sequential_replay(

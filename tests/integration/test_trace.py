@@ -74,6 +74,7 @@ def command(
     return Commands(capfd)
 
 
+@pytest.mark.long
 def test_each_event_is_found_with_what_became_of_it(tmp_path: Path, command: Commands) -> None:
     """Delivered, ignored, a repeat, waiting for an email, and dead; by messageId or order id."""
     file = tmp_path / "events.jsonl"

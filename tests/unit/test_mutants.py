@@ -40,6 +40,7 @@ def test_a_mistake_changes_what_runs(after: str, changes: bool) -> None:
     assert changes_what_runs("def f(x: int) -> int: return x + 1", after) is changes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "noticed"), [("ONE = 1", False), ("ONE = 2", True), ("ONE = 1 / 0", True)]
 )

@@ -297,6 +297,7 @@ def _basket(items: Sequence[Mapping[str, Any]]) -> str:
     return json.dumps(sorted(item["id"] for item in items))
 
 
+@pytest.mark.long
 @settings(max_examples=150, deadline=None)
 @given(steps=STEPS, attempts=st.sampled_from((1, 3)))
 def test_at_most_one_purchase_of_a_basket_is_posted_under_an_id(

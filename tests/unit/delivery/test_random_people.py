@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -165,6 +166,7 @@ def _extids(sandbox: Sandbox) -> set[str]:
     return {one.keys["extid"] for one in sandbox.state.profiles if "extid" in one.keys}
 
 
+@pytest.mark.long
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(batches=BATCHES, weather=WEATHER)
 def test_no_extid_is_ever_replaced_by_an_anonymous_id(
@@ -279,6 +281,7 @@ HISTORIES = st.lists(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(
     batches=HISTORIES,
