@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pipeline.addresses import resolve_redis_url, with_sandbox
-from pipeline.cli.checks import Check, Verdict
+from pipeline.checks.check import Check, Verdict
 from pipeline.cli.live_points import POINTS, Group
 from pipeline.clock import Clock
 from pipeline.errors import ConfigError

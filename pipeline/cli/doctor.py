@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.checks import Check, Verdict
-from pipeline.cli.checks_processes import check_processes
-from pipeline.cli.checks_redis import check_redis
-from pipeline.cli.checks_target import check_targets
+from pipeline.addresses import resolve_redis_url
+from pipeline.checks.check import Check, Verdict
 from pipeline.cli.confirm import check_agreed
 from pipeline.cli.dead_options import YesOption
 from pipeline.cli.errors import FAILED, BadInput
@@ -20,6 +18,7 @@ from pipeline.clock import SystemClock
 from pipeline.errors import ConfigError
 from pipeline.observe.logs import set_up_logging
 from pipeline.settings import Settings
+from pipeline.storage.redis_client import open_async_redis, without_password
 from pipeline.text import is_email
 
 
@@ -70,19 +69,25 @@ def _agree(account: str | None, email: str, *, orders: bool, yes: bool) -> None:
 
 
 async def _run(account: str | None, live: str | None, *, orders: bool) -> list[Check]:
-    from pipeline.cli.checks_sailthru import check_account  # noqa: PLC0415 - httpx
+    from pipeline.checks.credentials import check_credentials, check_settings  # noqa: PLC0415 - httpx
+    from pipeline.checks.local import check_here  # noqa: PLC0415 - httpx
 
     try:
         settings = settings_here(account)
     except ConfigError as error:
         return [Check("settings", Verdict.FAIL, str(error))]
     checks = [Check("settings", Verdict.OK, f"read; target is {settings.target}")]
-    checks += await check_redis(settings)
-    checks += await check_processes(settings)
     chosen = [account] if account else sorted(settings.accounts)
-    checks += await check_targets(settings, chosen)
+    try:
+        url = resolve_redis_url(settings)
+    except ConfigError as error:
+        checks.append(Check("redis", Verdict.FAIL, str(error)))
+    else:
+        async with open_async_redis(url) as client:
+            checks += await check_here(client, without_password(url), settings, chosen)
     for one in chosen:
-        checks += await check_account(settings, one)
+        checks += check_settings(settings.account(one))
+        checks.append(await check_credentials(settings, one))
         if live is not None:
             checks += await _ask(settings, one, live, orders=orders)
     return checks

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from pipeline.addresses import with_sandbox
 from pipeline.api.queries import bad, not_found, who
 from pipeline.console import views
 from pipeline.console.overview import (
@@ -27,13 +25,10 @@ from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.jobs import Jobs
 from pipeline.deadletters.states import GroupState
 from pipeline.deadletters.views import SavedViews
-from pipeline.errors import ConfigError
 from pipeline.events.models import Lane
 from pipeline.guard import Guard
 from pipeline.guard.sessions import log_in, log_out
 from pipeline.processes.history import read_samples
-from pipeline.roles import WriteKey
-from pipeline.settings import Settings
 from pipeline.status.signs import read_signs
 from pipeline.verbs import pausing
 from pipeline.verbs.groups import read_groups
@@ -137,21 +132,6 @@ class OperatorPages:
             saved=views.shown_views(await SavedViews(self._pages.redis, account).all(), {}),
         )
 
-    async def setup(self, request: Request) -> Response:
-        """How it is set, without secrets; to be changed elsewhere."""
-        name = self._pages.account(request)
-        found = await self._pages.status.read()
-        return self._pages.render(
-            request,
-            "setup",
-            title="Set-up",
-            installation=_shown(self._pages.settings, leave={"accounts"}),
-            settings=_account_shown(self._pages.settings, name),
-            redis_url=found["redis_url"],
-            signs=await read_signs(self._pages.redis),
-            ownership=found["accounts"][name]["ownership"],
-        )
-
     async def help(self, request: Request) -> Response:
         """The words, and the keys."""
         return self._pages.render(request, "help", title="Help", reasons=REASONS)
@@ -214,51 +194,6 @@ def local_path(target: str) -> str:
     is_ours = target == "/console" or target.startswith(("/console/", "/console?"))
     is_plain = all(char.isprintable() and char != "\\" for char in target)
     return target if is_ours and is_plain and "//" not in target.partition("?")[0] else "/console"
-
-
-def _account_shown(settings: Settings, name: str) -> list[tuple[str, str]]:
-    """An account's settings as text, and of the sandbox's what was filled in. Reads where the sandbox is."""
-    account = settings.account(name)
-    if account.target != "sandbox":
-        return _shown(account, leave={"name"})
-    key = account.api_key or ""
-    filled_in = (key, SecretStr(key), (WriteKey(key),))
-    shown = dict(_shown(account, leave={"name"}))
-    fields = type(account).model_fields
-    shown |= {
-        name.upper(): "not set: the sandbox's"
-        for name in fields
-        if name != "name" and getattr(account, name) in filled_in
-    }
-    addresses = ("api_url", "pageview_url")
-    try:
-        there = with_sandbox(settings).account(name)
-        shown |= {one.upper(): getattr(there, one) for one in addresses}
-    except ConfigError:
-        shown |= {one.upper(): "the sandbox's, which does not run" for one in addresses}
-    return list(shown.items())
-
-
-def _shown(values: Any, *, leave: set[str]) -> list[tuple[str, str]]:
-    """Settings as text. Of what is secret only whether it is set."""
-    fields = type(values).model_fields
-    return [
-        (name.upper(), _text(getattr(values, name), is_secret=not field.repr))
-        for name, field in fields.items()
-        if name not in leave
-    ]
-
-
-def _text(value: Any, *, is_secret: bool) -> str:
-    if value is None or value in ((), frozenset(), {}):
-        return ""
-    if is_secret or isinstance(value, SecretStr):
-        return "set"
-    if isinstance(value, (frozenset, tuple)):
-        return ", ".join(sorted(map(str, value)))
-    if isinstance(value, dict):
-        return ", ".join(f"{name}={one:g}" for name, one in value.items())
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _scope(request: Request) -> str:

@@ -25,6 +25,7 @@ from pipeline.console.pages import Pages
 from pipeline.console.people import PeoplePages
 from pipeline.console.problems import ProblemPages
 from pipeline.console.saved import ViewPages
+from pipeline.console.setup import SetupPages
 from pipeline.console.trying import TryPages
 from pipeline.console.waiting import WaitingPages
 from pipeline.guard import Guard
@@ -37,7 +38,7 @@ from pipeline.verbs.people import Ask
 
 STATIC: Final = "/console/static"
 HARMLESS: Final = (
-    *("/console/try", "/console/edit", "/console/fix", "/console/why"),
+    *("/console/try", "/console/edit", "/console/fix", "/console/why", "/console/setup"),
     *("/console/logout", "/console/theme"),
 )
 """Posts that change nothing of what is delivered."""
@@ -70,6 +71,7 @@ class Console:
         saved = ViewPages(self._pages)
         trying = TryPages(self._pages)
         forgetting = ForgetPages(self._pages, self._ask)
+        setup = SetupPages(self._pages, self._ask)
         operate = OperatorPages(self._pages, guard)
         post = ["POST"]
         routes = [
@@ -111,7 +113,8 @@ class Console:
             Route("/console/lanes/{lane}/resume", act(operate.resume), methods=post),
             Route("/console/try", seen(trying.try_it), methods=["GET", "POST"]),
             Route("/console/try/send", act(trying.send), methods=post),
-            Route("/console/setup", seen(operate.setup)),
+            Route("/console/setup", seen(setup.setup)),
+            Route("/console/setup", seen(setup.check), methods=post),
             Route("/console/help", seen(operate.help)),
             Route("/console/theme", seen(operate.theme), methods=post),
             Route("/console/logout", seen(operate.log_out), methods=post),

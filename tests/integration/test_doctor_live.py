@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import redis
 
+from pipeline.checks.check import Verdict
 from pipeline.cli.app import run
-from pipeline.cli.checks import Verdict
 from pipeline.cli.checks_live import CHECKS, Finding, judged
 from pipeline.cli.live_points import POINTS
 from pipeline.sandbox.faults import Fault, FaultKind

@@ -8,7 +8,10 @@ from redis.asyncio import Redis
 from pipeline.clock import ManualClock
 from pipeline.ingest.app import create_app
 from pipeline.ingest.upstream import Upstream
+from pipeline.sailthru.answers import Answer
+from pipeline.sailthru.calls import Call
 from pipeline.settings import load_settings
+from pipeline.verbs.people import NotAsked
 
 
 def browser(
@@ -19,3 +22,17 @@ def browser(
     app = create_app(load_settings(env), redis, ManualClock(), upstream)
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://localhost:8000")
+
+
+class Asked(Upstream):
+    """Answers every call in the same way, and notes it."""
+
+    def __init__(self, answer: Answer | NotAsked) -> None:
+        self.calls: list[tuple[str, Call]] = []
+        self._answer = answer
+
+    async def ask(self, account: str, call: Call) -> Answer:
+        self.calls.append((account, call))
+        if isinstance(self._answer, NotAsked):
+            raise self._answer
+        return self._answer

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.cli import checks_redis, checks_sailthru
+from pipeline.checks import credentials, storage
+from pipeline.checks.check import Verdict
 from pipeline.cli.app import run
-from pipeline.cli.checks import Verdict
 from pipeline.clock import SystemClock
 from pipeline.lanes import Lane
 from pipeline.processes.heartbeat import Heartbeat
@@ -53,7 +53,7 @@ def test_redis_is_judged_by_what_would_lose_events(
     info: dict[str, Any], name: str | None, verdict: Verdict | None
 ) -> None:
     """Eviction loses them silently, a cluster cannot run the scripts, no AOF loses them at restart."""
-    checks = checks_redis.judge(GOOD | info, memory_high=0.8)
+    checks = storage.judge(GOOD | info, memory_high=0.8)
     wrong = [check for check in checks if check.verdict is not Verdict.OK]
     assert [(check.name, check.verdict) for check in wrong] == ([(name, verdict)] if name else [])
     assert all(check.fix for check in wrong)
@@ -61,7 +61,7 @@ def test_redis_is_judged_by_what_would_lose_events(
 
 def test_a_valkey_is_called_by_its_own_version() -> None:
     """INFO's redis_version is the Redis it is compatible with, which says little to its operator."""
-    checks = checks_redis.judge(GOOD | {"valkey_version": "9.1.2"}, memory_high=0.8)
+    checks = storage.judge(GOOD | {"valkey_version": "9.1.2"}, memory_high=0.8)
     assert "7.2.4 (Valkey 9.1.2)" in [check.found for check in checks]
 
 
@@ -80,7 +80,7 @@ def test_credentials_are_fine_when_sailthru_speaks_of_the_user(
     answer: Answer, verdict: Verdict
 ) -> None:
     """`No such user` proves that key and signature were accepted."""
-    found = checks_sailthru.judge("credentials", answer, AccountSettings())
+    found = credentials.judge("credentials", answer, AccountSettings())
     assert found.verdict is verdict
 
 

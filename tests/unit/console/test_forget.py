@@ -14,9 +14,8 @@ from pipeline.deadletters.store import DeadLetters
 from pipeline.guard.masking import MASK
 from pipeline.sailthru.answers import Accepted
 from pipeline.storage import keys
-from tests.support.console import browser
+from tests.support.console import Asked, browser
 from tests.support.letters import Pipeline, order, track
-from tests.unit.console.test_people import Asked
 
 USER = "user-ann-4711"
 

@@ -10,27 +10,10 @@ from redis.asyncio import Redis
 
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
-from pipeline.ingest.upstream import Upstream
-from pipeline.sailthru.answers import Accepted, Answer
-from pipeline.sailthru.calls import Call
+from pipeline.sailthru.answers import Accepted
 from pipeline.verbs.people import NotAsked
-from tests.support.console import browser
+from tests.support.console import Asked, browser
 from tests.support.letters import Pipeline, order, track
-
-
-class Asked(Upstream):
-    """Answers every call in the same way, and notes it."""
-
-    def __init__(self, answer: Answer | NotAsked) -> None:
-        self.calls: list[tuple[str, Call]] = []
-        self._answer = answer
-
-    async def ask(self, account: str, call: Call) -> Answer:
-        self.calls.append((account, call))
-        if isinstance(self._answer, NotAsked):
-            raise self._answer
-        return self._answer
-
 
 OPTED_OUT = Accepted(200, {"keys": {"email": "ann@example.com"}, "optout_email": "all"})
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.cli.checks import Verdict
-from pipeline.cli.checks_processes import judge
+from pipeline.checks.check import Verdict
+from pipeline.checks.processes import judge
 from pipeline.events.models import Lane
 from pipeline.processes.records import HeadersSeen, Process, ProcessRole
 from pipeline.status.fleet import Alive, Fleet

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pipeline.addresses import with_sandbox
-from pipeline.cli.checks import Check, Verdict
+from pipeline.checks.check import Check, Verdict
 from pipeline.errors import ConfigError
 from pipeline.sailthru.answers import Accepted, Answer, Failure
 from pipeline.sailthru.calls import Call
@@ -11,42 +13,43 @@ from pipeline.sailthru.client import Credentials, SailthruClient
 from pipeline.sailthru.transport import open_http
 from pipeline.settings import AccountSettings, Settings
 
-UNKNOWN_EXTID = "sailpipe-doctor-unknown"
-"""An extid no profile has; asking for it changes nothing."""
+PROBE: Final = Call("GET", "/user", {"id": "sailpipe-doctor-unknown", "key": "extid"})
+"""Asks for an extid that no profile has, which changes nothing."""
 _KNOWN_CREDENTIALS = frozenset({Failure.USER_NOT_FOUND, Failure.REJECTED})
 
 
-async def check_account(settings: Settings, name: str) -> list[Check]:
-    """One harmless signed call, and what is not set that page events or producers need."""
-    account = settings.account(name)
+def check_settings(account: AccountSettings) -> list[Check]:
+    """What is not set that page events or producers need. No I/O."""
     checks = []
     if account.target == "live" and not account.write_keys:
         found = "none: HTTP producers are answered 401"
-        checks.append(Check(f"{name} write keys", Verdict.WARN, found, "set SAILPIPE_WRITE_KEYS"))
+        name = f"{account.name} write keys"
+        checks.append(Check(name, Verdict.WARN, found, "set SAILPIPE_WRITE_KEYS"))
     if account.customer_id is None:
-        found = "none: page events are ignored"
-        checks.append(Check(f"{name} customer id", Verdict.WARN, found, "set SAILPIPE_CUSTOMER_ID"))
-    call = Call("GET", "/user", {"id": UNKNOWN_EXTID, "key": "extid"})
-    return [*checks, await _try(settings, account, call, f"{name} credentials")]
+        found, name = "none: page events are ignored", f"{account.name} customer id"
+        checks.append(Check(name, Verdict.WARN, found, "set SAILPIPE_CUSTOMER_ID"))
+    return checks
 
 
-async def _try(
-    settings: Settings,
-    account: AccountSettings,
-    call: Call,
-    name: str,
-) -> Check:
+async def check_credentials(settings: Settings, account: str) -> Check:
+    """Make PROBE, beside what else is sent."""
+    name = credentials_check(account)
     try:
-        account = with_sandbox(settings).account(account.name)
+        there = with_sandbox(settings).account(account)
     except ConfigError as error:
         return Check(name, Verdict.WARN, str(error))
-    if account.api_key is None:
+    if there.api_key is None:
         found, fix = "no API key is set", "set SAILPIPE_API_KEY and SAILPIPE_API_SECRET"
         return Check(name, Verdict.FAIL, found, fix)
     async with open_http() as http:
-        client = SailthruClient(Credentials.of(account), http, timeout_s=account.http_timeout)
-        answer = await client.send(call)
-    return judge(name, answer, account)
+        client = SailthruClient(Credentials.of(there), http, timeout_s=there.http_timeout)
+        answer = await client.send(PROBE)
+    return judge(name, answer, there)
+
+
+def credentials_check(account: str) -> str:
+    """What the check of an account's key and secret is called."""
+    return f"{account} credentials"
 
 
 def judge(name: str, answer: Answer, account: AccountSettings) -> Check:

@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import redis
+import redis.asyncio
 
-from pipeline.addresses import resolve_redis_url
-from pipeline.cli.checks import Check, Verdict
-from pipeline.errors import ConfigError
-from pipeline.settings import Settings
+from pipeline.checks.check import Check, Verdict
 from pipeline.status.fleet import Fleet, read_fleet
 from pipeline.status.headline import describe_missing
-from pipeline.storage.redis_client import open_async_redis
 
 _FIX = "start `sailpipe up`, or `sailpipe worker` and `sailpipe splitter`, with this Redis"
 
 
-async def check_processes(settings: Settings) -> list[Check]:
+async def check_processes(client: redis.asyncio.Redis) -> list[Check]:
     """Which processes live. Without Redis there is nothing to say: check_redis does."""
     try:
-        async with open_async_redis(resolve_redis_url(settings)) as client:
-            return list(judge(await read_fleet(client)))
-    except (ConfigError, redis.RedisError):
+        return list(judge(await read_fleet(client)))
+    except redis.RedisError:
         return []
 
 

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import redis
+import redis.asyncio
 
-from pipeline.addresses import resolve_redis_url
-from pipeline.cli.checks import Check, Verdict
+from pipeline.checks.check import Check, Verdict
 from pipeline.errors import ConfigError
 from pipeline.ownership.accounts import RemovedAccount, removed_accounts
 from pipeline.settings import Settings
 from pipeline.status.erasures import Unfinished, unfinished_erasures
 from pipeline.status.owners import Standing, read_standings
 from pipeline.status.raw import HeldAccount, held_by_account
-from pipeline.storage.redis_client import open_async_redis
 
 
-async def check_targets(settings: Settings, accounts: Sequence[str]) -> list[Check]:
+async def check_targets(
+    client: redis.asyncio.Redis, settings: Settings, accounts: Sequence[str]
+) -> list[Check]:
     """Whose each account's events are, and who is erased by half. Without Redis there is nothing to say: check_redis does."""
     try:
-        async with open_async_redis(resolve_redis_url(settings)) as client:
-            standings = await read_standings(client, settings)
-            removed = await removed_accounts(client, settings.accounts)
-            held = await held_by_account(client)
-            erasures = await unfinished_erasures(client, list(accounts))
+        standings = await read_standings(client, settings)
+        removed = await removed_accounts(client, settings.accounts)
+        held = await held_by_account(client)
+        erasures = await unfinished_erasures(client, list(accounts))
     except (ConfigError, redis.RedisError):
         return []
     checks = [judge(standings[name]) for name in accounts]

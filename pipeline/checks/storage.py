@@ -8,36 +8,29 @@ from typing import Any
 import redis
 import redis.asyncio
 
-from pipeline.addresses import resolve_redis_url
-from pipeline.cli.checks import Check, Verdict
+from pipeline.checks.check import Check, Verdict
 from pipeline.embedded.binary import MIN_VERSION
-from pipeline.errors import ConfigError, WrongFormat
+from pipeline.errors import WrongFormat
 from pipeline.processes.records import own_version
-from pipeline.settings import Settings
 from pipeline.storage.format import check_format_async
 from pipeline.storage.keys import FORMAT_NUMBER
-from pipeline.storage.redis_client import open_async_redis, without_password
 from pipeline.storage.redis_errors import explain
 
 WARN_FROM = 0.9
 """Share of MEMORY_HIGH from which `doctor` warns: an outage of some hours may fill the rest."""
 
 
-async def check_redis(settings: Settings) -> list[Check]:
-    """Check the Redis that commands would use, by INFO alone, because managed servers refuse CONFIG."""
+async def check_redis(client: redis.asyncio.Redis, where: str, memory_high: float) -> list[Check]:
+    """Check Redis by INFO alone, because managed servers refuse CONFIG. where: its address, without a password.
+    memory_high: as it is set."""
     try:
-        url = resolve_redis_url(settings)
-        async with open_async_redis(url) as client:
-            info = await client.info("everything")
-            formats = await _format(client)
-    except ConfigError as error:
-        return [Check("redis", Verdict.FAIL, str(error))]
+        info = await client.info("everything")
+        formats = await _format(client)
     except redis.RedisError as error:
         trouble = explain(error)
-        found = f"{without_password(url)} {trouble.what}"
-        return [Check("redis", Verdict.FAIL, found, trouble.fix)]
-    answers = Check("redis", Verdict.OK, f"{without_password(url)} answers")
-    return [answers, *formats, *judge(info, settings.memory_high)]
+        return [Check("redis", Verdict.FAIL, f"{where} {trouble.what}", trouble.fix)]
+    answers = Check("redis", Verdict.OK, f"{where} answers")
+    return [answers, *formats, *judge(info, memory_high)]
 
 
 async def _format(client: redis.asyncio.Redis) -> list[Check]:

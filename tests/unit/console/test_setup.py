@@ -1,0 +1,71 @@
+"""The Set-up page: what `sailpipe doctor` would say, and a call to Sailthru only on a button."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from redis.asyncio import Redis
+
+from pipeline.sailthru.answers import Answer, Failed, Failure
+from pipeline.verbs.people import NotAsked
+from tests.support.console import Asked, browser
+
+PASSWORDS = {"CONSOLE_PASSWORD": "correct horse", "CONSOLE_READ_PASSWORD": "battery staple"}
+
+
+def found(page: str) -> str:
+    """The text of the list of checks, in one line."""
+    (checks,) = re.findall(r'<ul class="findings" id="checks">(.*?)</ul>', page, re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", checks))
+
+
+async def test_the_page_says_what_is_wrong_and_what_mends_it(redis: Redis) -> None:
+    """Nothing runs here but Redis. Looking asks Sailthru nothing."""
+    upstream = Asked(NotAsked("never asked", 1))
+    async with browser(redis, upstream) as http:
+        checks = found((await http.get("/console/setup")).text)
+    assert "✓ good: Redis:" in checks
+    assert "✗ to mend: Processes:" in checks
+    assert "Start `sailpipe up`" in checks
+    assert "credentials" not in checks
+    assert upstream.calls == []
+
+
+async def test_what_a_live_account_lacks_is_said(redis: Redis) -> None:
+    """Producers and page events would be refused, and nothing else would say why."""
+    live = {"API_KEY": "k", "API_SECRET": "s"}
+    async with browser(redis, **live) as http:
+        checks = found((await http.get("/console/setup")).text)
+    assert "▲ look at this: Default write keys: none: HTTP producers are answered 401" in checks
+    assert "▲ look at this: Default customer id: none: page events are ignored" in checks
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            Failed(Failure.USER_NOT_FOUND, 400, 99, "unknown"),
+            "good: Default credentials: the sandbox accepts",
+        ),
+        (
+            Failed(Failure.MISCONFIGURED, 401, 3, "no such key"),
+            "to mend: Default credentials: the sandbox: no such key. Mend SAILPIPE_API_KEY",
+        ),
+        (
+            NotAsked("Calls are stopped (paused)", 60),
+            "look at this: Default credentials: Sailthru was not asked",
+        ),
+    ],
+)
+async def test_the_button_asks_sailthru_once_whether_it_accepts_the_key(
+    redis: Redis, answer: Answer | NotAsked, said: str
+) -> None:
+    """Who only reads may press it too: nothing is changed."""
+    upstream = Asked(answer)
+    async with browser(redis, upstream, **PASSWORDS) as http:
+        await http.post("/console/login", data={"password": "battery staple"})
+        page = (await http.post("/console/setup", data={})).text
+        assert (await http.post("/console/setup", data={"account": "x"})).status_code == 404
+    assert said in found(page)
+    assert [call.bucket for _, call in upstream.calls] == ["GET /user"]
