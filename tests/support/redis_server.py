@@ -107,7 +107,11 @@ class RedisServer:
             "logfile": str(self.directory / "redis.log"),
             **self._more,
         }
-        return [word for name, value in values.items() for word in (f"--{name}", value)]
+        words = []
+        for name, value in values.items():
+            # Redis 6.2 takes addresses as words, not as a line.
+            words += [f"--{name}", *(value.split() if name == "bind" else [value])]
+        return words
 
     def _answers(self) -> bool:
         with redis.Redis(port=self.port, socket_timeout=1) as client:
