@@ -40,6 +40,8 @@ class Count(StrEnum):
     """By reason: of those removed, letters that went because there were more than DEAD_MAX."""
     ORDER_ID_REUSED = "order_id_reused"
     """Of those delivered, orders with the id of another basket or person."""
+    FOLDED = "folded"
+    """Of those delivered, events that needed no call of their own: one call told of them and of others."""
     NOTES = "notes"
     """By path: fields that delivered events went out without, or with in part."""
     SHARED_IDS = "shared_ids"
@@ -68,6 +70,7 @@ BESIDE = frozenset(
     {
         Count.TRIMMED,
         Count.ORDER_ID_REUSED,
+        Count.FOLDED,
         Count.NOTES,
         Count.SHARED_IDS,
         Count.CAME_IN,

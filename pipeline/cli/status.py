@@ -182,6 +182,9 @@ def _show_account(name: str, account: dict[str, Any]) -> None:
     show_ways_in(account["came_in"])
     if account["retried"]:
         result(f"Failed tries that were made again: {account['retried']}")
+    if account["folded"]:
+        folded, today = account["folded"], account["folded_today"]
+        result(f"Delivered without a call of their own (folded): {folded}, today {today}")
     if account["order_id_reused"]:
         result(f"Orders with the id of another: {account['order_id_reused']}")
     if account["unchecked_users"]:

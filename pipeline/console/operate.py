@@ -65,6 +65,7 @@ class OperatorPages:
             title="Overview",
             verdicts=verdicts(account, signs),
             flow=flow(account["counts"]),
+            folded_today=account["folded_today"],
             leads=LEADS,
             cards=cards(account, await read_samples(self._pages.redis, name, PLOTTED)),
             plot=(PLOT_WIDTH, PLOT_HEIGHT),

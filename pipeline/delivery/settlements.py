@@ -73,6 +73,7 @@ _WRITES: Mapping[Kind, str] = MappingProxyType(
 """What makes it so; an order empties the cart."""
 _WRITING_LANES = frozenset(LANES[kind] for kind in _WRITES)
 _DELIVERED = counter(Count.DELIVERED)
+_FOLDED = counter(Count.FOLDED)
 _RETRIED = counter(Count.RETRIED)
 _NOTHING_LEARNED: Mapping[str, str] = MappingProxyType({})
 TIMELINE = 50
@@ -262,8 +263,11 @@ def _delivered(outcome: Delivered, state: TurnState, settling: Settling) -> Sett
         last = outcome.last_identify
         learn["last_identify"] = json.dumps([last.email, last.key, last.id])
     settlement = _through(state, outcome.covers, _DELIVERED, learn)
-    if outcome.notes:
-        settlement = replace(settlement, count={**settlement.count, **_count_notes(outcome.notes)})
+    beside = _count_notes(outcome.notes)
+    if outcome.covers > 1:
+        beside[_FOLDED] = outcome.covers - 1
+    if beside:
+        settlement = replace(settlement, count={**settlement.count, **beside})
     if outcome.cart_after is None:
         return settlement
     settlement = _with_cart(settlement, outcome.cart_after, settling.now_ms)

@@ -39,6 +39,7 @@ PLAIN: Final[Mapping[Count, Metric]] = {
     Count.DUPLICATES: names.DUPLICATES,
     Count.REMOVED: names.REMOVED,
     Count.ORDER_ID_REUSED: names.ORDERS_REUSED,
+    Count.FOLDED: names.FOLDED,
     Count.RETRIED: names.RETRIED,
     Count.UNCHECKED_USERS: names.UNCHECKED,
 }

@@ -52,6 +52,12 @@ SPLIT: Final = Metric(
 DELIVERED: Final = Metric(
     "sailpipe_events_delivered", "counter", "Events that Sailthru took", _ACCOUNT
 )
+FOLDED: Final = Metric(
+    "sailpipe_events_folded",
+    "counter",
+    "Events delivered without a call of their own: one call told of them and of others",
+    _ACCOUNT,
+)
 RETRIED: Final = Metric(
     "sailpipe_events_retried",
     "counter",

@@ -11,6 +11,7 @@ import redis.asyncio
 from pipeline.events.models import Lane
 from pipeline.lanes import SPECS
 from pipeline.storage import keys
+from pipeline.storage.numbers import DAY_MS
 from pipeline.storage.scripts import Scripts
 
 EVERY_MS = 15_000
@@ -24,7 +25,7 @@ CHUNK = 20
 class Sample:
     """An account's counters at one moment (ms, by Redis' clock).
 
-    delivered: events so far. waiting: events by lane. calls: slots given so far in the bucket of each lane, which
+    delivered: events so far. folded_today: of the day (UTC) of the sample, those that needed no call of their own. waiting: events by lane. calls: slots given so far in the bucket of each lane, which
     two lanes may share, and with it what calls other lanes make there.
     """
 
@@ -32,6 +33,11 @@ class Sample:
     delivered: int
     waiting: Mapping[str, int]
     calls: Mapping[str, int]
+    folded_today: int = 0
+
+    def is_of_day(self, now_ms: int) -> bool:
+        """Whether it was taken on the day (UTC) of this moment."""
+        return self.at_ms // DAY_MS == now_ms // DAY_MS
 
 
 async def take_samples(client: redis.asyncio.Redis, accounts: Sequence[str]) -> None:
@@ -60,4 +66,5 @@ def _sample(entry: bytes, row: Mapping[bytes, bytes]) -> Sample:
         numbers.get("delivered", 0),
         {lane: numbers.get(f"waiting:{lane}", 0) for lane in Lane},
         {lane: numbers.get(f"calls:{lane}", 0) for lane in Lane},
+        numbers.get("folded_today", 0),
     )

@@ -214,6 +214,9 @@ async def _account(
         "counts": {},
         "lanes": lanes,
         "delivered_per_minute": None if per_minute is None else round(per_minute),
+        "folded_today": samples[-1].folded_today
+        if samples and samples[-1].is_of_day(now_ms)
+        else 0,
         **{count.value: counters.read_out(count) for count in _APART},
     }
 

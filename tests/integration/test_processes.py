@@ -21,6 +21,7 @@ from pipeline.status.fleet import read_fleet
 from pipeline.status.outlook import measure
 from pipeline.status.report import read_status
 from pipeline.storage import keys
+from pipeline.storage.numbers import DAY_MS
 from pipeline.supervisor.celery_command import SPLIT_QUEUE, celery_command
 from tests.integration.test_splitter_process import started
 from tests.support.commands import Command, Setup, wait_until
@@ -137,6 +138,32 @@ async def test_rates_are_measured_from_what_was_counted(client: redis.asyncio.Re
     assert account["lanes"]["event"]["measured"] == 40.0
     assert account["delivered_per_minute"] == 2000
     await check_keys(client)
+
+
+async def test_a_day_has_the_calls_that_were_saved_since_its_first_sample(
+    client: redis.asyncio.Redis,
+) -> None:
+    """What was folded between the last sample of a day and the first of the next counts for the next."""
+    counts, history = keys.counts("default"), keys.history("default")
+    yesterday = round(SystemClock().now() * 1000) - DAY_MS
+    await client.xadd(history, {"folded": 100, "folded_today": 40}, id=f"{yesterday}-1")
+    await client.hset(counts, "folded", 103)
+    await take_samples(client, ["default"])
+    await client.hset(counts, "folded", 110)
+    await take_samples(client, ["default"])
+    found = [one.folded_today for one in await read_samples(client, "default", 9)]
+    assert found == [40, 3, 10]
+    status = await read_status(client, Pipeline(client).settings, "redis://127.0.0.1:1/0")
+    account = status["accounts"]["default"]
+    assert (account["folded"], account["folded_today"]) == (110, 10)
+
+
+async def test_a_day_without_a_sample_has_saved_nothing(client: redis.asyncio.Redis) -> None:
+    """No worker has run since yesterday."""
+    yesterday = round(SystemClock().now() * 1000) - DAY_MS
+    await client.xadd(keys.history("default"), {"folded_today": 40}, id=f"{yesterday}-1")
+    status = await read_status(client, Pipeline(client).settings, "redis://127.0.0.1:1/0")
+    assert status["accounts"]["default"]["folded_today"] == 0
 
 
 async def test_samples_are_kept_for_an_hour(client: redis.asyncio.Redis) -> None:

@@ -156,6 +156,17 @@ async def test_the_overview_plots_what_processes_have_sampled(
     await take_samples(redis, ["default"])
     page = (await http.get("/console")).text
     assert "Waiting in the last 15 minutes: at most 7, now 7" in page
+    assert "Calls saved today" not in page
+
+
+async def test_the_overview_says_how_many_calls_folding_has_saved_today(
+    http: httpx.AsyncClient, redis: Redis
+) -> None:
+    """From one sample to the next."""
+    await take_samples(redis, ["default"])
+    await redis.hset(keys.counts("default"), "folded", "1204")
+    await take_samples(redis, ["default"])
+    assert "Calls saved today: 1,204" in (await http.get("/console")).text
 
 
 async def test_signs_of_life_are_what_processes_say_of_themselves() -> None:

@@ -88,19 +88,20 @@ def test_folded_events_end_as_single_ones_do(
     assert folded == single
 
 
-def test_events_that_wait_together_do_fold() -> None:
+def test_events_that_wait_together_do_fold_and_the_calls_they_save_are_counted() -> None:
     """The property above would hold for a delivery that never folds."""
     events = [added(USER, "p")] * 8
 
-    async def posts(*, at_once: bool) -> int:
+    async def posts(*, at_once: bool) -> tuple[int, int]:
         async with open_pipe() as pipe:
             if at_once:
                 await _post_while_paused(pipe, events)
             else:
                 await _post_with_gaps(pipe, events, 30.0)
-            return len(pipe.sailthru.calls("POST /purchase"))
+            saved = (await pipe.counts()).get("folded", 0)
+            return len(pipe.sailthru.calls("POST /purchase")), saved
 
-    assert (asyncio.run(posts(at_once=True)), asyncio.run(posts(at_once=False))) == (1, 8)
+    assert (asyncio.run(posts(at_once=True)), asyncio.run(posts(at_once=False))) == ((1, 7), (8, 0))
 
 
 def _with_order_ids(events: Sequence[Event]) -> list[Event]:

@@ -33,7 +33,7 @@ async def test_the_notes_of_events_that_went_out_as_one_call_are_all_counted(pip
     await pipe.resume("account")
     await pipe.run(5)
     assert len(pipe.sailthru.sent) == 1
-    assert await pipe.counts() == {"delivered": 3, "notes:traits.email": 3}
+    assert await pipe.counts() == {"delivered": 3, "folded": 2, "notes:traits.email": 3}
 
 
 async def test_an_event_that_did_not_go_out_has_no_notes(pipe: Pipe) -> None:

@@ -209,7 +209,7 @@ async def test_after_hours_of_outage_every_event_is_delivered_in_order_and_none_
     pipe.sailthru.troubles.remove(down)
     await pipe.run(HOUR)
     assert await pipe.reasons() == []
-    assert await pipe.counts() == {"delivered": 12 + 9 * 3 * 12}
+    assert await pipe.counts() == {"delivered": 12 + 9 * 3 * 12, "folded": 8 * 12}
     state = pipe.sailthru.sandbox.state
     for user in users(12):
         steps = [one["vars"]["hour"] for one in state.events if one["id"] == user]

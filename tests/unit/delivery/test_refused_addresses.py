@@ -78,7 +78,7 @@ async def test_an_address_is_refused_once_a_day(pipe: Pipe) -> None:
     await pipe.run(60)
     assert sent(pipe, "POST /user")[-2:] == [BAD, "None"]
     noted = {"notes:traits.email": 3, "notes:properties.email": 1}
-    assert await pipe.counts() == {"delivered": 5} | noted
+    assert await pipe.counts() == {"delivered": 5, "folded": 1} | noted
 
 
 async def test_an_address_that_was_refused_days_ago_is_learned_like_any_other(pipe: Pipe) -> None:

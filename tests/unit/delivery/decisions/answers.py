@@ -32,7 +32,7 @@ ACCEPTED = (
         "accepted, a call for three identifies",
         OK,
         "Delivered(3)",
-        "3 leave; counted `delivered` 3; learns identified, newest:identify; "
+        "3 leave; counted `delivered` 3, counted `folded` 2; learns identified, newest:identify; "
         "wakes the other lanes; claim ends",
         FOLD,
         state_of(identify(), Lane.USER, count=3),
