@@ -92,7 +92,15 @@ def replay(
         check_agreed("Replay them?", yes=yes)
         audit = AuditTrail(session.redis, account)
         asked = ReplayRequest(
-            wanted, len(chosen.ids), uuid.uuid4().hex, person(), why, rate=rate, first=first
+            wanted,
+            len(chosen.ids),
+            uuid.uuid4().hex,
+            person(),
+            why,
+            rate=rate,
+            first=first,
+            overtaken=overtaken,
+            what=f"{len(chosen.ids)} by id" if ids else "",
         )
         if job or first or len(chosen.ids) > AT_ONCE:
             _announce(await begin_replay(Jobs(session.redis, account), audit, chosen, asked))

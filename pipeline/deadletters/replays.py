@@ -30,6 +30,7 @@ class ReplayRequest:
         the job's id.
     shown: how many letters the person saw. everything: all are meant, though the filter is empty.
     first: pause after so many and ask; 0 does not. rate: letters a second. overtaken: also those.
+    what: what is meant where that is no filter; '' for the filter in words.
     """
 
     wanted: Filter
@@ -41,6 +42,7 @@ class ReplayRequest:
     rate: float | None = None
     first: int = 0
     overtaken: bool = False
+    what: str = ""
 
 
 def check_request(token: str, wanted: Filter, *, everything: bool) -> None:
@@ -84,7 +86,7 @@ async def begin_replay(
     jobs: Jobs, audit: AuditTrail, chosen: Selection, asked: ReplayRequest
 ) -> Job:
     """Make a job of these letters, once for each token."""
-    what = asked.wanted.in_words()
+    what = asked.what or asked.wanted.in_words()
     given: dict[str, Any] = {"what": what, "by": asked.by, "why": asked.why}
     if asked.rate is not None:
         given["rate"] = asked.rate

@@ -14,6 +14,7 @@ from pipeline.clock import ManualClock
 from pipeline.deadletters.runner import JobRunner
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
+from pipeline.storage import keys
 from tests.support.commands import Command, Setup
 from tests.support.letters import Pipeline, order, track
 
@@ -226,3 +227,31 @@ def test_a_replay_of_many_is_a_job(
     assert command("dead", "jobs", "stop")[0] == 2
     [act] = rows(command("dead", "audit", "--json")[1])
     assert (act["verb"], act["count"], act["why"]) == ("replay", 2, "mended")
+
+
+@pytest.mark.usefixtures("letters")
+def test_a_job_of_ids_is_called_by_their_number_and_sends_what_was_overtaken_if_asked(
+    setup: Setup, command: Command
+) -> None:
+    """In the audit trail and in the list of jobs; `all dead letters` would be another act."""
+
+    async def overtake(pipeline: Pipeline) -> None:
+        blob: Any = await pipeline.redis.hget(keys.dead("default"), "m3")
+        header, _, raw = blob.partition(b"\n")
+        follows = json.dumps(json.loads(header) | {"follows": "identify"}).encode()
+        await pipeline.redis.hset(keys.dead("default"), "m3", follows + b"\n" + raw)
+        newest: dict[Any, Any] = {"newest:identify": str(json.loads(header)["first_seen_ms"] + 1)}
+        await pipeline.redis.hset(keys.user("default", "u3"), mapping=newest)
+
+    async def run(pipeline: Pipeline) -> None:
+        process = JobRunner(pipeline.redis, pipeline.settings.accounts, "one", ManualClock())
+        while await process.turn():
+            pass
+
+    setup(overtake)
+    assert command("dead", "replay", "m3", "m4", "--job", "--overtaken", "--yes")[0] == 0
+    setup(run)
+    [job] = rows(command("dead", "jobs", "--json")[1])
+    assert (job["state"], job["sent"], job["overtaken"]) == ("done", 2, 0)
+    [act] = rows(command("dead", "audit", "--json")[1])
+    assert job["what"] == act["what"] == "2 by id"
