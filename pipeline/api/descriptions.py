@@ -124,7 +124,15 @@ DESCRIPTIONS: Final[Mapping[str, Json]] = {
             {
                 "anyOf": [
                     shape({"replayed": COUNT, "gone": COUNT, "overtaken": COUNT}),
-                    shape({"letters": COUNT, "overtaken": COUNT}),
+                    shape(
+                        {
+                            "letters": COUNT,
+                            "overtaken": COUNT,
+                            "older_than_a_day": COUNT,
+                            "may_start_emails": COUNT,
+                            "people": COUNT,
+                        }
+                    ),
                     shape({"job": JOB}),
                 ]
             },

@@ -90,7 +90,15 @@ class LetterApi:
         overtaken, letters = read_flag(body, "overtaken"), DeadLetters(self._redis, account)
         if read_flag(body, "dry_run"):
             chosen = await choose(letters, ids, wanted)
-            return JSONResponse({"letters": len(chosen.ids), "overtaken": len(chosen.overtaken)})
+            return JSONResponse(
+                {
+                    "letters": len(chosen.ids),
+                    "overtaken": len(chosen.overtaken),
+                    "older_than_a_day": chosen.older,
+                    "may_start_emails": chosen.emailing,
+                    "people": chosen.people,
+                }
+            )
         if not ids:
             asked = _job(body, wanted, shown, who(request), overtaken=overtaken)
             job = await start_job(self._redis, self._settings, account, asked)

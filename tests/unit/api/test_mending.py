@@ -28,7 +28,13 @@ async def test_letters_are_sent_again_by_id(
         "ids": [letter.id for letter in await DeadLetters(redis, "default").find(Filter(), limit=9)]
     }
     reply = await http.post("/api/dead/replay", json={**body, "dry_run": True})
-    assert reply.json() == {"letters": 1, "overtaken": 0}
+    assert reply.json() == {
+        "letters": 1,
+        "overtaken": 0,
+        "older_than_a_day": 0,
+        "may_start_emails": 1,
+        "people": 1,
+    }
     reply = await http.post("/api/dead/replay", json=body)
     assert reply.json() == {"replayed": 1, "gone": 0, "overtaken": 0}
     check_refusal(await http.post("/api/dead/replay", json=body), 404, "not_found")
