@@ -82,7 +82,8 @@ class WaitingPages:
         wanted, settings = self._meant(form, check_release)
         act = await release_waiting(self._pages.redis, settings, wanted, who(request))
         notice = f"Tried now: what waits of {act.count} {'person' if act.count == 1 else 'people'}."
-        return Done(act.verb, act.count, HOME, notice, act.what)
+        why = form.values.get("why", "").strip()[:MAX_WHY]
+        return Done(act.verb, act.count, HOME, notice, act.what, why)
 
     async def drop(self, request: Request, form: Form) -> Done:
         """Delete what was shown, for good."""

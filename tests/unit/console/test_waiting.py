@@ -42,12 +42,14 @@ async def test_what_waits_is_tried_now(http: httpx.AsyncClient, pipeline: Pipeli
     """After a page that says how much that is."""
     await wait(pipeline, 1, 2)
     page = (await http.get("/console/waiting/release?for=email&user=u1")).text
-    assert "1 event" in page
-    done = await http.post("/console/waiting/release", data={"for": "email", "user": "u1"})
+    assert ("1 event" in page, 'name="why"' in page) == (True, True)
+    form = {"for": "email", "user": "u1", "why": "it is there"}
+    done = await http.post("/console/waiting/release", data=form)
     assert "of+1+person" in done.headers["location"]
     assert (await pipeline.claim("u1", Lane.PURCHASE)).head.id == "m1"
     (act,) = await AuditTrail(pipeline.redis, "default").latest(9)
-    assert (act.verb, act.what) == ("release", "waiting for email of one person")
+    said = (act.verb, act.what, act.why)
+    assert said == ("release", "waiting for email of one person", "it is there")
 
 
 async def test_what_waits_is_discarded_as_long_as_it_is_what_was_shown(
