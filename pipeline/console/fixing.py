@@ -15,6 +15,7 @@ from pipeline.api.queries import MAX_REASON, bad, not_found, read_filter
 from pipeline.console import views
 from pipeline.console.letters import MUST_TYPE, asked_filters, shown_count
 from pipeline.console.pages import Done, Form, Pages
+from pipeline.console.tries import sign_of
 from pipeline.deadletters.edits import BadChange, Change, describe
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.fixing import Fixed
@@ -132,14 +133,10 @@ class FixingPages:
             "id": mended.letter.id,
             "what": views.what(mended.letter),
             "who": mended.letter.header.user,
-            "event": [_line(one) for one in event_lines(mended, masking)],
-            "calls": [_line(one) for one in call_lines(mended, masking)],
+            "event": [sign_of(one) for one in event_lines(mended, masking)],
+            "calls": [sign_of(one) for one in call_lines(mended, masking)],
             "error": mended.after["error"],
         }
-
-
-def _line(text: str) -> tuple[str, str]:
-    return text[:1], text[2:]
 
 
 def _rules(values: Mapping[str, str]) -> list[Rule]:

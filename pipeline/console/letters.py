@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import uuid4
@@ -12,23 +13,29 @@ from starlette.responses import Response
 
 from pipeline.api.letters import MAX_RATE, MIN_RATE
 from pipeline.api.queries import FILTERS, bad, not_found, parse_json, read_cursor, read_filter, who
-from pipeline.console import views
+from pipeline.console import tries, views
 from pipeline.console.pages import Done, Form, Pages
 from pipeline.deadletters.filters import Filter, Selection
+from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.replays import Refused, ReplayRequest, check_growth
-from pipeline.deadletters.store import SeveralLetters, UnknownLetter
+from pipeline.deadletters.store import DeadLetters, SeveralLetters, UnknownLetter
 from pipeline.deadletters.views import SavedViews
-from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.guard.rules import Refusal
 from pipeline.mapping import dry_run
+from pipeline.trace.log import TraceLog
+from pipeline.trace.names import message_name
+from pipeline.trace.records import Fate, Record
 from pipeline.verbs.letters import NotReplayed, Resent, choose, resend, start_job
+from pipeline.words import REASONS
 
 PAGE_SIZE: Final = 50
 SAMPLES: Final = 3
 FIRST: Final = 10
 """Letters that are sent before a person is asked again."""
 MAX_WHY: Final = 200
+MAX_BACK: Final = 20
+"""Pages before this one that an address remembers."""
 MAX_PICKED: Final = 100
 """Letters that are named one by one."""
 MUST_TYPE: Final = 1_000
@@ -49,7 +56,7 @@ class LetterPages:
             request,
             "letters",
             title="Not delivered",
-            reasons=list(Reason),
+            reasons=REASONS,
             lanes=list(Lane),
             saved=views.shown_views(saved, asked),
             **await self.listed(request, asked),
@@ -67,18 +74,20 @@ class LetterPages:
                     404, "not_found", "There is no such letter: it was sent again or discarded."
                 ),
             )
-        now = self._pages.clock.now()
+        now, masking = self._pages.clock.now(), self._pages.masking
         today = dry_run(letter.raw, self._pages.settings.account(account), None, now)
-        shown = views.letter_page(letter, self._pages.masking, now)
-        calls = [
-            (
-                f"{one['method']} {one['endpoint']}",
-                views.pretty(self._pages.masking.value(one["params"])),
-            )
-            for one in today["calls"]
-        ]
+        shown, calls = views.letter_page(letter, masking, now), masking.value(today["calls"])
         return self._pages.render(
-            request, "letter", title=shown["title"], letter=shown, today=today, calls=calls
+            request,
+            "letter",
+            title=shown["title"],
+            letter=shown,
+            today=today,
+            calls=tries.shown_calls(calls),
+            then=tries.shown_calls(shown["sent"]),
+            differs=tries.against_then(shown["sent"], calls),
+            answer=tries.answer(letter),
+            timeline=tries.timeline(letter, await self._waits(account, letter), now),
         )
 
     async def confirm(self, request: Request) -> Response:
@@ -105,7 +114,7 @@ class LetterPages:
             older=chosen.older,
             emailing=chosen.emailing,
             token=uuid4().hex,
-            samples=[views.letter_row(one, now) for one in samples],
+            samples=[views.letter_row(one, self._pages.masking, now) for one in samples],
         )
 
     async def resend(self, request: Request, form: Form) -> Done:
@@ -179,6 +188,14 @@ class LetterPages:
         except (UnknownLetter, SeveralLetters):
             raise not_found("There is no such letter: it was sent again or discarded.") from None
 
+    async def _waits(self, account: str, letter: Letter) -> list[Record]:
+        """What the log of outcomes has of a letter: where it waited, among others."""
+        if not letter.header.lane or self._pages.settings.account(account).trace_keep is None:
+            return []
+        part = Record(letter.id, Fate.WAITS, lane=letter.header.lane).part
+        log = TraceLog(self._pages.redis, account)
+        return await log.find([message_name(letter.id)], parts=[part])
+
     async def listed(self, request: Request, asked: Mapping[str, str]) -> dict[str, Any]:
         """A page of the letters that these filters mean, for list.html."""
         account, now = self._pages.account(request), self._pages.clock.now()
@@ -186,15 +203,36 @@ class LetterPages:
         cursor = read_cursor({k: v for k, v in request.query_params.items() if k == "cursor" and v})
         letters = self._pages.letters(account)
         found = await letters.page(wanted, limit=PAGE_SIZE, after=cursor)
+        count, is_all = await letters.count_within(wanted)
+        trail = read_trail(request.query_params.get("back", "")) if cursor else []
+        rows = await self._with_events(letters, found.letters)
         return {
-            "rows": [views.letter_row(one, now) for one in found.letters],
+            "rows": [views.letter_row(one, self._pages.masking, now) for one in rows],
             "asked": asked,
             "words": wanted.in_words(),
             "is_filtered": wanted != Filter(),
-            "count": await letters.count(wanted) if wanted.is_indexed else None,
+            "count": count if is_all else max(count, len(rows)),
+            "is_least": not is_all,
             "next": str(found.after) if found.after else "",
+            "trail": [*trail, str(cursor or "")][-MAX_BACK:],
+            "newer": trail[-1:],
+            "newer_trail": trail[:-1],
             "is_first": cursor is None,
         }
+
+    async def _with_events(self, letters: DeadLetters, found: Sequence[Letter]) -> list[Letter]:
+        """The same letters; orders with their events, which lists are read without: their numbers stand there."""
+        orders = [one.id for one in found if one.header.lane == Lane.PURCHASE and not one.raw]
+        raws = {one.id: one.raw async for one in letters.read(orders)}
+        return [replace(one, raw=raws.get(one.id, one.raw)) for one in found]
+
+
+def read_trail(text: str) -> list[str]:
+    """Where the pages before this one began, the first one first ('' for the newest letters). Raises BadRequest."""
+    found = parse_json(text.encode("utf-8", "replace")) if text else []
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise bad("back says where the pages before began.")
+    return found[-MAX_BACK:]
 
 
 def asked_filters(values: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pipeline.api.queries import bad, not_found, who
 from pipeline.console import views
 from pipeline.console.letters import MAX_WHY, LetterPages
 from pipeline.console.pages import Done, Form, Pages
+from pipeline.console.tries import answer, shown_calls
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.states import GroupState
 from pipeline.guard.rules import Refusal
@@ -74,6 +75,8 @@ class ProblemPages:
             title=row["title"],
             problem=row,
             sample=views.letter_page(sample, self._pages.masking, self._pages.clock.now()),
+            calls=shown_calls(self._pages.masking.letter(sample.as_json())["calls"]),
+            answer=answer(sample),
             **await self._letters.listed(request, {"group": name}),
         )
 

@@ -16,7 +16,7 @@ from pipeline.deadletters.jobs import Job, JobState
 from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.states import GroupState
 from pipeline.events.models import Lane
-from pipeline.guard.masking import Masking
+from pipeline.guard.masking import MASK, Masking
 from pipeline.json_text import read_json
 from pipeline.verbs.groups import MarkedGroup
 from pipeline.words import FAULTS, TERMS, console_words, words_of
@@ -89,12 +89,21 @@ def what(letter: Letter) -> str:
     return letter.header.event or letter.header.type or "An event that cannot be read"
 
 
-def letter_row(letter: Letter, now: float) -> dict[str, Any]:
-    """One row of a list."""
+def order_number(letter: Letter, masking: Masking) -> str:
+    """The number of the order that a letter is about; '' where it has none, or where it is masked."""
+    if letter.header.lane != Lane.PURCHASE:
+        return ""
+    text = masking.text(letter.raw.decode("utf-8", "replace"))
+    return min(order_numbers(text.encode()) - {MASK}, default="")
+
+
+def letter_row(letter: Letter, masking: Masking, now: float) -> dict[str, Any]:
+    """One row of a list. Without the raw event it has no order number."""
     header = letter.header
     return {
         "id": letter.id,
         "what": what(letter),
+        "order": order_number(letter, masking),
         "who": header.user,
         "lane": TERMS.get(header.lane, ""),
         "reason": header.reason,
@@ -107,24 +116,17 @@ def letter_row(letter: Letter, now: float) -> dict[str, Any]:
 def letter_page(letter: Letter, masking: Masking, now: float) -> dict[str, Any]:
     """Everything about one letter."""
     shown = masking.letter(letter.as_json())
-    words, numbers = words_of(letter.header.reason), sorted(order_numbers(letter.raw))
-    name = f"Order {numbers[0]}" if numbers and letter.header.lane == "purchase" else what(letter)
+    words, row = words_of(letter.header.reason), letter_row(letter, masking, now)
     return {
-        **letter_row(letter, now),
-        "title": name,
+        **row,
+        "title": f"Order {row['order']}" if row["order"] else row["what"],
         "detail": letter.header.detail.rstrip("."),
         "do": console_words(words.do),
         "fault": FAULTS[words.fault],
         "group": letter.header.fingerprint,
         "raw": shown["raw"],
         "pretty": pretty_text(shown["raw"]),
-        "calls": [
-            (f"{one.get('method', '')} {one.get('endpoint', '')}", pretty(one.get("params")))
-            for one in shown["calls"]
-        ],
-        "timeline": [
-            {**one, "ago": time_tag(int(one["at"] * 1000), now)} for one in shown["timeline"]
-        ],
+        "sent": shown["calls"],
         "arrived": time_tag(letter.header.first_seen_ms, now),
         "endpoint": letter.header.endpoint,
         "status": letter.header.status,
@@ -195,11 +197,13 @@ def pretty_text(raw: str) -> str:
 
 
 def filter_words(text: str) -> str:
-    """What an act was about, as the page says it: a lane by its name, the empty filter in the console's words, values of others
-    as they are."""
+    """What an act was about, as the page says it: a lane by its name, a fingerprint and the empty filter in the console's words,
+    values of others as they are."""
     if text in list(Lane):
         return TERMS[text]
-    return "all letters" if text == Filter().in_words() else text
+    if text == Filter().in_words():
+        return "all letters"
+    return text
 
 
 def filter_query(values: Mapping[str, str]) -> str:

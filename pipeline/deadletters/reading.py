@@ -20,6 +20,8 @@ CAUSES = 200
 """Groups that are read in one step."""
 MAX_LOOKED = 20_000
 """Letters that a page may look at: half a second for a filter that matches few."""
+MAX_COUNTED = 2_000
+"""Letters that a count on a page may look at: some tenths of a second at most."""
 
 
 @dataclass(slots=True)
@@ -87,6 +89,17 @@ class LetterReader:
             for key in wanted.indexes(self.account):
                 pipe.zcount(key, oldest, newest)
             return sum(await pipe.execute())
+
+    async def count_within(self, wanted: Filter, most: int = MAX_COUNTED) -> tuple[int, bool]:
+        """How many letters match, and whether that is all: where no index knows, only `most` letters are looked at."""
+        if wanted.is_indexed:
+            return await self.count(wanted), True
+        found, looked = 0, Looked()
+        async for letter in self._each(wanted, looked):
+            found += letter is not None
+            if looked.letters >= most:
+                return found, False
+        return found, True
 
     async def groups(self, wanted: Filter) -> list[Group]:
         """Matching letters by fingerprint, largest group first.
