@@ -14,6 +14,7 @@ from starlette.responses import Response
 from pipeline.api.letters import MAX_RATE, MIN_RATE
 from pipeline.api.queries import FILTERS, bad, not_found, parse_json, read_cursor, read_filter, who
 from pipeline.console import tries, views
+from pipeline.console.pace import done_at, most_a_second
 from pipeline.console.pages import Done, Form, Pages
 from pipeline.deadletters.filters import Filter, Selection
 from pipeline.deadletters.letter import Letter
@@ -99,6 +100,7 @@ class LetterPages:
         letters = self._pages.letters(account)
         now = self._pages.clock.now()
         samples = [one async for one in letters.read(chosen.ids[:SAMPLES])]
+        top = most_a_second(chosen.lanes, await self._limits(account))
         return self._pages.render(
             request,
             "confirm",
@@ -112,6 +114,9 @@ class LetterPages:
             count=len(chosen.ids),
             overtaken=len(chosen.overtaken),
             older=chosen.older,
+            oldest=views.time_tag(chosen.first_seen, now) if chosen.first_seen else None,
+            top=top,
+            ends_at=views.moment_tag(done_at(len(chosen.ids), top, now), now),
             emailing=chosen.emailing,
             token=uuid4().hex,
             samples=[views.letter_row(one, self._pages.masking, now) for one in samples],
@@ -126,7 +131,7 @@ class LetterPages:
                 done = await resend(
                     self._pages.redis, self._pages.settings, account, chosen, overtaken=overtaken
                 )
-                return _resent(what, done)
+                return replace(_resent(what, done), why=_why(form))
             asked = self._asked(form, who(request), overtaken=overtaken)
             job = await start_job(self._pages.redis, self._pages.settings, account, asked)
         except (NotReplayed, Refused) as error:
@@ -136,7 +141,7 @@ class LetterPages:
 
     async def discard(self, _: Request, form: Form) -> Done:
         """Delete what was shown, for good."""
-        why = form.values.get("why", "").strip()[:MAX_WHY]
+        why = _why(form)
         if {"id", "ids"} & form.values.keys():
             chosen, what = await self._picked(form)
         else:
@@ -169,8 +174,8 @@ class LetterPages:
             shown_count(form),
             form.values.get("token", ""),
             by,
-            why=form.values.get("why", "").strip()[:MAX_WHY],
-            rate=_rate(form.values.get("rate", "")),
+            why=_why(form),
+            rate=_rate(form.values),
             first=FIRST if "first" in form.values else 0,
             overtaken=overtaken,
         )
@@ -187,6 +192,11 @@ class LetterPages:
             return await choose(self._pages.letters(account), ids, wanted), wanted
         except (UnknownLetter, SeveralLetters):
             raise not_found("There is no such letter: it was sent again or discarded.") from None
+
+    async def _limits(self, account: str) -> dict[str, float]:
+        """Calls a second that each lane may make."""
+        lanes = (await self._pages.status.read())["accounts"][account]["lanes"]
+        return {name: one["limit"] for name, one in lanes.items()}
 
     async def _waits(self, account: str, letter: Letter) -> list[Record]:
         """What the log of outcomes has of a letter: where it waited, among others."""
@@ -266,8 +276,14 @@ def _picked_words(ids: list[str]) -> str:
     return f"the letter {ids[0]}" if len(ids) == 1 else f"{len(ids)} letters"
 
 
-def _rate(text: str) -> float | None:
-    if not text.strip():
+def _why(form: Form) -> str:
+    return form.values.get("why", "").strip()[:MAX_WHY]
+
+
+def _rate(values: Mapping[str, str]) -> float | None:
+    """Letters a second; None for as fast as the limits let, which the right end of the slider (`top`) means."""
+    text = values.get("rate", "").strip()
+    if not text or text == values.get("top"):
         return None
     try:
         rate = float(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -10,9 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.api.app import change_job
+from pipeline.api.mended import call_lines
 from pipeline.api.queries import bad, not_found, parse_json
 from pipeline.console import views
+from pipeline.console.letters import MAX_WHY
 from pipeline.console.pages import Done, Form, Pages
+from pipeline.console.tries import shown_calls, sign_of
 from pipeline.deadletters.edits import BadChange, Change, Set, apply, read_path
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.jobs import Jobs, UnknownJob
@@ -69,6 +71,9 @@ class MendingPages:
             asks_email=letter.header.reason == Reason.MISSING_EMAIL,
             wrong=wrong,
             mended=self._shown(mended) if mended else None,
+            is_overtaken=await self._is_overtaken(account, letter),
+            overtaken=form is not None and "overtaken" in form.values,
+            why=form.values.get("why", "") if form is not None else "",
             is_masked=bool(self._pages.settings.redact),
         )
 
@@ -85,17 +90,22 @@ class MendingPages:
             raise bad(str(error), "not_edited") from None
         changed = ", ".join(sorted({line[2:].partition(": ")[0] for line in mended.event_diff}))
         what, path = f"{letter.id}: {changed}", f"/console/dead/{quote(letter.id, safe='')}"
+        why, saved = form.values.get("why", "").strip()[:MAX_WHY], int(mended.is_changed)
         if "send" not in form.values:
-            return Done("edit", int(mended.is_changed), path, "Saved.", what=what)
+            return Done("edit", saved, path, "Saved.", what, why)
         letters = self._pages.letters(form.account)
         chosen = await choose(letters, [letter.id], Filter())
+        overtaken = "overtaken" in form.values
         try:
-            await resend(
-                self._pages.redis, self._pages.settings, form.account, chosen, overtaken=True
+            done = await resend(
+                self._pages.redis, self._pages.settings, form.account, chosen, overtaken=overtaken
             )
         except NotReplayed as error:
             raise bad(f"It was saved. {error}", "not_replayed") from None
-        return Done("edit and replay", 1, "/console/dead", "Saved and sent again.", what=what)
+        if done.overtaken:
+            notice = "Saved, but not sent: something newer was already sent. Tick the box to send it all the same."
+            return Done("edit", saved, path, notice, what, why)
+        return Done("edit and replay", 1, "/console/dead", "Saved and sent again.", what, why)
 
     async def job(self, request: Request) -> Response:
         """How far a re-send is."""
@@ -119,6 +129,13 @@ class MendingPages:
             raise not_found("There is no such re-send, or it ended long ago.") from None
         return Done(verb, 1, f"/console/resends/{quote(job.id, safe='')}", what=f"job {job.id}")
 
+    async def _is_overtaken(self, account: str, letter: Letter) -> bool:
+        try:
+            chosen = await self._pages.letters(account).select_ids([letter.id])
+        except UnknownLetter:  # it has just gone; to save it says so
+            return False
+        return bool(chosen.overtaken)
+
     async def _letter(self, account: str, identity: str) -> Letter:
         try:
             return await self._pages.letters(account).get(identity)
@@ -135,21 +152,13 @@ class MendingPages:
 
     def _shown(self, mended: Mended) -> dict[str, Any]:
         return {
-            "lines": [(line[:1], line[2:]) for line in mended.event_diff],
-            "before": self._calls(mended.before),
-            "after": self._calls(mended.after),
+            "lines": [sign_of(line) for line in mended.event_diff],
+            "differs": [sign_of(line) for line in call_lines(mended, self._pages.masking)],
+            "before": shown_calls(self._pages.masking.value(mended.before["calls"])),
+            "after": shown_calls(self._pages.masking.value(mended.after["calls"])),
             "error": mended.after["error"],
             "ignored": mended.after["ignored"],
         }
-
-    def _calls(self, line: Mapping[str, Any]) -> list[tuple[str, str]]:
-        return [
-            (
-                f"{one['method']} {one['endpoint']}",
-                views.pretty(self._pages.masking.value(one["params"])),
-            )
-            for one in line["calls"]
-        ]
 
 
 def _text(letter: Letter) -> str:

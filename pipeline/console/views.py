@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -203,7 +204,16 @@ def filter_words(text: str) -> str:
         return TERMS[text]
     if text == Filter().in_words():
         return "all letters"
-    return text
+    text = _OF_GROUP.sub(TERMS["fingerprint"], text)
+    return _OF_LANE.sub(lambda found: found["before"] + TERMS[found["lane"]], text)
+
+
+_OF_LANE: Final = re.compile(
+    rf"^(?P<before>(?:reason [a-z_]+, )?)lane (?P<lane>{'|'.join(Lane)})(?=$|[,:])"
+)
+"""Where `Filter.in_words` names the lane: at the beginning, so that no value of another filter is taken for it."""
+_OF_GROUP: Final = re.compile(r"^group(?= [0-9a-f]{12}\b)")
+"""The same of the fingerprint."""
 
 
 def filter_query(values: Mapping[str, str]) -> str:
@@ -245,9 +255,34 @@ def job_row(job: Job, now: float) -> dict[str, Any]:
         "can_resume": job.state in {JobState.PAUSED, JobState.ASKING},
         "when": time_tag(job.created_at, now),
         "ends_at": None if ends_at is None else clock_tag(ends_at / 1000),
+        "rate": job.rate,
+        "pace": _pace(job, now_ms),
+        "died": _died_again(job, now_ms),
     }
 
 
+def _pace(job: Job, now_ms: int) -> str:
+    """Letters a second so far, while it runs; '' before that is known."""
+    passed = now_ms - job.began_at
+    if job.state is not JobState.RUNNING or not job.began_at or not job.through or passed <= 0:
+        return ""
+    pace = job.through * 1000 / passed
+    return f"{pace:.0f}" if pace >= 10 else f"{pace:.1f}" if pace >= 0.1 else "less than 0.1"
+
+
+def _died_again(job: Job, now_ms: int) -> list[tuple[str, dict[str, str]]]:
+    """Links to what died since a re-send began: words, and the filters. What it sent was of one cause if its filter said so."""
+    since = {"since": f"{max(1, -(-(now_ms - job.created_at) // 1000))}s"}
+    found = _ONE_GROUP.fullmatch(job.what)
+    links = []
+    if job.again and found:
+        links.append(("What died again of the same", {**since, "group": found[1]}))
+    if job.others or (job.again and not found):
+        links.append(("What was not delivered since it began", since))
+    return links
+
+
+_ONE_GROUP: Final = re.compile(r"group ([0-9a-f]{12})")
 _STATES: Final[Mapping[JobState, str]] = {
     JobState.FILLING: "beginning",
     JobState.RUNNING: "sending",

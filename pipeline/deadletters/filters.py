@@ -203,6 +203,7 @@ class Selection:
     older: how many of their events came more than a day before `select` was called.
     emailing: how many could start emails when they are sent: orders, carts and custom events.
     people: how many users they are of.
+    lanes: where they waited; '' for those that the splitter refused.
     """
 
     ids: tuple[str, ...]
@@ -213,6 +214,7 @@ class Selection:
     older: int = 0
     emailing: int = 0
     people: int = 0
+    lanes: frozenset[str] = frozenset()
 
     def without_overtaken(self) -> Selection:
         """What is safe to replay."""

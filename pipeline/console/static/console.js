@@ -17,6 +17,16 @@
     if (pause && !refreshes) pause.textContent = "Refresh again";
   }
 
+  function pace(slider) { // the rate it shows, and when the letters would be sent
+    const [rate, end] = document.getElementById("pace").children, time = document.createElement("time");
+    const at = new Date(Date.now() + 1000 * slider.dataset.pace / slider.value);
+    rate.textContent = slider.value === slider.max ? "As fast as the limits let" : `At most ${slider.value} a second`;
+    time.dateTime = at.toISOString();
+    if (at - Date.now() < 864e5) time.dataset.clock = ""; else time.textContent = at.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+    end.replaceChildren(time);
+    local(end);
+  }
+
   function step(by) {
     const rows = all("[data-row]"), at = rows.indexOf(document.activeElement);
     const next = rows[at < 0 ? 0 : Math.min(rows.length - 1, Math.max(0, at + by))];
@@ -67,5 +77,6 @@
   document.addEventListener("htmx:sendError", () => lost(true));
   document.addEventListener("htmx:responseError", () => lost(true));
   document.addEventListener("htmx:afterOnLoad", () => { lost(false); local(document); });
-  document.addEventListener("DOMContentLoaded", () => local(document));
+  document.addEventListener("input", (event) => { if ("pace" in event.target.dataset) pace(event.target); });
+  document.addEventListener("DOMContentLoaded", () => { local(document); all("[data-pace]").forEach(pace); });
 })();
