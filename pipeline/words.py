@@ -138,6 +138,7 @@ SAID: Mapping[str, str] = MappingProxyType(
         "dead letters": "letters",
         "dead letter": "letter",
         "fingerprint": "problem",
+        "mailboxes": "what waits",
         "mailbox": "what waits",
         "replayed": "sent again",
         "replays": "re-sends",

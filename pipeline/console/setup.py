@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from dataclasses import replace
+from typing import Any, Final
 
 from pydantic import SecretStr
 from starlette.requests import Request
@@ -18,6 +20,9 @@ from pipeline.roles import WriteKey
 from pipeline.settings import Settings
 from pipeline.status.signs import read_signs
 from pipeline.verbs.people import Ask, NotAsked
+from pipeline.words import TERMS, console_words
+
+_LANES_OF: Final = re.compile(r"(?<=NOBODY serves )[a-z]+(?:, [a-z]+)*")
 
 
 class SetupPages:
@@ -53,7 +58,7 @@ class SetupPages:
             "setup",
             title="Set-up",
             account=account,
-            checks=checks if asked is None else [*checks, asked],
+            checks=[_in_words(one) for one in (checks if asked is None else [*checks, asked])],
             is_asked=asked is not None,
             installation=_shown(self._pages.settings, leave={"accounts"}),
             settings=_account_shown(self._pages.settings, account),
@@ -61,6 +66,14 @@ class SetupPages:
             signs=await read_signs(self._pages.redis),
             ownership=found["accounts"][account]["ownership"],
         )
+
+
+def _in_words(check: Check) -> Check:
+    """A check as the console says it: lanes by their names."""
+    found = _LANES_OF.sub(
+        lambda named: ", ".join(TERMS.get(one, one) for one in named[0].split(", ")), check.found
+    )
+    return replace(check, found=console_words(found))
 
 
 def _account_shown(settings: Settings, name: str) -> list[tuple[str, str]]:

@@ -24,18 +24,21 @@ from pipeline.storage import keys
 from pipeline.verbs.acts import record_act
 from pipeline.verbs.pausing import redis_now_ms
 from tests.support.console import browser
-from tests.support.letters import Pipeline, track
+from tests.support.letters import Pipeline, order, track
 from tests.support.redis_server import free_port
 
 PASSWORD, READ_PASSWORD = "correct horse", "battery staple"
 HOSTILE = "<img src=x onerror=alert(1)>\u202e{{ 7*7 }}"
 PRIVATE_WORDS = re.compile(
-    r"dead letter|fingerprint|mailbox|\breplay|\bdrop|throttled|\bcircuit|overtaken|\blane"
+    r"dead.?letter|fingerprint|mailbox|\breplay|\bdrop|throttled|\bcircuit|overtaken|\blanes?\b|\bgates?\b|\breleased?\b"
+    r"|\bpurchases?\b|\bpoison|\bsettle|\blease"
 )
 CODE = re.compile(
     r'<(code|pre|textarea|option)\b.*?</\1>|<(\w+)[^>]* class="code".*?</\2>', re.DOTALL
 )
 """What pages show as code keeps its words: reason codes, settings, commands."""
+FILTER_IN_WORDS = re.compile(r"\blane (?:user|event|purchase|page)\b")
+"""A filter as the command line says it, which a heading repeats."""
 PAGES = (
     "/console",
     "/console/counts",
@@ -57,6 +60,9 @@ PAGES = (
     "/console/activity",
     "/console/help",
     "/console/fix?reason=rejected",
+    "/console/dead?lane=purchase&since=2h",
+    "/console/waiting?lane=purchase&for=gate",
+    "/console/waiting?lane=purchase&for=email",
     "/console/people",
     "/console/people?q=nothing-like-this",
     "/console/people/u1",
@@ -66,8 +72,10 @@ PAGES = (
 
 
 async def everything(redis: Redis) -> dict[bytes, bytes | None]:
-    """What is in Redis, but for the cached counts of people, which PFCOUNT writes."""
-    names = [name async for name in redis.scan_iter() if b":people:" not in name]
+    """What is in Redis, but for the cached counts of people, which PFCOUNT writes, and the lease of who splits, which ends
+    by itself."""
+    passing = (b":people:", keys.SPLITTER.encode())
+    names = [name async for name in redis.scan_iter() if not any(one in name for one in passing)]
     return {name: await redis.dump(name) for name in names}
 
 
@@ -106,19 +114,52 @@ async def test_pages_link_only_to_pages_that_exist(
 async def test_pages_say_things_in_the_consoles_words(
     http: httpx.AsyncClient, pipeline: Pipeline
 ) -> None:
-    """With a letter of every reason, and acts of the command line. The table of words, on the page Help, has both."""
+    """With a letter of every reason, what waits, a pause, a re-send, a receipt, and acts of the command line. The table of
+    words, on the page Help, has both."""
     for number, reason in enumerate(Reason, start=1):
         await pipeline.kill(track(number), reason=reason)
+    await pipeline.send(order(91, "w1"))
+    await pipeline.split()
+    await pipeline.wait_for_email("w1")
+    await http.post("/console/lanes/purchase/pause", data={"reason": "known"})
+    await http.post("/console/resend", data={"lane": "event", "count": "15", "token": "f" * 32})
     for verb in ("replay", "drop", "edit and replay", "mark"):
         await record_act(pipeline.redis, "default", Act("ann", verb, "all dead letters", 1))
     groups = (await http.get("/api/dead/stats")).json()["groups"]
     letters = [f"/console/dead/m{number}" for number in range(1, len(Reason) + 1)]
     problems = [f"/console/problems/{one['fingerprint']}" for one in groups]
-    refused = ("/console/dead/nothing", "/console/problems/nothing", "/console/resend")
-    for path in (*PAGES, *letters, *problems, *refused):
-        if path != "/console/help":
-            text = CODE.sub("", (await http.get(path)).text)
-            assert PRIVATE_WORDS.findall(re.sub(r"<[^>]+>", "", text).casefold()) == [], path
+    digest = re.search(
+        r'name="digest" value="(\w+)"', (await http.get("/console/forget?user=u2")).text
+    )
+    assert digest is not None
+    form = {"user": "u2", "typed": "u2", "digest": digest[1]}
+    receipt = (await http.post("/console/forget", data=form)).headers["location"]
+    more = (
+        *("/console/dead/nothing", "/console/problems/nothing", "/console/resend"),
+        *(
+            "/console/resend?lane=purchase",
+            "/console/discard?lane=event",
+            "/console/fix?lane=event",
+        ),
+        *("/console/people/w1", "/console/events/m91", f"/console/resends/{'f' * 32}", receipt),
+    )
+    said = {path: (await http.get(path)).text for path in (*PAGES, *letters, *problems, *more)}
+    fixing = {"lane": "event", "kind0": "set", "path0": "properties.x", "value0": "1"}
+    editing = {"id": "m1", "event": json.dumps(track(1))}
+    for path, data in (("fix", fixing), ("edit", editing), ("why", {"user": "w1"})):
+        said[f"POST {path}"] = (await http.post(f"/console/{path}", data=data)).text
+    said["a refusal"] = (await http.post("/console/resend", data={"lane": "event"})).text
+    async with browser(pipeline.redis, CONSOLE_PASSWORD=PASSWORD) as outside:
+        said["login"] = (await outside.get("/console/login")).text
+    del said["/console/help"]
+    assert {path: found for path, text in said.items() if (found := private_words(text))} == {}
+
+
+def private_words(page: str) -> list[str]:
+    """What a person reads of a page, and what an aid reads out, that is no code and not in the console's words."""
+    text = CODE.sub("", FILTER_IN_WORDS.sub("", page))
+    labels = " ".join(re.findall(r'(?:aria-label|title|placeholder)="([^"]*)"', text))
+    return PRIVATE_WORDS.findall(f"{re.sub(r'<[^>]+>', '', text)} {labels}".casefold())
 
 
 async def test_an_empty_console_says_what_to_do_first(http: httpx.AsyncClient) -> None:
