@@ -14,6 +14,7 @@ from pipeline.api.schemas import (
     FILTER_PARAMETERS,
     FIXED,
     GROUP,
+    HOURS,
     ID,
     JOB,
     LANE,
@@ -160,7 +161,7 @@ DESCRIPTIONS: Final[Mapping[str, Json]] = {
         "get": operation(
             "Dead letters by cause, the largest group first, as `sailpipe dead stats --json`; `more` are smaller",
             shape({"groups": {"type": "array", "items": GROUP}, "more": COUNT}),
-            parameters=(*FILTER_PARAMETERS, parameter("state", STATE), LIMIT),
+            parameters=(*FILTER_PARAMETERS, parameter("state", STATE), LIMIT, HOURS),
         )
     },
     "api/dead/mark": {

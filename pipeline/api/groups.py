@@ -28,7 +28,7 @@ from pipeline.deadletters.jobs import Jobs
 from pipeline.deadletters.states import GroupState
 from pipeline.settings import Settings
 from pipeline.verbs.acts import record_act
-from pipeline.verbs.groups import UnknownGroup, mark_group, read_groups
+from pipeline.verbs.groups import MAX_HOURS, UnknownGroup, mark_group, read_groups, rows_of
 
 MAX_LISTED: Final = 500
 MAX_JOBS: Final = 100
@@ -44,13 +44,15 @@ class GroupApi:
 
     async def stats(self, request: Request) -> Response:
         """Letters by cause, the largest group first, as `sailpipe dead stats --json`."""
-        values = query(request, {*FILTERS, "state", "limit"})
+        values = query(request, {*FILTERS, "state", "limit", "hours"})
+        hours = read_number(values, "hours", 0, MAX_HOURS)
         limit, state = read_number(values, "limit", 50, MAX_LISTED), _state(values.get("state"))
         asked = {name: value for name, value in values.items() if name in FILTERS}
         wanted = read_filter(asked, self._clock.now())
-        found = await read_groups(self._redis, self._account(values), wanted)
+        account = self._account(values)
+        found = await read_groups(self._redis, account, wanted)
         meant = [one for one in found if state in (None, one.mark.state)]
-        groups = [one.as_json() for one in meant[:limit]]
+        groups = await rows_of(self._redis, account, meant[:limit], hours)
         return JSONResponse({"groups": groups, "more": len(meant) - len(groups)})
 
     async def mark(self, request: Request) -> Response:

@@ -10,6 +10,7 @@ from pipeline.deadletters.states import GroupState
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.status.mailboxes import CAUSES
+from pipeline.verbs.groups import MAX_HOURS
 from pipeline.words import Fault
 
 TOKEN: Final = "operatorToken"  # noqa: S105 - the name of a scheme
@@ -120,6 +121,7 @@ def reply(description: str, schema: Json, media_type: str = "application/json") 
 
 FILTER_PARAMETERS: Final = tuple(parameter(*one) for one in FILTER_SCHEMAS.items())
 LIMIT: Final = parameter("limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50})
+HOURS: Final = parameter("hours", {"type": "integer", "minimum": 1, "maximum": MAX_HOURS})
 ANY: Final[Json] = {"type": "object"}
 ID: Final = parameter("id", TEXT, where="path")
 JOB: Final[Json] = {
@@ -148,6 +150,11 @@ GROUP: Final[Json] = {
         "last": TEXT,
         "fault": {"enum": list(Fault)},
         "state": STATE,
+        "by_hour": {
+            "type": "array",
+            "items": COUNT,
+            "description": "With `hours`; the oldest first.",
+        },
     },
     "required": ["fingerprint", "letters", "users", "reason", "first", "last", "fault", "state"],
 }

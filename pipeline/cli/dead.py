@@ -4,7 +4,7 @@ edits them."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,7 +32,7 @@ from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.states import GroupState
 from pipeline.deadletters.store import DeadLetters, SeveralLetters
 from pipeline.errors import SailpipeError
-from pipeline.verbs.groups import MarkedGroup, mark_group, read_groups
+from pipeline.verbs.groups import MAX_HOURS, mark_group, read_groups, rows_of
 
 app = typer.Typer(cls=GuidedGroup, rich_markup_mode=None, no_args_is_help=True)
 
@@ -114,17 +114,24 @@ def stats(
     state: Annotated[
         GroupState | None, typer.Option(help="Only groups that were marked so.")
     ] = None,
+    hours: Annotated[
+        int,
+        typer.Option(
+            min=0, max=MAX_HOURS, help="In JSON: how many died in each of so many last hours, too."
+        ),
+    ] = 0,
     account: AccountOption = "default",
     shape: FormatOption = Format.TABLE,
     as_json: JsonOption = False,
 ) -> None:
     """Count dead letters by cause: same lane, reason, endpoint, error and message."""
 
-    async def work(session: Session) -> list[MarkedGroup]:
-        return await read_groups(session.redis, account, wanted)
+    async def work(session: Session) -> list[dict[str, Any]]:
+        found = await read_groups(session.redis, account, wanted)
+        meant = [one for one in found if state in (None, one.mark.state)]
+        return await rows_of(session.redis, account, meant, hours)
 
-    found = in_session(account, work)
-    rows = [one.as_json() for one in found if state in (None, one.mark.state)]
+    rows = in_session(account, work)
     chosen = shape_of(shape, as_json=as_json)
     show_rows(rows, STATS, chosen, nothing="No dead letters.")
     if chosen is Format.TABLE:

@@ -18,6 +18,8 @@ from pipeline.storage import keys
 from pipeline.words import Words, words_of
 
 UNMARKED: Final = Mark()
+MAX_HOURS: Final = 48
+"""Hours whose letters are counted apart: each group takes a command for every one."""
 
 
 class UnknownGroup(SailpipeError):
@@ -49,6 +51,18 @@ async def read_groups(
     groups: Sequence[Group] = await DeadLetters(client, account).groups(wanted)
     marks = await GroupStates(client, account).read()
     return [MarkedGroup(one, marks.get(one.fingerprint, UNMARKED)) for one in groups]
+
+
+async def rows_of(
+    client: redis.asyncio.Redis, account: str, found: Sequence[MarkedGroup], hours: int = 0
+) -> list[dict[str, Any]]:
+    """These groups as programs are shown them. hours: with how many letters died in each of so many last hours, `by_hour`."""
+    rows = [one.as_json() for one in found]
+    if not hours:
+        return rows
+    names = [row["fingerprint"] for row in rows]
+    counted = await DeadLetters(client, account).by_hour(names, hours)
+    return [row | {"by_hour": counted[row["fingerprint"]]} for row in rows]
 
 
 async def count_open(client: redis.asyncio.Redis, account: str) -> int:

@@ -105,7 +105,8 @@ def test_people_are_told_what_happened_and_what_to_do(command: Command) -> None:
     assert '{"method":"POST","endpoint":"/event","params":{"id":"u1"}}' in out
     _, out, err = command("dead", "stats")
     assert "missing_email (the data's): it has no e-mail address. To do: send an identify" in err
-    [row, _] = rows(command("dead", "stats", "--json")[1])
+    [row, _] = rows(command("dead", "stats", "--json", "--hours", "2")[1])
+    assert row["by_hour"] == [0, 2]
     assert (row["letters"], row["users"], row["fault"], row["state"]) == (2, 2, "data", "open")
 
 

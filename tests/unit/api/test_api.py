@@ -190,6 +190,9 @@ async def test_problems_are_listed_marked_and_what_was_done_is_told(
     assert (largest["fault"], largest["state"]) == ("data", "open")
     one = (await http.get("/api/dead/stats", params={"limit": 1})).json()
     assert (one["groups"][0]["fingerprint"], one["more"]) == (largest["fingerprint"], 1)
+    lately = (await http.get("/api/dead/stats", params={"hours": 3})).json()["groups"]
+    assert [row["by_hour"] for row in lately] == [[0, 0, 2], [0, 0, 1]]
+    check_refusal(await http.get("/api/dead/stats", params={"hours": 49}), 400, "invalid")
     asked = {"group": largest["fingerprint"], "state": "ignored", "why": "a test shop"}
     assert (await http.post("/api/dead/mark", json=asked)).json()["state"] == "ignored"
     ignored = (await http.get("/api/dead/stats", params={"state": "ignored"})).json()["groups"]
