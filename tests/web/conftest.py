@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Dialog, Page, Playwright, sync_playwright
 
 from tests.support.commands import running, sailpipe, wait_until
-from tests.support.redis_server import free_port
+from tests.support.redis_server import RedisServer, free_port
 
 FLAGS = (
     "--no-sandbox",
@@ -86,6 +86,18 @@ def guarded(site: Site) -> Iterator[str]:
         address = f"http://127.0.0.1:{port}"
         wait_until(lambda: _answers(port), "the second server listens")
         yield address
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def empty(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an HTTP server beside which nothing runs, and at which nothing has arrived."""
+    port = free_port()
+    environment = {"SAILPIPE_REDIS_URL": redis_server.url}
+    folder = tmp_path_factory.mktemp("empty")
+    with running("serve", "--port", str(port), directory=folder, **environment) as server:
+        wait_until(lambda: _answers(port), "the server listens")
+        yield f"http://127.0.0.1:{port}"
         server.stop()
 
 

@@ -13,7 +13,7 @@ from tests.support.commands import wait_until
 from tests.web.conftest import PASSWORD, READ_PASSWORD, Site, open_context
 from tests.web.looks import look_everywhere
 
-pytestmark = pytest.mark.web
+pytestmark = [pytest.mark.web, pytest.mark.timeout(300)]
 
 TEA = {"product_id": "t", "name": "Tea", "price": 4.5, "quantity": 1, "url": "https://h.example/t"}
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
@@ -71,32 +71,11 @@ def test_why_a_customer_gets_no_mail_is_found_out_on_a_button(site: Site, page: 
     expect(page.get_by_role("heading", level=1)).to_contain_text("Order")
 
 
-def test_a_group_is_sent_again_with_progress_paused_and_stopped(site: Site, page: Page) -> None:
-    """Forty letters at five a second: there is time to look."""
-    site.enqueue(*(order(f"2{n:04}", f"g-{n}", products=[]) for n in range(40)))
-    wait_until(lambda: len(site.dead(reason="unmappable")) >= 40, "forty letters")
-    page.goto(f"{site.address}/console/problems")
-    page.get_by_role("link", name="A value that Sailthru must have").first.click()
-    page.get_by_role("link", name=re.compile(r"Send all \d+ again…")).click()
-    page.get_by_label("The first 10, then ask me").uncheck()
-    expect(page.locator("#pace")).to_contain_text("As fast as the limits let: done at about")
-    soon = page.locator("#pace time").get_attribute("datetime")
-    page.get_by_label("At most so many a second").fill("5")
-    expect(page.locator("#pace")).to_contain_text("At most 5 a second: done at about")
-    assert (page.locator("#pace time").get_attribute("datetime") or "") > (soon or "9")
-    assert look_everywhere(page, "resend-paced") == []
-    page.get_by_role("button", name=re.compile(r"Send \d+ again")).click()
-    expect(page.locator("#live")).to_contain_text("sending")
-    page.get_by_role("button", name="Pause").click()
-    expect(page.locator("#live")).to_contain_text("paused")
-    page.get_by_role("button", name="Stop").click()
-    expect(page.locator("#live")).to_contain_text("stopped")
-    page.get_by_role("link", name="Activity").first.click()
-    expect(page.locator("main")).to_contain_text("stopped")
-
-
-def test_a_group_is_fixed_previewed_and_sent_again_with_progress(site: Site, page: Page) -> None:
-    """A word in place of a price: the change is seen before it is written into all, and they are delivered."""
+def test_a_group_of_500_is_fixed_and_sent_again_with_progress_paused_and_stopped(
+    site: Site, page: Page
+) -> None:
+    """A word in place of a price: the change is seen before it is written into all; a second job sends what the stopped one
+    left, and all are delivered."""
     bad = {**TEA, "price": "free"}
     mail = {"context": {"traits": {"email": "f@shop.example.com"}}}
     site.enqueue(*(order(f"7{n:04}", f"f-{n}", products=[bad]) | mail for n in range(500)))
@@ -104,7 +83,7 @@ def test_a_group_is_fixed_previewed_and_sent_again_with_progress(site: Site, pag
     delivered = site.counts()["delivered"]
     group = site.dead(match='"free"')[0]["fingerprint"]
     page.goto(f"{site.address}/console/problems/{group}")
-    page.get_by_role("link", name=re.compile(r"Fix all \d+…")).click()
+    page.get_by_role("link", name=re.compile("^Fix all")).click()
     page.get_by_label("Do").first.select_option("set")
     page.get_by_label("Field").first.fill("properties.products.*.price")
     page.get_by_label("Value, new path or kind").first.fill("4.5")
@@ -114,10 +93,33 @@ def test_a_group_is_fixed_previewed_and_sent_again_with_progress(site: Site, pag
     page.get_by_label("Why (stands in Activity)").fill("the shop's free tea")
     page.get_by_role("button", name="Fix 500").click()
     expect(page.get_by_role("status")).to_contain_text("500 changed")
+    expect(page.locator("#pace")).to_contain_text("As fast as the limits let: done at about")
+    soon = page.locator("#pace time").get_attribute("datetime")
+    page.get_by_label("At most so many a second").fill("20")
+    expect(page.locator("#pace")).to_contain_text("At most 20 a second: done at about")
+    assert (page.locator("#pace time").get_attribute("datetime") or "") > (soon or "9")
+    assert look_everywhere(page, "resend-paced") == []
     page.get_by_role("button", name="Send 500 again").click()
+    page.wait_for_url("**/resends/*")
     expect(page.locator("#live")).to_contain_text("of 500")
     expect(page.locator("#live")).to_contain_text("shall it go on?")
     page.get_by_role("button", name="Go on").click()
+    expect(page.locator("progress")).not_to_have_attribute("value", "10")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#live")).to_contain_text("paused")
+    assert look_everywhere(page, "resends-job") == []
+    page.get_by_role("button", name="Go on").click()
+    expect(page.locator("#live")).to_contain_text("sending")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#live")).to_contain_text("stopped")
+    page.get_by_role("link", name="Activity").first.click()
+    expect(page.locator("main")).to_contain_text("stopped")
+    page.goto(f"{site.address}/console/problems/{group}")
+    left = len(site.dead(group=group))
+    assert 0 < left < 490, "ten came before the question, some more before the stop"
+    page.get_by_role("link", name=re.compile("^Send all")).click()
+    page.get_by_label("The first 10, then ask me").uncheck()
+    page.get_by_role("button", name=f"Send {left} again").click()
     expect(page.locator("#live")).to_contain_text("done", timeout=60_000)
     wait_until(lambda: site.counts()["delivered"] == delivered + 500, "they are delivered")
 
@@ -179,6 +181,51 @@ def test_keys_reach_what_the_page_shows(site: Site, page: Page) -> None:
     page.keyboard.press("/")
     page.keyboard.type("g t?")
     expect(page.get_by_label("Search a person, order or messageId")).to_have_value("g t?")
+
+
+def test_rows_are_worked_through_by_key_alone(site: Site, page: Page) -> None:
+    """From the overview to a problem, to the filter of problems, and to a letter of a list, edited and sent again: no mouse."""
+    site.enqueue(*(order(f"5100{n}", f"row-{n}", products=[], note="Row") for n in range(2)))
+    wait_until(lambda: len(site.dead(match="Row")) == 2, "two letters")
+    page.goto(f"{site.address}/console")
+    page.keyboard.press(".")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console/problems/*")
+    page.keyboard.press("g")
+    page.keyboard.press("p")
+    page.wait_for_url("**/console/problems")
+    page.keyboard.press("f")
+    tab_to(page, re.compile(r"The data's"))
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console/problems?fault=data*")
+    page.goto(f"{site.address}/console/dead?match=Row")
+    for _ in range(2):
+        page.keyboard.press("j")
+    page.keyboard.press("e")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Edit Order 51000 of row-0")
+    page.go_back()
+    page.keyboard.press("j")
+    page.keyboard.press("s")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Send again")
+    tab_to(page, "Send 1 again")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("Sent again")
+    page.goto(f"{site.address}/console/people/row-1")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console/events/*")
+
+
+def tab_to(page: Page, name: str | re.Pattern[str]) -> None:
+    """Press Tab until the link or button of this name has the focus."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        said = str(page.evaluate("document.activeElement.textContent")).strip()
+        if said == name if isinstance(name, str) else name.match(said):
+            return
+    raise AssertionError(f"Tab never comes to {name}")
 
 
 def test_who_has_no_password_stays_out_and_who_only_reads_changes_nothing(

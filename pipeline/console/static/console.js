@@ -45,10 +45,11 @@
     if (event.key === "j" || event.key === "k") return step(event.key === "j" ? 1 : -1);
     const key = (prefix ? prefix + " " : "") + event.key;
     prefix = event.key === "g" && !prefix ? "g" : "";
-    const control = all("[data-key]").find((one) => one.dataset.key === key && isMeant(one));
+    const meant = all("[data-key]").filter((one) => one.dataset.key === key && isMeant(one));
+    const control = meant.find((one) => one.closest("tr")) || meant[0]; // a row before the page
     if (!control) return;
     event.preventDefault();
-    if (control.matches("select, input:not([type=checkbox])")) control.focus(); else control.click();
+    if (key === "f" || control.matches("select, input:not([type=checkbox])")) control.focus(); else control.click();
   });
 
   document.addEventListener("click", (event) => {
