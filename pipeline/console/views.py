@@ -20,7 +20,7 @@ from pipeline.events.models import Lane
 from pipeline.guard.masking import MASK, Masking
 from pipeline.json_text import read_json
 from pipeline.verbs.groups import MarkedGroup
-from pipeline.words import FAULTS, TERMS, console_words, words_of
+from pipeline.words import FAULTS, TERMS, console_do, words_of
 
 BARS, BARS_HEIGHT = 120, 24
 """Width and height of the plot of a problem's last day."""
@@ -122,7 +122,7 @@ def letter_page(letter: Letter, masking: Masking, now: float) -> dict[str, Any]:
         **row,
         "title": f"Order {row['order']}" if row["order"] else row["what"],
         "detail": letter.header.detail.rstrip("."),
-        "do": console_words(words.do),
+        "do": console_do(letter.header.reason),
         "fault": FAULTS[words.fault],
         "group": letter.header.fingerprint,
         "raw": shown["raw"],
@@ -142,8 +142,8 @@ def group_row(found: MarkedGroup, now: float, hours: Sequence[int] = ()) -> dict
     return {
         "group": group.fingerprint,
         "reason": shown["reason"],
-        "title": words.title,
-        "do": console_words(words.do),
+        "title": words.sentence(group.letters, shown["users"]),
+        "do": console_do(shown["reason"]),
         "fault": words.fault.value,
         "whose": FAULTS[words.fault],
         "detail": shown["detail"],

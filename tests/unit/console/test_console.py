@@ -170,7 +170,7 @@ async def test_a_letter_is_found_shown_and_sent_again(
     assert "/console/dead/m1" in (await http.get(found)).text
     page = (await http.get("/console/dead/m1")).text
     assert "it has no e-mail address" in page
-    assert "Send an identify with the email" in page
+    assert "An order is sent by itself when the customer signs in; or add the address" in page
     done = await http.post("/console/resend", data={"id": "m1", "count": "1"})
     assert (done.status_code, done.headers["location"]) == (
         303,
