@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 from markupsafe import Markup, escape
@@ -45,11 +45,11 @@ def time_tag(at_ms: int, now: float) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(exact, exact, ago(at_ms, now))
 
 
-def clock_tag(at: float) -> Markup:
+def clock_tag(at: float, to: Literal["minutes", "seconds"] = "minutes") -> Markup:
     """A time of day, UTC until the page's script writes it in the browser's zone."""
     moment = datetime.fromtimestamp(at, UTC)
-    return Markup('<time datetime="{}" data-clock>{} UTC</time>').format(
-        moment.isoformat(), moment.strftime("%H:%M")
+    return Markup('<time datetime="{}" data-clock="{}">{} UTC</time>').format(
+        moment.isoformat(), to, moment.strftime("%H:%M" if to == "minutes" else "%H:%M:%S")
     )
 
 
