@@ -116,7 +116,7 @@ class Pages:
             "operator": operator,
             "may_change": operator is not None and operator.may_change,
             "logged_in": logged_in(request.scope) is not None,
-            "target": self.settings.target,
+            "target": self._target(account),
             "theme": theme if theme in THEMES else THEMES[0],
             "path": path,
             "address": link(request, account, path),
@@ -202,6 +202,13 @@ class Pages:
         if len(values) < len(pairs):
             raise bad("A field of the form stands twice.")
         return Form(self._known(values.pop("account", DEFAULT_ACCOUNT)), values)
+
+    def _target(self, account: str) -> str:
+        """Where an account's calls go; the installation's where there is no such account."""
+        found = self.settings.accounts.get(account)
+        if found is None:
+            return self.settings.target
+        return "dry run" if found.dry_run else found.target
 
     def _known(self, name: str) -> str:
         if name not in self.settings.accounts:
