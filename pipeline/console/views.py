@@ -24,6 +24,8 @@ from pipeline.words import FAULTS, TERMS, console_do, words_of
 
 BARS, BARS_HEIGHT = 120, 24
 """Width and height of the plot of a problem's last day."""
+_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC)")
+"""As command line and API write a time within a sentence."""
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
@@ -61,6 +63,23 @@ def moment_tag(at: float, now: float) -> Markup:
         else ""
     )
     return Markup("{}{}").format(day, clock_tag(at))
+
+
+def at_tag(text: str, now: float) -> Markup:
+    """A time of the JSON shapes as a time of day; with its day when that is another."""
+    return moment_tag(datetime.fromisoformat(text).timestamp(), now)
+
+
+def with_times(text: str) -> Markup:
+    """Foreign text in which `2026-11-27 14:20:00 UTC` is a time of the browser's zone."""
+    parts = _TIME.split(plain(text))
+    parts[1::2] = [
+        Markup('<time datetime="{}T{}Z" data-clock="day">{}</time>').format(
+            found[:10], found[11:19], found
+        )
+        for found in parts[1::2]
+    ]
+    return Markup("<bdi>{}</bdi>").format(Markup("").join(parts))
 
 
 def duration(seconds: float | None) -> str:
@@ -153,6 +172,11 @@ def group_row(found: MarkedGroup, now: float, hours: Sequence[int] = ()) -> dict
         "first": time_tag(group.first_ms, now),
         "last": time_tag(group.last_ms, now),
         "bars": bars(hours),
+        "hours": [
+            (clock_tag(now - (len(hours) - at) * _HOUR), count)
+            for at, count in enumerate(hours)
+            if count
+        ],
         "lately": sum(hours),
         "state": mark.state.value,
         "acts": [(state.value, _MARKS[state]) for state in GroupState if state is not mark.state],

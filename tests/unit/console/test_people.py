@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 from redis.asyncio import Redis
 
+from pipeline.console.views import with_times
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.sailthru.answers import Accepted
@@ -137,3 +138,12 @@ async def test_fields_of_redact_are_masked_on_a_persons_page(
     async with browser(redis, REDACT="email") as http:
         page = (await http.get("/console/people/u1")).text
     assert ("ann@x.org" in page, "•••" in page) == (False, True)
+
+
+def test_a_time_in_a_sentence_is_one_for_the_browser_and_the_rest_is_text() -> None:
+    """As `sailpipe user --why` writes it."""
+    shown = with_times("<b>Signed Up</b> by POST /event at 2026-11-27 14:20:05 UTC, 7 UTC")
+    assert shown == (
+        "<bdi>&lt;b&gt;Signed Up&lt;/b&gt; by POST /event at "
+        '<time datetime="2026-11-27T14:20:05Z" data-clock="day">2026-11-27 14:20:05 UTC</time>, 7 UTC</bdi>'
+    )
