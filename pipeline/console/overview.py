@@ -22,6 +22,7 @@ SLOW_S: Final = 60.0
 
 
 LEADS: Final[Mapping[str, str]] = {
+    "arrived": "/console/counts#arrived",
     "waiting": "/console/waiting",
     "dead": "/console/problems",
     **{

@@ -270,3 +270,12 @@ async def test_each_number_of_the_flow_leads_to_what_it_counts(
     counts = (await http.get("/console/counts")).text
     assert "Not for Sailthru: 16" in counts
     assert counts.index("pages_off") < counts.index("bot")
+
+
+async def test_what_arrived_leads_to_how_it_came(http: httpx.AsyncClient, redis: Redis) -> None:
+    """By way and type, the most first."""
+    counts: dict[Any, Any] = {"came_in:segment:track": "7", "came_in:redis:page": "9"}
+    await redis.hset(keys.counts("default"), mapping=counts)
+    assert 'href="/console/counts#arrived"' in (await http.get("/console")).text
+    page = (await http.get("/console/counts")).text
+    assert page.index("By Redis") < page.index("By Segment&#39;s API")
