@@ -222,6 +222,7 @@ SAID: Mapping[str, str] = MappingProxyType(
         "replay": "send again",
         "dropped": "discarded",
         "drop": "discard",
+        "the splitter: it is in the raw stream": "its turn to be sorted",
     }
 )
 """The same in the middle of a sentence that command line and HTTP say, too."""

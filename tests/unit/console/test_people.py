@@ -147,3 +147,13 @@ def test_a_time_in_a_sentence_is_one_for_the_browser_and_the_rest_is_text() -> N
         "<bdi>&lt;b&gt;Signed Up&lt;/b&gt; by POST /event at "
         '<time datetime="2026-11-27T14:20:05Z" data-clock="day">2026-11-27 14:20:05 UTC</time>, 7 UTC</bdi>'
     )
+
+
+async def test_what_is_not_sorted_yet_waits_for_its_turn(
+    http: httpx.AsyncClient, pipeline: Pipeline
+) -> None:
+    """Where it lies is no news to a colleague."""
+    await pipeline.send(track(1))
+    page = (await http.get("/console/events/m1")).text
+    assert "its turn to be sorted" in page
+    assert "raw stream" not in page
