@@ -100,8 +100,8 @@ REASONS: Mapping[Reason, Words] = MappingProxyType(
             Fault.DATA,
             here="correct the value that is named here, and send again; tell who sends these events",
             counted=(
-                "{} event lacks a value that Sailthru must have",
-                "{} events lack a value that Sailthru must have",
+                "in {} event a value that Sailthru must have is missing or cannot be read",
+                "in {} events a value that Sailthru must have is missing or cannot be read",
             ),
         ),
         Reason.NOTHING_TO_REMOVE: Words(
