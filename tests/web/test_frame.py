@@ -60,17 +60,20 @@ def test_when_the_server_is_away_the_bar_says_since_when_the_numbers_stand(
 
 def test_refreshing_is_held_by_key_on_the_page_of_a_job_too(site: Site, page: Page) -> None:
     """A job that has ended asks no more."""
-    site.enqueue(*(order(f"31{n:03}", f"j-{n}", products=[], shop="Held") for n in range(4)))
-    wait_until(lambda: len(site.dead(match="Held")) == 4, "four letters")
+    site.enqueue(*(order(f"31{n:03}", f"j-{n}", products=[], shop="Held") for n in range(9)))
+    wait_until(lambda: len(site.dead(match="Held")) == 9, "nine letters")
     page.goto(f"{site.address}/console/resend?match=Held")
     page.get_by_label("At most so many a second").fill("1")
-    page.get_by_role("button", name="Send 4 again").click()
-    expect(page.locator("footer")).to_contain_text("refreshing every 2 s")
+    page.get_by_role("button", name="Send 9 again").click()
+    expect(page.get_by_text("refreshing every 2 s")).to_be_visible()
     page.keyboard.press(".")
     expect(page.locator("footer")).to_contain_text("not refreshing")
     held = page.locator("#as-of time").get_attribute("datetime") or ""
     page.wait_for_timeout(2500)
     expect(page.locator("#as-of time")).to_have_attribute("datetime", held)
     page.keyboard.press(".")
+    site.command("pause", "--lane", "page")
+    expect(page.locator("#truth")).to_contain_text("Page views: paused by the operator since")
+    site.command("resume", "--lane", "page")
     expect(page.locator("#live")).to_contain_text("done", timeout=20_000)
     expect(page.locator("[data-refreshes]")).to_be_hidden()

@@ -238,7 +238,7 @@ async def test_every_page_says_why_and_since_when_it_stands_still(
         seconds, _ = await redis.time()
         await redis.hset(keys.PROCESSES, process.id, f"{seconds * 1000} {process.encode()}")
     await http.post("/console/lanes/account/pause", data={"reason": "a bad <b>release"})
-    (truth,) = re.findall(r'<p class="truth.*?</p>', (await http.get("/console/help")).text)
+    (truth,) = re.findall(r'<p id="truth".*?</p>', (await http.get("/console/help")).text)
     words = re.sub(r"<[^>]+>", "", truth)
     assert re.fullmatch(
         r"■ Everything: paused by the operator since .*\d\d:\d\d UTC — by this machine: a bad &lt;b&gt;release",
@@ -256,7 +256,10 @@ async def test_what_is_drawn_can_be_heard(
         await take_samples(redis, ["default"])
     assert "<td>7</td>" in (await http.get("/console")).text
     await pipeline.kill(track(1), track(2))
-    assert "UTC</time></td><td>2</td>" in (await http.get("/console/problems")).text
+    assert (
+        'UTC</time></td><td data-label="Letters">2</td>'
+        in (await http.get("/console/problems")).text
+    )
 
 
 async def test_each_number_of_the_flow_leads_to_what_it_counts(
