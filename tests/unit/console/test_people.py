@@ -157,3 +157,22 @@ async def test_what_is_not_sorted_yet_waits_for_its_turn(
     page = (await http.get("/console/events/m1")).text
     assert "its turn to be sorted" in page
     assert "raw stream" not in page
+
+
+async def test_the_page_of_an_event_that_was_just_sent_asks_until_it_has_its_end(
+    http: httpx.AsyncClient, pipeline: Pipeline
+) -> None:
+    """Who only looks at an event that waits for days asks Redis once."""
+    just_sent = {"notice": "1 event is on the way"}
+    polls = {}
+    await pipeline.kill(track(2))
+    await pipeline.send(track(1))
+    for name, asked in (("m1", just_sent), ("m1", {}), ("m2", just_sent), ("m3", just_sent)):
+        page = (await http.get(f"/console/events/{name}", params=asked)).text
+        polls[name, bool(asked)] = 'hx-trigger="every 2s"' in page
+    assert polls == {
+        ("m1", True): True,
+        ("m1", False): False,
+        ("m2", True): False,
+        ("m3", True): True,
+    }
