@@ -174,8 +174,8 @@ DESCRIPTIONS: Final[Mapping[str, Json]] = {
     "api/dead/audit": {
         "get": operation(
             "Who did what, the newest first, as `sailpipe dead audit --json`",
-            shape({"acts": {"type": "array", "items": ACT}}),
-            parameters=(LIMIT,),
+            shape({"acts": {"type": "array", "items": ACT}, "next": {"type": ["string", "null"]}}),
+            parameters=(LIMIT, parameter("before", TEXT)),
         )
     },
     "api/trace/{id}": {

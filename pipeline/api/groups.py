@@ -19,6 +19,7 @@ from pipeline.api.queries import (
     read_filter,
     read_json_object,
     read_number,
+    read_place,
     read_why,
     who,
 )
@@ -83,10 +84,12 @@ class GroupApi:
 
     async def audit(self, request: Request) -> Response:
         """Who did what, the newest first, as `sailpipe dead audit --json`."""
-        values = query(request, {"limit"})
+        values = query(request, {"limit", "before"})
         account, limit = self._account(values), read_number(values, "limit", 50, MAX_LISTED)
-        acts = await AuditTrail(self._redis, account).latest(limit)
-        return JSONResponse({"acts": [act.as_json(account) for act in acts]})
+        acts = await AuditTrail(self._redis, account).latest(limit + 1, read_place(values))
+        more, acts = len(acts) > limit, acts[:limit]
+        rows = [act.as_json(account) for act in acts]
+        return JSONResponse({"acts": rows, "next": acts[-1].id if more else None})
 
     def _account(self, values: Mapping[str, str]) -> str:
         return known_account(self._settings, values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
@@ -25,6 +26,9 @@ FILTERS: Final = (
     *("endpoint", "code", "event", "order", "match"),
 )
 """As `Filter` has them; times are durations before now."""
+
+
+_PLACE: Final = re.compile(r"[0-9]{1,15}-[0-9]{1,10}")
 
 
 class BadRequest(Exception):
@@ -99,6 +103,14 @@ def read_cursor(values: Mapping[str, str]) -> Cursor | None:
         return Cursor.read(values["cursor"]) if "cursor" in values else None
     except ValueError:
         raise bad("cursor is what the page before said.") from None
+
+
+def read_place(values: Mapping[str, str]) -> str:
+    """Behind which act of the audit trail a page begins; '' for the newest. Raises BadRequest."""
+    text = values.get("before", "")
+    if text and not _PLACE.fullmatch(text):
+        raise bad("before is what the page before said.")
+    return text
 
 
 def read_number(values: Mapping[str, str], name: str, default: int, most: int) -> int:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncIterator
 from typing import Final
+from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from pipeline.api.queries import bad, not_found, who
+from pipeline.api.letters import NDJSON
+from pipeline.api.queries import bad, not_found, read_place, who
 from pipeline.console import views
 from pipeline.console.overview import (
     LEADS,
@@ -20,7 +24,7 @@ from pipeline.console.overview import (
     verdicts,
 )
 from pipeline.console.pages import THEME_COOKIE, THEMES, Done, Form, Pages
-from pipeline.deadletters.audit import AuditTrail
+from pipeline.deadletters.audit import Act, AuditTrail
 from pipeline.deadletters.filters import Filter
 from pipeline.deadletters.jobs import Jobs
 from pipeline.deadletters.states import GroupState
@@ -30,6 +34,7 @@ from pipeline.guard import Guard
 from pipeline.guard.sessions import log_in, log_out
 from pipeline.processes.history import read_samples
 from pipeline.status.signs import read_signs
+from pipeline.status.wording import way_words
 from pipeline.verbs import pausing
 from pipeline.verbs.groups import read_groups
 from pipeline.words import REASONS, TERMS
@@ -84,6 +89,7 @@ class OperatorPages:
         name = self._pages.account(request)
         account = (await self._pages.status.read())["accounts"][name]
         parts = {key: account.get(key) or {} for key in ("ignored", "dead")}
+        ways = [(*_came_by(key), n) for key, n in (account.get("came_in") or {}).items()]
         return self._pages.render(
             request,
             "counts",
@@ -91,6 +97,7 @@ class OperatorPages:
             flow=flow(account["counts"]),
             meanings=MEANINGS,
             leads=LEADS,
+            ways=sorted(ways, key=lambda row: -row[-1]),
             parts={key: sorted(one.items(), key=lambda row: -row[1]) for key, one in parts.items()},
         )
 
@@ -120,18 +127,38 @@ class OperatorPages:
         return Done("resume", len(ended), "/console", notice, what=scope)
 
     async def activity(self, request: Request) -> Response:
-        """Who did what, the newest first, and what is being sent again."""
+        """Who did what, the newest first, and what is being sent again; older acts on pages of their own."""
         account, now = self._pages.account(request), self._pages.clock.now()
-        acts = await AuditTrail(self._pages.redis, account).latest(MAX_ACTS)
-        jobs = await Jobs(self._pages.redis, account).latest(MAX_JOBS)
+        before = read_place(request.query_params)
+        acts = await AuditTrail(self._pages.redis, account).latest(MAX_ACTS + 1, before)
+        older, acts = len(acts) > MAX_ACTS, acts[:MAX_ACTS]
+        jobs = [] if before else await Jobs(self._pages.redis, account).latest(MAX_JOBS)
         return self._pages.render(
             request,
             "activity",
             title="Activity",
-            acts=[(views.time_tag(act.at_ms, now), act) for act in acts],
+            acts=[(views.time_tag(act.at_ms, now), act, _receipt(act)) for act in acts],
+            older=acts[-1].id if older else "",
+            before=before,
             jobs=[views.job_row(job, now) for job in jobs],
             saved=views.shown_views(await SavedViews(self._pages.redis, account).all(), {}),
         )
+
+    async def resends(self, request: Request) -> Response:
+        """All re-sends are a part of the page Activity."""
+        query = (
+            urlencode({"account": account})
+            if (account := request.query_params.get("account"))
+            else ""
+        )
+        return RedirectResponse(f"/console/activity{'?' if query else ''}{query}#resends", 303)
+
+    async def export_acts(self, request: Request) -> Response:
+        """The whole trail as JSON lines, the newest act first."""
+        account = self._pages.account(request)
+        trail = AuditTrail(self._pages.redis, account)
+        headers = {"Content-Disposition": 'attachment; filename="activity.jsonl"'}
+        return StreamingResponse(_lines(trail, account), headers=headers, media_type=NDJSON)
 
     async def help(self, request: Request) -> Response:
         """The words, and the keys."""
@@ -202,6 +229,24 @@ def _scope(request: Request) -> str:
     if scope not in {*Lane, pausing.ACCOUNT_SCOPE}:
         raise not_found("There is no such lane.")
     return scope
+
+
+async def _lines(trail: AuditTrail, account: str) -> AsyncIterator[bytes]:
+    before = ""
+    while acts := await trail.latest(MAX_ACTS, before):
+        yield b"".join(json.dumps(act.as_json(account)).encode() + b"\n" for act in acts)
+        before = acts[-1].id
+
+
+def _receipt(act: Act) -> str:
+    """The person of whose erasure an act has the receipt, as its page names them; '' where there is none."""
+    return str(json.loads(act.receipt)["person"]) if act.receipt else ""
+
+
+def _came_by(part: str) -> tuple[str, str]:
+    """Way and type of a part of the counter of what came in, for people."""
+    way, _, kind = part.partition(":")
+    return way_words(way, ()), kind
 
 
 def _called(scope: str) -> str:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from pipeline.processes.history import EVERY_MS, Sample
-from pipeline.status.outlook import Prospect
+from pipeline.status.outlook import Prospect, measure
 from pipeline.status.signs import Signs
 from pipeline.words import TERMS
 
@@ -22,6 +22,7 @@ SLOW_S: Final = 60.0
 
 
 LEADS: Final[Mapping[str, str]] = {
+    "arrived": "/console/counts#arrived",
     "waiting": "/console/waiting",
     "dead": "/console/problems",
     **{
@@ -52,19 +53,24 @@ class Mood(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One sentence, and what to do about it. since: ISO time; may be ''."""
+    """One sentence, and what to do about it. why: what was said of the cause, from outside; may be ''. since, next_try and
+    clears_at: ISO times, '' where there is none."""
 
     mood: Mood
     title: str
     detail: str = ""
+    why: str = ""
     since: str = ""
+    next_try: str = ""
+    clears_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
     """One lane. prospect: whether it will be empty, and clears_at when (Unix seconds). measured: calls/s of the last
-    45 seconds, None while that is not known; rate: those that it aims at now, 0 behind a closed gate. most: of what waited in
-    the plot."""
+    45 seconds, None while that is not known, as is grows, the events/s by which what waits has grown; rate: calls/s that it
+    aims at now, 0 behind a closed gate. most: of what waited in the plot; minutes: the same as (Unix seconds, how many),
+    one a minute, the newest last."""
 
     lane: str
     title: str
@@ -76,9 +82,11 @@ class Card:
     rate: float
     limit: float
     measured: float | None
+    grows: float | None
     prospect: Prospect
     clears_at: float | None
     points: str
+    minutes: tuple[tuple[float, int], ...]
     most: int
     paused: bool
     verdicts: tuple[Verdict, ...]
@@ -115,9 +123,11 @@ def cards(account: Mapping[str, Any], samples: Sequence[Sample]) -> list[Card]:
             rate=one["rate"],
             limit=one["limit"],
             measured=one["measured"],
+            grows=_growth(samples, lane),
             prospect=Prospect(one["prospect"]),
             clears_at=datetime.fromisoformat(clears_at).timestamp() if clears_at else None,
             points=points(samples, lane),
+            minutes=minutes(samples, lane),
             most=max(waited, default=0),
             paused=any(gate["reason"] == "paused" for gate in gates),
             verdicts=tuple(map(_gate, gates)),
@@ -141,6 +151,19 @@ def points(samples: Sequence[Sample], lane: str) -> str:
         if end - one.at_ms <= span
     )
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+
+
+def minutes(samples: Sequence[Sample], lane: str) -> tuple[tuple[float, int], ...]:
+    """What the plot shows, for who cannot see it: when, and how many waited; a row a minute, and the newest."""
+    step = 60_000 // EVERY_MS
+    return tuple((one.at_ms / 1000, one.waiting[lane]) for one in samples[::-1][:PLOTTED:step])[
+        ::-1
+    ]
+
+
+def _growth(samples: Sequence[Sample], lane: str) -> float | None:
+    found = measure(samples, lane, samples[-1].at_ms) if samples else None
+    return None if found is None else found.growth
 
 
 def flow(counts: Mapping[str, int]) -> list[tuple[str, str, int]]:
@@ -194,13 +217,13 @@ def _gate(gate: Mapping[str, Any]) -> Verdict:
     scope = gate["scope"]
     everything = "Everything" if gate["reason"] in {"paused", "brake"} else ""
     what = TERMS.get(scope, {"account": everything, "redis": ""}.get(scope, scope))
-    said = f"{what}: {title}" if what else title
-    until = f" Next try {gate['until'][11:16]} UTC." if gate["until"] else ""
     return Verdict(
         mood,
-        said,
-        f"{gate['detail'] or ''}{'. ' if gate['detail'] else ''}{detail}{until}".strip(),
-        gate["since"] or "",
+        f"{what}: {title}" if what else title,
+        detail,
+        why=(gate["detail"] or "").rstrip("."),
+        since=gate["since"] or "",
+        next_try=gate["until"] or "",
     )
 
 
@@ -237,18 +260,12 @@ def _slowness(account: Mapping[str, Any]) -> Sequence[Verdict]:
         Verdict(
             Mood.SLOW,
             f"{TERMS[lane]} are {_minutes(one['late_s'])} late",
-            f"{one['backlog']:,} wait; up to {one['limit']:g} calls a second are allowed.{_ends(one)}",
+            f"{one['backlog']:,} wait; up to {one['limit']:g} calls a second are allowed."
+            + (" It will not clear like this." if one["prospect"] == Prospect.GROWS else ""),
+            clears_at=one["clears_at"] or "",
         )
         for lane, one in late
     ]
-
-
-def _ends(lane: Mapping[str, Any]) -> str:
-    if lane["clears_at"]:
-        return f" Clears at {lane['clears_at'][11:16]} UTC."
-    if lane["prospect"] == Prospect.GROWS:
-        return " It grows, and will not clear like this."
-    return ""
 
 
 def _minutes(seconds: float) -> str:

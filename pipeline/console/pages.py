@@ -116,7 +116,7 @@ class Pages:
             "operator": operator,
             "may_change": operator is not None and operator.may_change,
             "logged_in": logged_in(request.scope) is not None,
-            "target": self.settings.target,
+            "target": self._target(account),
             "theme": theme if theme in THEMES else THEMES[0],
             "path": path,
             "address": link(request, account, path),
@@ -203,6 +203,13 @@ class Pages:
             raise bad("A field of the form stands twice.")
         return Form(self._known(values.pop("account", DEFAULT_ACCOUNT)), values)
 
+    def _target(self, account: str) -> str:
+        """Where an account's calls go; the installation's where there is no such account."""
+        found = self.settings.accounts.get(account)
+        if found is None:
+            return self.settings.target
+        return "dry run" if found.dry_run else found.target
+
     def _known(self, name: str) -> str:
         if name not in self.settings.accounts:
             raise not_found("There is no such account.")
@@ -255,7 +262,9 @@ def _templates() -> Environment:
         "segment": segment,
         "said": console_words,
         "filter_words": views.filter_words,
+        "at": views.at_tag,
         "clock": views.clock_tag,
+        "with_times": views.with_times,
         "duration": views.duration,
         "sentence": lambda text: text[:1].upper() + text[1:],
         "many": lambda count, one, more: f"{count:,} {one if count == 1 else more}",

@@ -12,7 +12,7 @@ from pipeline.api.queries import bad
 from pipeline.console import tales, views
 from pipeline.console.pages import Pages, link, segment
 from pipeline.settings import DEFAULT_ACCOUNT
-from pipeline.status.person import Finding, read_person
+from pipeline.status.person import OUTCOMES, Finding, read_person
 from pipeline.status.trace import trace_event
 from pipeline.verbs.finding import Found, find
 from pipeline.verbs.people import Ask, NotAsked, explain
@@ -102,6 +102,7 @@ class PeoplePages:
             person=tales.person_tale(person, self._pages.masking, now),
             findings=None if findings is None else [tales.finding(one) for one in findings],
             wrong=wrong,
+            most=OUTCOMES,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -14,8 +15,14 @@ from pipeline.addresses import with_sandbox
 from pipeline.checks.check import Check, Verdict
 from pipeline.checks.credentials import PROBE, check_settings, credentials_check, judge
 from pipeline.checks.local import check_here
+from pipeline.console import views
 from pipeline.console.pages import Pages
 from pipeline.errors import ConfigError
+from pipeline.guard.credentials import Credentials
+from pipeline.lanes import KNOWN_BUCKETS, SPECS
+from pipeline.ratelimit.limiter import Limiter
+from pipeline.ratelimit.slots import Source, default_limit
+from pipeline.ratelimit.store_redis import RedisSlotStore
 from pipeline.roles import WriteKey
 from pipeline.settings import Settings
 from pipeline.status.signs import read_signs
@@ -23,6 +30,19 @@ from pipeline.verbs.people import Ask, NotAsked
 from pipeline.words import TERMS, console_words
 
 _LANES_OF: Final = re.compile(r"(?<=NOBODY serves )[a-z]+(?:, [a-z]+)*")
+_SOURCES: Final[Mapping[Source, str]] = {
+    "operator": "set by an operator",
+    "setting": "the setting LIMITS",
+    "header": "learned from Sailthru's answers",
+    "default": "Sailthru's default",
+}
+_KINDS: Final[Mapping[str, list[str]]] = {
+    bucket: [
+        TERMS[lane] for lane, spec in SPECS.items() if bucket in (spec.bucket, *spec.other_buckets)
+    ]
+    for bucket in KNOWN_BUCKETS
+}
+"""Which kinds of events each call is made for."""
 
 
 class SetupPages:
@@ -65,7 +85,26 @@ class SetupPages:
             redis_url=found["redis_url"],
             signs=await read_signs(self._pages.redis),
             ownership=found["accounts"][account]["ownership"],
+            limits=await self._limits(account),
+            has_password=Credentials(settings).has_password,
         )
+
+    async def _limits(self, account: str) -> list[dict[str, Any]]:
+        """The calls that an account makes: for what, the limit that is set, and the one in force, as `sailpipe limits` has it."""
+        own, now = self._pages.settings.account(account).limits, self._pages.clock.now()
+        found = await Limiter(RedisSlotStore(self._pages.redis), {account: own}).usage(account)
+        return [
+            {
+                "bucket": one.bucket,
+                "kinds": ", ".join(_KINDS.get(one.bucket, ())),
+                "set": own.get(one.bucket, default_limit(one.bucket)),
+                "limit": one.limit,
+                "source": _SOURCES[one.source],
+                "used": one.used,
+                "closed_until": one.closed_until and views.moment_tag(one.closed_until, now),
+            }
+            for one in found
+        ]
 
 
 def _in_words(check: Check) -> Check:

@@ -12,7 +12,7 @@ from pipeline.console import views
 from pipeline.guard.masking import Masking
 from pipeline.status.person import OUTCOMES, Finding
 from pipeline.status.wording import SOURCES, WAITS, fate_words, way_words
-from pipeline.words import TERMS, console_words, words_of
+from pipeline.words import TERMS, console_do, console_words, words_of
 
 Json = Mapping[str, Any]
 _MARKS: Final = {True: ("good", "✓", "yes"), False: ("bad", "✗", "no"), None: ("", "?", "unclear")}
@@ -68,7 +68,7 @@ def event_tale(event: Json, now: float) -> dict[str, Any]:
         "repeats": event["repeats"],
         "waiting": waiting and waiting_tale(waiting, now),
         "letter": letter and letter["id"],
-        "do": console_words(words_of(letter["reason"]).do) if letter else "",
+        "do": console_do(letter["reason"]) if letter else "",
     }
 
 

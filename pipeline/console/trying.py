@@ -27,7 +27,7 @@ from pipeline.words import TERMS
 
 MAX_TRIED: Final = 10
 _TOKEN: Final = re.compile(r"[0-9a-f]{32}")
-EXAMPLE: Final = """{
+ORDER: Final = """{
   "type": "track",
   "userId": "u-1",
   "event": "Order Completed",
@@ -41,6 +41,38 @@ EXAMPLE: Final = """{
 }"""
 
 
+SIGN_UP: Final = """{
+  "type": "identify",
+  "userId": "u-1",
+  "traits": {"email": "ann@example.com", "firstName": "Ann"}
+}"""
+PAGE_VIEW: Final = """{
+  "type": "page",
+  "userId": "u-1",
+  "properties": {"url": "https://shop.example.com/tea", "title": "Green tea"}
+}"""
+CART: Final = """{
+  "type": "track",
+  "userId": "u-1",
+  "event": "Product Added",
+  "properties": {
+    "product_id": "tea", "name": "Green tea", "price": 4.50, "quantity": 1, "url": "https://shop.example.com/tea"
+  },
+  "context": {"traits": {"email": "ann@example.com"}}
+}"""
+EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
+    "order": ("An order", ORDER),
+    "order-without-email": (
+        "An order without e-mail address",
+        ORDER.replace('    "email": "ann@example.com",\n', ""),
+    ),
+    "sign-up": ("A sign-up", SIGN_UP),
+    "page": ("A page view", PAGE_VIEW),
+    "cart": ("A cart", CART),
+}
+"""Name in the address -> what it is, the event."""
+
+
 class TryPages:
     """Events that a person writes or pastes."""
 
@@ -50,7 +82,9 @@ class TryPages:
 
     async def try_it(self, request: Request) -> Response:
         """What events would become; nothing is sent. Posted with `ask`, it asks whether they are to go to Sailthru."""
-        account, text, asks = self._pages.account(request), EXAMPLE, False
+        account, asks = self._pages.account(request), False
+        example = request.query_params.get("example", "order")
+        _, text = EXAMPLES.get(example, EXAMPLES["order"])
         if request.method == "POST":
             form = await self._pages.form(request)
             account, text, asks = form.account, form.values.get("event", ""), "ask" in form.values
@@ -62,6 +96,8 @@ class TryPages:
             title="Try it",
             account=account,
             text=text,
+            examples=[(name, label) for name, (label, _) in EXAMPLES.items()],
+            example=example if request.method == "GET" else "",
             lines=lines,
             wrong=wrong,
             goes_to=str(target),
@@ -131,4 +167,9 @@ def _tried_line(line: Mapping[str, Any]) -> dict[str, Any]:
     calls = [
         (f"{one['method']} {one['endpoint']}", views.pretty(one["params"])) for one in line["calls"]
     ]
-    return {**line, "calls": calls, "lane": TERMS.get(line["lane"] or "", "")}
+    waits = line["waits"]
+    held = (
+        waits
+        and f"It would wait up to {views.duration(waits['at_most_s'])} for an e-mail address of its customer."
+    )
+    return {**line, "held": held, "calls": calls, "lane": TERMS.get(line["lane"] or "", "")}

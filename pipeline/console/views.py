@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 from markupsafe import Markup, escape
@@ -20,10 +20,12 @@ from pipeline.events.models import Lane
 from pipeline.guard.masking import MASK, Masking
 from pipeline.json_text import read_json
 from pipeline.verbs.groups import MarkedGroup
-from pipeline.words import FAULTS, TERMS, console_words, words_of
+from pipeline.words import FAULTS, TERMS, console_do, words_of
 
 BARS, BARS_HEIGHT = 120, 24
 """Width and height of the plot of a problem's last day."""
+_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC)")
+"""As command line and API write a time within a sentence."""
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
@@ -45,11 +47,11 @@ def time_tag(at_ms: int, now: float) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(exact, exact, ago(at_ms, now))
 
 
-def clock_tag(at: float) -> Markup:
+def clock_tag(at: float, to: Literal["minutes", "seconds"] = "minutes") -> Markup:
     """A time of day, UTC until the page's script writes it in the browser's zone."""
     moment = datetime.fromtimestamp(at, UTC)
-    return Markup('<time datetime="{}" data-clock>{} UTC</time>').format(
-        moment.isoformat(), moment.strftime("%H:%M")
+    return Markup('<time datetime="{}" data-clock="{}">{} UTC</time>').format(
+        moment.isoformat(), to, moment.strftime("%H:%M" if to == "minutes" else "%H:%M:%S")
     )
 
 
@@ -61,6 +63,23 @@ def moment_tag(at: float, now: float) -> Markup:
         else ""
     )
     return Markup("{}{}").format(day, clock_tag(at))
+
+
+def at_tag(text: str, now: float) -> Markup:
+    """A time of the JSON shapes as a time of day; with its day when that is another."""
+    return moment_tag(datetime.fromisoformat(text).timestamp(), now)
+
+
+def with_times(text: str) -> Markup:
+    """Foreign text in which `2026-11-27 14:20:00 UTC` is a time of the browser's zone."""
+    parts = _TIME.split(plain(text))
+    parts[1::2] = [
+        Markup('<time datetime="{}T{}Z" data-clock="day">{}</time>').format(
+            found[:10], found[11:19], found
+        )
+        for found in parts[1::2]
+    ]
+    return Markup("<bdi>{}</bdi>").format(Markup("").join(parts))
 
 
 def duration(seconds: float | None) -> str:
@@ -122,7 +141,7 @@ def letter_page(letter: Letter, masking: Masking, now: float) -> dict[str, Any]:
         **row,
         "title": f"Order {row['order']}" if row["order"] else row["what"],
         "detail": letter.header.detail.rstrip("."),
-        "do": console_words(words.do),
+        "do": console_do(letter.header.reason),
         "fault": FAULTS[words.fault],
         "group": letter.header.fingerprint,
         "raw": shown["raw"],
@@ -142,8 +161,8 @@ def group_row(found: MarkedGroup, now: float, hours: Sequence[int] = ()) -> dict
     return {
         "group": group.fingerprint,
         "reason": shown["reason"],
-        "title": words.title,
-        "do": console_words(words.do),
+        "title": words.sentence(group.letters, shown["users"]),
+        "do": console_do(shown["reason"]),
         "fault": words.fault.value,
         "whose": FAULTS[words.fault],
         "detail": shown["detail"],
@@ -153,6 +172,11 @@ def group_row(found: MarkedGroup, now: float, hours: Sequence[int] = ()) -> dict
         "first": time_tag(group.first_ms, now),
         "last": time_tag(group.last_ms, now),
         "bars": bars(hours),
+        "hours": [
+            (clock_tag(now - (len(hours) - at) * _HOUR), count)
+            for at, count in enumerate(hours)
+            if count
+        ],
         "lately": sum(hours),
         "state": mark.state.value,
         "acts": [(state.value, _MARKS[state]) for state in GroupState if state is not mark.state],

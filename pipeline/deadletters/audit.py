@@ -21,7 +21,8 @@ from pipeline.storage.scripts import Scripts
 class Act:
     """One act. by: who, as the face knows it. verb: `replay`, `edit`, `pause`, `limit`, `reset` and so on. what: the filter in
     words, or the letter, and the changes; a lane; a bucket. count: letters, events that waited, or 1. why: what the person said, may be ''. at_ms: 0 until it
-    is written. receipt: of a person who was erased, as JSON (forget/receipt.py)."""
+    is written. receipt: of a person who was erased, as JSON (forget/receipt.py). id: its place in the trail, '' until it is
+    written."""
 
     by: str
     verb: str
@@ -30,6 +31,7 @@ class Act:
     why: str = ""
     at_ms: int = 0
     receipt: str = ""
+    id: str = ""
 
     def as_json(self, account: str) -> dict[str, Any]:
         """One line of `dead audit --json`; the time is ISO 8601 in UTC."""
@@ -62,9 +64,11 @@ class AuditTrail:
         flat = [part for pair in row.items() for part in pair]
         await self._scripts.run("audit", [self._prefix], flat)
 
-    async def latest(self, limit: int) -> list[Act]:
-        """The newest acts, the newest first."""
-        found: Any = await self._redis.xrevrange(self._key, count=limit)
+    async def latest(self, limit: int, before: str = "") -> list[Act]:
+        """The newest acts, the newest first; those before the one of this `id`."""
+        found: Any = await self._redis.xrevrange(
+            self._key, max=f"({before}" if before else "+", count=limit
+        )
         return [_act(sid, fields) for sid, fields in found]
 
 
@@ -72,4 +76,4 @@ def _act(sid: bytes, fields: dict[bytes, bytes]) -> Act:
     text = {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items()}
     at_ms = int(sid.partition(b"-")[0])
     said = text["by"], text["verb"], text["what"], int(text["count"]), text["why"]
-    return Act(*said, at_ms, text.get("receipt", ""))
+    return Act(*said, at_ms, text.get("receipt", ""), sid.decode())

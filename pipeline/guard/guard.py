@@ -204,6 +204,9 @@ def _log_in_first(scope: Scope) -> Response:
         response = _answer(scope, _NOT_LOGGED_IN)
         response.headers["WWW-Authenticate"] = "Bearer"
         return response
+    if _visit(scope).header("hx-request"):
+        # A script that swaps a part of a page would find nothing of it on the log-in page, and empty it.
+        return _answer(scope, _NOT_LOGGED_IN)
     target = ""
     if scope["method"] in _READS:
         query = scope["query_string"].decode("latin-1")

@@ -25,6 +25,8 @@ def dry_run(
 ) -> dict[str, Any]:
     """One event on its own, unfolded; look-ups are shown as GET calls: a line of `sailpipe map`.
 
+    `waits` says what it would wait for before it dies of its `error`, and for how many seconds at most.
+
     profile: what every GET /user would answer; None for a user Sailthru does not know.
     now: seconds since the epoch, which MAX_AGE and the age of a cart count to; 0 for no such time.
     """
@@ -35,6 +37,7 @@ def dry_run(
         "notes": [],
         "ignored": None,
         "error": None,
+        "waits": None,
     }
     try:
         event = _with_message_id(parse_event(raw), raw)
@@ -74,6 +77,7 @@ def _follow(
         if isinstance(answer, Ignored):
             return answer.reason
         if isinstance(answer, WaitForEmail):
+            line["waits"] = {"for": "email", "at_most_s": settings.email_wait}
             raise MappingRejected(
                 Reason.MISSING_EMAIL, "neither the event nor Sailthru has an email"
             )

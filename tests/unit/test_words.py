@@ -8,7 +8,7 @@ from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.status.wording import WAYS_IN, way_words
 from pipeline.ways_in import WayIn
-from pipeline.words import FAULTS, REASONS, TERMS, Fault, words_of
+from pipeline.words import FAULTS, REASONS, TERMS, Fault, console_do, words_of
 
 
 def test_every_reason_has_words_and_every_fault_a_name() -> None:
@@ -20,12 +20,33 @@ def test_every_reason_has_words_and_every_fault_a_name() -> None:
 def test_words_are_clauses_that_faces_can_put_into_a_sentence() -> None:
     """No end, no beginning of one, nothing twice."""
     for words in REASONS.values():
-        for text in (words.title, words.do):
-            assert text
+        assert words.title
+        assert words.do
+        for text in filter(None, (words.title, words.do, words.here, *words.counted)):
             assert text == text.strip().rstrip(".")
             assert not re.match(r"[A-Z][a-z]+ ", text) or text.startswith("Sailthru ")
     titles = [words.title for words in REASONS.values()]
     assert len(set(titles)) == len(titles)
+
+
+def test_a_problem_is_a_sentence_with_its_number() -> None:
+    """Of letters, or of people where it is they that count; one of each kind has its own form."""
+    email, user = REASONS[Reason.MISSING_EMAIL], REASONS[Reason.UNKNOWN_USER]
+    assert email.sentence(1) == "1 order or cart has no e-mail address"
+    assert email.sentence(4_312, 7) == "4,312 orders or carts have no e-mail address"
+    assert user.sentence(90, 31) == "Sailthru does not know 31 customers"
+    assert user.sentence(90) == "Sailthru does not know 90 customers"
+    for words in REASONS.values():
+        assert [text.count("{}") for text in words.counted] == [1, 1]
+    assert words_of("lost_at_sea").sentence(3) == "lost at sea"
+
+
+def test_what_to_do_is_said_in_the_console_to_who_has_no_terminal() -> None:
+    """Nothing of settings, commands and producers; what serves both stands once."""
+    for reason in Reason:
+        assert not re.search(r"[A-Z]{3}|replay|producer|enqueue|letter|userId", console_do(reason))
+    assert console_do("nothing_to_remove") == REASONS[Reason.NOTHING_TO_REMOVE].do
+    assert console_do("lost_at_sea") == "see the letter"
 
 
 def test_every_lane_has_a_name_for_people() -> None:

@@ -10,11 +10,19 @@
       const at = new Date(time.dateTime);
       if (Number.isNaN(at.valueOf())) continue;
       time.title = at.toLocaleString();
-      if ("clock" in time.dataset) time.textContent = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+      const kind = time.dataset.clock, second = kind === "seconds" ? "2-digit" : undefined;
+      if (kind === "day") time.textContent = at.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+      else if (kind !== undefined) time.textContent = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second });
     }
-    for (const button of root.querySelectorAll("[data-copy], [data-pause-refresh], [data-pick-all]")) button.hidden = false;
-    const pause = root.querySelector("[data-pause-refresh]");
-    if (pause && !refreshes) pause.textContent = "Refresh again";
+    for (const button of root.querySelectorAll("[data-copy], [data-pick-all]")) button.hidden = false;
+  }
+
+  function refreshing() { // a page that has nothing more to wait for asks no more
+    const part = document.querySelector("[data-refreshes]");
+    if (!part) return;
+    part.hidden = !document.querySelector("#live[hx-get]");
+    part.querySelector("span").textContent = refreshes ? "refreshing every 2 s" : "not refreshing";
+    part.querySelector("button").textContent = refreshes ? "Hold refreshing" : "Refresh again";
   }
 
   function pace(slider) { // the rate it shows, and when the letters would be sent
@@ -60,24 +68,30 @@
       button.textContent = "Copied";
     } else if (button && "pauseRefresh" in button.dataset) {
       refreshes = !refreshes;
-      button.textContent = refreshes ? "Stop refreshing" : "Refresh again";
+      refreshing();
     }
   });
 
-  function lost(is) {
+  function lost(why) { // "connection", "login", or "" when all is well
     const bar = document.getElementById("lost");
-    if (!bar || bar.hidden !== is) return;
-    bar.querySelector("time").dateTime = new Date().toISOString();
-    bar.hidden = !is;
-    document.body.classList.toggle("lost", is);
+    if (!bar || (bar.hidden && !why)) return;
+    const shown = document.querySelector("#as-of time");
+    if (bar.hidden) bar.querySelector("time").dateTime = shown ? shown.dateTime : new Date().toISOString();
+    for (const one of bar.querySelectorAll("[data-lost]")) one.hidden = one.dataset.lost !== (why || "connection");
+    bar.hidden = !why;
+    document.body.classList.toggle("lost", !!why);
     local(bar);
   }
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (event.target.id === "live" && !refreshes) event.preventDefault();
   });
-  document.addEventListener("htmx:sendError", () => lost(true));
-  document.addEventListener("htmx:responseError", () => lost(true));
-  document.addEventListener("htmx:afterOnLoad", () => { lost(false); local(document); });
+  document.addEventListener("htmx:sendError", () => lost("connection"));
+  document.addEventListener("htmx:responseError", (event) => lost(event.detail.xhr.status === 401 ? "login" : "connection"));
+  document.addEventListener("htmx:afterOnLoad", (event) => {
+    if (event.detail.xhr.status < 400) lost("");
+    local(document);
+    refreshing();
+  });
   document.addEventListener("input", (event) => { if ("pace" in event.target.dataset) pace(event.target); });
-  document.addEventListener("DOMContentLoaded", () => { local(document); all("[data-pace]").forEach(pace); });
+  document.addEventListener("DOMContentLoaded", () => { local(document); refreshing(); all("[data-pace]").forEach(pace); });
 })();

@@ -22,7 +22,7 @@ def mapped(capfd: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str,
 
 
 def test_each_input_is_one_line_in_its_order(capfd: pytest.CaptureFixture[str]) -> None:
-    """The shape is a contract: messageId, lane, calls, notes, ignored, error."""
+    """The shape is a contract: messageId, lane, calls, notes, ignored, error, waits."""
     identify = {"messageId": "m1", "type": "identify", "userId": "u1"}
     Path("in.jsonl").write_text(f"{json.dumps(identify)}\nnope\n")
     first, second = mapped(capfd, "in.jsonl", "--json")

@@ -209,7 +209,7 @@ async def test_a_letter_is_found_shown_and_sent_again(
     assert "/console/dead/m1" in (await http.get(found)).text
     page = (await http.get("/console/dead/m1")).text
     assert "it has no e-mail address" in page
-    assert "Send an identify with the email" in page
+    assert "An order is sent by itself when the customer signs in; or add the address" in page
     done = await http.post("/console/resend", data={"id": "m1", "count": "1"})
     assert (done.status_code, done.headers["location"]) == (
         303,
@@ -506,3 +506,19 @@ async def test_colours_are_kept_in_a_cookie(http: httpx.AsyncClient) -> None:
     await http.post("/console/theme", data={"theme": '"><script>', "next": ""})
     assert 'data-theme="dark"' in (await http.get("/console/help")).text
     assert keys.CONSOLE_KEY == "sailpipe:console:key"
+
+
+@pytest.mark.parametrize(
+    ("settings", "badge"),
+    [
+        ({}, '<span class="badge sandbox">sandbox</span>'),
+        ({"API_KEY": "k", "API_SECRET": "s"}, '<span class="badge live">live</span>'),
+        ({"API_KEY": "k", "API_SECRET": "s", "DRY_RUN": "on"}, '"badge dry-run">dry run</span>'),
+    ],
+)
+async def test_each_page_says_where_the_calls_of_its_account_go(
+    redis: Redis, settings: dict[str, str], badge: str
+) -> None:
+    """An account that only writes its calls down is not live."""
+    async with browser(redis, **settings) as http:
+        assert badge in (await http.get("/console/help")).text

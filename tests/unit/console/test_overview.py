@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import fakeredis
@@ -135,6 +137,32 @@ def test_a_card_says_what_the_status_says_of_its_lane() -> None:
     assert card.points == points(samples(3, 12, 9), "purchase") != ""
 
 
+def test_how_fast_a_lane_grows_is_said_by_what_was_sampled() -> None:
+    """In events a second; one sample alone says nothing."""
+    ten_a_second = samples(0, 150, 300, 450)
+    assert cards(account(waiting=9), ten_a_second)[0].grows == 10.0
+    assert cards(account(waiting=9), samples(7))[0].grows is None
+    assert cards(account(waiting=9), [])[0].grows is None
+
+
+def test_who_cannot_see_the_plot_has_a_row_a_minute() -> None:
+    """The newest is the last, and what is older than the plot is left out."""
+    (card,) = cards(account(waiting=9), samples(*range(PLOTTED + 9)))
+    assert len(card.minutes) == 15
+    assert card.minutes[-1] == ((PLOTTED + 8) * EVERY_MS / 1000, PLOTTED + 8)
+    assert {b[0] - a[0] for a, b in pairwise(card.minutes)} == {60.0}
+
+
+def test_a_verdict_has_its_times_apart_from_its_words() -> None:
+    """So that each page can show them in the zone of its browser."""
+    closed = gate("circuit", "api") | {"since": "2026-11-27T13:02:00.000Z", "until": CLEARS}
+    (found,) = verdicts(account(closed), ALIVE)
+    assert (found.since, found.next_try, found.why) == (closed["since"], CLEARS, "said so")
+    (late,) = verdicts(account(late_s=360, waiting=9), ALIVE)
+    assert late.clears_at == CLEARS
+    assert "UTC" not in found.detail + late.detail
+
+
 def test_the_plot_stays_in_its_box() -> None:
     """The newest sample is at the right, the most at the top; what is older than the plot is left out."""
     drawn = points(samples(*range(PLOTTED + 9)), "purchase").split()
@@ -199,6 +227,41 @@ async def test_every_page_says_first_how_it_stands_and_how_many_problems_are_ope
     assert "1<span" in (await http.get("/console/help")).text
 
 
+async def test_every_page_says_why_and_since_when_it_stands_still(
+    http: httpx.AsyncClient, redis: Redis
+) -> None:
+    """The operator's own words, which nothing of a page may be made of."""
+    for process in (
+        Process(ProcessRole.WORKER, 0, lanes=tuple(Lane)),
+        Process(ProcessRole.SPLITTER, 0),
+    ):
+        seconds, _ = await redis.time()
+        await redis.hset(keys.PROCESSES, process.id, f"{seconds * 1000} {process.encode()}")
+    await http.post("/console/lanes/account/pause", data={"reason": "a bad <b>release"})
+    (truth,) = re.findall(r'<p id="truth".*?</p>', (await http.get("/console/help")).text)
+    words = re.sub(r"<[^>]+>", "", truth)
+    assert re.fullmatch(
+        r"■ Everything: paused by the operator since .*\d\d:\d\d UTC — by this machine: a bad &lt;b&gt;release",
+        words,
+    )
+    assert "<time datetime=" in truth
+
+
+async def test_what_is_drawn_can_be_heard(
+    http: httpx.AsyncClient, redis: Redis, pipeline: Pipeline
+) -> None:
+    """A hidden table says what each plot shows."""
+    await redis.hset(keys.counts("default"), "waiting:event", "7")
+    for _ in range(2):
+        await take_samples(redis, ["default"])
+    assert "<td>7</td>" in (await http.get("/console")).text
+    await pipeline.kill(track(1), track(2))
+    assert (
+        'UTC</time></td><td data-label="Letters">2</td>'
+        in (await http.get("/console/problems")).text
+    )
+
+
 async def test_each_number_of_the_flow_leads_to_what_it_counts(
     http: httpx.AsyncClient, redis: Redis
 ) -> None:
@@ -210,3 +273,12 @@ async def test_each_number_of_the_flow_leads_to_what_it_counts(
     counts = (await http.get("/console/counts")).text
     assert "Not for Sailthru: 16" in counts
     assert counts.index("pages_off") < counts.index("bot")
+
+
+async def test_what_arrived_leads_to_how_it_came(http: httpx.AsyncClient, redis: Redis) -> None:
+    """By way and type, the most first."""
+    counts: dict[Any, Any] = {"came_in:segment:track": "7", "came_in:redis:page": "9"}
+    await redis.hset(keys.counts("default"), mapping=counts)
+    assert 'href="/console/counts#arrived"' in (await http.get("/console")).text
+    page = (await http.get("/console/counts")).text
+    assert page.index("By Redis") < page.index("By Segment&#39;s API")

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 from redis.asyncio import Redis
 
+from pipeline.console.views import with_times
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
 from pipeline.sailthru.answers import Accepted
@@ -137,3 +138,41 @@ async def test_fields_of_redact_are_masked_on_a_persons_page(
     async with browser(redis, REDACT="email") as http:
         page = (await http.get("/console/people/u1")).text
     assert ("ann@x.org" in page, "•••" in page) == (False, True)
+
+
+def test_a_time_in_a_sentence_is_one_for_the_browser_and_the_rest_is_text() -> None:
+    """As `sailpipe user --why` writes it."""
+    shown = with_times("<b>Signed Up</b> by POST /event at 2026-11-27 14:20:05 UTC, 7 UTC")
+    assert shown == (
+        "<bdi>&lt;b&gt;Signed Up&lt;/b&gt; by POST /event at "
+        '<time datetime="2026-11-27T14:20:05Z" data-clock="day">2026-11-27 14:20:05 UTC</time>, 7 UTC</bdi>'
+    )
+
+
+async def test_what_is_not_sorted_yet_waits_for_its_turn(
+    http: httpx.AsyncClient, pipeline: Pipeline
+) -> None:
+    """Where it lies is no news to a colleague."""
+    await pipeline.send(track(1))
+    page = (await http.get("/console/events/m1")).text
+    assert "its turn to be sorted" in page
+    assert "raw stream" not in page
+
+
+async def test_the_page_of_an_event_that_was_just_sent_asks_until_it_has_its_end(
+    http: httpx.AsyncClient, pipeline: Pipeline
+) -> None:
+    """Who only looks at an event that waits for days asks Redis once."""
+    just_sent = {"notice": "1 event is on the way"}
+    polls = {}
+    await pipeline.kill(track(2))
+    await pipeline.send(track(1))
+    for name, asked in (("m1", just_sent), ("m1", {}), ("m2", just_sent), ("m3", just_sent)):
+        page = (await http.get(f"/console/events/{name}", params=asked)).text
+        polls[name, bool(asked)] = 'hx-trigger="every 2s"' in page
+    assert polls == {
+        ("m1", True): True,
+        ("m1", False): False,
+        ("m2", True): False,
+        ("m3", True): True,
+    }

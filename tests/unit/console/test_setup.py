@@ -7,6 +7,8 @@ import re
 import pytest
 from redis.asyncio import Redis
 
+from pipeline.ratelimit.limiter import Limiter
+from pipeline.ratelimit.store_redis import RedisSlotStore
 from pipeline.sailthru.answers import Answer, Failed, Failure
 from pipeline.verbs.people import NotAsked
 from tests.support.console import Asked, browser
@@ -69,3 +71,34 @@ async def test_the_button_asks_sailthru_once_whether_it_accepts_the_key(
         assert (await http.post("/console/setup", data={"account": "x"})).status_code == 404
     assert said in found(page)
     assert [call.bucket for _, call in upstream.calls] == ["GET /user"]
+
+
+async def test_the_page_says_which_limits_are_set_and_which_are_in_force(redis: Redis) -> None:
+    """What Sailthru's answers or an operator have changed is told from what is set."""
+    async with browser(redis, LIMITS="POST /event=30") as http:
+        before = rows((await http.get("/console/setup")).text)
+        limiter = Limiter(RedisSlotStore(redis), {})
+        await limiter.set_limit("default", "POST /event", 12.5)
+        after = rows((await http.get("/console/setup")).text)
+    assert before["POST /event"] == ["Events", "30", "30", "The setting LIMITS", "0"]
+    assert before["POST /user"][2:4] == [before["POST /user"][1], "Sailthru&#39;s default"]
+    assert after["POST /event"] == ["Events", "30", "12.5", "Set by an operator", "0"]
+
+
+async def test_the_page_says_who_may_open_the_console(redis: Redis) -> None:
+    """Without a password this machine alone."""
+    async with browser(redis) as http:
+        assert "it answers this machine alone" in (await http.get("/console/setup")).text
+    async with browser(redis, **PASSWORDS) as http:
+        await http.post("/console/login", data={"password": "battery staple"})
+        assert "asks for a password" in (await http.get("/console/setup")).text
+
+
+def rows(page: str) -> dict[str, list[str]]:
+    """The table of limits: call -> its cells."""
+    table = page[page.index('<h2 id="limits">') :].partition("</table>")[0]
+    found = [
+        [re.sub(r"<[^>]+>", "", one) for one in re.findall(r"<td[^>]*>(.*?)</td>", row)]
+        for row in table.split("<tr>")[2:]
+    ]
+    return {name: cells for name, *cells in found}

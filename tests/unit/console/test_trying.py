@@ -17,6 +17,7 @@ from tests.support.letters import Pipeline, track
 
 LIVE = {"API_KEY": "k", "API_SECRET": "s"}
 TOKEN = "0" * 32
+TEA = {"product_id": "t", "name": "Tea", "price": 4.5, "quantity": 1, "url": "https://h.example/t"}
 
 
 async def sent(redis: Redis) -> list[dict[str, str]]:
@@ -88,3 +89,35 @@ async def test_what_is_no_event_is_not_sent(
     """And nothing of what stands beside it."""
     assert (await http.post("/console/try/send", data=form)).status_code == 400
     assert await sent(redis) == []
+
+
+async def test_an_order_that_would_wait_for_an_email_is_not_said_to_be_lost(
+    http: httpx.AsyncClient,
+) -> None:
+    """The preview says for how long; the JSON of `map` does, and keeps its error."""
+    page = (await http.get("/console/try?example=order-without-email")).text
+    assert "It would wait up to 3 days for an e-mail address" in page
+    assert "Would not be delivered" not in page
+    event = {
+        **track(1),
+        "event": "Order Completed",
+        "properties": {"order_id": "1", "products": [TEA]},
+    }
+    (line,) = (await http.post("/api/map", json=event)).json()["results"]
+    assert line["error"]["reason"] == "missing_email"
+    assert line["waits"] == {"for": "email", "at_most_s": 259_200}
+    (other,) = (await http.post("/api/map", json=track(1))).json()["results"]
+    assert other["waits"] is None
+
+
+async def test_each_example_fills_the_box_and_can_be_mapped(redis: Redis) -> None:
+    """By a link; a name that is not known is the first."""
+    async with browser(redis, CUSTOMER_ID="c") as http:
+        page = (await http.get("/console/try")).text
+        for path in re.findall(r'href="(/console/try\?example=[^"]+)"', page):
+            shown = (await http.get(path)).text
+            assert f'href="{path}" aria-current="true"' in shown
+            assert ("POST /" in shown, "Would not be" in shown) == ("email" not in path, False), (
+                path
+            )
+        assert "Order Completed" in (await http.get("/console/try?example=x")).text

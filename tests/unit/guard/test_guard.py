@@ -91,6 +91,12 @@ async def test_who_is_not_logged_in_is_sent_to_the_log_in_and_back(closed: Site)
     assert (await closed.http.get("/console/static/../../console")).status_code == 303
 
 
+async def test_a_script_that_is_not_logged_in_is_told_so_and_sent_nowhere(closed: Site) -> None:
+    """The log-in page in the place of a part would empty the page that polls."""
+    for ask in (closed.http.get, closed.http.post):
+        assert (await ask("/console?q=1", headers={"HX-Request": "true"})).status_code == 401
+
+
 async def test_the_password_opens_a_session_in_a_cookie_no_script_can_read(closed: Site) -> None:
     """And no other site's form can make the browser send."""
     reply = await closed.log_in(PASSWORD)
