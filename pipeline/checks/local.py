@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import redis.asyncio
 
@@ -14,12 +14,16 @@ from pipeline.settings import Settings
 
 
 async def check_here(
-    client: redis.asyncio.Redis, where: str, settings: Settings, accounts: Sequence[str]
+    client: redis.asyncio.Redis,
+    where: str,
+    settings: Settings,
+    accounts: Sequence[str],
+    called: Callable[[str], str] = str,
 ) -> list[Check]:
     """Redis, processes, and whose events wait. where: the address of Redis, without a password. accounts: those
-    that are looked at."""
+    that are looked at. called: how a lane is named."""
     return [
         *await check_redis(client, where, settings.memory_high),
-        *await check_processes(client),
+        *await check_processes(client, called),
         *await check_targets(client, settings, accounts),
     ]

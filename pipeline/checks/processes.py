@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import redis
 import redis.asyncio
@@ -14,17 +14,19 @@ from pipeline.status.headline import describe_missing
 _FIX = "start `sailpipe up`, or `sailpipe worker` and `sailpipe splitter`, with this Redis"
 
 
-async def check_processes(client: redis.asyncio.Redis) -> list[Check]:
-    """Which processes live. Without Redis there is nothing to say: check_redis does."""
+async def check_processes(
+    client: redis.asyncio.Redis, called: Callable[[str], str] = str
+) -> list[Check]:
+    """Which processes live. Without Redis there is nothing to say: check_redis does. called: how a lane is named."""
     try:
-        return list(judge(await read_fleet(client)))
+        return list(judge(await read_fleet(client), called))
     except redis.RedisError:
         return []
 
 
-def judge(fleet: Fleet) -> Iterator[Check]:
+def judge(fleet: Fleet, called: Callable[[str], str] = str) -> Iterator[Check]:
     """What is found of them. No I/O."""
-    missing = describe_missing(fleet)
+    missing = describe_missing(fleet, called)
     for clause in missing:
         yield Check("processes", Verdict.FAIL, f"{clause}: accepted events wait", _FIX)
     if not missing:

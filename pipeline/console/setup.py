@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -29,7 +28,6 @@ from pipeline.status.signs import read_signs
 from pipeline.verbs.people import Ask, NotAsked
 from pipeline.words import TERMS, console_words
 
-_LANES_OF: Final = re.compile(r"(?<=NOBODY serves )[a-z]+(?:, [a-z]+)*")
 _SOURCES: Final[Mapping[Source, str]] = {
     "operator": "set by an operator",
     "setting": "the setting LIMITS",
@@ -54,7 +52,7 @@ class SetupPages:
 
     async def setup(self, request: Request) -> Response:
         """The checks that ask Redis alone, and the settings."""
-        return await self._shown(request, self._pages.account(request), None)
+        return await self._shown(request, self._pages.account(request))
 
     async def check(self, request: Request) -> Response:
         """The same, and one call to Sailthru, within its limit."""
@@ -66,20 +64,20 @@ class SetupPages:
             )
         except NotAsked as error:
             found = Check(name, Verdict.WARN, str(error))
-        return await self._shown(request, account, found)
+        return await self._shown(request, account, [found])
 
-    async def _shown(self, request: Request, account: str, asked: Check | None) -> Response:
+    async def _shown(self, request: Request, account: str, asked: Sequence[Check] = ()) -> Response:
         found = await self._pages.status.read()
         where, settings = found["redis_url"], self._pages.settings
-        checks = await check_here(self._pages.redis, where, settings, [account])
-        checks += check_settings(settings.account(account))
+        checks = await check_here(self._pages.redis, where, settings, [account], TERMS.__getitem__)
+        checks += [*check_settings(settings.account(account)), *asked]
         return self._pages.render(
             request,
             "setup",
             title="Set-up",
             account=account,
-            checks=[_in_words(one) for one in (checks if asked is None else [*checks, asked])],
-            is_asked=asked is not None,
+            checks=[replace(one, found=console_words(one.found)) for one in checks],
+            is_asked=bool(asked),
             installation=_shown(self._pages.settings, leave={"accounts"}),
             settings=_account_shown(self._pages.settings, account),
             redis_url=found["redis_url"],
@@ -105,14 +103,6 @@ class SetupPages:
             }
             for one in found
         ]
-
-
-def _in_words(check: Check) -> Check:
-    """A check as the console says it: lanes by their names."""
-    found = _LANES_OF.sub(
-        lambda named: ", ".join(TERMS.get(one, one) for one in named[0].split(", ")), check.found
-    )
-    return replace(check, found=console_words(found))
 
 
 def _account_shown(settings: Settings, name: str) -> list[tuple[str, str]]:

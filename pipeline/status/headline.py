@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -45,12 +45,12 @@ def headline(fleet: Fleet, accounts: Mapping[str, Any]) -> str:
     return f"{_moves(accounts)}; {_who(fleet)}"
 
 
-def describe_missing(fleet: Fleet) -> list[str]:
-    """A clause for the lanes that no worker serves, by how long, and one for the splitter."""
+def describe_missing(fleet: Fleet, called: Callable[[str], str] = str) -> list[str]:
+    """A clause for the lanes that no worker serves, by how long, and one for the splitter. called: how a lane is named."""
     clauses = []
     lanes = [one for one in fleet.missing if one.part != ProcessRole.SPLITTER]
     for since in sorted({_since(one.since_ms, fleet.now_ms) for one in lanes}):
-        names = [one.part for one in lanes if _since(one.since_ms, fleet.now_ms) == since]
+        names = [called(one.part) for one in lanes if _since(one.since_ms, fleet.now_ms) == since]
         clauses.append(f"NOBODY serves {', '.join(names)}{since}")
     clauses += [
         f"NO SPLITTER runs{_since(one.since_ms, fleet.now_ms)}"
