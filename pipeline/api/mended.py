@@ -19,13 +19,18 @@ def event_lines(mended: Mended, masking: Masking) -> list[str]:
         old: Any = shown_event(mended.letter)
     except BadChange:
         old = masking.text(mended.letter.raw.decode("utf-8", "replace"))
-    lines = diff(masking.value(old), masking.value(dict(mended.event)))
-    return lines or ([f"+ {MASKED}"] if mended.is_changed else [])
+    return masked_diff(old, dict(mended.event), masking)
 
 
 def call_lines(mended: Mended, masking: Masking) -> list[str]:
     """The same of what would be sent: lane, calls, why it would be ignored or fail."""
-    return diff(_sent(mended.before, masking), _sent(mended.after, masking))
+    return masked_diff(_sent(mended.before), _sent(mended.after), masking)
+
+
+def masked_diff(old: Any, new: Any, masking: Masking) -> list[str]:
+    """What differs, masked; where only masked fields do, a line that says so."""
+    lines = diff(masking.value(old), masking.value(new))
+    return lines or ([f"+ {MASKED}"] if diff(old, new) else [])
 
 
 def mended_json(mended: Mended, masking: Masking) -> dict[str, Any]:
@@ -44,5 +49,5 @@ def fixed_json(found: Fixed) -> dict[str, Any]:
     }
 
 
-def _sent(line: Mapping[str, Any], masking: Masking) -> dict[str, Any]:
-    return {name: masking.value(line[name]) for name in ("lane", "calls", "ignored", "error")}
+def _sent(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: line[name] for name in ("lane", "calls", "ignored", "error")}

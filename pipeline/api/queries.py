@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect, Request
@@ -21,11 +22,12 @@ from pipeline.settings.values import parse_duration
 MAX_BODY_BYTES: Final = 512 * 1024
 MAX_CODE: Final = 99_999
 MAX_REASON: Final = 200
+MAX_DIGITS: Final = 9
 FILTERS: Final = (
     *("reason", "lane", "user", "since", "until", "group"),
     *("endpoint", "code", "event", "order", "match"),
 )
-"""As `Filter` has them; times are durations before now."""
+"""As `Filter` has them; times are durations before now, or ISO times."""
 
 
 _PLACE: Final = re.compile(r"[0-9]{1,15}-[0-9]{1,10}")
@@ -105,11 +107,11 @@ def read_cursor(values: Mapping[str, str]) -> Cursor | None:
         raise bad("cursor is what the page before said.") from None
 
 
-def read_place(values: Mapping[str, str]) -> str:
-    """Behind which act of the audit trail a page begins; '' for the newest. Raises BadRequest."""
-    text = values.get("before", "")
-    if text and not _PLACE.fullmatch(text):
-        raise bad("before is what the page before said.")
+def read_place(values: Mapping[str, str], name: str = "before") -> str:
+    """An act of the audit trail, behind which a page begins, say; '' where none is named. Raises BadRequest."""
+    text = values.get(name, "")
+    if text and not (_PLACE.fullmatch(text) and text.strip("0-")):
+        raise bad(f"{name} is what the page before said.")
     return text
 
 
@@ -118,9 +120,11 @@ def read_number(values: Mapping[str, str], name: str, default: int, most: int) -
     text = values.get(name)
     if text is None:
         return default
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= most:
+    is_number = text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS
+    value = int(text) if is_number else 0
+    if not 1 <= value <= most:
         raise bad(f"{name} is a whole number from 1 to {most}.")
-    return int(text)
+    return value
 
 
 def read_flag(body: Mapping[str, Any], name: str) -> bool:
@@ -186,8 +190,11 @@ def _one_of(kind: Any, values: Mapping[str, str], name: str) -> Any:
 def _before(values: Mapping[str, str], name: str, now: float) -> int | None:
     if name not in values:
         return None
+    text = values[name]
     try:
-        seconds = parse_duration(values[name])
-    except ValueError:
-        raise bad(f"{name} is a duration: 30m, 2h, 7d.") from None
-    return int((now - float(str(seconds))) * 1000)
+        if "T" in text:
+            moment = datetime.fromisoformat(text)
+            return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
+        return int((now - float(str(parse_duration(text)))) * 1000)
+    except (ValueError, OverflowError):
+        raise bad(f"{name} is a duration (30m, 2h, 7d) or a time (2026-11-27T14:20:00Z).") from None

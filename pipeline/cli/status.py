@@ -184,7 +184,7 @@ def _show_account(name: str, account: dict[str, Any]) -> None:
         result(f"Failed tries that were made again: {account['retried']}")
     if account["folded"]:
         folded, today = account["folded"], account["folded_today"]
-        result(f"Delivered without a call of their own (folded): {folded}, today {today}")
+        result(f"Delivered without a call of their own (folded): {folded}, today (UTC) {today}")
     if account["order_id_reused"]:
         result(f"Orders with the id of another: {account['order_id_reused']}")
     if account["unchecked_users"]:

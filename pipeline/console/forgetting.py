@@ -10,7 +10,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.api.queries import bad, not_found, who
+from pipeline.api.queries import bad, not_found, read_place, who
 from pipeline.console import views
 from pipeline.console.letters import MAX_WHY
 from pipeline.console.pages import Done, Form, Pages, segment
@@ -72,7 +72,11 @@ class ForgetPages:
     async def receipt(self, request: Request) -> Response:
         """What was removed, and whether anything is left; without the person's name."""
         account, person = self._pages.account(request), request.path_params["person"]
-        for act in await AuditTrail(self._pages.redis, account).latest(LOOKED):
+        act_id, trail = (
+            read_place(request.query_params, "act"),
+            AuditTrail(self._pages.redis, account),
+        )
+        for act in await (trail.one(act_id) if act_id else trail.latest(LOOKED)):
             said: dict[str, Any] = json.loads(act.receipt) if act.receipt else {}
             if act.verb == "forget" and said.get("person") == person:
                 return self._show(request, said)

@@ -35,6 +35,8 @@ SAMPLES: Final = 3
 FIRST: Final = 10
 """Letters that are sent before a person is asked again."""
 MAX_WHY: Final = 200
+CLOCKS_MS: Final = 3_600_000
+"""Clocks may differ by so much: of a letter's past the log is read from an hour before it came."""
 MAX_BACK: Final = 20
 """Pages before this one that an address remembers."""
 MAX_PICKED: Final = 100
@@ -86,7 +88,7 @@ class LetterPages:
             today=today,
             calls=tries.shown_calls(calls),
             then=tries.shown_calls(shown["sent"]),
-            differs=tries.against_then(shown["sent"], calls),
+            differs=tries.against_then(letter.header.calls, today["calls"], masking),
             answer=tries.answer(letter),
             timeline=tries.timeline(letter, await self._waits(account, letter), now),
         )
@@ -100,7 +102,9 @@ class LetterPages:
         letters = self._pages.letters(account)
         now = self._pages.clock.now()
         samples = [one async for one in letters.read(chosen.ids[:SAMPLES])]
-        top = most_a_second(chosen.lanes, await self._limits(account))
+        top = 1
+        if verb == "resend":
+            top = most_a_second(chosen.lanes, await self._limits(account))
         return self._pages.render(
             request,
             "confirm",
@@ -203,8 +207,8 @@ class LetterPages:
         if not letter.header.lane or self._pages.settings.account(account).trace_keep is None:
             return []
         part = Record(letter.id, Fate.WAITS, lane=letter.header.lane).part
-        log = TraceLog(self._pages.redis, account)
-        return await log.find([message_name(letter.id)], parts=[part])
+        log, since = TraceLog(self._pages.redis, account), letter.header.first_seen_ms - CLOCKS_MS
+        return await log.find([message_name(letter.id)], parts=[part], since_ms=since)
 
     async def listed(self, request: Request, asked: Mapping[str, str]) -> dict[str, Any]:
         """A page of the letters that these filters mean, for list.html."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from pipeline.deadletters.runner import LETTERS_A_TICK, TICK_S
@@ -11,13 +11,14 @@ FASTEST: Final = int(LETTERS_A_TICK / TICK_S)
 """Letters a second that a job sends at most, whatever the limits let."""
 
 
-def most_a_second(lanes: Collection[str], limits: Mapping[str, float]) -> int:
-    """The right end of the slider: what the limits of these lanes (calls a second) let together, at least 1.
+def most_a_second(lanes: Mapping[str, int], limits: Mapping[str, float]) -> int:
+    """The right end of the slider: how fast letters go on average until those of the slowest lane are sent, at least 1.
 
-    What the splitter refused has no lane yet, and may come into any.
+    lanes: how many letters are of each. limits: calls a second of each lane. What the splitter refused has no lane yet,
+    and may come into any.
     """
-    known = [limits[lane] for lane in lanes if lane in limits]
-    total = sum(known) if len(known) == len(lanes) else sum(limits.values())
+    times = [n / limits.get(lane, sum(limits.values())) for lane, n in lanes.items() if n]
+    total = sum(lanes.values()) / max(times) if times and limits else FASTEST
     return max(1, min(FASTEST, int(total)))
 
 

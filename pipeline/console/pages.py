@@ -264,6 +264,7 @@ def _templates() -> Environment:
         "filter_words": views.filter_words,
         "at": views.at_tag,
         "clock": views.clock_tag,
+        "moment": views.moment_tag,
         "with_times": views.with_times,
         "duration": views.duration,
         "sentence": lambda text: text[:1].upper() + text[1:],

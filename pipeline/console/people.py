@@ -96,7 +96,7 @@ class PeoplePages:
         return self._pages.render(
             request,
             "person",
-            status=200 if person["known"] else 404,
+            status=200 if person["known"] or findings is not None or wrong else 404,
             title=person["user"],
             address=link(request, account, f"/console/people/{segment(person['user'])}"),
             person=tales.person_tale(person, self._pages.masking, now),

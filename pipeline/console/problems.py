@@ -68,14 +68,15 @@ class ProblemPages:
                 Refusal(404, "not_found", "This problem is gone: no letter has it any more."),
             )
         sample = await self._pages.letters(account).get(found[0].group.example.id)
+        shown = views.letter_page(sample, self._pages.masking, self._pages.clock.now())
         (row,) = await self._rows(account, found)
         return self._pages.render(
             request,
             "problem",
             title=row["title"],
             problem=row,
-            sample=views.letter_page(sample, self._pages.masking, self._pages.clock.now()),
-            calls=shown_calls(self._pages.masking.letter(sample.as_json())["calls"]),
+            sample=shown,
+            calls=shown_calls(shown["sent"]),
             answer=answer(sample),
             **await self._letters.listed(request, {"group": name}),
         )

@@ -58,6 +58,11 @@ class SetupPages:
         """The same, and one call to Sailthru, within its limit."""
         account = (await self._pages.form(request)).account
         name = credentials_check(account)
+        if self._pages.settings.account(account).dry_run:
+            found = Check(
+                name, Verdict.WARN, "not asked: DRY_RUN sends nothing", "see sailpipe doctor"
+            )
+            return await self._shown(request, account, [found])
         try:
             found = judge(
                 name, await self._ask(account, PROBE), self._pages.settings.account(account)
@@ -71,6 +76,7 @@ class SetupPages:
         where, settings = found["redis_url"], self._pages.settings
         checks = await check_here(self._pages.redis, where, settings, [account], TERMS.__getitem__)
         checks += [*check_settings(settings.account(account)), *asked]
+        credentials = Credentials(settings)
         return self._pages.render(
             request,
             "setup",
@@ -84,7 +90,8 @@ class SetupPages:
             signs=await read_signs(self._pages.redis),
             ownership=found["accounts"][account]["ownership"],
             limits=await self._limits(account),
-            has_password=Credentials(settings).has_password,
+            has_password=credentials.has_password,
+            has_token=credentials.has_token,
         )
 
     async def _limits(self, account: str) -> list[dict[str, Any]]:

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pipeline.api.mended import masked_diff
 from pipeline.console import views
-from pipeline.deadletters.edits import diff
 from pipeline.deadletters.letter import Letter
+from pipeline.guard.masking import Masking
 from pipeline.status.wording import WAITS
 from pipeline.trace.records import Fate, Record
 from pipeline.words import console_words
@@ -26,14 +27,16 @@ def shown_calls(calls: Iterable[Call]) -> list[tuple[str, str]]:
     return [(call_name(one), views.pretty(one.get("params"))) for one in calls]
 
 
-def against_then(then: Sequence[Call], today: Sequence[Call]) -> list[tuple[str, str]]:
-    """What differs between what was sent then and what would be sent today, as (`-` or `+`, line); both masked.
+def against_then(
+    then: Sequence[Call], today: Sequence[Call], masking: Masking
+) -> list[tuple[str, str]]:
+    """What differs between what was sent then and what would be sent today, as (`-` or `+`, line), masked.
 
     A letter keeps the calls that were refused, so that today's other calls are left out.
     """
     before = _by_name(then)
     after = {name: params for name, params in _by_name(today).items() if name in before}
-    return [sign_of(line) for line in diff(before, after)]
+    return [sign_of(line) for line in masked_diff(before, after, masking)]
 
 
 def sign_of(line: str) -> tuple[str, str]:
@@ -42,13 +45,25 @@ def sign_of(line: str) -> tuple[str, str]:
 
 
 def answer(letter: Letter) -> dict[str, Any]:
-    """What Sailthru said: HTTP status, its own code, its message. none: a sentence where it said nothing."""
+    """What Sailthru said to the last call: HTTP status, its own code, its message. none: a sentence where it said nothing."""
     header = letter.header
     last = header.timeline[-1] if header.timeline else None
-    status = header.status or (last.status if last else None)
-    if status or header.error:
-        return {"status": status, "code": header.error, "text": header.detail, "none": ""}
-    none = f"No answer was read: {last.error}" if last else "Nothing was sent."
+    if header.endpoint and (header.status or header.error):
+        return {
+            "status": header.status,
+            "code": header.error,
+            "text": header.detail,
+            "none": "",
+        }
+    if header.endpoint and last and last.status:
+        return {"status": last.status, "code": None, "text": last.error, "none": ""}
+    if header.endpoint and last:
+        none = f"No answer was read: {last.error}"
+    elif last:
+        before = f"HTTP {last.status}, {last.error}" if last.status else last.error
+        none = f"It was not asked at the end. The try before: {before}"
+    else:
+        none = "Nothing was sent."
     return {"status": None, "code": None, "text": "", "none": none}
 
 

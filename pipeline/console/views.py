@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup, escape
 
 from pipeline.clock import iso
-from pipeline.deadletters.filters import Filter, order_numbers
+from pipeline.deadletters.filters import Filter, first_order_number
 from pipeline.deadletters.jobs import Job, JobState
 from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.states import GroupState
@@ -56,13 +56,13 @@ def clock_tag(at: float, to: Literal["minutes", "seconds"] = "minutes") -> Marku
 
 
 def moment_tag(at: float, now: float) -> Markup:
-    """A time of day; with its day when that is another."""
-    day = (
-        datetime.fromtimestamp(at, UTC).strftime("%d %b ").lstrip("0")
-        if abs(at - now) >= _DAY
-        else ""
+    """A time of day; with its day when that is another, which the page's script judges in the browser's zone."""
+    moment = datetime.fromtimestamp(at, UTC)
+    is_today = moment.date() == datetime.fromtimestamp(now, UTC).date()
+    day = "" if is_today else moment.strftime("%d %b ").lstrip("0")
+    return Markup('<time datetime="{}" data-clock="moment">{}{} UTC</time>').format(
+        moment.isoformat(), day, moment.strftime("%H:%M")
     )
-    return Markup("{}{}").format(day, clock_tag(at))
 
 
 def at_tag(text: str, now: float) -> Markup:
@@ -113,8 +113,11 @@ def order_number(letter: Letter, masking: Masking) -> str:
     """The number of the order that a letter is about; '' where it has none, or where it is masked."""
     if letter.header.lane != Lane.PURCHASE:
         return ""
-    text = masking.text(letter.raw.decode("utf-8", "replace"))
-    return min(order_numbers(text.encode()) - {MASK}, default="")
+    try:
+        number = first_order_number(masking.value(read_json(letter.raw)))
+    except ValueError:
+        return ""
+    return "" if number == MASK else number
 
 
 def letter_row(letter: Letter, masking: Masking, now: float) -> dict[str, Any]:
@@ -125,6 +128,7 @@ def letter_row(letter: Letter, masking: Masking, now: float) -> dict[str, Any]:
         "what": what(letter),
         "order": order_number(letter, masking),
         "who": header.user,
+        "who_shown": masking.identity(header.user),
         "lane": TERMS.get(header.lane, ""),
         "reason": header.reason,
         "why": words_of(header.reason).title,
@@ -278,10 +282,10 @@ def job_row(job: Job, now: float) -> dict[str, Any]:
         "can_pause": job.state is JobState.RUNNING,
         "can_resume": job.state in {JobState.PAUSED, JobState.ASKING},
         "when": time_tag(job.created_at, now),
-        "ends_at": None if ends_at is None else clock_tag(ends_at / 1000),
+        "ends_at": None if ends_at is None else moment_tag(ends_at / 1000, now),
         "rate": job.rate,
         "pace": _pace(job, now_ms),
-        "died": _died_again(job, now_ms),
+        "died": _died_again(job),
     }
 
 
@@ -294,9 +298,9 @@ def _pace(job: Job, now_ms: int) -> str:
     return f"{pace:.0f}" if pace >= 10 else f"{pace:.1f}" if pace >= 0.1 else "less than 0.1"
 
 
-def _died_again(job: Job, now_ms: int) -> list[tuple[str, dict[str, str]]]:
+def _died_again(job: Job) -> list[tuple[str, dict[str, str]]]:
     """Links to what died since a re-send began: words, and the filters. What it sent was of one cause if its filter said so."""
-    since = {"since": f"{max(1, -(-(now_ms - job.created_at) // 1000))}s"}
+    since = {"since": iso(job.created_at)}
     found = _ONE_GROUP.fullmatch(job.what)
     links = []
     if job.again and found:

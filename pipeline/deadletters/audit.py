@@ -71,6 +71,11 @@ class AuditTrail:
         )
         return [_act(sid, fields) for sid, fields in found]
 
+    async def one(self, identity: str) -> list[Act]:
+        """The act of this `id`; nothing when it is not kept any more."""
+        found: Any = await self._redis.xrange(self._key, identity, identity)
+        return [_act(sid, fields) for sid, fields in found]
+
 
 def _act(sid: bytes, fields: dict[bytes, bytes]) -> Act:
     text = {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items()}

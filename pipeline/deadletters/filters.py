@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from pipeline.clock import iso
@@ -15,10 +15,8 @@ from pipeline.events.models import Lane
 from pipeline.json_text import decode_text, read_json
 from pipeline.storage import keys
 
-ORDER_FIELDS = frozenset(
-    {"order_id", "checkout_id", "orderId", "checkoutId", "extid", "purchase_id"}
-)
-"""Fields of an event, or of an object in it, that hold an order's number."""
+ORDER_FIELDS = ("order_id", "orderId", "purchase_id", "extid", "checkout_id", "checkoutId")
+"""Fields of an event, or of an object in it, that hold an order's number; where it has several, the first is its own."""
 REFUSED_LANE = ""
 """The lane of what the splitter refused."""
 
@@ -136,7 +134,13 @@ def order_numbers(raw: bytes) -> set[str]:
         body = read_json(raw)
     except ValueError:
         return set()
-    return set(_numbers(body))
+    return {number for _, number in _numbers(body)}
+
+
+def first_order_number(body: Any) -> str:
+    """The number that people know an order by; '' where an event has none."""
+    found = sorted(_numbers(body), key=lambda one: ORDER_FIELDS.index(one[0]))
+    return found[0][1] if found else ""
 
 
 def searched_text(letter: Letter) -> str:
@@ -149,11 +153,11 @@ def searched_text(letter: Letter) -> str:
     return "\n".join((letter.id, header.user, header.detail, header.event or "", text)).casefold()
 
 
-def _numbers(value: Any) -> Iterator[str]:
+def _numbers(value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for name, one in value.items():
             if name in ORDER_FIELDS and isinstance(one, (str, int, float)):
-                yield str(one)
+                yield name, str(one)
             yield from _numbers(one)
     elif isinstance(value, list):
         for one in value:
@@ -203,7 +207,7 @@ class Selection:
     older: how many of their events came more than a day before `select` was called.
     emailing: how many could start emails when they are sent: orders, carts and custom events.
     people: how many users they are of.
-    lanes: where they waited; '' for those that the splitter refused.
+    lanes: how many waited in which; '' for those that the splitter refused.
     """
 
     ids: tuple[str, ...]
@@ -214,7 +218,7 @@ class Selection:
     older: int = 0
     emailing: int = 0
     people: int = 0
-    lanes: frozenset[str] = frozenset()
+    lanes: Mapping[str, int] = field(default_factory=dict)
 
     def without_overtaken(self) -> Selection:
         """What is safe to replay."""

@@ -240,7 +240,7 @@ class DeadLetters(LetterReader):
             sum(line.first_seen_ms < now_ms - DAY_MS for line in lines),
             sum(line.lane in EMAILING for line in lines),
             len({line.user for line in lines if line.user}),
-            frozenset(line.lane for line in lines),
+            Counter(line.lane for line in lines),
         )
 
     async def _overtaken(self, lines: list[_Line]) -> frozenset[str]:

@@ -34,6 +34,10 @@ class Credentials:
     def has_password(self) -> bool:
         return bool(self._passwords)
 
+    @property
+    def has_token(self) -> bool:
+        return bool(self._tokens)
+
     def by_password(self, text: str) -> Operator | None:
         """Whose password this is."""
         return _whose(self._passwords, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ class Masking:
         if not self._fields:
             return value
         if isinstance(value, dict):
+            if value.get("key") == "email" and "email" in self._fields and "id" in value:
+                value = {**value, "id": MASK}  # a call names its person by email
             return {
                 name: MASK if str(name).casefold() in self._fields else self.value(inner)
                 for name, inner in value.items()
@@ -36,7 +39,7 @@ class Masking:
         return str(self.value({"email": identity})["email"]) if "@" in identity else identity
 
     def text(self, raw: str) -> str:
-        """An event as it came; once a field is masked, as JSON of the same content."""
+        """An event as it came; once a field is masked, or a name stands twice in an object, as JSON of the same content."""
         if not self._fields:
             return raw
         try:
@@ -44,7 +47,8 @@ class Masking:
         except ValueError:
             return UNREADABLE
         masked = self.value(found)
-        return raw if masked == found else pydantic_core.to_json(masked).decode()
+        is_whole = masked == found and not _has_name_twice(raw)
+        return raw if is_whole else pydantic_core.to_json(masked).decode()
 
     def letter(self, shown: dict[str, Any]) -> dict[str, Any]:
         """A dead letter as `Letter.as_json` shows it."""
@@ -53,3 +57,14 @@ class Masking:
 
     def _calls(self, calls: Iterable[Any]) -> list[Any]:
         return [self.value(call) for call in calls]
+
+
+def _has_name_twice(raw: str) -> bool:
+    """Whether reading it has left something out: of a name that stands twice in an object, the last one counts."""
+    found = []
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        found.append(len(pairs) > len({name for name, _ in pairs}))
+
+    json.loads(raw, object_pairs_hook=note)
+    return any(found)

@@ -141,16 +141,21 @@ class TraceLog:
         return Kept.read({name.decode(): int(value) for name, value in found.items()})
 
     async def find(
-        self, names: Collection[bytes], *, parts: Iterable[Part] = Part, most: int = 1_000
+        self,
+        names: Collection[bytes],
+        *,
+        parts: Iterable[Part] = Part,
+        most: int = 1_000,
+        since_ms: int = 0,
     ) -> list[Record]:
         """Records with one of these names, the oldest first; of each part no more than the `most` newest.
 
-        It looks through all there is, in steps of some milliseconds.
+        It looks through all that was written since `since_ms`, in steps of some milliseconds.
         """
         found: list[Record] = []
         for part in parts:
             of_part: list[Record] = []
-            async for _, blocks in self.look(part, names):
+            async for _, blocks in self.look(part, names, since_ms):
                 for _, block in blocks:
                     of_part += reversed(_read(block, names))
                 if len(of_part) >= most:
@@ -159,12 +164,12 @@ class TraceLog:
         return sorted(found, key=lambda one: (one.at, one.accepted))
 
     async def look(
-        self, part: Part, names: Collection[bytes]
+        self, part: Part, names: Collection[bytes], since_ms: int = 0
     ) -> AsyncIterator[tuple[int, list[tuple[bytes, Block]]]]:
         """Look through a part, the newest first, in steps of some milliseconds: how many records were looked at, and
         the blocks that may hold one of these names, each with its id."""
         at: bytes = b"+"
-        while at:
+        while at and (at == b"+" or int(at[1:].partition(b"-")[0]) >= since_ms):
             reply = await self._scripts.run("find", [self._prefix], [part.value, at, *names])
             at, looked, *flat = reply
             rows = zip(flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True)

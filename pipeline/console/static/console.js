@@ -12,6 +12,8 @@
       time.title = at.toLocaleString();
       const kind = time.dataset.clock, second = kind === "seconds" ? "2-digit" : undefined;
       if (kind === "day") time.textContent = at.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+      else if (kind === "moment") time.textContent = at.toLocaleString([], at.toDateString() === new Date().toDateString()
+        ? { hour: "2-digit", minute: "2-digit" } : { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
       else if (kind !== undefined) time.textContent = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second });
     }
     for (const button of root.querySelectorAll("[data-copy], [data-pick-all]")) button.hidden = false;
@@ -30,7 +32,7 @@
     const at = new Date(Date.now() + 1000 * slider.dataset.pace / slider.value);
     rate.textContent = slider.value === slider.max ? "As fast as the limits let" : `At most ${slider.value} a second`;
     time.dateTime = at.toISOString();
-    if (at - Date.now() < 864e5) time.dataset.clock = ""; else time.textContent = at.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+    time.dataset.clock = "moment";
     end.replaceChildren(time);
     local(end);
   }
@@ -72,7 +74,7 @@
     }
   });
 
-  function lost(why) { // "connection", "login", or "" when all is well
+  function lost(why) { // "connection", "login", "refused", or "" when all is well
     const bar = document.getElementById("lost");
     if (!bar || (bar.hidden && !why)) return;
     const shown = document.querySelector("#as-of time");
@@ -86,7 +88,10 @@
     if (event.target.id === "live" && !refreshes) event.preventDefault();
   });
   document.addEventListener("htmx:sendError", () => lost("connection"));
-  document.addEventListener("htmx:responseError", (event) => lost(event.detail.xhr.status === 401 ? "login" : "connection"));
+  document.addEventListener("htmx:responseError", (event) => {
+    const status = event.detail.xhr.status;
+    lost(status === 401 ? "login" : status < 500 && event.target.id !== "live" ? "refused" : "connection");
+  });
   document.addEventListener("htmx:afterOnLoad", (event) => {
     if (event.detail.xhr.status < 400) lost("");
     local(document);

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import httpx
 from redis.asyncio import Redis
 
 from pipeline.console.operate import MAX_ACTS
 from pipeline.deadletters.audit import Act, AuditTrail
+
+RECEIPT: dict[str, Any] = {
+    "person": "0a1b",
+    "at": "2026-11-27T14:20:00Z",
+    "by": "ann",
+    "why": "",
+    "left": 0,
+    "disk": "clean",
+    "disk_is_clean": True,
+    "sailthru": "",
+    "named_by_others": 0,
+    "spaces": {},
+}
 
 
 async def test_older_acts_are_on_pages_of_their_own_and_all_of_them_in_a_file(
@@ -35,19 +49,25 @@ async def test_older_acts_are_on_pages_of_their_own_and_all_of_them_in_a_file(
         place, seen = found["next"], seen + len(found["acts"])
     assert seen == MAX_ACTS + 2
     for path in ("/console/activity", "/api/dead/audit"):
-        assert (await http.get(f"{path}?before=x")).status_code == 400
+        for place in ("x", "0-0", "000-0"):
+            assert (await http.get(f"{path}?before={place}")).status_code == 400
 
 
 async def test_who_was_forgotten_leads_to_the_receipt(
     http: httpx.AsyncClient, redis: Redis
 ) -> None:
-    """Other acts have none."""
+    """Each to its own, of a person who was forgotten twice too; other acts have none."""
     trail = AuditTrail(redis, "default")
-    receipt = json.dumps({"person": "0a1b"})
-    await trail.record(Act("ann", "forget", "a person", 3, receipt=receipt))
+    for removed in (7, 0):
+        receipt = json.dumps(RECEIPT | {"removed": removed})
+        await trail.record(Act("ann", "forget", "a person", 3, receipt=receipt))
     await trail.record(Act("ann", "edit", "m1", 1))
     page = (await http.get("/console/activity")).text
-    assert re.findall(r'href="(/console/receipts/[^"]*)"', page) == ["/console/receipts/0a1b"]
+    second, first = re.findall(r'href="(/console/receipts/0a1b[?]act=[^"]*)"', page)
+    assert "7 <span>removed" in (await http.get(first)).text
+    assert "0 <span>removed" in (await http.get(second)).text
+    assert (await http.get("/console/receipts/0a1b?act=1-1")).status_code == 404
+    assert (await http.get("/console/receipts/0a1b?act=x")).status_code == 400
 
 
 async def test_the_address_of_all_resends_leads_to_their_list(http: httpx.AsyncClient) -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, replace
+from datetime import datetime
 
 import httpx
 import pytest
 from redis.asyncio import Redis
 
 from pipeline.console.tries import against_then, answer, timeline
+from pipeline.console.views import at_tag, order_number
 from pipeline.deadletters.letter import Header, Letter
 from pipeline.deadletters.reading import LetterReader
 from pipeline.errors import Reason
 from pipeline.events.models import Lane
+from pipeline.guard.masking import Masking
 from pipeline.mailbox.history import Attempt
+from pipeline.settings import load_settings
 from pipeline.storage import keys
 from pipeline.trace.log import TraceLog
 from pipeline.trace.names import message_name
@@ -29,6 +33,8 @@ LETTER = Letter(
     Header(account="default", reason="rejected", first_seen_ms=1, died_at=9_000),
     b"{}",
 )
+PLAIN = Masking(load_settings({}))
+REDACTED = Masking(load_settings({"SAILPIPE_REDACT": "email"}))
 FAILED = Attempt(n=1, at=2.0, duration_s=0.041, status=503, error="try later", wait_s=20.0)
 
 
@@ -40,17 +46,25 @@ def test_what_was_sent_then_is_compared_with_the_same_calls_of_today() -> None:
     """A letter keeps the call that was refused; today's others say nothing about it."""
     then = [{"method": "POST", "endpoint": "/event", "params": {"id": "u1", "vars": {"a": 1}}}]
     other = {"method": "GET", "endpoint": "/user", "params": {}}
-    assert against_then(then, [other, *then]) == []
+    assert against_then(then, [other, *then], PLAIN) == []
     today = [{**then[0], "params": {"id": "u1", "vars": {"a": 2, "b": [3]}}}]
-    assert against_then(then, today) == [
+    assert against_then(then, today, PLAIN) == [
         ("-", "POST /event.vars.a: 1"),
         ("+", "POST /event.vars.a: 2"),
         ("+", "POST /event.vars.b: [3]"),
     ]
-    assert against_then([], today) == []
-    assert [sign for sign, _ in against_then(then, [])] == ["-"]
+    assert against_then([], today, PLAIN) == []
+    assert [sign for sign, _ in against_then(then, [], PLAIN)] == ["-"]
     twice = [then[0], {**then[0], "params": {}}]
-    assert against_then(twice, twice) == []
+    assert against_then(twice, twice, PLAIN) == []
+
+
+def test_a_call_whose_masked_field_alone_differs_is_not_the_same_as_then() -> None:
+    """The mended address would read as if nothing changed."""
+    call = {"method": "POST", "endpoint": "/purchase"}
+    then, today = ({**call, "params": {"email": one}} for one in ("bad@", "ann@example.com"))
+    assert against_then([then], [today], REDACTED) == [("+", "(fields that REDACT names)")]
+    assert against_then([then], [then], REDACTED) == []
 
 
 @pytest.mark.parametrize(
@@ -58,15 +72,26 @@ def test_what_was_sent_then_is_compared_with_the_same_calls_of_today() -> None:
     [
         (LETTER, {"status": None, "code": None, "text": "", "none": "Nothing was sent."}),
         (
-            with_header(status=400, error=99, detail="no such template"),
+            with_header(endpoint="POST /event", status=400, error=99, detail="no such template"),
             {"status": 400, "code": 99, "text": "no such template", "none": ""},
         ),
         (
-            with_header(detail="given up", timeline=[FAILED]),
-            {"status": 503, "code": None, "text": "given up", "none": ""},
+            with_header(endpoint="POST /event", detail="given up", timeline=[FAILED]),
+            {"status": 503, "code": None, "text": "try later", "none": ""},
         ),
         (
-            with_header(timeline=[replace(FAILED, status=None, error="a timeout")]),
+            with_header(detail="no email in the event", timeline=[FAILED]),
+            {
+                "status": None,
+                "code": None,
+                "text": "",
+                "none": "It was not asked at the end. The try before: HTTP 503, try later",
+            },
+        ),
+        (
+            with_header(
+                endpoint="POST /event", timeline=[replace(FAILED, status=None, error="a timeout")]
+            ),
             {"status": None, "code": None, "text": "", "none": "No answer was read: a timeout"},
         ),
     ],
@@ -213,3 +238,35 @@ async def write(redis: Redis, identity: str, **fields: object) -> None:
     found = json.loads(header) | fields
     line = json.dumps({name: value for name, value in found.items() if value is not None}).encode()
     await redis.hset(keys.dead("default"), identity, line + b"\n" + raw)
+
+
+@pytest.mark.parametrize(
+    ("properties", "number"),
+    [
+        ({"checkout_id": "1234", "order_id": "A-77"}, "A-77"),
+        ({"checkoutId": "1234"}, "1234"),
+        ({"total": 3}, ""),
+    ],
+)
+def test_an_order_is_called_by_its_own_number(properties: dict[str, object], number: str) -> None:
+    """Segment's events have the number of the check-out, too."""
+    raw = json.dumps({"event": "Order Completed", "properties": properties}).encode()
+    letter = replace(with_header(lane=Lane.PURCHASE), raw=raw)
+    assert order_number(letter, PLAIN) == number
+    masked = Masking(load_settings({"SAILPIPE_REDACT": "order_id"}))
+    assert order_number(letter, masked) == ("" if "order_id" in properties else number)
+
+
+@pytest.mark.parametrize(
+    ("at", "shown"),
+    [
+        ("2026-11-27T23:40:00Z", "23:40 UTC"),
+        ("2026-11-26T23:40:00Z", "26 Nov 23:40 UTC"),
+        ("2026-11-28T00:10:00Z", "28 Nov 00:10 UTC"),
+    ],
+)
+def test_a_time_of_another_day_has_its_day(at: str, shown: str) -> None:
+    """However near it is; the browser writes it anew in its zone, day and all."""
+    now = datetime.fromisoformat("2026-11-27T23:59:00Z").timestamp()
+    tag = str(at_tag(at, now))
+    assert (f">{shown}<" in tag, 'data-clock="moment"' in tag) == (True, True)

@@ -194,7 +194,7 @@ async def test_the_overview_says_how_many_calls_folding_has_saved_today(
     await take_samples(redis, ["default"])
     await redis.hset(keys.counts("default"), "folded", "1204")
     await take_samples(redis, ["default"])
-    assert "Calls saved today: 1,204" in (await http.get("/console")).text
+    assert "Calls saved today (UTC): 1,204" in (await http.get("/console")).text
 
 
 async def test_signs_of_life_are_what_processes_say_of_themselves() -> None:

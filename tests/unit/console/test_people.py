@@ -176,3 +176,13 @@ async def test_the_page_of_an_event_that_was_just_sent_asks_until_it_has_its_end
         ("m2", True): False,
         ("m3", True): True,
     }
+
+
+async def test_why_is_answered_for_a_person_of_whom_nothing_is_known_here(redis: Redis) -> None:
+    """Sailthru was asked, and the call was counted: what it said is shown, though the page would be a 404."""
+    upstream = Asked(OPTED_OUT)
+    async with browser(redis, upstream) as http:
+        assert (await http.get("/console/people/ghost")).status_code == 404
+        reply = await http.post("/console/why", data={"user": "ghost"})
+    assert (reply.status_code, len(upstream.calls)) == (200, 1)
+    assert "opted out of all mails" in reply.text

@@ -102,3 +102,24 @@ def rows(page: str) -> dict[str, list[str]]:
         for row in table.split("<tr>")[2:]
     ]
     return {name: cells for name, *cells in found}
+
+
+async def test_a_dry_run_asks_nothing_and_says_so(redis: Redis) -> None:
+    """Its calls are answered by nobody: a wrong key would look right."""
+    upstream = Asked(NotAsked("never asked", 1))
+    live = {"API_KEY": "k", "API_SECRET": "s", "DRY_RUN": "true"}
+    async with browser(redis, upstream, **live) as http:
+        page = (await http.post("/console/setup", data={})).text
+    assert "look at this: Default credentials: not asked: DRY_RUN sends nothing" in found(page)
+    assert upstream.calls == []
+
+
+@pytest.mark.parametrize(("tokens", "said"), [({}, False), ({"CONSOLE_TOKEN": "t" * 40}, True)])
+async def test_who_may_see_the_console_is_said_whole(
+    redis: Redis, tokens: dict[str, str], said: bool
+) -> None:
+    """A token opens it to other machines."""
+    async with browser(redis, **tokens) as http:
+        page = (await http.get("/console/setup")).text
+    assert "no password is set" in page
+    assert ("and whoever shows a token" in page) is said

@@ -61,7 +61,7 @@ async def test_each_call_is_kept_with_the_events_it_delivers(dry: Pipe) -> None:
         (["m3"], "GET /user"),
         (["m3"], "POST /purchase"),
     ]
-    assert await dry.counts() == {"delivered": 3}
+    assert await dry.counts() == {"delivered": 3, "folded": 1}
     assert list(found[0]["params"]["vars"]) == ["a", "b"], "in one order, however it came"
     assert found[2]["params"]["email"] == "ann@example.org"
 

@@ -12,6 +12,7 @@ import redis.exceptions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.clock import SystemClock
 from pipeline.lanes import Lane
 from pipeline.storage import keys
 from pipeline.trace.log import TraceLog
@@ -89,6 +90,21 @@ async def test_the_newest_of_each_part_are_found_first(log: TraceLog) -> None:
     await log.write([record(1, Part.ORDER)], MOST)
     found = await log.find([person_name("u1")], most=2)
     assert [one.id for one in found] == ["m1", "m598", "m599"]
+
+
+async def test_what_was_written_before_a_letter_came_is_not_looked_through(log: TraceLog) -> None:
+    """Each look at a letter would else read the whole log, of three days."""
+    for start in range(0, 40_000, 1_000):
+        some = [record(n, user=f"u{n}") for n in range(start, start + 1_000)]
+        await log.write(some, 2**30)
+
+    async def steps(since_ms: int) -> int:
+        looking = log.look(Part.EVENT, [message_name("m0")], since_ms)
+        return len([blocks async for _, blocks in looking])
+
+    later = round(SystemClock().now() * 1000) + 60_000
+    assert (await steps(0) > 1, await steps(later)) == (True, 1)
+    assert [one.id for one in await log.find([message_name("m0")])] == ["m0"]
 
 
 async def test_page_views_go_first_and_orders_last(log: TraceLog) -> None:
