@@ -153,5 +153,5 @@ def _text(value: Any, *, is_secret: bool) -> str:
     if isinstance(value, (frozenset, tuple)):
         return ", ".join(sorted(map(str, value)))
     if isinstance(value, dict):
-        return ", ".join(f"{name}={one:g}" for name, one in value.items())
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        return ", ".join(f"{name}={one:.12g}" for name, one in value.items())
+    return f"{value:.12g}" if isinstance(value, float) else str(value)

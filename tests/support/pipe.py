@@ -22,6 +22,7 @@ from pipeline.counters import Count, all_counters
 from pipeline.deadletters.letter import Letter
 from pipeline.deadletters.moves import LetterMoves
 from pipeline.delivery.engine import Engine, Seams
+from pipeline.delivery.traces import Settled
 from pipeline.events.models import Lane
 from pipeline.gates.gates import Closure
 from pipeline.ratelimit.limiter import Limiter
@@ -131,6 +132,10 @@ class Pipe:
                 self.clock.advance(max(0.0, end - self.clock.now()))
                 return
             self.clock.advance(max(0.001, soon - self.clock.now()))
+
+    def settled(self) -> list[Settled]:
+        """What was settled and is not written into the log yet."""
+        return [one for queue in self._queues for one in queue.pending]
 
     async def outcomes(self, *names: bytes) -> list[Record]:
         """What the log says by now of what has one of these names, the oldest first."""

@@ -123,3 +123,11 @@ async def test_who_may_see_the_console_is_said_whole(
         page = (await http.get("/console/setup")).text
     assert "no password is set" in page
     assert ("and whoever shows a token" in page) is said
+
+
+async def test_a_setting_is_shown_in_figures_that_people_write(redis: Redis) -> None:
+    """A month in seconds is no 2.592e+06."""
+    async with browser(redis) as http:
+        page = (await http.get("/console/setup")).text
+    assert "2592000" in page
+    assert "e+06" not in page
