@@ -68,6 +68,7 @@ class RedisServer:
         deadline = time.monotonic() + START_DEADLINE_S
         while not self._answers():
             if time.monotonic() > deadline or self._process.poll() is not None:
+                self.kill()
                 msg = f"redis-server did not start in {self.directory}"
                 raise TimeoutError(msg)
             time.sleep(0.01)
