@@ -42,7 +42,10 @@ FILTER_SCHEMAS: Final[Mapping[str, Json]] = {
     "reason": {"enum": list(Reason), "description": "What they died of."},
     "lane": {"enum": list(Lane), "description": "The lane they were in."},
     "user": {**TEXT, "description": "The user they are about."},
-    "since": {**TEXT, "description": "They died no longer ago than this: 30m, 2h, 7d."},
+    "since": {
+        **TEXT,
+        "description": "They died no longer ago than this (30m, 2h, 7d), or since this time (ISO 8601).",
+    },
     "until": {**TEXT, "description": "They died at least so long ago."},
     "group": {**TEXT, "description": "Their fingerprint."},
     "endpoint": {

@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from pipeline.api.queries import bad, not_found, read_place, who
 from pipeline.console import views
-from pipeline.console.letters import MAX_WHY
 from pipeline.console.pages import Done, Form, Pages, segment
 from pipeline.console.people import MAX_TEXT
 from pipeline.deadletters.audit import AuditTrail
@@ -55,7 +54,7 @@ class ForgetPages:
         if not user or form.values.get("typed", "").strip() != user:
             raise bad("Type the id as it is shown, to go on.", "not_typed")
         doing = self._forgetting(form.account)
-        plan, why = await self._plan(doing, user), form.values.get("why", "").strip()[:MAX_WHY]
+        plan, why = await self._plan(doing, user), form.why
         if form.values.get("digest") != plan.digest:
             raise bad(CHANGED, "changed_meanwhile")
         at_sailthru = "at_sailthru" in form.values

@@ -34,7 +34,6 @@ PAGE_SIZE: Final = 50
 SAMPLES: Final = 3
 FIRST: Final = 10
 """Letters that are sent before a person is asked again."""
-MAX_WHY: Final = 200
 CLOCKS_MS: Final = 3_600_000
 """Clocks may differ by so much: of a letter's past the log is read from an hour before it came."""
 MAX_BACK: Final = 20
@@ -135,7 +134,7 @@ class LetterPages:
                 done = await resend(
                     self._pages.redis, self._pages.settings, account, chosen, overtaken=overtaken
                 )
-                return replace(_resent(what, done), why=_why(form))
+                return replace(_resent(what, done), why=form.why)
             asked = self._asked(form, who(request), overtaken=overtaken)
             job = await start_job(self._pages.redis, self._pages.settings, account, asked)
         except (NotReplayed, Refused) as error:
@@ -145,7 +144,7 @@ class LetterPages:
 
     async def discard(self, _: Request, form: Form) -> Done:
         """Delete what was shown, for good."""
-        why = _why(form)
+        why = form.why
         if {"id", "ids"} & form.values.keys():
             chosen, what = await self._picked(form)
         else:
@@ -178,7 +177,7 @@ class LetterPages:
             shown_count(form),
             form.values.get("token", ""),
             by,
-            why=_why(form),
+            why=form.why,
             rate=_rate(form.values),
             first=FIRST if "first" in form.values else 0,
             overtaken=overtaken,
@@ -278,10 +277,6 @@ def _ids(form: Form) -> list[str]:
 
 def _picked_words(ids: list[str]) -> str:
     return f"the letter {ids[0]}" if len(ids) == 1 else f"{len(ids)} letters"
-
-
-def _why(form: Form) -> str:
-    return form.values.get("why", "").strip()[:MAX_WHY]
 
 
 def _rate(values: Mapping[str, str]) -> float | None:

@@ -12,7 +12,6 @@ from pipeline.api.app import change_job
 from pipeline.api.mended import call_lines
 from pipeline.api.queries import bad, not_found, parse_json
 from pipeline.console import views
-from pipeline.console.letters import MAX_WHY
 from pipeline.console.pages import Done, Form, Pages
 from pipeline.console.tries import shown_calls, sign_of
 from pipeline.deadletters.edits import BadChange, Change, Set, apply, read_path
@@ -90,7 +89,7 @@ class MendingPages:
             raise bad(str(error), "not_edited") from None
         changed = ", ".join(sorted({line[2:].partition(": ")[0] for line in mended.event_diff}))
         what, path = f"{letter.id}: {changed}", f"/console/dead/{quote(letter.id, safe='')}"
-        why, saved = form.values.get("why", "").strip()[:MAX_WHY], int(mended.is_changed)
+        why, saved = form.why, int(mended.is_changed)
         if "send" not in form.values:
             return Done("edit", saved, path, "Saved.", what, why)
         letters = self._pages.letters(form.account)

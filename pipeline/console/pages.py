@@ -32,6 +32,7 @@ from pipeline.verbs.acts import log_act, record_act
 from pipeline.verbs.groups import count_open
 from pipeline.words import TERMS, console_words
 
+MAX_WHY: Final = 200
 HOME: Final = "/console"
 THEMES: Final = ("auto", "light", "dark")
 THEME_COOKIE: Final = "sailpipe-theme"
@@ -62,6 +63,11 @@ class Form:
 
     account: str
     values: Mapping[str, str]
+
+    @property
+    def why(self) -> str:
+        """What a person says of the act; '' where they say nothing."""
+        return self.values.get("why", "").strip()[:MAX_WHY]
 
 
 @dataclass(frozen=True, slots=True)

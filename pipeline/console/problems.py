@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from pipeline.api.queries import bad, not_found, who
 from pipeline.console import views
-from pipeline.console.letters import MAX_WHY, LetterPages
+from pipeline.console.letters import LetterPages
 from pipeline.console.pages import Done, Form, Pages
 from pipeline.console.tries import answer, shown_calls
 from pipeline.deadletters.filters import Filter
@@ -83,7 +83,7 @@ class ProblemPages:
 
     async def mark(self, request: Request, form: Form) -> Done:
         """Say of a problem that a person works on it, or that it may stay, or that it is open again."""
-        group, why = request.path_params["group"], form.values.get("why", "").strip()[:MAX_WHY]
+        group, why = request.path_params["group"], form.why
         try:
             state = GroupState(form.values.get("state", ""))
         except ValueError:

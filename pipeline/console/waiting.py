@@ -12,7 +12,7 @@ from starlette.responses import Response
 from pipeline.api.queries import bad, who
 from pipeline.api.waiting import WANTED, read_wanted
 from pipeline.console import views
-from pipeline.console.letters import MAX_WHY, MUST_TYPE, shown_count
+from pipeline.console.letters import MUST_TYPE, shown_count
 from pipeline.console.pages import Done, Form, Pages
 from pipeline.deadletters.replays import Refused
 from pipeline.events.models import Lane
@@ -82,13 +82,13 @@ class WaitingPages:
         wanted, settings = self._meant(form, check_release)
         act = await release_waiting(self._pages.redis, settings, wanted, who(request))
         notice = f"Tried now: what waits of {act.count} {'person' if act.count == 1 else 'people'}."
-        why = form.values.get("why", "").strip()[:MAX_WHY]
+        why = form.why
         return Done(act.verb, act.count, HOME, notice, act.what, why)
 
     async def drop(self, request: Request, form: Form) -> Done:
         """Delete what was shown, for good."""
         wanted, settings = self._meant(form, check_drop)
-        shown, why = shown_count(form), form.values.get("why", "").strip()[:MAX_WHY]
+        shown, why = shown_count(form), form.why
         try:
             act = await drop_waiting(
                 self._pages.redis, settings, wanted, shown, who(request), self._pages.clock, why

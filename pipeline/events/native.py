@@ -32,7 +32,7 @@ def person(endpoint: object, params: object) -> dict[str, Any]:
     """Whom a call is about, as fields that every event has.
 
     An extid is a userId. An email stands where that kind of event has its own, so that it is learned of an extid that a
-    POST /user names, and of nobody else. Any other key (sid, cookie, sms ...) is an anonymousId with the key before it,
+    POST /user names, and of no other person. Any other key (sid, cookie, sms ...) is an anonymousId with the key before it,
     which no visitor has. Empty when it says nothing.
     """
     if not isinstance(params, Mapping):
